@@ -1,0 +1,1 @@
+"""Cell networks: the shared-weight network with its executors, the fixed network, and what they cost."""

@@ -1,0 +1,1 @@
+"""The architecture distribution p(α|π) and its Parquet form."""

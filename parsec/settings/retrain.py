@@ -1,0 +1,28 @@
+"""Settings of the stage that trains a found architecture from scratch and tests it."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from parsec.settings.base import Fraction, Name, Positive, Seed, Strict
+from parsec.settings.training import Augmentation, Network, Optimizer
+
+Origin = Literal["search", "finetune", "transfer"]
+
+
+class RetrainStage(Strict):
+    """Retraining on one data set: full training set, then the one reading of its test set."""
+
+    origins: tuple[Origin, ...] = Field(description="stages whose genotypes are retrained")
+    published: tuple[Name, ...] = Field((), description="published genotypes retrained beside them, such as DARTS_V2")
+    runs: tuple[Seed, ...] = Field(description="seeds of the trainings of every genotype", min_length=1)
+    compare_with: Literal["cifar10", "imagenet"] | None = Field(None, description="published table printed under ours")
+    network: Network
+    epochs: Positive = Field(description="passes over the full training set")
+    batch_size: Annotated[Positive, Field(ge=2)] = Field(96, description="images of a batch")
+    train_images: Positive | None = Field(None, description="use only so many training images; null: all")
+    auxiliary_weight: Annotated[float, Field(ge=0.0)] = Field(0.4, description="weight of the auxiliary head's loss")
+    drop_path: Annotated[Fraction, Field(lt=1.0)] = Field(0.2, description="drop-path probability at the last epoch")
+    label_smoothing: Annotated[Fraction, Field(lt=1.0)] = Field(0.0, description="label smoothing")
+    optimizer: Optimizer = Optimizer()
+    augmentation: Augmentation = Augmentation(cutout=16)

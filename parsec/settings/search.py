@@ -1,0 +1,70 @@
+"""Settings of the stages that learn π: search, fine-tuning and transfer."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from parsec.settings.base import Fraction, Name, Positive, Rate, Strict
+from parsec.settings.training import Augmentation, Network, Optimizer
+
+
+class Prior(Strict):
+    """Form of the architecture distribution p(α|π) (PARSEC, section 2)."""
+
+    factors: Literal["separate", "joint"] = Field(
+        "separate",
+        description="`separate`: a categorical for the input and one for the operation; `joint`: one for both",
+    )
+    inputs: Literal["independent", "distinct"] = Field(
+        "independent", description="`independent`: both inputs of a node may coincide; `distinct`: without replacement"
+    )
+
+
+class PriorOptimizer(Strict):
+    """Adam on the logits of π."""
+
+    learning_rate: Rate = Field(3e-3, description="learning rate; not given by the paper")
+    betas: tuple[Fraction, Fraction] = Field((0.5, 0.999), description="Adam's averaging factors (DARTS)")
+
+
+class Estimator(Strict):
+    """The importance-weighted Monte Carlo estimator (PARSEC, section 2; FP-NAS, equation 7)."""
+
+    samples: Annotated[Positive, Field(ge=2)] = Field(16, description="K, children a step; the upper bound if adaptive")
+    adaptive: Annotated[float, Field(gt=0.0)] | None = Field(
+        None, description="λ of K = max(minimum, ⌊λ·entropy⌋), entropy in nats (FP-NAS); null: K is fixed"
+    )
+    minimum_samples: Annotated[Positive, Field(ge=2)] = Field(4, description="smallest K if adaptive")
+    likelihood: Literal["sum", "mean"] = Field(
+        "sum", description="`sum`: p(y|X) of the whole minibatch, as written (T = 1); `mean`: tempered by T = B"
+    )
+    baseline: Literal["none", "uniform"] = Field(
+        "none", description="`uniform` subtracts 1/K from the weights of the π-step: same expectation, less noise"
+    )
+    cost_weight: Annotated[float, Field(ge=0.0)] = Field(
+        0.0, description="β, strength of the penalty on large children"
+    )
+    cost_target: Annotated[float, Field(gt=0.0)] = Field(
+        600e6, description="multiply-adds above which a child is penalised, in the network of the stage"
+    )
+
+
+class SearchStage(Strict):
+    """One stage that learns π with shared weights."""
+
+    dataset: Name = Field(description="name of a data set under `datasets`")
+    start: Literal["uniform", "search", "finetune"] = Field(
+        "uniform", description="the π it starts from: uniform, or the one learnt by an earlier stage"
+    )
+    network: Network
+    epochs: Positive = Field(description="passes over the training half")
+    warmup_epochs: Annotated[int, Field(ge=0)] = Field(0, description="first epochs in which only v is trained")
+    batch_size: Annotated[Positive, Field(ge=2)] = Field(
+        64, description="B, images of a training and a validation batch"
+    )
+    train_images: Positive | None = Field(None, description="use only so many images of the training half; null: all")
+    validation_images: Positive | None = Field(None, description="the same for the validation half")
+    estimator: Estimator = Estimator()
+    weights: Optimizer = Optimizer(final_learning_rate=0.001)
+    prior: PriorOptimizer = PriorOptimizer()
+    augmentation: Augmentation = Augmentation()

@@ -1,0 +1,45 @@
+"""Settings shared by searching and retraining: network size, augmentation and the optimiser of the weights."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from parsec.settings.base import Fraction, Positive, Rate, Strict
+
+
+class Network(Strict):
+    """Size of a cell network (DARTS, section 3)."""
+
+    stem: Literal["cifar", "imagenet"] = Field(
+        "cifar", description="`cifar`: one 3 × 3 convolution; `imagenet`: three of stride 2, for large images"
+    )
+    cells: Annotated[Positive, Field(ge=3, le=100)] = Field(description="cells in the stack; two of them reduce")
+    channels: Annotated[Positive, Field(ge=2, multiple_of=2)] = Field(description="channels of the first cell")
+
+
+class Augmentation(Strict):
+    """Random changes of a training image, drawn anew for every image of every batch."""
+
+    crop: Literal["none", "pad", "resized"] = Field(
+        "pad", description="`pad`: shift within a zero border; `resized`: random area and aspect ratio (ImageNet)"
+    )
+    padding: Annotated[int, Field(ge=0, le=64)] = Field(4, description="zero border of `pad`, pixels")
+    size: Positive | None = Field(None, description="side of the image that the network sees, pixels; null: as stored")
+    scale: Annotated[Fraction, Field(gt=0.0)] = Field(
+        0.08, description="smallest area of `resized`, share of the image"
+    )
+    flip: bool = Field(True, description="mirror half of the images")
+    cutout: Annotated[int, Field(ge=0)] = Field(0, description="side of the square set to zero, pixels; 0: off")
+    colour_jitter: Fraction = Field(0.0, description="strength of brightness, contrast and saturation changes")
+
+
+class Optimizer(Strict):
+    """Stochastic gradient descent with momentum for network weights (DARTS recipe)."""
+
+    learning_rate: Rate = Field(0.025, description="initial learning rate")
+    schedule: Literal["cosine", "exponential"] = Field("cosine", description="how the learning rate falls, per epoch")
+    final_learning_rate: Annotated[float, Field(ge=0.0)] = Field(0.0, description="`cosine`: rate it ends at")
+    decay: Annotated[Fraction, Field(gt=0.0)] = Field(0.97, description="`exponential`: factor per epoch")
+    momentum: Annotated[Fraction, Field(lt=1.0)] = Field(0.9, description="momentum")
+    weight_decay: Annotated[float, Field(ge=0.0, le=1.0)] = Field(3e-4, description="L2 penalty")
+    gradient_clip: Annotated[float, Field(gt=0.0)] = Field(5.0, description="largest L2 norm of the whole gradient")

@@ -1,0 +1,87 @@
+"""The whole settings tree: what one run of the workflow computes."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from parsec.settings.base import Name, Positive, Seed, Strict
+from parsec.settings.datasets import Dataset
+from parsec.settings.retrain import RetrainStage
+from parsec.settings.search import Prior, SearchStage
+
+
+class Compute(Strict):
+    """How numbers are computed; part of every fingerprint, because it can change the last digits."""
+
+    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="`auto`: CUDA where it is found, else the CPU")
+    precision: Literal["auto", "float32", "bfloat16"] = Field(
+        "auto", description="of activations; `auto`: bfloat16 on CUDA, float32 on the CPU; likelihoods are float64"
+    )
+    layout: Literal["auto", "contiguous", "channels_last"] = Field(
+        "auto", description="memory layout of images; `auto`: channels last"
+    )
+    deterministic: bool = Field(True, description="same bytes again on the same CUDA machine, at some speed")
+
+
+class Running(Strict):
+    """How a run behaves; changes no number, so it is in no fingerprint and re-runs nothing."""
+
+    checkpoint_seconds: Annotated[float, Field(ge=0.0)] = Field(300.0, description="time between checkpoints, seconds")
+    progress_seconds: Annotated[float, Field(ge=0.0)] = Field(5.0, description="time between progress lines, seconds")
+    rerun_on_code_change: bool = Field(True, description="re-run a stage when the code that it executes has changed")
+
+
+class Measure(Strict):
+    """The measurement of memory and time of a search step, for the figure."""
+
+    samples: tuple[Positive, ...] = Field((1, 2, 4, 8, 16), description="values of K that are measured", min_length=1)
+    repeats: Positive = Field(5, description="timed steps of each K; the median is shown")
+
+
+class Settings(Strict):
+    """Everything that one run of the workflow computes."""
+
+    name: str = Field(description="what this run is, in a few words; the title of its report", max_length=120)
+    results: str = Field("results", description="folder of the run's outputs, relative to the working directory")
+    space: Literal["darts"] = Field("darts", description="search space")
+    prior: Prior = Prior()
+    methods: tuple[Literal["parsec"], ...] = Field(("parsec",), description="search methods", min_length=1)
+    seeds: tuple[Seed, ...] = Field(description="seeds of the independent searches", min_length=1)
+    datasets: dict[Name, Dataset] = Field(description="data sets by the name used in paths and tables")
+    search: SearchStage = Field(description="proxy search on a small network")
+    finetune: SearchStage | None = Field(None, description="fine-tuning of π on the large network; null: left out")
+    transfer: SearchStage | None = Field(None, description="transfer of π to the large data set; null: left out")
+    retrain: dict[Name, RetrainStage] = Field(description="retraining, by the name of the data set")
+    measure: Measure = Measure()
+    compute: Compute = Compute()
+    running: Running = Running()
+
+    @model_validator(mode="after")
+    def check_references(self) -> Self:
+        """Every name must lead somewhere: data sets, the stage a π comes from, the origins of genotypes."""
+        self._check_datasets()
+        self._check_starts()
+        self._check_origins()
+        return self
+
+    def _check_datasets(self) -> None:
+        used = {"search": self.search, "finetune": self.finetune, "transfer": self.transfer}
+        named = {f"{stage}.dataset": s.dataset for stage, s in used.items() if s}
+        named |= {f"retrain.{name}": name for name in self.retrain}
+        for path, name in named.items():
+            if name not in self.datasets:
+                raise ValueError(f"{path}: no data set {name!r} under datasets; there are {', '.join(self.datasets)}")
+
+    def _check_starts(self) -> None:
+        if self.search.start != "uniform":
+            raise ValueError("search.start: the first stage starts from uniform")
+        if self.finetune and self.finetune.start == "finetune":
+            raise ValueError("finetune.start: a stage cannot start from itself; choose uniform or search")
+        if self.transfer and self.transfer.start == "finetune" and not self.finetune:
+            raise ValueError("transfer.start: finetune is left out (null); choose uniform or search")
+
+    def _check_origins(self) -> None:
+        for name, stage in self.retrain.items():
+            for origin in stage.origins:
+                if getattr(self, origin) is None:
+                    raise ValueError(f"retrain.{name}.origins: the stage {origin} is left out (null)")

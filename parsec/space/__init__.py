@@ -1,0 +1,1 @@
+"""Search spaces and their architectures as checked data; no torch in here."""

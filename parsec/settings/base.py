@@ -1,8 +1,8 @@
 """What every part of the settings tree has in common: strict, frozen, and free of surprises."""
 
-from typing import Annotated
+from typing import Annotated, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$", max_length=64)]
 """A name that becomes part of a path: letters, digits, `_` and `-`."""
@@ -11,6 +11,19 @@ Positive = Annotated[int, Field(ge=1)]
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 Rate = Annotated[float, Field(gt=0.0, le=10.0)]
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
+
+Item = TypeVar("Item")
+
+
+def _without_repeats(values: tuple[Item, ...]) -> tuple[Item, ...]:
+    repeated = [value for i, value in enumerate(values) if value in values[:i]]
+    if repeated:
+        raise ValueError(f"{repeated[0]!r} is listed twice")
+    return values
+
+
+Distinct = Annotated[tuple[Item, ...], AfterValidator(_without_repeats), Field(json_schema_extra={"uniqueItems": True})]
+"""A list without repeats: a seed listed twice would be one run that counts as two."""
 
 
 class Strict(BaseModel):

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from parsec.settings.base import Fraction, Positive, Seed, Strict
+from parsec.settings.base import Distinct, Fraction, Positive, Seed, Strict
 
 
 class Split(Strict):
@@ -34,7 +34,7 @@ class Cifar10(Split):
 
     source: Literal["cifar10"]
     folder: str | None = Field(None, description="folder that holds `cifar-10-batches-py` (torchvision's format)")
-    order: tuple[Literal["folder", "torchvision", "npm"], ...] = Field(
+    order: Distinct[Literal["folder", "torchvision", "npm"]] = Field(
         ("folder", "torchvision", "npm"), description="sources in the order in which they are tried", min_length=1
     )
 

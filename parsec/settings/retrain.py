@@ -4,18 +4,21 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from parsec.settings.base import Fraction, Name, Positive, Seed, Strict
+from parsec.settings.base import Distinct, Fraction, Positive, Seed, Strict
 from parsec.settings.training import Augmentation, Network, Optimizer
 
 Origin = Literal["search", "finetune", "transfer"]
+Published = Literal["DARTS_V1", "DARTS_V2"]
 
 
 class RetrainStage(Strict):
     """Retraining on one data set: full training set, then the one reading of its test set."""
 
-    origins: tuple[Origin, ...] = Field(description="stages whose genotypes are retrained")
-    published: tuple[Name, ...] = Field((), description="published genotypes retrained beside them, such as DARTS_V2")
-    runs: tuple[Seed, ...] = Field(description="seeds of the trainings of every genotype", min_length=1)
+    origins: Distinct[Origin] = Field(description="stages whose genotypes are retrained")
+    published: Distinct[Published] = Field(
+        (), description="published genotypes retrained beside them, such as DARTS_V2"
+    )
+    runs: Distinct[Seed] = Field(description="seeds of the trainings of every genotype", min_length=1)
     compare_with: Literal["cifar10", "imagenet"] | None = Field(None, description="published table printed under ours")
     network: Network
     epochs: Positive = Field(description="passes over the full training set")

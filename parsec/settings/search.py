@@ -1,8 +1,8 @@
 """Settings of the stages that learn π: search, fine-tuning and transfer."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from parsec.settings.base import Fraction, Name, Positive, Rate, Strict
 from parsec.settings.training import Augmentation, Network, Optimizer
@@ -48,6 +48,13 @@ class Estimator(Strict):
         600e6, description="multiply-adds above which a child is penalised, in the network of the stage"
     )
 
+    @model_validator(mode="after")
+    def check_samples(self) -> Self:
+        """The bounds of an adaptive K must leave room for it."""
+        if self.adaptive is not None and self.minimum_samples > self.samples:
+            raise ValueError(f"minimum_samples: got {self.minimum_samples}; allowed: at most samples ({self.samples})")
+        return self
+
 
 class SearchStage(Strict):
     """One stage that learns π with shared weights."""
@@ -68,3 +75,10 @@ class SearchStage(Strict):
     weights: Optimizer = Optimizer(final_learning_rate=0.001)
     prior: PriorOptimizer = PriorOptimizer()
     augmentation: Augmentation = Augmentation()
+
+    @model_validator(mode="after")
+    def check_warmup(self) -> Self:
+        """Without an epoch after the warm-up π would stay where it started."""
+        if self.warmup_epochs >= self.epochs:
+            raise ValueError(f"warmup_epochs: got {self.warmup_epochs}; allowed: less than epochs ({self.epochs})")
+        return self

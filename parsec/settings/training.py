@@ -1,8 +1,8 @@
 """Settings shared by searching and retraining: network size, augmentation and the optimiser of the weights."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from parsec.settings.base import Fraction, Positive, Rate, Strict
 
@@ -43,3 +43,11 @@ class Optimizer(Strict):
     momentum: Annotated[Fraction, Field(lt=1.0)] = Field(0.9, description="momentum")
     weight_decay: Annotated[float, Field(ge=0.0, le=1.0)] = Field(3e-4, description="L2 penalty")
     gradient_clip: Annotated[float, Field(gt=0.0)] = Field(5.0, description="largest L2 norm of the whole gradient")
+
+    @model_validator(mode="after")
+    def check_final(self) -> Self:
+        """The rate falls; a final rate above the first is a slip of the pen."""
+        if self.schedule == "cosine" and self.final_learning_rate > self.learning_rate:
+            allowed = f"at most learning_rate ({self.learning_rate})"
+            raise ValueError(f"final_learning_rate: got {self.final_learning_rate}; allowed: {allowed}")
+        return self

@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from parsec.settings.base import Name, Positive, Seed, Strict
+from parsec.settings.base import Distinct, Name, Positive, Seed, Strict
 from parsec.settings.datasets import Dataset
 from parsec.settings.retrain import RetrainStage
 from parsec.settings.search import Prior, SearchStage
@@ -34,7 +34,7 @@ class Running(Strict):
 class Measure(Strict):
     """The measurement of memory and time of a search step, for the figure."""
 
-    samples: tuple[Positive, ...] = Field((1, 2, 4, 8, 16), description="values of K that are measured", min_length=1)
+    samples: Distinct[Positive] = Field((1, 2, 4, 8, 16), description="values of K that are measured", min_length=1)
     repeats: Positive = Field(5, description="timed steps of each K; the median is shown")
 
 
@@ -45,8 +45,8 @@ class Settings(Strict):
     results: str = Field("results", description="folder of the run's outputs, relative to the working directory")
     space: Literal["darts"] = Field("darts", description="search space")
     prior: Prior = Prior()
-    methods: tuple[Literal["parsec"], ...] = Field(("parsec",), description="search methods", min_length=1)
-    seeds: tuple[Seed, ...] = Field(description="seeds of the independent searches", min_length=1)
+    methods: Distinct[Literal["parsec"]] = Field(("parsec",), description="search methods", min_length=1)
+    seeds: Distinct[Seed] = Field(description="seeds of the independent searches", min_length=1)
     datasets: dict[Name, Dataset] = Field(description="data sets by the name used in paths and tables")
     search: SearchStage = Field(description="proxy search on a small network")
     finetune: SearchStage | None = Field(None, description="fine-tuning of π on the large network; null: left out")

@@ -1,0 +1,47 @@
+"""What a run says: plain lines on stderr, and the same with times in a log file that outlives retries."""
+
+import logging
+import os
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+from parsec.runtime.files import reported
+
+logger = logging.getLogger("parsec")
+
+
+class _Plain(logging.Formatter):
+    """The message alone; warnings and errors name their level."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        text = super().format(record)
+        return f"{record.levelname.lower()}: {text}" if record.levelno >= logging.WARNING else text
+
+
+def configure(log_file: Path | None) -> None:
+    """Send the logger `parsec` to stderr and, below the lines of earlier attempts, to `log_file`.
+
+    Raises:
+        UserError: the log file cannot be written.
+    """
+    for handler in list(logger.handlers):
+        logger.removeHandler(handler)
+        handler.close()
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
+    console = logging.StreamHandler(sys.stderr)
+    console.setFormatter(_Plain())
+    logger.addHandler(console)
+    if log_file is not None:
+        logger.addHandler(_appender(log_file))
+
+
+def _appender(log_file: Path) -> logging.Handler:
+    with reported(log_file):
+        log_file.parent.mkdir(parents=True, exist_ok=True)
+        with log_file.open("a", encoding="utf-8") as stream:
+            stream.write(f"== attempt of {datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC, process {os.getpid()}\n")
+        handler = logging.FileHandler(log_file, encoding="utf-8")
+    handler.setFormatter(_Plain("%(asctime)s %(message)s", "%Y-%m-%d %H:%M:%S"))
+    return handler

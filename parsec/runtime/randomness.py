@@ -1,0 +1,59 @@
+"""One tree of random streams: every draw comes from a generator that a seed and a name determine."""
+
+import hashlib
+import json
+from typing import Any
+
+import torch
+
+
+def seed_of(seed: int, *names: str | int) -> int:
+    """A seed of 63 bits for the stream of this name: SHA-256 of seed and names."""
+    digest = hashlib.sha256(json.dumps([seed, *names]).encode()).digest()
+    return int.from_bytes(digest[:8], "big") >> 1
+
+
+def generator(seed: int, *names: str | int, device: torch.device | str = "cpu") -> torch.Generator:
+    """A fresh generator on `device` for the stream of this name."""
+    return torch.Generator(device=device).manual_seed(seed_of(seed, *names))
+
+
+class Streams:
+    """The named generators of one run, made on first use, and their state."""
+
+    def __init__(self, seed: int, device: torch.device | str) -> None:
+        self._seed = seed
+        self._places = {"cpu": torch.device("cpu"), "device": torch.device(device)}
+        self._generators: dict[str, dict[str, torch.Generator]] = {place: {} for place in self._places}
+
+    def cpu(self, name: str) -> torch.Generator:
+        """The generator of this name whose draws are made on the CPU."""
+        return self._stream("cpu", name)
+
+    def device(self, name: str) -> torch.Generator:
+        """The generator of this name whose draws are made on the run's device."""
+        return self._stream("device", name)
+
+    def _stream(self, place: str, name: str) -> torch.Generator:
+        made = self._generators[place]
+        if name not in made:
+            made[name] = generator(self._seed, place, name, device=self._places[place])
+        return made[name]
+
+    def state_dict(self) -> dict[str, Any]:
+        """Where every generator stands: place → name → uint8 tensor."""
+        return {
+            place: {name: stream.get_state() for name, stream in made.items()}
+            for place, made in self._generators.items()
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue every stream where `state` was taken; streams that it does not know start anew.
+
+        Generators handed out before stay the same objects.
+        """
+        for place, made in self._generators.items():
+            for name in made.keys() - state[place].keys():
+                made[name].manual_seed(seed_of(self._seed, place, name))
+            for name, position in state[place].items():
+                self._stream(place, name).set_state(position)

@@ -1,0 +1,98 @@
+"""The network of one genotype, trained from scratch (DARTS, section 3).
+
+B images, C channels, H × W pixels, D edges on which drop-path acts.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from parsec.network.heads import AuxiliaryHead, Classifier, stem
+from parsec.network.primitives import FactorizedReduce, ReluConvBN, build
+from parsec.network.sides import auxiliary_cell, cell_sides, edge_stride
+from parsec.network.stack import CellShape, cell_shapes, output_channels
+from parsec.settings.training import Network
+from parsec.space.darts import NODES, SLOTS
+from parsec.space.genotype import Cell, Genotype
+
+
+class FixedCell(nn.Module):
+    """One cell: two input layers, eight primitives, the nodes' sums concatenated."""
+
+    def __init__(self, cell: Cell, shape: CellShape) -> None:
+        super().__init__()
+        entry = FactorizedReduce if shape.after_reduction else ReluConvBN
+        self.before = entry(shape.channels_before_previous, shape.channels)
+        self.previous = ReluConvBN(shape.channels_previous, shape.channels)
+        edges = [edge for node in cell for edge in node]
+        self.sources = [edge.input for edge in edges]
+        self.edges = nn.ModuleList(build(e.primitive, shape.channels, edge_stride(shape, e.input)) for e in edges)
+        self.dropped = [i for i, layer in enumerate(self.edges) if not isinstance(layer, nn.Identity)]
+
+    def forward(self, before: Tensor, previous: Tensor, masks: Tensor | None) -> Tensor:
+        """Map the outputs of the two cells before to this one's; `masks` [D, B, 1, 1, 1] scales the edges' images."""
+        mask_of = {} if masks is None else dict(zip(self.dropped, masks, strict=True))
+        states = [self.before(before), self.previous(previous)]
+        for first in range(0, NODES * SLOTS, SLOTS):
+            results = [self._edge(i, states, mask_of.get(i)) for i in range(first, first + SLOTS)]
+            states.append(results[0] + results[1])
+        return torch.cat(states[-NODES:], dim=1)
+
+    def _edge(self, index: int, states: list[Tensor], mask: Tensor | None) -> Tensor:
+        result: Tensor = self.edges[index](states[self.sources[index]])
+        return result if mask is None else result * mask
+
+
+class FixedNetwork(nn.Module):
+    """Stem, cells, classifier, and in training an auxiliary head after the second reduction.
+
+    Raises:
+        SettingsError: the image is too small for the auxiliary head.
+    """
+
+    def __init__(self, genotype: Genotype, network: Network, classes: int, image_size: int, auxiliary: bool) -> None:
+        super().__init__()
+        shapes = cell_shapes(network)
+        cells = [FixedCell(getattr(genotype, shape.kind), shape) for shape in shapes]
+        self.stem = stem(network.stem, network.channels)
+        self.cells = nn.ModuleList(cells)
+        self.classifier = Classifier(output_channels(network), classes)
+        self.auxiliary_cell = inner = auxiliary_cell(network)
+        self.auxiliary: nn.Module | None = None
+        if auxiliary:
+            side = cell_sides(network, image_size)[inner + 1]
+            self.auxiliary = AuxiliaryHead(network.stem, NODES * shapes[inner].channels, classes, side)
+        self.drops = [len(cell.dropped) for cell in cells]
+
+    def forward(
+        self, x: Tensor, drop_path: float | Tensor = 0.0, generator: torch.Generator | None = None
+    ) -> tuple[Tensor, Tensor | None]:
+        """Logits of images [B, 3, H, W].
+
+        Args:
+            x: normalised images.
+            drop_path: probability with which an edge is left out for an image, in training; a number or a 0-d tensor.
+            generator: source of the drop-path draws, on the device of `x`; the global one if None.
+
+        Returns:
+            logits [B, classes], and those of the auxiliary head in training where there is one, else None.
+        """
+        before, previous = self.stem(x)
+        auxiliary = None
+        for index, (cell, masks) in enumerate(
+            zip(self.cells, self._masks(previous, drop_path, generator), strict=True)
+        ):
+            before, previous = previous, cell(before, previous, masks)
+            if self.training and self.auxiliary is not None and index == self.auxiliary_cell:
+                auxiliary = self.auxiliary(previous)
+        return self.classifier(previous), auxiliary
+
+    def _masks(
+        self, x: Tensor, drop_path: float | Tensor, generator: torch.Generator | None
+    ) -> list[Tensor] | list[None]:
+        """Masks of every cell, [D, B, 1, 1, 1] each: 0 with probability `drop_path`, else 1 / (1 − drop_path)."""
+        if not self.training or (isinstance(drop_path, float) and drop_path == 0.0):
+            return [None] * len(self.cells)
+        # One draw for the whole network: one kernel launch instead of one an edge.
+        uniform = torch.rand(sum(self.drops), x.shape[0], 1, 1, 1, device=x.device, generator=generator)
+        masks = (uniform >= drop_path) / (1.0 - drop_path)
+        return list(torch.split(masks.to(x.dtype), self.drops))

@@ -1,0 +1,150 @@
+"""The primitives of the DARTS space as layers of a fixed network, each with its cost beside it (DARTS, section 3).
+
+B images, C channels, H × W pixels; every layer maps [B, C, H, W] to [B, C', ⌈H/stride⌉, ⌈W/stride⌉].
+"""
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from parsec.network.cost import FREE, Cost, batch_norm_cost, conv_cost, strided, total
+
+
+class Separable(NamedTuple):
+    """Shape of a primitive made of depthwise separable convolutions."""
+
+    kernel: int
+    dilation: int
+    repeats: int
+    """How often ReLU, depthwise, pointwise and batch norm are applied; the stride is the first one's."""
+
+    @property
+    def padding(self) -> int:
+        """Zero border that keeps the side at stride 1, pixels."""
+        return self.dilation * (self.kernel - 1) // 2
+
+
+SEPARABLE = {
+    "sep_conv_3x3": Separable(kernel=3, dilation=1, repeats=2),
+    "sep_conv_5x5": Separable(kernel=5, dilation=1, repeats=2),
+    "dil_conv_3x3": Separable(kernel=3, dilation=2, repeats=1),
+    "dil_conv_5x5": Separable(kernel=5, dilation=2, repeats=1),
+}
+
+
+def batch_norm(channels: int) -> nn.BatchNorm2d:
+    """Batch norm with scale, shift and running statistics."""
+    layer = nn.BatchNorm2d(channels)
+    # The batch counter only matters for cumulative averages, and costs a kernel launch a layer and step.
+    layer.num_batches_tracked = None
+    return layer
+
+
+class ReluConvBN(nn.Module):
+    """ReLU, 1 × 1 convolution, batch norm: brings a cell's input to the cell's channels."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(inputs, outputs, 1, bias=False)
+        self.norm = batch_norm(outputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map [B, inputs, H, W] to [B, outputs, H, W]."""
+        result: Tensor = self.norm(self.conv(F.relu(x)))
+        return result
+
+
+def relu_conv_bn_cost(inputs: int, outputs: int, side: int) -> Cost:
+    """Cost of `ReluConvBN` on a map of `side` × `side` pixels."""
+    return total((conv_cost(inputs, outputs, 1, side), batch_norm_cost(outputs)))
+
+
+class FactorizedReduce(nn.Module):
+    """Halve the map by two 1 × 1 convolutions of stride 2, one on the even and one on the odd pixels."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.even = nn.Conv2d(inputs, outputs // 2, 1, stride=2, bias=False)
+        self.odd = nn.Conv2d(inputs, outputs - outputs // 2, 1, stride=2, bias=False)
+        self.norm = batch_norm(outputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map [B, inputs, H, W] to [B, outputs, ⌈H/2⌉, ⌈W/2⌉]."""
+        x = F.relu(x)
+        shifted = x[:, :, 1:, 1:]
+        if x.shape[2] % 2 or x.shape[3] % 2:
+            # An odd side has one odd pixel fewer than even ones; a zero border makes both halves agree.
+            shifted = F.pad(shifted, (0, x.shape[3] % 2, 0, x.shape[2] % 2))
+        result: Tensor = self.norm(torch.cat([self.even(x), self.odd(shifted)], dim=1))
+        return result
+
+
+def factorized_reduce_cost(inputs: int, outputs: int, side: int) -> Cost:
+    """Cost of `FactorizedReduce` on a map of `side` × `side` pixels: both halves together are one convolution."""
+    return total((conv_cost(inputs, outputs, 1, strided(side, 2)), batch_norm_cost(outputs)))
+
+
+class SeparableConv(nn.Module):
+    """ReLU, depthwise convolution, pointwise convolution, batch norm."""
+
+    def __init__(self, shape: Separable, channels: int, stride: int) -> None:
+        super().__init__()
+        self.depthwise = nn.Conv2d(
+            channels, channels, shape.kernel, stride, shape.padding, shape.dilation, groups=channels, bias=False
+        )
+        self.pointwise = nn.Conv2d(channels, channels, 1, bias=False)
+        self.norm = batch_norm(channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map [B, C, H, W] to [B, C, ⌈H/stride⌉, ⌈W/stride⌉]."""
+        result: Tensor = self.norm(self.pointwise(self.depthwise(F.relu(x))))
+        return result
+
+
+def separable_conv_cost(shape: Separable, channels: int, side: int) -> Cost:
+    """Cost of `SeparableConv` whose output map has `side` × `side` pixels."""
+    depthwise = conv_cost(channels, channels, shape.kernel, side, groups=channels)
+    return total((depthwise, conv_cost(channels, channels, 1, side), batch_norm_cost(channels)))
+
+
+class MaxPool(nn.Module):
+    """3 × 3 maximum; a cost of nothing."""
+
+    def __init__(self, stride: int) -> None:
+        super().__init__()
+        self.stride = stride
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map [B, C, H, W] to [B, C, ⌈H/stride⌉, ⌈W/stride⌉]."""
+        return F.max_pool2d(x, 3, self.stride, padding=1)
+
+
+class AveragePool(MaxPool):
+    """3 × 3 mean over the pixels inside the map; a cost of nothing."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map [B, C, H, W] to [B, C, ⌈H/stride⌉, ⌈W/stride⌉]."""
+        return F.avg_pool2d(x, 3, self.stride, padding=1, count_include_pad=False)
+
+
+def build(primitive: str, channels: int, stride: int) -> nn.Module:
+    """Layer of one of `parsec.space.darts.PRIMITIVES`; `skip_connect` is `nn.Identity` at stride 1."""
+    if primitive in SEPARABLE:
+        shape = SEPARABLE[primitive]
+        strides = [stride] + [1] * (shape.repeats - 1)
+        return nn.Sequential(*(SeparableConv(shape, channels, s) for s in strides))
+    if primitive == "skip_connect":
+        return nn.Identity() if stride == 1 else FactorizedReduce(channels, channels)
+    return {"max_pool_3x3": MaxPool, "avg_pool_3x3": AveragePool}[primitive](stride)
+
+
+def build_cost(primitive: str, channels: int, stride: int, side: int) -> Cost:
+    """Cost of `build(primitive, channels, stride)` on a map of `side` × `side` pixels."""
+    if primitive in SEPARABLE:
+        shape = SEPARABLE[primitive]
+        return total([separable_conv_cost(shape, channels, strided(side, stride))] * shape.repeats)
+    if primitive == "skip_connect" and stride > 1:
+        return factorized_reduce_cost(channels, channels, side)
+    return FREE

@@ -1,0 +1,221 @@
+"""The command line: one verb a stage, each a thin call into the part that does the work."""
+
+import argparse
+import json
+import logging
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from parsec.errors import UserError
+from parsec.settings.tree import Running
+
+Arguments = argparse.Namespace
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+
+
+def _running() -> Running:
+    """How the run behaves; from the environment, because it must not decide what is re-run."""
+    names = {"checkpoint_seconds": "PARSEC_CHECKPOINT_SECONDS", "progress_seconds": "PARSEC_PROGRESS_SECONDS"}
+    return Running(**{key: float(os.environ[name]) for key, name in names.items() if name in os.environ})
+
+
+def _prepare(arguments: Arguments) -> None:
+    from parsec.data.prepare import prepare
+    from parsec.settings.jobs import PrepareJob
+    from parsec.settings.load import load_job
+
+    prepare(load_job(arguments.settings, PrepareJob), arguments.output)
+
+
+def _search(arguments: Arguments) -> None:
+    from parsec.search.run import search
+    from parsec.settings.jobs import SearchJob
+    from parsec.settings.load import load_job
+
+    job = load_job(arguments.settings, SearchJob)
+    search(job, arguments.data, arguments.seed, arguments.output, arguments.state, arguments.init_pi, _running())
+
+
+def _retrain(arguments: Arguments) -> None:
+    from parsec.retrain.run import retrain
+    from parsec.settings.jobs import RetrainJob
+    from parsec.settings.load import load_job
+
+    retrain(
+        load_job(arguments.settings, RetrainJob),
+        arguments.data,
+        arguments.genotype,
+        arguments.origin,
+        arguments.method,
+        arguments.seed,
+        arguments.run,
+        arguments.output,
+        arguments.state,
+        _running(),
+    )
+
+
+def _measure(arguments: Arguments) -> None:
+    from parsec.search.measure import measure
+    from parsec.settings.jobs import MeasureJob
+    from parsec.settings.load import load_job
+
+    measure(load_job(arguments.settings, MeasureJob), arguments.data, arguments.output)
+
+
+def _complexity(arguments: Arguments) -> None:
+    from parsec.network.complexity import network_cost
+    from parsec.settings.load import load_job
+    from parsec.settings.training import Network
+    from parsec.space.published import named_or_file
+
+    network = {"stem": arguments.network, "cells": arguments.cells, "channels": arguments.channels}
+    checked = load_job(json.dumps(network), Network)
+    classes = arguments.classes or {"cifar": 10, "imagenet": 1000}[arguments.network]
+    size = arguments.image_size or {"cifar": 32, "imagenet": 224}[arguments.network]
+    cost = network_cost(named_or_file(arguments.genotype), checked, classes, size)
+    print(json.dumps({**cost._asdict(), **network, "classes": classes, "image_size": size}))
+
+
+def _table(arguments: Arguments) -> None:
+    from parsec.report.tables import write_table
+
+    write_table(arguments.dataset, arguments.compare_with, arguments.results, arguments.output)
+
+
+def _plot(arguments: Arguments) -> None:
+    from parsec.report.figures import FIGURES
+
+    if arguments.name not in FIGURES:
+        raise UserError(f"plot: no figure {arguments.name!r}; there are {', '.join(FIGURES)}")
+    FIGURES[arguments.name](arguments.inputs, arguments.output)
+
+
+def _checklist(arguments: Arguments) -> None:
+    from parsec.report.checklist import write_checklist
+
+    write_checklist(arguments.results, arguments.output)
+
+
+def _settings(arguments: Arguments) -> None:
+    from parsec.settings.document import reference_markdown
+
+    print(reference_markdown(), end="")
+
+
+def _schema(arguments: Arguments) -> None:
+    from parsec.settings.document import schema_json
+
+    print(schema_json(), end="")
+
+
+def _verb(
+    verbs: "argparse._SubParsersAction[argparse.ArgumentParser]", name: str, action: Callable[[Arguments], None]
+) -> argparse.ArgumentParser:
+    summary = VERBS[name]
+    parser = verbs.add_parser(name, help=summary, description=summary)
+    parser.add_argument("--log", type=Path, help="file to which messages are appended as well")
+    parser.add_argument("--threads", type=int, help="processor threads; default: what the machine has")
+    parser.set_defaults(action=action)
+    return parser
+
+
+VERBS = {
+    "prepare": "Turn raw images into memory-mapped shards, split into train, validation and test.",
+    "search": "Learn π in one stage: search, finetune or transfer.",
+    "retrain": "Train a genotype from scratch and test it; the only verb that opens the test set.",
+    "measure": "Measure memory and time of a search step.",
+    "complexity": "Print parameters and multiply-adds of a genotype as JSON (no auxiliary head).",
+    "table": "Write a table of results as CSV, Markdown and LaTeX.",
+    "plot": "Draw a figure as SVG, PDF and PNG, with its numbers as CSV.",
+    "checklist": "Fill in the NAS best-practice checklist from the records.",
+    "settings": "Print the reference of all settings (config/README.md).",
+    "schema": "Print the JSON schema of the settings (config/schema.json).",
+}
+
+
+def _training(parser: argparse.ArgumentParser) -> None:
+    """Arguments that both trainers share."""
+    parser.add_argument("--settings", required=True, help="the job's settings: JSON text, or a JSON or YAML file")
+    parser.add_argument("--data", type=Path, required=True, help="folder of the prepared data set")
+    parser.add_argument("--seed", type=int, required=True, help="seed of the search")
+    parser.add_argument("--output", type=Path, required=True, help="folder for the results")
+    parser.add_argument("--state", type=Path, required=True, help="folder for checkpoints, removed at the end")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m parsec", description="Probabilistic neural architecture search.")
+    verbs = parser.add_subparsers(required=True, metavar="VERB")
+    prepare = _verb(verbs, "prepare", _prepare)
+    prepare.add_argument("--settings", required=True, help="the job's settings: JSON text, or a JSON or YAML file")
+    prepare.add_argument("--output", type=Path, required=True, help="folder for the prepared data set")
+    search = _verb(verbs, "search", _search)
+    _training(search)
+    search.add_argument("--init-pi", type=Path, help="pi.parquet to start from; default: uniform")
+    retrain = _verb(verbs, "retrain", _retrain)
+    _training(retrain)
+    retrain.add_argument("--genotype", required=True, help="genotype.json, or the name of a published genotype")
+    retrain.add_argument("--origin", required=True, help="stage that found the genotype, or `published`")
+    retrain.add_argument("--method", required=True, help="method that found it, or its published name")
+    retrain.add_argument("--run", type=int, required=True, help="seed of this training")
+    measure = _verb(verbs, "measure", _measure)
+    measure.add_argument("--settings", required=True, help="the job's settings: JSON text, or a JSON or YAML file")
+    measure.add_argument("--data", type=Path, required=True, help="folder of the prepared data set")
+    measure.add_argument("--output", type=Path, required=True, help="file for the measurements (JSON)")
+    _add_reporting(verbs)
+    return parser
+
+
+def _add_reporting(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    complexity = _verb(verbs, "complexity", _complexity)
+    complexity.add_argument("genotype", metavar="NAME_OR_FILE", help="DARTS_V1, DARTS_V2 or a genotype.json")
+    complexity.add_argument("--network", choices=("cifar", "imagenet"), required=True)
+    complexity.add_argument("--cells", type=int, required=True)
+    complexity.add_argument("--channels", type=int, required=True)
+    complexity.add_argument("--classes", type=int, help="default: 10 (cifar) or 1000 (imagenet)")
+    complexity.add_argument("--image-size", type=int, help="pixels; default: 32 (cifar) or 224 (imagenet)")
+    table = _verb(verbs, "table", _table)
+    table.add_argument("dataset", help="name of the data set")
+    table.add_argument("--compare-with", choices=("cifar10", "imagenet"), help="published rows to print under ours")
+    table.add_argument("--output", type=Path, required=True, help="path without ending")
+    table.add_argument("results", type=Path, nargs="+", help="result.json files of searches and retrainings")
+    plot = _verb(verbs, "plot", _plot)
+    plot.add_argument("name", help="entropy, pi, accuracy, operations, cells, cost or executor")
+    plot.add_argument("--output", type=Path, required=True, help="path without ending")
+    plot.add_argument("inputs", type=Path, nargs="+", help="run folders or files that the figure shows")
+    checklist = _verb(verbs, "checklist", _checklist)
+    checklist.add_argument("--output", type=Path, required=True)
+    checklist.add_argument("results", type=Path, nargs="+", help="result.json files")
+    _verb(verbs, "settings", _settings)
+    _verb(verbs, "schema", _schema)
+
+
+def _limit_threads(count: int | None) -> None:
+    """Set the thread pools before torch is imported: two pools that share a core slow each other down many times."""
+    if count is None:
+        return
+    if count < 1:
+        raise UserError(f"--threads: got {count}; give 1 or more")
+    for name in THREAD_VARIABLES:
+        os.environ[name] = str(count)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one verb; a mistake that the user can mend is one line on stderr and a non-zero exit code."""
+    from parsec.runtime.logs import configure
+
+    parsed = _parser().parse_args(arguments)
+    logger = logging.getLogger("parsec")
+    configure(None)
+    try:
+        configure(parsed.log)
+        _limit_threads(parsed.threads)
+        parsed.action(parsed)
+    except UserError as error:
+        logger.error("%s", error)
+        return error.exit_code
+    except Exception:
+        logger.exception("unexpected; please report it with this log")
+        return 1
+    return 0

@@ -1,0 +1,107 @@
+"""The architecture distribution p(α|π): a product of categoricals with logits as parameters (PARSEC, section 2).
+
+Dimensions: F factors, O choices of the largest factor, K sampled architectures, P pairs of slots (one a node).
+"""
+
+import torch
+from torch import Tensor
+
+from parsec.settings.search import Prior as Form
+from parsec.space.factors import Factor, decode, factors
+from parsec.space.genotype import Genotype
+
+
+def _mask(all_factors: tuple[Factor, ...]) -> Tensor:
+    """Which entries of the F × O table are choices and which only pad it."""
+    sizes = torch.tensor([len(factor.choices) for factor in all_factors])
+    return torch.arange(int(sizes.max())) < sizes[:, None]
+
+
+class Prior:
+    """p(α|π), with `logits` (float64, F × O, padded with zeros) as its parameters.
+
+    With `inputs="distinct"` the second slot of a node is drawn from its own categorical without the input that the
+    first slot took, so that probabilities, entropy and mode are those of the pair.
+    """
+
+    def __init__(self, form: Form, logits: Tensor | None = None) -> None:
+        self.form = form
+        self.factors = factors(form.factors)
+        self.mask = _mask(self.factors)
+        values = torch.zeros(self.mask.shape, dtype=torch.float64) if logits is None else logits.detach().clone()
+        self.logits = values.requires_grad_()
+        chooses_input = [i for i, factor in enumerate(self.factors) if factor.kind != "operation"]
+        self._first, self._second = chooses_input[0::2], chooses_input[1::2]
+        width = 1 if form.factors == "separate" else len(self.factors[0].choices) // 2
+        source = torch.arange(self.mask.shape[1]) // width
+        self._same_input = source[:, None] == source
+
+    def log_probs(self) -> Tensor:
+        """Log-probability of every choice by itself (F × O); minus infinity where the table is padded."""
+        return self.logits.masked_fill(~self.mask, -torch.inf).log_softmax(-1)
+
+    def _second_given_first(self) -> Tensor:
+        """Log-probability (P × O × O) of the second slot's choice given the first slot's, with distinct inputs."""
+        logits = self.logits[self._second].masked_fill(~self.mask[self._second], -torch.inf)
+        return logits[:, None].masked_fill(self._same_input, -torch.inf).log_softmax(-1)
+
+    def sample(self, count: int, generator: torch.Generator) -> Tensor:
+        """Draw `count` architectures: chosen index of every factor (K × F, int64)."""
+        with torch.no_grad():
+            chosen = torch.multinomial(self.log_probs().exp(), count, replacement=True, generator=generator).T
+            if self.form.inputs == "distinct":
+                pairs = torch.arange(len(self._first))
+                given = self._second_given_first()[pairs, chosen[:, self._first]]
+                drawn = torch.multinomial(given.exp().flatten(0, 1), 1, generator=generator)
+                chosen[:, self._second] = drawn.view(count, -1)
+            return chosen.contiguous()
+
+    def log_prob(self, chosen: Tensor) -> Tensor:
+        """Log p(α|π) of architectures given as chosen indices (K × F): a differentiable vector of K."""
+        single = self.log_probs()[torch.arange(len(self.factors)), chosen]
+        if self.form.inputs == "independent":
+            return single.sum(1)
+        pairs = torch.arange(len(self._first))
+        given = self._second_given_first()[pairs, chosen[:, self._first], chosen[:, self._second]]
+        others = [i for i in range(len(self.factors)) if i not in self._second]
+        return single[:, others].sum(1) + given.sum(1)
+
+    def marginals(self) -> Tensor:
+        """Probability of every choice in a draw from p(α|π) (F × O); zero where the table is padded."""
+        probabilities = self.log_probs().exp()
+        if self.form.inputs == "independent":
+            return probabilities
+        given = self._second_given_first().exp()
+        pairs = (probabilities[self._first][:, None] @ given).squeeze(1)
+        return probabilities.index_copy(0, torch.tensor(self._second), pairs)
+
+    def entropy(self) -> float:
+        """Exact entropy of p(α|π) in nats."""
+        with torch.no_grad():
+            log_p = self.log_probs()
+            single = _entropy(log_p)
+            if self.form.inputs == "independent":
+                return float(single.sum())
+            single[self._second] = (log_p[self._first].exp() * _entropy(self._second_given_first())).sum(-1)
+            return float(single.sum())
+
+    def mode(self) -> Genotype:
+        """Most probable architecture: the argmax of every factor, or of every pair of slots with distinct inputs."""
+        with torch.no_grad():
+            log_p = self.log_probs()
+            chosen = log_p.argmax(-1)
+            if self.form.inputs == "distinct":
+                pairs = log_p[self._first][:, :, None] + self._second_given_first()
+                best = pairs.flatten(1).argmax(-1)
+                chosen[self._first] = best // self.mask.shape[1]
+                chosen[self._second] = best % self.mask.shape[1]
+            return decode(chosen.tolist(), self.form.factors)
+
+    def genotypes(self, chosen: Tensor) -> list[Genotype]:
+        """Architectures of chosen indices (K × F)."""
+        return [decode(row, self.form.factors) for row in chosen.tolist()]
+
+
+def _entropy(log_p: Tensor) -> Tensor:
+    """Entropy in nats over the last dimension; choices of probability zero add nothing."""
+    return -(log_p.exp() * log_p.masked_fill(log_p == -torch.inf, 0.0)).sum(-1)

@@ -1,0 +1,134 @@
+"""π as a Parquet file: one row a choice, exact on the way out and in, checked by name on the way in."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+from torch import Tensor
+
+from parsec.errors import PriorError
+from parsec.prior.distribution import Prior
+from parsec.runtime.files import temporary_path
+from parsec.settings.search import Prior as Form
+
+SCHEMA_VERSION = "1"
+KEYS = ("cell", "node", "slot", "factor", "choice")
+TOLERANCE = 1e-9
+
+
+def _columns(prior: Prior) -> dict[str, list[Any]]:
+    rows = [(f.cell, f.node, f.slot, f.kind, choice) for f in prior.factors for choice in f.choices]
+    with torch.no_grad():
+        probabilities = prior.marginals()[prior.mask].tolist()
+        logits = prior.logits[prior.mask].tolist()
+    columns = {key: list(values) for key, values in zip(KEYS, zip(*rows, strict=True), strict=True)}
+    return columns | {"logit": logits, "probability": probabilities}
+
+
+def _schema(prior: Prior, metadata: Mapping[str, str], leading: tuple[str, ...] = ()) -> pa.Schema:
+    whole, text, real = pa.int32(), pa.string(), pa.float64()
+    types = {"cell": text, "node": whole, "slot": whole, "factor": text, "choice": text} | dict.fromkeys(leading, whole)
+    fields = [pa.field(name, types[name]) for name in (*leading, *KEYS)]
+    fields += [pa.field("logit", real), pa.field("probability", real)]
+    form = {"schema": SCHEMA_VERSION, "factors": prior.form.factors, "inputs": prior.form.inputs}
+    return pa.schema(fields, metadata={**form, **metadata})
+
+
+def write_prior(path: Path, prior: Prior, metadata: Mapping[str, str]) -> None:
+    """Write `pi.parquet`: logits and marginal probabilities by name; `metadata` says where π came from."""
+    table = pa.table(_columns(prior), schema=_schema(prior, metadata))
+    with temporary_path(path) as temporary:
+        pq.write_table(table, temporary)
+
+
+def write_trajectory(
+    path: Path, form: Form, history: Iterable[tuple[int, int, Tensor]], metadata: Mapping[str, str]
+) -> None:
+    """Write `trajectory.parquet`: the rows of π at every (epoch, step, logits) of `history`."""
+    tables = []
+    for epoch, step, logits in history:
+        prior = Prior(form, logits)
+        columns = _columns(prior)
+        count = len(columns["logit"])
+        columns |= {"epoch": [epoch] * count, "step": [step] * count}
+        tables.append(pa.table(columns, schema=_schema(prior, metadata, ("epoch", "step"))))
+    with temporary_path(path) as temporary:
+        pq.write_table(pa.concat_tables(tables), temporary)
+
+
+def _read_table(path: Path) -> pa.Table:
+    try:
+        return pq.read_table(path)
+    except FileNotFoundError as error:
+        raise PriorError(f"{path}: no such file; run the stage that writes it first") from error
+    except (pa.ArrowException, OSError) as error:
+        raise PriorError(
+            f"{path}: truncated or not a Parquet file ({error}); run the stage that writes it again"
+        ) from error
+
+
+def read_metadata(path: Path) -> dict[str, str]:
+    """Where a π came from: schema, space, stage, dataset, method, seed, epoch and fingerprints.
+
+    Raises:
+        PriorError: the file is missing or damaged.
+    """
+    metadata = _read_table(path).schema.metadata or {}
+    return {key.decode(): value.decode() for key, value in metadata.items()}
+
+
+def read_prior(path: Path, form: Form, space: str) -> Prior:
+    """Read `pi.parquet`, matching every choice by name.
+
+    Raises:
+        PriorError: missing, damaged, of another space or form, not finite, or not a distribution.
+    """
+    table = _read_table(path)
+    found = {key.decode(): value.decode() for key, value in (table.schema.metadata or {}).items()}
+    expected = {"schema": SCHEMA_VERSION, "space": space, "factors": form.factors, "inputs": form.inputs}
+    for key, value in expected.items():
+        if found.get(key) != value:
+            raise PriorError(f"{path}: π has {key} {found.get(key)!r}, but {value!r} is needed; give a π that fits")
+    return _by_name(path, table, Prior(form))
+
+
+def _by_name(path: Path, table: pa.Table, prior: Prior) -> Prior:
+    """Fill `prior` from the table's rows, whatever their order."""
+    missing_columns = {*KEYS, "logit", "probability"} - set(table.column_names)
+    if missing_columns:
+        raise PriorError(f"{path}: π lacks the columns {', '.join(sorted(missing_columns))}")
+    rows = {tuple(row[key] for key in KEYS): row for row in table.to_pylist()}
+    wanted = list(zip(*(_columns(prior)[key] for key in KEYS), strict=True))
+    if set(rows) != set(wanted) or table.num_rows != len(wanted):
+        odd = next(iter(set(rows) ^ set(wanted)), "a repeated row")
+        raise PriorError(f"{path}: the choices of π are not those of this space (first difference: {odd})")
+    logits, probabilities = ([rows[key][name] for key in wanted] for name in ("logit", "probability"))
+    filled = torch.zeros_like(prior.mask, dtype=torch.float64)
+    filled[prior.mask] = _finite(path, "logit", logits)
+    given = torch.zeros_like(filled)
+    given[prior.mask] = _finite(path, "probability", probabilities)
+    _check_distribution(path, prior, given, filled)
+    return Prior(prior.form, filled)
+
+
+def _finite(path: Path, name: str, values: list[float | None]) -> Tensor:
+    numbers = torch.tensor([float("nan") if value is None else value for value in values], dtype=torch.float64)
+    if not bool(numbers.isfinite().all()):
+        raise PriorError(f"{path}: a {name} of π is not finite; run the stage that writes it again")
+    return numbers
+
+
+def _check_distribution(path: Path, prior: Prior, given: Tensor, logits: Tensor) -> None:
+    sums = given.sum(1)
+    worst = int((sums - 1).abs().argmax())
+    factor = prior.factors[worst]
+    if abs(float(sums[worst]) - 1) > TOLERANCE:
+        where = f"{factor.cell} node {factor.node} slot {factor.slot} {factor.kind}"
+        raise PriorError(f"{path}: the probabilities of {where} sum to {float(sums[worst]):.6g}, not to 1")
+    with torch.no_grad():
+        implied = Prior(prior.form, logits).marginals()
+    if float((implied - given).abs().max()) > TOLERANCE:
+        raise PriorError(f"{path}: the probabilities of π do not belong to its logits; the file was changed by hand")

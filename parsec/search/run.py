@@ -1,0 +1,131 @@
+"""One run of a stage that learns π: from a prepared data set to π, genotype, metrics and result on disk."""
+
+import hashlib
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from parsec.data.augment import Augment
+from parsec.data.dataset import DatasetInfo, open_part, read_info
+from parsec.data.loader import Images
+from parsec.network.complexity import network_cost
+from parsec.prior.distribution import Prior
+from parsec.prior.parquet import read_metadata, read_prior, write_prior, write_trajectory
+from parsec.records.code import code_fingerprint
+from parsec.records.provenance import provenance
+from parsec.records.results import cost, write_json
+from parsec.runtime import loop
+from parsec.runtime.device import lease, memory_format, resolve, set_deterministic
+from parsec.runtime.files import write_atomic
+from parsec.search.methods import METHODS
+from parsec.search.task import Method, SearchTask
+from parsec.settings.jobs import SearchJob, fingerprint
+from parsec.settings.tree import Running
+
+SELECTION = (
+    "mode of π after the last epoch, chosen without looking at any accuracy; π saw the validation half, "
+    "v the training half, and no test image was read"
+)
+
+
+def search(
+    job: SearchJob, data: Path, seed: int, output: Path, state: Path, init_pi: Path | None, running: Running
+) -> None:
+    """Run one search and write its five files into `output`; `state` keeps it resumable until they are final.
+
+    Raises:
+        UserError: anything the user can mend; see its subclasses.
+    """
+    started = datetime.now(UTC)
+    set_deterministic(job.compute.deterministic)
+    info = read_info(data)
+    prior = read_prior(init_pi, job.prior, job.space) if init_pi else Prior(job.prior)
+    parent = _parent(init_pi)
+    identity = fingerprint(job) + (f"-from-{parent['pi_fingerprint']}" if parent else "") + f"-seed{seed}"
+    label = f"{job.stage} {info.name}/{job.method}/seed{seed}"
+    with lease(resolve(job.compute.device)) as device:
+        task = _task(job, data, info, seed, prior, device)
+        method = METHODS[job.method](task)
+        spent = loop.run(method, state, f"{identity}-{info.content_hash[:16]}", running, label, device)
+        result = {
+            "cost": cost(spent, device),
+            "provenance": provenance(job, code_fingerprint("parsec.search.run"), info, started),
+        }
+        _write(output, state, task, method, parent, result)
+    loop.finish(state)
+
+
+def _task(job: SearchJob, data: Path, info: DatasetInfo, seed: int, prior: Prior, device: torch.device) -> SearchTask:
+    settings = job.settings
+    return SearchTask(
+        job=job,
+        seed=seed,
+        train=Images(open_part(data, "train", settings.train_images), device),
+        validation=Images(open_part(data, "validation", settings.validation_images), device),
+        augment=Augment(settings.augmentation, info, memory_format(job.compute.layout)),
+        classes=len(info.classes),
+        prior=prior,
+        device=device,
+    )
+
+
+def _parent(init_pi: Path | None) -> dict[str, Any] | None:
+    """Which run the starting π came from."""
+    if init_pi is None:
+        return None
+    metadata = read_metadata(init_pi)
+    digest = hashlib.sha256(init_pi.read_bytes()).hexdigest()[:16]
+    named = {key: metadata.get(key) for key in ("stage", "dataset", "method")}
+    return {**named, "seed": int(metadata.get("seed", -1)), "pi_fingerprint": digest}
+
+
+def _metadata(task: SearchTask, parent: dict[str, Any] | None) -> dict[str, str]:
+    """Where this π came from; nothing that differs between two equal runs."""
+    job = task.job
+    return {
+        "space": job.space,
+        "stage": job.stage,
+        "dataset": job.settings.dataset,
+        "method": job.method,
+        "seed": str(task.seed),
+        "epoch": str(job.settings.epochs),
+        "settings_fingerprint": fingerprint(job),
+        "parent_fingerprint": parent["pi_fingerprint"] if parent else "",
+        "code_fingerprint": code_fingerprint("parsec.search.run"),
+    }
+
+
+def _write(
+    output: Path,
+    state: Path,
+    task: SearchTask,
+    method: Method,
+    parent: dict[str, Any] | None,
+    result: dict[str, Any],
+) -> None:
+    """Write the outputs, each whole or not at all; `result.json` last."""
+    job, metadata, genotype = task.job, _metadata(task, parent), method.genotype()
+    write_prior(output / "pi.parquet", method.prior, metadata)
+    write_trajectory(output / "trajectory.parquet", job.prior, method.history, metadata)
+    origin = {key: metadata[key] for key in ("stage", "dataset", "method", "settings_fingerprint")}
+    write_json(output / "genotype.json", {**genotype.as_dict(), "origin": {**origin, "seed": task.seed}})
+    write_atomic(output / "metrics.jsonl", (state / loop.METRICS).read_bytes())
+    size = network_cost(genotype, job.settings.network, task.classes, task.augment.image_size)
+    document = {
+        "schema": 1,
+        "kind": "search",
+        **{key: metadata[key] for key in ("stage", "space", "method", "dataset")},
+        "seed": task.seed,
+        "genotype": genotype.as_dict(),
+        "entropy": method.prior.entropy(),
+        "mode_accuracy": method.accuracy(genotype),
+        "selection": SELECTION,
+        "parent": parent,
+        "complexity": size._asdict(),
+        "children": method.children,
+        "child_images": method.child_images,
+        **result,
+    }
+    write_json(output / "result.json", document)

@@ -1,0 +1,50 @@
+"""What a search method is given, and what it must offer: the interface that all methods share."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from parsec.data.augment import Augment
+from parsec.data.loader import Images
+from parsec.prior.distribution import Prior
+from parsec.runtime.loop import Trainer
+from parsec.settings.jobs import SearchJob
+from parsec.space.genotype import Genotype
+
+History = list[tuple[int, int, Tensor]]
+"""(epoch, step, logits of π) at the start and after every epoch."""
+
+
+@dataclass(frozen=True)
+class SearchTask:
+    """One search: its settings, its two halves of the training set, and the π that it starts from."""
+
+    job: SearchJob
+    seed: int
+    train: Images
+    validation: Images
+    augment: Augment
+    classes: int
+    prior: Prior
+    device: torch.device
+
+
+class Method(Trainer, Protocol):
+    """A search method: a resumable trainer that ends with a distribution and an architecture."""
+
+    prior: Prior
+    history: History
+    children: int
+    """Children evaluated so far."""
+    child_images: int
+    """Forward passes of single images through children so far."""
+
+    def __init__(self, task: SearchTask) -> None: ...
+
+    def genotype(self) -> Genotype:
+        """The architecture that the method selects."""
+
+    def accuracy(self, child: Genotype) -> float:
+        """Accuracy in [0, 1] of a child with shared weights on the validation half."""

@@ -33,7 +33,7 @@ def cell_cost(cell: Cell, shape: CellShape, side: int) -> Cost:
 def network_cost(genotype: Genotype, network: Network, classes: int, image_size: int) -> Cost:
     """Cost of `FixedNetwork` without auxiliary head, forward on one image of `image_size` × `image_size` pixels."""
     cells = [
-        cell_cost(getattr(genotype, shape.kind), shape, side)
+        cell_cost(genotype.reduce if shape.reduction else genotype.normal, shape, side)
         for shape, side in zip(cell_shapes(network), cell_sides(network, image_size), strict=False)
     ]
     ends = (stem_cost(network.stem, network.channels, image_size), classifier_cost(output_channels(network), classes))

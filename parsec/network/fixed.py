@@ -52,7 +52,7 @@ class FixedNetwork(nn.Module):
     def __init__(self, genotype: Genotype, network: Network, classes: int, image_size: int, auxiliary: bool) -> None:
         super().__init__()
         shapes = cell_shapes(network)
-        cells = [FixedCell(getattr(genotype, shape.kind), shape) for shape in shapes]
+        cells = [FixedCell(genotype.reduce if shape.reduction else genotype.normal, shape) for shape in shapes]
         self.stem = stem(network.stem, network.channels)
         self.cells = nn.ModuleList(cells)
         self.classifier = Classifier(output_channels(network), classes)

@@ -1,0 +1,148 @@
+"""One training from scratch: from a genotype and a prepared data set to weights, metrics and a test error on disk.
+
+This is the only module that opens the test part of a data set, and it does so once, after training has ended.
+"""
+
+import hashlib
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save
+
+from parsec.data.augment import Augment
+from parsec.data.dataset import DatasetInfo, Part, joined, open_part, read_info
+from parsec.data.loader import Images
+from parsec.network.complexity import network_cost
+from parsec.network.fixed import FixedNetwork
+from parsec.records.code import code_fingerprint
+from parsec.records.provenance import provenance
+from parsec.records.results import cost, write_json
+from parsec.retrain.evaluate import Errors, evaluate
+from parsec.retrain.task import RetrainTask
+from parsec.retrain.trainer import Retrainer
+from parsec.runtime import loop
+from parsec.runtime.device import lease, memory_format, resolve, set_deterministic
+from parsec.runtime.files import write_atomic
+from parsec.runtime.randomness import seed_of
+from parsec.settings.jobs import RetrainJob, fingerprint
+from parsec.settings.tree import Running
+from parsec.space.genotype import Genotype
+from parsec.space.published import named_or_file
+
+SELECTION = (
+    "weights after the last epoch, trained on the training and the validation half together; "
+    "nothing was chosen on the test set, which was read once, after training"
+)
+
+
+def retrain(
+    job: RetrainJob,
+    data: Path,
+    genotype: str,
+    origin: str,
+    method: str,
+    seed: int,
+    run: int,
+    output: Path,
+    state: Path,
+    running: Running,
+) -> None:
+    """Train one genotype and test it once; `state` keeps the training resumable until the outputs are final.
+
+    Args:
+        job: the settings that this training reads.
+        data: folder of the prepared data set.
+        genotype: name of a published genotype, or a `genotype.json`.
+        origin: stage that found the genotype, or `published`.
+        method: search method that found it, or its name.
+        seed: seed of that search.
+        run: seed of this training; trainings of equal `seed` and `run` share their random streams, so that
+            genotypes of several origins are compared under the same draws.
+        output: folder that receives `weights.safetensors`, `metrics.jsonl` and, last, `result.json`.
+        state: folder of the checkpoints.
+        running: how often to save and to report.
+
+    Raises:
+        UserError: anything the user can mend; see its subclasses.
+    """
+    started = datetime.now(UTC)
+    set_deterministic(job.compute.deterministic)
+    info, architecture = read_info(data), named_or_file(genotype)
+    label = f"retrain {info.name}/{origin}/{method}/seed{seed}/run{run}"
+    with lease(resolve(job.compute.device)) as device:
+        task = _task(job, data, info, architecture, seed_of(run, "retrain", seed), device)
+        trainer = Retrainer(task)
+        spent = loop.run(trainer, state, _identity(task, job, info), running, label, device)
+        errors = _test(trainer.network, task, data)
+        record = {
+            "cost": cost(spent, device),
+            "provenance": provenance(job, code_fingerprint("parsec.retrain.run"), info, started),
+        }
+    names = {"dataset": info.name, "origin": origin, "method": method, "seed": seed, "run": run}
+    _write(output, state, trainer, {**names, **_result(trainer, errors), **record})
+    loop.finish(state)
+
+
+def _identity(task: RetrainTask, job: RetrainJob, info: DatasetInfo) -> str:
+    """What a checkpoint must belong to: settings, architecture, random streams and images."""
+    return f"{fingerprint(job)}-{_digest(task.genotype)}-{task.seed:016x}-{info.content_hash[:16]}"
+
+
+def _digest(genotype: Genotype) -> str:
+    return hashlib.sha256(json.dumps(genotype.as_dict(), sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _task(
+    job: RetrainJob, data: Path, info: DatasetInfo, genotype: Genotype, seed: int, device: torch.device
+) -> RetrainTask:
+    return RetrainTask(
+        genotype=genotype,
+        settings=job.settings,
+        compute=job.compute,
+        images=Images(training_part(data, info, job.settings.train_images), device),
+        augment=Augment(job.settings.augmentation, info, memory_format(job.compute.layout)),
+        classes=len(info.classes),
+        seed=seed,
+        device=device,
+    )
+
+
+def training_part(data: Path, info: DatasetInfo, limit: int | None) -> Part:
+    """Training and validation half together, or `limit` images of them in the halves' proportion."""
+    train, validation = info.counts["train"], info.counts["validation"]
+    count = train + validation if limit is None else min(limit, train + validation)
+    share = round(count * train / (train + validation))
+    return joined([open_part(data, "train", share), open_part(data, "validation", count - share)])
+
+
+def _test(network: FixedNetwork, task: RetrainTask, data: Path) -> Errors:
+    images = Images(open_part(data, "test"), task.device)
+    return evaluate(network, images, task.augment, task.settings.batch_size, task.device, task.compute.precision)
+
+
+def _result(trainer: Retrainer, errors: Errors) -> dict[str, Any]:
+    """What was trained, how large it is, and how well it does."""
+    task, network = trainer.task, trainer.settings.network
+    size = network_cost(task.genotype, network, task.classes, task.augment.image_size)
+    return {
+        "schema": 1,
+        "kind": "retrain",
+        "genotype": task.genotype.as_dict(),
+        "complexity": size._asdict(),
+        "network": network.model_dump(mode="json"),
+        "epochs": trainer.settings.epochs,
+        "test": errors._asdict(),
+        "train": {"loss": trainer.latest["train_loss"], "accuracy": trainer.latest["train_accuracy"]},
+        "selection": SELECTION,
+    }
+
+
+def _write(output: Path, state: Path, trainer: Retrainer, result: dict[str, Any]) -> None:
+    """Write the outputs, each whole or not at all; `result.json` last."""
+    weights = {name: value.cpu().contiguous() for name, value in trainer.network.state_dict().items()}
+    write_atomic(output / "weights.safetensors", save(weights))
+    write_atomic(output / "metrics.jsonl", (state / loop.METRICS).read_bytes())
+    write_json(output / "result.json", result)

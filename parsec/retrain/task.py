@@ -1,0 +1,25 @@
+"""What one training from scratch is given."""
+
+from dataclasses import dataclass
+
+import torch
+
+from parsec.data.augment import Augment
+from parsec.data.loader import Images
+from parsec.settings.retrain import RetrainStage
+from parsec.settings.tree import Compute
+from parsec.space.genotype import Genotype
+
+
+@dataclass(frozen=True)
+class RetrainTask:
+    """One training: the architecture, its settings, and the images that it learns from."""
+
+    genotype: Genotype
+    settings: RetrainStage
+    compute: Compute
+    images: Images
+    augment: Augment
+    classes: int
+    seed: int
+    device: torch.device

@@ -1,0 +1,168 @@
+"""Training the network of a fixed genotype from scratch (DARTS, section 3.2 and its evaluation code).
+
+Stochastic gradient descent with momentum and weight decay, gradient clipped by its global norm, auxiliary head, label
+smoothing, drop-path that grows with the epoch. Nothing in a step waits for the device.
+"""
+
+import math
+import time
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from parsec.data.order import epoch_order
+from parsec.errors import DivergedError
+from parsec.network.fixed import FixedNetwork
+from parsec.network.initialise import initialise
+from parsec.retrain.loss import training_loss
+from parsec.retrain.schedule import drop_path, learning_rate
+from parsec.retrain.task import RetrainTask
+from parsec.runtime.device import autocast, memory_format
+from parsec.runtime.randomness import Streams, generator
+
+
+def build_network(task: RetrainTask) -> FixedNetwork:
+    """The network with its initial weights, on the device; the weights are the same whatever the device."""
+    settings = task.settings
+    network = FixedNetwork(
+        task.genotype, settings.network, task.classes, task.augment.image_size, settings.auxiliary_weight > 0
+    )
+    initialise(network, generator(task.seed, "weights"))
+    layout = memory_format(task.compute.layout)
+    return network.to(task.device).to(memory_format=layout)  # type: ignore[call-overload, no-any-return]
+
+
+class Retrainer:
+    """One training, in steps; see `runtime.loop.Trainer` for how it is run, stopped and resumed."""
+
+    def __init__(self, task: RetrainTask) -> None:
+        self.task, self.settings = task, task.settings
+        self.network = build_network(task).train()
+        optimizer = self.settings.optimizer
+        self._optimizer = torch.optim.SGD(
+            self.network.parameters(),
+            lr=optimizer.learning_rate,
+            momentum=optimizer.momentum,
+            weight_decay=optimizer.weight_decay,
+            fused=True,
+        )
+        self._streams = Streams(task.seed, task.device)
+        self._order = (0, self._draw_order(0))
+        self.steps_per_epoch = len(self._order[1])
+        self.step = 0
+        self.total_steps = self.settings.epochs * self.steps_per_epoch
+        self.latest: dict[str, Any] = {}
+        """The row of the last epoch that is complete."""
+        self._loss_sum = torch.zeros((), dtype=torch.float64, device=task.device)
+        self._correct = torch.zeros((), dtype=torch.int64, device=task.device)
+        self._seconds = 0.0
+
+    def advance(self) -> list[dict[str, Any]]:
+        """Train on one batch; after the last one of an epoch, its metric row.
+
+        Raises:
+            DivergedError: an epoch ended with a loss or weights that are not finite.
+        """
+        began = time.perf_counter()
+        epoch, index = divmod(self.step, self.steps_per_epoch)
+        images, labels = self._batch(epoch, index)
+        self._optimizer.param_groups[0]["lr"] = self._learning_rate(epoch)
+        self._optimizer.zero_grad()
+        logits, loss = self._forward(images, labels, epoch)
+        loss.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.settings.optimizer.gradient_clip)
+        self._optimizer.step()
+        self._loss_sum += loss.detach()
+        self._correct += (logits.argmax(1) == labels).sum()
+        self.step += 1
+        return self._finish_step(epoch, index, began)
+
+    def _draw_order(self, epoch: int) -> Tensor:
+        return epoch_order(len(self.task.images), self.settings.batch_size, self.task.seed, "order", epoch)
+
+    def _batch(self, epoch: int, index: int) -> tuple[Tensor, Tensor]:
+        if self._order[0] != epoch:
+            self._order = (epoch, self._draw_order(epoch))
+        images, labels = self.task.images.gather(self._order[1][index])
+        return self.task.augment.train(images, self._streams.device("augmentation")), labels
+
+    def _learning_rate(self, epoch: int) -> float:
+        return learning_rate(self.settings.optimizer, epoch, self.settings.epochs)
+
+    def _drop_path(self, epoch: int) -> float:
+        return drop_path(self.settings.drop_path, epoch, self.settings.epochs)
+
+    def _forward(self, images: Tensor, labels: Tensor, epoch: int) -> tuple[Tensor, Tensor]:
+        settings = self.settings
+        with autocast(self.task.device, self.task.compute.precision):
+            logits, auxiliary = self.network(images, self._drop_path(epoch), self._streams.device("drop-path"))
+        loss = training_loss(logits, auxiliary, labels, settings.label_smoothing, settings.auxiliary_weight)
+        return logits, loss
+
+    def _finish_step(self, epoch: int, index: int, began: float) -> list[dict[str, Any]]:
+        if index + 1 < self.steps_per_epoch:
+            self._seconds += time.perf_counter() - began
+            return []
+        self.check_finite()
+        self.latest = {
+            "event": "epoch",
+            "epoch": epoch + 1,
+            "step": self.step,
+            "train_loss": float(self._loss_sum) / self.steps_per_epoch,
+            "train_accuracy": int(self._correct) / (self.steps_per_epoch * self.settings.batch_size),
+            "learning_rate": self._learning_rate(epoch),
+            "drop_path": self._drop_path(epoch),
+            "seconds": self._seconds + time.perf_counter() - began,
+        }
+        self._loss_sum.zero_()
+        self._correct.zero_()
+        self._seconds = 0.0
+        return [self.latest]
+
+    def check_finite(self) -> None:
+        """Refuse to go on, or to save, once the loss or a weight is not finite.
+
+        Raises:
+            DivergedError: with epoch, step, the settings that matter, and what to lower.
+        """
+        state = [value for value in self.network.state_dict().values() if value.is_floating_point()]
+        if math.isfinite(self._loss_sum) and math.isfinite(torch.nn.utils.get_total_norm(state)):
+            return
+        epoch = max(self.step - 1, 0) // self.steps_per_epoch
+        raise DivergedError(
+            f"the loss is no longer finite at epoch {epoch + 1}, step {self.step}: learning rate "
+            f"{self._learning_rate(epoch):g}, optimizer.gradient_clip {self.settings.optimizer.gradient_clip:g}; "
+            "lower optimizer.learning_rate or optimizer.gradient_clip"
+        )
+
+    def progress(self) -> str:
+        """One line on where training stands; waits for the device."""
+        done = self.step % self.steps_per_epoch
+        epoch = min(self.step // self.steps_per_epoch + 1, self.settings.epochs)
+        loss = float(self._loss_sum) / done if done else self.latest.get("train_loss", math.nan)
+        accuracy = int(self._correct) / (done * self.settings.batch_size) if done else self.latest.get("train_accuracy")
+        shown = "" if accuracy is None else f"  loss {loss:.3f}  training accuracy {accuracy:.1%}"
+        return f"epoch {epoch}/{self.settings.epochs}{shown}"
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that the rest of the training depends on."""
+        return {
+            "step": self.step,
+            "network": dict(self.network.state_dict()),
+            "optimizer": self._optimizer.state_dict(),
+            "streams": self._streams.state_dict(),
+            "loss_sum": self._loss_sum,
+            "correct": self._correct,
+            "seconds": self._seconds,
+            "latest": self.latest,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue exactly where `state_dict` was taken."""
+        self.step, self._seconds, self.latest = state["step"], state["seconds"], state["latest"]
+        self.network.load_state_dict(state["network"])
+        self._optimizer.load_state_dict(state["optimizer"])
+        self._streams.load_state_dict(state["streams"])
+        self._loss_sum.copy_(state["loss_sum"])
+        self._correct.copy_(state["correct"])

@@ -19,20 +19,20 @@ class Split(Strict):
 class Digits(Split):
     """The 1,797 handwritten digits of 8 × 8 pixels that scikit-learn ships; no download."""
 
-    source: Literal["digits"]
+    source: Literal["digits"] = Field(description="chooses this kind of data set")
 
 
 class DigitsFolder(Split):
     """The same digits written out as an image folder of PNGs: a stand-in that exercises the ImageNet path."""
 
-    source: Literal["digits_folder"]
+    source: Literal["digits_folder"] = Field(description="chooses this kind of data set")
     image_size: Annotated[Positive, Field(ge=32)] = Field(64, description="side of the written PNGs, pixels")
 
 
 class Cifar10(Split):
     """CIFAR-10, verified by the SHA-256 of its decoded arrays whichever source served it."""
 
-    source: Literal["cifar10"]
+    source: Literal["cifar10"] = Field(description="chooses this kind of data set")
     folder: str | None = Field(None, description="folder that holds `cifar-10-batches-py` (torchvision's format)")
     order: Distinct[Literal["folder", "torchvision", "npm"]] = Field(
         ("folder", "torchvision", "npm"), description="sources in the order in which they are tried", min_length=1
@@ -42,7 +42,7 @@ class Cifar10(Split):
 class ImageFolder(Split):
     """Any folder in ImageNet's layout: `train/<class>/*` and `val/<class>/*`; `val` is the test set."""
 
-    source: Literal["image_folder"]
+    source: Literal["image_folder"] = Field(description="chooses this kind of data set")
     folder: str = Field(description="folder with `train/` and `val/`")
     image_size: Annotated[Positive, Field(ge=32)] = Field(
         256, description="side of the stored square, pixels: the short side is resized to it, the centre kept"

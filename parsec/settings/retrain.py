@@ -11,6 +11,12 @@ Origin = Literal["search", "finetune", "transfer"]
 Published = Literal["DARTS_V1", "DARTS_V2"]
 
 
+class RetrainAugmentation(Augmentation):
+    """Random changes of a training image; with cutout, as DARTS trains its final networks."""
+
+    cutout: Annotated[int, Field(ge=0)] = Field(16, description="side of the square set to zero, pixels; 0: off")
+
+
 class RetrainStage(Strict):
     """Retraining on one data set: full training set, then the one reading of its test set."""
 
@@ -28,4 +34,4 @@ class RetrainStage(Strict):
     drop_path: Annotated[Fraction, Field(lt=1.0)] = Field(0.2, description="drop-path probability at the last epoch")
     label_smoothing: Annotated[Fraction, Field(lt=1.0)] = Field(0.0, description="label smoothing")
     optimizer: Optimizer = Optimizer()
-    augmentation: Augmentation = Augmentation(cutout=16)
+    augmentation: RetrainAugmentation = RetrainAugmentation()

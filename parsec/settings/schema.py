@@ -12,20 +12,21 @@ NAME = "letters, digits, _ and -, starting with a letter or digit"
 
 @cache
 def schema_of(model: type[Strict]) -> Node:
-    """The schema of a model, without the titles that pydantic derives from names; treat it as read-only."""
-    cleaned = _without_titles(model.model_json_schema())
+    """The schema of a model, closed at every level and without derived titles; treat it as read-only."""
+    cleaned = _cleaned(model.model_json_schema())
     assert isinstance(cleaned, dict)
     return cleaned
 
 
-def _without_titles(node: object, names: bool = False) -> object:
+def _cleaned(node: object, names: bool = False) -> object:
     """`names`: the keys of this mapping are names that the tree gives, not words of JSON schema."""
     if isinstance(node, list):
-        return [_without_titles(item) for item in node]
+        return [_cleaned(item) for item in node]
     if not isinstance(node, dict):
         return node
-    return {
-        key: _without_titles(value, names=not names and key in ("properties", "$defs"))
+    closed = {"additionalProperties": False} if "patternProperties" in node and not names else {}
+    return closed | {
+        key: _cleaned(value, names=not names and key in ("properties", "$defs"))
         for key, value in node.items()
         if names or key != "title"
     }
@@ -57,6 +58,16 @@ class Tree:
         mapping = node.get("discriminator", {}).get("mapping", {})
         return {tag: self.resolve({"$ref": reference}) for tag, reference in mapping.items()}
 
+    def named(self, node: Node) -> Node:
+        """The schema of each section in a section of named sections."""
+        section = next(iter(self.resolve(node)["patternProperties"].values()))
+        assert isinstance(section, dict)
+        return section
+
+    def is_leaf(self, node: Node) -> bool:
+        """Whether a value is written at this key, not a section."""
+        return self.resolve(node).get("type") != "object"
+
     def locate(self, location: Sequence[str | int]) -> Place:
         """Walk pydantic's location, which holds the chosen source of a union as an extra step."""
         path, node = "", self.root
@@ -69,13 +80,12 @@ class Tree:
             node = self._child(node, step)
         return Place(path, node)
 
-    @staticmethod
-    def _child(node: Node, step: str | int) -> Node:
+    def _child(self, node: Node, step: str | int) -> Node:
         if isinstance(step, int):
             fixed = node.get("prefixItems", [])
             child = fixed[step] if step < len(fixed) else node.get("items", {})
         elif "patternProperties" in node:
-            child = next(iter(node["patternProperties"].values()))
+            child = self.named(node)
         else:
             child = node.get("properties", {}).get(step, {})
         assert isinstance(child, dict)
@@ -103,9 +113,9 @@ class Tree:
     def _allowed_list(self, node: Node) -> str:
         if fixed := node.get("prefixItems"):
             return f"a list of {len(fixed)} values, each {self.allowed(fixed[0])}"
-        words = ["a list"] + (["of at least one value"] if node.get("minItems") else [])
-        words += ["without repeats"] if node.get("uniqueItems") else []
-        return " ".join(words) + f", each {self.allowed(node['items'])}"
+        least = " of at least one value" if node.get("minItems") else ""
+        repeats = " without repeats" if node.get("uniqueItems") else ""
+        return f"a list{least}{repeats}, each {self.allowed(node['items'])}"
 
 
 def _allowed_scalar(node: Node) -> str:

@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from parsec.settings.base import Fraction, Name, Positive, Rate, Strict
+from parsec.settings.base import Momentum, Name, Positive, Rate, Strict
 from parsec.settings.training import Augmentation, Network, Optimizer
 
 
@@ -24,7 +24,7 @@ class PriorOptimizer(Strict):
     """Adam on the logits of π."""
 
     learning_rate: Rate = Field(3e-3, description="learning rate; not given by the paper")
-    betas: tuple[Fraction, Fraction] = Field((0.5, 0.999), description="Adam's averaging factors (DARTS)")
+    betas: tuple[Momentum, Momentum] = Field((0.5, 0.999), description="Adam's averaging factors (DARTS)")
 
 
 class Estimator(Strict):
@@ -56,6 +56,12 @@ class Estimator(Strict):
         return self
 
 
+class SearchOptimizer(Optimizer):
+    """Stochastic gradient descent for the shared weights v; ends above zero, as the DARTS search code does."""
+
+    final_learning_rate: Annotated[float, Field(ge=0.0)] = Field(0.001, description="`cosine`: rate it ends at")
+
+
 class SearchStage(Strict):
     """One stage that learns π with shared weights."""
 
@@ -72,7 +78,7 @@ class SearchStage(Strict):
     train_images: Positive | None = Field(None, description="use only so many images of the training half; null: all")
     validation_images: Positive | None = Field(None, description="the same for the validation half")
     estimator: Estimator = Estimator()
-    weights: Optimizer = Optimizer(final_learning_rate=0.001)
+    weights: SearchOptimizer = SearchOptimizer()
     prior: PriorOptimizer = PriorOptimizer()
     augmentation: Augmentation = Augmentation()
 

@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from parsec.settings.base import Fraction, Positive, Rate, Strict
+from parsec.settings.base import Fraction, Momentum, Positive, Rate, Strict
 
 
 class Network(Strict):
@@ -40,7 +40,7 @@ class Optimizer(Strict):
     schedule: Literal["cosine", "exponential"] = Field("cosine", description="how the learning rate falls, per epoch")
     final_learning_rate: Annotated[float, Field(ge=0.0)] = Field(0.0, description="`cosine`: rate it ends at")
     decay: Annotated[Fraction, Field(gt=0.0)] = Field(0.97, description="`exponential`: factor per epoch")
-    momentum: Annotated[Fraction, Field(lt=1.0)] = Field(0.9, description="momentum")
+    momentum: Momentum = Field(0.9, description="momentum")
     weight_decay: Annotated[float, Field(ge=0.0, le=1.0)] = Field(3e-4, description="L2 penalty")
     gradient_clip: Annotated[float, Field(gt=0.0)] = Field(5.0, description="largest L2 norm of the whole gradient")
 

@@ -1,0 +1,119 @@
+"""`config/schema.json` and `config/README.md`, made from the settings tree."""
+
+import json
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from parsec.settings.literature import GIVEN, NOT_GIVEN
+from parsec.settings.schema import Node, Tree, schema_of
+from parsec.settings.tree import Settings
+
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+
+INTRODUCTION = """\
+# Settings
+
+This page is made from the settings tree: `python -m parsec settings > config/README.md`; `schema.json` beside it by
+`python -m parsec schema > config/schema.json`. A test fails when they differ from the tree.
+
+## Presets
+
+| file | what it is | data | how to choose it |
+| --- | --- | --- | --- |
+| `config.yaml` | the default: every stage, small, minutes on a laptop | digits, shipped with scikit-learn | – |
+| `cifar10.yaml` | the chain at reduced scale, an hour on two cores | CIFAR-10 | `--configfile config/cifar10.yaml` |
+| `paper.yaml` | everything at the paper's scale, CUDA GPUs | CIFAR-10, ImageNet | `--configfile config/paper.yaml` |
+
+Every preset is complete: it writes every key, so that nothing is left to a default and a preset can be read by itself.
+They do not build on each other; each has its own `results` folder. For a run of your own, copy the nearest one.
+
+## How settings are read
+
+- An unknown key, a wrong type or a value out of range stops the run before any job is planned, with the key's path,
+  what was given and what is allowed. Text is never taken for a number, nor `true` for 1.
+- YAML takes `3e-4` for text: write `3.0e-4`. It takes `no`, `off` and `yes` for booleans and days for dates: quote them.
+- `null` means "none" where it is allowed, and leaves a stage out at `finetune` and `transfer`.
+- Snakemake's `--config key=value` sets a key of the top level; inside a list or a section it makes every value text,
+  which is refused, so put such changes into a file.
+- A job re-runs when a key that it reads changes; a new seed or run adds jobs and re-runs none. `running` re-runs none.
+- Threads, memory, time and GPUs are resources of the workflow's profile, not settings.
+
+## Keys
+
+`<stage>` is search, finetune or transfer, `<name>` a name of your choice, `<dataset>` a name under `datasets`. A key
+without a default must be written.
+"""
+
+
+class Group(NamedTuple):
+    """One table of the reference."""
+
+    title: str
+    prefix: str
+    node: Node
+
+
+def schema_json() -> str:
+    """The JSON schema of a settings file, ending with a newline."""
+    document = {"$schema": DIALECT, "title": "PARSEC settings"} | schema_of(Settings)
+    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+
+
+def reference_markdown() -> str:
+    """The reference of every key, ending with a newline."""
+    tree = Tree(Settings)
+    tables = [_table(tree, group) for group in _groups(tree)]
+    return "\n".join([INTRODUCTION, *tables, _literature()])
+
+
+def _groups(tree: Tree) -> Iterator[Group]:
+    root = tree.root["properties"]
+    yield Group("Top level", "", {"properties": {k: v for k, v in root.items() if tree.is_leaf(v)}})
+    yield Group("`prior`", "prior", tree.resolve(root["prior"]))
+    for tag, node in tree.sources(tree.named(root["datasets"])).items():
+        yield Group(f"`datasets`, source `{tag}`", "datasets.<name>", node)
+    yield Group("`search`, `finetune`, `transfer`", "<stage>", tree.resolve(root["search"]))
+    yield Group("`retrain`", "retrain.<dataset>", tree.resolve(tree.named(root["retrain"])))
+    for name in ("measure", "compute", "running"):
+        yield Group(f"`{name}`", name, tree.resolve(root[name]))
+
+
+def _table(tree: Tree, group: Group) -> str:
+    about = group.node.get("description", "What a run is and what it computes; the sections follow.")
+    head = f"### {group.title}\n\n{about}\n\n| key | allowed | default | meaning |\n| --- | --- | --- | --- |\n"
+    return head + "\n".join(_rows(tree, group.node, group.prefix)) + "\n"
+
+
+def _rows(tree: Tree, node: Node, prefix: str) -> Iterator[str]:
+    for key, child in node["properties"].items():
+        path = f"{prefix}.{key}" if prefix else key
+        if tree.is_leaf(child):
+            cells = (f"`{path}`", tree.allowed(child), _default(child), child["description"])
+            yield "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+        else:
+            yield from _rows(tree, tree.resolve(child), path)
+
+
+def _default(node: Node) -> str:
+    return f"`{json.dumps(node['default'], ensure_ascii=False)}`" if "default" in node else "–"
+
+
+def _literature() -> str:
+    """The last section: what the sources give, and why the rest is as it is."""
+    given = "\n".join(f"| `{key}` | {what} |" for key, what in GIVEN)
+    chosen = "\n".join(f"| {', '.join(f'`{key}`' for key in keys)} | {why} |" for keys, why in NOT_GIVEN)
+    return f"""\
+## What the literature gives
+
+Of the paper's settings these are known, from its abstract and from what others report of it:
+
+| key | what is known |
+| --- | --- |
+{given}
+
+These are not given; `paper.yaml` marks each with "not given by the paper" and its reason:
+
+| keys | reason for the choice |
+| --- | --- |
+{chosen}
+"""

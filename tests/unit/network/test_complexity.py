@@ -1,0 +1,67 @@
+"""Analytic costs: the published counts, and equality with what a built network really holds and computes."""
+
+import pytest
+import torch
+from torch import nn
+
+from parsec.network.complexity import Cost, network_cost
+from parsec.network.cost import total
+from parsec.network.fixed import FixedNetwork
+from parsec.settings.training import Network
+from parsec.space.published import DARTS_V1, DARTS_V2
+
+CIFAR = Network(cells=20, channels=36)
+IMAGENET = Network(stem="imagenet", cells=14, channels=48)
+
+
+def counted(network: nn.Module, image_size: int) -> Cost:
+    """Parameters of a module, and multiply-adds of its convolutions and linear layers seen by hooks."""
+    seen = []
+
+    def see(layer, inputs, output):
+        taps = layer.in_features if isinstance(layer, nn.Linear) else layer.weight[0].numel()
+        seen.append(output.numel() * taps)
+
+    for layer in network.modules():
+        if isinstance(layer, (nn.Conv2d, nn.Linear)):
+            layer.register_forward_hook(see)
+    with torch.no_grad():
+        network.eval()(torch.zeros(1, 3, image_size, image_size))
+    return Cost(sum(p.numel() for p in network.parameters()), sum(seen))
+
+
+@pytest.mark.parametrize(
+    ("genotype", "network", "classes", "side", "parameters", "multiply_adds"),
+    [
+        (DARTS_V2, CIFAR, 10, 32, 3_349_342, 528_359_040),
+        (DARTS_V2, IMAGENET, 1000, 224, 4_718_752, 529_911_552),
+        (DARTS_V1, CIFAR, 10, 32, 3_169_414, 500_987_520),
+    ],
+)
+def test_golden_counts_of_published_genotypes(genotype, network, classes, side, parameters, multiply_adds):
+    assert network_cost(genotype, network, classes, side) == Cost(parameters, multiply_adds)
+
+
+@pytest.mark.parametrize(
+    ("stem", "cells", "channels", "classes", "side"),
+    [("cifar", 3, 4, 10, 8), ("cifar", 8, 6, 7, 15), ("imagenet", 5, 4, 3, 64), ("imagenet", 4, 8, 11, 45)],
+)
+@pytest.mark.parametrize("seed", range(5))
+def test_cost_equals_what_a_built_network_holds_and_computes(
+    random_genotype, stem, cells, channels, classes, side, seed
+):
+    genotype, network = random_genotype(seed), Network(stem=stem, cells=cells, channels=channels)
+    built = FixedNetwork(genotype, network, classes, side, auxiliary=False)
+    assert network_cost(genotype, network, classes, side) == counted(built, side)
+
+
+def test_every_primitive_is_counted(uniform_genotype):
+    for primitive in ("sep_conv_3x3", "sep_conv_5x5", "dil_conv_3x3", "dil_conv_5x5", "skip_connect", "avg_pool_3x3"):
+        genotype, network = uniform_genotype(primitive), Network(cells=3, channels=4)
+        built = FixedNetwork(genotype, network, 10, 9, auxiliary=False)
+        assert network_cost(genotype, network, 10, 9) == counted(built, 9), primitive
+
+
+def test_total_adds_part_by_part():
+    assert total([Cost(1, 2), Cost(10, 20)]) == Cost(11, 22)
+    assert total([]) == Cost(0, 0)

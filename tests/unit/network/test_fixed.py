@@ -1,0 +1,125 @@
+"""The fixed network: structure, auxiliary head, drop-path, sides and memory layout."""
+
+import pytest
+import torch
+
+from parsec.errors import SettingsError
+from parsec.network.fixed import FixedNetwork
+from parsec.network.initialise import initialise
+from parsec.settings.training import Network
+from parsec.space.published import DARTS_V2
+
+SMALL = Network(cells=3, channels=4)
+
+
+def built(genotype=DARTS_V2, network=SMALL, classes=10, side=8, auxiliary=False):
+    made = FixedNetwork(genotype, network, classes, side, auxiliary)
+    initialise(made, torch.Generator().manual_seed(0))
+    return made
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize(("stem", "side"), [("cifar", 8), ("cifar", 13), ("imagenet", 64), ("imagenet", 50)])
+def test_any_genotype_runs_and_trains_at_even_and_odd_sides(random_genotype, seed, stem, side):
+    network = built(random_genotype(seed), Network(stem=stem, cells=5, channels=4), 7, side, auxiliary=True)
+    logits, auxiliary = network(torch.randn(2, 3, side, side), 0.3)
+    assert logits.shape == auxiliary.shape == (2, 7)
+    (logits.sum() + auxiliary.sum()).backward()
+    assert all(p.grad is None or p.grad.isfinite().all() for p in network.parameters())
+
+
+@pytest.mark.parametrize("cells", [3, 6, 8, 20])
+def test_maps_halve_and_channels_double_at_one_and_two_thirds(cells):
+    network, shapes = built(network=Network(cells=cells, channels=2)), []
+    for cell in network.cells:
+        cell.register_forward_hook(lambda layer, inputs, output: shapes.append(tuple(output.shape[1:3])))
+    network.eval()(torch.zeros(1, 3, 8, 8))
+    thirds = [(i >= cells // 3) + (i >= 2 * cells // 3) for i in range(cells)]
+    assert shapes == [(8 * 2**third, 8 // 2**third) for third in thirds]
+
+
+def test_a_cell_is_the_sum_and_concatenation_its_genotype_says():
+    """The first normal cell of DARTS_V2, written out by hand."""
+    cell = built().cells[0].eval()
+    x, y = torch.randn(2, 12, 8, 8), torch.randn(2, 12, 8, 8)
+    s0, s1, edge = cell.before(x), cell.previous(y), cell.edges
+    node0 = edge[0](s0) + edge[1](s1)
+    node1 = edge[2](s0) + edge[3](s1)
+    node2 = edge[4](s1) + s0
+    node3 = s0 + edge[7](node0)
+    torch.testing.assert_close(cell(x, y, None), torch.cat([node0, node1, node2, node3], 1))
+
+
+def test_auxiliary_head_runs_in_training_alone():
+    network, images = built(auxiliary=True), torch.randn(2, 3, 8, 8)
+    assert network(images)[1] is not None
+    assert network.eval()(images)[1] is None
+    assert built()(images)[1] is None
+    assert not any("auxiliary" in name for name in built().state_dict())
+
+
+def test_auxiliary_head_refuses_an_image_that_is_too_small():
+    with pytest.raises(SettingsError, match="too small"):
+        built(side=4, auxiliary=True)
+    assert built(side=4)(torch.randn(2, 3, 4, 4))[0].shape == (2, 10)
+
+
+def test_drop_path_is_off_in_evaluation_and_at_zero():
+    network, images = built(), torch.randn(4, 3, 8, 8)
+    assert not torch.equal(network(images, 0.5)[0], network(images, 0.0)[0])
+    network.eval()
+    assert torch.equal(network(images, 0.5)[0], network(images, 0.0)[0])
+
+
+def test_drop_path_draws_from_its_generator_and_takes_a_tensor():
+    network, images = built(), torch.randn(4, 3, 8, 8)
+
+    def run(probability, seed):
+        return network(images, probability, torch.Generator().manual_seed(seed))[0]
+
+    assert torch.equal(run(0.5, 1), run(torch.tensor(0.5), 1))
+    assert not torch.equal(run(0.5, 1), run(0.5, 2))
+
+
+def test_drop_path_leaves_out_whole_edges_of_single_images_and_keeps_the_mean():
+    cells = built(network=Network(cells=3, channels=2))
+    masks = torch.cat(cells._masks(torch.empty(2000, 1), 0.2, torch.Generator().manual_seed(0)))
+    assert masks.shape == (sum(cells.drops), 2000, 1, 1, 1)
+    assert set(masks.unique().tolist()) == {0.0, 1.25}
+    assert abs(float(masks.mean()) - 1) < 0.01
+    assert abs(float((masks == 0).float().mean()) - 0.2) < 0.01
+
+
+def test_drop_path_spares_the_identity_but_not_the_skip_that_reduces(uniform_genotype):
+    network = built(uniform_genotype("skip_connect"))
+    assert [len(cell.dropped) for cell in network.cells] == [0, 3, 3]
+    normal, reduction = network.cells[0], network.cells[1]
+    x = torch.randn(2, 12, 8, 8)
+    assert normal(x, x, torch.zeros(0, 2, 1, 1, 1)).abs().sum() > 0
+    x = reduction(torch.randn(2, 12, 8, 8), torch.randn(2, 16, 8, 8), torch.zeros(3, 2, 1, 1, 1))
+    assert x.abs().sum() == 0
+
+
+def test_channels_last_gives_the_same_numbers_in_the_same_layout():
+    network, images = built(), torch.randn(4, 3, 8, 8)
+    expected = network(images)[0]
+    last = built().to(memory_format=torch.channels_last)
+    torch.testing.assert_close(last(images.to(memory_format=torch.channels_last))[0], expected)
+
+
+def test_initial_weights_come_from_the_generator_alone():
+    torch.manual_seed(1)
+    first = built().state_dict()
+    torch.manual_seed(2)
+    second = built().state_dict()
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    other = FixedNetwork(DARTS_V2, SMALL, 10, 8, auxiliary=False)
+    initialise(other, torch.Generator().manual_seed(9))
+    assert not torch.equal(other.classifier.linear.weight, first["classifier.linear.weight"])
+
+
+def test_initial_weights_have_pytorchs_spread():
+    network = built(network=Network(cells=3, channels=16))
+    weight = network.classifier.linear.weight.detach()
+    assert weight.abs().max() <= weight.shape[1] ** -0.5
+    assert float(weight.std()) == pytest.approx((3 * weight.shape[1]) ** -0.5, rel=0.05)

@@ -1,0 +1,75 @@
+"""Primitives: what they compute, and the sides of their maps."""
+
+import pytest
+import torch
+
+from parsec.network.primitives import SEPARABLE, FactorizedReduce, build
+from parsec.space.darts import PRIMITIVES
+
+
+@pytest.mark.parametrize("primitive", PRIMITIVES)
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("side", [1, 2, 5, 8])
+def test_sides_round_up(primitive, stride, side):
+    layer = build(primitive, 4, stride)
+    assert layer(torch.randn(3, 4, side, side)).shape == (3, 4, -(-side // stride), -(-side // stride))
+
+
+@pytest.mark.parametrize("primitive", PRIMITIVES)
+def test_channels_last_is_kept(primitive):
+    x = torch.randn(2, 4, 8, 8).to(memory_format=torch.channels_last)
+    layer = build(primitive, 4, 1).to(memory_format=torch.channels_last)
+    assert layer(x).is_contiguous(memory_format=torch.channels_last)
+
+
+def test_separable_kernels_reach_as_far_as_their_names_say():
+    for primitive, reach in {"sep_conv_3x3": 2, "sep_conv_5x5": 4, "dil_conv_3x3": 2, "dil_conv_5x5": 4}.items():
+        layer = build(primitive, 2, 1).eval()
+        for weight in layer.parameters():
+            torch.nn.init.ones_(weight)
+        x = torch.rand(1, 2, 21, 21, requires_grad=True)
+        layer(x)[0, :, 10, 10].sum().backward()
+        touched = x.grad[0].abs().sum(0).nonzero()
+        assert touched.min() >= 10 - reach
+        assert touched.max() <= 10 + reach
+        assert (touched.max() - touched.min()) == 2 * reach
+        gap = SEPARABLE[primitive].dilation
+        assert len(touched[:, 0].unique()) == (2 * reach) // gap + 1
+
+
+def test_separable_convolutions_are_applied_as_often_as_published():
+    norms = {p: sum(isinstance(m, torch.nn.BatchNorm2d) for m in build(p, 2, 1).modules()) for p in SEPARABLE}
+    assert norms == {"sep_conv_3x3": 2, "sep_conv_5x5": 2, "dil_conv_3x3": 1, "dil_conv_5x5": 1}
+
+
+def test_average_pool_leaves_the_border_out_of_the_mean():
+    ones = torch.ones(1, 1, 5, 5)
+    assert torch.equal(build("avg_pool_3x3", 1, 1)(ones), ones)
+
+
+def test_max_pool_takes_the_largest_of_nine():
+    x = torch.arange(16.0).view(1, 1, 4, 4)
+    assert build("max_pool_3x3", 1, 2)(x).flatten().tolist() == [5, 7, 13, 15]
+
+
+def test_skip_is_the_identity_at_stride_one():
+    x = torch.randn(2, 3, 4, 4)
+    assert build("skip_connect", 3, 1)(x) is x
+
+
+@pytest.mark.parametrize("side", [4, 5])
+def test_factorized_reduction_sees_even_and_odd_pixels(side):
+    layer = FactorizedReduce(1, 2).eval()
+    torch.nn.init.ones_(layer.even.weight)
+    torch.nn.init.ones_(layer.odd.weight)
+    x = torch.rand(1, 1, side, side) + 1
+    even, odd = layer(x)[0] * (1 + layer.norm.eps) ** 0.5
+    torch.testing.assert_close(even, x[0, 0, ::2, ::2])
+    torch.testing.assert_close(odd[: side // 2, : side // 2], x[0, 0, 1::2, 1::2])
+
+
+def test_batch_norm_keeps_running_statistics_without_a_counter():
+    layer = build("dil_conv_3x3", 2, 1)
+    layer(torch.randn(8, 2, 6, 6) * 3 + 1)
+    assert not torch.equal(layer[0].norm.running_var, torch.ones(2))
+    assert not any("num_batches_tracked" in name for name in layer.state_dict())

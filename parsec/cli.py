@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from parsec.errors import UserError
+from parsec.settings.load import load_job
 from parsec.settings.tree import Running
 
 Arguments = argparse.Namespace
@@ -16,14 +17,13 @@ THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"
 
 def _running() -> Running:
     """How the run behaves; from the environment, because it must not decide what is re-run."""
-    names = {"checkpoint_seconds": "PARSEC_CHECKPOINT_SECONDS", "progress_seconds": "PARSEC_PROGRESS_SECONDS"}
-    return Running(**{key: float(os.environ[name]) for key, name in names.items() if name in os.environ})
+    given = {key: os.environ.get(f"PARSEC_{key.upper()}") for key in ("checkpoint_seconds", "progress_seconds")}
+    return load_job(json.dumps({key: float(text) for key, text in given.items() if text}), Running)
 
 
 def _prepare(arguments: Arguments) -> None:
     from parsec.data.prepare import prepare
     from parsec.settings.jobs import PrepareJob
-    from parsec.settings.load import load_job
 
     prepare(load_job(arguments.settings, PrepareJob), arguments.output)
 
@@ -31,7 +31,6 @@ def _prepare(arguments: Arguments) -> None:
 def _search(arguments: Arguments) -> None:
     from parsec.search.run import search
     from parsec.settings.jobs import SearchJob
-    from parsec.settings.load import load_job
 
     job = load_job(arguments.settings, SearchJob)
     search(job, arguments.data, arguments.seed, arguments.output, arguments.state, arguments.init_pi, _running())
@@ -40,7 +39,6 @@ def _search(arguments: Arguments) -> None:
 def _retrain(arguments: Arguments) -> None:
     from parsec.retrain.run import retrain
     from parsec.settings.jobs import RetrainJob
-    from parsec.settings.load import load_job
 
     retrain(
         load_job(arguments.settings, RetrainJob),
@@ -59,14 +57,12 @@ def _retrain(arguments: Arguments) -> None:
 def _measure(arguments: Arguments) -> None:
     from parsec.search.measure import measure
     from parsec.settings.jobs import MeasureJob
-    from parsec.settings.load import load_job
 
     measure(load_job(arguments.settings, MeasureJob), arguments.data, arguments.output)
 
 
 def _complexity(arguments: Arguments) -> None:
     from parsec.network.complexity import network_cost
-    from parsec.settings.load import load_job
     from parsec.settings.training import Network
     from parsec.space.published import named_or_file
 

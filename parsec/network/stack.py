@@ -18,6 +18,11 @@ class CellShape(NamedTuple):
     channels_before_previous: int
     channels_previous: int
 
+    @property
+    def kind(self) -> str:
+        """Which of the genotype's two cells stands here."""
+        return "reduce" if self.reduction else "normal"
+
 
 def stem_channels(network: Network) -> int:
     """Channels that the stem hands to the first cell."""

@@ -37,7 +37,8 @@ def _halve(x: Tensor, even: Tensor, odd: Tensor) -> Tensor:
 
 def _stacked_shapes(index: int, shape: CellShape) -> dict[str, tuple[int, ...]]:
     """Weights of a cell that exist once an edge."""
-    c, shapes = shape.channels, {}
+    c = shape.channels
+    shapes: dict[str, tuple[int, ...]] = {}
     for name, kind in SEPARABLE.items():
         for repeat in range(kind.repeats):
             shapes[f"cells.{index}.{name}.{repeat}.depthwise"] = (EDGES, c, 1, kind.kernel, kind.kernel)
@@ -53,7 +54,10 @@ def _plain_shapes(index: int, shape: CellShape) -> dict[str, tuple[int, ...]]:
     before = {"": shape.channels}
     if shape.after_reduction:
         before = {".even": shape.channels // 2, ".odd": shape.channels // 2}
-    shapes = {f"cells.{index}.before{k}": (c, shape.channels_before_previous, 1, 1) for k, c in before.items()}
+    shapes: dict[str, tuple[int, ...]] = {
+        f"cells.{index}.before{half}": (channels, shape.channels_before_previous, 1, 1)
+        for half, channels in before.items()
+    }
     return shapes | {f"cells.{index}.last": (shape.channels, shape.channels_previous, 1, 1)}
 
 
@@ -89,8 +93,7 @@ class Supernet:
         """Logits (B × classes) of one child on `images` (B × 3 × H × W)."""
         before, last = self._stem(images)
         for index, shape in enumerate(self.shapes):
-            cell = child.reduce if shape.reduction else child.normal
-            before, last = last, self._cell(index, shape, cell, before, last)
+            before, last = last, self._cell(index, shape, getattr(child, shape.kind), before, last)
         return F.linear(last.mean((2, 3)), self.bank("classifier.weight"), self.bank("classifier.bias"))
 
     def _stem(self, x: Tensor) -> tuple[Tensor, Tensor]:

@@ -94,7 +94,7 @@ class Parsec:
         weights = importance_weights(log_likelihood, temperature(self.settings.estimator, len(labels)))
         coefficients = prior_coefficients(self.settings.estimator, weights, self._multiply_adds(children))
         self._prior_optimizer.zero_grad()
-        (-(coefficients * self.prior.log_prob(chosen)).sum()).backward()  # type: ignore[no-untyped-call]
+        (-(coefficients * self.prior.log_prob(chosen)).sum()).backward()
         self._prior_optimizer.step()
         return {
             "ess_prior": float(effective_sample_size(weights)),

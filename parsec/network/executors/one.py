@@ -53,7 +53,7 @@ class One:
             negative = _cross_entropy(self.logits(child, images), labels)
             keep, new = weights.add(-negative.detach() / temperature)
             gradient.mul_(keep)
-            (negative * (new / len(labels))).backward()  # type: ignore[no-untyped-call]
+            (negative * (new / len(labels))).backward()
             loss = loss * keep + negative.detach() * (new / len(labels))
         gradient.div_(weights.total)
         return Accumulated(loss / weights.total, weights.effective_sample_size())

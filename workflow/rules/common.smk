@@ -1,0 +1,329 @@
+"""What all rules share: the checked settings, the environment of jobs, and functions that turn the plan into paths."""
+
+import os
+import re
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+
+import yaml
+
+root = Path(str(workflow.current_basedir)).parents[1]
+sys.path.insert(0, str(root))
+
+from parsec.errors import SettingsError
+from parsec.records.code import code_fingerprint
+from parsec.settings import jobs, plan
+from parsec.settings.load import load
+
+
+def checked_settings():
+    """The settings tree; a mistake in it ends Snakemake with that mistake alone, before any job is planned."""
+    try:
+        return load(config)
+    except SettingsError as error:
+        print(error, file=sys.stderr)
+        sys.exit(SettingsError.exit_code)
+
+
+def prepare_environment(settings):
+    """Variables that jobs inherit: where the package and its Python are, and what may change without a re-run."""
+    inherited = filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))
+    python = str(Path(sys.executable).parent)
+    os.environ.update(
+        PYTHONPATH=os.pathsep.join([str(root), *inherited]),
+        PATH=os.pathsep.join([python, os.environ.get("PATH", os.defpath)]),
+        PARSEC_CHECKPOINT_SECONDS=str(settings.running.checkpoint_seconds),
+        PARSEC_PROGRESS_SECONDS=str(settings.running.progress_seconds),
+    )
+
+
+def gpus(settings):
+    """GPUs of a training job: found without importing torch, which would slow every call of Snakemake by seconds."""
+    if settings.compute.device != "auto":
+        return int(settings.compute.device == "cuda")
+    hidden = os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1")
+    return int(not hidden and any(Path(os.devnull).parent.glob("nvidia[0-9]*")))
+
+
+settings = checked_settings()
+prepare_environment(settings)
+GPUS = gpus(settings)
+ENVIRONMENT = "../../envs/cuda.yaml" if GPUS else "../../envs/cpu.yaml"
+
+
+def one_of(names):
+    """A regular expression that matches these names alone; it matches nothing when there are none."""
+    return "|".join(map(re.escape, names)) or "(?!)"
+
+
+def methods():
+    """Search methods, and the names of published genotypes, which stand in their place when retrained."""
+    published = [
+        name for stage in settings.retrain.values() for name in stage.published
+    ]
+    return dict.fromkeys([*settings.methods, *published])
+
+
+def dataset_of(stage):
+    """Pattern of the data set of a stage."""
+    chosen = getattr(settings, stage)
+    return one_of([chosen.dataset] if chosen else [])
+
+
+def wanted():
+    """The files at the end of the chain; everything before them is made because they need it."""
+    runs = list(plan.searches(settings))
+    stages = dict.fromkeys(run.stage for run in runs)
+    figures = [
+        f"{name}-{stage}"
+        for stage in stages
+        for name in ("entropy", "accuracy", "operations")
+    ]
+    figures += [
+        f"{name}-{run.stage}-{run.method}-seed{run.seed}"
+        for run in runs
+        for name in ("pi", "cells")
+    ]
+    figures += [f"cost-{dataset}" for dataset in settings.retrain] + ["executor-search"]
+    tables = [f"<results>/tables/{dataset}.csv" for dataset in settings.retrain]
+    return [
+        *tables,
+        *(f"<results>/figures/{name}.svg" for name in figures),
+        "<results>/checklist.md",
+    ]
+
+
+def json_of(job, *names):
+    """Param: canonical JSON of the settings that a job reads, so that no other setting re-runs it."""
+    return lambda wildcards: jobs.as_json(
+        job(settings, *(name.format(**dict(wildcards)) for name in names))
+    )
+
+
+fingerprint_of = cache(code_fingerprint)
+
+
+def code(module, output):
+    """Param: fingerprint of the code behind an output; the recorded one while a change of code re-runs nothing."""
+
+    def fingerprint(wildcards):
+        made = Path(settings.results, output.format(**dict(wildcards)))
+        recorded = (
+            ()
+            if settings.running.rerun_on_code_change
+            else workflow.persistence.params(str(made)) or ()
+        )
+        found = (value.strip("'") for value in recorded if value.startswith("'code "))
+        return next(found, f"code {fingerprint_of(module)}")
+
+    return fingerprint
+
+
+def state(wildcards, output):
+    """Param: folder of a run's checkpoints. No output: Snakemake deletes those of a job that failed or was killed."""
+    return str(
+        Path(
+            settings.results,
+            "state",
+            Path(output[0]).parent.relative_to(settings.results),
+        )
+    )
+
+
+def growing(amount):
+    """Resource: so much more for every attempt."""
+    return lambda wildcards, attempt: amount * attempt
+
+
+def parent_pi(stage):
+    """Input: the π that a run of this stage starts from; none if it starts from uniform."""
+
+    def found(wildcards):
+        run = plan.Search(
+            stage, wildcards.dataset, wildcards.method, int(wildcards.seed)
+        )
+        before = plan.parent(settings, run)
+        return f"<results>/{before.folder}/pi.parquet" if before else []
+
+    return found
+
+
+def initial_pi(wildcards, input):
+    """Param: the option that hands over the π of an earlier stage."""
+    return ["--init-pi", input.pi] if input.get("pi") else []
+
+
+def found_genotype(wildcards):
+    """Input: the genotype to retrain; none if it is known by its published name."""
+    run = plan.Retrain(
+        wildcards.dataset,
+        wildcards.origin,
+        wildcards.method,
+        int(wildcards.seed),
+        int(wildcards.run),
+    )
+    search = plan.genotype_of(settings, run)
+    return f"<results>/{search.folder}/genotype.json" if search else []
+
+
+def measured_data(part):
+    """Input: a part of the data set of the stage whose step is measured."""
+    return (
+        lambda wildcards: f"<results>/data/{getattr(settings, wildcards.stage).dataset}/{part}"
+    )
+
+
+def records_of_stage(wildcards):
+    """Input: the records of all runs of a stage."""
+    runs = [run for run in plan.searches(settings) if run.stage == wildcards.stage]
+    return [
+        f"<results>/{run.folder}/{name}"
+        for run in runs
+        for name in ("metrics.jsonl", "result.json")
+    ]
+
+
+def file_of_run(name):
+    """Input: a file of one run of a stage."""
+
+    def found(wildcards):
+        dataset = getattr(settings, wildcards.stage).dataset
+        return f"<results>/{wildcards.stage}/{dataset}/{wildcards.method}/seed{wildcards.seed}/{name}"
+
+    return found
+
+
+def all_results(wildcards):
+    """Input: the records of all searches and trainings."""
+    runs = [*plan.searches(settings), *plan.retrains(settings)]
+    return [f"<results>/{run.folder}/result.json" for run in runs]
+
+
+def results_of_dataset(wildcards):
+    """Input: records of all trainings on a data set, and of the searches behind their genotypes, back to uniform."""
+    trainings = [
+        run for run in plan.retrains(settings) if run.dataset == wildcards.dataset
+    ]
+    searches = dict.fromkeys(
+        run
+        for training in trainings
+        for run in ancestry(plan.genotype_of(settings, training))
+    )
+    return [f"<results>/{run.folder}/result.json" for run in [*trainings, *searches]]
+
+
+def ancestry(search):
+    """A run, the run whose π it started from, and so on."""
+    while search:
+        yield search
+        search = plan.parent(settings, search)
+
+
+def compared(wildcards):
+    """Param: the option that prints published rows under ours."""
+    published = settings.retrain[wildcards.dataset].compare_with
+    return ["--compare-with", published] if published else []
+
+
+def figure(name, subject, category, **labels):
+    """Output: a figure in three formats, one of them shown in the report under the caption of its name."""
+    path = f"<results>/figures/{name}-{subject}"
+    shown = report(
+        f"{path}.svg",
+        caption=f"../report/{name}.rst",
+        category=category,
+        labels={"figure": name, **labels},
+    )
+    return {"svg": shown, "pdf": f"{path}.pdf", "png": f"{path}.png"}
+
+
+def folders(wildcards, input):
+    """Param: the folders of the runs whose records are the input."""
+    return list(dict.fromkeys(str(Path(file).parent) for file in input))
+
+
+def announce():
+    """First lines of a run."""
+    profile = given_profile()
+    print(
+        f"{settings.name}: results go to {Path(settings.results).resolve()} (profile: {profile}).",
+        file=sys.stderr,
+    )
+
+
+def given_profile():
+    """The profile that was asked for; Snakemake passes over a wrong path in silence, so this does not."""
+    words = " ".join(sys.argv).replace("=", " ").split()
+    asked = [
+        value
+        for option, value in zip(words, words[1:])
+        if option in ("--workflow-profile", "--profile")
+    ]
+    start = os.environ.get("PWD", os.curdir)
+    return (
+        ", ".join(
+            name if Path(start, name).exists() else f"{name} NOT FOUND, so without it"
+            for name in asked
+        )
+        or "none"
+    )
+
+
+def conclude():
+    """After a run that made everything: the settings it had, Snakemake's report, and where to look."""
+    if not all(Path(file).exists() for file in rules.all.input):
+        return
+    folder = Path(settings.results)
+    effective = folder / "settings.yaml"
+    text = yaml.safe_dump(
+        settings.model_dump(mode="json"), sort_keys=False, allow_unicode=True
+    )
+    effective.write_text(text, encoding="utf-8")
+    made = write_report(effective, folder / "report.html")
+    for what, where in {
+        "Tables": "tables",
+        "Figures": "figures",
+        "Checklist": "checklist.md",
+        **made,
+    }.items():
+        print(f"{what}: {folder / where}", file=sys.stderr)
+
+
+def write_report(effective, path):
+    """Snakemake's own report, by a second call of it under the lock that this one still holds."""
+    options = [
+        "--snakefile",
+        workflow.main_snakefile,
+        "--configfile",
+        effective,
+        "--workflow-profile",
+        "none",
+    ]
+    command = [
+        sys.executable,
+        "-m",
+        "snakemake",
+        *options,
+        "--nolock",
+        "--quiet",
+        "all",
+        "--report",
+        path,
+    ]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode == 0:
+        return {"Report": path.name}
+    print(f"The report could not be made:\n{done.stderr.strip()}", file=sys.stderr)
+    return {}
+
+
+def explain_failure():
+    """Last lines of a run that did not make everything."""
+    print(
+        "Not everything was made: the reason is above, and at the end of the job's log in "
+        f"{Path(settings.results, 'logs')}. Mend it and give the same command again: what is finished is kept, "
+        "and training goes on from its last checkpoint.",
+        file=sys.stderr,
+    )

@@ -1,0 +1,40 @@
+rule retrain:
+    input:
+        dataset="<results>/data/{dataset}/dataset.json",
+        train=ancient("<results>/data/{dataset}/train"),
+        validation=ancient("<results>/data/{dataset}/validation"),
+        test=ancient("<results>/data/{dataset}/test"),
+        genotype=found_genotype,
+    output:
+        result="<results>/<run>/result.json",
+        metrics="<results>/<run>/metrics.jsonl",
+        weights="<results>/<run>/weights.safetensors",
+    log:
+        "<results>/logs/<run>.log",
+    benchmark:
+        "<results>/benchmarks/<run>.tsv"
+    pathvars:
+        run="retrain/{dataset}/{origin}/{method}/seed{seed}/run{run}",
+    conda:
+        ENVIRONMENT
+    threads: 1
+    resources:
+        mem_mb=growing(16000),
+        runtime=growing(2880),
+        gpu=GPUS,
+    params:
+        settings=json_of(jobs.retrain_job, "{dataset}"),
+        code=code(
+            "parsec.retrain.run",
+            "retrain/{dataset}/{origin}/{method}/seed{seed}/run{run}/result.json",
+        ),
+        data=subpath(input.dataset, parent=True),
+        genotype=lambda wildcards, input: input.genotype or wildcards.method,
+        folder=subpath(output.result, parent=True),
+        state=state,
+    message:
+        "Retraining {wildcards.method} ({wildcards.origin}, seed {wildcards.seed}) on {wildcards.dataset}, run {wildcards.run}"
+    shell:
+        "python -m parsec retrain --settings {params.settings:q} --data {params.data:q} --genotype {params.genotype:q}"
+        " --origin {wildcards.origin} --method {wildcards.method:q} --seed {wildcards.seed} --run {wildcards.run}"
+        " --output {params.folder:q} --state {params.state:q} --threads {threads} --log {log:q}"

@@ -71,7 +71,8 @@ def set_deterministic(flag: bool) -> None:
     """Same bytes for same input on the same machine; call it before the first CUDA operation."""
     if flag:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    torch.use_deterministic_algorithms(flag)
+    # `use_deterministic_algorithms` sets the same switch, but loads torch's compiler first: seconds for every process.
+    torch.set_deterministic_debug_mode("error" if flag else "default")
     # Filling every fresh tensor with NaN costs time and changes no result of code that writes before it reads.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     torch.backends.cudnn.benchmark = not flag

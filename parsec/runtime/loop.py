@@ -110,6 +110,7 @@ class _Attempt:
         self._began = self._saved = time.monotonic()
         self._shown: float | None = None
         self._first_step = trainer.step
+        self._saved_step: int | None = None
 
     def resume(self) -> None:
         """Put trainer and metrics where the newest checkpoint was taken."""
@@ -126,7 +127,7 @@ class _Attempt:
         self._trainer.load_state_dict(state["trainer"])
         before = Spent(*state["spent"])
         self._before = before._replace(restarts=before.restarts + 1)
-        self._first_step = self._trainer.step
+        self._first_step = self._saved_step = self._trainer.step
         logger.info("%s  continues after step %d", self._label, self._trainer.step)
 
     def drive(self, stop: StopRequest) -> None:
@@ -139,7 +140,8 @@ class _Attempt:
                 self._show(now)
             if now - self._saved >= self._running.checkpoint_seconds:
                 self._save()
-        self._save()
+        if self._saved_step != trainer.step:
+            self._save()
         if stop.signal_number is not None:
             raise Interrupted(
                 f"{self._label}: stopped by signal {stop.signal_number}, saved at step {trainer.step} of "
@@ -168,7 +170,7 @@ class _Attempt:
             "device": self._device.type,
         }
         self._checkpoints.save(self._trainer.step, state)
-        self._saved = time.monotonic()
+        self._saved, self._saved_step = time.monotonic(), self._trainer.step
 
     def _show(self, now: float) -> None:
         trainer, self._shown = self._trainer, now

@@ -1,0 +1,73 @@
+"""Result files: written whole, read with one clear line when damaged, usable without torch."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from parsec.errors import UserError
+from parsec.records.results import cost, read_results, write_json
+from parsec.runtime.loop import Spent
+
+RESULT = {"schema": 1, "kind": "retrain", "test": {"top1_error": 2.5, "top5_error": None}}
+
+
+def test_results_come_back_in_order(tmp_path):
+    paths = [tmp_path / name / "result.json" for name in "ba"]
+    for seed, path in enumerate(paths):
+        write_json(path, RESULT | {"seed": seed})
+    assert read_results(paths) == [RESULT | {"seed": 0}, RESULT | {"seed": 1}]
+
+
+def test_equal_documents_are_equal_bytes(tmp_path):
+    write_json(tmp_path / "a", {"x": 1, "y": "π"})
+    write_json(tmp_path / "b", {"y": "π", "x": 1})
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes() == '{\n  "x": 1,\n  "y": "π"\n}\n'.encode()
+
+
+def test_numbers_that_json_cannot_hold_are_refused(tmp_path):
+    with pytest.raises(ValueError, match="JSON"):
+        write_json(tmp_path / "x", {"x": float("nan")})
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (json.dumps(RESULT)[:-5].encode(), "damaged, not JSON"),
+        (b"\xff\xfe", "damaged, not JSON"),
+        (b"[]", "not a result"),
+        (b'{"schema": 1, "kind": "genotype"}', "not a result"),
+        (b'{"schema": 2, "kind": "search"}', "not a result"),
+    ],
+)
+def test_damaged_file_is_one_line(tmp_path, content, message):
+    path = tmp_path / "result.json"
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=message) as caught:
+        read_results([path])
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_missing_file_is_one_line(tmp_path):
+    with pytest.raises(UserError, match="cannot be read"):
+        read_results([tmp_path / "none.json"])
+
+
+def test_cost_has_the_keys_of_the_schema():
+    assert cost(Spent(2.0, 1.0, 3, 4), torch.device("cpu")) == {
+        "wall_seconds": 2.0,
+        "device_seconds": 1.0,
+        "restarts": 3,
+        "peak_memory_bytes": 4,
+        "device": "cpu",
+        "accelerator": False,
+    }
+
+
+def test_reading_needs_no_torch():
+    script = "import sys, parsec.records.results, parsec.records.statistics; assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", script], check=True)

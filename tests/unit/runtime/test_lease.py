@@ -1,0 +1,63 @@
+"""Leases: one holder per device, over processes, freed by death."""
+
+import multiprocessing
+import os
+import signal
+import time
+
+import pytest
+
+from parsec.errors import DeviceError
+from parsec.runtime.lease import lease_one
+
+FORK = multiprocessing.get_context("fork")
+
+
+def hold(ids, folder, reply, seconds):
+    with lease_one(ids, folder, poll_seconds=0.01) as index:
+        reply.put((index, time.monotonic()))
+        time.sleep(seconds)
+
+
+def start(ids, folder, seconds):
+    reply = FORK.Queue()
+    process = FORK.Process(target=hold, args=(ids, folder, reply, seconds))
+    process.start()
+    return process, reply
+
+
+def test_two_processes_get_two_devices(tmp_path):
+    first, reply = start(["a", "b"], tmp_path, 0.3)
+    assert reply.get(timeout=10)[0] == 0
+    with lease_one(["a", "b"], tmp_path) as index:
+        assert index == 1
+    first.join()
+
+
+def test_second_waits_for_the_only_device(tmp_path, caplog):
+    first, reply = start(["a"], tmp_path, 0.2)
+    began = reply.get(timeout=10)[1]
+    with caplog.at_level("INFO", logger="parsec"), lease_one(["a"], tmp_path, poll_seconds=0.01):
+        assert time.monotonic() - began >= 0.2
+    first.join()
+
+
+def test_killed_holder_frees_its_device(tmp_path):
+    first, reply = start(["a"], tmp_path, 60)
+    reply.get(timeout=10)
+    os.kill(first.pid, signal.SIGKILL)
+    first.join()
+    with lease_one(["a"], tmp_path) as index:
+        assert index == 0
+
+
+def test_device_is_free_after_an_error(tmp_path):
+    with pytest.raises(RuntimeError), lease_one(["a"], tmp_path):
+        raise RuntimeError
+    with lease_one(["a"], tmp_path) as index:
+        assert index == 0
+
+
+def test_no_device_is_one_line(tmp_path):
+    with pytest.raises(DeviceError, match="no device"), lease_one([], tmp_path):
+        pass

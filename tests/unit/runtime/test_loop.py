@@ -1,0 +1,218 @@
+"""The loop: kills, signals and divergence lose nothing, and the bytes are those of an undisturbed run."""
+
+import itertools
+import json
+import multiprocessing
+import os
+import random
+import signal
+import time
+
+import pytest
+import torch
+
+from parsec.errors import CheckpointError, DivergedError, Interrupted
+from parsec.runtime import loop
+from parsec.runtime.checkpoint import Checkpoints, checkpoint_files
+from parsec.runtime.randomness import Streams
+from parsec.settings.tree import Running
+
+CPU = torch.device("cpu")
+EVERY_STEP = Running(checkpoint_seconds=0.0, progress_seconds=0.0)
+SELDOM = Running(checkpoint_seconds=600.0, progress_seconds=600.0)
+FORK = multiprocessing.get_context("fork")
+
+
+class Walk:
+    """A trainer whose every step depends on all steps before and on random draws."""
+
+    def __init__(self, total_steps=20, on_step=None):
+        self.step, self.total_steps = 0, total_steps
+        self.place = torch.zeros(4, dtype=torch.float64)
+        self.streams = Streams(0, CPU)
+        self.on_step = on_step or (lambda step: None)
+
+    def advance(self):
+        self.place = self.place * 0.99 + torch.randn(4, generator=self.streams.cpu("walk"), dtype=torch.float64)
+        self.step += 1
+        self.on_step(self.step)
+        return [{"step": self.step, "place": self.place.tolist()}]
+
+    def check_finite(self):
+        if not self.place.isfinite().all():
+            raise DivergedError(f"the place is not finite at step {self.step}")
+
+    def progress(self):
+        return f"step {self.step}"
+
+    def state_dict(self):
+        return {"step": self.step, "place": self.place, "streams": self.streams.state_dict()}
+
+    def load_state_dict(self, state):
+        self.step, self.place = state["step"], state["place"]
+        self.streams.load_state_dict(state["streams"])
+
+
+def run(trainer, folder, running=EVERY_STEP, fingerprint="aa"):
+    return loop.run(trainer, folder, fingerprint, running, "walk", CPU)
+
+
+def ending(folder):
+    """What a run leaves: its metrics and its finished state, as bytes."""
+    with Checkpoints(folder, "aa") as store:
+        trainer = store.load()["trainer"]
+    place = trainer["place"].numpy().tobytes()
+    return trainer["step"], place, trainer["streams"]["cpu"]["walk"].tolist(), (folder / loop.METRICS).read_bytes()
+
+
+def reference(tmp_path, total_steps=20):
+    run(Walk(total_steps), tmp_path / "reference", SELDOM)
+    return ending(tmp_path / "reference")
+
+
+def test_runs_to_the_end_and_leaves_the_finished_state(tmp_path):
+    spent = run(Walk(), tmp_path / "state")
+    rows = [json.loads(line) for line in (tmp_path / "state" / loop.METRICS).read_text().splitlines()]
+    assert [row["step"] for row in rows] == list(range(1, 21))
+    assert ending(tmp_path / "state") == reference(tmp_path)
+    assert spent.restarts == 0
+    assert spent.wall_seconds > 0
+    assert spent.peak_memory_bytes > 0
+
+
+def kill_self():
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def die_at(place, save_number):
+    """Make this process kill itself before, inside or after its nth save."""
+    saves = itertools.count(1)
+    original, write = Checkpoints.save, torch.save
+
+    def save(self, step, state):
+        if next(saves) < save_number:
+            return original(self, step, state)
+        if place == "inside":
+            torch.save = lambda document, file: (write(document, file), kill_self())
+        if place != "before":
+            original(self, step, state)
+        return kill_self()
+
+    Checkpoints.save = save
+
+
+@pytest.mark.parametrize("place", ["before", "inside", "after"])
+@pytest.mark.parametrize("save_number", [1, 5])
+def test_kill_around_a_save(tmp_path, place, save_number):
+    def child():
+        die_at(place, save_number)
+        run(Walk(), tmp_path / "state")
+
+    process = FORK.Process(target=child)
+    process.start()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
+    run(Walk(), tmp_path / "state")
+    assert ending(tmp_path / "state") == reference(tmp_path)
+
+
+def test_random_kills_end_in_the_same_bytes(tmp_path):
+    total, delays, kills = 3000, random.Random(0), 0
+    often = Running(checkpoint_seconds=0.01, progress_seconds=600.0)
+
+    def child():
+        run(Walk(total, on_step=lambda step: time.sleep(0.0002)), tmp_path / "state", often)
+
+    for _ in range(12):
+        process = FORK.Process(target=child)
+        process.start()
+        process.join(delays.uniform(0.0, 0.15))
+        process.kill()
+        process.join()
+        kills += process.exitcode == -signal.SIGKILL
+    assert kills >= 10
+    spent = run(Walk(total), tmp_path / "state", SELDOM)
+    assert spent.restarts >= 3
+    assert ending(tmp_path / "state") == reference(tmp_path, total)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1, signal.SIGINT])
+def test_stop_signal_saves_and_the_same_call_continues(tmp_path, number):
+    trainer = Walk(on_step=lambda step: os.kill(os.getpid(), number) if step == 7 else None)
+    with pytest.raises(Interrupted, match="saved at step 7 of 20; the same command continues") as caught:
+        run(trainer, tmp_path / "state", SELDOM)
+    assert caught.value.exit_code == 128 + number
+    second = Walk(on_step=lambda step: step > 7 or pytest.fail("a saved step was done again"))
+    assert run(second, tmp_path / "state", SELDOM).restarts == 1
+    assert ending(tmp_path / "state") == reference(tmp_path)
+
+
+def test_finished_run_is_not_run_again_and_time_adds_up(tmp_path):
+    first = run(Walk(on_step=lambda step: time.sleep(0.005)), tmp_path / "state")
+    again = run(Walk(on_step=lambda step: pytest.fail("advanced")), tmp_path / "state")
+    assert again.restarts == 1
+    assert again.wall_seconds >= 0.9 * first.wall_seconds >= 0.09
+
+
+def test_saves_no_more_often_than_asked(tmp_path, monkeypatch):
+    saved = []
+    original = Checkpoints.save
+    monkeypatch.setattr(
+        Checkpoints, "save", lambda self, step, state: (saved.append(step), original(self, step, state))
+    )
+    run(Walk(), tmp_path / "seldom", SELDOM)
+    assert saved == [20]
+    saved.clear()
+    run(Walk(), tmp_path / "often", EVERY_STEP)
+    assert saved == list(range(1, 21))
+
+
+def test_divergence_keeps_the_last_good_checkpoint(tmp_path):
+    trainer = Walk()
+
+    def spoil(step):
+        if step == 6:
+            trainer.place = trainer.place * float("nan")
+
+    trainer.on_step = spoil
+    with pytest.raises(
+        DivergedError, match=r"step 6 \(settings aa\); the last good checkpoint is .*0005\.ckpt"
+    ) as caught:
+        run(trainer, tmp_path / "state")
+    assert caught.value.exit_code == 3
+    run(Walk(), tmp_path / "state")
+    assert ending(tmp_path / "state") == reference(tmp_path)
+
+
+def test_another_device_or_other_settings_are_refused(tmp_path):
+    run(Walk(), tmp_path / "state")
+    with pytest.raises(CheckpointError, match=r"begun on cpu.*compute\.device"):
+        loop.run(Walk(), tmp_path / "state", "aa", SELDOM, "walk", torch.device("cuda"))
+    with pytest.raises(CheckpointError, match="settings aa"):
+        run(Walk(), tmp_path / "state", fingerprint="bb")
+    assert len(checkpoint_files(tmp_path / "state")) == 2
+
+
+def test_progress_is_shown_at_the_first_and_the_last_step(tmp_path, caplog):
+    with caplog.at_level("INFO", logger="parsec"):
+        run(Walk(), tmp_path / "state", SELDOM)
+    assert [record.getMessage() for record in caplog.records] == [
+        "walk  step 1  left 0:00:00",
+        "walk  step 20  left 0:00:00",
+    ]
+
+
+def test_time_left_comes_from_the_speed(tmp_path, caplog, monkeypatch):
+    ticks = itertools.count()
+    monkeypatch.setattr(loop.time, "monotonic", lambda: 10.0 * next(ticks))
+    with caplog.at_level("INFO", logger="parsec"):
+        run(Walk(3), tmp_path / "state", Running(checkpoint_seconds=1e6, progress_seconds=0.0))
+    assert "step 1  left 0:00:20" in caplog.text
+    assert "step 2  left 0:00:10" in caplog.text
+
+
+def test_finish_removes_the_state(tmp_path):
+    run(Walk(), tmp_path / "state")
+    loop.finish(tmp_path / "state")
+    loop.finish(tmp_path / "state")
+    assert not (tmp_path / "state").exists()

@@ -27,6 +27,17 @@ Distinct = Annotated[tuple[Item, ...], AfterValidator(_without_repeats), Field(j
 """A list without repeats: a seed listed twice would be one run that counts as two."""
 
 
+def check_batches(batch_size: int, **images: int | None) -> None:
+    """A part must hold at least one batch, because an incomplete one is dropped in training.
+
+    Raises:
+        ValueError: naming the key whose number of images is too small.
+    """
+    for key, count in images.items():
+        if count is not None and count < batch_size:
+            raise ValueError(f"{key}: got {count}; allowed: at least batch_size ({batch_size})")
+
+
 class Strict(BaseModel):
     """A branch of the tree: unknown keys and wrong types are errors, and nothing changes after loading."""
 

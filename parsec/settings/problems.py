@@ -16,29 +16,29 @@ SHOWN = 3
 
 
 def explain(error: ValidationError, model: type[Strict]) -> str:
-    """The first problems of a failed validation, one line each, mistyped keys first."""
+    """The first problems of a failed validation, one line each: unknown keys, then wrong values, then missing keys."""
     tree = Tree(model)
-    unknown, others = [], []
-    suggested = set()
-    for detail in error.errors(include_url=False):
-        if detail["type"] == "extra_forbidden":
-            line, right = _unknown(tree, detail)
-            unknown.append(line)
-            suggested.add(right)
-        else:
-            others.append(detail)
-    lines = unknown + [line for d in others if (line := _line(tree, d)) and not _is_mistyped(tree, d, suggested)]
-    return join(lines)
+    details = sorted(error.errors(include_url=False), key=_urgency)
+    unknown = [_unknown(tree, detail) for detail in details if detail["type"] == "extra_forbidden"]
+    mistyped = {right for _, right in unknown}
+    others = [
+        _line(tree, detail)
+        for detail in details
+        if detail["type"] != "extra_forbidden"
+        and not (detail["type"] == "missing" and tree.locate(detail["loc"]).path in mistyped)
+    ]
+    return join([line for line, _ in unknown] + others)
+
+
+def _urgency(detail: ErrorDetails) -> tuple[bool, int]:
+    is_unknown = detail["type"] == "extra_forbidden"
+    return detail["type"] == "missing", len(detail["loc"]) if is_unknown else 0
 
 
 def join(lines: list[str]) -> str:
     """At most `SHOWN` lines, the last of which counts the rest."""
     more = len(lines) - SHOWN
     return "\n".join(lines[:SHOWN]) + (f" (and {more} more)" if more > 0 else "")
-
-
-def _is_mistyped(tree: Tree, detail: ErrorDetails, suggested: set[str]) -> bool:
-    return detail["type"] == "missing" and tree.locate(detail["loc"]).path in suggested
 
 
 def _unknown(tree: Tree, detail: ErrorDetails) -> tuple[str, str]:

@@ -1,10 +1,10 @@
 """Settings of the stage that trains a found architecture from scratch and tests it."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from parsec.settings.base import Distinct, Fraction, Positive, Seed, Strict
+from parsec.settings.base import Distinct, Fraction, Positive, Seed, Strict, check_batches
 from parsec.settings.training import Augmentation, Network, Optimizer
 
 Origin = Literal["search", "finetune", "transfer"]
@@ -35,3 +35,9 @@ class RetrainStage(Strict):
     label_smoothing: Annotated[Fraction, Field(lt=1.0)] = Field(0.0, description="label smoothing")
     optimizer: Optimizer = Optimizer()
     augmentation: RetrainAugmentation = RetrainAugmentation()
+
+    @model_validator(mode="after")
+    def check_counts(self) -> Self:
+        """Without a whole batch nothing would be trained."""
+        check_batches(self.batch_size, train_images=self.train_images)
+        return self

@@ -129,7 +129,9 @@ def _allowed_scalar(node: Node) -> str:
         case "string" if "pattern" in node:
             return f"a name of {NAME}"
         case "string":
-            return "text" + (f" of at most {node['maxLength']} characters" if "maxLength" in node else "")
+            least = "some " if node.get("minLength") else ""
+            most = f" of at most {node['maxLength']} characters" if "maxLength" in node else ""
+            return f"{least}text{most}"
     return "nothing"
 
 

@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from parsec.settings.base import Momentum, Name, Positive, Rate, Strict
+from parsec.settings.base import Momentum, Name, Positive, Rate, Strict, check_batches
 from parsec.settings.training import Augmentation, Network, Optimizer
 
 
@@ -83,8 +83,9 @@ class SearchStage(Strict):
     augmentation: Augmentation = Augmentation()
 
     @model_validator(mode="after")
-    def check_warmup(self) -> Self:
-        """Without an epoch after the warm-up π would stay where it started."""
+    def check_counts(self) -> Self:
+        """Without an epoch after the warm-up π would stay where it started; without a batch, v too."""
         if self.warmup_epochs >= self.epochs:
             raise ValueError(f"warmup_epochs: got {self.warmup_epochs}; allowed: less than epochs ({self.epochs})")
+        check_batches(self.batch_size, train_images=self.train_images, validation_images=self.validation_images)
         return self

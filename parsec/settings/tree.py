@@ -41,8 +41,12 @@ class Measure(Strict):
 class Settings(Strict):
     """Everything that one run of the workflow computes."""
 
-    name: str = Field(description="what this run is, in a few words; the title of its report", max_length=120)
-    results: str = Field("results", description="folder of the run's outputs, relative to the working directory")
+    name: str = Field(
+        description="what this run is, in a few words; the title of its report", min_length=1, max_length=120
+    )
+    results: str = Field(
+        "results", description="folder of the run's outputs, relative to the working directory", min_length=1
+    )
     space: Literal["darts"] = Field("darts", description="search space")
     prior: Prior = Prior()
     methods: Distinct[Literal["parsec"]] = Field(("parsec",), description="search methods", min_length=1)

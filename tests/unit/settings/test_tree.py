@@ -1,0 +1,115 @@
+"""Whatever tree is built, it survives being written and read, and refuses an unknown key at every level."""
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from parsec.errors import SettingsError
+from parsec.settings.datasets import Cifar10, Digits, DigitsFolder, ImageFolder
+from parsec.settings.jobs import as_json, fingerprint, prepare_job, retrain_job, search_job
+from parsec.settings.load import load, load_job
+from parsec.settings.retrain import RetrainAugmentation, RetrainStage
+from parsec.settings.search import Estimator, Prior, PriorOptimizer, SearchOptimizer, SearchStage
+from parsec.settings.training import Augmentation, Network, Optimizer
+from parsec.settings.tree import Compute, Measure, Running
+
+PAPER = Path(__file__).parents[3] / "config" / "paper.yaml"
+
+DEFAULTS = [Compute, Measure, Running, Prior, PriorOptimizer, Estimator, SearchOptimizer, Optimizer, Augmentation]
+DEFAULTS += [RetrainAugmentation]
+MADE = [Digits(source="digits"), DigitsFolder(source="digits_folder"), Cifar10(source="cifar10")]
+MADE += [ImageFolder(source="image_folder", folder="data"), Network(cells=8, channels=16)]
+MADE += [default() for default in DEFAULTS]
+
+seeds = st.lists(st.integers(0, 2**31 - 1), min_size=1, max_size=4, unique=True)
+rates = st.floats(1e-8, 10.0)
+trees = st.fixed_dictionaries(
+    {
+        "name": st.text(min_size=1, max_size=20),
+        "seeds": seeds,
+        "datasets": st.dictionaries(
+            st.from_regex(r"[A-Za-z0-9][A-Za-z0-9_-]{0,8}", fullmatch=True),
+            st.sampled_from([json.loads(as_json(dataset)) for dataset in MADE[:4]]),
+            min_size=1,
+            max_size=3,
+        ),
+        "cells": st.integers(3, 100),
+        "rate": rates,
+        "flip": st.booleans(),
+        "runs": seeds,
+    }
+)
+
+
+def tree(parts):
+    """A settings mapping from drawn parts."""
+    dataset = next(iter(parts["datasets"]))
+    network = {"cells": parts["cells"], "channels": 16}
+    stage = {"dataset": dataset, "network": network, "epochs": 3, "prior": {"learning_rate": parts["rate"]}}
+    retrain = {"origins": ["search"], "runs": parts["runs"], "network": network, "epochs": 1}
+    return {
+        "name": parts["name"],
+        "seeds": parts["seeds"],
+        "datasets": parts["datasets"],
+        "search": stage | {"augmentation": {"flip": parts["flip"]}},
+        "retrain": {dataset: retrain},
+    }
+
+
+@pytest.mark.parametrize("made", MADE, ids=lambda made: type(made).__name__)
+def test_a_branch_dumps_and_reloads_to_itself(made):
+    assert load_job(as_json(made), type(made)) == made
+
+
+@pytest.mark.parametrize("branch", DEFAULTS)
+def test_an_empty_section_means_the_same_as_none(branch):
+    for owner in (SearchStage, RetrainStage):
+        for field in owner.model_fields.values():
+            if field.annotation is branch and not field.is_required():
+                assert field.default == branch()
+
+
+@given(trees)
+@settings(max_examples=30, deadline=None)
+def test_a_tree_dumps_and_reloads_to_itself(parts):
+    loaded = load(tree(parts))
+    again = load(loaded.model_dump(mode="json"))
+    assert again == loaded
+    assert load(loaded.model_dump()) == loaded
+
+
+@given(trees)
+@settings(max_examples=30, deadline=None)
+def test_a_job_reads_back_with_the_same_fingerprint(parts):
+    loaded = load(tree(parts))
+    dataset = loaded.search.dataset
+    for job in (prepare_job(loaded, dataset), search_job(loaded, "search", "parsec"), retrain_job(loaded, dataset)):
+        again = load_job(as_json(job), type(job))
+        assert again == job
+        assert fingerprint(again) == fingerprint(job)
+
+
+def sections(document, path=()):
+    """The path of every section that has fixed keys."""
+    if path not in (("datasets",), ("retrain",)):
+        yield path
+    for key, value in document.items():
+        if isinstance(value, dict):
+            yield from sections(value, (*path, key))
+
+
+COMPLETE = load(PAPER).model_dump(mode="json")
+
+
+@pytest.mark.parametrize("path", list(sections(COMPLETE)), ids=lambda path: ".".join(path) or "top")
+def test_an_unknown_key_is_refused_at_every_level(path):
+    document = json.loads(json.dumps(COMPLETE))
+    section = document
+    for step in path:
+        section = section[step]
+    section["qqq"] = 1
+    with pytest.raises(SettingsError, match=r"^" + r"\.".join([*path, "qqq"]) + ": unknown key; allowed here: "):
+        load(document)

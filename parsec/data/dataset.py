@@ -1,0 +1,94 @@
+"""Reading a prepared data set: its facts, and the images of one part as memory maps."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from pydantic import ValidationError
+
+from parsec.data.part import Integers, Part, Shards, first_balanced, joined
+from parsec.data.record import LABELS, DatasetRecord, FileRecord, PartName, from_json
+from parsec.errors import DatasetError
+
+__all__ = ["DatasetInfo", "Part", "joined", "open_part", "read_info"]
+
+HASHED_BYTES = 1_000_000_000
+"""Parts up to this size are hashed when they are opened; of larger ones only the sizes are checked."""
+
+
+@dataclass(frozen=True)
+class DatasetInfo:
+    """What stages need to know of a data set; mean and standard deviation per channel, of values in [0, 1]."""
+
+    name: str
+    classes: tuple[str, ...]
+    image_size: int
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    counts: dict[str, int]
+    content_hash: str
+    stand_in: str | None
+
+
+def _read_record(folder: Path) -> DatasetRecord:
+    path = folder / "dataset.json"
+    try:
+        return from_json(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise DatasetError(f"no data set in {folder}: {path.name} is missing; `prepare` makes it") from error
+    except (ValidationError, UnicodeDecodeError) as error:
+        raise DatasetError(f"{path} is damaged or of another version; `prepare` makes it anew") from error
+
+
+def read_info(folder: Path) -> DatasetInfo:
+    """Read the facts of the data set in `folder`.
+
+    Raises:
+        DatasetError: there is none, or its record is damaged.
+    """
+    record = _read_record(folder)
+    return DatasetInfo(
+        name=record.name,
+        classes=tuple(record.classes),
+        image_size=record.image_size,
+        mean=tuple(record.mean),
+        std=tuple(record.std),
+        counts={str(part): count for part, count in record.counts.items()},
+        content_hash=record.content_hash,
+        stand_in=record.stand_in,
+    )
+
+
+def _check_file(path: Path, expected: FileRecord, hashed: bool) -> None:
+    remedy = "`prepare` makes the data set anew"
+    if not path.is_file():
+        raise DatasetError(f"{path} is missing; {remedy}")
+    if (size := path.stat().st_size) != expected.bytes:
+        raise DatasetError(f"{path} has {size} bytes instead of {expected.bytes}; {remedy}")
+    if hashed:
+        with path.open("rb") as file:
+            found = hashlib.file_digest(file, "sha256").hexdigest()
+        if found != expected.sha256:
+            raise DatasetError(f"{path} has changed since it was written (SHA-256 {found[:12]}…); {remedy}")
+
+
+def _shard_number(name: str) -> tuple[int, str]:
+    """Sort key of shard names: `images-1000.npy` comes after `images-999.npy`."""
+    return len(name), name
+
+
+def open_part(folder: Path, part: PartName, limit: int | None = None) -> Part:
+    """Open one part; `limit` keeps so many images (all if there are fewer), the first of every class in equal numbers.
+
+    Raises:
+        DatasetError: a missing, truncated or changed file, named; parts above 1 GB are not hashed.
+    """
+    files = _read_record(folder).parts[part].files
+    hashed = sum(entry.bytes for entry in files.values()) <= HASHED_BYTES
+    for name, entry in files.items():
+        _check_file(folder / part / name, entry, hashed)
+    images = Shards([folder / part / name for name in sorted(files, key=_shard_number) if name != LABELS])
+    labels: Integers = np.load(folder / part / LABELS, allow_pickle=False)
+    rows = np.arange(len(labels)) if limit is None else first_balanced(labels, limit)
+    return Part(images, rows, labels[rows])

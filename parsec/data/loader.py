@@ -1,0 +1,55 @@
+"""Batches of uint8 images on the device: from the device's own memory if the part fits, else from the memory maps."""
+
+import numpy as np
+import torch
+
+from parsec.data.dataset import Part
+
+RESIDENT_BYTES = 4 * 2**30
+COPIED_AT_ONCE = 8192
+"""Images read between disk and device when a part becomes resident; bounds the memory of the copy."""
+
+
+class Images:
+    """The images of one part, ready to be gathered into batches."""
+
+    def __init__(self, part: Part, device: torch.device | str, resident_bytes: int = RESIDENT_BYTES) -> None:
+        self._part = part
+        self._device = torch.device(device)
+        self._labels = torch.from_numpy(part.labels).to(self._device)
+        size = len(part) * int(np.prod(part.images[0].shape[1:])) if len(part) else 0
+        self._resident = self._load() if size <= resident_bytes else None
+
+    def __len__(self) -> int:
+        return len(self._part)
+
+    @property
+    def resident(self) -> bool:
+        """Whether the images lie in the device's memory."""
+        return self._resident is not None
+
+    def gather(self, indices: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Images uint8 [B, 3, H, W] (channels last in memory) and labels int64 [B] on the device.
+
+        `indices` are int64 [B] on the CPU.
+        """
+        chosen = self._to_device(indices)
+        if self._resident is not None:
+            pixels = self._resident.index_select(0, chosen)
+        else:
+            pixels = self._to_device(torch.from_numpy(self._part.read(indices.numpy())))
+        return pixels.permute(0, 3, 1, 2), self._labels.index_select(0, chosen)
+
+    def _load(self) -> torch.Tensor:
+        shape = (len(self._part), *self._part.images[0].shape[1:])
+        store = torch.empty(shape, dtype=torch.uint8, device=self._device)
+        for start in range(0, len(self._part), COPIED_AT_ONCE):
+            positions = np.arange(start, min(start + COPIED_AT_ONCE, len(self._part)))
+            store[start : start + COPIED_AT_ONCE] = torch.from_numpy(self._part.read(positions))
+        return store
+
+    def _to_device(self, tensor: torch.Tensor) -> torch.Tensor:
+        if self._device.type != "cuda":
+            return tensor.to(self._device)
+        # Only a copy from pinned memory leaves the host free to go on.
+        return tensor.pin_memory().to(self._device, non_blocking=True)

@@ -1,0 +1,132 @@
+"""The stage `prepare`: one data set from its source into shards, splits and the record that makes them usable."""
+
+import json
+import logging
+import shutil
+from pathlib import Path
+
+import numpy as np
+
+from parsec.data.record import PARTS, DatasetRecord, PartName, PartRecord, as_json, content_hash
+from parsec.data.shards import PixelStatistics, write_part
+from parsec.data.sources.base import Collection, Integers, Source
+from parsec.data.split import stratified
+from parsec.errors import DatasetError
+from parsec.runtime.files import remove_partial, reported, write_atomic
+from parsec.settings.datasets import Cifar10, Dataset, Digits, DigitsFolder, ImageFolder
+from parsec.settings.jobs import PrepareJob, fingerprint
+
+logger = logging.getLogger("parsec")
+
+RECORD = "dataset.json"
+SPLITS = "splits.json"
+SPACE_MARGIN = 1.05
+
+Chosen = dict[PartName, tuple[Collection, Integers]]
+
+
+def open_source(dataset: Dataset, output: Path) -> Source:
+    """Open the source that the settings name; what it must store first goes below `output`.
+
+    Torchvision takes seconds to import, so that only the sources that use it are imported.
+
+    Raises:
+        DatasetError: the source is missing, damaged or not what it claims to be.
+    """
+    match dataset:
+        case Digits():
+            from parsec.data.sources.digits import open_digits
+
+            return open_digits(dataset)
+        case DigitsFolder():
+            from parsec.data.sources.digits import open_digits_folder
+
+            return open_digits_folder(dataset, output)
+        case Cifar10():
+            from parsec.data.sources.cifar10 import open_cifar10
+
+            return open_cifar10(dataset, output)
+        case ImageFolder():
+            from parsec.data.sources.image_folder import open_image_folder
+
+            return open_image_folder(dataset)
+
+
+def _choose(source: Source, dataset: Dataset) -> Chosen:
+    train, validation = stratified(source.training.labels, dataset.validation_fraction, dataset.split_seed)
+    test = np.arange(len(source.test.labels))
+    return {"train": (source.training, train), "validation": (source.training, validation), "test": (source.test, test)}
+
+
+def _clear(output: Path) -> None:
+    """Take away what an earlier run left, the record first, so that no record ever describes other files."""
+    (output / RECORD).unlink(missing_ok=True)
+    (output / SPLITS).unlink(missing_ok=True)
+    for part in PARTS:
+        shutil.rmtree(output / part, ignore_errors=True)
+    remove_partial(output)
+
+
+def _check_space(output: Path, images: int, side: int) -> None:
+    present = sum(file.stat().st_size for part in PARTS for file in (output / part).glob("*.npy"))
+    needed, free = int(images * side * side * 3 * SPACE_MARGIN), shutil.disk_usage(output).free + present
+    if needed > free:
+        raise DatasetError(
+            f"{output}: {images} images of {side} × {side} pixels need {needed / 1e9:.2f} GB of disk space, "
+            f"{free / 1e9:.2f} GB are free; free some or choose another results folder"
+        )
+
+
+def _splits_json(chosen: Chosen, seed: int) -> str:
+    indices = {part: images.indices[positions].tolist() for part, (images, positions) in chosen.items()}
+    return json.dumps({"schema": 1, "split_seed": seed, "indices": indices}) + "\n"
+
+
+def _write_parts(chosen: Chosen, side: int, output: Path) -> tuple[dict[PartName, PartRecord], PixelStatistics]:
+    statistics, parts = PixelStatistics(), {}
+    for part, (images, positions) in chosen.items():
+        counted = None if part == "test" else statistics
+        parts[part] = write_part(output / part, images, positions, side, counted)
+    return parts, statistics
+
+
+def _record(job: PrepareJob, source: Source, chosen: Chosen, output: Path) -> DatasetRecord:
+    parts, statistics = _write_parts(chosen, source.image_size, output)
+    mean, std = statistics.mean_std()
+    return DatasetRecord(
+        name=job.name,
+        source=job.dataset.source,
+        classes=list(source.classes),
+        image_size=source.image_size,
+        mean=mean,
+        std=std,
+        counts={part: len(positions) for part, (_, positions) in chosen.items()},
+        parts=parts,
+        content_hash=content_hash(parts),
+        served_by=source.served_by,
+        stand_in=source.stand_in,
+        settings=job.model_dump(mode="json"),
+        fingerprint=fingerprint(job),
+    )
+
+
+def prepare(job: PrepareJob, output: Path) -> None:
+    """Make the data set of `job` in the folder `output`; an earlier or half-written one there is replaced.
+
+    The earlier one is kept until the source is open and the disk is known to have room.
+
+    Raises:
+        DatasetError: a source that is missing, damaged or wrong, a split that is impossible, or too little disk space.
+        UserError: the folder cannot be written to.
+    """
+    with reported(output):
+        output.mkdir(parents=True, exist_ok=True)
+        source = open_source(job.dataset, output)
+        chosen = _choose(source, job.dataset)
+        _check_space(output, sum(len(positions) for _, positions in chosen.values()), source.image_size)
+        _clear(output)
+        record = _record(job, source, chosen, output)
+        write_atomic(output / SPLITS, _splits_json(chosen, job.dataset.split_seed))
+        write_atomic(output / RECORD, as_json(record))
+    counts = ", ".join(f"{record.counts[part]} {part}" for part in PARTS)
+    logger.info("%s: %s images, served by %s", job.name, counts, source.served_by)

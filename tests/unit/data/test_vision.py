@@ -1,0 +1,54 @@
+"""The one import of torchvision: exactly one known failure is mended, every other one is shown."""
+
+import re
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+
+import pytest
+
+import parsec
+from parsec.data import vision
+
+MISSING = RuntimeError("operator torchvision::nms does not exist")
+
+
+def imports(monkeypatch: pytest.MonkeyPatch, *outcomes: ModuleType | Exception) -> None:
+    """Let the next imports of torchvision have these outcomes."""
+    left = list(outcomes)
+
+    def import_module(name: str) -> ModuleType:
+        outcome = left.pop(0)
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+    monkeypatch.setattr(vision, "importlib", SimpleNamespace(import_module=import_module))
+
+
+def test_data_sets_and_transforms_are_usable() -> None:
+    assert vision.torchvision.datasets.ImageFolder
+    assert vision.torchvision.transforms.Resize
+
+
+def test_missing_operator_schemas_are_declared_and_the_import_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
+    mended, declared = ModuleType("torchvision"), []
+    modules = {"torchvision": None, "torchvision.ops": None, "torchvision_like": None}
+    imports(monkeypatch, MISSING, mended)
+    monkeypatch.setattr(vision, "sys", SimpleNamespace(modules=modules))
+    monkeypatch.setattr(vision.torch.library, "define", lambda name, schema: declared.append(name))
+    assert vision.load() is mended
+    assert declared == ["torchvision::nms", "torchvision::qnms"]
+    assert list(modules) == ["torchvision_like"]
+
+
+@pytest.mark.parametrize("error", [RuntimeError("operator torchvision::roi_align does not exist"), ImportError("no")])
+def test_any_other_failure_is_raised(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    imports(monkeypatch, error, ModuleType("torchvision"))
+    with pytest.raises(type(error), match=re.escape(str(error))):
+        vision.load()
+
+
+def test_nothing_else_imports_torchvision() -> None:
+    root = Path(parsec.__file__).parent
+    pattern = re.compile(r"^\s*(import torchvision|from torchvision)", re.MULTILINE)
+    assert [path for path in root.rglob("*.py") if pattern.search(path.read_text(encoding="utf-8"))] == []

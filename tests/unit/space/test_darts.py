@@ -1,0 +1,56 @@
+"""The DARTS cell space has the size that the paper's description implies."""
+
+import math
+
+import pytest
+
+from parsec.space.darts import CELLS, EDGES, NODES, PRIMITIVES, SLOTS, edge_index, input_name, is_reduction
+from parsec.space.factors import factors, uniform_entropy
+
+CHOICES_PER_CELL = (14 * 21 * 28 * 35) ** 2
+"""Each of two slots of node i chooses one of i + 2 inputs and one of 7 primitives."""
+
+
+def test_the_primitives_are_darts_without_none():
+    assert len(PRIMITIVES) == len(set(PRIMITIVES)) == 7
+    assert "none" not in PRIMITIVES
+
+
+def test_edges_are_numbered_once_each_in_node_order():
+    numbers = [edge_index(node, source) for node in range(NODES) for source in range(node + 2)]
+    assert numbers == list(range(14))
+    assert EDGES == 14
+
+
+def test_every_input_has_a_name_of_its_own():
+    names = [input_name(i) for i in range(NODES + 1)]
+    assert names == ["c_{k-2}", "c_{k-1}", "node_0", "node_1", "node_2"]
+
+
+@pytest.mark.parametrize(("cells", "reductions"), [(3, [1, 2]), (5, [1, 3]), (8, [2, 5]), (14, [4, 9]), (20, [6, 13])])
+def test_two_cells_reduce_at_one_third_and_two_thirds(cells, reductions):
+    assert [cell for cell in range(cells) if is_reduction(cell, cells)] == reductions
+
+
+@pytest.mark.parametrize(("form", "count", "logits"), [("separate", 32, 168), ("joint", 16, 392)])
+def test_factors_hold_one_choice_for_every_slot(form, count, logits):
+    found = factors(form)
+    assert len(found) == count == len(set(found))
+    assert sum(len(factor.choices) for factor in found) == logits
+    assert all(len(set(factor.choices)) == len(factor.choices) for factor in found)
+    slots = [(factor.cell, factor.node, factor.slot) for factor in found]
+    assert slots == sorted(slots, key=lambda s: (CELLS.index(s[0]), *s[1:]))
+    assert len(set(slots)) == len(CELLS) * NODES * SLOTS
+
+
+@pytest.mark.parametrize("form", ["separate", "joint"])
+def test_a_cell_has_the_counted_number_of_choices(form):
+    per_cell = math.prod(len(factor.choices) for factor in factors(form) if factor.cell == "normal")
+    assert per_cell == CHOICES_PER_CELL
+    assert per_cell == pytest.approx(8.3e10, rel=1e-2)
+
+
+@pytest.mark.parametrize("form", ["separate", "joint"])
+def test_the_entropy_at_uniform_is_the_logarithm_of_the_space(form):
+    assert uniform_entropy(form) == pytest.approx(2 * math.log(CHOICES_PER_CELL), abs=1e-12)
+    assert uniform_entropy(form) == pytest.approx(50.285, abs=5e-4)

@@ -28,6 +28,8 @@ def configure(log_file: Path | None) -> None:
     for handler in list(logger.handlers):
         logger.removeHandler(handler)
         handler.close()
+    # A full disk under the log file must not bury in tracebacks the one line on stderr that says so.
+    logging.raiseExceptions = False
     logger.setLevel(logging.INFO)
     logger.propagate = False
     console = logging.StreamHandler(sys.stderr)

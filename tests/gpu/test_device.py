@@ -2,7 +2,6 @@
 
 import multiprocessing.pool
 import os
-import re
 import subprocess
 import sys
 
@@ -116,7 +115,7 @@ def held_by(process):
 
 
 def test_no_gpu_is_held_twice(tmp_path):
-    """One process more than there are GPUs has to wait, even where each sees one through CUDA_VISIBLE_DEVICES."""
+    """One process more than there are GPUs has to wait."""
     environment = os.environ | {"TMPDIR": str(tmp_path), "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
     start = [
         subprocess.Popen(
@@ -135,7 +134,6 @@ def test_no_gpu_is_held_twice(tmp_path):
     assert len(set(holders)) == len(holders)
     assert last in holders
     assert all(process.wait() == 0 for process in start)
-    assert all(re.fullmatch(r"[0-9a-f-]{36}", name) for name in holders)
 
 
 def test_lease_sets_the_current_device(tmp_path, monkeypatch, device):

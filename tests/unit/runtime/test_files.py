@@ -2,11 +2,14 @@
 
 import errno
 import os
+from pathlib import Path
 
 import pytest
 
 from parsec.errors import UserError
 from parsec.runtime.files import remove_partial, temporary_path, write_atomic
+
+FULL = Path("/dev/full")
 
 
 def names(folder):
@@ -61,10 +64,10 @@ def test_full_disk_is_one_line_and_keeps_the_old_file(tmp_path, monkeypatch):
     assert names(tmp_path) == ["x"]
 
 
-@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")  # noqa: PTH110
+@pytest.mark.skipif(not FULL.exists(), reason="needs /dev/full")
 def test_full_disk_inside_a_writer(tmp_path):
     def fill():
-        with temporary_path(tmp_path / "x"), open("/dev/full", "wb", buffering=0) as full:  # noqa: PTH123
+        with temporary_path(tmp_path / "x"), FULL.open("wb", buffering=0) as full:
             full.write(b"x")
 
     with pytest.raises(UserError, match="no space left"):

@@ -211,6 +211,25 @@ def test_time_left_comes_from_the_speed(tmp_path, caplog, monkeypatch):
     assert "step 2  left 0:00:10" in caplog.text
 
 
+@pytest.mark.parametrize("after", [1, 2])
+def test_kill_while_finishing_loses_nothing(tmp_path, after):
+    run(Walk(), tmp_path / "state")
+    removed, unlink = itertools.count(1), loop.Path.unlink
+
+    def child():
+        loop.Path.unlink = lambda path, **options: (unlink(path, **options), next(removed) == after and kill_self())
+        loop.finish(tmp_path / "state")
+
+    process = FORK.Process(target=child)
+    process.start()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
+    assert len(checkpoint_files(tmp_path / "state")) == 2 - after
+    spent = run(Walk(), tmp_path / "state")
+    assert spent.restarts == 2 - after
+    assert ending(tmp_path / "state") == reference(tmp_path)
+
+
 def test_finish_removes_the_state(tmp_path):
     run(Walk(), tmp_path / "state")
     loop.finish(tmp_path / "state")

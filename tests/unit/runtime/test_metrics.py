@@ -2,10 +2,11 @@
 
 import json
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 
-from parsec.errors import CheckpointError
+from parsec.errors import CheckpointError, UserError
 from parsec.runtime.metrics import MetricsFile
 
 
@@ -32,3 +33,9 @@ def test_numbers_that_json_cannot_hold_become_null(tmp_path):
 def test_file_shorter_than_its_checkpoint_is_refused(tmp_path):
     with closing(MetricsFile(tmp_path / "m")) as metrics, pytest.raises(CheckpointError, match="shorter"):
         metrics.truncate(10)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_full_disk_is_one_line():
+    with closing(MetricsFile(Path("/dev/full"))) as metrics, pytest.raises(UserError, match="no space left"):
+        metrics.append([{"step": 1}])

@@ -60,9 +60,7 @@ def one_of(names):
 
 def methods():
     """Search methods, and the names of published genotypes, which stand in their place when retrained."""
-    published = [
-        name for stage in settings.retrain.values() for name in stage.published
-    ]
+    published = [name for stage in settings.retrain.values() for name in stage.published]
     return dict.fromkeys([*settings.methods, *published])
 
 
@@ -74,32 +72,16 @@ def dataset_of(stage):
 
 def wanted():
     """The files at the end of the chain; everything before them is made because they need it."""
-    runs = list(plan.searches(settings))
-    stages = dict.fromkeys(run.stage for run in runs)
-    figures = [
-        f"{name}-{stage}"
-        for stage in stages
-        for name in ("entropy", "accuracy", "operations")
-    ]
-    figures += [
-        f"{name}-{run.stage}-{run.method}-seed{run.seed}"
-        for run in runs
-        for name in ("pi", "cells")
-    ]
-    figures += [f"cost-{dataset}" for dataset in settings.retrain] + ["executor-search"]
+    runs = [f"{run.stage}-{run.method}-seed{run.seed}" for run in plan.searches(settings)]
+    figures = ["entropy", "accuracy", "operations", "executor-search", *(["cost"] if settings.retrain else [])]
+    figures += [f"{name}-{run}" for run in runs for name in ("pi", "cells")]
     tables = [f"<results>/tables/{dataset}.csv" for dataset in settings.retrain]
-    return [
-        *tables,
-        *(f"<results>/figures/{name}.svg" for name in figures),
-        "<results>/checklist.md",
-    ]
+    return [*tables, *(f"<results>/figures/{name}.svg" for name in figures), "<results>/checklist.md"]
 
 
 def json_of(job, *names):
     """Param: canonical JSON of the settings that a job reads, so that no other setting re-runs it."""
-    return lambda wildcards: jobs.as_json(
-        job(settings, *(name.format(**dict(wildcards)) for name in names))
-    )
+    return lambda wildcards: jobs.as_json(job(settings, *(name.format(**dict(wildcards)) for name in names)))
 
 
 fingerprint_of = cache(code_fingerprint)
@@ -110,11 +92,7 @@ def code(module, output):
 
     def fingerprint(wildcards):
         made = Path(settings.results, output.format(**dict(wildcards)))
-        recorded = (
-            ()
-            if settings.running.rerun_on_code_change
-            else workflow.persistence.params(str(made)) or ()
-        )
+        recorded = () if settings.running.rerun_on_code_change else workflow.persistence.params(str(made)) or ()
         found = (value.strip("'") for value in recorded if value.startswith("'code "))
         return next(found, f"code {fingerprint_of(module)}")
 
@@ -141,9 +119,7 @@ def parent_pi(stage):
     """Input: the π that a run of this stage starts from; none if it starts from uniform."""
 
     def found(wildcards):
-        run = plan.Search(
-            stage, wildcards.dataset, wildcards.method, int(wildcards.seed)
-        )
+        run = plan.Search(stage, wildcards.dataset, wildcards.method, int(wildcards.seed))
         before = plan.parent(settings, run)
         return f"<results>/{before.folder}/pi.parquet" if before else []
 
@@ -170,18 +146,13 @@ def found_genotype(wildcards):
 
 def measured_data(part):
     """Input: a part of the data set of the stage whose step is measured."""
-    return (
-        lambda wildcards: f"<results>/data/{getattr(settings, wildcards.stage).dataset}/{part}"
-    )
+    return lambda wildcards: f"<results>/data/{getattr(settings, wildcards.stage).dataset}/{part}"
 
 
-def records_of_stage(wildcards):
-    """Input: the records of all runs of a stage."""
-    runs = [run for run in plan.searches(settings) if run.stage == wildcards.stage]
+def all_records(wildcards):
+    """Input: what the runs of all stages that learn π recorded."""
     return [
-        f"<results>/{run.folder}/{name}"
-        for run in runs
-        for name in ("metrics.jsonl", "result.json")
+        f"<results>/{run.folder}/{name}" for run in plan.searches(settings) for name in ("metrics.jsonl", "result.json")
     ]
 
 
@@ -203,14 +174,8 @@ def all_results(wildcards):
 
 def results_of_dataset(wildcards):
     """Input: records of all trainings on a data set, and of the searches behind their genotypes, back to uniform."""
-    trainings = [
-        run for run in plan.retrains(settings) if run.dataset == wildcards.dataset
-    ]
-    searches = dict.fromkeys(
-        run
-        for training in trainings
-        for run in ancestry(plan.genotype_of(settings, training))
-    )
+    trainings = [run for run in plan.retrains(settings) if run.dataset == wildcards.dataset]
+    searches = dict.fromkeys(run for training in trainings for run in ancestry(plan.genotype_of(settings, training)))
     return [f"<results>/{run.folder}/result.json" for run in [*trainings, *searches]]
 
 
@@ -227,21 +192,17 @@ def compared(wildcards):
     return ["--compare-with", published] if published else []
 
 
-def figure(name, subject, category, **labels):
-    """Output: a figure in three formats, one of them shown in the report under the caption of its name."""
-    path = f"<results>/figures/{name}-{subject}"
-    shown = report(
-        f"{path}.svg",
-        caption=f"../report/{name}.rst",
-        category=category,
-        labels={"figure": name, **labels},
-    )
-    return {"svg": shown, "pdf": f"{path}.pdf", "png": f"{path}.png"}
+def cited(*datasets):
+    """Input: the published tables that results on these data sets are compared with."""
+    names = dict.fromkeys(settings.retrain[dataset].compare_with for dataset in datasets)
+    return [os.path.relpath(root / "config" / "published" / f"{name}.csv") for name in names if name]
 
 
-def folders(wildcards, input):
-    """Param: the folders of the runs whose records are the input."""
-    return list(dict.fromkeys(str(Path(file).parent) for file in input))
+def figure(path, caption, category, **labels):
+    """Output: a figure in three formats and its numbers; one format is shown in the report."""
+    path = f"<results>/figures/{path}"
+    shown = report(f"{path}.svg", caption=f"../report/{caption}.rst", category=category, labels=labels)
+    return {"svg": shown, **{kind: f"{path}.{kind}" for kind in ("pdf", "png", "csv")}}
 
 
 def announce():
@@ -256,17 +217,10 @@ def announce():
 def given_profile():
     """The profile that was asked for; Snakemake passes over a wrong path in silence, so this does not."""
     words = " ".join(sys.argv).replace("=", " ").split()
-    asked = [
-        value
-        for option, value in zip(words, words[1:])
-        if option in ("--workflow-profile", "--profile")
-    ]
+    asked = [value for option, value in zip(words, words[1:]) if option in ("--workflow-profile", "--profile")]
     start = os.environ.get("PWD", os.curdir)
     return (
-        ", ".join(
-            name if Path(start, name).exists() else f"{name} NOT FOUND, so without it"
-            for name in asked
-        )
+        ", ".join(name if Path(start, name).exists() else f"{name} NOT FOUND, so without it" for name in asked)
         or "none"
     )
 
@@ -277,9 +231,7 @@ def conclude():
         return
     folder = Path(settings.results)
     effective = folder / "settings.yaml"
-    text = yaml.safe_dump(
-        settings.model_dump(mode="json"), sort_keys=False, allow_unicode=True
-    )
+    text = yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
     effective.write_text(text, encoding="utf-8")
     made = write_report(effective, folder / "report.html")
     for what, where in {

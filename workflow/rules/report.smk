@@ -1,6 +1,7 @@
 rule table:
     input:
-        results_of_dataset,
+        results=results_of_dataset,
+        published=lambda wildcards: cited(wildcards.dataset),
     output:
         csv=report(
             "<results>/tables/{dataset}.csv",
@@ -28,26 +29,26 @@ rule table:
         runtime=10,
     params:
         code=code("parsec.report.tables", "tables/{dataset}.csv"),
-        published=compared,
+        compared=compared,
         prefix=subpath(output.csv, strip_suffix=".csv"),
     message:
         "Table of {wildcards.dataset}"
     shell:
-        "python -m parsec table {wildcards.dataset:q} {params.published:q} --output {params.prefix:q} --log {log:q}"
-        " {input:q}"
+        "python -m parsec table {wildcards.dataset:q} {params.compared:q} --output {params.prefix:q} --log {log:q}"
+        " {input.results:q}"
 
 
 rule figure_entropy:
     input:
-        records_of_stage,
+        all_records,
     output:
-        **figure("entropy", "{stage}", "2 Search", of="{stage}"),
+        **figure("entropy", "entropy", "2 Search", figure="entropy and effective sample size"),
     log:
         "<results>/logs/figures/<name>.log",
     benchmark:
         "<results>/benchmarks/figures/<name>.tsv"
     pathvars:
-        name="entropy-{stage}",
+        name="entropy",
     localrule: True
     conda:
         "../../envs/cpu.yaml"
@@ -56,50 +57,49 @@ rule figure_entropy:
         mem_mb=2000,
         runtime=10,
     params:
-        code=code("parsec.report.figures", "figures/entropy-{stage}.svg"),
+        code=code("parsec.report.figures", "figures/entropy.svg"),
         figure="entropy",
         prefix=subpath(output.svg, strip_suffix=".svg"),
-        shown=folders,
     message:
-        "Figure of the entropy of π in {wildcards.stage}"
+        "Figure of the entropy of π"
     shell:
-        "python -m parsec plot {params.figure} --output {params.prefix:q} --log {log:q} {params.shown:q}"
+        "python -m parsec plot {params.figure} --output {params.prefix:q} --log {log:q} {input:q}"
 
 
 use rule figure_entropy as figure_accuracy with:
     output:
-        **figure("accuracy", "{stage}", "2 Search", of="{stage}"),
+        **figure("accuracy", "accuracy", "2 Search", figure="accuracy of the mode"),
     pathvars:
-        name="accuracy-{stage}",
+        name="accuracy",
     params:
-        code=code("parsec.report.figures", "figures/accuracy-{stage}.svg"),
+        code=code("parsec.report.figures", "figures/accuracy.svg"),
         figure="accuracy",
     message:
-        "Figure of the mode's accuracy in {wildcards.stage}"
+        "Figure of the accuracy of the mode"
 
 
 use rule figure_entropy as figure_operations with:
     output:
-        **figure("operations", "{stage}", "2 Search", of="{stage}"),
+        **figure("operations", "operations", "2 Search", figure="expected operations"),
     pathvars:
-        name="operations-{stage}",
+        name="operations",
     params:
-        code=code("parsec.report.figures", "figures/operations-{stage}.svg"),
+        code=code("parsec.report.figures", "figures/operations.svg"),
         figure="operations",
     message:
-        "Figure of the expected operations in {wildcards.stage}"
+        "Figure of the expected operations"
 
 
 use rule figure_entropy as figure_pi with:
     input:
-        trajectory=file_of_run("trajectory.parquet"),
-        result=file_of_run("result.json"),
+        file_of_run("trajectory.parquet"),
     output:
         **figure(
+            "pi-{stage}-{method}-seed{seed}",
             "pi",
-            "{stage}-{method}-seed{seed}",
             "3 Architectures",
-            of="{stage}, {method}, seed {seed}",
+            figure="π over time",
+            run="{stage}, {method}, seed {seed}",
         ),
     pathvars:
         name="pi-{stage}-{method}-seed{seed}",
@@ -115,49 +115,46 @@ use rule figure_entropy as cells with:
         file_of_run("genotype.json"),
     output:
         **figure(
+            "cells-{stage}-{method}-seed{seed}",
             "cells",
-            "{stage}-{method}-seed{seed}",
             "3 Architectures",
-            of="{stage}, {method}, seed {seed}",
+            figure="cells",
+            run="{stage}, {method}, seed {seed}",
         ),
     pathvars:
         name="cells-{stage}-{method}-seed{seed}",
     params:
-        code=code(
-            "parsec.report.figures", "figures/cells-{stage}-{method}-seed{seed}.svg"
-        ),
+        code=code("parsec.report.figures", "figures/cells-{stage}-{method}-seed{seed}.svg"),
         figure="cells",
-        shown=lambda wildcards, input: list(input),
     message:
         "Drawing the cells of {wildcards.stage}, seed {wildcards.seed}"
 
 
 use rule figure_entropy as figure_cost with:
     input:
-        results_of_dataset,
+        all_results,
+        cited(*settings.retrain),
     output:
-        **figure("cost", "{dataset}", "4 Cost", of="{dataset}"),
+        **figure("cost", "cost", "4 Cost", figure="error against cost"),
     pathvars:
-        name="cost-{dataset}",
+        name="cost",
     params:
-        code=code("parsec.report.figures", "figures/cost-{dataset}.svg"),
+        code=code("parsec.report.figures", "figures/cost.svg"),
         figure="cost",
-        shown=lambda wildcards, input: list(input),
     message:
-        "Figure of error against cost on {wildcards.dataset}"
+        "Figure of error against cost"
 
 
 use rule figure_entropy as figure_executor with:
     input:
         "<results>/measure/{stage}/executor.json",
     output:
-        **figure("executor", "{stage}", "4 Cost", of="{stage}"),
+        **figure("executor-{stage}", "executor", "4 Cost", figure="memory and time of a step", run="{stage}"),
     pathvars:
         name="executor-{stage}",
     params:
         code=code("parsec.report.figures", "figures/executor-{stage}.svg"),
         figure="executor",
-        shown=lambda wildcards, input: list(input),
     message:
         "Figure of memory and time of a step of {wildcards.stage}"
 
@@ -170,6 +167,7 @@ rule checklist:
             "<results>/checklist.md",
             caption="../report/checklist.rst",
             category="5 Good practice",
+            labels={"table": "checklist"},
         ),
     log:
         "<results>/logs/checklist.log",

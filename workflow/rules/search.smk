@@ -27,9 +27,7 @@ rule search:
         gpu=GPUS,
     params:
         settings=json_of(jobs.search_job, "search", "{method}"),
-        code=code(
-            "parsec.search.run", "search/{dataset}/{method}/seed{seed}/pi.parquet"
-        ),
+        code=code("parsec.search.run", "search/{dataset}/{method}/seed{seed}/pi.parquet"),
         data=subpath(input.dataset, parent=True),
         start=initial_pi,
         folder=subpath(output.pi, parent=True),
@@ -53,9 +51,7 @@ use rule search as finetune with:
         dataset=dataset_of("finetune"),
     params:
         settings=json_of(jobs.search_job, "finetune", "{method}"),
-        code=code(
-            "parsec.search.run", "finetune/{dataset}/{method}/seed{seed}/pi.parquet"
-        ),
+        code=code("parsec.search.run", "finetune/{dataset}/{method}/seed{seed}/pi.parquet"),
     message:
         "Fine-tuning π on {wildcards.dataset} with {wildcards.method}, seed {wildcards.seed}"
 
@@ -72,8 +68,6 @@ use rule search as transfer with:
         dataset=dataset_of("transfer"),
     params:
         settings=json_of(jobs.search_job, "transfer", "{method}"),
-        code=code(
-            "parsec.search.run", "transfer/{dataset}/{method}/seed{seed}/pi.parquet"
-        ),
+        code=code("parsec.search.run", "transfer/{dataset}/{method}/seed{seed}/pi.parquet"),
     message:
         "Transferring π to {wildcards.dataset} with {wildcards.method}, seed {wildcards.seed}"

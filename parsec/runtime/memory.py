@@ -21,7 +21,7 @@ def peak_bytes(work: Callable[[], object], device: torch.device) -> int:
 def _cpu_peak(work: Callable[[], object]) -> int:
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
         work()
-    recorded = profiler.profiler.kineto_results.events()  # type: ignore[union-attr]
+    recorded = profiler.profiler.kineto_results.events()
     changes = sorted((e.start_ns(), e.nbytes()) for e in recorded if e.name() == "[memory]")
     held = peak = 0
     for _, change in changes:

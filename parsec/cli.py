@@ -18,7 +18,15 @@ THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"
 def _running() -> Running:
     """How the run behaves; from the environment, because it must not decide what is re-run."""
     given = {key: os.environ.get(f"PARSEC_{key.upper()}") for key in ("checkpoint_seconds", "progress_seconds")}
-    return load_job(json.dumps({key: float(text) for key, text in given.items() if text}), Running)
+    return load_job(json.dumps({key: _number(text) for key, text in given.items() if text}), Running)
+
+
+def _number(text: str) -> float | str:
+    """The number that a text means; any other text as it is, for the settings to refuse by name."""
+    try:
+        return float(text)
+    except ValueError:
+        return text
 
 
 def _prepare(arguments: Arguments) -> None:
@@ -94,6 +102,12 @@ def _checklist(arguments: Arguments) -> None:
     write_checklist(arguments.results, arguments.output)
 
 
+def _record(arguments: Arguments) -> None:
+    from parsec.records.keep import keep
+
+    keep(arguments.results, arguments.record)
+
+
 def _settings(arguments: Arguments) -> None:
     from parsec.settings.document import reference_markdown
 
@@ -126,6 +140,7 @@ VERBS = {
     "table": "Write a table of results as CSV, Markdown and LaTeX.",
     "plot": "Draw a figure as SVG, PDF and PNG, with its numbers as CSV.",
     "checklist": "Fill in the NAS best-practice checklist from the records.",
+    "record": "Keep a finished run under results/records and renew the index there.",
     "settings": "Print the reference of all settings (config/README.md).",
     "schema": "Print the JSON schema of the settings (config/schema.json).",
 }
@@ -183,6 +198,9 @@ def _add_reporting(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]")
     checklist = _verb(verbs, "checklist", _checklist)
     checklist.add_argument("--output", type=Path, required=True)
     checklist.add_argument("results", type=Path, nargs="+", help="result.json files")
+    record = _verb(verbs, "record", _record)
+    record.add_argument("results", type=Path, help="folder of the finished run")
+    record.add_argument("record", type=Path, help="folder to make, such as results/records/2026-11-22-cifar10")
     _verb(verbs, "settings", _settings)
     _verb(verbs, "schema", _schema)
 

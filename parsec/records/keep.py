@@ -1,0 +1,90 @@
+"""Keeping a finished run as a record: what is needed to trust its numbers, without what is large or can be made again."""
+
+import csv
+import shutil
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from parsec.errors import UserError
+from parsec.records.results import read_results
+from parsec.runtime.files import temporary_path, write_atomic
+
+FOLDERS = ("data", "search", "finetune", "transfer", "retrain", "measure")
+FILES = (
+    "dataset.json",
+    "executor.json",
+    "genotype.json",
+    "metrics.jsonl",
+    "pi.parquet",
+    "result.json",
+    "trajectory.parquet",
+)
+PAGES = ("settings.yaml", "checklist.md", "tables/*", "figures/*.csv", "figures/*.svg")
+OPEN = "open.csv"
+
+
+def keep(results: Path, record: Path) -> None:
+    """Copy the small files of the finished run in `results` to `record`, then renew the index beside it.
+
+    Raises:
+        UserError: the run is not finished, or the record exists already.
+    """
+    if not (results / "settings.yaml").is_file():
+        raise UserError(f"{results}: no finished run (settings.yaml is missing); let snakemake end first")
+    if record.exists():
+        raise UserError(f"{record}: exists already; records are never overwritten, choose another name")
+    patterns = [*PAGES, *(f"{folder}/**/{name}" for folder in FOLDERS for name in FILES)]
+    for path in sorted(path for pattern in patterns for path in results.glob(pattern)):
+        with temporary_path(record / path.relative_to(results)) as temporary:
+            shutil.copyfile(path, temporary)
+    write_index(record.parent)
+
+
+def write_index(records: Path) -> None:
+    """Write `README.md` of the folder of records: the runs that were done, and the open ones of `open.csv`."""
+    done = [_line(folder) for folder in sorted(records.iterdir()) if (folder / "settings.yaml").is_file()]
+    with (records / OPEN).open(encoding="utf-8", newline="") as file:
+        waiting = [f"| {row['what']} | `{row['command']}` | {row['needs']} |" for row in csv.DictReader(file)]
+    head = "| record | run | machine | jobs | hours, summed over jobs | commit |\n| --- | --- | --- | --- | --- | --- |"
+    lines = [
+        "# Runs done, and runs that are open",
+        "",
+        "One folder a run: settings, data set hashes, π, genotypes, metrics, results with provenance, tables, figures.",
+        "This page is made by `python -m parsec record`.",
+        "",
+        "## Done",
+        "",
+        head,
+        *done,
+        "",
+        "## Open: these need a GPU",
+        "",
+        "| what | command | needs |",
+        "| --- | --- | --- |",
+        *waiting,
+        "",
+    ]
+    write_atomic(records / "README.md", "\n".join(lines))
+
+
+def _line(folder: Path) -> str:
+    settings = yaml.safe_load((folder / "settings.yaml").read_text(encoding="utf-8"))
+    results = read_results(sorted(folder.glob("*/**/result.json")))
+    hours = sum(result["cost"]["wall_seconds"] for result in results) / 3600
+    machines = ", ".join(dict.fromkeys(_machine(result["provenance"]["machine"]) for result in results))
+    commits = ", ".join(dict.fromkeys(_commit(result["provenance"]["git"]) for result in results))
+    name = folder.name
+    return f"| [{name}]({name}) | {settings['name']} | {machines} | {len(results)} | {hours:.2f} | {commits} |"
+
+
+def _machine(machine: dict[str, Any]) -> str:
+    gpu = machine["gpu"]
+    return str(gpu["name"]) if gpu else f"{machine['cpu']}, {machine['cores']} cores"
+
+
+def _commit(git: dict[str, Any] | None) -> str:
+    if git is None:
+        return "unknown"
+    return str(git["commit"])[:9] + (" with changes" if git["dirty"] else "")

@@ -1,4 +1,4 @@
-"""Keeping a finished run as a record: what is needed to trust its numbers, without what is large or can be made again."""
+"""Keeping a finished run as a record: what its numbers need to be trusted, and nothing that is large."""
 
 import csv
 import shutil

@@ -65,7 +65,7 @@ class Bench:
     def training_step(self, child: Genotype) -> Step:
         """Forward and backward pass of one child as a network of its own."""
         network = FixedNetwork(child, self.network, self.classes, self.image_size, auxiliary=False)
-        network.to(device=self.device, memory_format=memory_format(self.job.compute.layout)).train()
+        network.train().to(self.device).to(memory_format=memory_format(self.job.compute.layout))  # type: ignore[call-overload]
 
         def step() -> None:
             network.zero_grad(set_to_none=True)

@@ -9,13 +9,13 @@ from torch import Tensor, nn
 
 from parsec.errors import SettingsError
 from parsec.network.cost import Cost, batch_norm_cost, conv_cost, linear_cost, strided, total
-from parsec.network.primitives import batch_norm
+from parsec.network.primitives import BatchNorm
 
 StemName = Literal["cifar", "imagenet"]
 
 
 def _conv_bn(inputs: int, outputs: int, stride: int) -> tuple[nn.Module, nn.Module]:
-    return nn.Conv2d(inputs, outputs, 3, stride, padding=1, bias=False), batch_norm(outputs)
+    return nn.Conv2d(inputs, outputs, 3, stride, padding=1, bias=False), BatchNorm(outputs)
 
 
 def _conv_bn_cost(inputs: int, outputs: int, side: int) -> Cost:
@@ -105,12 +105,12 @@ class AuxiliaryHead(nn.Sequential):
     def __init__(self, name: StemName, channels: int, classes: int, side: int) -> None:
         kernel, stride = auxiliary_window(side)
         # DARTS' ImageNet head has no batch norm after its last convolution; its results were reached so.
-        last_norm = [batch_norm(768)] if name == "cifar" else []
+        last_norm = [BatchNorm(768)] if name == "cifar" else []
         super().__init__(
             nn.ReLU(),
             nn.AvgPool2d(kernel, stride),
             nn.Conv2d(channels, 128, 1, bias=False),
-            batch_norm(128),
+            BatchNorm(128),
             nn.ReLU(),
             nn.Conv2d(128, 768, 2, bias=False),
             *last_norm,

@@ -34,12 +34,26 @@ SEPARABLE = {
 }
 
 
-def batch_norm(channels: int) -> nn.BatchNorm2d:
-    """Batch norm with scale, shift and running statistics."""
-    layer = nn.BatchNorm2d(channels)
-    # The batch counter only matters for cumulative averages, and costs a kernel launch a layer and step.
-    layer.num_batches_tracked = None
-    return layer
+class BatchNorm(nn.Module):
+    """Batch norm with scale, shift and running statistics, in PyTorch's defaults.
+
+    Unlike PyTorch's, it counts no batches: the count only matters for cumulative averages, and adding to it would be
+    one kernel launch a layer and step.
+    """
+
+    running_mean: Tensor
+    running_var: Tensor
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(channels))
+        self.bias = nn.Parameter(torch.zeros(channels))
+        self.register_buffer("running_mean", torch.zeros(channels))
+        self.register_buffer("running_var", torch.ones(channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalise [B, C, H, W] over all but C: by the batch in training, by the running statistics else."""
+        return F.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, self.training)
 
 
 class ReluConvBN(nn.Module):
@@ -48,7 +62,7 @@ class ReluConvBN(nn.Module):
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
         self.conv = nn.Conv2d(inputs, outputs, 1, bias=False)
-        self.norm = batch_norm(outputs)
+        self.norm = BatchNorm(outputs)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map [B, inputs, H, W] to [B, outputs, H, W]."""
@@ -68,7 +82,7 @@ class FactorizedReduce(nn.Module):
         super().__init__()
         self.even = nn.Conv2d(inputs, outputs // 2, 1, stride=2, bias=False)
         self.odd = nn.Conv2d(inputs, outputs - outputs // 2, 1, stride=2, bias=False)
-        self.norm = batch_norm(outputs)
+        self.norm = BatchNorm(outputs)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map [B, inputs, H, W] to [B, outputs, ⌈H/2⌉, ⌈W/2⌉]."""
@@ -95,7 +109,7 @@ class SeparableConv(nn.Module):
             channels, channels, shape.kernel, stride, shape.padding, shape.dilation, groups=channels, bias=False
         )
         self.pointwise = nn.Conv2d(channels, channels, 1, bias=False)
-        self.norm = batch_norm(channels)
+        self.norm = BatchNorm(channels)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map [B, C, H, W] to [B, C, ⌈H/stride⌉, ⌈W/stride⌉]."""

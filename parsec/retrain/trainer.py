@@ -70,7 +70,7 @@ class Retrainer:
         self._optimizer.param_groups[0]["lr"] = self._learning_rate(epoch)
         self._optimizer.zero_grad()
         logits, loss = self._forward(images, labels, epoch)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.settings.optimizer.gradient_clip)
         self._optimizer.step()
         self._loss_sum += loss.detach()

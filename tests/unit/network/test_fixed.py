@@ -123,3 +123,9 @@ def test_initial_weights_have_pytorchs_spread():
     weight = network.classifier.linear.weight.detach()
     assert weight.abs().max() <= weight.shape[1] ** -0.5
     assert float(weight.std()) == pytest.approx((3 * weight.shape[1]) ** -0.5, rel=0.05)
+
+
+def test_the_network_compiles_as_one_graph():
+    network, images = built().eval(), torch.randn(2, 3, 8, 8)
+    compiled = torch.compile(network, backend="eager", fullgraph=True)
+    torch.testing.assert_close(compiled(images)[0], network(images)[0])

@@ -1,0 +1,112 @@
+"""Retraining on a GPU: same bytes again, resuming, no waiting inside a step, bfloat16 against float32."""
+
+import pytest
+import torch
+
+from parsec.data.augment import Augment
+from parsec.data.dataset import open_part, read_info
+from parsec.data.loader import Images
+from parsec.data.prepare import prepare
+from parsec.retrain.task import RetrainTask
+from parsec.retrain.trainer import Retrainer
+from parsec.runtime.device import set_deterministic
+from parsec.settings.datasets import Digits
+from parsec.settings.jobs import PrepareJob
+from parsec.settings.retrain import RetrainAugmentation, RetrainStage
+from parsec.settings.training import Network
+from parsec.settings.tree import Compute
+from parsec.space.published import DARTS_V2
+
+pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+
+STAGE = RetrainStage(
+    origins=(),
+    runs=(0,),
+    network=Network(cells=6, channels=8),
+    epochs=2,
+    batch_size=32,
+    augmentation=RetrainAugmentation(padding=1, cutout=2),
+)
+
+
+@pytest.fixture(scope="module")
+def digits(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("digits")
+    prepare(PrepareJob(name="digits", dataset=Digits(source="digits")), folder)
+    return folder
+
+
+@pytest.fixture
+def make_trainer(digits):
+    """A function (precision, device) → a trainer of a small network with the whole DARTS recipe."""
+    set_deterministic(True)
+    info = read_info(digits)
+
+    def make(precision="auto", device="cuda"):
+        task = RetrainTask(
+            genotype=DARTS_V2,
+            settings=STAGE,
+            compute=Compute(device=device, precision=precision),
+            images=Images(open_part(digits, "train"), device),
+            augment=Augment(STAGE.augmentation, info, torch.channels_last),
+            classes=len(info.classes),
+            seed=0,
+            device=torch.device(device),
+        )
+        return Retrainer(task)
+
+    yield make
+    set_deterministic(False)
+
+
+def run(trainer, steps):
+    rows = []
+    for _ in range(steps):
+        rows += trainer.advance()
+    return rows
+
+
+def assert_equal(first, second):
+    for name, value in first.network.state_dict().items():
+        assert torch.equal(second.network.state_dict()[name], value), name
+
+
+def test_the_same_training_gives_the_same_bytes(make_trainer):
+    first, second = make_trainer(), make_trainer()
+    run(first, first.total_steps)
+    run(second, second.total_steps)
+    assert_equal(first, second)
+
+
+def test_continuing_gives_the_same_bytes(make_trainer, tmp_path):
+    whole, first, second = make_trainer(), make_trainer(), make_trainer()
+    run(whole, whole.total_steps)
+    run(first, whole.total_steps - 9)
+    torch.save(first.state_dict(), tmp_path / "state")
+    second.load_state_dict(torch.load(tmp_path / "state", map_location="cpu", weights_only=True))
+    run(second, 9)
+    assert_equal(whole, second)
+
+
+def test_a_step_does_not_wait_for_the_device(make_trainer):
+    trainer = make_trainer()
+    run(trainer, 3)
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        run(trainer, 5)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+
+
+def test_initial_weights_do_not_depend_on_the_device(make_trainer):
+    on_cpu = make_trainer(device="cpu").network.state_dict()
+    for name, value in make_trainer().network.state_dict().items():
+        assert torch.equal(value.cpu(), on_cpu[name]), name
+
+
+def test_bfloat16_trains_as_float32_does(make_trainer):
+    losses = []
+    for precision in ("bfloat16", "float32"):
+        trainer = make_trainer(precision)
+        losses.append(run(trainer, trainer.total_steps)[-1]["train_loss"])
+    assert losses[0] == pytest.approx(losses[1], rel=0.1)

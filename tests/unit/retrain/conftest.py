@@ -1,0 +1,65 @@
+"""A prepared data set and a training small enough for tests."""
+
+import pytest
+import torch
+
+from parsec.data.augment import Augment
+from parsec.data.dataset import open_part, read_info
+from parsec.data.loader import Images
+from parsec.data.prepare import prepare
+from parsec.retrain.task import RetrainTask
+from parsec.settings.datasets import Digits
+from parsec.settings.jobs import PrepareJob, RetrainJob
+from parsec.settings.retrain import RetrainAugmentation, RetrainStage
+from parsec.settings.training import Network, Optimizer
+from parsec.settings.tree import Compute
+from parsec.space.published import DARTS_V2
+
+STAGE = RetrainStage(
+    origins=(),
+    runs=(0,),
+    network=Network(cells=3, channels=2),
+    epochs=2,
+    batch_size=16,
+    train_images=64,
+    optimizer=Optimizer(learning_rate=0.1),
+    augmentation=RetrainAugmentation(padding=1, flip=False, cutout=2),
+)
+
+
+@pytest.fixture(scope="session")
+def digits(tmp_path_factory):
+    """Folder of the prepared digits."""
+    folder = tmp_path_factory.mktemp("digits")
+    prepare(PrepareJob(name="digits", dataset=Digits(source="digits")), folder)
+    return folder
+
+
+@pytest.fixture
+def make_job():
+    """A function changes → the settings of a tiny training on the CPU."""
+    compute = Compute(device="cpu", precision="float32")
+    return lambda **changes: RetrainJob(
+        dataset="digits", space="darts", settings=STAGE.model_copy(update=changes), compute=compute
+    )
+
+
+@pytest.fixture
+def make_task(digits, make_job):
+    """A function changes → what a trainer of the tiny training is given; it learns from the training half."""
+
+    def make(genotype=DARTS_V2, seed=0, **changes):
+        job, info = make_job(**changes), read_info(digits)
+        settings = job.settings
+        return RetrainTask(
+            genotype=genotype,
+            settings=settings,
+            compute=job.compute,
+            images=Images(open_part(digits, "train", settings.train_images), "cpu"),
+            augment=Augment(settings.augmentation, info, torch.channels_last),
+            classes=len(info.classes),
+            seed=seed,
+            device=torch.device("cpu"),
+        )
+
+    return make

@@ -1,0 +1,139 @@
+"""The stage: outputs, kills at any step, and the one reading of the test part."""
+
+import json
+import os
+import random
+import shutil
+import signal
+
+import pytest
+from safetensors.numpy import load_file
+
+from parsec.data.dataset import read_info
+from parsec.errors import CheckpointError, DatasetError, Interrupted, SettingsError
+from parsec.network.complexity import network_cost
+from parsec.retrain.run import retrain, training_part
+from parsec.retrain.trainer import Retrainer
+from parsec.settings.plan import RETRAIN_FILES
+from parsec.settings.training import Network
+from parsec.settings.tree import Running
+from parsec.space.published import DARTS_V2
+
+ALWAYS = Running(checkpoint_seconds=0.0, progress_seconds=60.0)
+
+
+@pytest.fixture
+def start(digits, make_job, tmp_path):
+    """A function name → folder of a finished tiny training of that name; the same name continues its state."""
+
+    def run(name, data=digits, seed=0, run=0, **changes):
+        output, state = tmp_path / name, tmp_path / "state" / name
+        retrain(make_job(**changes), data, "DARTS_V2", "published", "DARTS_V2", seed, run, output, state, ALWAYS)
+        assert not state.exists()
+        return output
+
+    return run
+
+
+def numbers(folder):
+    """What must be equal between equal trainings: weights, metrics without times, errors."""
+    rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    result = json.loads((folder / "result.json").read_text())
+    kept = {key: result[key] for key in ("test", "train", "complexity", "genotype")}
+    return (folder / "weights.safetensors").read_bytes(), [{**row, "seconds": None} for row in rows], kept
+
+
+def fail_at(monkeypatch, step, failure):
+    """Make the trainer call `failure` once, before it has done step number `step`."""
+    advance, armed = Retrainer.advance, [True]
+
+    def wrapped(trainer):
+        if trainer.step == step and armed:
+            armed.clear()
+            failure()
+        return advance(trainer)
+
+    monkeypatch.setattr(Retrainer, "advance", wrapped)
+
+
+def test_outputs_and_result(start, digits):
+    folder = start("a")
+    assert sorted(path.name for path in folder.iterdir()) == sorted(RETRAIN_FILES)
+    result = json.loads((folder / "result.json").read_text())
+    assert result["kind"] == "retrain"
+    assert (result["dataset"], result["origin"], result["method"]) == ("digits", "published", "DARTS_V2")
+    assert result["complexity"] == network_cost(DARTS_V2, Network(cells=3, channels=2), 10, 8)._asdict()
+    assert result["network"] == {"stem": "cifar", "cells": 3, "channels": 2}
+    assert result["test"]["images"] == read_info(digits).counts["test"]
+    assert 0 <= result["test"]["top5_error"] <= result["test"]["top1_error"] <= 100
+    assert result["cost"]["restarts"] == 0
+    assert result["provenance"]["dataset_hash"] == read_info(digits).content_hash
+    rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    assert result["train"] == {"loss": rows[-1]["train_loss"], "accuracy": rows[-1]["train_accuracy"]}
+
+
+def test_weights_are_those_of_the_network_without_anything_else(start):
+    weights = load_file(start("a") / "weights.safetensors")
+    body = [value for name, value in weights.items() if not name.startswith("auxiliary") and "running" not in name]
+    assert sum(value.size for value in body) == network_cost(DARTS_V2, Network(cells=3, channels=2), 10, 8).parameters
+
+
+def test_equal_trainings_are_equal_and_runs_and_seeds_differ(start):
+    first = numbers(start("a"))
+    assert numbers(start("b")) == first
+    assert numbers(start("c", run=1))[0] != first[0]
+    assert numbers(start("d", seed=1))[0] != first[0]
+
+
+def test_a_crash_and_a_stop_signal_at_random_steps_change_no_byte(start, monkeypatch):
+    expected, rng = numbers(start("whole")), random.Random(0)
+
+    def crash():
+        raise RuntimeError("crash")
+
+    fail_at(monkeypatch, rng.randrange(1, 7), crash)
+    with pytest.raises(RuntimeError, match="crash"):
+        start("broken")
+    fail_at(monkeypatch, rng.randrange(5, 8), lambda: os.kill(os.getpid(), signal.SIGTERM))
+    with pytest.raises(Interrupted):
+        start("broken")
+    folder = start("broken")
+    assert numbers(folder) == expected
+    assert json.loads((folder / "result.json").read_text())["cost"]["restarts"] == 2
+
+
+def test_the_test_part_is_not_opened_before_training_has_ended(start, digits, tmp_path):
+    data = tmp_path / "data"
+    shutil.copytree(digits, data)
+    shutil.move(data / "test", tmp_path / "away")
+    with pytest.raises(DatasetError, match="test"):
+        start("a", data=data)
+    assert '"epoch":2' in (tmp_path / "state" / "a" / "metrics.jsonl").read_text()
+    assert not (tmp_path / "a" / "result.json").exists()
+    shutil.move(tmp_path / "away", data / "test")
+    assert numbers(start("a", data=data)) == numbers(start("b"))
+
+
+def test_state_of_other_settings_is_refused(start, monkeypatch):
+    def crash():
+        raise RuntimeError("crash")
+
+    fail_at(monkeypatch, 2, crash)
+    with pytest.raises(RuntimeError, match="crash"):
+        start("a")
+    with pytest.raises(CheckpointError):
+        start("a", drop_path=0.1)
+
+
+def test_an_image_too_small_for_the_auxiliary_head_is_refused(start):
+    with pytest.raises(SettingsError, match="too small"):
+        start("a", network=Network(stem="imagenet", cells=3, channels=2))
+
+
+def test_training_uses_both_halves(digits):
+    info = read_info(digits)
+    whole = training_part(digits, info, None)
+    assert len(whole) == info.counts["train"] + info.counts["validation"]
+    few = training_part(digits, info, 100)
+    assert len(few) == 100
+    assert len(training_part(digits, info, 10**6)) == len(whole)

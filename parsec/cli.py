@@ -76,8 +76,9 @@ def _complexity(arguments: Arguments) -> None:
 
     network = {"stem": arguments.network, "cells": arguments.cells, "channels": arguments.channels}
     checked = load_job(json.dumps(network), Network)
-    classes = arguments.classes or {"cifar": 10, "imagenet": 1000}[arguments.network]
-    size = arguments.image_size or {"cifar": 32, "imagenet": 224}[arguments.network]
+    default_classes, default_size = {"cifar": (10, 32), "imagenet": (1000, 224)}[arguments.network]
+    classes = _at_least_one("--classes", arguments.classes, default_classes)
+    size = _at_least_one("--image-size", arguments.image_size, default_size)
     cost = network_cost(named_or_file(arguments.genotype), checked, classes, size)
     print(json.dumps({**cost._asdict(), **network, "classes": classes, "image_size": size}))
 
@@ -205,12 +206,17 @@ def _add_reporting(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]")
     _verb(verbs, "schema", _schema)
 
 
+def _at_least_one(option: str, given: int | None, default: int = 1) -> int:
+    if given is not None and given < 1:
+        raise UserError(f"{option}: got {given}; give 1 or more")
+    return default if given is None else given
+
+
 def _limit_threads(count: int | None) -> None:
     """Set the thread pools before torch is imported: two pools that share a core slow each other down many times."""
     if count is None:
         return
-    if count < 1:
-        raise UserError(f"--threads: got {count}; give 1 or more")
+    _at_least_one("--threads", count)
     for name in THREAD_VARIABLES:
         os.environ[name] = str(count)
 

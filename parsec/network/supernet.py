@@ -31,7 +31,10 @@ def _project(x: Tensor, weight: Tensor) -> Tensor:
 def _halve(x: Tensor, even: Tensor, odd: Tensor) -> Tensor:
     """Factorised reduction: half of the channels from even pixels, half from odd ones."""
     x = F.relu(x)
-    shifted = F.pad(x, (0, x.shape[3] % 2, 0, x.shape[2] % 2))[:, :, 1:, 1:]
+    shifted = x[:, :, 1:, 1:]
+    if x.shape[2] % 2 or x.shape[3] % 2:
+        # An odd side has one odd pixel fewer than even ones; a zero border makes both halves agree.
+        shifted = F.pad(shifted, (0, x.shape[3] % 2, 0, x.shape[2] % 2))
     return _normalise(torch.cat([F.conv2d(x, even, stride=2), F.conv2d(shifted, odd, stride=2)], 1))
 
 

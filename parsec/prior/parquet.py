@@ -18,13 +18,19 @@ SCHEMA_VERSION = "1"
 KEYS = ("cell", "node", "slot", "factor", "choice")
 TOLERANCE = 1e-9
 
+Row = dict[str, Any]
+
+
+def _names(prior: Prior) -> list[tuple[Any, ...]]:
+    """What identifies every choice, in the order of `KEYS`."""
+    return [(f.cell, f.node, f.slot, f.kind, choice) for f in prior.factors for choice in f.choices]
+
 
 def _columns(prior: Prior) -> dict[str, list[Any]]:
-    rows = [(f.cell, f.node, f.slot, f.kind, choice) for f in prior.factors for choice in f.choices]
     with torch.no_grad():
         probabilities = prior.marginals()[prior.mask].tolist()
         logits = prior.logits[prior.mask].tolist()
-    columns = {key: list(values) for key, values in zip(KEYS, zip(*rows, strict=True), strict=True)}
+    columns = {key: list(values) for key, values in zip(KEYS, zip(*_names(prior), strict=True), strict=True)}
     return columns | {"logit": logits, "probability": probabilities}
 
 
@@ -41,7 +47,7 @@ def write_prior(path: Path, prior: Prior, metadata: Mapping[str, str]) -> None:
     """Write `pi.parquet`: logits and marginal probabilities by name; `metadata` says where π came from."""
     table = pa.table(_columns(prior), schema=_schema(prior, metadata))
     with temporary_path(path) as temporary:
-        pq.write_table(table, temporary)
+        pq.write_table(table, temporary, write_page_checksum=True)
 
 
 def write_trajectory(
@@ -56,17 +62,21 @@ def write_trajectory(
         columns |= {"epoch": [epoch] * count, "step": [step] * count}
         tables.append(pa.table(columns, schema=_schema(prior, metadata, ("epoch", "step"))))
     with temporary_path(path) as temporary:
-        pq.write_table(pa.concat_tables(tables), temporary)
+        pq.write_table(pa.concat_tables(tables), temporary, write_page_checksum=True)
 
 
-def _read_table(path: Path) -> pa.Table:
+def _read(path: Path) -> tuple[list[Row], dict[str, str]]:
+    """Rows and metadata of a Parquet file."""
     try:
-        return pq.read_table(path)
+        table = pq.read_table(path, page_checksum_verification=True)
+        metadata = table.schema.metadata or {}
+        return table.to_pylist(), {key.decode(): value.decode() for key, value in metadata.items()}
     except FileNotFoundError as error:
         raise PriorError(f"{path}: no such file; run the stage that writes it first") from error
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        reason = " ".join(str(error).split())
         raise PriorError(
-            f"{path}: truncated or not a Parquet file ({error}); run the stage that writes it again"
+            f"{path}: truncated or not a Parquet file ({reason}); run the stage that writes it again"
         ) from error
 
 
@@ -76,8 +86,7 @@ def read_metadata(path: Path) -> dict[str, str]:
     Raises:
         PriorError: the file is missing or damaged.
     """
-    metadata = _read_table(path).schema.metadata or {}
-    return {key.decode(): value.decode() for key, value in metadata.items()}
+    return _read(path)[1]
 
 
 def read_prior(path: Path, form: Form, space: str) -> Prior:
@@ -86,26 +95,25 @@ def read_prior(path: Path, form: Form, space: str) -> Prior:
     Raises:
         PriorError: missing, damaged, of another space or form, not finite, or not a distribution.
     """
-    table = _read_table(path)
-    found = {key.decode(): value.decode() for key, value in (table.schema.metadata or {}).items()}
+    rows, found = _read(path)
     expected = {"schema": SCHEMA_VERSION, "space": space, "factors": form.factors, "inputs": form.inputs}
     for key, value in expected.items():
         if found.get(key) != value:
             raise PriorError(f"{path}: π has {key} {found.get(key)!r}, but {value!r} is needed; give a π that fits")
-    return _by_name(path, table, Prior(form))
+    return _by_name(path, rows, Prior(form))
 
 
-def _by_name(path: Path, table: pa.Table, prior: Prior) -> Prior:
-    """Fill `prior` from the table's rows, whatever their order."""
-    missing_columns = {*KEYS, "logit", "probability"} - set(table.column_names)
+def _by_name(path: Path, rows: list[Row], prior: Prior) -> Prior:
+    """Fill `prior` from the rows, whatever their order."""
+    missing_columns = {*KEYS, "logit", "probability"} - rows[0].keys() if rows else set()
     if missing_columns:
         raise PriorError(f"{path}: π lacks the columns {', '.join(sorted(missing_columns))}")
-    rows = {tuple(row[key] for key in KEYS): row for row in table.to_pylist()}
-    wanted = list(zip(*(_columns(prior)[key] for key in KEYS), strict=True))
-    if set(rows) != set(wanted) or table.num_rows != len(wanted):
-        odd = next(iter(set(rows) ^ set(wanted)), "a repeated row")
+    row_of = {tuple(row[key] for key in KEYS): row for row in rows}
+    wanted = _names(prior)
+    if set(row_of) != set(wanted) or len(rows) != len(wanted):
+        odd = next((key for key in [*wanted, *row_of] if (key in row_of) != (key in wanted)), "a repeated row")
         raise PriorError(f"{path}: the choices of π are not those of this space (first difference: {odd})")
-    logits, probabilities = ([rows[key][name] for key in wanted] for name in ("logit", "probability"))
+    logits, probabilities = ([row_of[key][name] for key in wanted] for name in ("logit", "probability"))
     filled = torch.zeros_like(prior.mask, dtype=torch.float64)
     filled[prior.mask] = _finite(path, "logit", logits)
     given = torch.zeros_like(filled)

@@ -51,7 +51,7 @@ class Bench:
         self.children = prior.genotypes(prior.sample(max(job.measure.samples), draws))
 
     def search_step(self, samples: int) -> Step:
-        """A π-step's and a v-step's work with the first `samples` children, its weights already allocated."""
+        """A π-step's and a v-step's work with the first `samples` children, on shared weights of its own."""
         supernet = Supernet(self.network, self.classes, generator(SEED, "shared weights"), self.device)
         executor = One(supernet, partial(autocast, self.device, self.job.compute.precision))
         children = self.children[:samples]
@@ -111,8 +111,7 @@ def measure(job: MeasureJob, data: Path, output: Path) -> None:
     with lease(resolve(job.compute.device)) as device:
         bench = Bench(job, data, device)
         alone = [
-            bench.row("one child trained alone", 1, partial(bench.training_step, child))
-            for child in bench.children[: max(job.measure.samples)]
+            bench.row("one child trained alone", 1, partial(bench.training_step, child)) for child in bench.children
         ]
         rows = [max(alone, key=lambda row: row["peak_bytes"])]
         rows += [bench.row("search step", k, partial(bench.search_step, k)) for k in job.measure.samples]

@@ -5,13 +5,14 @@ drawn from the current p(α|π).
 """
 
 import math
+import time
 from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from parsec.data.order import epoch_order, evaluation_batches
+from parsec.data.order import epoch_order
 from parsec.errors import DivergedError
 from parsec.estimator import effective_sample_size, importance_weights, prior_coefficients, sample_count, temperature
 from parsec.network.complexity import network_cost
@@ -50,7 +51,8 @@ class Parsec:
         self.step, self.children, self.child_images = 0, 0, 0
         self.total_steps = self.settings.epochs * self._steps_per_epoch
         self.history: History = [(0, 0, self.prior.logits.detach().clone())]
-        self._sums = dict.fromkeys(MEANS, 0.0)
+        self._sums: dict[str, float] = {}
+        self._seconds = 0.0
         self._last: dict[str, Any] = {}
 
     @property
@@ -61,6 +63,7 @@ class Parsec:
     def advance(self) -> list[dict[str, Any]]:
         """Take one π-step and one v-step; returns the metric rows that are finished."""
         rows = [self._epoch_row()] if self.step == 0 else []
+        began = time.perf_counter()
         rate = learning_rate(self.settings.weights, self.epoch, self.settings.epochs)
         self._weight_optimizer.param_groups[0]["lr"] = rate
         epoch = self.epoch
@@ -68,14 +71,14 @@ class Parsec:
         measured |= self._weight_step(epoch)
         self.step += 1
         self._last = {"event": "step", "epoch": epoch + 1, "step": self.step, "learning_rate": rate, **measured}
-        for name in MEANS:
-            self._sums[name] += measured.get(name, 0.0)
         self.check_finite()
+        self._sums |= {name: self._sums.get(name, 0.0) + measured[name] for name in MEANS if name in measured}
+        self._seconds += time.perf_counter() - began
         rows.append(self._last)
         if self.step % self._steps_per_epoch == 0:
             self.history.append((self.epoch, self.step, self.prior.logits.detach().clone()))
             rows.append(self._epoch_row())
-            self._sums = dict.fromkeys(MEANS, 0.0)
+            self._sums, self._seconds = {}, 0.0
         return rows
 
     def _draw(self) -> tuple[Tensor, list[Genotype]]:
@@ -143,14 +146,20 @@ class Parsec:
         return self.prior.mode()
 
     def accuracy(self, child: Genotype) -> float:
-        """Accuracy in [0, 1] of a child with shared weights on the validation half, with batch statistics."""
+        """Accuracy in [0, 1] of a child with shared weights on the validation half, with batch statistics.
+
+        The images are shuffled, because those of a folder lie class by class, and the statistics of a batch of one
+        class are not those that v was trained with; for the same reason no batch is smaller than in training.
+        """
+        count = len(self.task.validation)
+        order = torch.randperm(count, generator=generator(self.task.seed, "accuracy order"))
         correct = torch.zeros((), dtype=torch.int64, device=self.task.device)
         with torch.no_grad():
-            for indices in evaluation_batches(len(self.task.validation), self.settings.batch_size):
+            for indices in order.tensor_split(count // self.settings.batch_size):
                 images, labels = self.task.validation.gather(indices)
                 logits = self.executor.logits(child, self.task.augment.evaluate(images))
                 correct += (logits.argmax(1) == labels).sum()
-        return float(correct) / len(self.task.validation)
+        return float(correct) / count
 
     def _epoch_row(self) -> dict[str, Any]:
         """What is known after an epoch; before the first one, only what needs no training."""
@@ -164,20 +173,23 @@ class Parsec:
         }
         if self.step:
             row |= {name: total / self._steps_per_epoch for name, total in self._sums.items()}
+            row["seconds"] = self._seconds
         return row
 
     def check_finite(self) -> None:
-        """Refuse to go on, or to save, once a loss or a logit of π is not finite.
+        """Refuse to go on, or to save, once a loss, a weight or a logit of π is not finite.
 
         Raises:
             DivergedError: with the step, the settings that matter, and what to lower.
         """
         losses = [self._last.get("train_loss", 0.0), self._last.get("validation_loss", 0.0)]
-        if all(map(math.isfinite, losses)) and bool(self.prior.logits.isfinite().all()):
+        state = (self.supernet.bank.flat, self.prior.logits)
+        if all(map(math.isfinite, losses)) and all(bool(values.isfinite().all()) for values in state):
             return
         weights, prior = self.settings.weights, self.settings.prior
+        epoch = max(self.step - 1, 0) // self._steps_per_epoch
         raise DivergedError(
-            f"the loss is no longer finite at epoch {self.epoch + 1}, step {self.step}: weights.learning_rate "
+            f"the loss is no longer finite at epoch {epoch + 1}, step {self.step}: weights.learning_rate "
             f"{weights.learning_rate}, gradient_clip {weights.gradient_clip}, prior.learning_rate "
             f"{prior.learning_rate}; lower a learning rate or the clip"
         )
@@ -204,6 +216,7 @@ class Parsec:
             "streams": self._streams.state_dict(),
             "history": self.history,
             "sums": self._sums,
+            "seconds": self._seconds,
             "last": self._last,
         }
 
@@ -217,4 +230,4 @@ class Parsec:
         self._prior_optimizer.load_state_dict(state["prior_optimizer"])
         self._streams.load_state_dict(state["streams"])
         self.history = [tuple(entry) for entry in state["history"]]
-        self._sums, self._last = state["sums"], state["last"]
+        self._sums, self._seconds, self._last = state["sums"], state["seconds"], state["last"]

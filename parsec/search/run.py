@@ -10,6 +10,8 @@ import torch
 from parsec.data.augment import Augment
 from parsec.data.dataset import DatasetInfo, open_part, read_info
 from parsec.data.loader import Images
+from parsec.data.record import PartName
+from parsec.errors import DatasetError, SettingsError
 from parsec.network.complexity import network_cost
 from parsec.prior.distribution import Prior
 from parsec.prior.parquet import read_metadata, read_prior, write_prior, write_trajectory
@@ -39,6 +41,7 @@ def search(
         UserError: anything the user can mend; see its subclasses.
     """
     started = datetime.now(UTC)
+    _check_start(job, init_pi)
     set_deterministic(job.compute.deterministic)
     info = read_info(data)
     prior = read_prior(init_pi, job.prior, job.space) if init_pi else Prior(job.prior)
@@ -57,13 +60,29 @@ def search(
     loop.finish(state)
 
 
+def _check_start(job: SearchJob, init_pi: Path | None) -> None:
+    """The recorded settings say where π starts; the π given must agree with them."""
+    start = job.settings.start
+    if start == "uniform" and init_pi:
+        raise SettingsError(f"{job.stage}.start is uniform, but {init_pi} was given to start from; leave it out")
+    if start != "uniform" and not init_pi:
+        raise SettingsError(f"{job.stage}.start is {start}, but no π was given; add --init-pi with its pi.parquet")
+
+
+def _half(job: SearchJob, data: Path, part: PartName, limit: int | None, device: torch.device) -> Images:
+    images, batch_size = Images(open_part(data, part, limit), device), job.settings.batch_size
+    if len(images) < batch_size:
+        raise DatasetError(f"{data / part}: {len(images)} images are fewer than batch_size ({batch_size}); lower it")
+    return images
+
+
 def _task(job: SearchJob, data: Path, info: DatasetInfo, seed: int, prior: Prior, device: torch.device) -> SearchTask:
     settings = job.settings
     return SearchTask(
         job=job,
         seed=seed,
-        train=Images(open_part(data, "train", settings.train_images), device),
-        validation=Images(open_part(data, "validation", settings.validation_images), device),
+        train=_half(job, data, "train", settings.train_images, device),
+        validation=_half(job, data, "validation", settings.validation_images, device),
         augment=Augment(settings.augmentation, info, memory_format(job.compute.layout)),
         classes=len(info.classes),
         prior=prior,

@@ -1,11 +1,14 @@
 """What every part of the settings tree has in common: strict, frozen, and free of surprises."""
 
-from typing import Annotated, TypeVar
+from typing import Annotated, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$", max_length=64)]
 """A name that becomes part of a path: letters, digits, `_` and `-`."""
+
+Space = Literal["darts"]
+Method = Literal["parsec"]
 
 Positive = Annotated[int, Field(ge=1)]
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]

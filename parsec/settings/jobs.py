@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from parsec.settings.base import Name, Strict
+from parsec.settings.base import Method, Name, Space, Strict
 from parsec.settings.datasets import Dataset
 from parsec.settings.retrain import RetrainStage
 from parsec.settings.search import Prior, SearchStage
@@ -26,8 +26,8 @@ class SearchJob(Strict):
     """Learning π in one stage with one method."""
 
     stage: SearchStageName
-    space: str
-    method: str
+    space: Space
+    method: Method
     prior: Prior
     settings: SearchStage
     compute: Compute
@@ -37,7 +37,7 @@ class RetrainJob(Strict):
     """Training one genotype from scratch on one data set."""
 
     dataset: Name
-    space: str
+    space: Space
     settings: RetrainStage = Field(description="as configured, without the keys that only plan jobs")
     compute: Compute
 
@@ -46,7 +46,7 @@ class MeasureJob(Strict):
     """Measuring a search step."""
 
     stage: SearchStageName
-    space: str
+    space: Space
     prior: Prior
     settings: SearchStage
     measure: Measure
@@ -61,7 +61,7 @@ def prepare_job(settings: Settings, dataset: str) -> PrepareJob:
     return PrepareJob(name=dataset, dataset=settings.datasets[dataset])
 
 
-def search_job(settings: Settings, stage: SearchStageName, method: str) -> SearchJob:
+def search_job(settings: Settings, stage: SearchStageName, method: Method) -> SearchJob:
     """What a stage that learns π reads."""
     return SearchJob(
         stage=stage,

@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from parsec.settings.base import Distinct, Name, Positive, Seed, Strict
+from parsec.settings.base import Distinct, Method, Name, Positive, Seed, Space, Strict
 from parsec.settings.datasets import Dataset
 from parsec.settings.retrain import RetrainStage
 from parsec.settings.search import Prior, SearchStage
@@ -47,9 +47,9 @@ class Settings(Strict):
     results: str = Field(
         "results", description="folder of the run's outputs, relative to the working directory", min_length=1
     )
-    space: Literal["darts"] = Field("darts", description="search space")
+    space: Space = Field("darts", description="search space")
     prior: Prior = Prior()
-    methods: Distinct[Literal["parsec"]] = Field(("parsec",), description="search methods", min_length=1)
+    methods: Distinct[Method] = Field(("parsec",), description="search methods", min_length=1)
     seeds: Distinct[Seed] = Field(description="seeds of the independent searches", min_length=1)
     datasets: dict[Name, Dataset] = Field(description="data sets by the name used in paths and tables")
     search: SearchStage = Field(description="proxy search on a small network")

@@ -27,18 +27,17 @@ def evaluate(
 ) -> Errors:
     """Test `network` in evaluation mode on every image once; it is left in that mode."""
     network.eval()
-    first = torch.zeros((), dtype=torch.int64, device=device)
-    among, ranks = torch.zeros_like(first), 1
+    first, among = torch.zeros(2, dtype=torch.int64, device=device).unbind()
+    classes = 0
     for indices in evaluation_batches(len(images), batch_size):
         pixels, labels = images.gather(indices)
         with torch.no_grad(), autocast(device, precision):
             logits, _ = network(augment.evaluate(pixels))
-        ranks = min(TOP, logits.shape[1])
-        hits = logits.float().topk(ranks).indices == labels[:, None]
+        classes = logits.shape[1]
+        hits = logits.float().topk(min(TOP, classes)).indices == labels[:, None]
         first += hits[:, 0].sum()
         among += hits.sum()
-        more_classes = logits.shape[1] > TOP
-    return Errors(len(images), _error(first, len(images)), _error(among, len(images)) if more_classes else None)
+    return Errors(len(images), _error(first, len(images)), _error(among, len(images)) if classes > TOP else None)
 
 
 def _error(correct: torch.Tensor, count: int) -> float:

@@ -1,0 +1,134 @@
+"""Figure: π over time, one small panel for every categorical choice of both cells."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure, SubFigure
+from matplotlib.lines import Line2D
+
+from parsec.errors import UserError
+from parsec.report.figures.curves import epoch_axis
+from parsec.report.figures.operations import NAMES
+from parsec.report.figures.style import (
+    BLACK,
+    BLUE,
+    DOUBLE,
+    GREEN,
+    GREY,
+    ORANGE,
+    PRIMITIVES,
+    VERMILLION,
+    Drawing,
+    Line,
+    every,
+    new_figure,
+    primitive_label,
+    primitive_line,
+)  # fmt: skip
+from parsec.report.runs import Row, read_trajectory
+from parsec.space.darts import CELLS, NODES, SLOTS, input_name
+from parsec.space.factors import SEPARATOR
+
+DASH = (0, (5, 1.5))
+INPUTS = dict(
+    zip(
+        (input_name(index) for index in range(NODES + 1)),
+        (
+            Line(BLACK, "-", ""),
+            Line(VERMILLION, "-", "o"),
+            Line(BLUE, DASH, ""),
+            Line(GREEN, (0, (1, 1)), ""),
+            Line(ORANGE, DASH, "^"),
+        ),
+        strict=True,
+    )
+)
+KINDS = ("input", "operation", "joint")
+FAINT = 0.1
+"""A joint choice that never gets this probable is drawn as a thin grey line."""
+
+Curves = dict[str, tuple[list[int], list[float]]]
+Choice = tuple[str, int, int, str]
+
+
+def input_label(name: str) -> str:
+    """Printed name of an input: the cells before in mathematics, nodes as text."""
+    return f"${name}$" if name.startswith("c_") else name.replace("_", " ")
+
+
+def choice_label(name: str) -> str:
+    """Printed name of an input, an operation, or a pair of both."""
+    if SEPARATOR in name:
+        source, primitive = name.split(SEPARATOR)
+        return f"{input_label(source)}, {primitive_label(primitive)}"
+    return input_label(name) if name in INPUTS else primitive_label(name)
+
+
+def _curves(rows: list[Row]) -> dict[Choice, Curves]:
+    found: dict[Choice, Curves] = {}
+    for row in sorted(rows, key=lambda row: (row["epoch"], row["step"])):
+        curves = found.setdefault((row["cell"], row["node"], row["slot"], row["factor"]), {})
+        epochs, values = curves.setdefault(row["choice"], ([], []))
+        epochs.append(row["epoch"])
+        values.append(row["probability"])
+    return found
+
+
+def _look(name: str, values: list[float]) -> dict[str, Any]:
+    if SEPARATOR in name and max(values) < FAINT:
+        return {"color": GREY, "linewidth": 0.4, "alpha": 0.5}
+    line = INPUTS.get(name) or primitive_line(name.split(SEPARATOR)[-1])
+    return line.plot() | {"markevery": every(len(values), 4), "markersize": 2.5, "linewidth": 1.0}
+
+
+def _draw_choice(axes: Axes, curves: Curves) -> None:
+    """All curves of one choice; the most probable at the end is written above."""
+    for name, (epochs, values) in curves.items():
+        axes.plot(epochs, values, **_look(name, values))
+    mode = max(curves, key=lambda name: curves[name][1][-1])
+    axes.set_title(f"{choice_label(mode)}  {curves[mode][1][-1]:.2f}", fontsize=7, loc="right", pad=2)
+    axes.set_ylim(-0.03, 1.03)
+    axes.set_yticks([0, 0.5, 1], ["0", "", "1"])
+
+
+def _draw_cell(part: SubFigure, cell: str, curves: dict[Choice, Curves], kinds: list[str]) -> None:
+    columns = [(slot, kind) for slot in range(SLOTS) for kind in kinds]
+    grid = part.subplots(NODES, len(columns), sharex=True, sharey=True, squeeze=False)
+    for node in range(NODES):
+        for axes, (slot, kind) in zip(grid[node], columns, strict=True):
+            _draw_choice(axes, curves[cell, node, slot, kind])
+        grid[node, 0].set_ylabel(f"node {node}")
+    for axes, (slot, kind) in zip(grid[0], columns, strict=True):
+        heading = f"slot {slot}, {kind if kind != 'joint' else 'input and operation'}"
+        axes.annotate(heading, (0, 1), (0, 12), "axes fraction", textcoords="offset points", fontsize=7, color=GREY)
+    for axes in grid[-1]:
+        epoch_axis(axes, labelled=cell == CELLS[-1])
+    part.suptitle(NAMES[cell], x=0.01, ha="left", fontsize=8.5, fontweight="bold")
+
+
+def _legend(figure: Figure, separate: bool) -> None:
+    looks = {primitive_label(name): line for name, line in PRIMITIVES.items()}
+    if separate:
+        looks = {input_label(name): line for name, line in INPUTS.items()} | looks
+    handles = [Line2D([], [], label=label, markersize=3, **line.plot()) for label, line in looks.items()]
+    figure.legend(handles=handles, loc="outside lower center", ncols=6 if separate else 7, columnspacing=1.2)
+
+
+def draw(inputs: list[Path]) -> Drawing:
+    """One run folder → probability of every choice over epochs; rows are nodes, columns slots and factors.
+
+    Raises:
+        UserError: not exactly one run folder, or a damaged trajectory.
+    """
+    if len(inputs) != 1:
+        raise UserError(f"the figure pi shows one run, got {len(inputs)}; give one run folder")
+    rows = read_trajectory(inputs[0])
+    curves = _curves(rows)
+    kinds = [kind for kind in KINDS if any(kind == key[3] for key in curves)]
+    figure = new_figure(DOUBLE, 8.4)
+    for part, cell in zip(np.atleast_1d(np.asarray(figure.subfigures(len(CELLS), 1, hspace=0.02))), CELLS, strict=True):
+        _draw_cell(part, cell, curves, kinds)
+    _legend(figure, "joint" not in kinds)
+    return Drawing(figure, rows)

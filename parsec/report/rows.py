@@ -1,0 +1,113 @@
+"""Rows of our own results: every training of the genotypes that one method found in one stage, summarised."""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from statistics import fmean
+from typing import Any
+
+from parsec.records.statistics import Summary, summarise
+from parsec.report.search_cost import Cost, Result, SearchKey, by_key, cumulative, lineage, mean_cost
+from parsec.settings.plan import PUBLISHED, SEARCH_STAGES
+
+METHODS = {"parsec": ("PARSEC", "gradient-based")}
+"""Printed name and kind of a search method."""
+
+STAGES = {"search": "search on small network", "finetune": "fine-tuning on large network", "transfer": "transfer"}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One origin × method × network: what its trainings gave and what finding it cost."""
+
+    origin: str
+    method: str
+    network: tuple[str, int, int]
+    epochs: int
+    trainings: tuple[Result, ...]
+    searches: tuple[Result, ...]
+    top1: Summary
+    top5: Summary | None
+    cost: Cost
+
+    @property
+    def architecture(self) -> str:
+        """Printed name, in the manner of the paper's tables."""
+        if self.origin == PUBLISHED:
+            return f"{self.method}, retrained here"
+        name = METHODS.get(self.method, (self.method, ""))[0]
+        return f"{name} ({STAGES[self.origin]}, {self.searches[0]['dataset']})"
+
+    @property
+    def family(self) -> str:
+        """Kind of search method."""
+        return "published genotype" if self.origin == PUBLISHED else METHODS.get(self.method, ("", self.method))[1]
+
+    @property
+    def runs_by_seed(self) -> dict[int, int]:
+        """How many trainings each search's genotype had."""
+        return dict(sorted(Counter(result["seed"] for result in self.trainings).items()))
+
+    @property
+    def count(self) -> str:
+        """Searches × trainings: `2 × 3`; `3 + 2` where searches differ; trainings alone of a published genotype."""
+        runs = list(self.runs_by_seed.values())
+        if self.origin == PUBLISHED:
+            return str(sum(runs))
+        return f"{len(runs)} × {runs[0]}" if len(set(runs)) == 1 else " + ".join(map(str, runs))
+
+    def complexity(self, key: str) -> float:
+        """Mean of `parameters` or `multiply_adds` over genotypes, each counted once."""
+        return fmean({result["seed"]: result["complexity"][key] for result in self.trainings}.values())
+
+    def search_means(self) -> Summary:
+        """Top-1 error in percent over searches: each is the mean of the trainings of its genotype."""
+        seeds = self.runs_by_seed
+        return summarise([fmean(r["test"]["top1_error"] for r in self.trainings if r["seed"] == s) for s in seeds])
+
+
+def _group(result: Result) -> tuple[Any, ...]:
+    network = result["network"]
+    size = (network["stem"], network["cells"], network["channels"])
+    return result["origin"], result["method"], size, result["epochs"]
+
+
+def _place(group: tuple[Any, ...]) -> tuple[Any, ...]:
+    order = (*SEARCH_STAGES, PUBLISHED)
+    return order.index(group[0]), *group[1:]
+
+
+def _row(group: tuple[Any, ...], trainings: tuple[Result, ...], searches: dict[SearchKey, Result]) -> Row:
+    origin, method, network, epochs = group
+    seeds = sorted({result["seed"] for result in trainings})
+    chains = [] if origin == PUBLISHED else [lineage(searches, (origin, method, seed)) for seed in seeds]
+    top5 = [result["test"]["top5_error"] for result in trainings]
+    return Row(
+        origin,
+        method,
+        network,
+        epochs,
+        trainings,
+        tuple(result for chain in chains for result in chain),
+        summarise([result["test"]["top1_error"] for result in trainings]),
+        None if None in top5 else summarise(top5),
+        mean_cost([cumulative(chain) for chain in chains]),
+    )
+
+
+def our_rows(results: Iterable[Result], dataset: str) -> list[Row]:
+    """Rows of one data set, in the order of the stages; published genotypes last.
+
+    Raises:
+        UserError: the search that found a genotype, or one of its ancestors, is not among the results.
+    """
+    results = list(results)
+    searches = by_key(result for result in results if result["kind"] == "search")
+    groups: dict[tuple[Any, ...], list[Result]] = {}
+    for result in results:
+        if result["kind"] == "retrain" and result["dataset"] == dataset:
+            groups.setdefault(_group(result), []).append(result)
+    ordered = sorted(groups, key=_place)
+    for group in ordered:
+        groups[group].sort(key=lambda result: (result["seed"], result["run"]))
+    return [_row(group, tuple(groups[group]), searches) for group in ordered]

@@ -1,0 +1,182 @@
+"""Synthetic runs for the reports: every number here is invented, and only shaped like a real one."""
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from parsec.space.darts import PRIMITIVES
+from parsec.space.factors import factors
+from parsec.space.published import DARTS_V2
+
+CLOCK = "2000-01-01T00:00:00+00:00"
+
+
+def provenance(settings=None, stand_in=None, dirty=False):
+    return {
+        "settings": {"settings": settings or {"train_images": None, "batch_size": 96}},
+        "settings_fingerprint": "5e77146500000000",
+        "code_fingerprint": "c0de" * 16,
+        "version": "0.1.0",
+        "git": {"commit": "0123456789abcdef", "dirty": dirty},
+        "dataset_hash": "da7a" * 16,
+        "stand_in": stand_in,
+        "machine": {"cpu": "Synthetic CPU", "cores": 2, "memory_bytes": 8 << 30, "platform": "Linux", "gpu": None},
+        "versions": {"python": "3.11.9", "torch": "2.13.0", "numpy": "2.4.6"},
+        "threads": 1,
+        "deterministic": True,
+        "started": CLOCK,
+        "finished": CLOCK,
+    }
+
+
+def cost(seconds, accelerator=False):
+    device = "Synthetic GPU" if accelerator else "cpu"
+    spent = {"wall_seconds": seconds, "device_seconds": seconds, "restarts": 0, "peak_memory_bytes": 1 << 30}
+    return spent | {"device": device, "accelerator": accelerator}
+
+
+def parent(stage, dataset, method, seed):
+    return stage and {"stage": stage, "dataset": dataset, "method": method, "seed": seed, "pi_fingerprint": "f" * 16}
+
+
+def operations(progress):
+    shares = np.ones(len(PRIMITIVES))
+    shares[3] += 5 * progress
+    shares[2] += 9 * progress**2
+    counts = 8 * shares / shares.sum()
+    return dict(zip(PRIMITIVES, counts.tolist(), strict=True))
+
+
+def search_metrics(epochs, seed, start, rng):
+    first = {"entropy": start, "mode_accuracy": 0.1, "operations": {c: operations(0.0) for c in ("normal", "reduce")}}
+    yield {"event": "epoch", "epoch": 0, "step": 0, **first}
+    for epoch in range(1, epochs + 1):
+        done = epoch / epochs
+        yield {"event": "step", "epoch": epoch, "step": 10 * epoch, "samples": 16, "entropy": start}
+        yield {
+            "event": "epoch",
+            "epoch": epoch,
+            "step": 10 * epoch,
+            "entropy": start * math.exp(-(1.5 + 0.3 * seed) * done),
+            "samples": 16,
+            "ess_prior": 1.2 + 6 * done + rng.random(),
+            "ess_weights": 1.1 + 3 * done + rng.random(),
+            "train_loss": 2.0 - done,
+            "validation_loss": 2.1 - done,
+            "mode_accuracy": 0.1 + 0.8 * (1 - math.exp(-3 * done)) + 0.02 * rng.random(),
+            "operations": {"normal": operations(done), "reduce": operations(done / 2)},
+            "seconds": 3.0,
+        }
+
+
+def trajectory(path, epochs, form, rng):
+    rows = []
+    every = factors(form)
+    final = [rng.normal(0, 2.0, len(factor.choices)) for factor in every]
+    for epoch in range(epochs + 1):
+        for factor, logits in zip(every, final, strict=True):
+            values = logits * epoch / epochs + 0.05 * rng.normal(size=len(logits)) * (epoch > 0)
+            shares = np.exp(values) / np.exp(values).sum()
+            for choice, logit, share in zip(factor.choices, values, shares, strict=True):
+                key = {"cell": factor.cell, "node": factor.node, "slot": factor.slot, "factor": factor.kind}
+                numbers = {"logit": float(logit), "probability": float(share)}
+                rows.append({"epoch": epoch, "step": 10 * epoch, **key, "choice": choice, **numbers})
+    pq.write_table(pa.Table.from_pylist(rows), path)
+
+
+class Study:
+    """Writes synthetic runs below one folder."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        self.rng = np.random.default_rng(0)
+
+    def write(self, path, document):
+        path = self.folder / path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(document), encoding="utf-8")
+        return path
+
+    def search(self, stage="search", dataset="digits", seed=0, *, start=None, epochs=20, seconds=1800.0, **more):
+        accelerator, form = more.get("accelerator", False), more.get("form", "separate")
+        folder = f"{stage}/{dataset}/parsec/seed{seed}"
+        result = {
+            "schema": 1,
+            "kind": "search",
+            "stage": stage,
+            "space": "darts",
+            "method": "parsec",
+            "dataset": dataset,
+            "seed": seed,
+            "genotype": DARTS_V2.as_dict(),
+            "entropy": 10.0,
+            "mode_accuracy": 0.9,
+            "selection": "mode of π after the last epoch; no test image was read",
+            "parent": parent(start, more.get("start_dataset", dataset), "parsec", seed),
+            "complexity": {"parameters": 21_300, "multiply_adds": 1_500_000},
+            "cost": cost(seconds, accelerator),
+            "children": 320,
+            "child_images": 20480,
+            "provenance": provenance(stand_in=more.get("stand_in"), dirty=more.get("dirty", False)),
+        }
+        path = self.write(f"{folder}/result.json", result)
+        entropy = 50.285 if start is None else 12.0
+        rows = search_metrics(epochs, seed, entropy, self.rng)
+        (path.parent / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+        trajectory(path.parent / "trajectory.parquet", epochs, form, self.rng)
+        return path
+
+    def retrain(self, error, origin="search", seed=0, run=0, *, dataset="digits", stem="cifar", **more):
+        method = more.get("method", "parsec")
+        result = {
+            "schema": 1,
+            "kind": "retrain",
+            "dataset": dataset,
+            "origin": origin,
+            "method": method,
+            "seed": seed,
+            "run": run,
+            "genotype": DARTS_V2.as_dict(),
+            "complexity": {"parameters": more.get("parameters", 30_000), "multiply_adds": 2_000_000},
+            "network": {"stem": stem, "cells": more.get("cells", 5), "channels": more.get("channels", 8)},
+            "epochs": more.get("epochs", 3),
+            "test": {"images": 360, "top1_error": error, "top5_error": more.get("top5")},
+            "train": {"loss": 0.1, "accuracy": 0.98},
+            "selection": "weights after the last epoch",
+            "cost": cost(600.0, more.get("accelerator", False)),
+            "provenance": provenance(more.get("settings"), more.get("stand_in")),
+        }
+        return self.write(f"retrain/{dataset}/{origin}/{method}/seed{seed}/run{run}/result.json", result)
+
+    def executor(self, accelerator=False):
+        one = {"setting": "one child trained alone", "executor": "one", "samples": 1, "seconds": 0.11}
+        rows = [one | {"seconds_spread": [0.10, 0.13], "peak_bytes": 410 << 20}]
+        for samples in (1, 2, 4, 8, 16):
+            seconds = 0.05 + 0.13 * samples
+            row = {"setting": "search step", "executor": "one", "samples": samples, "seconds": seconds}
+            rows.append(row | {"seconds_spread": [0.95 * seconds, 1.1 * seconds], "peak_bytes": 432 << 20})
+        head = {"stage": "search", "network": {"stem": "cifar", "cells": 8, "channels": 16}, "batch_size": 64}
+        device = "Synthetic GPU" if accelerator else "cpu"
+        document = head | {"image_size": 32, "device": device, "rows": rows, "provenance": provenance()}
+        return self.write("measure/search/executor.json", document)
+
+
+@pytest.fixture
+def study(tmp_path):
+    return Study(tmp_path / "results")
+
+
+@pytest.fixture
+def results(study):
+    """Two seeds, proxy search then fine-tuning, 3 and 2 trainings of the found genotypes, one published genotype."""
+    searches = [study.search(seed=seed) for seed in (0, 1)]
+    tunings = [study.search("finetune", seed=seed, start="search", seconds=900.0) for seed in (0, 1)]
+    trainings = [study.retrain(3.0 + seed + run / 10, seed=seed, run=run) for seed in (0, 1) for run in range(3)]
+    tuned = [study.retrain(2.5 + run, "finetune", run=run, parameters=40_000) for run in range(2)]
+    known = study.retrain(4.0, "published", method="DARTS_V2")
+    return [*searches, *tunings, *trainings, *tuned, known]

@@ -1,4 +1,4 @@
-"""What result files show about good practice: one function an item of the checklist, each an answer and its evidence."""
+"""What result files show about good practice: one function an item of the checklist, each with its evidence."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -56,7 +56,7 @@ def _code(results: list[Result]) -> Answer:
         return Answer("partly", f"no git commit was recorded; code fingerprints {prints}")
     commits = listing(f"`{state['commit'][:12]}`" for state in states)
     dirty = sum(state["dirty"] for state in states)
-    text = f"commit {commits}, code fingerprints {prints}"
+    text = f"this package at commit {commits}, code fingerprints {prints}"
     if dirty:
         return Answer("partly", f"{text}; {dirty} of {len(results)} results came from uncommitted changes")
     return Answer("yes", f"{text}; no uncommitted changes")
@@ -105,7 +105,7 @@ def confounders(records: Records) -> Answer:
     threads = _distinct(records.all, "threads")
     text = f"{_plural(len(machines), 'machine')}, {_plural(len(versions), 'set')} of library versions"
     single = len(machines) == len(versions) == len(threads) == 1
-    return Answer("yes" if single else "partly", f"{text}, {listing(threads)} threads a process")
+    return Answer("yes" if single else "partly", f"{text}, threads a process: {listing(threads)}")
 
 
 def ablations(records: Records) -> Answer:
@@ -150,8 +150,9 @@ def random_search(records: Records) -> Answer:
 
 def several_runs(records: Records) -> Answer:
     """Independent searches and trainings with their seeds."""
-    seeds, runs = ({result[key] for result in records.retrains} for key in ("seed", "run"))
-    text = f"{_plural(len(seeds), 'search seed')} × {_plural(len(runs), 'training seed')}, {len(records.retrains)} trainings"
+    found = [result for result in records.retrains if result["origin"] != PUBLISHED]
+    seeds, runs = ({result[key] for result in found} for key in ("seed", "run"))
+    text = f"{_plural(len(seeds), 'search seed')}, {_plural(len(runs), 'training seed')}, {len(found)} trainings"
     enough = (len(seeds) > 1) + (len(runs) > 1)
     return Answer("yes" if enough == 2 else "partly" if enough else "no", text)
 

@@ -68,7 +68,7 @@ def retrain(
     Raises:
         UserError: anything the user can mend; see its subclasses.
     """
-    started = datetime.now(UTC)
+    started, code = datetime.now(UTC), code_fingerprint("parsec.retrain.run")
     set_deterministic(job.compute.deterministic)
     info, architecture = read_info(data), named_or_file(genotype)
     label = f"retrain {info.name}/{origin}/{method}/seed{seed}/run{run}"
@@ -79,7 +79,7 @@ def retrain(
         errors = _test(trainer.network, task, data)
         record = {
             "cost": cost(spent, device),
-            "provenance": provenance(job, code_fingerprint("parsec.retrain.run"), info, started),
+            "provenance": provenance(job, code, info, started),
         }
     names = {"dataset": info.name, "origin": origin, "method": method, "seed": seed, "run": run}
     _write(output, state, trainer, {**names, **_result(trainer, errors), **record})

@@ -16,7 +16,7 @@ from parsec.errors import DivergedError
 from parsec.network.fixed import FixedNetwork
 from parsec.network.initialise import initialise
 from parsec.retrain.loss import training_loss
-from parsec.retrain.schedule import drop_path, learning_rate
+from parsec.schedule import drop_path, learning_rate
 from parsec.retrain.task import RetrainTask
 from parsec.runtime.device import autocast, memory_format
 from parsec.runtime.randomness import Streams, generator

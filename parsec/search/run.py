@@ -40,7 +40,7 @@ def search(
     Raises:
         UserError: anything the user can mend; see its subclasses.
     """
-    started = datetime.now(UTC)
+    started, code = datetime.now(UTC), code_fingerprint("parsec.search.run")
     _check_start(job, init_pi)
     set_deterministic(job.compute.deterministic)
     info = read_info(data)
@@ -54,7 +54,7 @@ def search(
         spent = loop.run(method, state, f"{identity}-{info.content_hash[:16]}", running, label, device)
         result = {
             "cost": cost(spent, device),
-            "provenance": provenance(job, code_fingerprint("parsec.search.run"), info, started),
+            "provenance": provenance(job, code, info, started),
         }
         _write(output, state, task, method, parent, result)
     loop.finish(state)

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.optim.lr_scheduler import CosineAnnealingLR, StepLR
 
-from parsec.retrain.schedule import drop_path, learning_rate
+from parsec.schedule import drop_path, learning_rate
 from parsec.settings.training import Optimizer
 
 

@@ -1,5 +1,6 @@
 """π as a Parquet file: one row a choice, exact on the way out and in, checked by name on the way in."""
 
+import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -122,10 +123,10 @@ def _by_name(path: Path, rows: list[Row], prior: Prior) -> Prior:
     return Prior(prior.form, filled)
 
 
-def _finite(path: Path, name: str, values: list[float | None]) -> Tensor:
-    numbers = torch.tensor([float("nan") if value is None else value for value in values], dtype=torch.float64)
+def _finite(path: Path, name: str, values: list[object]) -> Tensor:
+    numbers = torch.tensor([value if isinstance(value, float) else math.nan for value in values], dtype=torch.float64)
     if not bool(numbers.isfinite().all()):
-        raise PriorError(f"{path}: a {name} of π is not finite; run the stage that writes it again")
+        raise PriorError(f"{path}: a {name} of π is not a finite number; run the stage that writes it again")
     return numbers
 
 

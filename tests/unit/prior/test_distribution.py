@@ -1,0 +1,169 @@
+"""p(α|π): probabilities, entropy, mode and samples against exhaustive enumeration of a node."""
+
+import math
+
+import pytest
+import torch
+from scipy import stats
+
+from parsec.prior.distribution import Prior
+from parsec.settings.search import Prior as Form
+from parsec.space.factors import uniform_entropy
+
+NODES = [("normal", 0), ("normal", 3), ("reduce", 1)]
+UNIFORM_ENTROPY = 50.285
+
+
+def generator(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def repeats_an_input(genotype):
+    return any(first.input == second.input for cell in genotype for first, second in cell)
+
+
+@pytest.mark.parametrize(("factors", "logits"), [("separate", 168), ("joint", 392)])
+def test_size_of_the_darts_space(factors, logits):
+    prior = Prior(Form(factors=factors))
+    assert int(prior.mask.sum()) == logits
+    assert prior.entropy() == pytest.approx(UNIFORM_ENTROPY, abs=5e-4)
+    assert uniform_entropy(factors) == pytest.approx(prior.entropy(), abs=1e-12)
+
+
+def test_distinct_inputs_at_uniform_are_ordered_pairs_without_repeats():
+    pairs = 2 * sum(math.log((node + 2) * (node + 1)) for node in range(4)) + 16 * math.log(7)
+    for factors in ("separate", "joint"):
+        assert Prior(Form(factors=factors, inputs="distinct")).entropy() == pytest.approx(pairs, abs=1e-12)
+
+
+@pytest.mark.parametrize(("cell", "node"), NODES)
+def test_probabilities_of_a_node_sum_to_one(form, one_node, cell, node):
+    prior, _, chosen = one_node(form, cell, node)
+    log_p = prior.log_prob(chosen).detach()
+    assert float(log_p.exp().sum()) == pytest.approx(1.0, abs=1e-12)
+    possible = [form.inputs == "independent" or not repeats_an_input(g) for g in prior.genotypes(chosen)]
+    assert log_p.isfinite().tolist() == possible
+
+
+@pytest.mark.parametrize(("cell", "node"), NODES)
+def test_entropy_is_that_of_the_enumeration(form, one_node, cell, node):
+    prior, _, chosen = one_node(form, cell, node)
+    log_p = prior.log_prob(chosen).detach()
+    log_p = log_p[log_p.isfinite()]
+    assert prior.entropy() == pytest.approx(-float((log_p.exp() * log_p).sum()), abs=1e-11)
+
+
+@pytest.mark.parametrize(("cell", "node"), NODES)
+def test_mode_is_the_best_of_the_enumeration(form, one_node, cell, node):
+    for seed in range(5):
+        prior, _, chosen = one_node(form, cell, node, seed)
+        best = chosen[prior.log_prob(chosen).argmax()]
+        assert prior.mode() == prior.genotypes(best[None])[0]
+
+
+def test_mode_of_distinct_inputs_is_not_the_mode_of_each_slot():
+    """Both slots like input 0 best; the first one gives way, because that costs less."""
+    prior = Prior(Form(inputs="distinct"))
+    slots = [i for i, f in enumerate(prior.factors) if (f.cell, f.node, f.kind) == ("normal", 1, "input")]
+    with torch.no_grad():
+        prior.logits[slots[0], :3] = torch.tensor([1.0, 0.9, 0.0], dtype=torch.float64)
+        prior.logits[slots[1], :3] = torch.tensor([4.0, 0.0, 0.0], dtype=torch.float64)
+    assert [edge.input for edge in prior.mode().normal[1]] == [1, 0]
+
+
+@pytest.mark.parametrize(("cell", "node"), NODES)
+def test_marginals_are_sums_over_the_enumeration(form, one_node, cell, node):
+    prior, free, chosen = one_node(form, cell, node)
+    p, marginals = prior.log_prob(chosen).detach().exp(), prior.marginals().detach()
+    for factor in free:
+        expected = torch.zeros(prior.mask.shape[1], dtype=torch.float64).index_add(0, chosen[:, factor], p)
+        torch.testing.assert_close(marginals[factor], expected, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize(("cell", "node"), NODES)
+def test_score_has_zero_mean(form, one_node, cell, node):
+    prior, _, chosen = one_node(form, cell, node)
+    possible = chosen[prior.log_prob(chosen).isfinite()]
+    log_p = prior.log_prob(possible)
+    (log_p.detach().exp() * log_p).sum().backward()
+    assert float(prior.logits.grad.abs().max()) < 1e-12
+
+
+@pytest.mark.parametrize(("cell", "node"), [("normal", 1), ("reduce", 0)])
+def test_samples_come_as_often_as_the_enumeration_says(form, one_node, cell, node):
+    prior, _, chosen = one_node(form, cell, node)
+    p = prior.log_prob(chosen).detach().exp()
+    drawn = prior.sample(20_000, generator())
+    position = {tuple(row): i for i, row in enumerate(chosen.tolist())}
+    counts = torch.bincount(torch.tensor([position[tuple(row)] for row in drawn.tolist()]), minlength=len(chosen))
+    assert int(counts[p == 0].sum()) == 0
+    common = p * len(drawn) >= 5
+    seen = torch.cat([counts[common], counts[~common].sum()[None]]).double()
+    expected = torch.cat([p[common], p[~common].sum()[None]]) * len(drawn)
+    keep = expected > 0
+    assert stats.chisquare(seen[keep].numpy(), expected[keep].numpy(), sum_check=False).pvalue > 1e-4
+
+
+def test_entropy_and_marginals_are_those_of_the_samples(form, random_prior):
+    prior = random_prior(form, seed=3)
+    drawn = prior.sample(20_000, generator(1))
+    surprise = -prior.log_prob(drawn).detach()
+    error = float(surprise.std()) / math.sqrt(len(drawn))
+    assert abs(float(surprise.mean()) - prior.entropy()) < 4.5 * error
+    frequencies = torch.stack([(drawn == choice).double().mean(0) for choice in range(prior.mask.shape[1])], 1)
+    # 4.5 standard errors of a frequency of one half, the widest there is.
+    torch.testing.assert_close(frequencies, prior.marginals().detach(), rtol=0, atol=4.5 * 0.5 / math.sqrt(20_000))
+
+
+def test_distinct_inputs_never_repeat(random_prior):
+    for factors in ("separate", "joint"):
+        form = Form(factors=factors, inputs="distinct")
+        favourite = Prior(form)
+        with torch.no_grad():
+            favourite.logits[:, 0] = 40.0
+        for prior in (random_prior(form), favourite):
+            genotypes = prior.genotypes(prior.sample(300, generator()))
+            assert not any(map(repeats_an_input, [*genotypes, prior.mode()]))
+
+
+def test_independent_inputs_repeat():
+    prior = Prior(Form())
+    assert any(map(repeats_an_input, prior.genotypes(prior.sample(50, generator()))))
+
+
+def test_samples_come_from_the_generator_alone(form, random_prior):
+    prior = random_prior(form)
+    torch.manual_seed(0)
+    first = prior.sample(4, generator(5))
+    torch.manual_seed(1)
+    assert torch.equal(first, prior.sample(4, generator(5)))
+    assert not torch.equal(first, prior.sample(4, generator(6)))
+    assert first.dtype == torch.int64
+    assert not first.requires_grad
+
+
+def test_padding_gets_no_probability_and_no_gradient(form, random_prior):
+    prior = random_prior(form)
+    prior.log_prob(prior.sample(8, generator())).sum().backward()
+    assert not prior.logits.grad[~prior.mask].any()
+    assert prior.logits.grad[prior.mask].isfinite().all()
+    assert not prior.marginals()[~prior.mask].any()
+
+
+def test_a_prior_owns_its_logits(form):
+    given = torch.zeros_like(Prior(form).logits)
+    prior = Prior(form, given)
+    with torch.no_grad():
+        prior.logits.add_(1.0)
+    assert not given.any()
+
+
+def test_extreme_logits_give_finite_numbers(form, random_prior):
+    prior = random_prior(form, scale=1e5)
+    drawn = prior.sample(16, generator())
+    log_p = prior.log_prob(drawn)
+    log_p.sum().backward()
+    assert log_p.isfinite().all()
+    assert prior.logits.grad.isfinite().all()
+    assert prior.entropy() == pytest.approx(0.0, abs=1e-3)
+    assert prior.mode() == prior.genotypes(drawn)[0]

@@ -1,0 +1,250 @@
+"""π as a file: exact, readable by other tools, matched by name, and refused in one line when it is wrong."""
+
+import random
+import struct
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import torch
+
+from parsec.errors import PriorError
+from parsec.prior.distribution import Prior
+from parsec.prior.parquet import read_metadata, read_prior, write_prior, write_trajectory
+from parsec.settings.search import Prior as Form
+
+METADATA = {"space": "darts", "stage": "search", "dataset": "digits", "method": "parsec", "seed": "3", "epoch": "2"}
+FACTORS = ["cell", "node", "slot", "factor"]
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "pi.parquet"
+
+
+@pytest.fixture
+def written(path, random_prior):
+    """A good file of the default form; `path` is where it lies."""
+    write_prior(path, random_prior(Form()), METADATA)
+    return path
+
+
+def change(path, alter, **metadata):
+    """Write the file again with its rows altered, and its metadata updated."""
+    table = pq.read_table(path)
+    frame = alter(table.to_pandas())
+    changed = pa.Table.from_pandas(frame, preserve_index=False)
+    kept = {key.decode(): value.decode() for key, value in table.schema.metadata.items() if key != b"ARROW:schema"}
+    pq.write_table(changed.replace_schema_metadata(kept | metadata), path)
+
+
+def refusal(path, form=None, space="darts"):
+    """The line with which a file is refused."""
+    with pytest.raises(PriorError) as caught:
+        read_prior(path, form or Form(), space)
+    line = str(caught.value)
+    assert "\n" not in line
+    assert str(path) in line
+    return line
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e-300, 1e300, 300.0])
+def test_writing_and_reading_back_is_exact(path, form, random_prior, scale):
+    prior = random_prior(form, scale=scale)
+    write_prior(path, prior, METADATA)
+    back = read_prior(path, form, "darts")
+    assert torch.equal(back.logits, prior.logits)
+    assert back.logits.requires_grad
+    assert back.form == form
+
+
+def test_every_bit_of_a_logit_survives(path, form):
+    prior = Prior(form)
+    odd = [-0.0, 5e-324, 0.1, 1 / 3, -1.7976931348623157e308, 2.2250738585072014e-308]
+    with torch.no_grad():
+        prior.logits[0, : len(prior.factors[0].choices)] = torch.tensor(odd[:2] * 7)[: len(prior.factors[0].choices)]
+        prior.logits[-1, :6] = torch.tensor(odd, dtype=torch.float64)
+    write_prior(path, prior, METADATA)
+    back = read_prior(path, form, "darts")
+    bits = [[struct.pack("d", x) for x in p.logits.detach().flatten().tolist()] for p in (prior, back)]
+    assert bits[0] == bits[1]
+
+
+def test_equal_priors_give_equal_bytes(tmp_path, form, random_prior):
+    for name in "ab":
+        write_prior(tmp_path / name, random_prior(form), METADATA)
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+
+
+def test_opens_in_pandas_with_a_row_a_choice(path, form, random_prior):
+    prior = random_prior(form)
+    write_prior(path, prior, METADATA)
+    frame = pd.read_parquet(path)
+    assert list(frame.columns) == ["cell", "node", "slot", "factor", "choice", "logit", "probability"]
+    assert len(frame) == int(prior.mask.sum())
+    assert frame.logit.dtype == frame.probability.dtype == "float64"
+    assert frame.groupby(FACTORS).probability.sum().to_numpy() == pytest.approx(1.0, abs=1e-12)
+    assert frame.probability.tolist() == prior.marginals()[prior.mask].tolist()
+
+
+def test_metadata_says_where_the_file_came_from(written):
+    found = read_metadata(written)
+    assert METADATA.items() <= found.items()
+    assert {"schema": "1", "factors": "separate", "inputs": "independent"}.items() <= found.items()
+
+
+def test_rows_are_matched_by_name_whatever_their_order(written):
+    before = read_prior(written, Form(), "darts")
+    change(written, lambda frame: frame.sample(frac=1.0, random_state=0)[frame.columns[::-1]])
+    assert torch.equal(read_prior(written, Form(), "darts").logits, before.logits)
+
+
+def test_a_missing_file(tmp_path):
+    assert "no such file" in refusal(tmp_path / "nothing.parquet")
+
+
+def test_a_folder(tmp_path):
+    (tmp_path / "folder.parquet").mkdir()
+    refusal(tmp_path / "folder.parquet")
+
+
+@pytest.mark.parametrize("content", [b"", b"PAR1", b"not a parquet file at all\n" * 20])
+def test_something_else_than_a_parquet_file(path, content):
+    path.write_bytes(content)
+    assert "not a Parquet file" in refusal(path)
+
+
+def test_truncated_at_any_length(written):
+    content = written.read_bytes()
+    for length in range(0, len(content), 331):
+        written.write_bytes(content[:length])
+        assert "truncated" in refusal(written)
+
+
+def test_a_flipped_bit_is_refused_or_harmless(written):
+    content, good = written.read_bytes(), read_prior(written, Form(), "darts")
+    rng = random.Random(0)
+    refusals = []
+    for position in rng.sample(range(len(content)), 150):
+        damaged = bytearray(content)
+        damaged[position] ^= 1 << rng.randrange(8)
+        written.write_bytes(damaged)
+        try:
+            assert torch.equal(read_prior(written, Form(), "darts").logits, good.logits)
+        except PriorError as error:
+            refusals.append(str(error))
+    assert len(refusals) > 75
+    assert not any("\n" in line for line in refusals)
+
+
+@pytest.mark.parametrize("column", ["logit", "probability"])
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), None])
+def test_a_value_that_is_not_finite(written, column, value):
+    def spoil(frame):
+        frame.loc[17, column] = value
+        return frame
+
+    change(written, spoil)
+    assert f"a {column} of π is not a finite number" in refusal(written)
+
+
+def test_probabilities_that_sum_to_more_than_one(written):
+    def spoil(frame):
+        frame.loc[0, "probability"] += 0.1
+        return frame
+
+    change(written, spoil)
+    assert "normal node 0 slot 0 input sum to 1.1, not to 1" in refusal(written)
+
+
+def test_probabilities_that_do_not_belong_to_the_logits(written):
+    def spoil(frame):
+        frame.loc[[0, 1], "probability"] = frame.loc[[1, 0], "probability"].to_numpy()
+        return frame
+
+    change(written, spoil)
+    assert "do not belong to its logits" in refusal(written)
+
+
+def test_another_space(written):
+    assert "space 'darts', but 'nasbench201' is needed" in refusal(written, space="nasbench201")
+
+
+def test_another_form(path, form, random_prior):
+    write_prior(path, random_prior(form), METADATA)
+    for factors in ("separate", "joint"):
+        for inputs in ("independent", "distinct"):
+            other = Form(factors=factors, inputs=inputs)
+            if other != form:
+                line = refusal(path, other)
+                assert ("factors" in line) or ("inputs" in line)
+
+
+def test_another_schema(written):
+    change(written, lambda frame: frame, schema="2")
+    assert "schema '2', but '1' is needed" in refusal(written)
+
+
+def test_a_missing_row(written):
+    change(written, lambda frame: frame.drop(index=20))
+    assert "first difference" in refusal(written)
+
+
+def test_no_rows(written):
+    change(written, lambda frame: frame[:0])
+    assert "first difference" in refusal(written)
+
+
+def test_a_repeated_row(written):
+    change(written, lambda frame: pd.concat([frame, frame[:1]]))
+    assert "a repeated row" in refusal(written)
+
+
+def test_an_unknown_choice(written):
+    change(written, lambda frame: frame.replace({"choice": {"skip_connect": "none"}}))
+    assert "skip_connect" in refusal(written)
+
+
+def test_a_missing_column(written):
+    change(written, lambda frame: frame.drop(columns="logit"))
+    assert "lacks the columns logit" in refusal(written)
+
+
+def test_a_column_of_text(written):
+    change(written, lambda frame: frame.astype({"logit": str}))
+    assert "a logit of π is not a finite number" in refusal(written)
+
+
+def test_a_file_that_another_tool_wrote_without_metadata(written):
+    pd.read_parquet(written).to_csv(written.with_suffix(".csv"))
+    pq.write_table(pq.read_table(written).replace_schema_metadata(None), written)
+    assert "schema None" in refusal(written)
+
+
+def test_a_failed_write_leaves_the_earlier_file(written, monkeypatch):
+    before = written.read_bytes()
+
+    def fail(table, where, **options):
+        where.write_bytes(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(pq, "write_table", fail)
+    with pytest.raises(Exception, match="no space left"):
+        write_prior(written, Prior(Form()), METADATA)
+    assert written.read_bytes() == before
+    assert list(written.parent.iterdir()) == [written]
+
+
+def test_trajectory_has_the_rows_of_every_epoch(tmp_path, form, random_prior):
+    priors = {epoch: random_prior(form, seed=epoch) for epoch in range(3)}
+    path = tmp_path / "trajectory.parquet"
+    write_trajectory(path, form, [(e, 4 * e, p.logits.detach()) for e, p in priors.items()], METADATA)
+    frame = pd.read_parquet(path)
+    assert list(frame.columns[:2]) == ["epoch", "step"]
+    assert dict(zip(frame.epoch, frame.step, strict=True)) == {0: 0, 1: 4, 2: 8}
+    for epoch, prior in priors.items():
+        rows = frame[frame.epoch == epoch]
+        assert rows.logit.tolist() == prior.logits[prior.mask].tolist()
+        assert rows.probability.tolist() == prior.marginals()[prior.mask].tolist()
+    assert METADATA.items() <= read_metadata(path).items()

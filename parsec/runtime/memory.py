@@ -1,5 +1,6 @@
 """Peak memory of a piece of work, in bytes of tensors: exact on the CPU, where the resident set would be noise."""
 
+import os
 from collections.abc import Callable
 
 import torch
@@ -19,6 +20,8 @@ def peak_bytes(work: Callable[[], object], device: torch.device) -> int:
 
 
 def _cpu_peak(work: Callable[[], object]) -> int:
+    # The profiler would print two lines a use.
+    os.environ.setdefault("KINETO_LOG_LEVEL", "99")
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
         work()
     recorded = profiler.profiler.kineto_results.events()

@@ -8,6 +8,7 @@ from functools import cache
 from pathlib import Path
 
 import yaml
+from snakemake.logging import logger
 
 root = Path(str(workflow.current_basedir)).parents[1]
 sys.path.insert(0, str(root))
@@ -205,8 +206,17 @@ def figure(path, caption, category, **labels):
     return {"svg": shown, **{kind: f"{path}.{kind}" for kind in ("pdf", "png", "csv")}}
 
 
+def brief(record):
+    """Filter of Snakemake's messages: without the steps of its scheduler, and without all settings in a failed command."""
+    message = record.msg or ""
+    record.msg = re.sub(r"Command '.*' (returned|died)", r"The command \1", message, flags=re.DOTALL)
+    return not re.fullmatch(r"Select jobs to execute\.\.\.|Execute \d+ jobs\.\.\.", message)
+
+
 def announce():
-    """First lines of a run."""
+    """First lines of a run; in a quiet one, jobs speak from here on."""
+    if any(kind.name == "RULES" for kind in workflow.output_settings.quiet or ()):
+        logger.addFilter(brief)
     profile = given_profile()
     print(
         f"{settings.name}: results go to {Path(settings.results).resolve()} (profile: {profile}).",

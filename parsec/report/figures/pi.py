@@ -3,9 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure, SubFigure
+from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from parsec.errors import UserError
@@ -23,12 +22,11 @@ from parsec.report.figures.style import (
     Drawing,
     Line,
     every,
-    new_figure,
     primitive_label,
     primitive_line,
 )  # fmt: skip
 from parsec.report.runs import Row, read_trajectory
-from parsec.space.darts import CELLS, NODES, SLOTS, input_name
+from parsec.space.darts import NODES, SLOTS, input_name
 from parsec.space.factors import SEPARATOR
 
 DASH = (0, (5, 1.5))
@@ -46,6 +44,9 @@ INPUTS = dict(
     )
 )
 KINDS = ("input", "operation", "joint")
+TALL, GRID, LEFT, RIGHT = 8.4, 3.1, 0.42, 0.08
+"""Height of the figure and of a cell's panels, and margins beside them, inches."""
+BOTTOMS = {"normal": 4.8, "reduce": 0.75}
 FAINT = 0.1
 """A joint choice that never gets this probable is drawn as a thin grey line."""
 
@@ -88,24 +89,31 @@ def _draw_choice(axes: Axes, curves: Curves) -> None:
     for name, (epochs, values) in curves.items():
         axes.plot(epochs, values, **_look(name, values))
     mode = max(curves, key=lambda name: curves[name][1][-1])
-    axes.set_title(f"{choice_label(mode)}  {curves[mode][1][-1]:.2f}", fontsize=7, loc="right", pad=2)
+    axes.set_title(f"{choice_label(mode)}  {curves[mode][1][-1]:.2f}", fontsize=7, loc="right", pad=2, y=1.0)
+    epoch_axis(axes, labelled=False)
     axes.set_ylim(-0.03, 1.03)
     axes.set_yticks([0, 0.5, 1], ["0", "", "1"])
+    axes.tick_params(labelbottom=False, labelleft=False)
 
 
-def _draw_cell(part: SubFigure, cell: str, curves: dict[Choice, Curves], kinds: list[str]) -> None:
+def _draw_cell(figure: Figure, cell: str, bottom: float, curves: dict[Choice, Curves], kinds: list[str]) -> None:
+    """A grid of panels whose lower edge is at `bottom` inches."""
     columns = [(slot, kind) for slot in range(SLOTS) for kind in kinds]
-    grid = part.subplots(NODES, len(columns), sharex=True, sharey=True, squeeze=False)
+    ends = {"bottom": bottom / TALL, "top": (bottom + GRID) / TALL, "left": LEFT / DOUBLE, "right": 1 - RIGHT / DOUBLE}
+    # Axes that share nothing draw in half the time; their limits are the same anyway.
+    grid = figure.add_gridspec(NODES, len(columns), hspace=0.36, wspace=0.09, **ends).subplots(squeeze=False)
     for node in range(NODES):
         for axes, (slot, kind) in zip(grid[node], columns, strict=True):
             _draw_choice(axes, curves[cell, node, slot, kind])
         grid[node, 0].set_ylabel(f"node {node}")
+        grid[node, 0].tick_params(labelleft=True)
     for axes, (slot, kind) in zip(grid[0], columns, strict=True):
         heading = f"slot {slot}, {kind if kind != 'joint' else 'input and operation'}"
         axes.annotate(heading, (0, 1), (0, 12), "axes fraction", textcoords="offset points", fontsize=7, color=GREY)
     for axes in grid[-1]:
-        epoch_axis(axes, labelled=cell == CELLS[-1])
-    part.suptitle(NAMES[cell], x=0.01, ha="left", fontsize=8.5, fontweight="bold")
+        axes.tick_params(labelbottom=True)
+        axes.set_xlabel("Epoch")
+    figure.text(0.06 / DOUBLE, (bottom + GRID + 0.32) / TALL, NAMES[cell], fontsize=8.5, fontweight="bold")
 
 
 def _legend(figure: Figure, separate: bool) -> None:
@@ -113,7 +121,7 @@ def _legend(figure: Figure, separate: bool) -> None:
     if separate:
         looks = {input_label(name): line for name, line in INPUTS.items()} | looks
     handles = [Line2D([], [], label=label, markersize=3, **line.plot()) for label, line in looks.items()]
-    figure.legend(handles=handles, loc="outside lower center", ncols=6 if separate else 7, columnspacing=1.2)
+    figure.legend(handles=handles, loc="lower center", ncols=6 if separate else 7, columnspacing=1.2)
 
 
 def draw(inputs: list[Path]) -> Drawing:
@@ -127,8 +135,8 @@ def draw(inputs: list[Path]) -> Drawing:
     rows = read_trajectory(inputs[0])
     curves = _curves(rows)
     kinds = [kind for kind in KINDS if any(kind == key[3] for key in curves)]
-    figure = new_figure(DOUBLE, 8.4)
-    for part, cell in zip(np.atleast_1d(np.asarray(figure.subfigures(len(CELLS), 1, hspace=0.02))), CELLS, strict=True):
-        _draw_cell(part, cell, curves, kinds)
+    figure = Figure(figsize=(DOUBLE, TALL))
+    for cell, bottom in BOTTOMS.items():
+        _draw_cell(figure, cell, bottom, curves, kinds)
     _legend(figure, "joint" not in kinds)
     return Drawing(figure, rows)

@@ -162,8 +162,9 @@ def as_files(draw: Callable[[list[Path]], Drawing]) -> Callable[[list[Path], Pat
             matplotlib.rcdefaults()
             matplotlib.rcParams.update(STYLE)
             figure, rows = draw([Path(path) for path in inputs])
-            figure.draw_without_rendering()
-            figure.set_layout_engine(None)  # laid out once, so that the formats agree and take a third of the time
+            if figure.get_layout_engine():  # laid out once, so that the formats agree and take less time
+                figure.draw_without_rendering()
+                figure.set_layout_engine(None)
             for kind in METADATA:
                 write_atomic(output.with_name(f"{output.name}.{kind}"), _bytes(figure, kind))
         write_atomic(output.with_name(f"{output.name}.csv"), comma_separated([dict(row) for row in rows]))

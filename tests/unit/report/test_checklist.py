@@ -1,0 +1,54 @@
+"""The checklist answers from the records, and with no where they show nothing."""
+
+import pytest
+
+from parsec.errors import UserError
+from parsec.report.checklist import SECTIONS, write_checklist
+
+
+def answers(results, output):
+    write_checklist(results, output)
+    rows = [line.split(" | ") for line in output.read_text(encoding="utf-8").splitlines() if "| **" in line]
+    return {row[0].removeprefix("| "): (row[1].strip("*"), row[2].removesuffix(" |")) for row in rows}
+
+
+def test_every_item_is_answered_with_its_evidence(results, tmp_path):
+    found = answers(results, tmp_path / "c.md")
+    assert list(found) == [item for items in SECTIONS.values() for item, _ in items]
+    assert {value for value, _ in found.values()} == {"yes", "partly", "no"}
+    assert all(evidence for _, evidence in found.values())
+
+
+def test_seeds_cost_and_code_come_from_the_records(results, tmp_path):
+    found = answers(results, tmp_path / "c.md")
+    assert found["Several runs, with their seeds"] == ("yes", "2 search seeds, 3 training seeds, 8 trainings")
+    assert (
+        "search, all stages and seeds: 1.5 CPU-hours; training from scratch: 1.5 CPU-hours"
+        in (found["Cost of the whole method, end to end"][1])
+    )
+    assert "`0123456789ab`" in found["Code of the NAS method"][1]
+
+
+def test_what_the_records_do_not_show_is_a_no(results, tmp_path):
+    found = answers(results, tmp_path / "c.md")
+    for item in ("Comparison with random search", "Ablation studies", "Tabular or surrogate benchmarks"):
+        assert found[item][0] == "no"
+
+
+def test_uncommitted_code_and_single_runs_are_not_a_yes(study, tmp_path):
+    found = answers([study.search(dirty=True), study.retrain(3.0)], tmp_path / "c.md")
+    assert found["Code of the NAS method"][0] == "partly"
+    assert "1 of 1 results came from uncommitted changes" in found["Code of the NAS method"][1]
+    assert found["Several runs, with their seeds"][0] == "no"
+
+
+def test_selection_and_stand_in_are_stated(study, tmp_path):
+    write_checklist([study.search(stand_in="digits stand in for CIFAR-10")], tmp_path / "c.md")
+    text = (tmp_path / "c.md").read_text(encoding="utf-8")
+    assert "no test image was read" in text
+    assert "digits stand in for CIFAR-10" in text
+
+
+def test_no_results_is_an_error(tmp_path):
+    with pytest.raises(UserError, match="needs result files"):
+        write_checklist([], tmp_path / "c.md")

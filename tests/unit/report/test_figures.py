@@ -1,0 +1,160 @@
+"""Figures: three formats and the numbers, the same bytes again, and odd runs drawn without a fault."""
+
+import csv
+import json
+import subprocess
+import sys
+
+import pytest
+
+from parsec.errors import UserError
+from parsec.report.figures import FIGURES
+from parsec.report.figures.cost import draw as draw_cost
+from parsec.report.figures.pi import draw as draw_pi
+from parsec.report.figures.style import PRIMITIVES
+from parsec.report.published import default_folder
+from parsec.space.darts import PRIMITIVES as NAMES
+from parsec.space.published import DARTS_V2
+
+FORMATS = ("svg", "pdf", "png", "csv")
+MAGIC = {"svg": b"<?xml", "pdf": b"%PDF", "png": b"\x89PNG"}
+
+
+def numbers(output):
+    with output.with_name(output.name + ".csv").open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def content(output):
+    return {kind: output.with_name(f"{output.name}.{kind}").read_bytes() for kind in FORMATS}
+
+
+@pytest.fixture
+def inputs(study, results):
+    """Inputs of every figure, for one seed and one stage where a figure takes runs."""
+    genotype = study.write("genotype.json", DARTS_V2.as_dict())
+    run = results[0].parent
+    return {
+        "entropy": [run],
+        "pi": [run],
+        "accuracy": [run],
+        "operations": [run],
+        "cells": [genotype],
+        "cost": [*results, default_folder() / "cifar10.csv"],
+        "executor": [study.executor()],
+    }
+
+
+@pytest.mark.parametrize("name", sorted(FIGURES))
+def test_files_exist_in_all_formats_and_are_the_same_bytes_again(name, inputs, tmp_path):
+    FIGURES[name](inputs[name], tmp_path / "once")
+    FIGURES[name](inputs[name], tmp_path / "again")
+    first = content(tmp_path / "once")
+    assert first == content(tmp_path / "again")
+    assert all(first[kind].startswith(magic) for kind, magic in MAGIC.items())
+    assert numbers(tmp_path / "once")
+
+
+def test_entropy_shows_the_recorded_numbers_of_all_stages_and_seeds(study, tmp_path):
+    runs = [study.search(seed=seed, epochs=3).parent for seed in (1, 0)]
+    runs.append(study.search("transfer", start="search", epochs=1).parent)
+    FIGURES["entropy"](runs, tmp_path / "entropy")
+    rows = numbers(tmp_path / "entropy")
+    assert [(row["stage"], row["seed"]) for row in rows if row["epoch"] == "0"] == [
+        ("search", "0"),
+        ("search", "1"),
+        ("transfer", "0"),
+    ]
+    assert (rows[0]["entropy"], rows[0]["ess_prior"]) == ("50.285", "")
+    assert len(rows) == 4 + 4 + 2
+
+
+@pytest.mark.parametrize("name", ["entropy", "accuracy", "operations", "pi"])
+def test_single_epoch_can_be_drawn(name, study):
+    figure, rows = FIGURES[name].__wrapped__([study.search(epochs=1).parent])
+    figure.draw_without_rendering()
+    assert {row["epoch"] for row in rows} == {0, 1}
+
+
+def test_files_of_a_run_stand_for_their_folder(study, tmp_path):
+    folder = study.search(epochs=1).parent
+    FIGURES["accuracy"]([folder / "metrics.jsonl", folder / "result.json"], tmp_path / "files")
+    FIGURES["accuracy"]([folder], tmp_path / "folder")
+    assert numbers(tmp_path / "files") == numbers(tmp_path / "folder")
+
+
+def test_operation_shares_sum_to_one(study, tmp_path):
+    FIGURES["operations"]([study.search(epochs=2).parent], tmp_path / "operations")
+    rows = numbers(tmp_path / "operations")
+    last = [float(row["share"]) for row in rows if (row["epoch"], row["cell"]) == ("2", "normal")]
+    assert len(last) == len(NAMES)
+    assert sum(last) == pytest.approx(1.0)
+
+
+def test_joint_factors_have_one_panel_a_slot(study):
+    figure, rows = draw_pi([study.search(epochs=1, form="joint").parent])
+    assert (len(figure.axes), len(rows)) == (16, 2 * 392)
+
+
+def test_pi_takes_one_run(study, tmp_path):
+    runs = [study.search(seed=seed, epochs=1).parent for seed in (0, 1)]
+    with pytest.raises(UserError, match="one run"):
+        FIGURES["pi"](runs, tmp_path / "pi")
+
+
+def test_cpu_time_and_gpu_days_are_in_different_panels(results):
+    figure = draw_cost([*results, default_folder() / "cifar10.csv"]).figure
+    assert [axes.get_xlabel() for axes in figure.axes] == ["Search cost (CPU-hours)", "Search cost (GPU-days)"]
+    assert [axes.get_title() for axes in figure.axes] == ["digits: this run", "CIFAR-10: published"]
+
+
+def test_same_data_and_unit_share_a_panel(study):
+    results = [study.search(dataset="cifar10", accelerator=True), study.retrain(2.9, dataset="cifar10")]
+    figure = draw_cost([*results, default_folder() / "cifar10.csv"]).figure
+    assert [axes.get_title() for axes in figure.axes] == ["cifar10: this run and published"]
+
+
+def test_stand_in_never_shares_a_panel_with_what_it_stands_in_for(study):
+    search = study.search(dataset="imagenet", accelerator=True)
+    result = study.retrain(30.0, dataset="imagenet", stem="imagenet", stand_in="digits written as images")
+    figure = draw_cost([search, result, default_folder() / "imagenet.csv"]).figure
+    assert len(figure.axes) == 2
+
+
+def test_cost_shows_the_cumulated_cost_and_the_mean_error(results, tmp_path):
+    FIGURES["cost"](results, tmp_path / "cost")
+    rows = [(row["cost"], row["unit"], row["error"]) for row in numbers(tmp_path / "cost")]
+    assert rows == [("0.5", "CPU-hours", "3.6"), ("0.75", "CPU-hours", "3.0")]
+
+
+def test_executor_shows_every_measured_row(study, tmp_path):
+    path = study.executor()
+    FIGURES["executor"]([path], tmp_path / "executor")
+    measured = json.loads(path.read_text(encoding="utf-8"))["rows"]
+    shown = numbers(tmp_path / "executor")
+    assert [int(row["peak_bytes"]) for row in shown] == [row["peak_bytes"] for row in measured]
+
+
+@pytest.mark.parametrize("name", ["metrics.jsonl", "trajectory.parquet"])
+def test_damaged_file_of_a_run_is_one_line_and_writes_nothing(name, study, tmp_path):
+    folder = study.search(epochs=1).parent
+    whole = (folder / name).read_bytes()
+    (folder / name).write_bytes(whole[: len(whole) // 2])
+    figure = "pi" if name.endswith("parquet") else "entropy"
+    with pytest.raises(UserError, match=name) as error:
+        FIGURES[figure]([folder], tmp_path / "figure")
+    assert "\n" not in str(error.value)
+    assert not list(tmp_path.glob("figure.*"))
+
+
+def test_lines_of_primitives_differ_without_colour():
+    assert set(PRIMITIVES) == set(NAMES)
+    looks = {(str(line.dash), line.marker) for name, line in PRIMITIVES.items() if name != "skip_connect"}
+    assert len(looks) == len(NAMES) - 1
+
+
+def test_reports_load_without_torch():
+    modules = "parsec.report.figures, parsec.report.tables, parsec.report.checklist"
+    code = f"import sys, {modules}; print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"

@@ -1,0 +1,186 @@
+"""Result tables: numbers are the statistics of their inputs, published rows stand below a rule, text is escaped."""
+
+import csv
+import json
+import statistics
+
+import pytest
+
+from parsec.errors import UserError
+from parsec.report.published import default_folder, published_rows
+from parsec.report.render import latex_text
+from parsec.report.tables import write_table
+
+
+def table(results, output, dataset="digits", compare_with=None):
+    write_table(dataset, compare_with, results, output)
+    with output.with_name(output.name + ".csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    return rows, *(output.with_name(output.name + ending).read_text(encoding="utf-8") for ending in (".md", ".tex"))
+
+
+def cells(markdown, start):
+    line = next(line for line in markdown.splitlines() if line.startswith(f"| {start}"))
+    return [cell.strip() for cell in line.strip("|").split("|")]
+
+
+def test_numbers_are_the_statistics_of_all_trainings(results, tmp_path):
+    rows, markdown, _ = table(results, tmp_path / "t")
+    errors = [3.0 + seed + run / 10 for seed in (0, 1) for run in range(3)]
+    row = rows[0]
+    assert float(row["top1_error_mean"]) == pytest.approx(statistics.fmean(errors))
+    assert float(row["top1_error_std"]) == pytest.approx(statistics.stdev(errors))
+    half = 2.5705818 * statistics.stdev(errors) / 6**0.5
+    assert float(row["top1_error_high95"]) == pytest.approx(statistics.fmean(errors) + half)
+    assert float(row["top1_error_std_of_search_means"]) == pytest.approx(statistics.stdev([3.1, 4.1]))
+    assert cells(markdown, "PARSEC (search")[1:4] == ["3.60 ± 0.55", "2 × 3", "0.03"]
+
+
+def test_one_row_for_every_origin_and_published_genotypes_last(results, tmp_path):
+    rows, markdown, _ = table(results, tmp_path / "t")
+    assert [(row["origin"], row["method"]) for row in rows] == [
+        ("search", "parsec"),
+        ("finetune", "parsec"),
+        ("published", "DARTS_V2"),
+    ]
+    assert cells(markdown, "DARTS\\_V2")[1:5] == ["4.00", "1", "0.03", "–"]
+
+
+def test_cost_adds_every_stage_behind_a_genotype(results, tmp_path):
+    rows, markdown, _ = table(results, tmp_path / "t")
+    assert [row["search_cost_cpu_hours"] for row in rows] == ["0.5", "0.75", ""]
+    assert all(row["search_cost_gpu_days"] == "" for row in rows)
+    assert cells(markdown, "PARSEC (fine")[4] == "0.75 CPU-hours"
+
+
+def test_cost_of_an_accelerator_is_in_gpu_days_and_never_mixed_with_cpu_time(study, tmp_path):
+    results = [
+        study.search(seconds=3600.0),
+        study.search("finetune", start="search", seconds=43_200.0, accelerator=True),
+        study.retrain(3.0, "finetune"),
+    ]
+    rows, markdown, _ = table(results, tmp_path / "t")
+    assert (rows[0]["search_cost_gpu_days"], rows[0]["search_cost_cpu_hours"]) == ("0.5", "1.0")
+    assert set(cells(markdown, "PARSEC (fine")[4].split(" + ")) == {"0.5 GPU-days", "1 CPU-hours"}
+
+
+def test_missing_parent_is_an_error_not_a_smaller_cost(study, tmp_path):
+    results = [study.search("finetune", start="search"), study.retrain(3.0, "finetune")]
+    with pytest.raises(UserError, match=r"search with parsec, seed 0 is missing"):
+        write_table("digits", None, results, tmp_path / "t")
+
+
+def test_parameters_are_the_mean_over_genotypes_not_over_trainings(study, tmp_path):
+    results = [study.search(seed=seed) for seed in (0, 1)]
+    results += [study.retrain(3.0, seed=0, run=run, parameters=1_000_000) for run in range(3)]
+    results += [study.retrain(3.0, seed=1, run=0, parameters=2_000_000)]
+    rows, markdown, _ = table(results, tmp_path / "t")
+    assert float(rows[0]["parameters"]) == 1_500_000
+    assert cells(markdown, "PARSEC")[2:4] == ["3 + 1", "1.5"]
+
+
+def test_networks_of_different_size_are_different_rows(study, tmp_path):
+    results = [study.search(), study.retrain(3.0, run=0), study.retrain(2.0, run=1, channels=16)]
+    rows, *_ = table(results, tmp_path / "t")
+    assert [(row["channels"], row["top1_error_mean"]) for row in rows] == [("8", "3.0"), ("16", "2.0")]
+
+
+def test_published_rows_follow_below_a_rule_with_parsec_first(results, tmp_path):
+    rows, markdown, latex = table(results, tmp_path / "t", compare_with="cifar10")
+    assert [row["section"] for row in rows] == ["ours"] * 3 + ["published"] * 39
+    assert [row["architecture"].startswith("PARSEC") for row in rows[3:]] == [True, True] + [False] * 37
+    assert (rows[3]["top1_error_mean"], rows[3]["parameters"]) == ("2.86", "3600000")
+    lines = markdown.splitlines()
+    rule = next(i for i, line in enumerate(lines) if "**Published, CIFAR-10**" in line)
+    assert "———" in lines[rule]
+    assert "DARTS\\_V2, retrained here" in lines[rule - 1]
+    assert "PARSEC" in lines[rule + 1]
+    ours, theirs = latex.split(r"\multicolumn{7}{l}{\textit{Published, CIFAR-10}}")
+    assert ours.rstrip().endswith(r"\midrule")
+    assert r"DARTS\_V2, retrained here" in ours
+    assert r"2.86 $\pm$ 0.06" in theirs
+
+
+def test_published_rows_need_to_be_asked_for(results, tmp_path):
+    rows, markdown, _ = table(results, tmp_path / "t")
+    assert {row["section"] for row in rows} == {"ours"}
+    assert "Published" not in markdown
+
+
+def test_imagenet_layout_has_both_errors_and_multiply_adds(study, tmp_path):
+    sizes = {"dataset": "imagenet", "stem": "imagenet", "cells": 14, "channels": 48, "epochs": 250}
+    results = [study.search("transfer", "imagenet", seconds=86_400.0, accelerator=True)]
+    results += [study.retrain(26.0 + run, "transfer", run=run, top5=8.0 + run, **sizes) for run in range(2)]
+    rows, markdown, _ = table(results, tmp_path / "t", "imagenet", "imagenet")
+    assert cells(markdown, "Architecture")[1:3] == ["Top-1 error (%)", "Top-5 error (%)"]
+    assert cells(markdown, "PARSEC (transfer")[1:7] == [
+        "26.50 ± 0.71",
+        "8.50 ± 0.71",
+        "1 × 2",
+        "0.03",
+        "2",
+        "1 GPU-days",
+    ]
+    assert cells(markdown, "PARSEC †")[1:7] == ["26.0", "8.4", "–", "5.6", "548", "1"]
+    assert (rows[0]["top5_error_mean"], rows[1]["multiply_adds"]) == ("8.5", "548000000")
+    assert "the scale is the same" in markdown
+
+
+def test_notes_say_where_scale_differs_and_what_stands_in(study, tmp_path):
+    sentence = "digits stand in for CIFAR-10"
+    few = {"train_images": 500, "batch_size": 96}
+    results = [study.search(), study.retrain(3.0, stand_in=sentence, settings=few)]
+    _, markdown, latex = table(results, tmp_path / "t", compare_with="cifar10")
+    for text in (markdown, latex.replace(r"$\times$", "×")):
+        assert "5 cells × 8 channels, 3 epochs, 500 training images" in text
+        assert "20 cells × 36 channels, 600 epochs" in text
+        assert "do not compare" in text
+        assert sentence in text
+        assert "weights after the last epoch" in text
+        assert "Synthetic CPU, 1 thread" in text
+
+
+def test_single_training_has_no_deviation(study, tmp_path):
+    rows, markdown, _ = table([study.search(), study.retrain(3.0)], tmp_path / "t")
+    assert (rows[0]["top1_error_std"], rows[0]["top1_error_low95"]) == ("", "")
+    assert cells(markdown, "PARSEC")[1] == "3.00"
+
+
+def test_nothing_retrained_is_an_error(study, tmp_path):
+    with pytest.raises(UserError, match="no retraining"):
+        write_table("digits", None, [study.search()], tmp_path / "t")
+    assert not list(tmp_path.glob("t.*"))
+
+
+def test_unknown_published_table_is_an_error(results, tmp_path):
+    with pytest.raises(UserError, match="no protocol of the table 'svhn'"):
+        write_table("digits", "svhn", results, tmp_path / "t")
+
+
+def test_latex_escapes_everything_special():
+    assert latex_text("a_b & 5% #1 {x} ~^ \\ $") == (
+        r"a\_b \& 5\% \#1 \{x\} \textasciitilde{}\textasciicircum{} \textbackslash{} \$"
+    )
+    assert latex_text("2.86 ± 0.06 × 3 † – π") == r"2.86 $\pm$ 0.06 $\times$ 3 $^\dagger$ -- $\pi$"
+
+
+def test_latex_rows_have_as_many_cells_as_the_head(results, tmp_path):
+    *_, latex = table(results, tmp_path / "t", compare_with="cifar10")
+    body = [line for line in latex.splitlines() if line.endswith(r"\\") and not line.startswith(r"\multicolumn")]
+    assert {line.replace(r"\&", "").count("&") for line in body} == {6}
+    assert latex.isascii()
+
+
+@pytest.mark.parametrize("name", ["cifar10", "imagenet"])
+def test_every_published_row_is_cited(name):
+    rows = published_rows(name, default_folder())
+    assert {row["certainty"] for row in rows} == {"verbatim", "secondary"}
+    assert all("arXiv" in row["source"] for row in rows)
+    assert all(float(row["top1_error"]) > 0 for row in rows)
+
+
+def test_damaged_result_is_one_line_about_the_file(results, tmp_path):
+    results[0].write_text(json.dumps({"kind": "search"})[:-3], encoding="utf-8")
+    with pytest.raises(UserError, match=r"result\.json") as error:
+        write_table("digits", None, results, tmp_path / "t")
+    assert "\n" not in str(error.value)

@@ -1,5 +1,6 @@
 """Figure: test error against search cost, ours and published; different units never share an axis."""
 
+import math
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,7 +11,6 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from parsec.errors import UserError
 from parsec.records.results import read_results
 from parsec.report.figures.style import (
-    DOUBLE,
     GREY,
     SINGLE,
     Drawing,
@@ -34,6 +34,7 @@ FAMILIES = {
 }
 OTHER = "D"
 PAPER = "PARSEC, published"
+SOURCES = {"ours": "this run", "published": "published"}
 
 
 class Point(NamedTuple):
@@ -75,10 +76,13 @@ def _published_points(path: Path) -> Iterable[Point]:
 
 def _panels(points: list[Point], results: list[Result]) -> dict[tuple[str, str], list[Point]]:
     """Points by data set and unit; published ones join ours only on the same data in the same unit."""
-    replaced = stand_ins([result for result in results if result["kind"] == "retrain"])
+    trainings = [result for result in results if result["kind"] == "retrain"]
+    replaced = {
+        name: stand_ins([r for r in trainings if r["dataset"] == name]) for name in {p.data_set for p in points}
+    }
     panels: dict[tuple[str, str], list[Point]] = {}
     for point in points:
-        keys = [key for key in panels if key[1] == point.unit and same_data(key[0], replaced, point.data_set)]
+        keys = [key for key in panels if key[1] == point.unit and same_data(key[0], replaced[key[0]], point.data_set)]
         key = keys[0] if keys and point.source == "published" else (point.data_set, point.unit)
         panels.setdefault(key, []).append(point)
     return panels
@@ -130,11 +134,11 @@ def draw(inputs: list[Path]) -> Drawing:
         raise UserError("the figure cost needs retraining results with a search cost; give those of the searches too")
     panels = _panels(points, results)
     ours = list(dict.fromkeys(point.label for point in points if point.source == "ours"))
-    figure = new_figure(SINGLE if len(panels) == 1 else DOUBLE, 3.0)
-    grid = figure.subplots(1, len(panels), squeeze=False)[0]
+    columns, rows = min(len(panels), 2), math.ceil(len(panels) / 2)
+    figure = new_figure(SINGLE * columns + 0.2 * (columns - 1), 0.8 + 2.2 * rows)
+    grid = [figure.add_subplot(rows, columns, place) for place in range(1, len(panels) + 1)]
     for axes, ((data_set, unit), members) in zip(grid, panels.items(), strict=True):
         _draw_panel(axes, members, unit, ours)
-        kinds = " and ".join(dict.fromkeys({"ours": "this run", "published": "published"}[p.source] for p in members))
-        axes.set_title(f"{data_set}: {kinds}")
+        axes.set_title(f"{data_set}: {' and '.join(dict.fromkeys(SOURCES[point.source] for point in members))}")
     legend_below(figure, grid)
     return Drawing(figure, [point._asdict() for point in points])

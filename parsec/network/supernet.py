@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from parsec.network.bank import Bank
-from parsec.network.primitives import SEPARABLE
+from parsec.network.primitives import SEPARABLE, every_other_pixel
 from parsec.network.sides import edge_stride
 from parsec.network.stack import CellShape, cell_shapes, output_channels, stem_channels
 from parsec.settings.training import Network
@@ -35,7 +35,7 @@ def _halve(x: Tensor, even: Tensor, odd: Tensor) -> Tensor:
     if x.shape[2] % 2 or x.shape[3] % 2:
         # An odd side has one odd pixel fewer than even ones; a zero border makes both halves agree.
         shifted = F.pad(shifted, (0, x.shape[3] % 2, 0, x.shape[2] % 2))
-    return _normalise(torch.cat([F.conv2d(x, even, stride=2), F.conv2d(shifted, odd, stride=2)], 1))
+    return _normalise(torch.cat([every_other_pixel(x, even), every_other_pixel(shifted, odd)], 1))
 
 
 def _stacked_shapes(index: int, shape: CellShape) -> dict[str, tuple[int, ...]]:

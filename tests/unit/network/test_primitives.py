@@ -1,9 +1,12 @@
 """Primitives: what they compute, and the sides of their maps."""
 
+import subprocess
+import sys
+
 import pytest
 import torch
 
-from parsec.network.primitives import SEPARABLE, BatchNorm, FactorizedReduce, build
+from parsec.network.primitives import SEPARABLE, BatchNorm, FactorizedReduce, build, every_other_pixel
 from parsec.space.darts import PRIMITIVES
 
 
@@ -77,3 +80,25 @@ def test_batch_norm_is_pytorchs_but_for_the_counter():
     assert known.pop("num_batches_tracked") == 1
     assert ours.state_dict().keys() == known.keys()
     assert all(torch.equal(ours.state_dict()[name], value) for name, value in known.items())
+
+
+@pytest.mark.parametrize("channels", [3, 16])
+@pytest.mark.parametrize("side", [7, 8])
+def test_every_other_pixel_is_a_convolution_of_stride_two(channels, side):
+    x, weight = torch.randn(2, channels, side, side), torch.randn(4, channels, 1, 1)
+    torch.testing.assert_close(every_other_pixel(x, weight), torch.nn.functional.conv2d(x, weight, stride=2))
+
+
+NARROW = """
+import torch
+from parsec.network.primitives import FactorizedReduce
+layer = FactorizedReduce(4, 4).to(memory_format=torch.channels_last)
+for _ in range(100):
+    x = torch.randn(16, 4, 16, 16).to(memory_format=torch.channels_last).requires_grad_()
+    layer(x).square().sum().backward()
+"""
+
+
+def test_narrow_reductions_leave_the_memory_of_others_alone():
+    """In a process of its own, because it died of this in PyTorch's strided convolution."""
+    assert subprocess.run([sys.executable, "-c", NARROW], timeout=100, check=False).returncode == 0

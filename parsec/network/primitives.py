@@ -87,13 +87,24 @@ def every_other_pixel(x: Tensor, weight: Tensor) -> Tensor:
     return F.conv2d(x, weight, stride=2)
 
 
+class EveryOtherPixel(nn.Conv2d):
+    """A 1 × 1 convolution of stride 2 as a layer."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__(inputs, outputs, 1, stride=2, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map [B, inputs, H, W] to [B, outputs, ⌈H/2⌉, ⌈W/2⌉]."""
+        return every_other_pixel(x, self.weight)
+
+
 class FactorizedReduce(nn.Module):
     """Halve the map by two 1 × 1 convolutions of stride 2, one on the even and one on the odd pixels."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
-        self.even = nn.Conv2d(inputs, outputs // 2, 1, stride=2, bias=False)
-        self.odd = nn.Conv2d(inputs, outputs - outputs // 2, 1, stride=2, bias=False)
+        self.even = EveryOtherPixel(inputs, outputs // 2)
+        self.odd = EveryOtherPixel(inputs, outputs - outputs // 2)
         self.norm = BatchNorm(outputs)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -103,9 +114,7 @@ class FactorizedReduce(nn.Module):
         if x.shape[2] % 2 or x.shape[3] % 2:
             # An odd side has one odd pixel fewer than even ones; a zero border makes both halves agree.
             shifted = F.pad(shifted, (0, x.shape[3] % 2, 0, x.shape[2] % 2))
-        result: Tensor = self.norm(
-            torch.cat([every_other_pixel(x, self.even.weight), every_other_pixel(shifted, self.odd.weight)], dim=1)
-        )
+        result: Tensor = self.norm(torch.cat([self.even(x), self.odd(shifted)], dim=1))
         return result
 
 

@@ -1,0 +1,25 @@
+"""Expected use of the primitives under π."""
+
+import pytest
+import torch
+
+from parsec.prior.distribution import Prior
+from parsec.search.operations import expected_operations
+from parsec.settings.search import Prior as Form
+from parsec.space.darts import CELLS, PRIMITIVES
+
+
+@pytest.mark.parametrize("factors", ["separate", "joint"])
+@pytest.mark.parametrize("inputs", ["independent", "distinct"])
+def test_expected_use_is_the_mean_over_samples(factors, inputs):
+    form = Form(factors=factors, inputs=inputs)
+    draws = torch.Generator().manual_seed(0)
+    prior = Prior(form, torch.randn(Prior(form).logits.shape, generator=draws, dtype=torch.float64))
+    genotypes = prior.genotypes(prior.sample(4000, draws))
+    expected = expected_operations(prior)
+    for cell in CELLS:
+        for primitive in PRIMITIVES:
+            seen = [sum(edge.primitive == primitive for node in getattr(g, cell) for edge in node) for g in genotypes]
+            # 4.5 standard errors of a count of eight, each used or not with even odds: the widest there is.
+            assert expected[cell][primitive] == pytest.approx(sum(seen) / 4000, abs=4.5 * (8 / 4 / 4000) ** 0.5)
+        assert sum(expected[cell].values()) == pytest.approx(8)

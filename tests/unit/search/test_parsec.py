@@ -1,0 +1,224 @@
+"""The sampling trainer: its steps, its metrics, and continuing from any of them."""
+
+import copy
+import itertools
+import math
+
+import pytest
+import torch
+
+from parsec.errors import DivergedError
+from parsec.estimator import cost_share, importance_weights
+from parsec.network.complexity import network_cost
+from parsec.prior.distribution import Prior
+from parsec.search.parsec import Parsec
+from parsec.settings.search import Estimator, PriorOptimizer, SearchOptimizer
+from parsec.settings.training import Network
+from parsec.space.darts import PRIMITIVES
+from parsec.space.factors import encode
+from parsec.space.published import DARTS_V2
+
+
+def advance(trainer, steps=None):
+    """Metric rows of so many steps, or of all that are left; seconds are left out, because they differ."""
+    last = trainer.total_steps if steps is None else trainer.step + steps
+    rows = []
+    while trainer.step < last:
+        rows += trainer.advance()
+    return [{key: value for key, value in row.items() if key != "seconds"} for row in rows]
+
+
+def snapshot(trainer):
+    return copy.deepcopy(trainer.state_dict())
+
+
+def events(rows, event):
+    return [row for row in rows if row["event"] == event]
+
+
+def test_continues_bit_exactly_from_any_step(make_task):
+    undisturbed, states, rows = Parsec(make_task()), [], []
+    for _ in range(undisturbed.total_steps):
+        states.append(snapshot(undisturbed))
+        rows.append(advance(undisturbed, 1))
+    for step, state in enumerate(states):
+        resumed = Parsec(make_task())
+        resumed.load_state_dict(state)
+        assert resumed.step == step
+        assert advance(resumed) == list(itertools.chain(*rows[step:]))
+        assert torch.equal(resumed.prior.logits, undisturbed.prior.logits)
+        assert torch.equal(resumed.supernet.bank.flat, undisturbed.supernet.bank.flat)
+        assert (resumed.children, resumed.child_images) == (undisturbed.children, undisturbed.child_images)
+        assert [entry[:2] for entry in resumed.history] == [(0, 0), (1, 3), (2, 6)]
+
+
+def test_runs_of_one_seed_are_equal_and_of_two_are_not(make_task):
+    first, second, other = (advance(Parsec(make_task(seed=seed)), 2) for seed in (0, 0, 1))
+    assert first == second
+    assert first != other
+
+
+def test_metrics_of_steps_and_epochs(make_task):
+    trainer = Parsec(make_task())
+    rows = advance(trainer)
+    steps, epochs = events(rows, "step"), events(rows, "epoch")
+    assert [(row["epoch"], row["step"]) for row in steps] == [(1, 1), (1, 2), (1, 3), (2, 4), (2, 5), (2, 6)]
+    assert [(row["epoch"], row["step"]) for row in epochs] == [(0, 0), (1, 3), (2, 6)]
+    assert set(epochs[0]) == {"event", "epoch", "step", "entropy", "mode_accuracy", "operations"}
+    assert epochs[0]["entropy"] == pytest.approx(50.285, abs=5e-4)
+    for row, name in [(row, name) for row in steps for name in ("ess_prior", "ess_weights")]:
+        assert 1 <= row[name] <= row["samples"] == 2
+    for name in ("ess_prior", "ess_weights", "train_loss", "validation_loss", "samples"):
+        assert epochs[2][name] == pytest.approx(sum(row[name] for row in steps[3:]) / 3)
+    for row in epochs:
+        assert 0 <= row["mode_accuracy"] <= 1
+        for counts in row["operations"].values():
+            assert set(counts) == set(PRIMITIVES)
+            assert sum(counts.values()) == pytest.approx(8)
+    assert (trainer.children, trainer.child_images) == (6 * 2 * 2, 6 * 2 * 2 * 16)
+
+
+def test_the_epoch_row_tells_its_seconds(make_task):
+    trainer = Parsec(make_task(epochs=1))
+    rows = [row for _ in range(trainer.total_steps) for row in trainer.advance()]
+    assert rows[-1]["seconds"] > 0
+
+
+def test_learning_rate_follows_the_schedule(make_task):
+    rates = [row["learning_rate"] for row in events(advance(Parsec(make_task())), "step")]
+    middle = 0.001 + (0.1 - 0.001) * (1 + math.cos(math.pi / 2)) / 2
+    assert rates == pytest.approx([0.1] * 3 + [middle] * 3)
+
+
+def test_the_weights_learn(make_task):
+    """With π pinned to one architecture, so that a few steps suffice."""
+    trainer = Parsec(make_task(epochs=6, network=Network(cells=3, channels=8)))
+    with torch.no_grad():
+        trainer.prior.logits[range(32), encode(DARTS_V2, "separate")] = 100.0
+    assert trainer.genotype() == DARTS_V2
+    epochs = events(advance(trainer), "epoch")
+    assert epochs[-1]["train_loss"] < 0.8 * epochs[1]["train_loss"]
+    assert epochs[-1]["mode_accuracy"] > 0.2
+
+
+@pytest.mark.parametrize("cost_weight", [0.0, 0.5])
+def test_a_prior_step_ascends_the_weighted_log_probability(make_task, monkeypatch, cost_weight):
+    """Its gradient is that of Σ (ω − cost) log p of the children drawn, ω from a validation batch."""
+    estimator = Estimator(samples=3, cost_weight=cost_weight, cost_target=20_000)
+    trainer, seen = Parsec(make_task(estimator=estimator)), {}
+    original = trainer.executor.log_likelihoods
+
+    def spy(children, images, labels):
+        seen.update(children=children, values=original(children, images, labels))
+        return seen["values"]
+
+    monkeypatch.setattr(trainer.executor, "log_likelihoods", spy)
+    trainer._prior_step()
+    costs = [network_cost(child, trainer.settings.network, 10, 8).multiply_adds for child in seen["children"]]
+    assert max(costs) > 20_000
+    share = cost_share(torch.tensor(costs), 20_000)
+    coefficients = importance_weights(seen["values"]) - cost_weight * share
+    chosen = torch.tensor([encode(child, "separate") for child in seen["children"]])
+    uniform = Prior(trainer.prior.form)
+    (-(coefficients * uniform.log_prob(chosen)).sum()).backward()
+    torch.testing.assert_close(trainer.prior.logits.grad, uniform.logits.grad, rtol=0, atol=1e-15)
+    moved = trainer.prior.logits.detach()[uniform.logits.grad != 0]
+    # Adam's first step has the size of the learning rate in the direction of descent.
+    descent = -uniform.logits.grad[uniform.logits.grad != 0].sign()
+    torch.testing.assert_close(moved, 0.1 * descent, rtol=0, atol=1e-4)
+
+
+def test_the_two_steps_read_their_own_halves(make_task, monkeypatch):
+    trainer = Parsec(make_task())
+    read = []
+    for half in ("train", "validation"):
+        part = getattr(trainer.task, half)
+        original = part.gather
+        monkeypatch.setattr(part, "gather", lambda i, half=half, original=original: read.append(half) or original(i))
+    trainer._prior_step()
+    assert read == ["validation"]
+    trainer._weight_step(0)
+    assert read == ["validation", "train"]
+
+
+def test_warm_up_trains_the_weights_and_leaves_the_prior_uniform(make_task):
+    trainer = Parsec(make_task(warmup_epochs=1))
+    before = trainer.supernet.bank.flat.detach().clone()
+    rows = advance(trainer, 3)
+    assert not trainer.prior.logits.any()
+    assert not torch.equal(trainer.supernet.bank.flat, before)
+    assert all("ess_prior" not in row and "validation_loss" not in row for row in rows)
+    advance(trainer, 1)
+    assert trainer.prior.logits.any()
+
+
+def test_adaptive_samples_shrink_with_the_entropy(make_task):
+    estimator = Estimator(samples=16, adaptive=0.25, minimum_samples=2)
+    trainer = Parsec(make_task(estimator=estimator, prior_rate=1.0))
+    assert len(trainer._draw()[0]) == 12
+    rows = events(advance(trainer), "step")
+    assert rows[-1]["samples"] < rows[0]["samples"] < 12
+    for row in rows:
+        assert row["samples"] == max(2, math.floor(0.25 * row["entropy"]))
+
+
+def test_accuracy_mixes_the_classes_of_images_that_lie_class_by_class(make_task, monkeypatch):
+    """A batch of one class has other statistics than the batches that v was trained with."""
+    trainer, classes = Parsec(make_task()), []
+    part = trainer.task.validation
+    order = part._labels.argsort()
+    part._labels, part._resident = part._labels[order], part._resident[order]
+    original = part.gather
+    monkeypatch.setattr(part, "gather", lambda i: classes.append(len(part._labels[i].unique())) or original(i))
+    trainer.accuracy(trainer.genotype())
+    assert min(classes) >= 5
+
+
+def test_accuracy_sees_every_image_once_in_batches_no_smaller_than_in_training(make_task, monkeypatch):
+    trainer, seen = Parsec(make_task(validation_images=45)), []
+    original = trainer.task.validation.gather
+    monkeypatch.setattr(trainer.task.validation, "gather", lambda i: seen.append(i) or original(i))
+    trainer.accuracy(trainer.genotype())
+    assert sorted(torch.cat(seen).tolist()) == list(range(45))
+    assert all(len(batch) >= 16 for batch in seen)
+
+
+DIVERGING = SearchOptimizer(learning_rate=10.0, weight_decay=1.0, gradient_clip=1e30)
+
+
+def test_divergence_names_epoch_step_and_settings(make_task):
+    trainer = Parsec(make_task(epochs=50, weights=DIVERGING))
+    with pytest.raises(DivergedError) as caught:
+        advance(trainer)
+    line = str(caught.value)
+    epoch = (trainer.step + 2) // 3
+    assert f"epoch {epoch}, step {trainer.step}: weights.learning_rate 10.0, gradient_clip 1e+30" in line
+    assert "prior.learning_rate 0.1" in line
+
+
+@pytest.mark.parametrize("spoiled", ["weights", "logits"])
+def test_a_state_that_is_not_finite_is_never_saved(make_task, spoiled):
+    """The loss of a step is older than its update, so that the loop asks about the state itself."""
+    trainer = Parsec(make_task())
+    advance(trainer, 1)
+    trainer.check_finite()
+    values = {"weights": trainer.supernet.bank.flat, "logits": trainer.prior.logits}[spoiled]
+    with torch.no_grad():
+        values.view(-1)[5] = math.nan
+    with pytest.raises(DivergedError, match="epoch 1, step 1"):
+        trainer.check_finite()
+
+
+def test_progress_tells_epoch_entropy_and_effective_samples(make_task):
+    trainer = Parsec(make_task())
+    trainer.progress()
+    advance(trainer, 4)
+    line = trainer.progress()
+    assert "epoch 2/2" in line
+    assert "entropy of π" in line
+    assert "/2" in line
+
+
+def test_the_prior_optimizer_has_the_betas_of_the_settings(make_task):
+    task = make_task()
+    assert Parsec(task)._prior_optimizer.defaults["betas"] == PriorOptimizer().betas

@@ -2,13 +2,9 @@
 
 import os
 import re
-import subprocess
 import sys
 from functools import cache
 from pathlib import Path
-
-import yaml
-from snakemake.logging import logger
 
 root = Path(str(workflow.current_basedir)).parents[1]
 sys.path.insert(0, str(root))
@@ -102,13 +98,8 @@ def code(module, output):
 
 def state(wildcards, output):
     """Param: folder of a run's checkpoints. No output: Snakemake deletes those of a job that failed or was killed."""
-    return str(
-        Path(
-            settings.results,
-            "state",
-            Path(output[0]).parent.relative_to(settings.results),
-        )
-    )
+    folder = Path(output[0]).parent.relative_to(settings.results)
+    return str(Path(settings.results, "state", folder))
 
 
 def growing(amount):
@@ -134,14 +125,8 @@ def initial_pi(wildcards, input):
 
 def found_genotype(wildcards):
     """Input: the genotype to retrain; none if it is known by its published name."""
-    run = plan.Retrain(
-        wildcards.dataset,
-        wildcards.origin,
-        wildcards.method,
-        int(wildcards.seed),
-        int(wildcards.run),
-    )
-    search = plan.genotype_of(settings, run)
+    w = wildcards
+    search = plan.genotype_of(settings, plan.Retrain(w.dataset, w.origin, w.method, int(w.seed), int(w.run)))
     return f"<results>/{search.folder}/genotype.json" if search else []
 
 
@@ -152,9 +137,8 @@ def measured_data(part):
 
 def all_records(wildcards):
     """Input: what the runs of all stages that learn π recorded."""
-    return [
-        f"<results>/{run.folder}/{name}" for run in plan.searches(settings) for name in ("metrics.jsonl", "result.json")
-    ]
+    runs = plan.searches(settings)
+    return [f"<results>/{run.folder}/{name}" for run in runs for name in ("metrics.jsonl", "result.json")]
 
 
 def file_of_run(name):
@@ -204,88 +188,3 @@ def figure(path, caption, category, **labels):
     path = f"<results>/figures/{path}"
     shown = report(f"{path}.svg", caption=f"../report/{caption}.rst", category=category, labels=labels)
     return {"svg": shown, **{kind: f"{path}.{kind}" for kind in ("pdf", "png", "csv")}}
-
-
-def brief(record):
-    """Filter of Snakemake's messages: without the steps of its scheduler, and without all settings in a failed command."""
-    message = record.msg or ""
-    record.msg = re.sub(r"Command '.*' (returned|died)", r"The command \1", message, flags=re.DOTALL)
-    return not re.fullmatch(r"Select jobs to execute\.\.\.|Execute \d+ jobs\.\.\.", message)
-
-
-def announce():
-    """First lines of a run; in a quiet one, jobs speak from here on."""
-    if any(kind.name == "RULES" for kind in workflow.output_settings.quiet or ()):
-        logger.addFilter(brief)
-    profile = given_profile()
-    print(
-        f"{settings.name}: results go to {Path(settings.results).resolve()} (profile: {profile}).",
-        file=sys.stderr,
-    )
-
-
-def given_profile():
-    """The profile that was asked for; Snakemake passes over a wrong path in silence, so this does not."""
-    words = " ".join(sys.argv).replace("=", " ").split()
-    asked = [value for option, value in zip(words, words[1:]) if option in ("--workflow-profile", "--profile")]
-    start = os.environ.get("PWD", os.curdir)
-    return (
-        ", ".join(name if Path(start, name).exists() else f"{name} NOT FOUND, so without it" for name in asked)
-        or "none"
-    )
-
-
-def conclude():
-    """After a run that made everything: the settings it had, Snakemake's report, and where to look."""
-    if not all(Path(file).exists() for file in rules.all.input):
-        return
-    folder = Path(settings.results)
-    effective = folder / "settings.yaml"
-    text = yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
-    effective.write_text(text, encoding="utf-8")
-    made = write_report(effective, folder / "report.html")
-    for what, where in {
-        "Tables": "tables",
-        "Figures": "figures",
-        "Checklist": "checklist.md",
-        **made,
-    }.items():
-        print(f"{what}: {folder / where}", file=sys.stderr)
-
-
-def write_report(effective, path):
-    """Snakemake's own report, by a second call of it under the lock that this one still holds."""
-    options = [
-        "--snakefile",
-        workflow.main_snakefile,
-        "--configfile",
-        effective,
-        "--workflow-profile",
-        "none",
-    ]
-    command = [
-        sys.executable,
-        "-m",
-        "snakemake",
-        *options,
-        "--nolock",
-        "--quiet",
-        "all",
-        "--report",
-        path,
-    ]
-    done = subprocess.run(command, capture_output=True, text=True)
-    if done.returncode == 0:
-        return {"Report": path.name}
-    print(f"The report could not be made:\n{done.stderr.strip()}", file=sys.stderr)
-    return {}
-
-
-def explain_failure():
-    """Last lines of a run that did not make everything."""
-    print(
-        "Not everything was made: the reason is above, and at the end of the job's log in "
-        f"{Path(settings.results, 'logs')}. Mend it and give the same command again: what is finished is kept, "
-        "and training goes on from its last checkpoint.",
-        file=sys.stderr,
-    )

@@ -12,8 +12,8 @@ rule measure_executor:
     priority: 1
     conda:
         ENVIRONMENT
-    # The whole machine and first in line, so that no other job disturbs the clock.
-    threads: workflow.cores or 1
+    # All cores that Snakemake was given, and first in line, so that no other job disturbs the clock.
+    threads: os.cpu_count()
     resources:
         mem_mb=growing(16000),
         runtime=growing(60),

@@ -1,6 +1,6 @@
 rule search:
     input:
-        # The folders are trusted through the hashes in dataset.json: preparing the same images again re-runs nothing.
+        # Whether images changed shows in the hashes that dataset.json holds, not in the age of the folders.
         dataset="<results>/data/{dataset}/dataset.json",
         train=ancient("<results>/data/{dataset}/train"),
         validation=ancient("<results>/data/{dataset}/validation"),

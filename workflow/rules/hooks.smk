@@ -1,0 +1,65 @@
+"""What a run says before its first job and after its last one, and what it leaves beside the results."""
+
+import subprocess
+
+import yaml
+from snakemake.logging import logger
+
+
+def brief(record):
+    """Filter of Snakemake's messages: no steps of its scheduler, and no settings in the text of a failed command."""
+    message = record.msg or ""
+    record.msg = re.sub(r"Command '.*' (returned|died)", r"The command \1", message, flags=re.DOTALL)
+    return not re.fullmatch(r"Select jobs to execute\.\.\.|Execute \d+ jobs\.\.\.", message)
+
+
+def announce():
+    """First lines of a run; in a quiet one, jobs speak from here on."""
+    if any(kind.name == "RULES" for kind in workflow.output_settings.quiet or ()):
+        logger.addFilter(brief)
+    where = Path(settings.results).resolve()
+    print(f"{settings.name}: results go to {where} (profile: {given_profile()}).", file=sys.stderr)
+
+
+def given_profile():
+    """The profile that was asked for; Snakemake passes over a wrong path in silence, so this does not."""
+    words = " ".join(sys.argv).replace("=", " ").split()
+    asked = [value for option, value in zip(words, words[1:]) if option in ("--workflow-profile", "--profile")]
+    start = os.environ.get("PWD", os.curdir)
+    found = [name if Path(start, name).exists() else f"{name} NOT FOUND, so without it" for name in asked]
+    return ", ".join(found) or "none"
+
+
+def conclude():
+    """After a run that made everything: the settings it had, Snakemake's report, and where to look."""
+    if not all(Path(file).exists() for file in rules.all.input):
+        return
+    folder = Path(settings.results)
+    effective = folder / "settings.yaml"
+    text = yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+    effective.write_text(text, encoding="utf-8")
+    made = {"Tables": "tables", "Figures": "figures", "Checklist": "checklist.md"}
+    made |= write_report(effective, folder / "report.html")
+    for what, where in made.items():
+        print(f"{what}: {folder / where}", file=sys.stderr)
+
+
+def write_report(effective, path):
+    """Snakemake's own report, by a second call of it under the lock that this one still holds."""
+    same = ["--snakefile", workflow.main_snakefile, "--configfile", effective, "--workflow-profile", "none"]
+    command = [sys.executable, "-m", "snakemake", *same, "--nolock", "--report", path]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode == 0:
+        return {"Report": path.name}
+    print(f"The report could not be made:\n{done.stderr.strip()}", file=sys.stderr)
+    return {}
+
+
+def explain_failure():
+    """Last lines of a run that did not make everything."""
+    print(
+        "Not everything was made: the reason is above, and at the end of the job's log in "
+        f"{Path(settings.results, 'logs')}. Mend it and give the same command again: what is finished is kept, "
+        "and training goes on from its last checkpoint.",
+        file=sys.stderr,
+    )

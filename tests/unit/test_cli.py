@@ -1,0 +1,180 @@
+"""The command line: what it prints, its exit codes, and one line for every mistake that a user can mend."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from parsec import cli
+from parsec.cli import main
+from parsec.settings.jobs import SearchJob, as_json
+from parsec.settings.search import Prior, SearchStage
+from parsec.settings.training import Network
+from parsec.settings.tree import Compute
+from parsec.space.published import DARTS_V1, DARTS_V2
+
+CIFAR = ["--network", "cifar", "--cells", "20", "--channels", "36"]
+IMAGENET = ["--network", "imagenet", "--cells", "14", "--channels", "48"]
+
+
+@pytest.fixture
+def refused(capsys):
+    """A function arguments → the one line on standard error with which the command line refuses them."""
+
+    def run(*arguments):
+        code = main([str(argument) for argument in arguments])
+        captured = capsys.readouterr()
+        lines = captured.err.strip().splitlines()
+        assert code == 2
+        assert captured.out == ""
+        assert len(lines) == 1
+        return lines[0]
+
+    return run
+
+
+@pytest.fixture
+def search(tmp_path):
+    """A function settings → the arguments of a search on a data set that is not there."""
+
+    def arguments(settings):
+        folders = ["--data", tmp_path / "no-data", "--output", tmp_path / "output", "--state", tmp_path / "state"]
+        return ["search", "--settings", settings, "--seed", "0", *folders]
+
+    return arguments
+
+
+def job(device="cpu"):
+    stage = SearchStage(dataset="digits", network=Network(cells=3, channels=2), epochs=1)
+    compute = Compute(device=device)
+    return SearchJob(stage="search", space="darts", method="parsec", prior=Prior(), settings=stage, compute=compute)
+
+
+def changed(**changes):
+    return json.dumps({**json.loads(as_json(job())), **changes})
+
+
+@pytest.mark.parametrize(("size", "parameters"), [(CIFAR, 3_349_342), (IMAGENET, 4_718_752)])
+def test_complexity_prints_the_golden_counts(capsys, size, parameters):
+    assert main(["complexity", "DARTS_V2", *size]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert printed["parameters"] == parameters
+    assert printed["multiply_adds"] > 500e6
+    assert (printed["stem"], printed["cells"], printed["channels"]) == (size[1], int(size[3]), int(size[5]))
+
+
+def test_complexity_of_a_file_is_that_of_its_genotype(capsys, tmp_path):
+    path = tmp_path / "genotype.json"
+    path.write_text(json.dumps(DARTS_V1.as_dict()))
+    printed = []
+    for name in (path, "DARTS_V1"):
+        assert main(["complexity", str(name), *CIFAR, "--classes", "100", "--image-size", "64"]) == 0
+        printed.append(json.loads(capsys.readouterr().out))
+    assert printed[0] == printed[1]
+    assert (printed[0]["classes"], printed[0]["image_size"]) == (100, 64)
+
+
+def test_complexity_refuses_what_is_no_genotype(refused, tmp_path):
+    assert "neither a published genotype (DARTS_V1, DARTS_V2) nor a readable file" in refused(
+        "complexity", "DARTS_V3", *CIFAR
+    )
+    path = tmp_path / "genotype.json"
+    document = DARTS_V2.as_dict()
+    document["normal"][0] = ["conv_7x7", 0]
+    path.write_text(json.dumps(document))
+    line = refused("complexity", path, *CIFAR)
+    assert str(path) in line
+    assert "unknown operation 'conv_7x7'" in line
+    document["normal"][0] = ["skip_connect", 2]
+    path.write_text(json.dumps(document))
+    assert "normal[0]: input 2 does not exist yet" in refused("complexity", path, *CIFAR)
+
+
+def test_complexity_refuses_impossible_sizes(refused):
+    assert "cells: got 2" in refused("complexity", "DARTS_V2", "--network", "cifar", "--cells", 2, "--channels", 36)
+    assert "channels: got 3" in refused("complexity", "DARTS_V2", "--network", "cifar", "--cells", 20, "--channels", 3)
+    assert "--classes: got 0" in refused("complexity", "DARTS_V2", *CIFAR, "--classes", 0)
+    assert "--image-size: got -1" in refused("complexity", "DARTS_V2", *CIFAR, "--image-size", -1)
+
+
+def test_threads_below_one(refused):
+    assert "--threads: got 0" in refused("complexity", "DARTS_V2", *CIFAR, "--threads", 0)
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        (changed(settings={**job().settings.model_dump(mode="json"), "epoch": 3}), "settings.epoch"),
+        (changed(stage="retrain"), "stage"),
+        (changed(method="darts"), "method"),
+        (changed(space="nasbench201"), "space"),
+        ("{", "the settings given as text"),
+        ("nowhere.json", "nowhere.json: no such settings file"),
+    ],
+)
+def test_settings_that_cannot_be_used(refused, search, settings, expected):
+    assert expected in refused(*search(settings))
+
+
+def test_a_misspelt_key_names_the_nearest_one(refused, search):
+    settings = changed(settings={**job().settings.model_dump(mode="json"), "epoch": 3})
+    assert "epochs" in refused(*search(settings))
+
+
+def test_a_data_set_that_is_not_there(refused, search, tmp_path):
+    line = refused(*search(as_json(job())))
+    assert str(tmp_path / "no-data") in line
+    assert "prepare" in line
+    assert not (tmp_path / "output").exists()
+
+
+@pytest.mark.parametrize("text", ["soon", "-1", "nan"])
+def test_a_bad_checkpoint_interval_in_the_environment(refused, search, monkeypatch, text):
+    monkeypatch.setenv("PARSEC_CHECKPOINT_SECONDS", text)
+    assert "checkpoint_seconds" in refused(*search(as_json(job())))
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has CUDA")
+def test_cuda_that_is_not_there(refused, search, tmp_path):
+    from parsec.data.prepare import prepare
+    from parsec.settings.datasets import Digits
+    from parsec.settings.jobs import PrepareJob
+
+    prepare(PrepareJob(name="digits", dataset=Digits(source="digits")), tmp_path / "no-data")
+    assert "compute.device: cuda was asked for" in refused(*search(as_json(job("cuda"))))
+
+
+def test_the_log_gets_the_line_as_well(refused, tmp_path):
+    path = tmp_path / "logs" / "run.log"
+    line = refused("complexity", "DARTS_V3", *CIFAR, "--log", path)
+    assert line.removeprefix("error: ") in path.read_text()
+
+
+def test_an_unexpected_failure_is_told_with_its_traceback(capsys, monkeypatch):
+    def fail(arguments):
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr(cli, "_complexity", fail)
+    assert main(["complexity", "DARTS_V2", *CIFAR]) == 1
+    assert "Traceback" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("verb", ["settings", "schema"])
+def test_references_are_printed(capsys, verb):
+    assert main([verb]) == 0
+    assert "checkpoint_seconds" in capsys.readouterr().out
+
+
+def test_threads_are_set_before_torch_is_imported():
+    """Afterwards would be too late for the libraries that read the variables once."""
+    script = (
+        "import sys; from parsec.cli import main; early = 'torch' in sys.modules; "
+        f"main(['complexity', 'DARTS_V2', *{CIFAR!r}, '--threads', '1']); "
+        "import torch; print(early, torch.get_num_threads())"
+    )
+    environment = {name: value for name, value in os.environ.items() if name not in cli.THREAD_VARIABLES}
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=environment)
+    assert done.stdout.splitlines()[-1] == "False 1", done.stderr

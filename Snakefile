@@ -43,7 +43,6 @@ include: "workflow/rules/report.smk"
 
 
 rule all:
-    default_target: True
     input:
         wanted(),
     localrule: True

@@ -1,0 +1,78 @@
+"""What is planned: all presets, both entries, a clean lint, and no plan at all for wrong settings."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from parsec.settings import plan
+from parsec.settings.load import load
+
+ROOT = Path(__file__).resolve().parents[2]
+PRESETS = {
+    "config": {"prepare_dataset": 2, "search": 2, "finetune": 2, "transfer": 2, "retrain": 12, "table": 2},
+    "cifar10": {"prepare_dataset": 1, "search": 2, "finetune": 2, "retrain": 5, "table": 1},
+    "paper": {"prepare_dataset": 2, "search": 4, "finetune": 4, "transfer": 4, "retrain": 49, "table": 2},
+}
+
+
+def snakemake(*options: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "snakemake", *options]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_preset_plans_its_whole_chain(preset, tmp_path, job_counts):
+    done = snakemake("--dry-run", "--directory", str(tmp_path), "--configfile", f"config/{preset}.yaml")
+    assert done.returncode == 0, done.stderr
+    planned = job_counts(done.stdout + done.stderr)
+    assert {rule: planned.get(rule) for rule in PRESETS[preset]} == PRESETS[preset]
+    searches = len(list(plan.searches(load(ROOT / "config" / f"{preset}.yaml"))))
+    once = dict.fromkeys(
+        ("figure_entropy", "figure_accuracy", "figure_operations", "figure_cost", "figure_executor", "checklist"), 1
+    )
+    others = {"cells": searches, "figure_pi": searches, "measure_executor": 1, **once}
+    assert planned == PRESETS[preset] | others
+
+
+def test_both_entries_plan_the_same(tmp_path, job_counts):
+    options = ("--dry-run", "--directory", str(tmp_path), "--configfile", "config/config.yaml")
+    root, shim = (snakemake(*options, *entry) for entry in ((), ("--snakefile", "workflow/Snakefile", *NO_PROFILE)))
+    assert root.returncode == shim.returncode == 0
+    assert job_counts(root.stdout + root.stderr) == job_counts(shim.stdout + shim.stderr) != {}
+
+
+NO_PROFILE = ("--workflow-profile", "none")
+
+
+@pytest.mark.parametrize("entry", ["Snakefile", "workflow/Snakefile"])
+def test_lint_is_clean(entry):
+    done = snakemake("--snakefile", entry, *NO_PROFILE, "--lint")
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_default_configuration_needs_no_option(tmp_path, job_counts):
+    (tmp_path / "config").symlink_to(ROOT / "config")
+    done = snakemake("--dry-run", "--directory", str(tmp_path))
+    assert job_counts(done.stdout + done.stderr)["retrain"] == PRESETS["config"]["retrain"]
+
+
+def test_given_preset_is_not_mixed_with_the_default(tmp_path):
+    done = snakemake("--dry-run", "--directory", str(tmp_path), "--configfile", "config/cifar10.yaml")
+    assert "digits" not in done.stdout + done.stderr
+
+
+def test_mistyped_key_is_one_line_and_plans_nothing(fresh):
+    fresh.change("retrain.digits.epohs", 3)
+    done = fresh.run("--dry-run")
+    assert done.returncode != 0
+    lines = (done.stdout + done.stderr).splitlines()
+    assert len(lines) == 1
+    assert "retrain.digits.epohs" in lines[0]
+    assert "epochs" in lines[0]
+
+
+def test_wrong_profile_is_named(fresh):
+    done = fresh.run("--workflow-profile", "workflow/profiles/defalt", "--touch")
+    assert "workflow/profiles/defalt NOT FOUND" in done.stderr

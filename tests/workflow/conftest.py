@@ -42,8 +42,13 @@ class Place:
 
     def run(self, *options: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            self.command(*options), cwd=self.sources, env=environment(), capture_output=True, text=True, timeout=600
+            self.command(*options), cwd=self.sources, env=environment(), capture_output=True, text=True, timeout=1800
         )
+
+    def start(self, *options: str) -> subprocess.Popen[str]:
+        """Start Snakemake without waiting for it; all that it says is in `stdout`."""
+        streams = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+        return subprocess.Popen(self.command(*options), cwd=self.sources, env=environment(), **streams)
 
     def planned(self, *options: str) -> dict[str, int]:
         """Jobs that a dry run counts, by rule; `all` is left out."""
@@ -62,12 +67,12 @@ class Place:
         branch[last] = value
         file.write_text(yaml.safe_dump(settings))
 
-    def edit(self, module: str, old: str, new: str) -> None:
-        """Change one place of a source file."""
-        file = self.sources / module
-        text = file.read_text()
-        assert old in text
-        file.write_text(text.replace(old, new, 1))
+    def rewrite(self, path: str, change: Callable[[str], str]) -> None:
+        """Change the text of a source file."""
+        file = self.sources / path
+        before = file.read_text()
+        file.write_text(change(before))
+        assert file.read_text() != before
 
 
 def environment() -> Mapping[str, str]:

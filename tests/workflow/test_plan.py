@@ -19,7 +19,7 @@ PRESETS = {
 
 def snakemake(*options: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "snakemake", *options]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=900, check=False)
 
 
 @pytest.mark.parametrize("preset", PRESETS)

@@ -6,6 +6,8 @@ import sys
 from functools import cache
 from pathlib import Path
 
+from snakemake.io import IOFile
+
 root = Path(str(workflow.current_basedir)).parents[1]
 sys.path.insert(0, str(root))
 
@@ -88,8 +90,8 @@ def code(module, output):
     """Param: fingerprint of the code behind an output; the recorded one while a change of code re-runs nothing."""
 
     def fingerprint(wildcards):
-        made = Path(settings.results, output.format(**dict(wildcards)))
-        recorded = () if settings.running.rerun_on_code_change else workflow.persistence.params(str(made)) or ()
+        made = IOFile(str(Path(settings.results, output.format(**dict(wildcards)))))
+        recorded = () if settings.running.rerun_on_code_change else workflow.persistence.params(made) or ()
         found = (value.strip("'") for value in recorded if value.startswith("'code "))
         return next(found, f"code {fingerprint_of(module)}")
 

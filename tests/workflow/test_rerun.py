@@ -1,0 +1,73 @@
+"""What a change re-runs, and what it leaves alone."""
+
+STAGES = ("search", "finetune", "transfer")
+PAGES = {"table", "figure_cost", "checklist"}
+
+
+def add_code(text):
+    return text + "\n\nADDED = 1\n"
+
+
+def add_words(text):
+    return text.replace('"""', '"""In other words: ', 1) + "\n# A comment.\n"
+
+
+def test_new_seed_runs_alone(copy):
+    copy.change("seeds", [0, 1])
+    planned = copy.planned()
+    assert [planned[stage] for stage in STAGES] == [1, 1, 1]
+    assert planned["retrain"] == 2
+    assert planned["figure_pi"] == planned["cells"] == 3
+    assert not planned.keys() & {"prepare_dataset", "measure_executor"}
+
+
+def test_settings_of_retraining_leave_searches_and_other_data_alone(copy):
+    copy.change("retrain.digits.label_smoothing", 0.05)
+    planned = copy.planned()
+    assert planned.pop("retrain") == 2
+    assert planned.keys() == PAGES
+
+
+def test_new_run_of_retraining_runs_alone(copy):
+    copy.change("retrain.digits-folder.runs", [0, 1])
+    planned = copy.planned()
+    assert planned.pop("retrain") == 1
+    assert planned.keys() == PAGES
+
+
+def test_settings_of_one_stage_leave_earlier_stages_alone(copy):
+    copy.change("transfer.prior", {"learning_rate": 0.01})
+    planned = copy.planned()
+    assert planned["transfer"] == planned["retrain"] == 1
+    assert not planned.keys() & {"search", "finetune", "prepare_dataset", "measure_executor"}
+
+
+def test_how_a_run_behaves_re_runs_nothing(copy):
+    copy.change("running", {"checkpoint_seconds": 99.0, "progress_seconds": 9.0, "rerun_on_code_change": False})
+    copy.change("name", "another title")
+    assert copy.planned("--set-threads", "search=2") == {}
+
+
+def test_changed_code_re_runs_its_stage(copy):
+    copy.rewrite("parsec/retrain/loss.py", add_code)
+    planned = copy.planned()
+    assert planned["retrain"] == 3
+    assert not planned.keys() & {*STAGES, "measure_executor", "prepare_dataset"}
+
+
+def test_comments_and_docstrings_re_run_nothing(copy):
+    for module in ("search/run.py", "data/prepare.py", "retrain/run.py", "report/tables.py", "estimator.py"):
+        copy.rewrite(f"parsec/{module}", add_words)
+    assert copy.planned() == {}
+
+
+def test_changed_code_re_runs_nothing_when_told_so(copy):
+    copy.rewrite("parsec/search/run.py", add_code)
+    assert [copy.planned()[stage] for stage in ("search", "finetune")] == [1, 1]
+    copy.change("running", {"rerun_on_code_change": False})
+    assert copy.planned() == {}
+
+
+def test_published_numbers_re_make_only_what_shows_them(copy):
+    copy.rewrite("config/published/cifar10.csv", lambda text: text.replace("DARTS", "Darts"))
+    assert copy.planned() == {"table": 1, "figure_cost": 1}

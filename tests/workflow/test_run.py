@@ -1,0 +1,89 @@
+"""The tiny run of the whole chain: what it leaves, what it says, and that it is finished."""
+
+import csv
+import json
+
+import yaml
+
+from parsec.settings import plan
+from parsec.settings.load import load
+
+STAGES = {"search", "finetune", "transfer"}
+
+
+def test_every_stage_leaves_its_files(finished):
+    place, _ = finished
+    settings = load(place.base / "settings.yaml")
+    searches = [place.results / run.folder / name for run in plan.searches(settings) for name in plan.SEARCH_FILES]
+    trainings = [place.results / run.folder / name for run in plan.retrains(settings) for name in plan.RETRAIN_FILES]
+    assert len(searches) == 3 * len(plan.SEARCH_FILES)
+    assert all(file.stat().st_size > 0 for file in searches + trainings)
+
+
+def test_pages_are_made_in_every_format(finished):
+    place, _ = finished
+    for dataset in ("digits", "digits-folder"):
+        assert all((place.results / f"tables/{dataset}.{kind}").stat().st_size for kind in ("csv", "md", "tex"))
+    names = ["entropy", "accuracy", "operations", "cost", "executor-search"]
+    names += [f"{name}-{stage}-parsec-seed0" for name in ("pi", "cells") for stage in STAGES]
+    for name in names:
+        assert all((place.results / f"figures/{name}.{kind}").stat().st_size for kind in ("svg", "pdf", "png", "csv"))
+    assert "Lindauer" in (place.results / "checklist.md").read_text()
+
+
+def test_table_shows_what_the_records_hold(finished):
+    place, _ = finished
+    record = place.results / "retrain/digits/search/parsec/seed0/run0/result.json"
+    with (place.results / "tables/digits.csv").open() as file:
+        ours = [row for row in csv.DictReader(file) if row["section"] == "ours" and row["origin"] == "search"]
+    assert [float(row["top1_error_mean"]) for row in ours] == [json.loads(record.read_text())["test"]["top1_error"]]
+
+
+def test_report_needs_no_network_and_has_its_captions(finished):
+    page = (finished[0].results / "report.html").read_text()
+    assert "tiny run of the whole chain" in page
+    assert "effective sample size" in page
+    assert '<script src="http' not in page
+    assert '<link href="http' not in page
+
+
+def test_effective_settings_are_written_and_load_to_the_same(finished):
+    place, _ = finished
+    written = load(place.results / "settings.yaml")
+    assert written == load(place.base / "settings.yaml")
+    assert "weight_decay" in yaml.safe_load((place.results / "settings.yaml").read_text())["search"]["weights"]
+
+
+def test_output_says_where_things_are_and_little_else(finished):
+    _, said = finished
+    for line in ("Tables: results/tables", "Figures: results/figures", "Report: results/report.html"):
+        assert line in said
+    assert "entropy of π" in said
+    assert "python -m parsec" not in said
+    assert "Traceback" not in said
+    assert len(said.splitlines()) < 60
+
+
+def test_nothing_is_left_to_do_or_to_resume(finished):
+    place, _ = finished
+    assert "Nothing to be done" in place.run().stderr
+    assert not [file for file in place.results.glob("state/**/*") if file.is_file()]
+
+
+def test_only_retraining_is_given_the_test_part(finished):
+    summary = finished[0].run("--detailed-summary").stdout
+    inputs = {
+        row["output_file"]: row["input-file(s)"].split(",")
+        for row in csv.DictReader(summary.splitlines(), delimiter="\t")
+    }
+    tested = {file.split("/")[1] for file, needs in inputs.items() if any(n.endswith("/test") for n in needs)}
+    assert STAGES | {"retrain", "measure"} <= {file.split("/")[1] for file in inputs}
+    assert tested == {"retrain"}
+
+
+def test_logs_and_benchmarks_of_all_jobs(finished):
+    results = finished[0].results
+    for stage in STAGES:
+        log = next((results / "logs" / stage).rglob("seed0.log"))
+        assert "attempt" in log.read_text()
+        assert next((results / "benchmarks" / stage).rglob("seed0.tsv")).stat().st_size

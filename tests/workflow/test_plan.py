@@ -74,5 +74,5 @@ def test_mistyped_key_is_one_line_and_plans_nothing(fresh):
 
 
 def test_wrong_profile_is_named(fresh):
-    done = fresh.run("--workflow-profile", "workflow/profiles/defalt", "--touch")
-    assert "workflow/profiles/defalt NOT FOUND" in done.stderr
+    done = fresh.run("--workflow-profile", "workflow/profiles/elsewhere", "--touch")
+    assert "workflow/profiles/elsewhere NOT FOUND" in done.stderr

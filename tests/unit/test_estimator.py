@@ -192,7 +192,6 @@ def edges(chosen, factors):
         ("separate", "independent", "none"),
         ("separate", "independent", "uniform"),
         ("separate", "distinct", "none"),
-        ("joint", "independent", "uniform"),
         ("joint", "distinct", "none"),
     ],
 )

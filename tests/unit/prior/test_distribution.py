@@ -93,7 +93,7 @@ def test_score_has_zero_mean(form, one_node, cell, node):
 def test_samples_come_as_often_as_the_enumeration_says(form, one_node, cell, node):
     prior, _, chosen = one_node(form, cell, node)
     p = prior.log_prob(chosen).detach().exp()
-    drawn = prior.sample(20_000, generator())
+    drawn = prior.sample(10_000, generator())
     position = {tuple(row): i for i, row in enumerate(chosen.tolist())}
     counts = torch.bincount(torch.tensor([position[tuple(row)] for row in drawn.tolist()]), minlength=len(chosen))
     assert int(counts[p == 0].sum()) == 0
@@ -106,13 +106,13 @@ def test_samples_come_as_often_as_the_enumeration_says(form, one_node, cell, nod
 
 def test_entropy_and_marginals_are_those_of_the_samples(form, random_prior):
     prior = random_prior(form, seed=3)
-    drawn = prior.sample(20_000, generator(1))
+    drawn = prior.sample(10_000, generator(1))
     surprise = -prior.log_prob(drawn).detach()
     error = float(surprise.std()) / math.sqrt(len(drawn))
     assert abs(float(surprise.mean()) - prior.entropy()) < 4.5 * error
     frequencies = torch.stack([(drawn == choice).double().mean(0) for choice in range(prior.mask.shape[1])], 1)
     # 4.5 standard errors of a frequency of one half, the widest there is.
-    torch.testing.assert_close(frequencies, prior.marginals().detach(), rtol=0, atol=4.5 * 0.5 / math.sqrt(20_000))
+    torch.testing.assert_close(frequencies, prior.marginals().detach(), rtol=0, atol=4.5 * 0.5 / math.sqrt(10_000))
 
 
 def test_distinct_inputs_never_repeat(random_prior):

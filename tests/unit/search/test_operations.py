@@ -15,11 +15,11 @@ def test_expected_use_is_the_mean_over_samples(factors, inputs):
     form = Form(factors=factors, inputs=inputs)
     draws = torch.Generator().manual_seed(0)
     prior = Prior(form, torch.randn(Prior(form).logits.shape, generator=draws, dtype=torch.float64))
-    genotypes = prior.genotypes(prior.sample(4000, draws))
+    genotypes = prior.genotypes(prior.sample(1000, draws))
     expected = expected_operations(prior)
     for cell in CELLS:
         for primitive in PRIMITIVES:
             seen = [sum(edge.primitive == primitive for node in getattr(g, cell) for edge in node) for g in genotypes]
             # 4.5 standard errors of a count of eight, each used or not with even odds: the widest there is.
-            assert expected[cell][primitive] == pytest.approx(sum(seen) / 4000, abs=4.5 * (8 / 4 / 4000) ** 0.5)
+            assert expected[cell][primitive] == pytest.approx(sum(seen) / 1000, abs=4.5 * (8 / 4 / 1000) ** 0.5)
         assert sum(expected[cell].values()) == pytest.approx(8)

@@ -1,7 +1,6 @@
 """The sampling trainer: its steps, its metrics, and continuing from any of them."""
 
 import copy
-import itertools
 import math
 
 import pytest
@@ -29,7 +28,19 @@ def advance(trainer, steps=None):
 
 
 def snapshot(trainer):
-    return copy.deepcopy(trainer.state_dict())
+    """A copy of the state, but for the seconds."""
+    return copy.deepcopy({**trainer.state_dict(), "seconds": 0.0})
+
+
+def equal(one, other):
+    """Whether two states are the same to the last bit."""
+    if isinstance(one, torch.Tensor):
+        return torch.equal(one, other)
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(equal(one[key], other[key]) for key in one)
+    if isinstance(one, (list, tuple)):
+        return len(one) == len(other) and all(map(equal, one, other))
+    return bool(one == other)
 
 
 def events(rows, event):
@@ -37,19 +48,15 @@ def events(rows, event):
 
 
 def test_continues_bit_exactly_from_any_step(make_task):
-    undisturbed, states, rows = Parsec(make_task()), [], []
+    """Every state leads to the next one, so that any of them leads to the end."""
+    undisturbed = Parsec(make_task())
     for _ in range(undisturbed.total_steps):
-        states.append(snapshot(undisturbed))
-        rows.append(advance(undisturbed, 1))
-    for step, state in enumerate(states):
         resumed = Parsec(make_task())
-        resumed.load_state_dict(state)
-        assert resumed.step == step
-        assert advance(resumed) == list(itertools.chain(*rows[step:]))
-        assert torch.equal(resumed.prior.logits, undisturbed.prior.logits)
-        assert torch.equal(resumed.supernet.bank.flat, undisturbed.supernet.bank.flat)
-        assert (resumed.children, resumed.child_images) == (undisturbed.children, undisturbed.child_images)
-        assert [entry[:2] for entry in resumed.history] == [(0, 0), (1, 3), (2, 6)]
+        resumed.load_state_dict(snapshot(undisturbed))
+        assert resumed.step == undisturbed.step
+        assert advance(resumed, 1) == advance(undisturbed, 1)
+        assert equal(snapshot(resumed), snapshot(undisturbed))
+    assert [entry[:2] for entry in undisturbed.history] == [(0, 0), (1, 3), (2, 6)]
 
 
 def test_runs_of_one_seed_are_equal_and_of_two_are_not(make_task):

@@ -4,8 +4,8 @@ from pathlib import Path
 
 from parsec.errors import UserError
 from parsec.records.results import read_results
-from parsec.report import evidence
-from parsec.report.evidence import Answer, Question, Records
+from parsec.report import comparison, evidence
+from parsec.report.answers import Answer, Question, Records
 from parsec.runtime.files import write_atomic
 
 SECTIONS: dict[str, tuple[tuple[str, Question], ...]] = {
@@ -17,14 +17,14 @@ SECTIONS: dict[str, tuple[tuple[str, Question], ...]] = {
         ("Hyper-parameters and seeds of the NAS method", evidence.method_settings),
     ),
     "Comparing methods": (
-        ("Same benchmark for all methods: data, split, space, training code", evidence.same_benchmark),
-        ("Confounding factors controlled: hardware, library versions, run times", evidence.confounders),
-        ("Ablation studies", evidence.ablations),
-        ("Same evaluation protocol for all methods", evidence.same_protocol),
-        ("Performance compared over time", evidence.over_time),
-        ("Comparison with random search", evidence.random_search),
-        ("Several runs, with their seeds", evidence.several_runs),
-        ("Tabular or surrogate benchmarks", evidence.benchmarks),
+        ("Same benchmark for all methods: data, split, space, training code", comparison.same_benchmark),
+        ("Confounding factors controlled: hardware, library versions, run times", comparison.confounders),
+        ("Ablation studies", comparison.ablations),
+        ("Same evaluation protocol for all methods", comparison.same_protocol),
+        ("Performance compared over time", comparison.over_time),
+        ("Comparison with random search", comparison.random_search),
+        ("Several runs, with their seeds", comparison.several_runs),
+        ("Tabular or surrogate benchmarks", comparison.benchmarks),
     ),
     "Reporting": (
         ("How hyper-parameters were tuned, and what that took", evidence.tuning),

@@ -1,6 +1,7 @@
 """The notes under a table: scale, selection, cost and hardware, all taken from the result files."""
 
 import re
+from collections.abc import Iterable
 
 from parsec.report.rows import Row
 from parsec.report.search_cost import Result
@@ -24,7 +25,7 @@ def same_data(dataset: str, stand_ins: set[str], published: str) -> bool:
     return not stand_ins and _plain(dataset) != "" and _plain(published).startswith(_plain(dataset))
 
 
-def stand_ins(results: list[Result]) -> set[str]:
+def stand_ins(results: Iterable[Result]) -> set[str]:
     """What the data sets of the results say that they stand in for."""
     return {result["provenance"]["stand_in"] for result in results if result["provenance"]["stand_in"]}
 

@@ -1,7 +1,8 @@
 """Published results: cited tables under `config/published`, read as text so that they print as they were printed."""
 
-import csv
 from pathlib import Path
+
+import pandas as pd
 
 from parsec.errors import UserError
 
@@ -16,40 +17,38 @@ def default_folder() -> Path:
     return inside if inside.is_dir() else Path("config") / "published"
 
 
-def read_rows(path: Path) -> list[dict[str, str]]:
+def read_rows(path: Path) -> pd.DataFrame:
     """Rows of one CSV, every value as the text that it is.
 
     Raises:
         UserError: the file is missing or not a table.
     """
     try:
-        with path.open(encoding="utf-8", newline="") as file:
-            rows = list(csv.DictReader(file, restkey="", restval=""))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"{path}: published table cannot be read ({error}); restore config/published") from error
-    if not rows:
+        rows = pd.read_csv(path, dtype=str, keep_default_na=False)
+    except (OSError, ValueError) as error:
+        reason = str(error).strip()
+        raise UserError(f"{path}: published table cannot be read ({reason}); restore config/published") from error
+    if rows.empty:
         raise UserError(f"{path}: the published table has no rows; restore config/published")
     return rows
 
 
-def _order(row: dict[str, str]) -> tuple[bool, int, float]:
-    family = row["search_method"]
-    rank = FAMILIES.index(family) if family in FAMILIES else FAMILIES.index("training-free")
-    ours = row["architecture"].startswith("PARSEC")
-    return (not ours, 0 if ours else rank, 0.0 if ours else float(row["top1_error"]))
-
-
-def published_rows(table: str, folder: Path | None = None) -> list[dict[str, str]]:
+def published_rows(table: str, folder: Path | None = None) -> pd.DataFrame:
     """Rows of a published table: PARSEC's first, then by kind of method, best first.
 
     Raises:
         UserError: no such table, or a damaged one.
     """
     path = (folder or default_folder()) / f"{table}.csv"
+    rows = read_rows(path)
     try:
-        return sorted(read_rows(path), key=_order)
+        parsec = rows["architecture"].str.startswith("PARSEC")
+        kind = rows["search_method"].where(rows["search_method"].isin(FAMILIES), "training-free")
+        order = pd.DataFrame({"kind": pd.Categorical(kind, FAMILIES), "error": rows["top1_error"].astype(float)})
+        others = order[~parsec].sort_values(["kind", "error"]).index
     except (KeyError, ValueError) as error:
         raise UserError(f"{path}: not a published table ({error}); restore config/published") from error
+    return pd.concat([rows[parsec], rows.loc[others]])
 
 
 def protocol(table: str, folder: Path | None = None) -> dict[str, str]:
@@ -59,7 +58,7 @@ def protocol(table: str, folder: Path | None = None) -> dict[str, str]:
         UserError: the table has no protocol.
     """
     path = (folder or default_folder()) / PROTOCOLS
-    for row in read_rows(path):
+    for row in read_rows(path).to_dict("records"):
         if row.get("table") == table:
-            return row
+            return dict(row)
     raise UserError(f"{path}: no protocol of the table {table!r}; add a row for it")

@@ -1,7 +1,5 @@
-"""A table as Markdown, LaTeX (booktabs) and CSV; one text serves all, symbols are translated."""
+"""A table as Markdown and LaTeX (booktabs); one text serves all, symbols are translated."""
 
-import csv
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -87,13 +85,14 @@ def _latex_heading(text: str) -> str:
     return rf"\shortstack{{{latex_text(text).replace(' (', chr(92) * 2 + '(', 1)}}}"
 
 
+def _latex_section(section: Section, width: int) -> list[str]:
+    heading = rf"\multicolumn{{{width}}}{{l}}{{\textit{{{latex_text(section.title)}}}}} \\"
+    return [r"\midrule", heading, *(" & ".join(map(latex_text, row)) + r" \\" for row in section.rows)]
+
+
 def latex(table: Table) -> str:
     """A complete `table` environment; needs the package booktabs."""
     width = len(table.headings)
-    body = []
-    for section in table.sections:
-        body += [r"\midrule", rf"\multicolumn{{{width}}}{{l}}{{\textit{{{latex_text(section.title)}}}}} \\"]
-        body += [" & ".join(map(latex_text, row)) + r" \\" for row in section.rows]
     notes = [latex_text(note) for note in table.notes]
     notes += [rf"[{i}]~{latex_text(source)}." for i, source in enumerate(table.sources, 1)]
     lines = [
@@ -105,7 +104,7 @@ def latex(table: Table) -> str:
         rf"\begin{{tabular}}{{l{'r' * (width - 3)}ll}}",
         r"\toprule",
         " & ".join(map(_latex_heading, table.headings)) + r" \\",
-        *body,
+        *(line for section in table.sections for line in _latex_section(section, width)),
         r"\bottomrule",
         r"\end{tabular}",
         r"\par\smallskip\begin{minipage}{\linewidth}\footnotesize\raggedright",
@@ -114,15 +113,6 @@ def latex(table: Table) -> str:
         r"\end{table}",
     ]
     return "\n".join(lines) + "\n"
-
-
-def comma_separated(rows: Sequence[dict[str, object]]) -> str:
-    """CSV with the keys of the first row as the heading; nothing where a value is None."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(rows[0]) if rows else [], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()
 
 
 def or_nothing(text: str) -> str:

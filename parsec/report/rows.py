@@ -6,12 +6,18 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
+import pandas as pd
+
 from parsec.records.statistics import Summary, summarise
 from parsec.report.search_cost import Cost, Result, SearchKey, by_key, cumulative, lineage, mean_cost
 from parsec.settings.plan import PUBLISHED, SEARCH_STAGES
 
 METHODS = {"parsec": ("PARSEC", "gradient-based")}
 """Printed name and kind of a search method."""
+
+ORIGINS = (*SEARCH_STAGES, PUBLISHED)
+GROUP = ["origin", "method", "network.stem", "network.cells", "network.channels", "epochs"]
+"""What the trainings of one row have in common."""
 
 STAGES = {"search": "search on small network", "finetune": "fine-tuning on large network", "transfer": "transfer"}
 
@@ -66,26 +72,15 @@ class Row:
         return summarise([fmean(r["test"]["top1_error"] for r in self.trainings if r["seed"] == s) for s in seeds])
 
 
-def _group(result: Result) -> tuple[Any, ...]:
-    network = result["network"]
-    size = (network["stem"], network["cells"], network["channels"])
-    return result["origin"], result["method"], size, result["epochs"]
-
-
-def _place(group: tuple[Any, ...]) -> tuple[Any, ...]:
-    order = (*SEARCH_STAGES, PUBLISHED)
-    return order.index(group[0]), *group[1:]
-
-
 def _row(group: tuple[Any, ...], trainings: tuple[Result, ...], searches: dict[SearchKey, Result]) -> Row:
-    origin, method, network, epochs = group
+    origin, method, *network, epochs = group
     seeds = sorted({result["seed"] for result in trainings})
     chains = [] if origin == PUBLISHED else [lineage(searches, (origin, method, seed)) for seed in seeds]
     top5 = [result["test"]["top5_error"] for result in trainings]
     return Row(
         origin,
         method,
-        network,
+        tuple(network),
         epochs,
         trainings,
         tuple(result for chain in chains for result in chain),
@@ -103,11 +98,10 @@ def our_rows(results: Iterable[Result], dataset: str) -> list[Row]:
     """
     results = list(results)
     searches = by_key(result for result in results if result["kind"] == "search")
-    groups: dict[tuple[Any, ...], list[Result]] = {}
-    for result in results:
-        if result["kind"] == "retrain" and result["dataset"] == dataset:
-            groups.setdefault(_group(result), []).append(result)
-    ordered = sorted(groups, key=_place)
-    for group in ordered:
-        groups[group].sort(key=lambda result: (result["seed"], result["run"]))
-    return [_row(group, tuple(groups[group]), searches) for group in ordered]
+    trainings = [result for result in results if result["kind"] == "retrain" and result["dataset"] == dataset]
+    if not trainings:
+        return []
+    table = pd.json_normalize(trainings, max_level=1).sort_values(["seed", "run"])
+    table["origin"] = pd.Categorical(table["origin"], ORIGINS)
+    groups = table.groupby(GROUP, observed=True)
+    return [_row(group, tuple(trainings[i] for i in rows.index), searches) for group, rows in groups]

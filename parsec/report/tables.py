@@ -4,12 +4,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+import pandas as pd
+
 from parsec.errors import UserError
 from parsec.records.results import read_results
 from parsec.report import notes
 from parsec.report.published import protocol, published_rows
 from parsec.report.raw import raw_ours, raw_published
-from parsec.report.render import Section, Table, comma_separated, latex, markdown, or_nothing
+from parsec.report.render import Section, Table, latex, markdown, or_nothing
 from parsec.report.rows import Row, our_rows
 from parsec.report.text import NOTHING, cost_text, mean_and_std, millions
 from parsec.runtime.files import write_atomic
@@ -44,18 +46,15 @@ def _published_cells(row: Published, columns: tuple[Column, ...]) -> list[str]:
     return [" ± ".join(filter(None, (row.get(name, "") for name in c.published))) or NOTHING for c in columns]
 
 
-def _published_section(rows: list[Published], columns: tuple[Column, ...], data_set: str) -> tuple[Section, list[str]]:
+def _published_section(rows: pd.DataFrame, columns: tuple[Column, ...], data_set: str) -> tuple[Section, list[str]]:
     """The published rows as printed, each with the number of its source; and the sources."""
-    sources = list(dict.fromkeys(_source(row) for row in rows))
+    remarks = (" (" + rows["remark"] + ")").where(rows["remark"] != "", "")
+    numbers, sources = pd.factorize(rows["source"] + remarks)
     lines = []
-    for row in rows:
+    for number, row in zip(numbers, rows.to_dict("records"), strict=True):
         name = row["architecture"] + (" †" if row["certainty"] == "secondary" else "")
-        lines.append([name, *_published_cells(row, columns), f"[{sources.index(_source(row)) + 1}]"])
-    return Section(f"Published, {data_set}", lines), sources
-
-
-def _source(row: Published) -> str:
-    return f"{row['source']} ({row['remark']})" if row["remark"] else row["source"]
+        lines.append([name, *_published_cells(row, columns), f"[{number + 1}]"])
+    return Section(f"Published, {data_set}", lines), list(sources)
 
 
 def _stem(rows: list[Row], dataset: str) -> str:
@@ -91,15 +90,15 @@ def write_table(
     rows = our_rows(read_results(results), dataset)
     columns = LAYOUTS[_stem(rows, dataset)]
     sections, sources = [_our_section(rows, columns, dataset)], list[str]()
-    raw = [raw_ours(row, dataset) for row in rows]
+    raw = raw_ours(rows, dataset)
     rules = protocol(compare_with, published) if compare_with else None
     if compare_with and rules:
         theirs = published_rows(compare_with, published)
         section, sources = _published_section(theirs, columns, rules["data_set"])
         sections.append(section)
-        raw += [raw_published(row, rules["data_set"], raw[0]) for row in theirs]
+        raw = pd.concat([raw, raw_published(theirs, rules["data_set"], raw.columns)])
     headings = ["Architecture", *(column.heading for column in columns), "Source"]
     caption = f"Classification error on the test images of {dataset}"
-    table = Table(f"{dataset}", caption, headings, sections, _notes(rows, dataset, rules), sources)
-    for suffix, text in ((".csv", comma_separated(raw)), (".md", markdown(table)), (".tex", latex(table))):
-        write_atomic(output.with_name(output.name + suffix), text)
+    table = Table(dataset, caption, headings, sections, _notes(rows, dataset, rules), sources)
+    for kind, text in (("csv", raw.to_csv(index=False)), ("md", markdown(table)), ("tex", latex(table))):
+        write_atomic(output.with_name(f"{output.name}.{kind}"), text)

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle, FancyArrowPatch, FancyBboxPatch
@@ -11,8 +12,9 @@ from matplotlib.path import Path as Curve
 from parsec.errors import UserError
 from parsec.report.figures.arcs import RADIUS, Arc, Points, label_places, route
 from parsec.report.figures.operations import NAMES
+from parsec.report.figures.palette import GREY, primitive_label, primitive_line
 from parsec.report.figures.pi import input_label
-from parsec.report.figures.style import DOUBLE, GREY, Drawing, primitive_label, primitive_line
+from parsec.report.figures.style import DOUBLE, Drawing
 from parsec.space.darts import NODES, input_name
 from parsec.space.genotype import Cell
 from parsec.space.published import named_or_file
@@ -80,12 +82,14 @@ def _draw_cell(axes: Axes, arcs: list[Arc], name: str) -> None:
     axes.axis("off")
 
 
-def _rows(cell: Cell, name: str) -> list[dict[str, Any]]:
-    return [
-        {"cell": name, "node": node, "slot": slot, "input": input_name(edge.input), "primitive": edge.primitive}
+def _edges(cells: dict[str, Cell]) -> pd.DataFrame:
+    edges = [
+        (name, node, slot, input_name(edge.input), edge.primitive)
+        for name, cell in cells.items()
         for node, edges in enumerate(cell)
         for slot, edge in enumerate(edges)
     ]
+    return pd.DataFrame(edges, columns=["cell", "node", "slot", "input", "primitive"])
 
 
 def draw(inputs: list[Path]) -> Drawing:
@@ -105,4 +109,4 @@ def draw(inputs: list[Path]) -> Drawing:
     for name, arcs in routed.items():
         top -= TITLE + heights[name]
         _draw_cell(figure.add_axes((0, top / total, 1, heights[name] / total)), arcs, name)
-    return Drawing(figure, [row for name, cell in cells.items() for row in _rows(cell, name)])
+    return Drawing(figure, _edges(cells))

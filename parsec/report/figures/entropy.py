@@ -1,25 +1,30 @@
 """Figure: entropy of π and effective sample size over epochs, one column a stage."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, NullLocator
 
-from parsec.report.figures.curves import draw_line, epoch_axis, metric_rows, seeds_of
-from parsec.report.figures.style import BLACK, DOUBLE, GREY, SINGLE, Dash, Drawing, legend_below, new_figure
-from parsec.report.runs import Run, read_panels
+from parsec.report.figures.curves import LINE, Looks, draw_line, epoch_axis, looks_of
+from parsec.report.figures.palette import BLACK, GREY, Dash
+from parsec.report.figures.style import DOUBLE, SINGLE, Drawing, legend_below, new_figure
+from parsec.report.runs import KEYS, read_runs
 
-METRICS = ("entropy", "samples", "ess_prior", "ess_weights")
+METRICS = ["entropy", "samples", "ess_prior", "ess_weights"]
 DASHED: Dash = (0, (4, 1.5))
+V_STEP = {"linestyle": DASHED, "label": "_", "markerfacecolor": "white"}
 
 
-def _draw_samples(axes: Axes, runs: list[Run]) -> None:
+def _draw_samples(axes: Axes, panel: pd.DataFrame) -> None:
     """The largest effective sample size that there can be: K."""
-    epochs, values = max((run.values("samples") for run in runs), key=lambda found: len(found[0]))
-    marker = "_" if len(epochs) == 1 else ""
-    axes.plot(epochs, values, color=GREY, linewidth=0.8, linestyle=(0, (1, 1.5)), marker=marker, label="K, upper bound")
+    found = panel.dropna(subset="samples").groupby("epoch")["samples"].max()
+    marker = "_" if len(found) == 1 else ""
+    look: dict[str, Any] = {"color": GREY, "linewidth": 0.8, "linestyle": (0, (1, 1.5)), "marker": marker}
+    axes.plot(found.index, found, label="K, upper bound", **look)
 
 
 def _size_axis(axes: Axes) -> None:
@@ -30,15 +35,14 @@ def _size_axis(axes: Axes) -> None:
     axes.set_ylim(bottom=0.93)
 
 
-def _draw_stage(column: np.ndarray, runs: list[Run], lines: list[tuple[str, int]]) -> None:
+def _draw_stage(column: np.ndarray, title: str, panel: pd.DataFrame, looks: Looks) -> None:
     entropy, size = column
-    _draw_samples(size, runs)
-    look = {"linestyle": DASHED, "label": "_", "markerfacecolor": "white"}
-    for run in runs:
-        draw_line(entropy, run, "entropy", lines)
-        draw_line(size, run, "ess_prior", lines)
-        draw_line(size, run, "ess_weights", lines, style=look)
-    entropy.set_title(runs[0].panel)
+    _draw_samples(size, panel)
+    for line, run in panel.groupby(LINE, sort=False):
+        draw_line(entropy, run, "entropy", looks[line])
+        draw_line(size, run, "ess_prior", looks[line])
+        draw_line(size, run, "ess_weights", looks[line] | V_STEP)
+    entropy.set_title(title)
     entropy.set_ylim(bottom=0)
     _size_axis(size)
     epoch_axis(entropy, labelled=False)
@@ -47,12 +51,12 @@ def _draw_stage(column: np.ndarray, runs: list[Run], lines: list[tuple[str, int]
 
 def draw(inputs: list[Path]) -> Drawing:
     """Run folders → entropy in nats above, effective sample size 1/Σω² below (mean of the epoch's steps)."""
-    panels = read_panels(inputs)
-    lines = seeds_of(panels)
+    runs = read_runs(inputs)
+    looks, panels = looks_of(runs), runs.groupby("panel", sort=False)
     figure = new_figure(SINGLE if len(panels) == 1 else DOUBLE, 3.4)
     grid = figure.subplots(2, len(panels), squeeze=False, sharey="row", sharex="col")
-    for column, runs in zip(grid.T, panels.values(), strict=True):
-        _draw_stage(column, runs, lines)
+    for column, (title, panel) in zip(grid.T, panels, strict=True):
+        _draw_stage(column, title, panel, looks)
     grid[0, 0].set_ylabel("Entropy of π (nats)")
     grid[1, 0].set_ylabel("Effective sample size")
     steps: dict[str, Dash] = {"π-step": "-", "v-step": DASHED}
@@ -60,4 +64,4 @@ def draw(inputs: list[Path]) -> Drawing:
         grid[1, 0].add_line(Line2D([], [], color=BLACK, linestyle=dash, label=label))
     figure.align_ylabels(grid[:, 0])
     legend_below(figure, grid.flat)
-    return Drawing(figure, metric_rows(panels, METRICS))
+    return Drawing(figure, runs[[*KEYS, "epoch", *METRICS]])

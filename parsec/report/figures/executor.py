@@ -4,11 +4,13 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, NullLocator, ScalarFormatter
 
 from parsec.errors import UserError
-from parsec.report.figures.style import BLACK, DOUBLE, Drawing, legend_below, new_figure, series
+from parsec.report.figures.palette import BLACK, series
+from parsec.report.figures.style import DOUBLE, Drawing, legend_below, new_figure
 
 GIBIBYTE = 2**30
 MEBIBYTE = 2**20
@@ -33,26 +35,23 @@ def _draw_alone(axes: Axes, value: float) -> None:
     axes.axhline(value, color=BLACK, linestyle=(0, (4, 2)), linewidth=1.0, label="one architecture trained alone")
 
 
-def _draw_memory(axes: Axes, alone: list[Row], executors: dict[str, list[Row]]) -> None:
-    largest = max(row["peak_bytes"] for row in [*alone, *(row for rows in executors.values() for row in rows)])
+def _draw_memory(axes: Axes, alone: pd.DataFrame, steps: pd.DataFrame) -> None:
+    largest = pd.concat([alone, steps])["peak_bytes"].max()
     unit, name = (GIBIBYTE, "GiB") if largest >= GIBIBYTE else (MEBIBYTE, "MiB")
-    for position, (executor, rows) in enumerate(executors.items()):
-        values = [row["peak_bytes"] / unit for row in rows]
+    for position, (executor, rows) in enumerate(steps.groupby("executor", sort=False)):
         label = f"search step, executor {executor}"
-        axes.plot([row["samples"] for row in rows], values, label=label, **series(position).plot())
-    for row in alone:
-        _draw_alone(axes, row["peak_bytes"] / unit)
+        axes.plot(rows["samples"], rows["peak_bytes"] / unit, label=label, **series(position).plot())
+    for value in alone["peak_bytes"] / unit:
+        _draw_alone(axes, value)
     axes.set_ylabel(f"Peak memory ({name})")
 
 
-def _draw_time(axes: Axes, alone: list[Row], executors: dict[str, list[Row]]) -> None:
-    for position, rows in enumerate(executors.values()):
-        spread = [[row["seconds"] - row["seconds_spread"][0] for row in rows]]
-        spread += [[row["seconds_spread"][1] - row["seconds"] for row in rows]]
-        values = [row["seconds"] for row in rows]
-        axes.errorbar([row["samples"] for row in rows], values, spread, capsize=2, **series(position).plot())
-    for row in alone:
-        _draw_alone(axes, row["seconds"])
+def _draw_time(axes: Axes, alone: pd.DataFrame, steps: pd.DataFrame) -> None:
+    for position, (_, rows) in enumerate(steps.groupby("executor", sort=False)):
+        spread = rows["seconds"] - rows["seconds_low"], rows["seconds_high"] - rows["seconds"]
+        axes.errorbar(rows["samples"], rows["seconds"], spread, capsize=2, **series(position).plot())
+    for value in alone["seconds"]:
+        _draw_alone(axes, value)
     axes.set_ylabel("Seconds per step")
 
 
@@ -66,10 +65,10 @@ def _samples_axis(axes: Axes, samples: list[int]) -> None:
     axes.set_xlabel("K, children per step")
 
 
-def _csv(row: Row) -> Row:
-    low, high = row["seconds_spread"]
-    kept = {key: row[key] for key in ("setting", "executor", "samples", "seconds")}
-    return kept | {"seconds_low": low, "seconds_high": high, "peak_bytes": row["peak_bytes"]}
+def _table(rows: list[Row]) -> pd.DataFrame:
+    table = pd.DataFrame(rows)
+    table[["seconds_low", "seconds_high"]] = table["seconds_spread"].to_list()
+    return table[["setting", "executor", "samples", "seconds", "seconds_low", "seconds_high", "peak_bytes"]]
 
 
 def draw(inputs: list[Path]) -> Drawing:
@@ -79,20 +78,18 @@ def draw(inputs: list[Path]) -> Drawing:
         UserError: not exactly one measurement, or a damaged one.
     """
     document = _read(inputs)
-    alone = [row for row in document["rows"] if row["setting"] == ALONE]
-    executors: dict[str, list[Row]] = {}
-    for row in sorted(document["rows"], key=lambda row: int(row["samples"])):
-        if row["setting"] != ALONE:
-            executors.setdefault(row["executor"], []).append(row)
+    table = _table(document["rows"])
+    by_samples = table.sort_values("samples", kind="stable")
+    alone, steps = by_samples.query("setting == @ALONE"), by_samples.query("setting != @ALONE")
     figure = new_figure(DOUBLE, 2.5)
     memory, time = figure.subplots(1, 2)
-    _draw_memory(memory, alone, executors)
-    _draw_time(time, alone, executors)
+    _draw_memory(memory, alone, steps)
+    _draw_time(time, alone, steps)
     for axes in (memory, time):
-        _samples_axis(axes, sorted({row["samples"] for row in document["rows"]}))
+        _samples_axis(axes, sorted(table["samples"].unique()))
     network = document["network"]
     size = f"{network['cells']} cells × {network['channels']} channels, batch of {document['batch_size']}"
     device = "CPU" if document["device"] == "cpu" else document["device"]
     figure.suptitle(f"{device}, {size}", fontsize=8)
     legend_below(figure, [memory])
-    return Drawing(figure, [_csv(row) for row in document["rows"]])
+    return Drawing(figure, table)

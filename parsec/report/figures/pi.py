@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -10,22 +11,20 @@ from matplotlib.lines import Line2D
 from parsec.errors import UserError
 from parsec.report.figures.curves import epoch_axis
 from parsec.report.figures.operations import NAMES
-from parsec.report.figures.style import (
+from parsec.report.figures.palette import (
     BLACK,
     BLUE,
-    DOUBLE,
     GREEN,
     GREY,
     ORANGE,
     PRIMITIVES,
     VERMILLION,
-    Drawing,
     Line,
-    every,
     primitive_label,
     primitive_line,
 )  # fmt: skip
-from parsec.report.runs import Row, read_trajectory
+from parsec.report.figures.style import DOUBLE, Drawing, every
+from parsec.report.runs import read_trajectory
 from parsec.space.darts import NODES, SLOTS, input_name
 from parsec.space.factors import SEPARATOR
 
@@ -50,8 +49,8 @@ BOTTOMS = {"normal": 4.8, "reduce": 0.75}
 FAINT = 0.1
 """A joint choice that never gets this probable is drawn as a thin grey line."""
 
-Curves = dict[str, tuple[list[int], list[float]]]
-Choice = tuple[str, int, int, str]
+Slots = dict[tuple[str, int, int, str], pd.DataFrame]
+"""By cell, node, slot and factor: probabilities, one row an epoch, one column a choice."""
 
 
 def input_label(name: str) -> str:
@@ -67,36 +66,34 @@ def choice_label(name: str) -> str:
     return input_label(name) if name in INPUTS else primitive_label(name)
 
 
-def _curves(rows: list[Row]) -> dict[Choice, Curves]:
-    found: dict[Choice, Curves] = {}
-    for row in sorted(rows, key=lambda row: (row["epoch"], row["step"])):
-        curves = found.setdefault((row["cell"], row["node"], row["slot"], row["factor"]), {})
-        epochs, values = curves.setdefault(row["choice"], ([], []))
-        epochs.append(row["epoch"])
-        values.append(row["probability"])
-    return found
+def _by_slot(rows: pd.DataFrame) -> Slots:
+    slots = rows.groupby(["cell", "node", "slot", "factor"], sort=False)
+    return {
+        key: slot.pivot(index="epoch", columns="choice", values="probability")[slot["choice"].unique()]
+        for key, slot in slots
+    }
 
 
-def _look(name: str, values: list[float]) -> dict[str, Any]:
-    if SEPARATOR in name and max(values) < FAINT:
+def _look(name: str, values: "pd.Series[float]") -> dict[str, Any]:
+    if SEPARATOR in name and values.max() < FAINT:
         return {"color": GREY, "linewidth": 0.4, "alpha": 0.5}
     line = INPUTS.get(name) or primitive_line(name.split(SEPARATOR)[-1])
     return line.plot() | {"markevery": every(len(values), 4), "markersize": 2.5, "linewidth": 1.0}
 
 
-def _draw_choice(axes: Axes, curves: Curves) -> None:
+def _draw_choice(axes: Axes, curves: pd.DataFrame) -> None:
     """All curves of one choice; the most probable at the end is written above."""
-    for name, (epochs, values) in curves.items():
-        axes.plot(epochs, values, **_look(name, values))
-    mode = max(curves, key=lambda name: curves[name][1][-1])
-    axes.set_title(f"{choice_label(mode)}  {curves[mode][1][-1]:.2f}", fontsize=7, loc="right", pad=2, y=1.0)
+    for name, values in curves.items():
+        axes.plot(values.index, values, **_look(name, values))
+    last = curves.iloc[-1]
+    axes.set_title(f"{choice_label(last.idxmax())}  {last.max():.2f}", fontsize=7, loc="right", pad=2, y=1.0)
     epoch_axis(axes, labelled=False)
     axes.set_ylim(-0.03, 1.03)
     axes.set_yticks([0, 0.5, 1], ["0", "", "1"])
     axes.tick_params(labelbottom=False, labelleft=False)
 
 
-def _draw_cell(figure: Figure, cell: str, bottom: float, curves: dict[Choice, Curves], kinds: list[str]) -> None:
+def _draw_cell(figure: Figure, cell: str, bottom: float, slots: Slots, kinds: list[str]) -> None:
     """A grid of panels whose lower edge is at `bottom` inches."""
     columns = [(slot, kind) for slot in range(SLOTS) for kind in kinds]
     ends = {"bottom": bottom / TALL, "top": (bottom + GRID) / TALL, "left": LEFT / DOUBLE, "right": 1 - RIGHT / DOUBLE}
@@ -104,7 +101,7 @@ def _draw_cell(figure: Figure, cell: str, bottom: float, curves: dict[Choice, Cu
     grid = figure.add_gridspec(NODES, len(columns), hspace=0.36, wspace=0.09, **ends).subplots(squeeze=False)
     for node in range(NODES):
         for axes, (slot, kind) in zip(grid[node], columns, strict=True):
-            _draw_choice(axes, curves[cell, node, slot, kind])
+            _draw_choice(axes, slots[cell, node, slot, kind])
         grid[node, 0].set_ylabel(f"node {node}")
         grid[node, 0].tick_params(labelleft=True)
     for axes, (slot, kind) in zip(grid[0], columns, strict=True):
@@ -133,10 +130,9 @@ def draw(inputs: list[Path]) -> Drawing:
     if len(inputs) != 1:
         raise UserError(f"the figure pi shows one run, got {len(inputs)}; give one run folder")
     rows = read_trajectory(inputs[0])
-    curves = _curves(rows)
-    kinds = [kind for kind in KINDS if any(kind == key[3] for key in curves)]
+    slots, kinds = _by_slot(rows), [kind for kind in KINDS if kind in set(rows["factor"])]
     figure = Figure(figsize=(DOUBLE, TALL))
     for cell, bottom in BOTTOMS.items():
-        _draw_cell(figure, cell, bottom, curves, kinds)
+        _draw_cell(figure, cell, bottom, slots, kinds)
     _legend(figure, "joint" not in kinds)
     return Drawing(figure, rows)

@@ -1,27 +1,21 @@
-"""One look for all figures: colours, lines, sizes, and files whose bytes depend on the data alone."""
+"""One look for all figures: type, lines, sizes, and files whose bytes depend on the data alone."""
 
 import io
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable
 from functools import wraps
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import matplotlib
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from parsec.report.render import comma_separated
 from parsec.runtime.files import write_atomic
 
 SINGLE, DOUBLE = 3.3, 6.8
 """Width of a figure of one and of two columns, inches."""
-
-BLACK, ORANGE, SKY, GREEN, BLUE, VERMILLION, PURPLE = (
-    "#000000", "#E69F00", "#56B4E9", "#009E73", "#0072B2", "#D55E00", "#CC79A7",
-)  # fmt: skip
-GREY = "#767676"
-"""Okabe and Ito's colours without yellow, which is too pale for a line, and a grey for what is not data."""
 
 STYLE: Any = {
     "font.family": "DejaVu Sans",
@@ -61,61 +55,6 @@ METADATA: dict[str, dict[str, str | None]] = {
 }
 
 
-Dash = Any
-"""What matplotlib takes as a line style: a name, or offset and lengths."""
-
-
-class Line(NamedTuple):
-    """Colour, dash and marker of one kind of line, so that it can be told in grey as well."""
-
-    colour: str
-    dash: Dash
-    marker: str
-
-    def plot(self) -> dict[str, Any]:
-        """Keyword arguments for `Axes.plot`."""
-        return {"color": self.colour, "linestyle": self.dash, "marker": self.marker}
-
-
-SERIES = (
-    Line(BLUE, "-", "o"),
-    Line(VERMILLION, "-", "s"),
-    Line(GREEN, "-", "^"),
-    Line(PURPLE, "-", "D"),
-    Line(ORANGE, "-", "v"),
-    Line(SKY, "-", "P"),
-    Line(BLACK, "-", "X"),
-)
-"""Seeds and other members of a group; they repeat after seven."""
-
-PRIMITIVES = {
-    "skip_connect": Line(BLACK, "-", ""),
-    "sep_conv_3x3": Line(BLUE, "-", ""),
-    "sep_conv_5x5": Line(SKY, "-", "o"),
-    "dil_conv_3x3": Line(GREEN, (0, (5, 1.5)), ""),
-    "dil_conv_5x5": Line(PURPLE, (0, (5, 1.5)), "s"),
-    "max_pool_3x3": Line(VERMILLION, (0, (1, 1)), ""),
-    "avg_pool_3x3": Line(ORANGE, (0, (1, 1)), "^"),
-}
-SHORT = {"skip_connect": "skip", "sep_conv": "sep", "dil_conv": "dil", "max_pool": "max", "avg_pool": "avg"}
-
-
-def series(index: int) -> Line:
-    """Line of the member number `index` of a group."""
-    return SERIES[index % len(SERIES)]
-
-
-def primitive_line(name: str) -> Line:
-    """Line of a primitive; grey for one that this palette does not know."""
-    return PRIMITIVES.get(name, Line(GREY, "-", "x"))
-
-
-def primitive_label(name: str) -> str:
-    """Short printed name: `sep 3×3`."""
-    kind, _, size = name.rpartition("_")
-    return SHORT.get(name) or f"{SHORT.get(kind, kind)} {size.replace('x', '×')}"
-
-
 def new_figure(width: float, height: float) -> Figure:
     """An empty figure (inches) that makes room for its labels by itself."""
     return Figure(figsize=(width, height), layout="constrained")
@@ -144,7 +83,7 @@ class Drawing(NamedTuple):
     """A figure and the numbers that it shows."""
 
     figure: Figure
-    rows: Sequence[Mapping[str, Any]]
+    data: pd.DataFrame
 
 
 def _bytes(figure: Figure, kind: str) -> bytes:
@@ -161,12 +100,12 @@ def as_files(draw: Callable[[list[Path]], Drawing]) -> Callable[[list[Path], Pat
         with matplotlib.rc_context():
             matplotlib.rcdefaults()
             matplotlib.rcParams.update(STYLE)
-            figure, rows = draw([Path(path) for path in inputs])
+            figure, data = draw([Path(path) for path in inputs])
             if figure.get_layout_engine():  # laid out once, so that the formats agree and take less time
                 figure.draw_without_rendering()
                 figure.set_layout_engine(None)
             for kind in METADATA:
                 write_atomic(output.with_name(f"{output.name}.{kind}"), _bytes(figure, kind))
-        write_atomic(output.with_name(f"{output.name}.csv"), comma_separated([dict(row) for row in rows]))
+        write_atomic(output.with_name(f"{output.name}.csv"), data.to_csv(index=False))
 
     return write

@@ -57,13 +57,13 @@ def search_metrics(epochs, seed, start, rng):
     yield {"event": "epoch", "epoch": 0, "step": 0, **first}
     for epoch in range(1, epochs + 1):
         done = epoch / epochs
-        yield {"event": "step", "epoch": epoch, "step": 10 * epoch, "samples": 16, "entropy": start}
+        yield {"event": "step", "epoch": epoch, "step": 10 * epoch, "samples": 16.0, "entropy": start}
         yield {
             "event": "epoch",
             "epoch": epoch,
             "step": 10 * epoch,
             "entropy": start * math.exp(-(1.5 + 0.3 * seed) * done),
-            "samples": 16,
+            "samples": 16.0,
             "ess_prior": 1.2 + 6 * done + rng.random(),
             "ess_weights": 1.1 + 3 * done + rng.random(),
             "train_loss": 2.0 - done,

@@ -10,8 +10,8 @@ import pytest
 from parsec.errors import UserError
 from parsec.report.figures import FIGURES
 from parsec.report.figures.cost import draw as draw_cost
+from parsec.report.figures.palette import PRIMITIVES
 from parsec.report.figures.pi import draw as draw_pi
-from parsec.report.figures.style import PRIMITIVES
 from parsec.report.published import default_folder
 from parsec.space.darts import PRIMITIVES as NAMES
 from parsec.space.published import DARTS_V2
@@ -71,9 +71,9 @@ def test_entropy_shows_the_recorded_numbers_of_all_stages_and_seeds(study, tmp_p
 
 @pytest.mark.parametrize("name", ["entropy", "accuracy", "operations", "pi"])
 def test_single_epoch_can_be_drawn(name, study):
-    figure, rows = FIGURES[name].__wrapped__([study.search(epochs=1).parent])
+    figure, data = FIGURES[name].__wrapped__([study.search(epochs=1).parent])
     figure.draw_without_rendering()
-    assert {row["epoch"] for row in rows} == {0, 1}
+    assert set(data["epoch"]) == {0, 1}
 
 
 def test_files_of_a_run_stand_for_their_folder(study, tmp_path):
@@ -92,8 +92,8 @@ def test_operation_shares_sum_to_one(study, tmp_path):
 
 
 def test_joint_factors_have_one_panel_a_slot(study):
-    figure, rows = draw_pi([study.search(epochs=1, form="joint").parent])
-    assert (len(figure.axes), len(rows)) == (16, 2 * 392)
+    figure, data = draw_pi([study.search(epochs=1, form="joint").parent])
+    assert (len(figure.axes), len(data)) == (16, 2 * 392)
 
 
 def test_pi_takes_one_run(study, tmp_path):

@@ -1,0 +1,63 @@
+"""Colours, dashes and markers, colour-blind safe and told apart in grey as well: of seeds, and of primitives."""
+
+from typing import Any, NamedTuple
+
+BLACK, ORANGE, SKY, GREEN, BLUE, VERMILLION, PURPLE = (
+    "#000000", "#E69F00", "#56B4E9", "#009E73", "#0072B2", "#D55E00", "#CC79A7",
+)  # fmt: skip
+GREY = "#767676"
+"""Okabe and Ito's colours without yellow, which is too pale for a line, and a grey for what is not data."""
+
+Dash = Any
+"""What matplotlib takes as a line style: a name, or offset and lengths."""
+
+
+class Line(NamedTuple):
+    """Colour, dash and marker of one kind of line, so that it can be told in grey as well."""
+
+    colour: str
+    dash: Dash
+    marker: str
+
+    def plot(self) -> dict[str, Any]:
+        """Keyword arguments for `Axes.plot`."""
+        return {"color": self.colour, "linestyle": self.dash, "marker": self.marker}
+
+
+SERIES = (
+    Line(BLUE, "-", "o"),
+    Line(VERMILLION, "-", "s"),
+    Line(GREEN, "-", "^"),
+    Line(PURPLE, "-", "D"),
+    Line(ORANGE, "-", "v"),
+    Line(SKY, "-", "P"),
+    Line(BLACK, "-", "X"),
+)
+"""Seeds and other members of a group; they repeat after seven."""
+
+PRIMITIVES = {
+    "skip_connect": Line(BLACK, "-", ""),
+    "sep_conv_3x3": Line(BLUE, "-", ""),
+    "sep_conv_5x5": Line(SKY, "-", "o"),
+    "dil_conv_3x3": Line(GREEN, (0, (5, 1.5)), ""),
+    "dil_conv_5x5": Line(PURPLE, (0, (5, 1.5)), "s"),
+    "max_pool_3x3": Line(VERMILLION, (0, (1, 1)), ""),
+    "avg_pool_3x3": Line(ORANGE, (0, (1, 1)), "^"),
+}
+SHORT = {"skip_connect": "skip", "sep_conv": "sep", "dil_conv": "dil", "max_pool": "max", "avg_pool": "avg"}
+
+
+def series(index: int) -> Line:
+    """Line of the member number `index` of a group."""
+    return SERIES[index % len(SERIES)]
+
+
+def primitive_line(name: str) -> Line:
+    """Line of a primitive; grey for one that this palette does not know."""
+    return PRIMITIVES.get(name, Line(GREY, "-", "x"))
+
+
+def primitive_label(name: str) -> str:
+    """Short printed name: `sep 3×3`."""
+    kind, _, size = name.rpartition("_")
+    return SHORT.get(name) or f"{SHORT.get(kind, kind)} {size.replace('x', '×')}"

@@ -45,8 +45,7 @@ def keep(results: Path, record: Path) -> None:
 def write_index(records: Path) -> None:
     """Write `README.md` of the folder of records: the runs that were done, and the open ones of `open.csv`."""
     done = [_line(folder) for folder in sorted(records.iterdir()) if (folder / "settings.yaml").is_file()]
-    with (records / OPEN).open(encoding="utf-8", newline="") as file:
-        waiting = [f"| {row['what']} | `{row['command']}` | {row['needs']} |" for row in csv.DictReader(file)]
+    waiting = [f"| {row['what']} | `{row['command']}` | {row['needs']} |" for row in _open_runs(records / OPEN)]
     head = "| record | run | machine | jobs | hours, summed over jobs | commit |\n| --- | --- | --- | --- | --- | --- |"
     lines = [
         "# Runs done, and runs that are open",
@@ -67,6 +66,14 @@ def write_index(records: Path) -> None:
         "",
     ]
     write_atomic(records / "README.md", "\n".join(lines))
+
+
+def _open_runs(path: Path) -> list[dict[str, str]]:
+    """Rows of `open.csv`; none where a folder of records of one's own has no such list."""
+    if not path.is_file():
+        return []
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
 
 
 def _line(folder: Path) -> str:

@@ -31,7 +31,9 @@ class RetrainStage(Strict):
     batch_size: Annotated[Positive, Field(ge=2)] = Field(96, description="images of a batch")
     train_images: Positive | None = Field(None, description="use only so many training images; null: all")
     auxiliary_weight: Annotated[float, Field(ge=0.0)] = Field(0.4, description="weight of the auxiliary head's loss")
-    drop_path: Annotated[Fraction, Field(lt=1.0)] = Field(0.2, description="drop-path probability that is approached, by equal steps, at the end")
+    drop_path: Annotated[Fraction, Field(lt=1.0)] = Field(
+        0.2, description="drop-path probability that is approached, by equal steps, at the end"
+    )
     label_smoothing: Annotated[Fraction, Field(lt=1.0)] = Field(0.0, description="label smoothing")
     optimizer: Optimizer = Optimizer()
     augmentation: RetrainAugmentation = RetrainAugmentation()

@@ -51,6 +51,7 @@ def test_accumulate_is_the_gradient_of_two_passes(children, temperature, order):
     one.supernet.bank.gradient.fill_(99.0)
     seen = one.accumulate(children[::order], images, labels, temperature)
     torch.testing.assert_close(seen.loss, loss, rtol=1e-12, atol=0)
+    assert not seen.loss.requires_grad
     torch.testing.assert_close(seen.effective_sample_size, size, rtol=1e-12, atol=0)
     found, scale = one.supernet.bank.gradient, float(gradient.abs().max())
     torch.testing.assert_close(found, gradient, rtol=0, atol=1e-12 * scale)

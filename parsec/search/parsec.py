@@ -18,9 +18,9 @@ from parsec.estimator import effective_sample_size, importance_weights, prior_co
 from parsec.network.complexity import network_cost
 from parsec.network.executors.one import One
 from parsec.network.supernet import Supernet
-from parsec.schedule import learning_rate
 from parsec.runtime.device import autocast
 from parsec.runtime.randomness import Streams, generator
+from parsec.schedule import learning_rate
 from parsec.search.operations import expected_operations
 from parsec.search.task import History, SearchTask
 from parsec.space.genotype import Genotype

@@ -36,6 +36,7 @@ MULTIPLY_ADDS = Column("Multiply-adds (M)", lambda row: millions(row.complexity(
 COST = Column("Search cost (GPU-days unless stated)", lambda row: cost_text(row.cost), ("search_cost_gpu_days",))
 FAMILY = Column("Method", lambda row: or_nothing(row.family), ("search_method",))
 
+CAPTION = "Classification error on the test images of {}"
 LAYOUTS = {
     "cifar": (ERROR, COUNT, PARAMETERS, COST, FAMILY),
     "imagenet": (TOP1, TOP5, COUNT, PARAMETERS, MULTIPLY_ADDS, COST, FAMILY),
@@ -98,7 +99,6 @@ def write_table(
         sections.append(section)
         raw = pd.concat([raw, raw_published(theirs, rules["data_set"], raw.columns)])
     headings = ["Architecture", *(column.heading for column in columns), "Source"]
-    caption = f"Classification error on the test images of {dataset}"
-    table = Table(dataset, caption, headings, sections, _notes(rows, dataset, rules), sources)
+    table = Table(dataset, CAPTION.format(dataset), headings, sections, _notes(rows, dataset, rules), sources)
     for kind, text in (("csv", raw.to_csv(index=False)), ("md", markdown(table)), ("tex", latex(table))):
         write_atomic(output.with_name(f"{output.name}.{kind}"), text)

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from parsec.report.figures.curves import LINE, draw_line, epoch_axis, looks_of
-from parsec.report.figures.style import DOUBLE, SINGLE, Drawing, legend_below, new_figure
+from parsec.report.figures.style import DOUBLE, SINGLE, Drawing, from_zero, legend_below, new_figure
 from parsec.report.runs import KEYS, read_runs
 
 
@@ -17,8 +17,8 @@ def draw(inputs: list[Path]) -> Drawing:
         for line, run in panel.groupby(LINE, sort=False):
             draw_line(axes, run, "mode_accuracy", looks[line], factor=100.0)
         axes.set_title(title)
-        axes.set_ylim(0, 102)
         epoch_axis(axes)
+    from_zero(grid)
     grid[0].set_ylabel("Validation accuracy\nof the mode (%)")
     if len(looks) > 1:
         legend_below(figure, grid)

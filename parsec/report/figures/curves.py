@@ -30,9 +30,8 @@ def draw_line(axes: Axes, run: pd.DataFrame, name: str, look: Mapping[str, Any],
 
 
 def epoch_axis(axes: Axes, labelled: bool = True) -> None:
-    """Whole epochs on the horizontal axis, from the state before training."""
+    """Whole epochs on the horizontal axis; the margin shows markers at its ends whole."""
     axes.xaxis.set_major_locator(MaxNLocator(nbins=5, integer=True))
-    axes.set_xlim(left=0)
     axes.margins(x=0.03)
     if labelled:
         axes.set_xlabel("Epoch")

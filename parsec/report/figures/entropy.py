@@ -10,13 +10,12 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, NullLocator
 
 from parsec.report.figures.curves import LINE, Looks, draw_line, epoch_axis, looks_of
-from parsec.report.figures.palette import BLACK, GREY, Dash
-from parsec.report.figures.style import DOUBLE, SINGLE, Drawing, legend_below, new_figure
+from parsec.report.figures.palette import BLACK, GREY
+from parsec.report.figures.style import DOUBLE, SINGLE, Drawing, from_zero, legend_below, new_figure
 from parsec.report.runs import KEYS, read_runs
 
 METRICS = ["entropy", "samples", "ess_prior", "ess_weights"]
-DASHED: Dash = (0, (4, 1.5))
-V_STEP = {"linestyle": DASHED, "label": "_", "markerfacecolor": "white"}
+V_STEP: dict[str, Any] = {"linestyle": (0, (4, 1.5)), "label": "_", "markerfacecolor": "white"}
 
 
 def _draw_samples(axes: Axes, panel: pd.DataFrame) -> None:
@@ -43,7 +42,6 @@ def _draw_stage(column: np.ndarray, title: str, panel: pd.DataFrame, looks: Look
         draw_line(size, run, "ess_prior", looks[line])
         draw_line(size, run, "ess_weights", looks[line] | V_STEP)
     entropy.set_title(title)
-    entropy.set_ylim(bottom=0)
     _size_axis(size)
     epoch_axis(entropy, labelled=False)
     epoch_axis(size)
@@ -57,11 +55,11 @@ def draw(inputs: list[Path]) -> Drawing:
     grid = figure.subplots(2, len(panels), squeeze=False, sharey="row", sharex="col")
     for column, (title, panel) in zip(grid.T, panels, strict=True):
         _draw_stage(column, title, panel, looks)
+    from_zero(grid[0])
     grid[0, 0].set_ylabel("Entropy of π (nats)")
     grid[1, 0].set_ylabel("Effective sample size")
-    steps: dict[str, Dash] = {"π-step": "-", "v-step": DASHED}
-    for label, dash in steps.items():
-        grid[1, 0].add_line(Line2D([], [], color=BLACK, linestyle=dash, label=label))
+    for look in ({"label": "π-step"}, V_STEP | {"label": "v-step"}):
+        grid[1, 0].add_line(Line2D([], [], color=BLACK, marker="o", **look))
     figure.align_ylabels(grid[:, 0])
     legend_below(figure, grid.flat)
     return Drawing(figure, runs[[*KEYS, "epoch", *METRICS]])

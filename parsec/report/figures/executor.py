@@ -10,7 +10,7 @@ from matplotlib.ticker import FixedLocator, NullLocator, ScalarFormatter
 
 from parsec.errors import UserError
 from parsec.report.figures.palette import BLACK, series
-from parsec.report.figures.style import DOUBLE, Drawing, legend_below, new_figure
+from parsec.report.figures.style import DOUBLE, Drawing, from_zero, legend_below, new_figure
 
 GIBIBYTE = 2**30
 MEBIBYTE = 2**20
@@ -61,7 +61,6 @@ def _samples_axis(axes: Axes, samples: list[int]) -> None:
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(ScalarFormatter())
     axes.set_xlim(min(samples) / 1.3, max(samples) * 1.3)
-    axes.set_ylim(bottom=0)
     axes.set_xlabel("K, children per step")
 
 
@@ -86,6 +85,7 @@ def draw(inputs: list[Path]) -> Drawing:
     _draw_memory(memory, alone, steps)
     _draw_time(time, alone, steps)
     for axes in (memory, time):
+        from_zero([axes])
         _samples_axis(axes, sorted(table["samples"].unique()))
     network = document["network"]
     size = f"{network['cells']} cells × {network['channels']} channels, batch of {document['batch_size']}"

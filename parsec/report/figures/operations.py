@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 
 from parsec.report.figures.curves import LINE, epoch_axis
 from parsec.report.figures.palette import PRIMITIVES, primitive_label, primitive_line
-from parsec.report.figures.style import DOUBLE, SINGLE, Drawing, every, legend_below, new_figure
+from parsec.report.figures.style import DOUBLE, SINGLE, Drawing, every, from_zero, legend_below, new_figure
 from parsec.report.runs import KEYS, ORDER, read_runs
 from parsec.space.darts import CELLS
 
@@ -48,8 +48,8 @@ def draw(inputs: list[Path]) -> Drawing:
         for axes, cell in zip(column, CELLS, strict=True):
             _draw_cell(axes, panel[panel["cell"] == cell])
             epoch_axis(axes, labelled=cell == CELLS[-1])
-            axes.set_ylim(bottom=0)
         column[0].set_title(title)
+    from_zero(list(grid.flat))
     for axes, cell in zip(grid[:, 0], CELLS, strict=True):
         axes.set_ylabel(f"{NAMES[cell]}\nshare under π (%)")
     legend_below(figure, grid.flat)

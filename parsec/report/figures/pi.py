@@ -113,12 +113,16 @@ def _draw_cell(figure: Figure, cell: str, bottom: float, slots: Slots, kinds: li
     figure.text(0.06 / DOUBLE, (bottom + GRID + 0.32) / TALL, NAMES[cell], fontsize=8.5, fontweight="bold")
 
 
-def _legend(figure: Figure, separate: bool) -> None:
-    looks = {primitive_label(name): line for name, line in PRIMITIVES.items()}
-    if separate:
-        looks = {input_label(name): line for name, line in INPUTS.items()} | looks
-    handles = [Line2D([], [], label=label, markersize=3, **line.plot()) for label, line in looks.items()]
-    figure.legend(handles=handles, loc="lower center", ncols=6 if separate else 7, columnspacing=1.2)
+def _legend(figure: Figure, kinds: list[str]) -> None:
+    """A row for operations and, where they are chosen apart, one for inputs: some lines of both look alike."""
+    lines = {"operation": {primitive_label(name): line for name, line in PRIMITIVES.items()}}
+    if "input" in kinds:
+        lines["input"] = {input_label(name): line for name, line in INPUTS.items()}
+    for row, (kind, looks) in enumerate(lines.items()):
+        handles = [Line2D([], [], label=label, markersize=3, **line.plot()) for label, line in looks.items()]
+        handles.insert(0, Line2D([], [], linestyle="", label=f"{kind}:"))
+        look: dict[str, Any] = {"ncols": len(handles), "columnspacing": 1.2, "handlelength": 2.2}
+        figure.legend(handles=handles, loc="lower center", bbox_to_anchor=(0.5, 0.16 * row / TALL), **look)
 
 
 def draw(inputs: list[Path]) -> Drawing:
@@ -134,5 +138,5 @@ def draw(inputs: list[Path]) -> Drawing:
     figure = Figure(figsize=(DOUBLE, TALL))
     for cell, bottom in BOTTOMS.items():
         _draw_cell(figure, cell, bottom, slots, kinds)
-    _legend(figure, "joint" not in kinds)
+    _legend(figure, kinds)
     return Drawing(figure, rows)

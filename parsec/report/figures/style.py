@@ -2,7 +2,7 @@
 
 import io
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import wraps
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -63,6 +63,13 @@ def new_figure(width: float, height: float) -> Figure:
 def every(count: int, shown: int = 6) -> int:
     """Distance between markers so that about `shown` are seen."""
     return max(1, count // shown)
+
+
+def from_zero(panels: Sequence[Axes]) -> None:
+    """One vertical axis for panels already drawn, from 0 to a little above all that they show."""
+    top = max(axes.dataLim.ymax for axes in panels)
+    for axes in panels:
+        axes.set_ylim(0, 1.06 * top)
 
 
 def legend_below(figure: Figure, axes: Iterable[Axes]) -> None:

@@ -76,6 +76,24 @@ def test_single_epoch_can_be_drawn(name, study):
     assert set(data["epoch"]) == {0, 1}
 
 
+def test_metrics_are_read_exactly(study):
+    folder = study.search(epochs=3).parent
+    recorded = [json.loads(line) for line in (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
+    shown = FIGURES["accuracy"].__wrapped__([folder]).data
+    assert shown["mode_accuracy"].to_list() == [row["mode_accuracy"] for row in recorded if row["event"] == "epoch"]
+
+
+@pytest.mark.parametrize("name", ["entropy", "accuracy", "operations", "executor"])
+def test_panels_of_one_axis_show_all_curves_whole(name, study):
+    runs = [study.search(epochs=2).parent, study.search("finetune", start="search", epochs=3).parent]
+    figure = FIGURES[name].__wrapped__([study.executor()] if name == "executor" else runs).figure
+    for axes in figure.axes:
+        (left, right), (low, high) = axes.get_xlim(), axes.get_ylim()
+        shown = axes.dataLim
+        assert left < shown.xmin <= shown.xmax < right
+        assert low <= shown.ymin <= shown.ymax < high
+
+
 def test_files_of_a_run_stand_for_their_folder(study, tmp_path):
     folder = study.search(epochs=1).parent
     FIGURES["accuracy"]([folder / "metrics.jsonl", folder / "result.json"], tmp_path / "files")

@@ -39,6 +39,8 @@ def known(monkeypatch: pytest.MonkeyPatch) -> None:
     """Take the small made-up arrays for the real ones."""
     monkeypatch.setattr(cifar10, "TRAINING_SHA256", hashlib.sha256(TRAINING.tobytes()).hexdigest())
     monkeypatch.setattr(cifar10, "TEST_SHA256", hashlib.sha256(TEST.tobytes()).hexdigest())
+    monkeypatch.setattr(cifar10, "TRAINING_LABELS_SHA256", hashlib.sha256(bytes(TRAINING_LABELS)).hexdigest())
+    monkeypatch.setattr(cifar10, "TEST_LABELS_SHA256", hashlib.sha256(bytes(TEST_LABELS)).hexdigest())
 
 
 def pickled(path: Path, content: dict[str, object]) -> tuple[str, str]:
@@ -121,11 +123,13 @@ def test_damaged_local_folder(local: Path, tmp_path: Path) -> None:
         open_cifar10(settings("folder", folder=local), tmp_path / "out")
 
 
-def test_labels_must_be_balanced(local: Path, known: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_labels_in_another_order_are_refused(
+    local: Path, known: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     rows = TEST.transpose(0, 3, 1, 2).reshape(10, -1)
-    entry = pickled(local / FOLDER / "test_batch", {"data": rows, "labels": [0] * 10})
+    entry = pickled(local / FOLDER / "test_batch", {"data": rows, "labels": TEST_LABELS[::-1]})
     monkeypatch.setattr(torchvision.datasets.CIFAR10, "test_list", [entry])
-    with pytest.raises(DatasetError, match="the test labels do not name every class equally often"):
+    with pytest.raises(DatasetError, match="folder: the SHA-256 of the decoded test labels is .*, expected"):
         open_cifar10(settings("folder", folder=local), tmp_path / "out")
 
 

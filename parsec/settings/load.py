@@ -21,7 +21,7 @@ def load(config: Mapping[str, Any] | Path) -> Settings:
     """The settings tree from a mapping (such as Snakemake's `config`) or from a YAML or JSON file.
 
     Raises:
-        SettingsError: with one line per problem, three at most: the key's path, what was given, what is allowed.
+        SettingsError: in one line, three problems at most: the key's path, what was given, what is allowed.
     """
     return _checked(config if isinstance(config, Mapping) else _read(config), Settings)
 

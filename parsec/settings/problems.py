@@ -1,4 +1,4 @@
-"""What is wrong with given settings, in lines to act on: the key's path, what was given, what is allowed."""
+"""What is wrong with given settings, in one line to act on: the key's path, what was given, what is allowed."""
 
 import json
 import re
@@ -16,7 +16,7 @@ SHOWN = 3
 
 
 def explain(error: ValidationError, model: type[Strict]) -> str:
-    """The first problems of a failed validation, one line each: unknown keys, then wrong values, then missing keys."""
+    """The first problems of a failed validation in one line: unknown keys, then wrong values, then missing keys."""
     tree = Tree(model)
     details = sorted(error.errors(include_url=False), key=_urgency)
     unknown = [_unknown(tree, detail) for detail in details if detail["type"] == "extra_forbidden"]
@@ -35,10 +35,10 @@ def _urgency(detail: ErrorDetails) -> tuple[bool, int]:
     return detail["type"] == "missing", len(detail["loc"]) if is_unknown else 0
 
 
-def join(lines: list[str]) -> str:
-    """At most `SHOWN` lines, the last of which counts the rest."""
-    more = len(lines) - SHOWN
-    return "\n".join(lines[:SHOWN]) + (f" (and {more} more)" if more > 0 else "")
+def join(problems: list[str]) -> str:
+    """One line of at most `SHOWN` problems, which ends with the count of the rest."""
+    more = len(problems) - SHOWN
+    return "; ".join(problems[:SHOWN]) + (f" (and {more} more)" if more > 0 else "")
 
 
 def _unknown(tree: Tree, detail: ErrorDetails) -> tuple[str, str]:

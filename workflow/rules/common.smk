@@ -91,6 +91,7 @@ def code(module, output):
 
     def fingerprint(wildcards):
         made = IOFile(str(Path(settings.results, output.format(**dict(wildcards)))))
+        # Snakemake offers no public way to what it recorded of a file, and compares every param with exactly that.
         recorded = () if settings.running.rerun_on_code_change else workflow.persistence.params(made) or ()
         found = (value.strip("'") for value in recorded if value.startswith("'code "))
         return next(found, f"code {fingerprint_of(module)}")

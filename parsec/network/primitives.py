@@ -98,6 +98,15 @@ class EveryOtherPixel(nn.Conv2d):
         return every_other_pixel(x, self.weight)
 
 
+def odd_pixels(x: Tensor) -> Tensor:
+    """The map from its second row and column on, [B, C, 2⌈H/2⌉ − 1, 2⌈W/2⌉ − 1]: a stride of 2 picks the odd pixels."""
+    shifted = x[:, :, 1:, 1:]
+    if x.shape[2] % 2 or x.shape[3] % 2:
+        # An odd side has one odd pixel fewer than even ones; a zero border makes both halves agree.
+        shifted = F.pad(shifted, (0, x.shape[3] % 2, 0, x.shape[2] % 2))
+    return shifted
+
+
 class FactorizedReduce(nn.Module):
     """Halve the map by two 1 × 1 convolutions of stride 2, one on the even and one on the odd pixels."""
 
@@ -110,11 +119,7 @@ class FactorizedReduce(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map [B, inputs, H, W] to [B, outputs, ⌈H/2⌉, ⌈W/2⌉]."""
         x = F.relu(x)
-        shifted = x[:, :, 1:, 1:]
-        if x.shape[2] % 2 or x.shape[3] % 2:
-            # An odd side has one odd pixel fewer than even ones; a zero border makes both halves agree.
-            shifted = F.pad(shifted, (0, x.shape[3] % 2, 0, x.shape[2] % 2))
-        result: Tensor = self.norm(torch.cat([self.even(x), self.odd(shifted)], dim=1))
+        result: Tensor = self.norm(torch.cat([self.even(x), self.odd(odd_pixels(x))], dim=1))
         return result
 
 

@@ -97,7 +97,10 @@ class Supernet:
         before, last = self._stem(images)
         for index, shape in enumerate(self.shapes):
             before, last = last, self._cell(index, shape, getattr(child, shape.kind), before, last)
-        return F.linear(last.mean((2, 3)), self.bank("classifier.weight"), self.bank("classifier.bias"))
+        weight, bias = self.bank("classifier.weight"), self.bank("classifier.bias")
+        # Likelihoods are exponentiated, so the logits behind them are never rounded to bfloat16.
+        with torch.autocast(images.device.type, enabled=False):
+            return F.linear(last.mean((2, 3), dtype=weight.dtype), weight, bias)
 
     def _stem(self, x: Tensor) -> tuple[Tensor, Tensor]:
         if self.network.stem == "cifar":

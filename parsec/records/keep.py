@@ -9,19 +9,13 @@ import yaml
 
 from parsec.errors import UserError
 from parsec.records.results import read_results
-from parsec.runtime.files import temporary_path, write_atomic
+from parsec.runtime.files import write_atomic
+from parsec.settings import plan
+from parsec.settings.load import load
+from parsec.settings.tree import Settings
 
-FOLDERS = ("data", "search", "finetune", "transfer", "retrain", "measure")
-FILES = (
-    "dataset.json",
-    "executor.json",
-    "genotype.json",
-    "metrics.jsonl",
-    "pi.parquet",
-    "result.json",
-    "trajectory.parquet",
-)
-PAGES = ("settings.yaml", "checklist.md", "tables/*", "figures/*.csv", "figures/*.svg")
+PAGES = ("settings.yaml", "checklist.md", "tables/*", "figures/*.csv", "figures/*.svg", "data/*/dataset.json")
+LARGE = "weights.safetensors"
 OPEN = "open.csv"
 
 
@@ -35,11 +29,24 @@ def keep(results: Path, record: Path) -> None:
         raise UserError(f"{results}: no finished run (settings.yaml is missing); let snakemake end first")
     if record.exists():
         raise UserError(f"{record}: exists already; records are never overwritten, choose another name")
-    patterns = [*PAGES, *(f"{folder}/**/{name}" for folder in FOLDERS for name in FILES)]
-    for path in sorted(path for pattern in patterns for path in results.glob(pattern)):
-        with temporary_path(record / path.relative_to(results)) as temporary:
-            shutil.copyfile(path, temporary)
+    copied = [path for pattern in PAGES for path in results.glob(pattern)]
+    copied += [results / file for file in _files_of_runs(load(results / "settings.yaml"))]
+    # Under another name until it is whole, so that a kill in between leaves no half of a record.
+    partial = record.with_name(f".partial-{record.name}")
+    shutil.rmtree(partial, ignore_errors=True)
+    for path in copied:
+        place = partial / path.relative_to(results)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, place)
+    partial.replace(record)
     write_index(record.parent)
+
+
+def _files_of_runs(settings: Settings) -> list[str]:
+    """Small files of exactly the runs that the settings ask for, whatever else lies in the folder."""
+    searches = [f"{run.folder}/{name}" for run in plan.searches(settings) for name in plan.SEARCH_FILES]
+    trainings = [f"{run.folder}/{name}" for run in plan.retrains(settings) for name in plan.RETRAIN_FILES]
+    return [*(file for file in searches + trainings if not file.endswith(LARGE)), "measure/search/executor.json"]
 
 
 def write_index(records: Path) -> None:

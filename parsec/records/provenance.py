@@ -4,9 +4,10 @@ import os
 import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import parsec
+from parsec.records.code import code_fingerprint
 from parsec.records.machine import machine, versions
 from parsec.settings.base import Strict
 from parsec.settings.jobs import fingerprint
@@ -26,30 +27,45 @@ class Dataset(Protocol):
         """A sentence if it stands in for another data set."""
 
 
-def provenance(job: Strict, code: str, info: Dataset | None, started: datetime) -> dict[str, Any]:
+class Beginning(NamedTuple):
+    """What must be taken down before the work, because sources and commits may change while it runs."""
+
+    started: datetime
+    """With a time zone."""
+    code: str
+    """Fingerprint of the code that runs."""
+    git: dict[str, Any] | None
+    """Commit of the package, and whether it differs from it."""
+
+
+def begin(module: str) -> Beginning:
+    """Take down when and with which code the work of `module` begins."""
+    return Beginning(datetime.now(UTC), code_fingerprint(module), git_state(_PACKAGE))
+
+
+def provenance(job: Strict, beginning: Beginning, info: Dataset | None) -> dict[str, Any]:
     """The `provenance` of a result file; call it when the work is done.
 
     Args:
         job: settings that the stage read.
-        code: `code_fingerprint` of the stage's modules.
+        beginning: what `begin` took down before the work.
         info: the data set, or None if none was read.
-        started: when this attempt began, with a time zone.
     """
     import torch  # the rest of the records must load without it
 
     return {
         "settings": job.model_dump(mode="json"),
         "settings_fingerprint": fingerprint(job),
-        "code_fingerprint": code,
+        "code_fingerprint": beginning.code,
         "version": parsec.__version__,
-        "git": git_state(_PACKAGE),
+        "git": beginning.git,
         "dataset_hash": info.content_hash if info else None,
         "stand_in": info.stand_in if info else None,
         "machine": machine(),
         "versions": versions(),
         "threads": torch.get_num_threads(),
         "deterministic": torch.are_deterministic_algorithms_enabled(),
-        "started": _utc(started),
+        "started": _utc(beginning.started),
         "finished": _utc(datetime.now(UTC)),
     }
 

@@ -5,7 +5,6 @@ This is the only module that opens the test part of a data set, and it does so o
 
 import hashlib
 import json
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +16,7 @@ from parsec.data.dataset import DatasetInfo, Part, joined, open_part, read_info
 from parsec.data.loader import Images
 from parsec.network.complexity import network_cost
 from parsec.network.fixed import FixedNetwork
-from parsec.records.code import code_fingerprint
-from parsec.records.provenance import provenance
+from parsec.records.provenance import begin, provenance
 from parsec.records.results import cost, write_json
 from parsec.retrain.evaluate import Errors, evaluate
 from parsec.retrain.task import RetrainTask
@@ -30,7 +28,7 @@ from parsec.runtime.randomness import seed_of
 from parsec.settings.jobs import RetrainJob, fingerprint
 from parsec.settings.tree import Running
 from parsec.space.genotype import Genotype
-from parsec.space.published import named_or_file
+from parsec.space.published import PUBLISHED, named_or_file
 
 SELECTION = (
     "weights after the last epoch, trained on the training and the validation half together; "
@@ -68,22 +66,31 @@ def retrain(
     Raises:
         UserError: anything the user can mend; see its subclasses.
     """
-    started, code = datetime.now(UTC), code_fingerprint("parsec.retrain.run")
+    beginning = begin("parsec.retrain.run")
     set_deterministic(job.compute.deterministic)
     info, architecture = read_info(data), named_or_file(genotype)
     label = f"retrain {info.name}/{origin}/{method}/seed{seed}/run{run}"
     with lease(resolve(job.compute.device)) as device:
         task = _task(job, data, info, architecture, seed_of(run, "retrain", seed), device)
         trainer = Retrainer(task)
-        spent = loop.run(trainer, state, _identity(task, job, info), running, label, device)
+        spent = loop.run(trainer, state, _identity(task, job, info), running, label, device, beginning.code)
         errors = _test(trainer.network, task, data)
         record = {
             "cost": cost(spent, device),
-            "provenance": provenance(job, code, info, started),
+            "provenance": provenance(job, beginning, info),
         }
-    names = {"dataset": info.name, "origin": origin, "method": method, "seed": seed, "run": run}
+    names: dict[str, Any] = {"dataset": info.name, "origin": origin, "method": method, "seed": seed, "run": run}
+    names["genotype_source"] = _source(genotype)
     _write(output, state, trainer, {**names, **_result(trainer, errors), **record})
     loop.finish(state)
+
+
+def _source(genotype: str) -> dict[str, Any] | None:
+    """The file that the genotype was read from, by its SHA-256, and the search that it names; None if published."""
+    if genotype in PUBLISHED:
+        return None
+    content = Path(genotype).read_bytes()
+    return {"sha256": hashlib.sha256(content).hexdigest(), "origin": json.loads(content).get("origin")}
 
 
 def _identity(task: RetrainTask, job: RetrainJob, info: DatasetInfo) -> str:

@@ -16,10 +16,10 @@ from parsec.errors import DivergedError
 from parsec.network.fixed import FixedNetwork
 from parsec.network.initialise import initialise
 from parsec.retrain.loss import training_loss
-from parsec.schedule import drop_path, learning_rate
 from parsec.retrain.task import RetrainTask
 from parsec.runtime.device import autocast, memory_format
 from parsec.runtime.randomness import Streams, generator
+from parsec.schedule import drop_path, learning_rate
 
 
 def build_network(task: RetrainTask) -> FixedNetwork:
@@ -57,6 +57,7 @@ class Retrainer:
         self._loss_sum = torch.zeros((), dtype=torch.float64, device=task.device)
         self._correct = torch.zeros((), dtype=torch.int64, device=task.device)
         self._seconds = 0.0
+        self._bad_step = torch.full((), -1, dtype=torch.int64, device=task.device)
 
     def advance(self) -> list[dict[str, Any]]:
         """Train on one batch; after the last one of an epoch, its metric row.
@@ -74,6 +75,8 @@ class Retrainer:
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.settings.optimizer.gradient_clip)
         self._optimizer.step()
         self._loss_sum += loss.detach()
+        first_bad = ~loss.detach().isfinite() & (self._bad_step < 0)
+        self._bad_step = torch.where(first_bad, self.step + 1, self._bad_step)
         self._correct += (logits.argmax(1) == labels).sum()
         self.step += 1
         return self._finish_step(epoch, index, began)
@@ -129,9 +132,11 @@ class Retrainer:
         state = [value for value in self.network.state_dict().values() if value.is_floating_point()]
         if math.isfinite(self._loss_sum) and math.isfinite(torch.nn.utils.get_total_norm(state)):
             return
-        epoch = max(self.step - 1, 0) // self.steps_per_epoch
+        # The step is read from the device only now, so that no step waits for it; weights may be what is not finite.
+        step = int(self._bad_step) if self._bad_step >= 0 else self.step
+        epoch = max(step - 1, 0) // self.steps_per_epoch
         raise DivergedError(
-            f"the loss is no longer finite at epoch {epoch + 1}, step {self.step}: learning rate "
+            f"the loss is no longer finite at epoch {epoch + 1}, step {step}: learning rate "
             f"{self._learning_rate(epoch):g}, optimizer.gradient_clip {self.settings.optimizer.gradient_clip:g}; "
             "lower optimizer.learning_rate or optimizer.gradient_clip"
         )

@@ -54,15 +54,24 @@ class Spent(NamedTuple):
     device_seconds: float = 0.0
     restarts: int = 0
     peak_memory_bytes: int = 0
+    code_fingerprints: tuple[str, ...] = ()
+    """Code of all attempts, in order, each once."""
 
 
 def run(
-    trainer: Trainer, state_folder: Path, fingerprint: str, running: Running, label: str, device: torch.device
+    trainer: Trainer,
+    state_folder: Path,
+    fingerprint: str,
+    running: Running,
+    label: str,
+    device: torch.device,
+    code: str = "",
 ) -> Spent:
     """Resume `trainer` from `state_folder`, advance it to its end and leave a checkpoint of the finished state.
 
     Rows of metrics go to `metrics.jsonl` in the folder. A kill at any moment loses no more than the steps since the
-    last checkpoint, and the same call continues.
+    last checkpoint, and the same call continues. `code` is the fingerprint of the code that runs: a run may continue
+    under other code, with a warning, and `Spent` names all of it.
 
     Raises:
         Interrupted: a stop signal came; the state is saved.
@@ -75,7 +84,7 @@ def run(
         Checkpoints(state_folder, fingerprint) as checkpoints,
         closing(MetricsFile(state_folder / METRICS)) as metrics,
     ):
-        attempt = _Attempt(trainer, checkpoints, metrics, running, label, device)
+        attempt = _Attempt(trainer, checkpoints, metrics, running, label, device, code)
         attempt.resume()
         try:
             attempt.drive(stop)
@@ -103,10 +112,11 @@ class _Attempt:
         running: Running,
         label: str,
         device: torch.device,
+        code: str,
     ) -> None:
         self._trainer, self._checkpoints, self._metrics = trainer, checkpoints, metrics
         self._running, self._label, self._device = running, label, device
-        self._before = Spent()
+        self._before = Spent(code_fingerprints=(code,))
         self._began = self._saved = time.monotonic()
         self._shown: float | None = None
         self._first_step = trainer.step
@@ -124,11 +134,23 @@ class _Attempt:
                 f"set compute.device to {state['device']}, or delete the run's folder under state to start anew"
             )
         self._metrics.truncate(state["metrics_position"])
-        self._trainer.load_state_dict(state["trainer"])
+        self._load(state["trainer"])
         before = Spent(*state["spent"])
-        self._before = before._replace(restarts=before.restarts + 1)
+        codes = tuple(dict.fromkeys((*before.code_fingerprints, *self._before.code_fingerprints)))
+        if codes != tuple(before.code_fingerprints):
+            logger.warning("%s  continues under other code than it began with; its result names both", self._label)
+        self._before = before._replace(restarts=before.restarts + 1, code_fingerprints=codes)
         self._first_step = self._saved_step = self._trainer.step
         logger.info("%s  continues after step %d", self._label, self._trainer.step)
+
+    def _load(self, state: dict[str, Any]) -> None:
+        try:
+            self._trainer.load_state_dict(state)
+        except (KeyError, ValueError, RuntimeError) as error:
+            raise CheckpointError(
+                f"{self._label}: the saved state does not fit this version of the code ({error!r}); go back to that "
+                "version, or delete the run's folder under state to start anew"
+            ) from error
 
     def drive(self, stop: StopRequest) -> None:
         """Advance to the end, saving and reporting on time."""
@@ -158,6 +180,7 @@ class _Attempt:
             self._before.device_seconds + seconds,
             self._before.restarts,
             max(self._before.peak_memory_bytes, peak_memory_bytes(self._device)),
+            self._before.code_fingerprints,
         )
 
     def _save(self) -> None:

@@ -3,7 +3,6 @@
 import statistics
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,8 +18,7 @@ from parsec.network.executors.one import One
 from parsec.network.fixed import FixedNetwork
 from parsec.network.supernet import Supernet
 from parsec.prior.distribution import Prior
-from parsec.records.code import code_fingerprint
-from parsec.records.provenance import provenance
+from parsec.records.provenance import begin, provenance
 from parsec.records.results import write_json
 from parsec.runtime.device import autocast, device_name, lease, memory_format, resolve, set_deterministic
 from parsec.runtime.logs import logger
@@ -37,13 +35,13 @@ class Bench:
     """One minibatch and the children that all measurements share."""
 
     def __init__(self, job: MeasureJob, data: Path, device: torch.device) -> None:
-        self.job, self.network, self.device = job, job.settings.network, device
+        self.job, self.network, self.device = job, job.network, device
         info = read_info(data)
         self.classes = len(info.classes)
-        augment = Augment(job.settings.augmentation, info, memory_format(job.compute.layout))
+        augment = Augment(job.augmentation, info, memory_format(job.compute.layout))
         self.image_size = augment.image_size
-        part = Images(open_part(data, "train", job.settings.train_images), device)
-        first = epoch_order(len(part), job.settings.batch_size, SEED, "training order", 0)[0]
+        part = Images(open_part(data, "train", job.train_images), device)
+        first = epoch_order(len(part), job.batch_size, SEED, "training order", 0)[0]
         images, self.labels = part.gather(first)
         self.images = augment.train(images, generator(SEED, "training augmentation", device=device))
         prior = Prior(job.prior)
@@ -106,7 +104,7 @@ def measure(job: MeasureJob, data: Path, output: Path) -> None:
 
     "One child trained alone" is the child of the K measured that needs most memory, because the search runs them all.
     """
-    started = datetime.now(UTC)
+    beginning = begin("parsec.search.measure")
     set_deterministic(job.compute.deterministic)
     with lease(resolve(job.compute.device)) as device:
         bench = Bench(job, data, device)
@@ -117,11 +115,11 @@ def measure(job: MeasureJob, data: Path, output: Path) -> None:
         rows += [bench.row("search step", k, partial(bench.search_step, k)) for k in job.measure.samples]
         document = {
             "stage": job.stage,
-            "network": job.settings.network.model_dump(),
-            "batch_size": job.settings.batch_size,
+            "network": job.network.model_dump(),
+            "batch_size": job.batch_size,
             "image_size": bench.image_size,
             "device": device_name(device),
             "rows": rows,
-            "provenance": provenance(job, code_fingerprint("parsec.search.measure"), read_info(data), started),
+            "provenance": provenance(job, beginning, read_info(data)),
         }
     write_json(output, document)

@@ -1,7 +1,6 @@
 """One run of a stage that learns π: from a prepared data set to π, genotype, metrics and result on disk."""
 
 import hashlib
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ from parsec.network.complexity import network_cost
 from parsec.prior.distribution import Prior
 from parsec.prior.parquet import read_metadata, read_prior, write_prior, write_trajectory
 from parsec.records.code import code_fingerprint
-from parsec.records.provenance import provenance
+from parsec.records.provenance import begin, provenance
 from parsec.records.results import cost, write_json
 from parsec.runtime import loop
 from parsec.runtime.device import lease, memory_format, resolve, set_deterministic
@@ -40,10 +39,12 @@ def search(
     Raises:
         UserError: anything the user can mend; see its subclasses.
     """
-    started, code = datetime.now(UTC), code_fingerprint("parsec.search.run")
+    beginning = begin("parsec.search.run")
     _check_start(job, init_pi)
     set_deterministic(job.compute.deterministic)
     info = read_info(data)
+    if info.name != job.settings.dataset:
+        raise DatasetError(f"{data}: holds {info.name}, but the settings want {job.settings.dataset}; give its folder")
     prior = read_prior(init_pi, job.prior, job.space) if init_pi else Prior(job.prior)
     parent = _parent(init_pi)
     identity = fingerprint(job) + (f"-from-{parent['pi_fingerprint']}" if parent else "") + f"-seed{seed}"
@@ -51,10 +52,10 @@ def search(
     with lease(resolve(job.compute.device)) as device:
         task = _task(job, data, info, seed, prior, device)
         method = METHODS[job.method](task)
-        spent = loop.run(method, state, f"{identity}-{info.content_hash[:16]}", running, label, device)
+        spent = loop.run(method, state, f"{identity}-{info.content_hash[:16]}", running, label, device, beginning.code)
         result = {
             "cost": cost(spent, device),
-            "provenance": provenance(job, code, info, started),
+            "provenance": provenance(job, beginning, info),
         }
         _write(output, state, task, method, parent, result)
     loop.finish(state)

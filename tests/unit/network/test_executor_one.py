@@ -95,7 +95,9 @@ def test_forward_passes_run_in_the_given_context(children):
             yield
 
     one, (images, labels) = executor(torch.float32, autocast=autocast), batch(torch.float32)
-    assert one.logits(children[0], images).dtype == torch.bfloat16
+    logits = one.logits(children[0], images)
+    assert logits.dtype == torch.float32, "logits are exponentiated and must not be rounded to bfloat16"
+    assert not torch.equal(logits, one.supernet(children[0], images)), "activations are bfloat16"
     seen = one.accumulate(children, images, labels)
     one.log_likelihoods(children, images, labels)
     assert len(entered) == 1 + 2 * len(children)

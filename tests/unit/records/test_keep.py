@@ -1,11 +1,17 @@
 """Keeping a finished run: what is copied, what is refused, and the index beside the records."""
 
 import json
+from pathlib import Path
 
 import pytest
+import yaml
 
 from parsec.errors import UserError
 from parsec.records.keep import OPEN, keep
+from parsec.settings import plan
+from parsec.settings.load import load
+
+PRESET = Path(__file__).resolve().parents[3] / "config/config.yaml"
 
 RESULT = {
     "schema": 1,
@@ -17,19 +23,25 @@ RESULT = {
 
 @pytest.fixture
 def results(tmp_path):
+    """A finished run of one search and one training, beside results of other settings."""
     folder = tmp_path / "results"
-    run = folder / "search/digits/parsec/seed0"
-    training = folder / "retrain/digits/search/parsec/seed0/run0"
-    other = folder / "cifar10/search/cifar10/parsec/seed0"
-    for place in (run, training, other, folder / "tables", folder / "state/search", folder / "data/digits/train"):
-        place.mkdir(parents=True)
-    for place in (run, training, other):
-        (place / "result.json").write_text(json.dumps(RESULT))
-    (training / "weights.safetensors").write_bytes(b"large")
-    (folder / "data/digits/train/images-000.npy").write_bytes(b"large")
-    (folder / "data/digits/dataset.json").write_text("{}")
-    (folder / "tables/digits.md").write_text("| a table |")
-    (folder / "settings.yaml").write_text("name: a run of digits\n")
+    settings = load(PRESET).model_dump(mode="json")
+    settings |= {"name": "a run of digits", "seeds": [0], "finetune": None, "transfer": None}
+    settings["retrain"] = {
+        "digits": settings["retrain"]["digits"] | {"origins": ["search"], "published": [], "runs": [0]}
+    }
+    runs = ["search/digits/parsec/seed0", "retrain/digits/search/parsec/seed0/run0"]
+    others = ["search/digits/parsec/seed7", "cifar10/search/cifar10/parsec/seed0"]
+    for place in runs + others:
+        (folder / place).mkdir(parents=True)
+        for name in {*plan.SEARCH_FILES, *plan.RETRAIN_FILES}:
+            (folder / place / name).write_text(json.dumps(RESULT))
+    for file in ("tables/digits.md", "data/digits/dataset.json", "data/digits/train/images.npy"):
+        (folder / file).parent.mkdir(parents=True, exist_ok=True)
+        (folder / file).write_text("{}")
+    (folder / "measure/search").mkdir(parents=True)
+    (folder / "measure/search/executor.json").write_text("{}")
+    (folder / "settings.yaml").write_text(yaml.safe_dump(settings))
     return folder
 
 
@@ -42,13 +54,11 @@ def record(tmp_path):
 
 def test_small_files_of_this_run_alone_are_kept(results, record):
     keep(results, record)
-    assert sorted(str(path.relative_to(record)) for path in record.rglob("*") if path.is_file()) == [
-        "data/digits/dataset.json",
-        "retrain/digits/search/parsec/seed0/run0/result.json",
-        "search/digits/parsec/seed0/result.json",
-        "settings.yaml",
-        "tables/digits.md",
-    ]
+    kept = {str(path.relative_to(record)) for path in record.rglob("*") if path.is_file()}
+    searched = {f"search/digits/parsec/seed0/{name}" for name in plan.SEARCH_FILES}
+    trained = {f"retrain/digits/search/parsec/seed0/run0/{name}" for name in ("result.json", "metrics.jsonl")}
+    pages = {"settings.yaml", "tables/digits.md", "data/digits/dataset.json", "measure/search/executor.json"}
+    assert kept == searched | trained | pages
 
 
 def test_index_lists_runs_and_what_is_open(results, record):

@@ -7,11 +7,12 @@ from types import SimpleNamespace
 
 import pytest
 
-from parsec.records.provenance import git_state, provenance
+from parsec.records.provenance import Beginning, git_state, provenance
 from parsec.settings.jobs import fingerprint
 from parsec.settings.tree import Running
 
 STARTED = datetime(2026, 1, 2, 3, 4, 5, tzinfo=timezone(timedelta(hours=2)))
+BEGINNING = Beginning(STARTED, "dd", {"commit": "0" * 40, "dirty": False})
 
 
 def git(folder, *arguments):
@@ -33,19 +34,20 @@ def repository(tmp_path):
 def test_document_is_json_and_says_where_the_result_comes_from():
     job = Running()
     info = SimpleNamespace(content_hash="cc", stand_in="stands in for ImageNet")
-    document = provenance(job, "dd", info, STARTED)
+    document = provenance(job, BEGINNING, info)
     assert json.loads(json.dumps(document)) == document
     assert document["settings"]["progress_seconds"] == 5.0
     assert document["settings_fingerprint"] == fingerprint(job)
     assert (document["code_fingerprint"], document["dataset_hash"]) == ("dd", "cc")
     assert document["stand_in"] == "stands in for ImageNet"
+    assert document["git"] == {"commit": "0" * 40, "dirty": False}
     assert document["started"] == "2026-01-02T01:04:05+00:00"
     assert document["finished"] > document["started"]
     assert document["threads"] >= 1
 
 
 def test_without_a_data_set():
-    document = provenance(Running(), "dd", None, STARTED)
+    document = provenance(Running(), BEGINNING, None)
     assert document["dataset_hash"] is None
     assert document["stand_in"] is None
 

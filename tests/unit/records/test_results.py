@@ -63,6 +63,7 @@ def test_cost_has_the_keys_of_the_schema():
         "device_seconds": 1.0,
         "restarts": 3,
         "peak_memory_bytes": 4,
+        "code_fingerprints": (),
         "device": "cpu",
         "accelerator": False,
     }

@@ -239,3 +239,26 @@ def test_finish_removes_the_state(tmp_path):
     loop.finish(tmp_path / "state")
     loop.finish(tmp_path / "state")
     assert not (tmp_path / "state").exists()
+
+
+def stop_at(step):
+    return lambda reached: os.kill(os.getpid(), signal.SIGTERM) if reached == step else None
+
+
+def test_code_of_every_attempt_is_named(tmp_path):
+    with pytest.raises(Interrupted):
+        loop.run(Walk(on_step=stop_at(3)), tmp_path / "state", "aa", EVERY_STEP, "walk", CPU, "old code")
+    spent = loop.run(Walk(), tmp_path / "state", "aa", EVERY_STEP, "walk", CPU, "new code")
+    assert spent.code_fingerprints == ("old code", "new code")
+
+
+def test_a_state_that_this_code_cannot_read_is_one_line(tmp_path):
+    class Renamed(Walk):
+        def load_state_dict(self, state):
+            self.place = state["position"]
+
+    with pytest.raises(Interrupted):
+        run(Walk(on_step=stop_at(3)), tmp_path / "state")
+    with pytest.raises(CheckpointError, match="does not fit this version of the code"):
+        run(Renamed(), tmp_path / "state")
+    assert run(Walk(), tmp_path / "state").restarts == 1

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from parsec.network.bank import Bank
-from parsec.network.primitives import SEPARABLE, every_other_pixel
+from parsec.network.primitives import SEPARABLE, every_other_pixel, odd_pixels
 from parsec.network.sides import edge_stride
 from parsec.network.stack import CellShape, cell_shapes, output_channels, stem_channels
 from parsec.settings.training import Network
@@ -31,11 +31,7 @@ def _project(x: Tensor, weight: Tensor) -> Tensor:
 def _halve(x: Tensor, even: Tensor, odd: Tensor) -> Tensor:
     """Factorised reduction: half of the channels from even pixels, half from odd ones."""
     x = F.relu(x)
-    shifted = x[:, :, 1:, 1:]
-    if x.shape[2] % 2 or x.shape[3] % 2:
-        # An odd side has one odd pixel fewer than even ones; a zero border makes both halves agree.
-        shifted = F.pad(shifted, (0, x.shape[3] % 2, 0, x.shape[2] % 2))
-    return _normalise(torch.cat([every_other_pixel(x, even), every_other_pixel(shifted, odd)], 1))
+    return _normalise(torch.cat([every_other_pixel(x, even), every_other_pixel(odd_pixels(x), odd)], 1))
 
 
 def _stacked_shapes(index: int, shape: CellShape) -> dict[str, tuple[int, ...]]:

@@ -1,4 +1,4 @@
-"""CIFAR-10 from the first source that serves it, accepted only if its decoded images and labels have the known SHA-256."""
+"""CIFAR-10 from the first source that serves it, accepted only if decoded images and labels have the known SHA-256."""
 
 import hashlib
 import logging

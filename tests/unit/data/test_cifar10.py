@@ -129,7 +129,7 @@ def test_labels_in_another_order_are_refused(
     rows = TEST.transpose(0, 3, 1, 2).reshape(10, -1)
     entry = pickled(local / FOLDER / "test_batch", {"data": rows, "labels": TEST_LABELS[::-1]})
     monkeypatch.setattr(torchvision.datasets.CIFAR10, "test_list", [entry])
-    with pytest.raises(DatasetError, match="folder: the SHA-256 of the decoded test labels is .*, expected"):
+    with pytest.raises(DatasetError, match=r"folder: the SHA-256 of the decoded test labels is .*, expected"):
         open_cifar10(settings("folder", folder=local), tmp_path / "out")
 
 

@@ -6,10 +6,11 @@ from typing import Literal
 
 from pydantic import Field
 
-from parsec.settings.base import Method, Name, Space, Strict
+from parsec.settings.base import Method, Name, Positive, Space, Strict
 from parsec.settings.datasets import Dataset
 from parsec.settings.retrain import RetrainStage
 from parsec.settings.search import Prior, SearchStage
+from parsec.settings.training import Augmentation, Network
 from parsec.settings.tree import Compute, Measure, Settings
 
 SearchStageName = Literal["search", "finetune", "transfer"]
@@ -43,12 +44,15 @@ class RetrainJob(Strict):
 
 
 class MeasureJob(Strict):
-    """Measuring a search step."""
+    """Measuring a search step: of its stage only what shapes a step, so that no schedule or optimiser re-measures."""
 
     stage: SearchStageName
     space: Space
     prior: Prior
-    settings: SearchStage
+    network: Network
+    batch_size: Positive
+    train_images: Positive | None
+    augmentation: Augmentation
     measure: Measure
     compute: Compute
 
@@ -83,11 +87,15 @@ def retrain_job(settings: Settings, dataset: str) -> RetrainJob:
 
 def measure_job(settings: Settings, stage: SearchStageName) -> MeasureJob:
     """What the measurement of a search step reads."""
+    measured: SearchStage = getattr(settings, stage)
     return MeasureJob(
         stage=stage,
         space=settings.space,
         prior=settings.prior,
-        settings=getattr(settings, stage),
+        network=measured.network,
+        batch_size=measured.batch_size,
+        train_images=measured.train_images,
+        augmentation=measured.augmentation,
         measure=settings.measure,
         compute=settings.compute,
     )

@@ -2,7 +2,6 @@ rule measure_executor:
     input:
         dataset=measured_data("dataset.json"),
         train=ancient(measured_data("train")),
-        validation=ancient(measured_data("validation")),
     output:
         "<results>/measure/{stage}/executor.json",
     log:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from parsec.errors import SettingsError
 from parsec.settings.datasets import Cifar10, Digits, DigitsFolder, ImageFolder
-from parsec.settings.jobs import as_json, fingerprint, prepare_job, retrain_job, search_job
+from parsec.settings.jobs import as_json, fingerprint, measure_job, prepare_job, retrain_job, search_job
 from parsec.settings.load import load, load_job
 from parsec.settings.retrain import RetrainAugmentation, RetrainStage
 from parsec.settings.search import Estimator, Prior, PriorOptimizer, SearchOptimizer, SearchStage
@@ -86,10 +86,27 @@ def test_a_tree_dumps_and_reloads_to_itself(parts):
 def test_a_job_reads_back_with_the_same_fingerprint(parts):
     loaded = load(tree(parts))
     dataset = loaded.search.dataset
-    for job in (prepare_job(loaded, dataset), search_job(loaded, "search", "parsec"), retrain_job(loaded, dataset)):
+    jobs = (prepare_job(loaded, dataset), search_job(loaded, "search", "parsec"), measure_job(loaded, "search"))
+    for job in (*jobs, retrain_job(loaded, dataset)):
         again = load_job(as_json(job), type(job))
         assert again == job
         assert fingerprint(again) == fingerprint(job)
+
+
+@pytest.mark.parametrize(
+    ("change", "same"),
+    [
+        ({"epochs": 7, "warmup_epochs": 1, "validation_images": 512}, True),
+        ({"prior": {"learning_rate": 0.5}, "weights": {"momentum": 0.5}, "estimator": {"samples": 3}}, True),
+        ({"batch_size": 32}, False),
+        ({"network": {"cells": 4, "channels": 6}}, False),
+        ({"train_images": 1024}, False),
+        ({"augmentation": {"cutout": 3}}, False),
+    ],
+)
+def test_the_measurement_reads_only_what_shapes_a_step(change, same):
+    document = {**COMPLETE, "search": {**COMPLETE["search"], **change}}
+    assert (measure_job(load(document), "search") == measure_job(load(COMPLETE), "search")) == same
 
 
 def sections(document, path=()):

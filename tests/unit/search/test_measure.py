@@ -1,0 +1,29 @@
+"""The measurement: a row for one child alone and one for every K, of the step that the job describes."""
+
+import json
+
+from parsec.search.measure import measure
+from parsec.settings.jobs import MeasureJob
+from parsec.settings.search import Prior
+from parsec.settings.training import Augmentation, Network
+from parsec.settings.tree import Compute, Measure
+
+
+def test_a_row_for_one_child_and_for_every_k(digits, tmp_path):
+    job = MeasureJob(
+        stage="search",
+        space="darts",
+        prior=Prior(),
+        network=Network(cells=3, channels=2),
+        batch_size=4,
+        train_images=8,
+        augmentation=Augmentation(padding=1, size=7),
+        measure=Measure(samples=(1, 2), repeats=1),
+        compute=Compute(device="cpu", precision="float32"),
+    )
+    measure(job, digits, tmp_path / "executor.json")
+    document = json.loads((tmp_path / "executor.json").read_text())
+    rows = [(row["setting"], row["samples"]) for row in document["rows"]]
+    assert rows == [("one child trained alone", 1), ("search step", 1), ("search step", 2)]
+    assert all(row["peak_bytes"] > 0 and row["seconds"] > 0 for row in document["rows"])
+    assert (document["network"]["channels"], document["batch_size"], document["image_size"]) == (2, 4, 7)

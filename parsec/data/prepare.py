@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from parsec.data.record import PARTS, DatasetRecord, PartName, PartRecord, as_json, content_hash
+from parsec.data.record import PARTS, DatasetRecord, PartName, PartRecord, SourceRecord, as_json, content_hash
 from parsec.data.shards import PixelStatistics, write_part
 from parsec.data.sources.base import Collection, Integers, Source
 from parsec.data.split import stratified
@@ -20,6 +20,7 @@ logger = logging.getLogger("parsec")
 
 RECORD = "dataset.json"
 SPLITS = "splits.json"
+SOURCE = "source.json"
 SPACE_MARGIN = 1.05
 
 Chosen = dict[PartName, tuple[Collection, Integers]]
@@ -60,8 +61,8 @@ def _choose(source: Source, dataset: Dataset) -> Chosen:
 
 def _clear(output: Path) -> None:
     """Take away what an earlier run left, the record first, so that no record ever describes other files."""
-    (output / RECORD).unlink(missing_ok=True)
-    (output / SPLITS).unlink(missing_ok=True)
+    for name in (RECORD, SPLITS, SOURCE):
+        (output / name).unlink(missing_ok=True)
     for part in PARTS:
         shutil.rmtree(output / part, ignore_errors=True)
     remove_partial(output)
@@ -103,11 +104,13 @@ def _record(job: PrepareJob, source: Source, chosen: Chosen, output: Path) -> Da
         counts={part: len(positions) for part, (_, positions) in chosen.items()},
         parts=parts,
         content_hash=content_hash(parts),
-        served_by=source.served_by,
         stand_in=source.stand_in,
-        settings=job.model_dump(mode="json"),
-        fingerprint=fingerprint(job),
     )
+
+
+def _source_json(job: PrepareJob, source: Source) -> str:
+    settings = job.model_dump(mode="json")
+    return as_json(SourceRecord(served_by=source.served_by, settings=settings, fingerprint=fingerprint(job)))
 
 
 def prepare(job: PrepareJob, output: Path) -> None:
@@ -127,6 +130,7 @@ def prepare(job: PrepareJob, output: Path) -> None:
         _clear(output)
         record = _record(job, source, chosen, output)
         write_atomic(output / SPLITS, _splits_json(chosen, job.dataset.split_seed))
+        write_atomic(output / SOURCE, _source_json(job, source))
         write_atomic(output / RECORD, as_json(record))
     counts = ", ".join(f"{record.counts[part]} {part}" for part in PARTS)
     logger.info("%s: %s images, served by %s", job.name, counts, source.served_by)

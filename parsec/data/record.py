@@ -1,4 +1,4 @@
-"""The schema of `dataset.json`: written last by `prepare`, and the only way in for every reader."""
+"""The schemas of `dataset.json`, written last by `prepare` and the only way in for readers, and of `source.json`."""
 
 import hashlib
 import json
@@ -44,8 +44,14 @@ class DatasetRecord(_Branch):
     counts: dict[PartName, int]
     parts: dict[PartName, PartRecord]
     content_hash: Sha256
-    served_by: str
     stand_in: str | None
+
+
+class SourceRecord(_Branch):
+    """`source.json`: where the images came from; apart from `dataset.json`, which depends on images and split alone."""
+
+    schema_version: Annotated[Literal[1], Field(alias="schema")] = 1
+    served_by: str
     settings: dict[str, Any]
     fingerprint: str
 
@@ -56,8 +62,8 @@ def content_hash(parts: dict[PartName, PartRecord]) -> str:
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
-def as_json(record: DatasetRecord) -> str:
-    """The text of `dataset.json`."""
+def as_json(record: DatasetRecord | SourceRecord) -> str:
+    """The text of `dataset.json` or `source.json`."""
     document = record.model_dump(mode="json", by_alias=True)
     return json.dumps(document, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
 

@@ -2,6 +2,7 @@ rule prepare_dataset:
     output:
         dataset="<results>/data/{dataset}/dataset.json",
         splits="<results>/data/{dataset}/splits.json",
+        source="<results>/data/{dataset}/source.json",
         train=directory("<results>/data/{dataset}/train"),
         validation=directory("<results>/data/{dataset}/validation"),
         test=directory("<results>/data/{dataset}/test"),
@@ -11,7 +12,8 @@ rule prepare_dataset:
         "<results>/benchmarks/prepare_dataset/{dataset}.tsv"
     conda:
         ENVIRONMENT
-    threads: 1
+    # An image folder is decoded by so many threads at once.
+    threads: 8
     resources:
         mem_mb=growing(8000),
         runtime=growing(240),
@@ -22,4 +24,5 @@ rule prepare_dataset:
     message:
         "Preparing {wildcards.dataset}"
     shell:
-        "python -m parsec prepare --settings {params.settings:q} --output {params.folder:q} --log {log:q}"
+        "python -m parsec prepare --settings {params.settings:q} --output {params.folder:q}"
+        " --threads {threads} --log {log:q}"

@@ -74,10 +74,17 @@ def test_record_names_files_hashes_and_settings(digits: Path) -> None:
             assert entry == {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
     assert record["schema"] == 1
     assert record["channels"] == 3
-    assert record["served_by"] == "scikit-learn"
     assert record["stand_in"] is None
-    assert record["settings"] == job().model_dump(mode="json")
-    assert record["fingerprint"] == fingerprint(job())
+    source = json.loads((digits / "source.json").read_text())
+    assert source["served_by"] == "scikit-learn"
+    assert source["settings"] == job().model_dump(mode="json")
+    assert source["fingerprint"] == fingerprint(job())
+
+
+def test_record_depends_on_images_and_split_alone(digits: Path, tmp_path: Path) -> None:
+    prepare(job(validation_fraction=0.50001), tmp_path)
+    changed = {name for name, content in tree(tmp_path).items() if content != tree(digits)[name]}
+    assert changed == {"source.json"}
 
 
 def test_same_bytes_when_repeated_over_an_old_one(digits: Path, tmp_path: Path) -> None:

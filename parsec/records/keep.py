@@ -14,7 +14,15 @@ from parsec.settings import plan
 from parsec.settings.load import load
 from parsec.settings.tree import Settings
 
-PAGES = ("settings.yaml", "checklist.md", "tables/*", "figures/*.csv", "figures/*.svg", "data/*/dataset.json")
+PAGES = (
+    "settings.yaml",
+    "checklist.md",
+    "tables/*",
+    "figures/*.csv",
+    "figures/*.svg",
+    "data/*/dataset.json",
+    "data/*/source.json",
+)
 LARGE = "weights.safetensors"
 OPEN = "open.csv"
 

@@ -105,7 +105,7 @@ def new_place(base: Path) -> Place:
 def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Place, str]:
     """The tiny run, and what it printed. Read it; to change it, take `copy`."""
     place = new_place(tmp_path_factory.mktemp("chain") / "place")
-    done = place.run(*PROFILE)
+    done = place.run(*PROFILE, "--cores", "2")
     assert done.returncode == 0, done.stdout + done.stderr
     return place, done.stdout + done.stderr
 

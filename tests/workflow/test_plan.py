@@ -11,7 +11,7 @@ from parsec.settings.load import load
 
 ROOT = Path(__file__).resolve().parents[2]
 PRESETS = {
-    "config": {"prepare_dataset": 2, "search": 2, "finetune": 2, "transfer": 2, "retrain": 12, "table": 2},
+    "config": {"prepare_dataset": 2, "search": 2, "finetune": 2, "transfer": 2, "retrain": 7, "table": 2},
     "cifar10": {"prepare_dataset": 1, "search": 2, "finetune": 2, "retrain": 5, "table": 1},
     "paper": {"prepare_dataset": 2, "search": 4, "finetune": 4, "transfer": 4, "retrain": 49, "table": 2},
 }

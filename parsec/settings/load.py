@@ -3,6 +3,7 @@
 import json
 import math
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -51,10 +52,8 @@ def _read(path: Path) -> object:
 
 def _parse(text: str, where: str) -> object:
     """JSON first: YAML 1.1 would read JSON's `1e-05` as text."""
-    try:
+    with suppress(json.JSONDecodeError):
         return json.loads(text)
-    except json.JSONDecodeError:
-        pass
     try:
         return yaml.safe_load(text)
     except yaml.YAMLError as error:

@@ -52,24 +52,31 @@ def prior_coefficients(settings: Estimator, weights: Tensor, multiply_adds: Tens
 class OnlineWeights:
     """Importance weights of children that come one after another: the running-maximum rule of online softmax.
 
-    Keeps the largest log weight m, the scaled sum s = Σ exp(log w − m) and Σ exp(2 (log w − m)). What was accumulated
-    before must be multiplied by `keep`, the new child's share by `new`; dividing by `total` at the end gives Σ ω_k g_k.
+    Keeps the largest log weight m and the scaled sums Σ w, Σ w² and Σ w log w, with w = exp(log w − m). What was
+    accumulated before must be multiplied by `keep`, the new child's share by `new`; dividing by `total` at the end
+    gives Σ ω_k g_k.
     """
 
     def __init__(self, device: torch.device | str = "cpu") -> None:
-        self._maximum = torch.full((), -torch.inf, dtype=torch.float64, device=device)
+        self.maximum = torch.full((), -torch.inf, dtype=torch.float64, device=device)
         self.total = torch.zeros((), dtype=torch.float64, device=device)
-        self._squares = torch.zeros_like(self.total)
+        self.squares = torch.zeros_like(self.total)
+        self.weighted = torch.zeros_like(self.total)
 
     def add(self, log_weight: Tensor) -> tuple[Tensor, Tensor]:
-        """Take in one log weight (0-d, float64); returns `keep` and `new`."""
-        maximum = torch.maximum(self._maximum, log_weight)
-        keep, new = torch.exp(self._maximum - maximum), torch.exp(log_weight - maximum)
-        self.total = self.total * keep + new
-        self._squares = self._squares * keep.square() + new.square()
-        self._maximum = maximum
+        """Take in log weights (0-d for one child or S for several, float64); returns `keep` (0-d) and `new`."""
+        maximum = torch.maximum(self.maximum, log_weight.amax())
+        keep, new = torch.exp(self.maximum - maximum), torch.exp(log_weight - maximum)
+        self.total = self.total * keep + new.sum()
+        self.squares = self.squares * keep.square() + new.square().sum()
+        self.weighted = self.weighted * keep + (new * log_weight).sum()
+        self.maximum = maximum
         return keep, new
+
+    def mean_log_weight(self) -> Tensor:
+        """Σ ω log w of the children seen so far (0-d)."""
+        return self.weighted / self.total
 
     def effective_sample_size(self) -> Tensor:
         """1 / Σ ω² of the children seen so far (0-d)."""
-        return self.total.square() / self._squares
+        return self.total.square() / self.squares

@@ -6,6 +6,7 @@ Dimensions: F factors, O choices of the largest factor, K sampled architectures,
 import torch
 from torch import Tensor
 
+from parsec.prior.children import Children
 from parsec.settings.search import Prior as Form
 from parsec.space.factors import Factor, decode, factors
 from parsec.space.genotype import Genotype
@@ -97,9 +98,9 @@ class Prior:
                 chosen[self._second] = best % self.mask.shape[1]
             return decode(chosen.tolist(), self.form.factors)
 
-    def genotypes(self, chosen: Tensor) -> list[Genotype]:
+    def children(self, chosen: Tensor) -> Children:
         """Architectures of chosen indices (K × F)."""
-        return [decode(row, self.form.factors) for row in chosen.tolist()]
+        return Children.from_choices(chosen, joint=self.form.factors == "joint")
 
 
 def _entropy(log_p: Tensor) -> Tensor:

@@ -15,6 +15,7 @@ from parsec.data.dataset import open_part, read_info
 from parsec.data.loader import Images
 from parsec.data.order import epoch_order
 from parsec.network.executors.one import One
+from parsec.network.executors.protocol import accumulate
 from parsec.network.fixed import FixedNetwork
 from parsec.network.supernet import Supernet
 from parsec.prior.distribution import Prior
@@ -46,7 +47,7 @@ class Bench:
         self.images = augment.train(images, generator(SEED, "training augmentation", device=device))
         prior = Prior(job.prior)
         draws = generator(SEED, "architectures")
-        self.children = prior.genotypes(prior.sample(max(job.measure.samples), draws))
+        self.children = prior.children(prior.sample(max(job.measure.samples), draws))
 
     def search_step(self, samples: int) -> Step:
         """A π-step's and a v-step's work with the first `samples` children, on shared weights of its own."""
@@ -56,7 +57,7 @@ class Bench:
 
         def step() -> None:
             executor.log_likelihoods(children, self.images, self.labels)
-            executor.accumulate(children, self.images, self.labels)
+            accumulate(executor, children, self.images, self.labels)
 
         return step
 
@@ -109,7 +110,8 @@ def measure(job: MeasureJob, data: Path, output: Path) -> None:
     with lease(resolve(job.compute.device)) as device:
         bench = Bench(job, data, device)
         alone = [
-            bench.row("one child trained alone", 1, partial(bench.training_step, child)) for child in bench.children
+            bench.row("one child trained alone", 1, partial(bench.training_step, child))
+            for child in bench.children.genotypes
         ]
         rows = [max(alone, key=lambda row: row["peak_bytes"])]
         rows += [bench.row("search step", k, partial(bench.search_step, k)) for k in job.measure.samples]

@@ -6,7 +6,6 @@ drawn from the current p(α|π).
 
 import math
 import time
-from functools import partial
 from typing import Any
 
 import torch
@@ -16,9 +15,10 @@ from parsec.data.order import epoch_order
 from parsec.errors import DivergedError
 from parsec.estimator import effective_sample_size, importance_weights, prior_coefficients, sample_count, temperature
 from parsec.network.complexity import network_cost
-from parsec.network.executors.one import One
+from parsec.network.executors.choose import executor_for
+from parsec.network.executors.protocol import accumulate
 from parsec.network.supernet import Supernet
-from parsec.runtime.device import autocast
+from parsec.prior.children import Children
 from parsec.runtime.randomness import Streams, generator
 from parsec.schedule import learning_rate
 from parsec.search.operations import expected_operations
@@ -36,7 +36,7 @@ class Parsec:
         self.prior = task.prior
         start = generator(task.seed, "shared weights")
         self.supernet = Supernet(self.settings.network, task.classes, start, device=task.device)
-        self.executor = One(self.supernet, partial(autocast, task.device, task.job.compute.precision))
+        self.executor = executor_for(self.supernet, task.job.compute)
         weights, prior = self.settings.weights, self.settings.prior
         self._weight_optimizer = torch.optim.SGD(
             [self.supernet.bank.flat],
@@ -81,13 +81,13 @@ class Parsec:
             self._sums, self._seconds = {}, 0.0
         return rows
 
-    def _draw(self) -> tuple[Tensor, list[Genotype]]:
-        """K architectures from p(α|π), as chosen indices and as genotypes."""
+    def _draw(self) -> tuple[Tensor, Children]:
+        """K architectures from p(α|π), as chosen indices and as children."""
         count = sample_count(self.settings.estimator, self.prior.entropy())
         chosen = self.prior.sample(count, self._streams.cpu("architectures"))
         self.children += count
         self.child_images += count * self.settings.batch_size
-        return chosen, self.prior.genotypes(chosen)
+        return chosen, self.prior.children(chosen)
 
     def _prior_step(self) -> dict[str, float]:
         """Ascend Σ_k (ω_k − b) ∇_π log p(α_k|π) on a validation batch."""
@@ -108,9 +108,8 @@ class Parsec:
         """Ascend Σ_k ω_k ∇_v log p(y|X,v,α_k) on a training batch."""
         images, labels = self._training_batch(epoch)
         _, children = self._draw()
-        seen = self.executor.accumulate(
-            children, images, labels, temperature(self.settings.estimator, self.settings.batch_size)
-        )
+        tempered = temperature(self.settings.estimator, self.settings.batch_size)
+        seen = accumulate(self.executor, children, images, labels, tempered)
         torch.nn.utils.clip_grad_norm_([self.supernet.bank.flat], self.settings.weights.gradient_clip)
         self._weight_optimizer.step()
         return {
@@ -120,12 +119,12 @@ class Parsec:
             "train_loss": float(seen.loss),
         }
 
-    def _multiply_adds(self, children: list[Genotype]) -> Tensor | None:
+    def _multiply_adds(self, children: Children) -> Tensor | None:
         """Multiply-adds of the children in the network of this stage (K, float64); None if cost plays no part."""
         if self.settings.estimator.cost_weight == 0.0:
             return None
         size = self.task.augment.image_size
-        costs = [network_cost(child, self.settings.network, self.task.classes, size) for child in children]
+        costs = [network_cost(child, self.settings.network, self.task.classes, size) for child in children.genotypes]
         return torch.tensor([cost.multiply_adds for cost in costs], dtype=torch.float64)
 
     def _training_batch(self, epoch: int) -> tuple[Tensor, Tensor]:

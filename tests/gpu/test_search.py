@@ -9,8 +9,10 @@ import torch.nn.functional as F
 
 from parsec.data.prepare import prepare
 from parsec.network.executors.one import One
+from parsec.network.executors.protocol import accumulate
 from parsec.network.fixed import FixedNetwork
 from parsec.network.supernet import Supernet
+from parsec.prior.children import Children
 from parsec.prior.distribution import Prior
 from parsec.runtime.device import autocast, memory_format, set_deterministic
 from parsec.runtime.memory import peak_bytes
@@ -50,7 +52,7 @@ def batch(device, count, side, dtype=torch.float32):
 
 def children(count):
     prior = Prior(Form())
-    return prior.genotypes(prior.sample(count, torch.Generator().manual_seed(2)))
+    return prior.children(prior.sample(count, torch.Generator().manual_seed(2)))
 
 
 def of_convolutions():
@@ -98,8 +100,8 @@ def test_a_search_step_needs_the_memory_of_training_one_child(precision):
         F.cross_entropy(logits.double(), labels).backward()
 
     def search_step(samples):
-        one.log_likelihoods([child] * samples, images, labels)
-        one.accumulate([child] * samples, images, labels)
+        one.log_likelihoods(Children.of([child] * samples), images, labels)
+        accumulate(one, Children.of([child] * samples), images, labels)
 
     training_step()
     search_step(1)
@@ -112,9 +114,11 @@ def test_memory_does_not_grow_with_the_number_of_children():
     device = torch.device("cuda")
     one, (images, labels) = executor(device, Network(cells=8, channels=16)), batch(device, 64, 32)
     some = children(6)
-    one.accumulate(some, images, labels)
-    largest = max(peak_bytes(partial(one.accumulate, [child], images, labels), device) for child in some)
-    assert peak_bytes(partial(one.accumulate, some, images, labels), device) <= 1.05 * largest
+    accumulate(one, some, images, labels)
+    largest = max(
+        peak_bytes(partial(accumulate, one, some[k : k + 1], images, labels), device) for k in range(len(some))
+    )
+    assert peak_bytes(partial(accumulate, one, some, images, labels), device) <= 1.05 * largest
 
 
 def test_bfloat16_losses_are_close_to_float32_ones():
@@ -136,7 +140,7 @@ def test_results_are_those_of_the_cpu_in_float64():
     for device in map(torch.device, ("cpu", "cuda")):
         one = executor(device, network, torch.float64)
         images, labels = batch(device, 8, 13, torch.float64)
-        seen = one.accumulate(some, images, labels, temperature=8.0)
+        seen = accumulate(one, some, images, labels, temperature=8.0)
         log_likelihoods = one.log_likelihoods(some, images, labels)
         results = (seen.loss, seen.effective_sample_size, log_likelihoods, one.supernet.bank.gradient)
         found.append([result.cpu() for result in results])

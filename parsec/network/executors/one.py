@@ -1,64 +1,64 @@
 """Executor `one`: children one after another, so that memory is that of one architecture (PARSEC, abstract)."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import AbstractContextManager
-from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from parsec.estimator import OnlineWeights
+from parsec.network.executors.protocol import summed_cross_entropy
 from parsec.network.supernet import Supernet
+from parsec.prior.children import Children
 from parsec.space.genotype import Genotype
 
 
-class Accumulated(NamedTuple):
-    """What a v-step saw, as 0-d float64 tensors on the device."""
-
-    loss: Tensor
-    """Mean cross-entropy of an image, weighted by ω."""
-    effective_sample_size: Tensor
-
-
 class One:
-    """Runs children of `supernet` in turn; `autocast` opens the context in which forward passes run."""
+    """Runs children of `supernet` in turn.
 
-    def __init__(self, supernet: Supernet, autocast: Callable[[], AbstractContextManager[None]]) -> None:
+    Args:
+        supernet: the network of shared weights.
+        autocast: opens the context in which forward passes run.
+        skip_negligible: leave out the backward pass of a child whose weight cannot change the gradient's last digit.
+    """
+
+    device_driven = False
+
+    def __init__(
+        self, supernet: Supernet, autocast: Callable[[], AbstractContextManager[None]], skip_negligible: bool = False
+    ) -> None:
         self.supernet = supernet
         self.autocast = autocast
+        self.skip_negligible = skip_negligible
 
     def logits(self, child: Genotype, images: Tensor) -> Tensor:
         """Logits (B × classes) of one child."""
         with self.autocast():
             return self.supernet(child, images)
 
-    def log_likelihoods(self, children: Sequence[Genotype], images: Tensor, labels: Tensor) -> Tensor:
+    def log_likelihoods(self, children: Children, images: Tensor, labels: Tensor) -> Tensor:
         """Log p(y|X,v,α_k) of the whole minibatch (K, float64), without gradients: what the π-step needs."""
         with torch.no_grad():
-            return torch.stack([-_cross_entropy(self.logits(child, images), labels) for child in children])
+            return torch.stack([-summed_cross_entropy(self.logits(c, images), labels) for c in children.genotypes])
 
-    def accumulate(
-        self, children: Sequence[Genotype], images: Tensor, labels: Tensor, temperature: float = 1.0
-    ) -> Accumulated:
-        """Write −(1/B) Σ_k ω_k ∇_v log p(y|X,v,α_k) into the bank's gradient (PARSEC's v-step, negated to descend).
-
-        One forward and one backward pass a child and no second buffer: the gradient so far is rescaled whenever the
-        running maximum of the log weights moves. The factor 1/B keeps DARTS' learning rates, made for mean losses.
-        """
-        gradient = self.supernet.bank.gradient.zero_()
-        weights = OnlineWeights(images.device)
-        loss = torch.zeros((), dtype=torch.float64, device=images.device)
-        for child in children:
-            negative = _cross_entropy(self.logits(child, images), labels)
+    def add_gradients(
+        self, children: Children, images: Tensor, labels: Tensor, temperature: float, weights: OnlineWeights
+    ) -> None:
+        """See `Executor.add_gradients`: one forward and one backward pass a child, and no second buffer."""
+        gradient = self.supernet.bank.gradient
+        for child in children.genotypes:
+            negative = summed_cross_entropy(self.logits(child, images), labels)
             keep, new = weights.add(-negative.detach() / temperature)
+            if self.skip_negligible and negligible(new, gradient.dtype):
+                continue
             gradient.mul_(keep)
             (negative * (new / len(labels))).backward()
-            loss = loss * keep + negative.detach() * (new / len(labels))
-        gradient.div_(weights.total)
-        return Accumulated(loss / weights.total, weights.effective_sample_size())
 
 
-def _cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
-    """Summed cross-entropy of the minibatch, in float64 because importance weights exponentiate it."""
-    return F.cross_entropy(logits.double(), labels, reduction="sum")
+def negligible(share: Tensor, dtype: torch.dtype) -> bool:
+    """Whether a share of the gradient is lost in the rounding of the largest child's share.
+
+    The largest log weight so far can only grow, so a child that is negligible now stays so. The answer is given on
+    the CPU alone, where it costs nothing: a GPU would have to be waited for.
+    """
+    return share.device.type == "cpu" and float(share) < torch.finfo(dtype).eps / 2

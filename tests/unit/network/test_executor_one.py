@@ -8,7 +8,9 @@ import torch.nn.functional as F
 
 from parsec.estimator import effective_sample_size, importance_weights
 from parsec.network.executors.one import One
+from parsec.network.executors.protocol import accumulate
 from parsec.network.supernet import Supernet
+from parsec.prior.children import Children
 from parsec.runtime.memory import peak_bytes
 from parsec.settings.training import Network
 
@@ -30,14 +32,14 @@ def batch(dtype=torch.float64, count=BATCH, side=SIDE):
 @pytest.fixture
 def children(random_genotype):
     """Six random architectures."""
-    return [random_genotype(seed) for seed in range(6)]
+    return Children.of([random_genotype(seed) for seed in range(6)])
 
 
 def two_passes(one, children, images, labels, temperature):
     """Loss, effective sample size and gradient from a first pass for ω and a second one for the gradient."""
     weights = importance_weights(one.log_likelihoods(children, images, labels), temperature)
     gradient = one.supernet.bank.gradient.zero_()
-    losses = [F.cross_entropy(one.supernet(child, images), labels) for child in children]
+    losses = [F.cross_entropy(one.supernet(child, images), labels) for child in children.genotypes]
     loss = sum(weight * each for weight, each in zip(weights, losses, strict=True))
     loss.backward()
     return loss.detach(), effective_sample_size(weights), gradient.clone()
@@ -49,7 +51,7 @@ def test_accumulate_is_the_gradient_of_two_passes(children, temperature, order):
     one, (images, labels) = executor(), batch()
     loss, size, gradient = two_passes(one, children, images, labels, temperature)
     one.supernet.bank.gradient.fill_(99.0)
-    seen = one.accumulate(children[::order], images, labels, temperature)
+    seen = accumulate(one, children if order > 0 else Children(children.table.flip(0)), images, labels, temperature)
     torch.testing.assert_close(seen.loss, loss, rtol=1e-12, atol=0)
     assert not seen.loss.requires_grad
     torch.testing.assert_close(seen.effective_sample_size, size, rtol=1e-12, atol=0)
@@ -60,9 +62,9 @@ def test_accumulate_is_the_gradient_of_two_passes(children, temperature, order):
 def test_one_child_alone_is_plain_training(children):
     one, (images, labels) = executor(), batch()
     gradient = one.supernet.bank.gradient.zero_()
-    F.cross_entropy(one.supernet(children[0], images), labels).backward()
+    F.cross_entropy(one.supernet(children.genotypes[0], images), labels).backward()
     expected = gradient.clone()
-    seen = one.accumulate(children[:1], images, labels)
+    seen = accumulate(one, children[:1], images, labels)
     torch.testing.assert_close(gradient, expected, rtol=0, atol=1e-13 * float(expected.abs().max()))
     assert float(seen.effective_sample_size) == 1.0
 
@@ -70,7 +72,9 @@ def test_one_child_alone_is_plain_training(children):
 def test_log_likelihoods_are_those_of_the_whole_minibatch(children):
     one, (images, labels) = executor(dtype=torch.float32), batch(torch.float32)
     found = one.log_likelihoods(children, images, labels)
-    expected = [one.logits(child, images).double().log_softmax(1)[range(BATCH), labels].sum() for child in children]
+    expected = [
+        one.logits(child, images).double().log_softmax(1)[range(BATCH), labels].sum() for child in children.genotypes
+    ]
     torch.testing.assert_close(found, torch.stack(expected).detach())
     assert found.dtype == torch.float64
 
@@ -79,7 +83,7 @@ def test_log_likelihoods_make_no_graph_and_touch_no_gradient(children):
     one, (images, labels) = executor(), batch()
     assert not one.log_likelihoods(children, images, labels).requires_grad
     assert not one.supernet.bank.gradient.any()
-    one.accumulate(children, images, labels)
+    accumulate(one, children, images, labels)
     before = one.supernet.bank.gradient.clone()
     one.log_likelihoods(children, images, labels)
     assert torch.equal(one.supernet.bank.gradient, before)
@@ -95,10 +99,10 @@ def test_forward_passes_run_in_the_given_context(children):
             yield
 
     one, (images, labels) = executor(torch.float32, autocast=autocast), batch(torch.float32)
-    logits = one.logits(children[0], images)
+    logits = one.logits(children.genotypes[0], images)
     assert logits.dtype == torch.float32, "logits are exponentiated and must not be rounded to bfloat16"
-    assert not torch.equal(logits, one.supernet(children[0], images)), "activations are bfloat16"
-    seen = one.accumulate(children, images, labels)
+    assert not torch.equal(logits, one.supernet(children.genotypes[0], images)), "activations are bfloat16"
+    seen = accumulate(one, children, images, labels)
     one.log_likelihoods(children, images, labels)
     assert len(entered) == 1 + 2 * len(children)
     assert seen.loss.dtype == torch.float64
@@ -110,9 +114,9 @@ def test_memory_is_that_of_the_largest_child_whatever_their_number(children):
     one, (images, labels) = executor(torch.float32), batch(torch.float32, count=64)
 
     def peak(some):
-        return peak_bytes(lambda: one.accumulate(some, images, labels), CPU)
+        return peak_bytes(lambda: accumulate(one, some, images, labels), CPU)
 
     peak(children)  # the views of the weights are made once
-    largest = max(peak([child]) for child in children)
+    largest = max(peak(Children.of([child])) for child in children.genotypes)
     assert peak(children) <= 1.05 * largest
     assert peak_bytes(lambda: one.log_likelihoods(children, images, labels), CPU) < 0.5 * largest

@@ -41,7 +41,7 @@ def test_probabilities_of_a_node_sum_to_one(form, one_node, cell, node):
     prior, _, chosen = one_node(form, cell, node)
     log_p = prior.log_prob(chosen).detach()
     assert float(log_p.exp().sum()) == pytest.approx(1.0, abs=1e-12)
-    possible = [form.inputs == "independent" or not repeats_an_input(g) for g in prior.genotypes(chosen)]
+    possible = [form.inputs == "independent" or not repeats_an_input(g) for g in prior.children(chosen).genotypes]
     assert log_p.isfinite().tolist() == possible
 
 
@@ -58,7 +58,7 @@ def test_mode_is_the_best_of_the_enumeration(form, one_node, cell, node):
     for seed in range(5):
         prior, _, chosen = one_node(form, cell, node, seed)
         best = chosen[prior.log_prob(chosen).argmax()]
-        assert prior.mode() == prior.genotypes(best[None])[0]
+        assert prior.mode() == prior.children(best[None]).genotypes[0]
 
 
 def test_mode_of_distinct_inputs_is_not_the_mode_of_each_slot():
@@ -122,13 +122,13 @@ def test_distinct_inputs_never_repeat(random_prior):
         with torch.no_grad():
             favourite.logits[:, 0] = 40.0
         for prior in (random_prior(form), favourite):
-            genotypes = prior.genotypes(prior.sample(300, generator()))
+            genotypes = prior.children(prior.sample(300, generator())).genotypes
             assert not any(map(repeats_an_input, [*genotypes, prior.mode()]))
 
 
 def test_independent_inputs_repeat():
     prior = Prior(Form())
-    assert any(map(repeats_an_input, prior.genotypes(prior.sample(50, generator()))))
+    assert any(map(repeats_an_input, prior.children(prior.sample(50, generator())).genotypes))
 
 
 def test_samples_come_from_the_generator_alone(form, random_prior):
@@ -166,4 +166,4 @@ def test_extreme_logits_give_finite_numbers(form, random_prior):
     assert log_p.isfinite().all()
     assert prior.logits.grad.isfinite().all()
     assert prior.entropy() == pytest.approx(0.0, abs=1e-3)
-    assert prior.mode() == prior.genotypes(drawn)[0]
+    assert prior.mode() == prior.children(drawn).genotypes[0]

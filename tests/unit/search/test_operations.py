@@ -15,7 +15,7 @@ def test_expected_use_is_the_mean_over_samples(factors, inputs):
     form = Form(factors=factors, inputs=inputs)
     draws = torch.Generator().manual_seed(0)
     prior = Prior(form, torch.randn(Prior(form).logits.shape, generator=draws, dtype=torch.float64))
-    genotypes = prior.genotypes(prior.sample(1000, draws))
+    genotypes = prior.children(prior.sample(1000, draws)).genotypes
     expected = expected_operations(prior)
     for cell in CELLS:
         for primitive in PRIMITIVES:

@@ -1,0 +1,36 @@
+"""Children: the same architectures as data and as genotypes."""
+
+import pytest
+import torch
+
+from parsec.prior.children import Children
+from parsec.prior.distribution import Prior
+from parsec.settings.search import Prior as Form
+from parsec.space.darts import PRIMITIVES
+from parsec.space.factors import decode
+
+
+@pytest.mark.parametrize("factors", ["separate", "joint"])
+def test_genotypes_are_those_of_the_chosen_indices(factors):
+    prior = Prior(Form(factors=factors))
+    chosen = prior.sample(20, torch.Generator().manual_seed(0))
+    children = prior.children(chosen)
+    assert children.genotypes == [decode(row, factors) for row in chosen.tolist()]
+    assert len(children) == 20
+
+
+def test_a_table_holds_input_and_primitive_of_every_slot():
+    prior = Prior(Form())
+    children = prior.children(prior.sample(5, torch.Generator().manual_seed(0)))
+    for row, child in zip(children.table.tolist(), children.genotypes, strict=True):
+        cells = [[[[e.input, PRIMITIVES.index(e.primitive)] for e in node] for node in cell] for cell in child]
+        assert row == cells
+
+
+def test_children_of_genotypes_and_parts_of_them():
+    prior = Prior(Form())
+    children = prior.children(prior.sample(5, torch.Generator().manual_seed(0)))
+    again = Children.of(children.genotypes)
+    assert torch.equal(again.table, children.table)
+    assert children[1:3].genotypes == children.genotypes[1:3]
+    assert again[3:].genotypes == children.genotypes[3:]

@@ -121,11 +121,11 @@ def test_a_prior_step_ascends_the_weighted_log_probability(make_task, monkeypatc
 
     monkeypatch.setattr(trainer.executor, "log_likelihoods", spy)
     trainer._prior_step()
-    costs = [network_cost(child, trainer.settings.network, 10, 8).multiply_adds for child in seen["children"]]
+    costs = [network_cost(child, trainer.settings.network, 10, 8).multiply_adds for child in seen["children"].genotypes]
     assert max(costs) > 20_000
     share = cost_share(torch.tensor(costs), 20_000)
     coefficients = importance_weights(seen["values"]) - cost_weight * share
-    chosen = torch.tensor([encode(child, "separate") for child in seen["children"]])
+    chosen = torch.tensor([encode(child, "separate") for child in seen["children"].genotypes])
     uniform = Prior(trainer.prior.form)
     (-(coefficients * uniform.log_prob(chosen)).sum()).backward()
     torch.testing.assert_close(trainer.prior.logits.grad, uniform.logits.grad, rtol=0, atol=1e-15)

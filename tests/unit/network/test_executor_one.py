@@ -23,9 +23,9 @@ def executor(dtype=torch.float64, channels=4, autocast=contextlib.nullcontext):
     return One(Supernet(network, CLASSES, torch.Generator().manual_seed(0), dtype=dtype), autocast)
 
 
-def batch(dtype=torch.float64, count=BATCH, side=SIDE):
+def batch(dtype=torch.float64, count=BATCH, side=SIDE, layout=torch.channels_last):
     draws = torch.Generator().manual_seed(1)
-    images = torch.randn(count, 3, side, side, generator=draws, dtype=torch.float64).to(dtype)
+    images = torch.randn(count, 3, side, side, generator=draws, dtype=torch.float64).to(dtype, memory_format=layout)
     return images, torch.randint(CLASSES, (count,), generator=draws)
 
 

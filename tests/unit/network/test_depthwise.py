@@ -1,0 +1,62 @@
+"""Depthwise convolutions: results and gradients of PyTorch's own, on every way through the backward pass."""
+
+import itertools
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from parsec.network import depthwise as module
+from parsec.network.depthwise import depthwise
+
+KINDS = [(3, 1), (5, 1), (3, 2), (5, 2)]
+
+
+def both(sides, kernel, dilation, stride, layout=torch.channels_last, channels=6, dtype=torch.float64):
+    """Result and both gradients of `depthwise` and of PyTorch."""
+    draws = torch.Generator().manual_seed(0)
+    x = torch.randn(3, channels, *sides, generator=draws, dtype=torch.float64).to(dtype, memory_format=layout)
+    weight = torch.randn(channels, 1, kernel, kernel, generator=draws, dtype=torch.float64).to(dtype)
+    x.requires_grad_()
+    weight.requires_grad_()
+    padding, answers = dilation * (kernel // 2), []
+    gradient = torch.randn(F.conv2d(x, weight, None, stride, padding, dilation, channels).shape, generator=draws)
+    for result in (
+        depthwise(x, weight, stride, padding, dilation),
+        F.conv2d(x, weight, None, stride, padding, dilation, channels),
+    ):
+        answers.append((result, *torch.autograd.grad(result, (x, weight), gradient.to(dtype))))
+    return answers
+
+
+@pytest.fixture(params=[1, 2**40], ids=["large", "small"])
+def threshold(request, monkeypatch):
+    """Both sides of the size from which on the longer way is taken."""
+    monkeypatch.setattr(module, "LARGE", request.param)
+
+
+@pytest.mark.parametrize(("kernel", "dilation"), KINDS)
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("sides", [(16, 16), (8, 8), (7, 12), (5, 5), (4, 4), (3, 2), (2, 2), (1, 1)])
+def test_results_and_gradients_are_pytorchs(threshold, sides, kernel, dilation, stride):
+    found, expected = both(sides, kernel, dilation, stride)
+    for one, other in zip(found, expected, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize(("kernel", "dilation"), KINDS)
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_float32_in_both_layouts(threshold, kernel, dilation, layout):
+    for sides, channels, stride in itertools.product([(9, 8), (4, 4)], [2, 4, 16, 36], [1, 2]):
+        found, expected = both(sides, kernel, dilation, stride, layout, channels, torch.float32)
+        for one, other in zip(found, expected, strict=True):
+            torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-4)
+
+
+def test_what_needs_no_gradient_gets_none(monkeypatch):
+    monkeypatch.setattr(module, "LARGE", 1)
+    x = torch.randn(2, 4, 8, 8).to(memory_format=torch.channels_last)
+    weight = torch.randn(4, 1, 5, 5, requires_grad=True)
+    depthwise(x, weight, 1, 2, 1).sum().backward()
+    assert weight.grad is not None
+    assert x.grad is None

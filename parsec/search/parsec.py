@@ -36,7 +36,7 @@ class Parsec:
         self.prior = task.prior
         start = generator(task.seed, "shared weights")
         self.supernet = Supernet(self.settings.network, task.classes, start, device=task.device)
-        self.executor = executor_for(self.supernet, task.job.compute)
+        self.executor = executor_for(self.supernet, task.job.compute, self.settings.batch_size, task.augment.image_size)
         weights, prior = self.settings.weights, self.settings.prior
         self._weight_optimizer = torch.optim.SGD(
             [self.supernet.bank.flat],

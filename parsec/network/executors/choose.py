@@ -1,18 +1,51 @@
-"""The executor that the settings ask for."""
+"""The executor that the settings ask for, with as many children at once as memory holds and as pay."""
 
 from functools import partial
 
+import torch
+
+from parsec.errors import SettingsError
 from parsec.network.executors.one import One
 from parsec.network.executors.protocol import Executor
 from parsec.network.executors.stacked import Stacked
+from parsec.network.footprint import child_bytes, map_bytes
 from parsec.network.supernet import Supernet
 from parsec.runtime.device import autocast
 from parsec.settings.tree import Compute
 
+GIB = 2**30
+CACHE_BYTES = 3 * 2**19
+"""Bytes of stacked maps beyond which a CPU gains nothing from running more children at once: they leave its cache."""
 
-def executor_for(supernet: Supernet, compute: Compute) -> Executor:
-    """The executor of `compute` for a network of shared weights, on the device of those weights."""
-    context = partial(autocast, supernet.bank.flat.device, compute.precision)
-    if compute.executor == "stacked" and compute.samples_in_flight:
-        return Stacked(supernet, context, compute.samples_in_flight, compute.skip_negligible)
-    return One(supernet, context, compute.skip_negligible)
+
+def executor_for(supernet: Supernet, compute: Compute, batch_size: int, image_size: int) -> Executor:
+    """The executor of `compute` for steps on minibatches of this size, on the device of the shared weights.
+
+    Raises:
+        SettingsError: `memory_gib` does not hold the children that are to be in flight.
+    """
+    device = supernet.bank.flat.device
+    context = partial(autocast, device, compute.precision)
+    if compute.executor == "one":
+        return One(supernet, context, compute.skip_negligible)
+    in_flight = _in_flight(supernet, compute, batch_size, image_size, device)
+    if compute.executor == "auto" and in_flight == 1:
+        return One(supernet, context, compute.skip_negligible)
+    return Stacked(supernet, context, in_flight, compute.skip_negligible)
+
+
+def _in_flight(supernet: Supernet, compute: Compute, batch_size: int, image_size: int, device: torch.device) -> int:
+    """S: as asked for, else as many as memory holds, on a CPU no more than pay."""
+    each = child_bytes(supernet.network, batch_size, image_size)
+    held = int(compute.memory_gib * GIB) // each
+    if held < (compute.samples_in_flight or 1):
+        wanted = f"{compute.samples_in_flight or 1} × {each / GIB:.2g} GiB"
+        raise SettingsError(
+            f"compute.memory_gib: {compute.memory_gib:g} GiB do not hold the children in flight ({wanted}); "
+            "raise it, lower compute.samples_in_flight, or set compute.executor to one"
+        )
+    if compute.samples_in_flight:
+        return compute.samples_in_flight
+    if device.type == "cpu":
+        held = min(held, CACHE_BYTES // map_bytes(supernet.network, batch_size, image_size))
+    return max(held, 1)

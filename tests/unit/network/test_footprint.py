@@ -1,0 +1,82 @@
+"""The memory of a child in flight: the bound holds what is measured, and does not waste much of it."""
+
+import contextlib
+
+import pytest
+import torch
+
+from parsec.errors import SettingsError
+from parsec.network.executors.choose import CACHE_BYTES, GIB, executor_for
+from parsec.network.executors.one import One
+from parsec.network.executors.protocol import accumulate
+from parsec.network.executors.stacked import Stacked
+from parsec.network.footprint import child_bytes, map_bytes
+from parsec.network.supernet import Supernet
+from parsec.prior.children import Children
+from parsec.runtime.memory import peak_bytes
+from parsec.settings.training import Network
+from parsec.settings.tree import Compute
+
+BATCH = 16
+
+
+def supernet(network):
+    return Supernet(network, 10, torch.Generator().manual_seed(0))
+
+
+def step_bytes(net, children, side, in_flight):
+    """Peak of a v-step with as many children at once."""
+    images = torch.randn(BATCH, 3, side, side).to(memory_format=torch.channels_last)
+    labels, executor = torch.zeros(BATCH, dtype=torch.int64), Stacked(net, contextlib.nullcontext, in_flight)
+    accumulate(executor, children, images, labels)  # the views of the weights are made once
+    return peak_bytes(lambda: accumulate(executor, children, images, labels), torch.device("cpu"))
+
+
+@pytest.mark.parametrize(
+    ("network", "side"),
+    [
+        (Network(cells=3, channels=4), 8),
+        (Network(cells=5, channels=8), 16),
+        (Network(cells=8, channels=4), 15),
+        (Network(stem="imagenet", cells=4, channels=16), 64),
+    ],
+)
+@pytest.mark.parametrize("primitive", ["sep_conv_5x5", "dil_conv_5x5", None])
+def test_a_step_stays_within_the_memory_counted(network, side, primitive, random_genotype, uniform_genotype):
+    net = supernet(network)
+    drawn = [random_genotype(seed) for seed in range(4)]
+    children = Children.of(drawn if primitive is None else [uniform_genotype(primitive), *drawn[1:]])
+    bound = child_bytes(network, BATCH, side)
+    for in_flight in (1, 2, 4):
+        assert step_bytes(net, children, side, in_flight) <= in_flight * bound
+
+
+def test_the_bound_is_less_than_one_and_a_half_times_what_the_hungriest_child_takes(uniform_genotype):
+    network = Network(cells=5, channels=8)
+    children = Children.of([uniform_genotype("sep_conv_5x5")])
+    assert child_bytes(network, BATCH, 16) < 1.5 * step_bytes(supernet(network), children, 16, 1)
+
+
+def test_the_budget_decides_how_many_children_run_at_once():
+    network = Network(cells=3, channels=4)
+    net, each = supernet(network), child_bytes(network, BATCH, 8)
+    executor = executor_for(net, Compute(executor="stacked", memory_gib=3.5 * each / GIB), BATCH, 8)
+    assert executor.in_flight == 3
+    executor = executor_for(net, Compute(executor="stacked"), BATCH, 8)
+    assert executor.in_flight == CACHE_BYTES // map_bytes(network, BATCH, 8)
+    assert executor_for(net, Compute(executor="stacked", samples_in_flight=2), BATCH, 8).in_flight == 2
+
+
+def test_large_maps_run_one_by_one_unless_asked_otherwise():
+    net = supernet(Network(cells=3, channels=16))
+    assert isinstance(executor_for(net, Compute(), 64, 32), One)
+    assert isinstance(executor_for(net, Compute(executor="one"), 4, 8), One)
+    assert isinstance(executor_for(net, Compute(), 4, 8), Stacked)
+
+
+def test_a_budget_too_small_says_what_to_do():
+    net = supernet(Network(cells=3, channels=16))
+    with pytest.raises(SettingsError, match=r"memory_gib: 0.01 GiB do not hold .* raise it, lower .* executor to one"):
+        executor_for(net, Compute(executor="stacked", memory_gib=0.01), 64, 32)
+    with pytest.raises(SettingsError, match="8 ×"):
+        executor_for(net, Compute(executor="stacked", samples_in_flight=8, memory_gib=0.5), 64, 32)

@@ -76,7 +76,9 @@ def test_large_maps_run_one_by_one_unless_asked_otherwise():
 
 def test_a_budget_too_small_says_what_to_do():
     net = supernet(Network(cells=3, channels=16))
-    with pytest.raises(SettingsError, match=r"memory_gib: 0.01 GiB do not hold .* raise it, lower .* executor to one"):
+    with pytest.raises(
+        SettingsError, match=r"compute.memory_gib: 0\.01 GiB do not hold .*; raise it, lower .*executor to one"
+    ):
         executor_for(net, Compute(executor="stacked", memory_gib=0.01), 64, 32)
     with pytest.raises(SettingsError, match="8 ×"):
         executor_for(net, Compute(executor="stacked", samples_in_flight=8, memory_gib=0.5), 64, 32)

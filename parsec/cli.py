@@ -223,6 +223,7 @@ def _limit_threads(count: int | None) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one verb; a mistake that the user can mend is one line on stderr and a non-zero exit code."""
+    from parsec.runtime.heap import keep_freed_memory
     from parsec.runtime.logs import configure
 
     parsed = _parser().parse_args(arguments)
@@ -231,6 +232,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         configure(parsed.log)
         _limit_threads(parsed.threads)
+        keep_freed_memory()
         parsed.action(parsed)
     except UserError as error:
         logger.error("%s", error)

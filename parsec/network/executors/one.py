@@ -30,6 +30,8 @@ class One:
         self.supernet = supernet
         self.autocast = autocast
         self.skip_negligible = skip_negligible
+        self.backward_passes = 0
+        """Children that went backward so far; fewer than went forward where negligible ones are skipped."""
 
     def logits(self, child: Genotype, images: Tensor) -> Tensor:
         """Logits (B × classes) of one child."""
@@ -52,6 +54,7 @@ class One:
             if self.skip_negligible and negligible(new, gradient.dtype):
                 continue
             gradient.mul_(keep)
+            self.backward_passes += 1
             (negative * (new / len(labels))).backward()
 
 

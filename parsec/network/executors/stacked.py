@@ -36,6 +36,8 @@ class Stacked:
     ) -> None:
         self.supernet, self.autocast = supernet, autocast
         self.in_flight, self.skip_negligible = in_flight, skip_negligible
+        self.backward_passes = 0
+        """Children that went backward so far; fewer than went forward where negligible ones are skipped."""
 
     def logits(self, child: Genotype, images: Tensor) -> Tensor:
         """Logits (B × classes) of one child."""
@@ -58,6 +60,7 @@ class Stacked:
             if self.skip_negligible and negligible(new.amax(), gradient.dtype):
                 continue
             gradient.mul_(keep)
+            self.backward_passes += len(part)
             (negative @ new / len(labels)).backward()
 
     def _logits(self, children: list[Genotype], images: Tensor) -> Tensor:

@@ -37,6 +37,10 @@ class DivergedError(UserError):
     exit_code = 3
 
 
+class RankLostError(UserError):
+    """Another process of a run on several ranks ended or does not answer; its own message says why."""
+
+
 class Interrupted(UserError):
     """A signal asked the process to stop; its state is saved and the same command continues it."""
 

@@ -4,6 +4,7 @@ import numpy as np
 import torch
 
 from parsec.data.dataset import Part
+from parsec.runtime.device import to_device
 
 RESIDENT_BYTES = 4 * 2**30
 COPIED_AT_ONCE = 8192
@@ -33,11 +34,11 @@ class Images:
 
         `indices` are int64 [B] on the CPU.
         """
-        chosen = self._to_device(indices)
+        chosen = to_device(indices, self._device)
         if self._resident is not None:
             pixels = self._resident.index_select(0, chosen)
         else:
-            pixels = self._to_device(torch.from_numpy(self._part.read(indices.numpy())))
+            pixels = to_device(torch.from_numpy(self._part.read(indices.numpy())), self._device)
         return pixels.permute(0, 3, 1, 2), self._labels.index_select(0, chosen)
 
     def _load(self) -> torch.Tensor:
@@ -47,9 +48,3 @@ class Images:
             positions = np.arange(start, min(start + COPIED_AT_ONCE, len(self._part)))
             store[start : start + COPIED_AT_ONCE] = torch.from_numpy(self._part.read(positions))
         return store
-
-    def _to_device(self, tensor: torch.Tensor) -> torch.Tensor:
-        if self._device.type != "cuda":
-            return tensor.to(self._device)
-        # Only a copy from pinned memory leaves the host free to go on.
-        return tensor.pin_memory().to(self._device, non_blocking=True)

@@ -3,10 +3,15 @@
 Dimensions: F factors, O choices of the largest factor, K sampled architectures, P pairs of slots (one a node).
 """
 
+from collections.abc import Sequence
+from typing import Self
+
 import torch
 from torch import Tensor
 
 from parsec.prior.children import Children
+from parsec.prior.draw import draw
+from parsec.runtime.device import to_device
 from parsec.settings.search import Prior as Form
 from parsec.space.factors import Factor, decode, factors
 from parsec.space.genotype import Genotype
@@ -19,23 +24,35 @@ def _mask(all_factors: tuple[Factor, ...]) -> Tensor:
 
 
 class Prior:
-    """p(α|π), with `logits` (float64, F × O, padded with zeros) as its parameters.
+    """p(α|π), with `logits` (float64, F × O, padded with zeros) as its parameters, wherever they lie.
 
     With `inputs="distinct"` the second slot of a node is drawn from its own categorical without the input that the
-    first slot took, so that probabilities, entropy and mode are those of the pair.
+    first slot took, so that probabilities, entropy and mode are those of the pair. What returns a tensor does not wait
+    for the device; what returns a number or a genotype does.
     """
 
     def __init__(self, form: Form, logits: Tensor | None = None) -> None:
         self.form = form
         self.factors = factors(form.factors)
-        self.mask = _mask(self.factors)
-        values = torch.zeros(self.mask.shape, dtype=torch.float64) if logits is None else logits.detach().clone()
+        mask = _mask(self.factors)
+        values = torch.zeros(mask.shape, dtype=torch.float64) if logits is None else logits.detach().clone()
         self.logits = values.requires_grad_()
-        chooses_input = [i for i, factor in enumerate(self.factors) if factor.kind != "operation"]
-        self._first, self._second = chooses_input[0::2], chooses_input[1::2]
+        self.mask = mask.to(values.device)
+        slots = [i for i, factor in enumerate(self.factors) if factor.kind != "operation"]
+        self._all, self._first, self._second = map(self._indices, (range(len(self.factors)), slots[0::2], slots[1::2]))
+        self._others = self._indices([i for i in range(len(self.factors)) if i not in slots[1::2]])
+        self._pairs = self._indices(range(len(slots) // 2))
         width = 1 if form.factors == "separate" else len(self.factors[0].choices) // 2
-        source = torch.arange(self.mask.shape[1]) // width
+        source = torch.arange(mask.shape[1], device=values.device) // width
         self._same_input = source[:, None] == source
+
+    def _indices(self, positions: Sequence[int]) -> Tensor:
+        """Positions as a tensor where π lies: a list used as an index would be copied there and waited for."""
+        return torch.tensor(positions, device=self.logits.device)
+
+    def to(self, device: torch.device | str) -> Self:
+        """The same distribution with logits of its own on a device; itself if they are there."""
+        return self if self.logits.device == torch.device(device) else type(self)(self.form, self.logits.to(device))
 
     def log_probs(self) -> Tensor:
         """Log-probability of every choice by itself (F × O); minus infinity where the table is padded."""
@@ -47,25 +64,30 @@ class Prior:
         return logits[:, None].masked_fill(self._same_input, -torch.inf).log_softmax(-1)
 
     def sample(self, count: int, generator: torch.Generator) -> Tensor:
-        """Draw `count` architectures: chosen index of every factor (K × F, int64)."""
+        """Draw `count` architectures with a generator on the CPU: chosen index of every factor (K × F, int64).
+
+        The uniform numbers do not depend on π, so that the CPU can be ahead of the device on which π lies, and every
+        device draws the same architectures from the same π.
+        """
+        uniform = torch.rand(count, len(self.factors), dtype=torch.float64, generator=generator)
+        return self.choose(to_device(uniform, self.logits.device))
+
+    def choose(self, uniform: Tensor) -> Tensor:
+        """The architectures (K × F, int64) that uniform numbers in [0, 1) (K × F, float64) stand for."""
         with torch.no_grad():
-            chosen = torch.multinomial(self.log_probs().exp(), count, replacement=True, generator=generator).T
+            chosen = draw(self.log_probs().exp(), uniform)
             if self.form.inputs == "distinct":
-                pairs = torch.arange(len(self._first))
-                given = self._second_given_first()[pairs, chosen[:, self._first]]
-                drawn = torch.multinomial(given.exp().flatten(0, 1), 1, generator=generator)
-                chosen[:, self._second] = drawn.view(count, -1)
-            return chosen.contiguous()
+                given = self._second_given_first()[self._pairs, chosen[:, self._first]].exp()
+                chosen[:, self._second] = draw(given, uniform[:, self._second])
+            return chosen
 
     def log_prob(self, chosen: Tensor) -> Tensor:
         """Log p(α|π) of architectures given as chosen indices (K × F): a differentiable vector of K."""
-        single = self.log_probs()[torch.arange(len(self.factors)), chosen]
+        single = self.log_probs()[self._all, chosen]
         if self.form.inputs == "independent":
             return single.sum(1)
-        pairs = torch.arange(len(self._first))
-        given = self._second_given_first()[pairs, chosen[:, self._first], chosen[:, self._second]]
-        others = [i for i in range(len(self.factors)) if i not in self._second]
-        return single[:, others].sum(1) + given.sum(1)
+        given = self._second_given_first()[self._pairs, chosen[:, self._first], chosen[:, self._second]]
+        return single[:, self._others].sum(1) + given.sum(1)
 
     def marginals(self) -> Tensor:
         """Probability of every choice in a draw from p(α|π) (F × O); zero where the table is padded."""
@@ -74,17 +96,21 @@ class Prior:
             return probabilities
         given = self._second_given_first().exp()
         pairs = (probabilities[self._first][:, None] @ given).squeeze(1)
-        return probabilities.index_copy(0, torch.tensor(self._second), pairs)
+        return probabilities.index_copy(0, self._second, pairs)
 
     def entropy(self) -> float:
         """Exact entropy of p(α|π) in nats."""
+        return float(self.exact_entropy())
+
+    def exact_entropy(self) -> Tensor:
+        """The entropy where π lies (0-d, float64, without gradient)."""
         with torch.no_grad():
             log_p = self.log_probs()
             single = _entropy(log_p)
             if self.form.inputs == "independent":
-                return float(single.sum())
-            single[self._second] = (log_p[self._first].exp() * _entropy(self._second_given_first())).sum(-1)
-            return float(single.sum())
+                return single.sum()
+            pairs = (log_p[self._first].exp() * _entropy(self._second_given_first())).sum(-1)
+            return single.index_copy(0, self._second, pairs).sum()
 
     def mode(self) -> Genotype:
         """Most probable architecture: the argmax of every factor, or of every pair of slots with distinct inputs."""

@@ -11,7 +11,7 @@ from parsec.runtime.files import write_atomic
 if TYPE_CHECKING:
     import torch
 
-    from parsec.runtime.loop import Spent
+    from parsec.runtime.trainer import Spent
 
 SCHEMA = 1
 KINDS = ("search", "retrain")

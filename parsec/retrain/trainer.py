@@ -34,7 +34,7 @@ def build_network(task: RetrainTask) -> FixedNetwork:
 
 
 class Retrainer:
-    """One training, in steps; see `runtime.loop.Trainer` for how it is run, stopped and resumed."""
+    """One training, in steps; see `runtime.trainer.Trainer` for how it is run, stopped and resumed."""
 
     def __init__(self, task: RetrainTask) -> None:
         self.task, self.settings = task, task.settings
@@ -122,6 +122,10 @@ class Retrainer:
         self._correct.zero_()
         self._seconds = 0.0
         return [self.latest]
+
+    def flush(self) -> list[dict[str, Any]]:
+        """Nothing: rows exist at the ends of epochs alone."""
+        return []
 
     def check_finite(self) -> None:
         """Refuse to go on, or to save, once the loss or a weight is not finite.

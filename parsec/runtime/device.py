@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 import torch
+from torch import Tensor
 
 from parsec.errors import DeviceError
 from parsec.runtime.lease import lease_one
@@ -52,6 +53,14 @@ def lease(device: torch.device) -> Iterator[torch.device]:
     with lease_one(ids, folder) as index:
         torch.cuda.set_device(index)
         yield torch.device("cuda", index)
+
+
+def to_device(tensor: Tensor, device: torch.device) -> Tensor:
+    """A tensor of the CPU on `device`, copied there without waiting for what the device still has to do."""
+    if device.type != "cuda":
+        return tensor.to(device)
+    # Only a copy from pinned memory leaves the host free to go on.
+    return tensor.pin_memory().to(device, non_blocking=True)
 
 
 def autocast(device: torch.device, precision: Precision) -> torch.autocast:

@@ -1,61 +1,33 @@
 """Driving a trainer from its last checkpoint to its end, through kills, stop signals and diverging losses."""
 
 import shutil
+import signal
 import time
-from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import torch
 
 from parsec.errors import CheckpointError, DivergedError, Interrupted
-from parsec.runtime.checkpoint import Checkpoints, checkpoint_files, remove_checkpoints
+from parsec.runtime.checkpoint import checkpoint_files, remove_checkpoints
 from parsec.runtime.device import peak_memory_bytes
+from parsec.runtime.distributed import ALONE, Ranks
 from parsec.runtime.logs import logger
-from parsec.runtime.metrics import MetricsFile
 from parsec.runtime.signals import StopRequest
+from parsec.runtime.store import METRICS as METRICS
+from parsec.runtime.store import Store, opened
+from parsec.runtime.trainer import Spent, Trainer
 from parsec.settings.tree import Running
 
-METRICS = "metrics.jsonl"
 
+class _Due(NamedTuple):
+    """What is to be done between two steps; numbers, because ranks agree on them."""
 
-class Trainer(Protocol):
-    """What the loop can drive. All state that decides the next step is in `state_dict`."""
-
-    @property
-    def step(self) -> int:
-        """Steps done."""
-
-    @property
-    def total_steps(self) -> int:
-        """Steps to do."""
-
-    def advance(self) -> list[dict[str, Any]]:
-        """Do one step; rows of metrics that it completed."""
-
-    def check_finite(self) -> None:
-        """Raise DivergedError if the loss or the state is no longer finite."""
-
-    def progress(self) -> str:
-        """Where training stands, for one line."""
-
-    def state_dict(self) -> dict[str, Any]:
-        """Everything needed to continue: tensors, numbers and text in dictionaries, lists and tuples."""
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue from a state; its tensors are on the CPU."""
-
-
-class Spent(NamedTuple):
-    """Cost of a run over all attempts; work that a kill threw away before it was saved is not in it."""
-
-    wall_seconds: float = 0.0
-    device_seconds: float = 0.0
-    restarts: int = 0
-    peak_memory_bytes: int = 0
-    code_fingerprints: tuple[str, ...] = ()
-    """Code of all attempts, in order, each once."""
+    signal: int
+    """The signal to stop on, 0 for none."""
+    progress: int
+    checkpoint: int
 
 
 def run(
@@ -66,25 +38,24 @@ def run(
     label: str,
     device: torch.device,
     code: str = "",
+    ranks: Ranks = ALONE,
 ) -> Spent:
     """Resume `trainer` from `state_folder`, advance it to its end and leave a checkpoint of the finished state.
 
     Rows of metrics go to `metrics.jsonl` in the folder. A kill at any moment loses no more than the steps since the
     last checkpoint, and the same call continues. `code` is the fingerprint of the code that runs: a run may continue
-    under other code, with a warning, and `Spent` names all of it.
+    under other code, with a warning, and `Spent` names all of it. Of several ranks the first alone reads and writes;
+    its clock decides for all, and a signal to any of them stops all after the same step.
 
     Raises:
         Interrupted: a stop signal came; the state is saved.
         DivergedError: the loss is not finite; the last good checkpoint is kept.
         CheckpointError: the saved state is damaged, in use, or of other settings or another kind of device.
+        RankLostError: another rank is gone.
         UserError: no space is left on the disk.
     """
-    with (
-        StopRequest() as stop,
-        Checkpoints(state_folder, fingerprint) as checkpoints,
-        closing(MetricsFile(state_folder / METRICS)) as metrics,
-    ):
-        attempt = _Attempt(trainer, checkpoints, metrics, running, label, device, code)
+    with StopRequest() as stop, opened(state_folder, fingerprint, ranks.leads) as store:
+        attempt = _Attempt(trainer, store, running, label, device, code, ranks)
         attempt.resume()
         try:
             attempt.drive(stop)
@@ -107,14 +78,14 @@ class _Attempt:
     def __init__(
         self,
         trainer: Trainer,
-        checkpoints: Checkpoints,
-        metrics: MetricsFile,
+        store: Store,
         running: Running,
         label: str,
         device: torch.device,
         code: str,
+        ranks: Ranks,
     ) -> None:
-        self._trainer, self._checkpoints, self._metrics = trainer, checkpoints, metrics
+        self._trainer, self._store, self._ranks = trainer, store, ranks
         self._running, self._label, self._device = running, label, device
         self._before = Spent(code_fingerprints=(code,))
         self._began = self._saved = time.monotonic()
@@ -124,16 +95,14 @@ class _Attempt:
 
     def resume(self) -> None:
         """Put trainer and metrics where the newest checkpoint was taken."""
-        state = self._checkpoints.load()
+        state = self._ranks.share(self._store.load())
         if state is None:
-            self._metrics.truncate(0)
             return
         if state["device"] != self._device.type:
             raise CheckpointError(
                 f"{self._label}: was begun on {state['device']} and would continue on {self._device.type}; "
                 f"set compute.device to {state['device']}, or delete the run's folder under state to start anew"
             )
-        self._metrics.truncate(state["metrics_position"])
         self._load(state["trainer"])
         before = Spent(*state["spent"])
         codes = tuple(dict.fromkeys((*before.code_fingerprints, *self._before.code_fingerprints)))
@@ -155,48 +124,67 @@ class _Attempt:
     def drive(self, stop: StopRequest) -> None:
         """Advance to the end, saving and reporting on time."""
         trainer = self._trainer
-        while trainer.step < trainer.total_steps and stop.signal_number is None:
-            self._metrics.append(trainer.advance())
+        due = self._due(stop, self._began)
+        while trainer.step < trainer.total_steps and not due.signal:
+            self._append(trainer.advance())
             now = time.monotonic()
-            if self._shown is None or now - self._shown >= self._running.progress_seconds:
+            due = self._due(stop, now)
+            if due.progress:
                 self._show(now)
-            if now - self._saved >= self._running.checkpoint_seconds:
+            if due.checkpoint:
                 self._save()
         if self._saved_step != trainer.step:
             self._save()
-        if stop.signal_number is not None:
+        # No rank leaves before the first one has saved, because launchers soon kill those that are left.
+        self._ranks.agree()
+        if due.signal:
             raise Interrupted(
-                f"{self._label}: stopped by signal {stop.signal_number}, saved at step {trainer.step} of "
+                f"{self._label}: stopped by signal {due.signal}, saved at step {trainer.step} of "
                 f"{trainer.total_steps}; the same command continues",
-                stop.signal_number,
+                due.signal,
             )
         self._show(time.monotonic())
+
+    def _due(self, stop: StopRequest, now: float) -> _Due:
+        """What all ranks do next: stop on a signal to any, report and save when the first one's clock says so."""
+        orphaned = signal.SIGTERM if self._ranks.orphaned else 0
+        progress = self._shown is None or now - self._shown >= self._running.progress_seconds
+        checkpoint = now - self._saved >= self._running.checkpoint_seconds
+        by_clock = (progress, checkpoint) if self._ranks.leads else (False, False)
+        return _Due(*self._ranks.agree(stop.signal_number or orphaned, *map(int, by_clock)))
 
     def spent(self) -> Spent:
         """Cost up to now over all attempts; the device is held throughout."""
         seconds = time.monotonic() - self._began
         return Spent(
             self._before.wall_seconds + seconds,
-            self._before.device_seconds + seconds,
+            self._before.device_seconds + seconds * self._ranks.count,
             self._before.restarts,
             max(self._before.peak_memory_bytes, peak_memory_bytes(self._device)),
             self._before.code_fingerprints,
         )
 
+    def _append(self, rows: list[dict[str, Any]]) -> None:
+        self._store.append(rows)
+        if rows:
+            self._trainer.check_finite()
+
     def _save(self) -> None:
+        self._store.append(self._trainer.flush())
         self._trainer.check_finite()
-        self._metrics.sync()
-        state = {
-            "trainer": self._trainer.state_dict(),
-            "metrics_position": self._metrics.position,
-            "spent": list(self.spent()),
-            "device": self._device.type,
-        }
-        self._checkpoints.save(self._trainer.step, state)
+        if self._ranks.leads:
+            state = {
+                "trainer": self._trainer.state_dict(),
+                "spent": list(self.spent()),
+                "device": self._device.type,
+            }
+            self._store.save(self._trainer.step, state)
         self._saved, self._saved_step = time.monotonic(), self._trainer.step
 
     def _show(self, now: float) -> None:
         trainer, self._shown = self._trainer, now
-        done = trainer.step - self._first_step
-        left = (trainer.total_steps - trainer.step) * (now - self._began) / max(done, 1)
-        logger.info("%s  %s  left %s", self._label, trainer.progress(), timedelta(seconds=round(left)))
+        self._append(trainer.flush())
+        if self._ranks.leads:
+            done = trainer.step - self._first_step
+            left = (trainer.total_steps - trainer.step) * (now - self._began) / max(done, 1)
+            logger.info("%s  %s  left %s", self._label, trainer.progress(), timedelta(seconds=round(left)))

@@ -9,7 +9,7 @@ from torch import Tensor
 from parsec.data.augment import Augment
 from parsec.data.loader import Images
 from parsec.prior.distribution import Prior
-from parsec.runtime.loop import Trainer
+from parsec.runtime.trainer import Trainer
 from parsec.settings.jobs import SearchJob
 from parsec.space.genotype import Genotype
 
@@ -34,14 +34,21 @@ class SearchTask:
 class Method(Trainer, Protocol):
     """A search method: a resumable trainer that ends with a distribution and an architecture."""
 
-    prior: Prior
     history: History
-    children: int
-    """Children evaluated so far."""
-    child_images: int
-    """Forward passes of single images through children so far."""
 
     def __init__(self, task: SearchTask) -> None: ...
+
+    @property
+    def prior(self) -> Prior:
+        """The distribution that is learnt."""
+
+    @property
+    def children(self) -> int:
+        """Children evaluated so far."""
+
+    @property
+    def child_images(self) -> int:
+        """Forward passes of single images through children so far."""
 
     def genotype(self) -> Genotype:
         """The architecture that the method selects."""

@@ -56,6 +56,9 @@ class Descent:
         self.on_step(self.step)
         return [{"step": self.step, "loss": loss.item()}]
 
+    def flush(self):
+        return []
+
     def check_finite(self):
         pass
 

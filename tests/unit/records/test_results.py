@@ -9,7 +9,7 @@ import torch
 
 from parsec.errors import UserError
 from parsec.records.results import cost, read_results, write_json
-from parsec.runtime.loop import Spent
+from parsec.runtime.trainer import Spent
 
 RESULT = {"schema": 1, "kind": "retrain", "test": {"top1_error": 2.5, "top5_error": None}}
 

@@ -38,6 +38,9 @@ class Walk:
         self.on_step(self.step)
         return [{"step": self.step, "place": self.place.tolist()}]
 
+    def flush(self):
+        return []
+
     def check_finite(self):
         if not self.place.isfinite().all():
             raise DivergedError(f"the place is not finite at step {self.step}")
@@ -51,6 +54,26 @@ class Walk:
     def load_state_dict(self, state):
         self.step, self.place = state["step"], state["place"]
         self.streams.load_state_dict(state["streams"])
+
+
+class Late(Walk):
+    """The same walk with rows that are kept back until four have gathered, or until they are asked for."""
+
+    def __init__(self, *given, **changes):
+        super().__init__(*given, **changes)
+        self.kept = []
+
+    def advance(self):
+        self.kept += super().advance()
+        return self.flush() if len(self.kept) == 4 else []
+
+    def flush(self):
+        rows, self.kept = self.kept, []
+        return rows
+
+    def state_dict(self):
+        assert not self.kept, "a checkpoint would lose these rows"
+        return super().state_dict()
 
 
 def run(trainer, folder, running=EVERY_STEP, fingerprint="aa"):
@@ -149,6 +172,31 @@ def test_stop_signal_saves_and_the_same_call_continues(tmp_path, number):
     second = Walk(on_step=lambda step: step > 7 or pytest.fail("a saved step was done again"))
     assert run(second, tmp_path / "state", SELDOM).restarts == 1
     assert ending(tmp_path / "state") == reference(tmp_path)
+
+
+@pytest.mark.parametrize("running", [EVERY_STEP, SELDOM])
+def test_rows_that_are_kept_back_are_written_before_a_checkpoint(tmp_path, running):
+    trainer = Late(on_step=lambda step: os.kill(os.getpid(), signal.SIGTERM) if step == 6 else None)
+    with pytest.raises(Interrupted, match="saved at step 6"):
+        run(trainer, tmp_path / "state", running)
+    run(Late(), tmp_path / "state", running)
+    assert ending(tmp_path / "state") == reference(tmp_path)
+
+
+def test_rows_before_a_divergence_are_kept(tmp_path):
+    """They show how it came to that."""
+    trainer = Late()
+
+    def spoil(step):
+        if step == 6:
+            trainer.place = trainer.place * float("nan")
+
+    trainer.on_step = spoil
+    with pytest.raises(DivergedError):
+        run(trainer, tmp_path / "state", SELDOM)
+    rows = [json.loads(line) for line in (tmp_path / "state" / loop.METRICS).read_text().splitlines()]
+    assert [row["step"] for row in rows] == list(range(1, 10))
+    assert rows[-1]["place"] == [None] * 4
 
 
 def test_finished_run_is_not_run_again_and_time_adds_up(tmp_path):

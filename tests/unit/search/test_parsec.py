@@ -10,6 +10,7 @@ from parsec.errors import DivergedError
 from parsec.estimator import cost_share, importance_weights
 from parsec.network.complexity import network_cost
 from parsec.prior.distribution import Prior
+from parsec.search import metrics
 from parsec.search.parsec import Parsec
 from parsec.settings.search import Estimator, PriorOptimizer, SearchOptimizer
 from parsec.settings.training import Network
@@ -24,6 +25,7 @@ def advance(trainer, steps=None):
     rows = []
     while trainer.step < last:
         rows += trainer.advance()
+    rows += trainer.flush()
     return [{key: value for key, value in row.items() if key != "seconds"} for row in rows]
 
 
@@ -113,14 +115,14 @@ def test_a_prior_step_ascends_the_weighted_log_probability(make_task, monkeypatc
     """Its gradient is that of Σ (ω − cost) log p of the children drawn, ω from a validation batch."""
     estimator = Estimator(samples=3, cost_weight=cost_weight, cost_target=20_000)
     trainer, seen = Parsec(make_task(estimator=estimator)), {}
-    original = trainer.executor.log_likelihoods
+    original = trainer.updates.executor.log_likelihoods
 
     def spy(children, images, labels):
         seen.update(children=children, values=original(children, images, labels))
         return seen["values"]
 
-    monkeypatch.setattr(trainer.executor, "log_likelihoods", spy)
-    trainer._prior_step()
+    monkeypatch.setattr(trainer.updates.executor, "log_likelihoods", spy)
+    trainer.updates.of_prior(trainer._batches.validation())
     costs = [network_cost(child, trainer.settings.network, 10, 8).multiply_adds for child in seen["children"].genotypes]
     assert max(costs) > 20_000
     share = cost_share(torch.tensor(costs), 20_000)
@@ -142,18 +144,18 @@ def test_the_two_steps_read_their_own_halves(make_task, monkeypatch):
         part = getattr(trainer.task, half)
         original = part.gather
         monkeypatch.setattr(part, "gather", lambda i, half=half, original=original: read.append(half) or original(i))
-    trainer._prior_step()
+    trainer.updates.of_prior(trainer._batches.validation())
     assert read == ["validation"]
-    trainer._weight_step(0)
+    trainer.updates.of_weights(trainer._batches.training(0), 0.1)
     assert read == ["validation", "train"]
 
 
 def test_warm_up_trains_the_weights_and_leaves_the_prior_uniform(make_task):
     trainer = Parsec(make_task(warmup_epochs=1))
-    before = trainer.supernet.bank.flat.detach().clone()
+    before = trainer.updates.supernet.bank.flat.detach().clone()
     rows = advance(trainer, 3)
     assert not trainer.prior.logits.any()
-    assert not torch.equal(trainer.supernet.bank.flat, before)
+    assert not torch.equal(trainer.updates.supernet.bank.flat, before)
     assert all("ess_prior" not in row and "validation_loss" not in row for row in rows)
     advance(trainer, 1)
     assert trainer.prior.logits.any()
@@ -162,7 +164,7 @@ def test_warm_up_trains_the_weights_and_leaves_the_prior_uniform(make_task):
 def test_adaptive_samples_shrink_with_the_entropy(make_task):
     estimator = Estimator(samples=16, adaptive=0.25, minimum_samples=2)
     trainer = Parsec(make_task(estimator=estimator, prior_rate=1.0))
-    assert len(trainer._draw()[0]) == 12
+    assert len(trainer.updates.draw()[0]) == 12
     rows = events(advance(trainer), "step")
     assert rows[-1]["samples"] < rows[0]["samples"] < 12
     for row in rows:
@@ -193,13 +195,22 @@ def test_accuracy_sees_every_image_once_in_batches_no_smaller_than_in_training(m
 DIVERGING = SearchOptimizer(learning_rate=10.0, weight_decay=1.0, gradient_clip=1e30)
 
 
-def test_divergence_names_epoch_step_and_settings(make_task):
-    trainer = Parsec(make_task(epochs=50, weights=DIVERGING))
+def test_divergence_names_the_first_bad_step_and_the_settings(make_task):
+    """Rows are read together, so that the search is further on when it is found out."""
+    trainer, rows = Parsec(make_task(epochs=10, train_images=480, weights=DIVERGING)), []
+
+    def search():
+        while trainer.step < trainer.total_steps:
+            rows.extend(trainer.advance())
+            if trainer.step % 30 == 0:
+                trainer.check_finite()
+
     with pytest.raises(DivergedError) as caught:
-        advance(trainer)
+        search()
+    bad = next(row for row in rows if not math.isfinite(row.get("train_loss", 0.0)))
+    assert bad["step"] < trainer.step
     line = str(caught.value)
-    epoch = (trainer.step + 2) // 3
-    assert f"epoch {epoch}, step {trainer.step}: weights.learning_rate 10.0, gradient_clip 1e+30" in line
+    assert f"epoch {bad['epoch']}, step {bad['step']}: weights.learning_rate 10.0, gradient_clip 1e+30" in line
     assert "prior.learning_rate 0.1" in line
 
 
@@ -209,11 +220,26 @@ def test_a_state_that_is_not_finite_is_never_saved(make_task, spoiled):
     trainer = Parsec(make_task())
     advance(trainer, 1)
     trainer.check_finite()
-    values = {"weights": trainer.supernet.bank.flat, "logits": trainer.prior.logits}[spoiled]
+    values = {"weights": trainer.updates.supernet.bank.flat, "logits": trainer.prior.logits}[spoiled]
     with torch.no_grad():
         values.view(-1)[5] = math.nan
     with pytest.raises(DivergedError, match="epoch 1, step 1"):
         trainer.check_finite()
+
+
+def test_rows_are_the_same_whenever_they_are_read(make_task):
+    at_ends, each = Parsec(make_task()), Parsec(make_task())
+    rows = []
+    while each.step < each.total_steps:
+        rows += advance(each, 1)
+    assert rows == advance(at_ends)
+
+
+def test_many_rows_are_not_kept_back(make_task, monkeypatch):
+    monkeypatch.setattr(metrics, "CAPACITY", 4)
+    trainer = Parsec(make_task(train_images=160))
+    due = [[row["step"] for row in trainer.advance() if row["event"] == "step"] for _ in range(10)]
+    assert due == [[], [], [], [1, 2, 3, 4], [], [], [], [5, 6, 7, 8], [], [9, 10]]
 
 
 def test_progress_tells_epoch_entropy_and_effective_samples(make_task):
@@ -228,4 +254,4 @@ def test_progress_tells_epoch_entropy_and_effective_samples(make_task):
 
 def test_the_prior_optimizer_has_the_betas_of_the_settings(make_task):
     task = make_task()
-    assert Parsec(task)._prior_optimizer.defaults["betas"] == PriorOptimizer().betas
+    assert Parsec(task).updates.prior_optimizer.defaults["betas"] == PriorOptimizer().betas

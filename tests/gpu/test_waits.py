@@ -1,0 +1,96 @@
+"""How often a step of the search waits for the GPU."""
+
+import warnings
+
+import pytest
+import torch
+
+from parsec.data.augment import Augment
+from parsec.data.dataset import open_part, read_info
+from parsec.data.loader import Images
+from parsec.data.prepare import prepare
+from parsec.prior.distribution import Prior
+from parsec.runtime.device import lease, memory_format, resolve, set_deterministic
+from parsec.search.parsec import Parsec
+from parsec.search.task import SearchTask
+from parsec.settings.datasets import Digits
+from parsec.settings.jobs import PrepareJob, SearchJob
+from parsec.settings.search import Estimator, SearchStage
+from parsec.settings.search import Prior as Form
+from parsec.settings.training import Augmentation, Network
+from parsec.settings.tree import Compute
+
+pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
+FORMS = [Form(factors=f, inputs=i) for f in ("separate", "joint") for i in ("independent", "distinct")]
+STAGE = SearchStage(
+    dataset="digits",
+    network=Network(cells=3, channels=4),
+    epochs=2,
+    batch_size=16,
+    train_images=800,
+    validation_images=160,
+    estimator=Estimator(samples=4),
+    augmentation=Augmentation(padding=1, cutout=2),
+)
+
+
+@pytest.fixture(scope="module")
+def digits(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("digits")
+    prepare(PrepareJob(name="digits", dataset=Digits(source="digits")), folder)
+    return folder
+
+
+@pytest.fixture
+def device():
+    set_deterministic(True)
+    with lease(resolve("cuda")) as leased:
+        yield leased
+    set_deterministic(False)
+
+
+def trainer(digits, device, executor, form):
+    compute = Compute(device="cuda", executor=executor)
+    job = SearchJob(stage="search", space="darts", method="parsec", prior=form, settings=STAGE, compute=compute)
+    info = read_info(digits)
+    task = SearchTask(
+        job=job,
+        seed=0,
+        train=Images(open_part(digits, "train", STAGE.train_images), device),
+        validation=Images(open_part(digits, "validation", STAGE.validation_images), device),
+        augment=Augment(STAGE.augmentation, info, memory_format("auto")),
+        classes=len(info.classes),
+        prior=Prior(form),
+        device=device,
+    )
+    return Parsec(task)
+
+
+@pytest.mark.parametrize("form", FORMS, ids=lambda form: f"{form.factors}-{form.inputs}")
+@pytest.mark.parametrize("executor", ["one", "stacked", "table"])
+def test_waits_of_a_step(digits, device, executor, form):
+    """None if the device reads the architectures; the one for K log-likelihoods if the host does."""
+    search, steps = trainer(digits, device, executor, form), 5
+    for _ in range(10):
+        search.advance()
+    search.flush()
+    try:
+        torch.cuda.set_sync_debug_mode("warn")
+        with warnings.catch_warnings(record=True) as waits:
+            warnings.simplefilter("always")
+            for _ in range(steps):
+                assert search.advance() == []
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    expected = 0 if search.updates.executor.device_driven else steps
+    assert len(waits) == expected, [f"{wait.filename}:{wait.lineno} {wait.message}" for wait in waits]
+    assert len(search.flush()) == steps
+
+
+def test_host_and_device_draw_the_same_architectures(device):
+    for form in FORMS:
+        prior = Prior(form)
+        noise = torch.randn(prior.mask.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+        prior = Prior(form, torch.where(prior.mask, noise, 0.0))
+        drawn = [each.sample(1000, torch.Generator().manual_seed(1)).cpu() for each in (prior, prior.to(device))]
+        assert torch.equal(*drawn)

@@ -1,0 +1,112 @@
+"""A step asks the device for no value: the same operations on a GPU would never be waited for."""
+
+import pytest
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from parsec.network.executors.choose import executor_for
+from parsec.prior.children import Children
+from parsec.search import updates
+from parsec.search.parsec import Parsec
+from parsec.settings.search import Estimator
+from parsec.settings.search import Prior as Form
+from parsec.settings.tree import Compute
+from parsec.space.published import DARTS_V1, DARTS_V2
+
+READERS = ("tolist", "numpy", "cpu")
+
+
+class Scalars(TorchDispatchMode):
+    """Notes every operation that hands a value to the host: float(), int(), bool() and item() all end in the first."""
+
+    def __init__(self):
+        super().__init__()
+        self.seen = []
+
+    def __torch_dispatch__(self, operation, types, arguments=(), keywords=None):
+        if operation in (torch.ops.aten._local_scalar_dense.default, torch.ops.aten.nonzero.default):
+            self.seen.append(operation)
+        return operation(*arguments, **(keywords or {}))
+
+
+class AsOnDevice:
+    """The settings' executor with children that it knows without reading them, as one driven by the device does."""
+
+    device_driven = True
+
+    def __init__(self, inner):
+        self.supernet, self._inner = inner.supernet, inner
+        self._all = Children.of([DARTS_V1, DARTS_V2] * 8)
+        assert self._all.genotypes
+
+    def _known(self, children):
+        return self._all[: len(children)]
+
+    def logits(self, child, images):
+        return self._inner.logits(child, images)
+
+    def log_likelihoods(self, children, images, labels):
+        return self._inner.log_likelihoods(self._known(children), images, labels)
+
+    def add_gradients(self, children, images, labels, temperature, weights):
+        self._inner.add_gradients(self._known(children), images, labels, temperature, weights)
+
+
+@pytest.fixture
+def trainer(make_task, monkeypatch):
+    """A function changes → a trainer with such an executor, in the middle of an epoch of many steps."""
+    monkeypatch.setattr(updates, "executor_for", lambda *given: AsOnDevice(executor_for(*given)))
+
+    def make(**changes):
+        compute = Compute(device="cpu", precision="float32", skip_negligible=False)
+        made = Parsec(make_task(train_images=480, compute=compute, **changes))
+        made.advance()
+        return made
+
+    return make
+
+
+@pytest.fixture
+def reads(monkeypatch):
+    """What was read as a whole tensor, by the name of the method."""
+    calls = []
+    for name in READERS:
+        method = getattr(torch.Tensor, name)
+
+        def counted(tensor, *given, name=name, method=method):
+            calls.append(name)
+            return method(tensor, *given)
+
+        monkeypatch.setattr(torch.Tensor, name, counted)
+    return calls
+
+
+def test_steps_read_nothing_and_a_flush_reads_once(trainer, reads):
+    search = trainer()
+    search.flush()
+    reads.clear()
+    with Scalars() as scalars:
+        assert [search.advance() for _ in range(4)] == [[]] * 4
+    assert (scalars.seen, reads) == ([], [])
+    rows = search.flush()
+    assert [row["step"] for row in rows] == [2, 3, 4, 5]
+    assert reads == ["tolist"]
+
+
+@pytest.mark.parametrize("inputs", ["independent", "distinct"])
+@pytest.mark.parametrize("factors", ["separate", "joint"])
+def test_nor_does_any_form_of_the_prior(trainer, reads, factors, inputs):
+    search = trainer(prior=Form(factors=factors, inputs=inputs))
+    reads.clear()
+    with Scalars() as scalars:
+        search.advance()
+    assert (scalars.seen, reads) == ([], [])
+
+
+def test_an_adaptive_number_of_children_reads_the_entropy_alone(trainer, reads):
+    search = trainer(estimator=Estimator(samples=3, adaptive=0.05, minimum_samples=2))
+    reads.clear()
+    with Scalars() as scalars:
+        search.advance()
+    # Once before either draw, because π moves between them.
+    assert (len(scalars.seen), reads) == (2, [])

@@ -4,10 +4,12 @@ import argparse
 import json
 import logging
 import os
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from parsec.errors import UserError
+from parsec.runtime import launch
 from parsec.settings.load import load_job
 from parsec.settings.tree import Running
 
@@ -127,7 +129,7 @@ def _verb(
     summary = VERBS[name]
     parser = verbs.add_parser(name, help=summary, description=summary)
     parser.add_argument("--log", type=Path, help="file to which messages are appended as well")
-    parser.add_argument("--threads", type=int, help="processor threads; default: what the machine has")
+    parser.add_argument("--threads", type=int, help="processor threads of all ranks; default: what the machine has")
     parser.set_defaults(action=action)
     return parser
 
@@ -165,6 +167,9 @@ def _parser() -> argparse.ArgumentParser:
     search = _verb(verbs, "search", _search)
     _training(search)
     search.add_argument("--init-pi", type=Path, help="pi.parquet to start from; default: uniform")
+    search.add_argument(
+        "--ranks", type=int, default=1, help="processes that share the children of a step, each with a GPU of its own"
+    )
     retrain = _verb(verbs, "retrain", _retrain)
     _training(retrain)
     retrain.add_argument("--genotype", required=True, help="genotype.json, or the name of a published genotype")
@@ -217,8 +222,14 @@ def _limit_threads(count: int | None) -> None:
     if count is None:
         return
     _at_least_one("--threads", count)
+    ranks = int(os.environ["LOCAL_WORLD_SIZE"]) if launch.RANKED in os.environ else 1
     for name in THREAD_VARIABLES:
-        os.environ[name] = str(count)
+        os.environ[name] = str(max(count // ranks, 1))
+
+
+def _launches(parsed: Arguments) -> bool:
+    """Whether this process is to start the ranks of a run, and is none of them."""
+    return _at_least_one("--ranks", getattr(parsed, "ranks", 1)) > 1 and launch.RANKED not in os.environ
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -226,10 +237,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from parsec.runtime.heap import keep_freed_memory
     from parsec.runtime.logs import configure
 
-    parsed = _parser().parse_args(arguments)
+    given = sys.argv[1:] if arguments is None else arguments
+    parsed = _parser().parse_args(given)
     logger = logging.getLogger("parsec")
     configure(None)
     try:
+        if _launches(parsed):
+            return launch.launch(parsed.ranks, given)
         configure(parsed.log)
         _limit_threads(parsed.threads)
         keep_freed_memory()

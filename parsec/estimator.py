@@ -73,6 +73,23 @@ class OnlineWeights:
         self.maximum = maximum
         return keep, new
 
+    def packed(self) -> Tensor:
+        """M and the scaled sums (4, float64), for `merge`."""
+        return torch.stack([self.maximum, self.total, self.squares, self.weighted])
+
+    def merge(self, parts: Tensor) -> Tensor:
+        """Become what would be here had one come after another all children of `parts` (W × 4, each `packed`).
+
+        Returns the factors (W) by which what was accumulated with each part must be multiplied before it is added up;
+        a part that saw no child has the factor zero.
+        """
+        maximum, total, squares, weighted = parts.unbind(1)
+        self.maximum = maximum.amax()
+        factors = torch.exp(maximum - self.maximum)
+        self.total, self.squares = (total * factors).sum(), (squares * factors.square()).sum()
+        self.weighted = (weighted * factors).sum()
+        return factors
+
     def mean_log_weight(self) -> Tensor:
         """Σ ω log w of the children seen so far (0-d)."""
         return self.weighted / self.total

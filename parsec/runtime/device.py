@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from parsec.errors import DeviceError
+from parsec.runtime.distributed import ALONE, Ranks
 from parsec.runtime.lease import lease_one
 
 Precision = Literal["auto", "float32", "bfloat16"]
@@ -36,21 +37,23 @@ def resolve(name: Literal["auto", "cpu", "cuda"]) -> torch.device:
 
 
 @contextlib.contextmanager
-def lease(device: torch.device) -> Iterator[torch.device]:
+def lease(device: torch.device, ranks: Ranks = ALONE) -> Iterator[torch.device]:
     """Hold one GPU among those visible, waiting while other processes of this user hold all; a CPU needs no lease.
+
+    Every rank of a run holds one of its own.
 
     Yields the device with its index, which is then the current one. The lock is kept even where a scheduler gave this
     process its own GPU (CUDA_VISIBLE_DEVICES): it is free there, and elsewhere one variable may reach many processes.
 
     Raises:
-        DeviceError: the folder of the locks belongs to another user.
+        DeviceError: there are fewer GPUs than ranks, or the folder of the locks belongs to another user.
     """
     if device.type != "cuda":
         yield device
         return
     ids = [str(torch.cuda.get_device_properties(index).uuid) for index in range(torch.cuda.device_count())]
     folder = Path(tempfile.gettempdir()) / f"parsec-devices-{os.getuid()}"
-    with lease_one(ids, folder) as index:
+    with lease_one(ids, folder, ranks) as index:
         torch.cuda.set_device(index)
         yield torch.device("cuda", index)
 

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from parsec.runtime.files import reported
+from parsec.runtime.launch import rank
 
 logger = logging.getLogger("parsec")
 
@@ -22,6 +23,8 @@ class _Plain(logging.Formatter):
 def configure(log_file: Path | None) -> None:
     """Send the logger `parsec` to stderr and, below the lines of earlier attempts, to `log_file`.
 
+    Of several ranks the first speaks for all; the others say only, on stderr, why they end.
+
     Raises:
         UserError: the log file cannot be written.
     """
@@ -30,12 +33,13 @@ def configure(log_file: Path | None) -> None:
         handler.close()
     # A full disk under the log file must not bury in tracebacks the one line on stderr that says so.
     logging.raiseExceptions = False
-    logger.setLevel(logging.INFO)
+    follows = rank()
+    logger.setLevel(logging.ERROR if follows else logging.INFO)
     logger.propagate = False
     console = logging.StreamHandler(sys.stderr)
-    console.setFormatter(_Plain())
+    console.setFormatter(_Plain(f"rank {follows}: %(message)s" if follows else None))
     logger.addHandler(console)
-    if log_file is not None:
+    if log_file is not None and not follows:
         logger.addHandler(_appender(log_file))
 
 

@@ -19,6 +19,7 @@ from parsec.records.provenance import begin, provenance
 from parsec.records.results import cost, write_json
 from parsec.runtime import loop
 from parsec.runtime.device import lease, memory_format, resolve, set_deterministic
+from parsec.runtime.distributed import Ranks, joined
 from parsec.runtime.files import write_atomic
 from parsec.search.methods import METHODS
 from parsec.search.task import Method, SearchTask
@@ -36,6 +37,8 @@ def search(
 ) -> None:
     """Run one search and write its five files into `output`; `state` keeps it resumable until they are final.
 
+    Started by `torchrun`, all its processes share the children of every step out, and the first one writes.
+
     Raises:
         UserError: anything the user can mend; see its subclasses.
     """
@@ -49,12 +52,16 @@ def search(
     parent = _parent(init_pi)
     identity = fingerprint(job) + (f"-from-{parent['pi_fingerprint']}" if parent else "") + f"-seed{seed}"
     label = f"{job.stage} {info.name}/{job.method}/seed{seed}"
-    with lease(resolve(job.compute.device)) as device:
-        task = _task(job, data, info, seed, prior, device)
+    kind = resolve(job.compute.device)
+    with joined(kind) as ranks, lease(kind, ranks) as device:
+        task = _task(job, data, info, seed, prior, device, ranks)
         method = METHODS[job.method](task)
-        spent = loop.run(method, state, f"{identity}-{info.content_hash[:16]}", running, label, device, beginning.code)
+        identity += f"-{info.content_hash[:16]}"
+        spent = loop.run(method, state, identity, running, label, device, beginning.code, ranks)
+        if not ranks.leads:
+            return
         result = {
-            "cost": cost(spent, device),
+            "cost": {**cost(spent, device), "ranks": ranks.count},
             "provenance": provenance(job, beginning, info),
         }
         _write(output, state, task, method, parent, result)
@@ -77,7 +84,9 @@ def _half(job: SearchJob, data: Path, part: PartName, limit: int | None, device:
     return images
 
 
-def _task(job: SearchJob, data: Path, info: DatasetInfo, seed: int, prior: Prior, device: torch.device) -> SearchTask:
+def _task(
+    job: SearchJob, data: Path, info: DatasetInfo, seed: int, prior: Prior, device: torch.device, ranks: Ranks
+) -> SearchTask:
     settings = job.settings
     return SearchTask(
         job=job,
@@ -88,6 +97,7 @@ def _task(job: SearchJob, data: Path, info: DatasetInfo, seed: int, prior: Prior
         classes=len(info.classes),
         prior=prior,
         device=device,
+        ranks=ranks,
     )
 
 

@@ -9,6 +9,7 @@ from torch import Tensor
 from parsec.data.augment import Augment
 from parsec.data.loader import Images
 from parsec.prior.distribution import Prior
+from parsec.runtime.distributed import ALONE, Ranks
 from parsec.runtime.trainer import Trainer
 from parsec.settings.jobs import SearchJob
 from parsec.space.genotype import Genotype
@@ -29,6 +30,8 @@ class SearchTask:
     classes: int
     prior: Prior
     device: torch.device
+    ranks: Ranks = ALONE
+    """The processes that share the children of a step out."""
 
 
 class Method(Trainer, Protocol):

@@ -9,6 +9,7 @@ from parsec.estimator import effective_sample_size, importance_weights, prior_co
 from parsec.network.complexity import network_cost
 from parsec.network.executors.choose import executor_for
 from parsec.network.executors.protocol import accumulate
+from parsec.network.executors.ranks import over_ranks
 from parsec.network.supernet import Supernet
 from parsec.prior.children import Children
 from parsec.runtime.device import to_device
@@ -30,9 +31,10 @@ class Updates:
         self._task, self._settings, self._streams = task, task.job.settings, streams
         start = generator(task.seed, "shared weights")
         self.supernet = Supernet(self._settings.network, task.classes, start, device=task.device)
-        self.executor = executor_for(
+        executor = executor_for(
             self.supernet, task.job.compute, self._settings.batch_size, task.augment.image_size
         )
+        self.executor = over_ranks(executor, task.ranks)
         self.prior = task.prior.to(task.device if self.executor.device_driven else "cpu")
         weights, prior = self._settings.weights, self._settings.prior
         self.weight_optimizer = torch.optim.SGD(

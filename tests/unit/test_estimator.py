@@ -134,6 +134,26 @@ def test_the_online_rule_is_the_two_pass_rule_in_any_order(values, rng):
 
 
 @unhurried
+@given(log_weights, st.integers(1, 4))
+def test_parts_merge_to_the_weights_of_all(values, ranks):
+    """Also where a part saw nothing."""
+    log_w = torch.tensor(values, dtype=torch.float64)
+    terms = torch.arange(1.0, len(values) + 1, dtype=torch.float64)
+    whole, parts, sums = OnlineWeights(), [OnlineWeights() for _ in range(ranks)], []
+    whole.add(log_w)
+    for rank, part in enumerate(parts):
+        mine = log_w[rank::ranks]
+        shares = part.add(mine)[1] if len(mine) else mine
+        sums.append((shares * terms[rank::ranks]).sum())
+    merged = OnlineWeights()
+    factors = merged.merge(torch.stack([part.packed() for part in parts]))
+    torch.testing.assert_close(merged.packed(), whole.packed(), rtol=1e-12, atol=1e-300)
+    assert factors[len(values) :].tolist() == [0.0] * max(ranks - len(values), 0)
+    total = (factors * torch.stack(sums)).sum() / merged.total
+    torch.testing.assert_close(total, (importance_weights(log_w) * terms).sum(), rtol=1e-12, atol=0)
+
+
+@unhurried
 @given(log_weights)
 def test_effective_sample_size_lies_between_one_and_the_number_of_samples(values):
     size = float(effective_sample_size(importance_weights(torch.tensor(values, dtype=torch.float64))))

@@ -43,7 +43,7 @@ def digits(tmp_path_factory):
     return folder
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_job():
     """A function changes of the stage → the settings of a tiny search on the CPU, three steps an epoch."""
 

@@ -31,9 +31,7 @@ class Updates:
         self._task, self._settings, self._streams = task, task.job.settings, streams
         start = generator(task.seed, "shared weights")
         self.supernet = Supernet(self._settings.network, task.classes, start, device=task.device)
-        executor = executor_for(
-            self.supernet, task.job.compute, self._settings.batch_size, task.augment.image_size
-        )
+        executor = executor_for(self.supernet, task.job.compute, self._settings.batch_size, task.augment.image_size)
         self.executor = over_ranks(executor, task.ranks)
         self.prior = task.prior.to(task.device if self.executor.device_driven else "cpu")
         weights, prior = self._settings.weights, self._settings.prior

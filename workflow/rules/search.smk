@@ -25,6 +25,8 @@ rule search:
         mem_mb=growing(16000),
         runtime=growing(1440),
         gpu=GPUS,
+        # Processes that share the children of a step out among them; with more than one set gpu and threads as well.
+        ranks=1,
     params:
         settings=json_of(jobs.search_job, "search", "{method}"),
         code=code("parsec.search.run", "search/{dataset}/{method}/seed{seed}/pi.parquet"),
@@ -36,7 +38,8 @@ rule search:
         "Searching on {wildcards.dataset} with {wildcards.method}, seed {wildcards.seed}"
     shell:
         "python -m parsec search --settings {params.settings:q} --data {params.data:q} --seed {wildcards.seed}"
-        " {params.start:q} --output {params.folder:q} --state {params.state:q} --threads {threads} --log {log:q}"
+        " {params.start:q} --output {params.folder:q} --state {params.state:q} --ranks {resources.ranks} --threads {threads}"
+        " --log {log:q}"
 
 
 use rule search as finetune with:

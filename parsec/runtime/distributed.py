@@ -7,6 +7,7 @@ signals and clocks waits for the other hosts but never for a device.
 import contextlib
 import io
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -117,7 +118,8 @@ def _answered() -> Iterator[None]:
     except torch.OutOfMemoryError:
         raise
     except RuntimeError as error:
-        reason = str(error).strip().splitlines()[0]
+        # The first sentence, without the place in the source.
+        reason = re.sub(r"^\[\S+\] ", "", str(error).strip()).splitlines()[0].split(". ")[0]
         raise RankLostError(
             f"another rank of this run ended or does not answer, so this one ends too ({reason}); what ended it is in "
             "the messages of that rank, and the same command continues from the last checkpoint"

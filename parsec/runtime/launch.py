@@ -28,8 +28,7 @@ def launch(count: int, arguments: Sequence[str]) -> int:
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
-    # Ranks say themselves why they end; the launcher's own account of it would bury that.
-    logging.getLogger("torch.distributed").setLevel(logging.CRITICAL)
+    _silence("torch.distributed")
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     os.environ.setdefault("TORCH_ELASTIC_SHUTDOWN_TIMEOUT", SECONDS_TO_SAVE)
     config = LaunchConfig(
@@ -50,3 +49,9 @@ def launch(count: int, arguments: Sequence[str]) -> int:
     except SignalException as error:
         return 128 + int(error.sigval)
     return 0
+
+
+def _silence(package: str) -> None:
+    """Ranks say themselves why they end; the launcher's own account of it would bury that."""
+    for name in [name for name in logging.root.manager.loggerDict if name.startswith(package)]:
+        logging.getLogger(name).setLevel(logging.CRITICAL + 1)

@@ -168,6 +168,20 @@ def test_references_are_printed(capsys, verb):
     assert "checkpoint_seconds" in capsys.readouterr().out
 
 
+def test_ranks_below_one(refused, search):
+    assert "--ranks: got 0" in refused(*search(as_json(job())), "--ranks", 0)
+
+
+@pytest.mark.parametrize(("threads", "each"), [(8, "4"), (1, "1")])
+def test_ranks_share_the_threads(monkeypatch, threads, each):
+    for name, value in {"TORCHELASTIC_RUN_ID": "a run", "LOCAL_WORLD_SIZE": "2"}.items():
+        monkeypatch.setenv(name, value)
+    for name in cli.THREAD_VARIABLES:
+        monkeypatch.setenv(name, "")
+    cli._limit_threads(threads)
+    assert {os.environ[name] for name in cli.THREAD_VARIABLES} == {each}
+
+
 def test_threads_are_set_before_torch_is_imported():
     """Afterwards would be too late for the libraries that read the variables once."""
     script = (

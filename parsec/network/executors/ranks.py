@@ -1,7 +1,8 @@
 """Sample-parallel search: the K children of a step shared out over ranks, each of which holds all of v.
 
 All ranks have the same minibatch and draw the same children, so that a rank needs nothing from another until it has
-run its own. Splitting the batch instead would change the statistics of batch norm.
+run its own. Splitting the batch instead would change the statistics of batch norm. Devices must be of one kind: another
+kind makes other random numbers of the same seed, and with them other augmentations.
 """
 
 from torch import Tensor

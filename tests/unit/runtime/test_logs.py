@@ -36,6 +36,17 @@ def test_retry_keeps_the_first_attempt(tmp_path, capsys):
     assert capsys.readouterr().err == "first\nsecond\n"
 
 
+def test_of_several_ranks_the_first_speaks_and_the_others_say_why_they_end(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "a run")
+    for rank in "01":
+        monkeypatch.setenv("RANK", rank)
+        configure(tmp_path / "log")
+        logger.info("step 1")
+        logger.error("no space")
+    assert capsys.readouterr().err == "step 1\nerror: no space\nerror: rank 1: no space\n"
+    assert len((tmp_path / "log").read_text().splitlines()) == 3
+
+
 def test_unwritable_log_is_one_line(tmp_path):
     (tmp_path / "logs").write_text("")
     with pytest.raises(UserError, match="cannot be written"):

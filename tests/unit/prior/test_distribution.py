@@ -142,6 +142,17 @@ def test_samples_come_from_the_generator_alone(form, random_prior):
     assert not first.requires_grad
 
 
+def test_how_many_numbers_a_draw_takes_does_not_depend_on_the_prior(form, random_prior):
+    """So that they can be drawn before π is known, and the streams of runs with other settings stay comparable."""
+    states = []
+    for seed in range(3):
+        numbers = generator()
+        random_prior(form, seed, scale=10.0).sample(5, numbers)
+        states.append(numbers.get_state())
+    assert torch.equal(states[0], states[1])
+    assert torch.equal(states[0], states[2])
+
+
 def test_padding_gets_no_probability_and_no_gradient(form, random_prior):
     prior = random_prior(form)
     prior.log_prob(prior.sample(8, generator())).sum().backward()

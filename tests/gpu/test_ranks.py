@@ -1,0 +1,60 @@
+"""A search shared out over two GPUs: the steps of one GPU to rounding, and the same bytes again."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from parsec.data.prepare import prepare
+from parsec.settings.datasets import Digits
+from parsec.settings.jobs import PrepareJob, SearchJob, as_json
+from parsec.settings.search import Estimator, Prior, SearchStage
+from parsec.settings.training import Augmentation, Network
+from parsec.settings.tree import Compute
+
+pytestmark = pytest.mark.skipif(torch.cuda.device_count() < 2, reason="needs two GPUs")
+
+
+@pytest.fixture(scope="module")
+def search(tmp_path_factory):
+    """A function name, ranks → folder of a finished search of six steps in float32."""
+    folder = tmp_path_factory.mktemp("ranks")
+    prepare(PrepareJob(name="digits", dataset=Digits(source="digits")), folder / "data")
+    stage = SearchStage(
+        dataset="digits",
+        network=Network(cells=3, channels=4),
+        epochs=2,
+        batch_size=32,
+        train_images=96,
+        validation_images=96,
+        estimator=Estimator(samples=5),
+        augmentation=Augmentation(padding=1),
+    )
+    compute = Compute(device="cuda", precision="float32")
+    job = SearchJob(stage="search", space="darts", method="parsec", prior=Prior(), settings=stage, compute=compute)
+
+    def run(name, ranks):
+        command = [sys.executable, "-m", "parsec", "search", "--settings", as_json(job), "--data", folder / "data"]
+        command += ["--seed", "0", "--output", folder / name, "--state", folder / "state", "--ranks", str(ranks)]
+        subprocess.run(command, check=True, timeout=300)
+        return folder / name
+
+    return run
+
+
+def first_step(folder):
+    rows = map(json.loads, (folder / "metrics.jsonl").read_text().splitlines())
+    return next(row for row in rows if row["event"] == "step")
+
+
+def test_two_gpus_give_the_numbers_of_one(search):
+    alone, shared = first_step(search("alone", 1)), first_step(search("shared", 2))
+    assert shared == {key: pytest.approx(value, rel=1e-3) for key, value in alone.items()}
+
+
+def test_repeats_on_two_gpus_write_equal_bytes(search):
+    first, again = search("first", 2), search("again", 2)
+    for name in ("pi.parquet", "trajectory.parquet", "genotype.json"):
+        assert (first / name).read_bytes() == (again / name).read_bytes()

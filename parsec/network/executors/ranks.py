@@ -47,11 +47,10 @@ class OverRanks:
         First the ranks' largest log weights and scaled sums (4 numbers each), from which every rank computes the same
         totals and its own factor exp(m_r − m); then the sum of the gradients so rescaled, in place.
         """
-        gradient, own = self.supernet.bank.gradient, weights
-        if not self._ranks.leads:
-            # What children before this call left is the same on all ranks, and counts once.
-            own = OnlineWeights(images.device)
-            gradient.zero_()
+        gradient = self.supernet.bank.gradient
+        # What children before this call left is the same on all ranks, and counts once: with weights that saw nothing,
+        # the others multiply it by exp(−∞).
+        own = weights if self._ranks.leads else OnlineWeights(images.device)
         mine = self._share(children)
         if len(mine):
             self._executor.add_gradients(mine, images, labels, temperature, own)

@@ -71,6 +71,14 @@ def _measure(arguments: Arguments) -> None:
     measure(load_job(arguments.settings, MeasureJob), arguments.data, arguments.output)
 
 
+def _bench(arguments: Arguments) -> None:
+    from parsec.bench.job import BenchJob
+    from parsec.bench.run import bench
+
+    given = {name: getattr(arguments, name) for name in ("what", "device", "precision", "rounds", "paper", "tiny")}
+    bench(load_job(json.dumps(given), BenchJob), arguments.json)
+
+
 def _complexity(arguments: Arguments) -> None:
     from parsec.network.complexity import network_cost
     from parsec.settings.training import Network
@@ -139,6 +147,7 @@ VERBS = {
     "search": "Learn π in one stage: search, finetune or transfer.",
     "retrain": "Train a genotype from scratch and test it; the only verb that opens the test set.",
     "measure": "Measure memory and time of a search step.",
+    "bench": "Time search, retraining, memory or loading against plain references on this machine.",
     "complexity": "Print parameters and multiply-adds of a genotype as JSON (no auxiliary head).",
     "table": "Write a table of results as CSV, Markdown and LaTeX.",
     "plot": "Draw a figure as SVG, PDF and PNG, with its numbers as CSV.",
@@ -185,6 +194,14 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_reporting(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    bench = _verb(verbs, "bench", _bench)
+    bench.add_argument("what", choices=("search", "retrain", "memory", "loader"))
+    bench.add_argument("--json", type=Path, help="file for the numbers, with machine and versions")
+    bench.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    bench.add_argument("--precision", choices=("auto", "float32", "bfloat16"), default="auto", help="of activations")
+    bench.add_argument("--rounds", type=int, help="timed rounds; default: what suits the size")
+    bench.add_argument("--paper", action="store_true", help="the paper's sizes too, and more rounds")
+    bench.add_argument("--tiny", action="store_true", help="the smallest network only: does it run at all")
     complexity = _verb(verbs, "complexity", _complexity)
     complexity.add_argument("genotype", metavar="NAME_OR_FILE", help="DARTS_V1, DARTS_V2 or a genotype.json")
     complexity.add_argument("--network", choices=("cifar", "imagenet"), required=True)

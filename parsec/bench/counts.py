@@ -1,0 +1,85 @@
+"""Bytes and operations of a step, counted while it runs from the shapes of every tensor operation in it."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+aten = torch.ops.aten
+NOTHING_WRITTEN = {aten.empty, aten.empty_like, aten.empty_strided, aten.new_empty, aten.new_empty_strided}
+"""Operations whose result holds no values yet."""
+
+
+class Counts(NamedTuple):
+    """What a step does at least, if no two of its operations are fused."""
+
+    bytes: int
+    """Every operation reads its inputs and writes its results once."""
+    operations: int
+    """Of convolutions and matrix products; a multiplication and an addition are two."""
+
+
+class Counter(TorchDispatchMode):
+    """Counts all tensor operations, forward and backward, that run while it is active; kernels beside torch are not
+    seen.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.bytes, self.operations = 0, 0
+
+    @property
+    def counts(self) -> Counts:
+        """What was counted so far."""
+        return Counts(self.bytes, self.operations)
+
+    def __torch_dispatch__(  # noqa: D105
+        self, func: Any, types: Sequence[type], args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:  # noqa: ANN401
+        result = func(*args, **(kwargs or {}))
+        packet = func.overloadpacket
+        if not func.is_view and packet not in NOTHING_WRITTEN:
+            self.bytes += sum(_bytes(x) for x in tree_leaves((args, kwargs, result)) if isinstance(x, Tensor))
+            self.operations += OPERATIONS[packet](args, result) if packet in OPERATIONS else 0
+        return result
+
+
+def _bytes(x: Tensor) -> int:
+    """Memory that a tensor covers: that of its storage if it repeats values (`expand`)."""
+    return min(x.numel() * x.element_size(), x.untyped_storage().nbytes())
+
+
+def _convolution(args: Sequence[Any], result: Tensor) -> int:
+    return 2 * result.numel() * math.prod(args[1].shape[1:])
+
+
+def _convolution_backward(args: Sequence[Any], result: object) -> int:
+    """As many again for the gradient of the input and for that of the weight, as far as they are asked for."""
+    wanted = sum(args[-1][:2])
+    return wanted * 2 * args[0].numel() * math.prod(args[2].shape[1:])
+
+
+def _product(args: Sequence[Any], result: Tensor) -> int:
+    """The second factor but one holds the length of the sums in its last dimension."""
+    return 2 * result.numel() * int(args[-2].shape[-1])
+
+
+OPERATIONS: dict[Any, Callable[[Sequence[Any], Any], int]] = {
+    aten.convolution: _convolution,
+    aten.convolution_backward: _convolution_backward,
+    aten.mm: _product,
+    aten.addmm: _product,
+    aten.bmm: _product,
+    aten.baddbmm: _product,
+}
+
+
+def count(step: Callable[[], object]) -> Counts:
+    """Run a step once and count it."""
+    with Counter() as counter:
+        step()
+    return counter.counts

@@ -1,0 +1,141 @@
+"""What PARSEC's executors are compared with: plain eager networks of DARTS' search space, an ordinary module an edge.
+
+B images; only the stem of CIFAR, because the comparisons are made at its size.
+"""
+
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from parsec.bench.modules import align, norm, primitive, relu_conv_norm
+from parsec.network.sides import edge_stride
+from parsec.network.stack import CellShape, cell_shapes, output_channels, stem_channels
+from parsec.settings.training import Network
+from parsec.space.darts import CELLS, EDGES, NODES, PRIMITIVES, edge_index
+from parsec.space.genotype import Cell, Genotype
+
+CANDIDATES = ("none", *PRIMITIVES)
+"""DARTS' eight primitives."""
+Step = Callable[[], object]
+
+
+class ChildCell(nn.Module):
+    """A cell of one architecture: a module for each of its two inputs and eight edges."""
+
+    def __init__(self, cell: Cell, shape: CellShape) -> None:
+        super().__init__()
+        self.before, self.last = align(shape), relu_conv_norm(shape.channels_previous, shape.channels)
+        self.sources = [[edge.input for edge in node] for node in cell]
+        self.nodes = nn.ModuleList(
+            nn.ModuleList(primitive(e.primitive, shape.channels, edge_stride(shape, e.input)) for e in node)
+            for node in cell
+        )
+
+    def forward(self, before: Tensor, last: Tensor) -> Tensor:
+        """The nodes, concatenated."""
+        states = [self.before(before), self.last(last)]
+        for node, sources in zip(self.nodes, self.sources, strict=True):
+            states.append(sum(layer(states[source]) for layer, source in zip(node, sources, strict=True)))
+        return torch.cat(states[-NODES:], dim=1)
+
+
+class PlainChild(nn.Module):
+    """One child of the search network as a network of its own."""
+
+    def __init__(self, child: Genotype, network: Network, classes: int) -> None:
+        super().__init__()
+        stem = stem_channels(network)
+        self.stem = nn.Sequential(nn.Conv2d(3, stem, 3, padding=1, bias=False), norm(stem))
+        self.cells = nn.ModuleList(ChildCell(getattr(child, shape.kind), shape) for shape in cell_shapes(network))
+        self.classifier = nn.Linear(output_channels(network), classes)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits (B × classes) of images (B × 3 × H × W)."""
+        before = last = self.stem(images)
+        for cell in self.cells:
+            before, last = last, cell(before, last)
+        logits: Tensor = self.classifier(last.mean((2, 3)))
+        return logits
+
+
+class MixedOperation(nn.Module):
+    """All candidates of one edge, summed with weights (DARTS, equation 2)."""
+
+    def __init__(self, channels: int, stride: int) -> None:
+        super().__init__()
+        self.candidates = nn.ModuleList(primitive(name, channels, stride) for name in CANDIDATES)
+
+    def forward(self, x: Tensor, weights: Tensor) -> Tensor:
+        """Σ_o weights[o] · o(x)."""
+        return sum(weight * layer(x) for weight, layer in zip(weights, self.candidates, strict=True))  # type: ignore[return-value]
+
+
+class MixedCell(nn.Module):
+    """A cell of the supernet: a mixed operation at each of its 14 edges."""
+
+    def __init__(self, shape: CellShape) -> None:
+        super().__init__()
+        self.before, self.last = align(shape), relu_conv_norm(shape.channels_previous, shape.channels)
+        pairs = [(node, source) for node in range(NODES) for source in range(node + 2)]
+        self.edges = nn.ModuleList(MixedOperation(shape.channels, edge_stride(shape, source)) for _, source in pairs)
+
+    def forward(self, before: Tensor, last: Tensor, weights: Tensor) -> Tensor:
+        """The nodes, concatenated; `weights` are those of the edges (14 × 8)."""
+        states = [self.before(before), self.last(last)]
+        for node in range(NODES):
+            first = edge_index(node, 0)
+            states.append(sum(self.edges[first + i](x, weights[first + i]) for i, x in enumerate(states)))
+        return torch.cat(states[-NODES:], dim=1)
+
+
+class Darts(nn.Module):
+    """DARTS' supernet (arXiv 1806.09055), built as its published code builds it."""
+
+    def __init__(self, network: Network, classes: int) -> None:
+        super().__init__()
+        stem = stem_channels(network)
+        self.stem = nn.Sequential(nn.Conv2d(3, stem, 3, padding=1, bias=False), nn.BatchNorm2d(stem))
+        self.kinds = [shape.kind for shape in cell_shapes(network)]
+        self.cells = nn.ModuleList(MixedCell(shape) for shape in cell_shapes(network))
+        self.classifier = nn.Linear(output_channels(network), classes)
+        self.alphas = nn.ParameterDict({kind: 1e-3 * torch.randn(EDGES, len(CANDIDATES)) for kind in CELLS})
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits (B × classes) of images (B × 3 × H × W)."""
+        before = last = self.stem(images)
+        for kind, cell in zip(self.kinds, self.cells, strict=True):
+            before, last = last, cell(before, last, self.alphas[kind].softmax(-1))
+        logits: Tensor = self.classifier(last.mean((2, 3)))
+        return logits
+
+    def weights(self) -> list[nn.Parameter]:
+        """The weights without the architecture's parameters."""
+        return [parameter for name, parameter in self.named_parameters() if not name.startswith("alphas.")]
+
+
+def darts_iteration(model: Darts, images: Tensor, labels: Tensor, autocast: Callable[[], torch.autocast]) -> Step:
+    """DARTS' first-order iteration with its published optimisers: a validation step for α, a training step for v.
+
+    Both are on the same images here, which changes no time. As in the published code, the validation step computes the
+    gradients of the weights as well.
+    """
+    adam = torch.optim.Adam(model.alphas.parameters(), lr=3e-4, betas=(0.5, 0.999), weight_decay=1e-3)
+    sgd = torch.optim.SGD(model.weights(), lr=0.025, momentum=0.9, weight_decay=3e-4)
+
+    def backward() -> None:
+        with autocast():
+            logits = model(images)
+        F.cross_entropy(logits.float(), labels).backward()
+
+    def step() -> None:
+        adam.zero_grad()
+        backward()
+        adam.step()
+        sgd.zero_grad()
+        backward()
+        torch.nn.utils.clip_grad_norm_(model.weights(), 5.0)
+        sgd.step()
+
+    return step

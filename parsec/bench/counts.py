@@ -24,9 +24,7 @@ class Counts(NamedTuple):
 
 
 class Counter(TorchDispatchMode):
-    """Counts all tensor operations, forward and backward, that run while it is active; kernels beside torch are not
-    seen.
-    """
+    """Counts all tensor operations of torch, forward and backward, that run while it is active."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -37,9 +35,13 @@ class Counter(TorchDispatchMode):
         """What was counted so far."""
         return Counts(self.bytes, self.operations)
 
-    def __torch_dispatch__(  # noqa: D105
-        self, func: Any, types: Sequence[type], args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
-    ) -> Any:  # noqa: ANN401
+    def __torch_dispatch__(
+        self,
+        func: Any,  # noqa: ANN401
+        types: Sequence[type],
+        args: tuple[Any, ...] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> object:
         result = func(*args, **(kwargs or {}))
         packet = func.overloadpacket
         if not func.is_view and packet not in NOTHING_WRITTEN:

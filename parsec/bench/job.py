@@ -2,12 +2,22 @@
 
 from typing import Literal, NamedTuple
 
+import torch
 from pydantic import Field
 
+from parsec.bench.workload import SEED, Workload
+from parsec.prior.children import Children
+from parsec.prior.distribution import Prior
+from parsec.runtime.randomness import generator
 from parsec.settings.base import Positive, Strict
+from parsec.settings.search import Prior as Form
 from parsec.settings.training import Network
+from parsec.settings.tree import Compute
 
 What = Literal["search", "retrain", "memory", "loader"]
+CLASSES = 10
+ROOMY_GIB = 1e6
+"""Where a benchmark asks for a number of children in flight, no budget stands against it."""
 
 
 class BenchJob(Strict):
@@ -39,10 +49,14 @@ class Size(NamedTuple):
     """Of the comparison of executors."""
     iteration_rounds: int
 
+    def __str__(self) -> str:
+        network, side = self.network, self.image_size
+        return f"{network.cells} cells × {network.channels} channels, {side} × {side} pixels, batch {self.batch_size}"
+
 
 TINY = Size("tiny", Network(cells=3, channels=2), 8, 4, 2, (1, 2), 2, 1, 1)
-DIGITS = Size("digits", Network(cells=3, channels=4), 8, 64, 16, (1, 2, 4, 8, 16), 16, 7, 5)
-SMALL = Size("small", Network(cells=8, channels=16), 32, 64, 4, (1, 2, 4), 16, 2, 1)
+DIGITS = Size("digits", Network(cells=3, channels=4), 8, 64, 16, (1, 2, 4, 8, 16), 16, 9, 5)
+SMALL = Size("small", Network(cells=8, channels=16), 32, 64, 4, (1, 2, 4), 16, 3, 2)
 PAPER_SMALL = SMALL._replace(children=16, stacked=(1, 2, 4, 8, 16), rounds=5, iteration_rounds=5)
 FINETUNE = Size("finetune", Network(cells=20, channels=36), 32, 64, 16, (1, 2, 4), 16, 3, 3)
 
@@ -52,3 +66,31 @@ def sizes(job: BenchJob) -> list[Size]:
     if job.tiny:
         return [TINY]
     return [DIGITS, PAPER_SMALL, FINETUNE] if job.paper else [DIGITS, SMALL]
+
+
+def workload(job: BenchJob, size: Size, device: torch.device, children: int) -> Workload:
+    """Random images, and the same draws of children from the uniform π for everybody."""
+    draws = generator(SEED, "images", device=device)
+    images = torch.randn(size.batch_size, 3, size.image_size, size.image_size, generator=draws, device=device)
+    labels = torch.randint(CLASSES, (size.batch_size,), generator=draws, device=device)
+    prior = Prior(Form())
+    table = prior.children(prior.sample(children, generator(SEED, "architectures"))).table
+    channels_last = images.contiguous(memory_format=torch.channels_last)
+    return Workload(size.network, CLASSES, channels_last, labels, Children(table.to(device)), job.precision)
+
+
+def compute(
+    job: BenchJob,
+    executor: Literal["auto", "one", "stacked", "table"],
+    in_flight: int | None = None,
+    skip: bool = False,
+) -> Compute:
+    """How an executor runs; `in_flight` is S, null for what the default budget and the machine's cache suggest."""
+    return Compute(
+        device=job.device,
+        precision=job.precision,
+        executor=executor,
+        samples_in_flight=in_flight,
+        memory_gib=ROOMY_GIB if in_flight else Compute().memory_gib,
+        skip_negligible=skip,
+    )

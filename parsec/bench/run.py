@@ -10,7 +10,7 @@ from parsec.bench.floor import Rates, measure_rates
 from parsec.bench.job import BenchJob
 from parsec.bench.rounds import stopwatch_for
 from parsec.bench.search import bench_search
-from parsec.bench.show import contest
+from parsec.bench.show import text
 from parsec.records.provenance import begin, provenance
 from parsec.records.results import write_json
 from parsec.runtime.device import autocast, device_name, lease, resolve, set_deterministic
@@ -29,7 +29,7 @@ def bench(job: BenchJob, output: Path | None) -> None:
         logger.info("copies %.1f GB/s, multiplies %.1f Gop/s", rates.bytes / 1e9, rates.operations / 1e9)
         contests = []
         for document in BENCHES[job.what](job, device, rates):
-            print(contest(document), end="\n\n", flush=True)
+            print(text(document), end="\n\n", flush=True)
             contests.append(document)
         result = {
             "kind": "bench",

@@ -7,73 +7,81 @@ import torch
 
 from parsec.bench.contest import Contest, Target, hold
 from parsec.bench.floor import Rates
-from parsec.bench.job import BenchJob, Size, sizes
+from parsec.bench.iteration import Iteration
+from parsec.bench.job import BenchJob, Size, compute, sizes, workload
 from parsec.bench.rounds import Step
-from parsec.bench.workload import Workload
 
 PLAIN = "plain modules, contiguous"
 DARTS = "DARTS first order, contiguous"
-SPEEDUPS = {"digits": 1.3, "small": 1.0}
+ONE = "one"
+TABLE = "table"
+ALL, SKIPPED, EAGER = "PARSEC, all children", "PARSEC, negligible skipped", "PARSEC, executor one"
+CPU_SPEEDUP = {"digits": 1.3, "small": 1.0}
 """Least speed of the best `stacked` against the plain child on a CPU, by size."""
-ITERATION_SHARE = 0.45
+CPU_SHARE = 0.45
 """Most that a PARSEC iteration may take of a DARTS iteration on a CPU, at the size `small`."""
+GPU_SECONDS = 0.025
+"""Most that a PARSEC iteration may take on an H200, at the size `small`."""
+GPU_SPEEDUP = 5.0
+"""Least speed of a PARSEC iteration against executor `one` on an H200, at the size `finetune`."""
 
 
 def bench_search(job: BenchJob, device: torch.device, rates: Rates) -> Iterator[dict[str, Any]]:
     """Two contests at every size, each handed over when it is done."""
     for size in sizes(job):
-        workload = Workload(job, size, device)
-        yield hold(_executors(workload), device, rates)
-        yield hold(_iterations(workload), device, rates)
+        yield hold(_executors(job, size, device), device, rates)
+        yield hold(_iterations(job, size, device), device, rates)
 
 
-def _executors(workload: Workload) -> Contest:
-    size, on_cpu = workload.size, workload.device.type == "cpu"
+def _executors(job: BenchJob, size: Size, device: torch.device) -> Contest:
+    load, on_cpu = workload(job, size, device, size.children), device.type == "cpu"
     steps: dict[str, Step] = {
-        PLAIN: workload.plain(torch.contiguous_format),
-        "plain modules, channels last": workload.plain(torch.channels_last),
-        "one": workload.forward_backward(workload.executor("one")),
+        PLAIN: load.plain(torch.contiguous_format),
+        "plain modules, channels last": load.plain(torch.channels_last),
+        ONE: load.accumulation(compute(job, "one")),
     }
-    stacked = {f"stacked, S = {s}": workload.forward_backward(workload.executor("stacked", s)) for s in size.stacked}
-    steps |= stacked
-    if not on_cpu:
-        steps["table"] = workload.forward_backward(workload.executor("table"))
+    stacked = {f"stacked, S = {s}": load.accumulation(compute(job, "stacked", s)) for s in size.stacked}
+    table = {} if on_cpu else {TABLE: load.accumulation(compute(job, "table"))}
+    wanted = CPU_SPEEDUP.get(size.name) if on_cpu else None
     return Contest(
-        title=f"{_described(size)}: {size.children} children forward and backward",
+        title=f"{size}: {size.children} children forward and backward",
         unit="images × children",
         work=size.batch_size * size.children,
-        reference=PLAIN if on_cpu else "one",
-        steps=steps,
-        rounds=workload.job.rounds or size.rounds,
-        target=Target(tuple(stacked), SPEEDUPS[size.name]) if on_cpu and size.name in SPEEDUPS else None,
+        reference=PLAIN,
+        steps=steps | stacked | table,
+        rounds=job.rounds or size.rounds,
+        targets=(Target(tuple(stacked), "speedup", wanted),) if wanted else (),
+        counted_as={TABLE: ONE},
     )
 
 
-def _iterations(workload: Workload) -> Contest:
-    size, on_cpu = workload.size, workload.device.type == "cpu"
-    parsec = {
-        "PARSEC, all children": workload.parsec(workload.executor("auto")),
-        "PARSEC, negligible ones skipped": workload.parsec(workload.executor("auto", skip=True)),
-    }
+def _iterations(job: BenchJob, size: Size, device: torch.device) -> Contest:
+    load, on_cpu = workload(job, size, device, size.samples), device.type == "cpu"
     steps: dict[str, Step] = {
-        DARTS: workload.darts(torch.contiguous_format),
-        "DARTS first order, channels last": workload.darts(torch.channels_last),
-        **parsec,
+        DARTS: load.darts(torch.contiguous_format),
+        "DARTS first order, channels last": load.darts(torch.channels_last),
+        EAGER: Iteration(load, compute(job, "one"), size.samples),
+        ALL: Iteration(load, compute(job, "auto"), size.samples),
+        SKIPPED: Iteration(load, compute(job, "auto", skip=True), size.samples),
     }
-    if not on_cpu:
-        steps["PARSEC, executor one"] = workload.parsec(workload.executor("one"))
     return Contest(
-        title=f"{_described(size)}: a full iteration, K = {size.samples}",
+        title=f"{size}: a full iteration, K = {size.samples}",
         unit="iterations",
         work=1,
-        reference=DARTS,
+        reference=DARTS if on_cpu else EAGER,
         steps=steps,
-        rounds=workload.job.rounds or size.iteration_rounds,
-        target=Target(tuple(parsec), 1 / ITERATION_SHARE) if on_cpu and size.name == "small" else None,
+        rounds=job.rounds or size.iteration_rounds,
+        targets=_iteration_targets(size, on_cpu),
+        counted_as={} if on_cpu else {ALL: EAGER, SKIPPED: EAGER},
     )
 
 
-def _described(size: Size) -> str:
-    network = size.network
-    pixels = f"{size.image_size} × {size.image_size}"
-    return f"{network.cells} cells × {network.channels} channels, {pixels} pixels, batch {size.batch_size}"
+def _iteration_targets(size: Size, on_cpu: bool) -> tuple[Target, ...]:
+    """With and without skipping, because skipping depends on how far apart the children's likelihoods are."""
+    if on_cpu and size.name == "small":
+        return tuple(Target((name,), "speedup", 1 / CPU_SHARE) for name in (ALL, SKIPPED))
+    if not on_cpu and size.name == "small":
+        return tuple(Target((name,), "median", GPU_SECONDS) for name in (ALL, SKIPPED))
+    if not on_cpu and size.name == "finetune":
+        return (Target((ALL,), "speedup", GPU_SPEEDUP),)
+    return ()

@@ -1,47 +1,94 @@
-"""What a benchmark prints: one aligned table a contest."""
+"""What a benchmark prints: an aligned table of every comparison, and below it what was to be reached."""
 
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-COLUMNS = ("", "median", "fastest – slowest", "rate", "× reference", "floor", "distance")
+MEBIBYTE = 2**20
+Row = dict[str, Any]
+Document = dict[str, Any]
 
 
-def seconds(value: float) -> str:
-    """A duration with three digits in the unit that fits it."""
+def text(document: Document) -> str:
+    """The table of a comparison, of times or of memory."""
+    if document["unit"] == "bytes":
+        return "\n".join([document["title"], *_table(_memory(document)), *map(_budget, document["targets"])])
+    return "\n".join([document["title"], *_table(_times(document)), *_times_targets(document)])
+
+
+def duration(value: float) -> str:
+    """Seconds with three digits, in the unit that fits them."""
     for unit, scale in (("s", 1.0), ("ms", 1e-3)):
         if value >= scale:
             return f"{value / scale:.3g} {unit}"
     return f"{value / 1e-6:.3g} µs"
 
 
-def contest(document: dict[str, Any]) -> str:
-    """The table of a contest, its target below."""
-    cells = [COLUMNS, *(_cells(row, document["unit"]) for row in document["rows"])]
-    widths = [max(len(row[column]) for row in cells) for column in range(len(COLUMNS))]
-    lines = [document["title"]]
-    for row in cells:
-        aligned = [row[0].ljust(widths[0]), *(text.rjust(width) for text, width in zip(row, widths, strict=True))][1:]
-        lines.append("  ".join([row[0].ljust(widths[0]), *aligned[1:]]))
-    return "\n".join([*lines, *_target(document)])
+def _table(rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    """Lines with the first column to the left and the others to the right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for first, *others in rows:
+        numbers = [cell.rjust(width) for cell, width in zip(others, widths[1:], strict=True)]
+        yield "  ".join(["  " + first.ljust(widths[0]), *numbers])
 
 
-def _cells(row: dict[str, Any], unit: str) -> tuple[str, ...]:
+def _times(document: Document) -> list[tuple[str, ...]]:
+    header = ("", "median", "fastest", "slowest", f"{document['unit']}/s", "speed", "floor", "distance")
+    return [header, *map(_time, document["rows"])]
+
+
+def _time(row: Row) -> tuple[str, ...]:
+    seen = "floor" in row
     return (
         row["contender"],
-        seconds(row["median"]),
-        f"{seconds(row['fastest'])} – {seconds(row['slowest'])}",
-        f"{row['rate']:.4g} {unit}/s",
+        *(duration(row[key]) for key in ("median", "fastest", "slowest")),
+        f"{row['rate']:.4g}",
         f"{row['speedup']:.2f}",
-        seconds(row["floor"]),
-        f"{row['distance']:.1f}",
+        duration(row["floor"]) if seen else "-",
+        f"{row['distance']:.1f}" if seen else "-",
     )
 
 
-def _target(document: dict[str, Any]) -> list[str]:
-    target = document["target"]
-    if target is None:
-        return []
-    verdict = "reached" if target["reached"] else "not reached"
-    return [
-        f"must reach {target['target']:.2f} × {document['reference']} (at most {1 / target['target']:.2f} of its time): "
-        f"{target['contender']} has {target['speedup']:.2f} ({1 / target['speedup']:.2f}), {verdict}"
+def _times_targets(document: Document) -> Iterator[str]:
+    yield f"  speed: times as fast as {document['reference']}; distance: median over floor"
+    for target in document["targets"]:
+        yield f"  must reach {_wanted(target, document)}: {_verdict(target)}"
+
+
+def _wanted(target: Row, document: Document) -> str:
+    match target["quantity"]:
+        case "speedup":
+            return f"a speed of {target['target']:.2f} ({1 / target['target']:.2f} of the time)"
+        case "rate":
+            return f"{target['target']:.4g} {document['unit']}/s"
+    return f"at most {duration(target['target'])}"
+
+
+def _verdict(target: Row) -> str:
+    found = target["found"]
+    shown = {
+        "speedup": f"{found:.2f} ({1 / found:.2f} of the time)",
+        "rate": f"{found:.4g}",
+        "median": duration(found),
+    }[target["quantity"]]
+    return f"{target['contender']} has {shown}, {'reached' if target['reached'] else 'NOT reached'}"
+
+
+def _memory(document: Document) -> list[tuple[str, ...]]:
+    header = ("", "peak MiB", "× reference", "budget MiB")
+    rows = [
+        (
+            row["contender"],
+            f"{row['peak_bytes'] / MEBIBYTE:.1f}",
+            f"{row['ratio']:.3f}",
+            f"{row['budget_bytes'] / MEBIBYTE:.1f}" if "budget_bytes" in row else "-",
+        )
+        for row in document["rows"]
     ]
+    return [header, *rows]
+
+
+def _budget(target: Row) -> str:
+    return (
+        f"  must keep {target['target']:.2f} × the reference: {target['contender']} takes {target['found']:.3f}, "
+        f"{'kept' if target['reached'] else 'NOT kept'}"
+    )

@@ -1,6 +1,5 @@
 """Bytes and operations of a step, counted while it runs from the shapes of every tensor operation in it."""
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -27,7 +26,7 @@ class Counter(TorchDispatchMode):
     """Counts all tensor operations of torch, forward and backward, that run while it is active."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.bytes, self.operations = 0, 0
 
     @property
@@ -56,13 +55,16 @@ def _bytes(x: Tensor) -> int:
 
 
 def _convolution(args: Sequence[Any], result: Tensor) -> int:
-    return 2 * result.numel() * math.prod(args[1].shape[1:])
+    weight: Tensor = args[1]
+    return 2 * result.numel() * weight[0].numel()
 
 
 def _convolution_backward(args: Sequence[Any], result: object) -> int:
     """As many again for the gradient of the input and for that of the weight, as far as they are asked for."""
-    wanted = sum(args[-1][:2])
-    return wanted * 2 * args[0].numel() * math.prod(args[2].shape[1:])
+    gradient: Tensor = args[0]
+    weight: Tensor = args[2]
+    input_wanted, weight_wanted, _ = args[-1]
+    return (bool(input_wanted) + bool(weight_wanted)) * 2 * gradient.numel() * weight[0].numel()
 
 
 def _product(args: Sequence[Any], result: Tensor) -> int:
@@ -82,6 +84,7 @@ OPERATIONS: dict[Any, Callable[[Sequence[Any], Any], int]] = {
 
 def count(step: Callable[[], object]) -> Counts:
     """Run a step once and count it."""
-    with Counter() as counter:
+    counter = Counter()
+    with counter:
         step()
     return counter.counts

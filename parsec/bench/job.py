@@ -61,11 +61,13 @@ PAPER_SMALL = SMALL._replace(children=16, stacked=(1, 2, 4, 8, 16), rounds=5, it
 FINETUNE = Size("finetune", Network(cells=20, channels=36), 32, 64, 16, (1, 2, 4), 16, 3, 3)
 
 
-def sizes(job: BenchJob) -> list[Size]:
-    """The sizes that a benchmark of the search runs at."""
+def sizes(job: BenchJob, device: torch.device) -> list[Size]:
+    """The sizes that a benchmark of the search runs at; the largest on a GPU alone, where DARTS' supernet fits."""
     if job.tiny:
         return [TINY]
-    return [DIGITS, PAPER_SMALL, FINETUNE] if job.paper else [DIGITS, SMALL]
+    if not job.paper:
+        return [DIGITS, SMALL]
+    return [DIGITS, PAPER_SMALL, *([FINETUNE] if device.type == "cuda" else [])]
 
 
 def workload(job: BenchJob, size: Size, device: torch.device, children: int) -> Workload:

@@ -7,8 +7,9 @@ B images, C channels, H × W pixels; every layer maps [B, C, H, W] to [B, C', �
 import torch
 from torch import Tensor, nn
 
-from parsec.network.primitives import SEPARABLE, EveryOtherPixel
-from parsec.network.stack import CellShape
+from parsec.network.primitives import SEPARABLE, EveryOtherPixel, odd_pixels
+from parsec.network.stack import CellShape, stem_channels
+from parsec.settings.training import Network
 
 
 def norm(channels: int) -> nn.Module:
@@ -33,12 +34,12 @@ class Halve(EveryOtherPixel):
 
     def forward(self, x: Tensor) -> Tensor:
         """Half the resolution."""
-        channels_last = x.stride(1) == 1
-        return super().forward(x) if channels_last else nn.Conv2d.forward(self, x)
+        result: Tensor = super().forward(x) if x.stride(1) == 1 else nn.Conv2d.forward(self, x)
+        return result
 
 
 class FactorizedReduce(nn.Module):
-    """ReLU, two 1 × 1 convolutions of stride 2 on the even and the odd pixels, batch norm; H and W are even."""
+    """ReLU, two 1 × 1 convolutions of stride 2 on the even and the odd pixels, batch norm."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
@@ -50,8 +51,29 @@ class FactorizedReduce(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Half the resolution."""
         x = self.relu(x)
-        result: Tensor = self.norm(torch.cat([self.even(x), self.odd(x[:, :, 1:, 1:])], dim=1))
+        result: Tensor = self.norm(torch.cat([self.even(x), self.odd(odd_pixels(x))], dim=1))
         return result
+
+
+class Stem(nn.Module):
+    """Convolutions before the first cell: one for small images, three of stride 2 for large ones."""
+
+    def __init__(self, network: Network, affine: bool) -> None:
+        super().__init__()
+        out, small = stem_channels(network), network.stem == "cifar"
+
+        def conv(inputs: int, outputs: int) -> list[nn.Module]:
+            layer = nn.Conv2d(inputs, outputs, 3, stride=1 if small else 2, padding=1, bias=False)
+            return [layer, nn.BatchNorm2d(outputs, affine=affine)]
+
+        before = conv(3, out) if small else [*conv(3, out // 2), nn.ReLU(), *conv(out // 2, out)]
+        self.before = nn.Sequential(*before)
+        self.last = nn.Identity() if small else nn.Sequential(nn.ReLU(), *conv(out, out))
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Inputs 0 and 1 of the first cell."""
+        before = self.before(x)
+        return before, self.last(before)
 
 
 def relu_conv_norm(inputs: int, outputs: int) -> nn.Module:

@@ -1,6 +1,6 @@
 """What PARSEC's executors are compared with: plain eager networks of DARTS' search space, an ordinary module an edge.
 
-B images; only the stem of CIFAR, because the comparisons are made at its size.
+B images.
 """
 
 from collections.abc import Callable
@@ -9,11 +9,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from parsec.bench.modules import align, norm, primitive, relu_conv_norm
+from parsec.bench.modules import Stem, align, primitive, relu_conv_norm
 from parsec.network.sides import edge_stride
-from parsec.network.stack import CellShape, cell_shapes, output_channels, stem_channels
+from parsec.network.stack import CellShape, cell_shapes, output_channels
 from parsec.settings.training import Network
-from parsec.space.darts import CELLS, EDGES, NODES, PRIMITIVES, edge_index
+from parsec.space.darts import CELLS, EDGES, NODES, PRIMITIVES, SLOTS, edge_index
 from parsec.space.genotype import Cell, Genotype
 
 CANDIDATES = ("none", *PRIMITIVES)
@@ -27,17 +27,16 @@ class ChildCell(nn.Module):
     def __init__(self, cell: Cell, shape: CellShape) -> None:
         super().__init__()
         self.before, self.last = align(shape), relu_conv_norm(shape.channels_previous, shape.channels)
-        self.sources = [[edge.input for edge in node] for node in cell]
-        self.nodes = nn.ModuleList(
-            nn.ModuleList(primitive(e.primitive, shape.channels, edge_stride(shape, e.input)) for e in node)
-            for node in cell
-        )
+        edges = [edge for node in cell for edge in node]
+        self.sources = [edge.input for edge in edges]
+        self.edges = nn.ModuleList(primitive(e.primitive, shape.channels, edge_stride(shape, e.input)) for e in edges)
 
     def forward(self, before: Tensor, last: Tensor) -> Tensor:
         """The nodes, concatenated."""
         states = [self.before(before), self.last(last)]
-        for node, sources in zip(self.nodes, self.sources, strict=True):
-            states.append(sum(layer(states[source]) for layer, source in zip(node, sources, strict=True)))
+        for slot in range(0, NODES * SLOTS, SLOTS):
+            first, second = (self.edges[i](states[self.sources[i]]) for i in (slot, slot + 1))
+            states.append(first + second)
         return torch.cat(states[-NODES:], dim=1)
 
 
@@ -46,14 +45,13 @@ class PlainChild(nn.Module):
 
     def __init__(self, child: Genotype, network: Network, classes: int) -> None:
         super().__init__()
-        stem = stem_channels(network)
-        self.stem = nn.Sequential(nn.Conv2d(3, stem, 3, padding=1, bias=False), norm(stem))
+        self.stem = Stem(network, affine=False)
         self.cells = nn.ModuleList(ChildCell(getattr(child, shape.kind), shape) for shape in cell_shapes(network))
         self.classifier = nn.Linear(output_channels(network), classes)
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits (B × classes) of images (B × 3 × H × W)."""
-        before = last = self.stem(images)
+        before, last = self.stem(images)
         for cell in self.cells:
             before, last = last, cell(before, last)
         logits: Tensor = self.classifier(last.mean((2, 3)))
@@ -69,7 +67,8 @@ class MixedOperation(nn.Module):
 
     def forward(self, x: Tensor, weights: Tensor) -> Tensor:
         """Σ_o weights[o] · o(x)."""
-        return sum(weight * layer(x) for weight, layer in zip(weights, self.candidates, strict=True))  # type: ignore[return-value]
+        result: Tensor = sum(weight * layer(x) for weight, layer in zip(weights, self.candidates, strict=True))
+        return result
 
 
 class MixedCell(nn.Module):
@@ -91,12 +90,11 @@ class MixedCell(nn.Module):
 
 
 class Darts(nn.Module):
-    """DARTS' supernet (arXiv 1806.09055), built as its published code builds it."""
+    """DARTS' supernet (arXiv 1806.09055), built as its published code builds it; its stem has scale and shift."""
 
     def __init__(self, network: Network, classes: int) -> None:
         super().__init__()
-        stem = stem_channels(network)
-        self.stem = nn.Sequential(nn.Conv2d(3, stem, 3, padding=1, bias=False), nn.BatchNorm2d(stem))
+        self.stem = Stem(network, affine=True)
         self.kinds = [shape.kind for shape in cell_shapes(network)]
         self.cells = nn.ModuleList(MixedCell(shape) for shape in cell_shapes(network))
         self.classifier = nn.Linear(output_channels(network), classes)
@@ -104,7 +102,7 @@ class Darts(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits (B × classes) of images (B × 3 × H × W)."""
-        before = last = self.stem(images)
+        before, last = self.stem(images)
         for kind, cell in zip(self.kinds, self.cells, strict=True):
             before, last = last, cell(before, last, self.alphas[kind].softmax(-1))
         logits: Tensor = self.classifier(last.mean((2, 3)))

@@ -57,4 +57,4 @@ def _cuda_seconds(step: Step) -> float:
     step()
     end.record()
     end.synchronize()
-    return begin.elapsed_time(end) / 1e3
+    return float(begin.elapsed_time(end)) / 1e3

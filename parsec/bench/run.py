@@ -8,6 +8,7 @@ import torch
 
 from parsec.bench.floor import Rates, measure_rates
 from parsec.bench.job import BenchJob
+from parsec.bench.memory import bench_memory
 from parsec.bench.rounds import stopwatch_for
 from parsec.bench.search import bench_search
 from parsec.bench.show import text
@@ -17,7 +18,10 @@ from parsec.runtime.device import autocast, device_name, lease, resolve, set_det
 from parsec.runtime.logs import logger
 
 SCHEMA = 1
-BENCHES: dict[str, Callable[[BenchJob, torch.device, Rates], Iterator[dict[str, Any]]]] = {"search": bench_search}
+BENCHES: dict[str, Callable[[BenchJob, torch.device, Rates], Iterator[dict[str, Any]]]] = {
+    "search": bench_search,
+    "memory": bench_memory,
+}
 
 
 def bench(job: BenchJob, output: Path | None) -> None:

@@ -28,7 +28,7 @@ GPU_SPEEDUP = 5.0
 
 def bench_search(job: BenchJob, device: torch.device, rates: Rates) -> Iterator[dict[str, Any]]:
     """Two contests at every size, each handed over when it is done."""
-    for size in sizes(job):
+    for size in sizes(job, device):
         yield hold(_executors(job, size, device), device, rates)
         yield hold(_iterations(job, size, device), device, rates)
 
@@ -60,10 +60,11 @@ def _iterations(job: BenchJob, size: Size, device: torch.device) -> Contest:
     steps: dict[str, Step] = {
         DARTS: load.darts(torch.contiguous_format),
         "DARTS first order, channels last": load.darts(torch.channels_last),
-        EAGER: Iteration(load, compute(job, "one"), size.samples),
         ALL: Iteration(load, compute(job, "auto"), size.samples),
         SKIPPED: Iteration(load, compute(job, "auto", skip=True), size.samples),
     }
+    if not on_cpu:
+        steps[EAGER] = Iteration(load, compute(job, "one"), size.samples)
     return Contest(
         title=f"{size}: a full iteration, K = {size.samples}",
         unit="iterations",

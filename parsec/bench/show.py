@@ -11,7 +11,7 @@ Document = dict[str, Any]
 def text(document: Document) -> str:
     """The table of a comparison, of times or of memory."""
     if document["unit"] == "bytes":
-        return "\n".join([document["title"], *_table(_memory(document)), *map(_budget, document["targets"])])
+        return "\n".join([document["title"], *_table(_memory(document)), *_memory_targets(document)])
     return "\n".join([document["title"], *_table(_times(document)), *_times_targets(document)])
 
 
@@ -73,6 +73,11 @@ def _verdict(target: Row) -> str:
     return f"{target['contender']} has {shown}, {'reached' if target['reached'] else 'NOT reached'}"
 
 
+def _memory_targets(document: Document) -> Iterator[str]:
+    yield f"  reference: {document['reference']}"
+    yield from map(_limit, document["targets"])
+
+
 def _memory(document: Document) -> list[tuple[str, ...]]:
     header = ("", "peak MiB", "× reference", "budget MiB")
     rows = [
@@ -87,8 +92,9 @@ def _memory(document: Document) -> list[tuple[str, ...]]:
     return [header, *rows]
 
 
-def _budget(target: Row) -> str:
+def _limit(target: Row) -> str:
+    against = {"ratio": "the reference", "budget": "its budget"}[target["quantity"]]
+    verdict = "kept" if target["reached"] else "NOT kept"
     return (
-        f"  must keep {target['target']:.2f} × the reference: {target['contender']} takes {target['found']:.3f}, "
-        f"{'kept' if target['reached'] else 'NOT kept'}"
+        f"  at most {target['target']:.2f} of {against}: {target['contender']} takes {target['found']:.3f}, {verdict}"
     )

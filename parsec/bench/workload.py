@@ -1,7 +1,7 @@
 """The children, the minibatch and the networks that all contenders of a comparison of the search share."""
 
 from functools import partial
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import torch
 import torch.nn.functional as F
@@ -39,6 +39,10 @@ class Workload(NamedTuple):
     def device(self) -> torch.device:
         """Where everything is."""
         return self.images.device
+
+    def first(self, count: int) -> Self:
+        """The same with the first few children only."""
+        return self._replace(children=self.children[:count])
 
     def autocast(self) -> torch.autocast:
         """The context of forward passes, those of the references too."""

@@ -1,22 +1,35 @@
-"""Figure: peak memory and time of a search step against K, beside one architecture trained alone."""
+"""Figure: peak memory and time of a search step against K, beside one architecture alone and DARTS' supernet."""
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, NullLocator, ScalarFormatter
 
 from parsec.errors import UserError
-from parsec.report.figures.palette import BLACK, series
+from parsec.report.figures.palette import BLACK, GREY, Dash, series
 from parsec.report.figures.style import DOUBLE, Drawing, from_zero, legend_below, new_figure
 
 GIBIBYTE = 2**30
 MEBIBYTE = 2**20
-ALONE = "one child trained alone"
-
+STEP = "search step"
 Row = dict[str, Any]
+
+
+class Level(NamedTuple):
+    """A horizontal line: what does not depend on K."""
+
+    label: str
+    colour: str
+    dash: Dash
+
+
+LEVELS = {
+    "one child trained alone": Level("one architecture trained alone", BLACK, (0, (4, 2))),
+    "DARTS supernet": Level("DARTS supernet", GREY, (0, (1, 1))),
+}
 
 
 def _read(inputs: list[Path]) -> Row:
@@ -31,27 +44,27 @@ def _read(inputs: list[Path]) -> Row:
     return document
 
 
-def _draw_alone(axes: Axes, value: float) -> None:
-    axes.axhline(value, color=BLACK, linestyle=(0, (4, 2)), linewidth=1.0, label="one architecture trained alone")
+def _draw_levels(axes: Axes, others: pd.DataFrame, column: str, unit: float = 1.0) -> None:
+    for setting, value in zip(others["setting"], others[column], strict=True):
+        level = LEVELS[setting]
+        axes.axhline(value / unit, color=level.colour, linestyle=level.dash, linewidth=1.0, label=level.label)
 
 
-def _draw_memory(axes: Axes, alone: pd.DataFrame, steps: pd.DataFrame) -> None:
-    largest = pd.concat([alone, steps])["peak_bytes"].max()
+def _draw_memory(axes: Axes, others: pd.DataFrame, steps: pd.DataFrame) -> None:
+    largest = pd.concat([others, steps])["peak_bytes"].max()
     unit, name = (GIBIBYTE, "GiB") if largest >= GIBIBYTE else (MEBIBYTE, "MiB")
     for position, (executor, rows) in enumerate(steps.groupby("executor", sort=False)):
         label = f"search step, executor {executor}"
         axes.plot(rows["samples"], rows["peak_bytes"] / unit, label=label, **series(position).plot())
-    for value in alone["peak_bytes"] / unit:
-        _draw_alone(axes, value)
+    _draw_levels(axes, others, "peak_bytes", unit)
     axes.set_ylabel(f"Peak memory ({name})")
 
 
-def _draw_time(axes: Axes, alone: pd.DataFrame, steps: pd.DataFrame) -> None:
+def _draw_time(axes: Axes, others: pd.DataFrame, steps: pd.DataFrame) -> None:
     for position, (_, rows) in enumerate(steps.groupby("executor", sort=False)):
         spread = rows["seconds"] - rows["seconds_low"], rows["seconds_high"] - rows["seconds"]
         axes.errorbar(rows["samples"], rows["seconds"], spread, capsize=2, **series(position).plot())
-    for value in alone["seconds"]:
-        _draw_alone(axes, value)
+    _draw_levels(axes, others, "seconds")
     axes.set_ylabel("Seconds per step")
 
 
@@ -79,11 +92,11 @@ def draw(inputs: list[Path]) -> Drawing:
     document = _read(inputs)
     table = _table(document["rows"])
     by_samples = table.sort_values("samples", kind="stable")
-    alone, steps = by_samples.query("setting == @ALONE"), by_samples.query("setting != @ALONE")
+    others, steps = by_samples[by_samples["setting"].isin(LEVELS)], by_samples[by_samples["setting"] == STEP]
     figure = new_figure(DOUBLE, 2.5)
     memory, time = figure.subplots(1, 2)
-    _draw_memory(memory, alone, steps)
-    _draw_time(time, alone, steps)
+    _draw_memory(memory, others, steps)
+    _draw_time(time, others, steps)
     for axes in (memory, time):
         from_zero([axes])
         _samples_axis(axes, sorted(table["samples"].unique()))

@@ -158,8 +158,11 @@ class Study:
         rows = [one | {"seconds_spread": [0.10, 0.13], "peak_bytes": 410 << 20}]
         for samples in (1, 2, 4, 8, 16):
             seconds = 0.05 + 0.13 * samples
-            row = {"setting": "search step", "executor": "one", "samples": samples, "seconds": seconds}
-            rows.append(row | {"seconds_spread": [0.95 * seconds, 1.1 * seconds], "peak_bytes": 432 << 20})
+            for executor, factor in (("one", 1), ("stacked", samples)):
+                row = {"setting": "search step", "executor": executor, "samples": samples, "seconds": seconds}
+                rows.append(row | {"seconds_spread": [0.95 * seconds, 1.1 * seconds], "peak_bytes": factor * 432 << 20})
+        darts = {"setting": "DARTS supernet", "executor": "darts", "samples": 1, "seconds": 2.4}
+        rows.append(darts | {"seconds_spread": [2.3, 2.6], "peak_bytes": 3200 << 20})
         head = {"stage": "search", "network": {"stem": "cifar", "cells": 8, "channels": 16}, "batch_size": 64}
         device = "Synthetic GPU" if accelerator else "cpu"
         document = head | {"image_size": 32, "device": device, "rows": rows, "provenance": provenance()}

@@ -1,4 +1,4 @@
-"""The measurement: a row for one child alone and one for every K, of the step that the job describes."""
+"""The measurement: a row for one child alone, for every executor and K, and for DARTS, as the job describes."""
 
 import json
 
@@ -23,7 +23,8 @@ def test_a_row_for_one_child_and_for_every_k(digits, tmp_path):
     )
     measure(job, digits, tmp_path / "executor.json")
     document = json.loads((tmp_path / "executor.json").read_text())
-    rows = [(row["setting"], row["samples"]) for row in document["rows"]]
-    assert rows == [("one child trained alone", 1), ("search step", 1), ("search step", 2)]
+    rows = [(row["setting"], row["executor"], row["samples"]) for row in document["rows"]]
+    steps = [("search step", executor, samples) for executor in ("one", "stacked") for samples in (1, 2)]
+    assert rows == [("one child trained alone", "one", 1), *steps, ("DARTS supernet", "darts", 1)]
     assert all(row["peak_bytes"] > 0 and row["seconds"] > 0 for row in document["rows"])
     assert (document["network"]["channels"], document["batch_size"], document["image_size"]) == (2, 4, 7)

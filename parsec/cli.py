@@ -1,19 +1,17 @@
 """The command line: one verb a stage, each a thin call into the part that does the work."""
 
-import argparse
 import json
 import logging
 import os
 import sys
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
+from parsec.arguments import Arguments, parser
 from parsec.errors import UserError
 from parsec.runtime import launch
 from parsec.settings.load import load_job
 from parsec.settings.tree import Running
 
-Arguments = argparse.Namespace
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
@@ -75,8 +73,9 @@ def _bench(arguments: Arguments) -> None:
     from parsec.bench.job import BenchJob
     from parsec.bench.run import bench
 
+    _at_least_one("--rounds", arguments.rounds)
     given = {name: getattr(arguments, name) for name in ("what", "device", "precision", "rounds", "paper", "tiny")}
-    bench(load_job(json.dumps(given), BenchJob), arguments.json)
+    bench(load_job(json.dumps(given), BenchJob), arguments.data, arguments.json)
 
 
 def _complexity(arguments: Arguments) -> None:
@@ -131,101 +130,22 @@ def _schema(arguments: Arguments) -> None:
     print(schema_json(), end="")
 
 
-def _verb(
-    verbs: "argparse._SubParsersAction[argparse.ArgumentParser]", name: str, action: Callable[[Arguments], None]
-) -> argparse.ArgumentParser:
-    summary = VERBS[name]
-    parser = verbs.add_parser(name, help=summary, description=summary)
-    parser.add_argument("--log", type=Path, help="file to which messages are appended as well")
-    parser.add_argument("--threads", type=int, help="processor threads of all ranks; default: what the machine has")
-    parser.set_defaults(action=action)
-    return parser
-
-
-VERBS = {
-    "prepare": "Turn raw images into memory-mapped shards, split into train, validation and test.",
-    "search": "Learn π in one stage: search, finetune or transfer.",
-    "retrain": "Train a genotype from scratch and test it; the only verb that opens the test set.",
-    "measure": "Measure memory and time of a search step.",
-    "bench": "Time search, retraining, memory or loading against plain references on this machine.",
-    "complexity": "Print parameters and multiply-adds of a genotype as JSON (no auxiliary head).",
-    "table": "Write a table of results as CSV, Markdown and LaTeX.",
-    "plot": "Draw a figure as SVG, PDF and PNG, with its numbers as CSV.",
-    "checklist": "Fill in the NAS best-practice checklist from the records.",
-    "record": "Keep a finished run under results/records and renew the index there.",
-    "settings": "Print the reference of all settings (config/README.md).",
-    "schema": "Print the JSON schema of the settings (config/schema.json).",
-}
-
-
-def _training(parser: argparse.ArgumentParser) -> None:
-    """Arguments that both trainers share."""
-    parser.add_argument("--settings", required=True, help="the job's settings: JSON text, or a JSON or YAML file")
-    parser.add_argument("--data", type=Path, required=True, help="folder of the prepared data set")
-    parser.add_argument("--seed", type=int, required=True, help="seed of the search")
-    parser.add_argument("--output", type=Path, required=True, help="folder for the results")
-    parser.add_argument("--state", type=Path, required=True, help="folder for checkpoints, removed at the end")
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m parsec", description="Probabilistic neural architecture search.")
-    verbs = parser.add_subparsers(required=True, metavar="VERB")
-    prepare = _verb(verbs, "prepare", _prepare)
-    prepare.add_argument("--settings", required=True, help="the job's settings: JSON text, or a JSON or YAML file")
-    prepare.add_argument("--output", type=Path, required=True, help="folder for the prepared data set")
-    search = _verb(verbs, "search", _search)
-    _training(search)
-    search.add_argument("--init-pi", type=Path, help="pi.parquet to start from; default: uniform")
-    search.add_argument(
-        "--ranks", type=int, default=1, help="processes that share the children of a step, each with a GPU of its own"
-    )
-    retrain = _verb(verbs, "retrain", _retrain)
-    _training(retrain)
-    retrain.add_argument("--genotype", required=True, help="genotype.json, or the name of a published genotype")
-    retrain.add_argument("--origin", required=True, help="stage that found the genotype, or `published`")
-    retrain.add_argument("--method", required=True, help="method that found it, or its published name")
-    retrain.add_argument("--run", type=int, required=True, help="seed of this training")
-    measure = _verb(verbs, "measure", _measure)
-    measure.add_argument("--settings", required=True, help="the job's settings: JSON text, or a JSON or YAML file")
-    measure.add_argument("--data", type=Path, required=True, help="folder of the prepared data set")
-    measure.add_argument("--output", type=Path, required=True, help="file for the measurements (JSON)")
-    _add_reporting(verbs)
-    return parser
-
-
-def _add_reporting(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    bench = _verb(verbs, "bench", _bench)
-    bench.add_argument("what", choices=("search", "retrain", "memory", "loader"))
-    bench.add_argument("--json", type=Path, help="file for the numbers, with machine and versions")
-    bench.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
-    bench.add_argument("--precision", choices=("auto", "float32", "bfloat16"), default="auto", help="of activations")
-    bench.add_argument("--rounds", type=int, help="timed rounds; default: what suits the size")
-    bench.add_argument("--paper", action="store_true", help="the paper's sizes too, and more rounds")
-    bench.add_argument("--tiny", action="store_true", help="the smallest network only: does it run at all")
-    complexity = _verb(verbs, "complexity", _complexity)
-    complexity.add_argument("genotype", metavar="NAME_OR_FILE", help="DARTS_V1, DARTS_V2 or a genotype.json")
-    complexity.add_argument("--network", choices=("cifar", "imagenet"), required=True)
-    complexity.add_argument("--cells", type=int, required=True)
-    complexity.add_argument("--channels", type=int, required=True)
-    complexity.add_argument("--classes", type=int, help="default: 10 (cifar) or 1000 (imagenet)")
-    complexity.add_argument("--image-size", type=int, help="pixels; default: 32 (cifar) or 224 (imagenet)")
-    table = _verb(verbs, "table", _table)
-    table.add_argument("dataset", help="name of the data set")
-    table.add_argument("--compare-with", choices=("cifar10", "imagenet"), help="published rows to print under ours")
-    table.add_argument("--output", type=Path, required=True, help="path without ending")
-    table.add_argument("results", type=Path, nargs="+", help="result.json files of searches and retrainings")
-    plot = _verb(verbs, "plot", _plot)
-    plot.add_argument("name", help="entropy, pi, accuracy, operations, cells, cost or executor")
-    plot.add_argument("--output", type=Path, required=True, help="path without ending")
-    plot.add_argument("inputs", type=Path, nargs="+", help="run folders or files that the figure shows")
-    checklist = _verb(verbs, "checklist", _checklist)
-    checklist.add_argument("--output", type=Path, required=True)
-    checklist.add_argument("results", type=Path, nargs="+", help="result.json files")
-    record = _verb(verbs, "record", _record)
-    record.add_argument("results", type=Path, help="folder of the finished run")
-    record.add_argument("record", type=Path, help="folder to make, such as results/records/2026-11-22-cifar10")
-    _verb(verbs, "settings", _settings)
-    _verb(verbs, "schema", _schema)
+def _actions() -> dict[str, Callable[[Arguments], None]]:
+    """What every verb does."""
+    return {
+        "prepare": _prepare,
+        "search": _search,
+        "retrain": _retrain,
+        "measure": _measure,
+        "bench": _bench,
+        "complexity": _complexity,
+        "table": _table,
+        "plot": _plot,
+        "checklist": _checklist,
+        "record": _record,
+        "settings": _settings,
+        "schema": _schema,
+    }
 
 
 def _at_least_one(option: str, given: int | None, default: int = 1) -> int:
@@ -255,7 +175,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from parsec.runtime.logs import configure
 
     given = sys.argv[1:] if arguments is None else arguments
-    parsed = _parser().parse_args(given)
+    parsed = parser(_actions()).parse_args(given)
     logger = logging.getLogger("parsec")
     configure(None)
     try:

@@ -9,7 +9,6 @@ from typing import Any
 
 import torch
 
-from parsec.bench.floor import Rates
 from parsec.bench.job import TINY, BenchJob, Size, compute, sizes, workload
 from parsec.bench.rounds import Step
 from parsec.bench.workload import Workload
@@ -30,7 +29,7 @@ def held(build: Callable[[], Step], device: torch.device) -> int:
     return peak_bytes(lambda: build()(), device)
 
 
-def bench_memory(job: BenchJob, device: torch.device, rates: Rates) -> Iterator[dict[str, Any]]:
+def bench_memory(job: BenchJob, device: torch.device) -> Iterator[dict[str, Any]]:
     """One comparison at every size, all in the layout of the executors."""
     for size in sizes(job, device):
         logger.info("%s: memory", size)

@@ -1,0 +1,117 @@
+"""What the command line takes: the verbs and the arguments of each."""
+
+import argparse
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+Arguments = argparse.Namespace
+Add = Callable[[str], argparse.ArgumentParser]
+"""Adds the verb of a name and gives its parser."""
+SETTINGS_HELP = "the job's settings: JSON text, or a JSON or YAML file"
+VERBS = {
+    "prepare": "Turn raw images into memory-mapped shards, split into train, validation and test.",
+    "search": "Learn π in one stage: search, finetune or transfer.",
+    "retrain": "Train a genotype from scratch and test it; the only verb that opens the test set.",
+    "measure": "Measure memory and time of a search step.",
+    "bench": "Measure speed or memory on this machine, beside plain references and the machine's floor.",
+    "complexity": "Print parameters and multiply-adds of a genotype as JSON (no auxiliary head).",
+    "table": "Write a table of results as CSV, Markdown and LaTeX.",
+    "plot": "Draw a figure as SVG, PDF and PNG, with its numbers as CSV.",
+    "checklist": "Fill in the NAS best-practice checklist from the records.",
+    "record": "Keep a finished run under results/records and renew the index there.",
+    "settings": "Print the reference of all settings (config/README.md).",
+    "schema": "Print the JSON schema of the settings (config/schema.json).",
+}
+
+
+def parser(actions: Mapping[str, Callable[[Arguments], None]]) -> argparse.ArgumentParser:
+    """The parser of all verbs; `action` of what it reads is the verb's own."""
+    whole = argparse.ArgumentParser(prog="python -m parsec", description="Probabilistic neural architecture search.")
+    verbs = whole.add_subparsers(required=True, metavar="VERB")
+
+    def add(name: str) -> argparse.ArgumentParser:
+        verb = verbs.add_parser(name, help=VERBS[name], description=VERBS[name])
+        verb.add_argument("--log", type=Path, help="file to which messages are appended as well")
+        verb.add_argument("--threads", type=int, help="processor threads of all ranks; default: what the machine has")
+        verb.set_defaults(action=actions[name])
+        return verb
+
+    for part in (_stages, _measurements, _reporting, _pages):
+        part(add)
+    return whole
+
+
+def _stages(add: Add) -> None:
+    prepare = add("prepare")
+    prepare.add_argument("--settings", required=True, help=SETTINGS_HELP)
+    prepare.add_argument("--output", type=Path, required=True, help="folder for the prepared data set")
+    search = add("search")
+    _training(search)
+    search.add_argument("--init-pi", type=Path, help="pi.parquet to start from; default: uniform")
+    search.add_argument(
+        "--ranks", type=int, default=1, help="processes that share the children of a step, each with a GPU of its own"
+    )
+    retrain = add("retrain")
+    _training(retrain)
+    retrain.add_argument("--genotype", required=True, help="genotype.json, or the name of a published genotype")
+    retrain.add_argument("--origin", required=True, help="stage that found the genotype, or `published`")
+    retrain.add_argument("--method", required=True, help="method that found it, or its published name")
+    retrain.add_argument("--run", type=int, required=True, help="seed of this training")
+
+
+def _training(verb: argparse.ArgumentParser) -> None:
+    """Arguments that both trainers share."""
+    verb.add_argument("--settings", required=True, help=SETTINGS_HELP)
+    verb.add_argument("--data", type=Path, required=True, help="folder of the prepared data set")
+    verb.add_argument("--seed", type=int, required=True, help="seed of the search")
+    verb.add_argument("--output", type=Path, required=True, help="folder for the results")
+    verb.add_argument("--state", type=Path, required=True, help="folder for checkpoints, removed at the end")
+
+
+def _measurements(add: Add) -> None:
+    measure = add("measure")
+    measure.add_argument("--settings", required=True, help=SETTINGS_HELP)
+    measure.add_argument("--data", type=Path, required=True, help="folder of the prepared data set")
+    measure.add_argument("--output", type=Path, required=True, help="file for the measurements (JSON)")
+    bench = add("bench")
+    bench.add_argument("what", choices=("search", "retrain", "memory", "loader"))
+    bench.add_argument("--json", type=Path, help="file for the numbers, with machine and versions")
+    bench.add_argument(
+        "--data", type=Path, help="loader: folder of a prepared data set; default: scikit-learn's digits"
+    )
+    bench.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    bench.add_argument("--precision", choices=("auto", "float32", "bfloat16"), default="auto", help="of activations")
+    bench.add_argument("--rounds", type=int, help="timed rounds; default: what suits the size")
+    size = bench.add_mutually_exclusive_group()
+    size.add_argument("--paper", action="store_true", help="the paper's sizes and more rounds")
+    size.add_argument("--tiny", action="store_true", help="the smallest sizes: shows that it runs, no more")
+
+
+def _reporting(add: Add) -> None:
+    complexity = add("complexity")
+    complexity.add_argument("genotype", metavar="NAME_OR_FILE", help="DARTS_V1, DARTS_V2 or a genotype.json")
+    complexity.add_argument("--network", choices=("cifar", "imagenet"), required=True)
+    complexity.add_argument("--cells", type=int, required=True)
+    complexity.add_argument("--channels", type=int, required=True)
+    complexity.add_argument("--classes", type=int, help="default: 10 (cifar) or 1000 (imagenet)")
+    complexity.add_argument("--image-size", type=int, help="pixels; default: 32 (cifar) or 224 (imagenet)")
+    table = add("table")
+    table.add_argument("dataset", help="name of the data set")
+    table.add_argument("--compare-with", choices=("cifar10", "imagenet"), help="published rows to print under ours")
+    table.add_argument("--output", type=Path, required=True, help="path without ending")
+    table.add_argument("results", type=Path, nargs="+", help="result.json files of searches and retrainings")
+    plot = add("plot")
+    plot.add_argument("name", help="entropy, pi, accuracy, operations, cells, cost or executor")
+    plot.add_argument("--output", type=Path, required=True, help="path without ending")
+    plot.add_argument("inputs", type=Path, nargs="+", help="run folders or files that the figure shows")
+
+
+def _pages(add: Add) -> None:
+    checklist = add("checklist")
+    checklist.add_argument("--output", type=Path, required=True)
+    checklist.add_argument("results", type=Path, nargs="+", help="result.json files")
+    record = add("record")
+    record.add_argument("results", type=Path, help="folder of the finished run")
+    record.add_argument("record", type=Path, help="folder to make, such as results/records/2026-11-22-cifar10")
+    add("settings")
+    add("schema")

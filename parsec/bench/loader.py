@@ -1,0 +1,127 @@
+"""Loading: images a second of gathering and augmenting whole batches, against torchvision one image at a time."""
+
+import tempfile
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from parsec.bench.contest import Contest, hold
+from parsec.bench.floor import Rates
+from parsec.bench.job import BenchJob
+from parsec.bench.rounds import Step
+from parsec.bench.workload import SEED
+from parsec.data.augment import Augment
+from parsec.data.dataset import DatasetInfo, Part, open_part, read_info
+from parsec.data.loader import Images
+from parsec.data.order import epoch_order
+from parsec.data.part import Pixels
+from parsec.data.prepare import prepare
+from parsec.runtime.randomness import generator
+from parsec.settings.datasets import Digits
+from parsec.settings.jobs import PrepareJob
+from parsec.settings.training import Augmentation
+
+BATCH = 64
+ROUNDS = 7
+IMAGES, PAPER_IMAGES = 2048, 25_000
+RESIDENT, MAPPED = "resident", "memory-mapped"
+
+
+def bench_loader(job: BenchJob, device: torch.device, rates: Rates, data: Path | None) -> Iterator[dict[str, Any]]:
+    """An epoch over a part of the data set in `data`, or of scikit-learn's digits."""
+    with tempfile.TemporaryDirectory() as folder:
+        if data is None:
+            data = Path(folder)
+            prepare(PrepareJob(name="digits", dataset=Digits(source="digits")), data)
+        yield hold(_contest(job, data, device), device, rates)
+
+
+def _contest(job: BenchJob, data: Path, device: torch.device) -> Contest:
+    info, limit = read_info(data), 2 * BATCH if job.tiny else PAPER_IMAGES if job.paper else IMAGES
+    part = open_part(data, "train", limit)
+    augmentation = Augmentation(padding=info.image_size // 8)
+    workers = torch.get_num_threads()
+    reference = f"torchvision, {workers} worker{'s' * (workers > 1)}"
+    torchvision = {
+        reference: _torchvision(part, info, augmentation, device, workers),
+        "torchvision, no worker": _torchvision(part, info, augmentation, device, 0),
+    }
+    ours = {
+        name: partial(_epoch, Images(part, device, resident), Augment(augmentation, info, torch.channels_last), device)
+        for name, resident in ((RESIDENT, part_bytes(part)), (MAPPED, 0))
+    }
+    return Contest(
+        title=f"{info.name}, {len(part)} images of {info.image_size} × {info.image_size}: shift, mirror, normalise",
+        unit="images",
+        work=len(part) // BATCH * BATCH,
+        reference=reference,
+        steps=torchvision | ours,
+        rounds=job.rounds or ROUNDS,
+        # Workers are other processes, and torch does not see what is read from a memory map.
+        counted_as={**dict.fromkeys(torchvision), MAPPED: RESIDENT},
+    )
+
+
+def part_bytes(part: Part) -> int:
+    """Bytes of the images of a part."""
+    return len(part) * int(part.images[0][0].nbytes)
+
+
+def _epoch(images: Images, augment: Augment, device: torch.device) -> None:
+    draws = generator(SEED, "training augmentation", device=device)
+    for indices in epoch_order(len(images), BATCH, SEED, "training order", 0):
+        augment.train(images.gather(indices)[0], draws)
+
+
+class _ImageByImage(Dataset[tuple[Tensor, int]]):
+    """Images in memory, turned into a PIL image and transformed one by one, as torchvision's own data sets are."""
+
+    def __init__(self, pixels: Pixels, labels: list[int], transform: Callable[[Any], Tensor]) -> None:
+        self.pixels, self.labels, self.transform = pixels, labels, transform
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, int]:
+        return self.transform(Image.fromarray(self.pixels[index])), self.labels[index]
+
+
+def _torchvision(part: Part, info: DatasetInfo, augmentation: Augmentation, device: torch.device, workers: int) -> Step:
+    """An epoch of the same changes through torchvision's transforms and PyTorch's loader, as tutorials do it."""
+    from parsec.data.vision import torchvision  # takes seconds to import
+
+    transforms = torchvision.transforms
+    transform = transforms.Compose(
+        [
+            transforms.RandomCrop(info.image_size, padding=augmentation.padding),
+            transforms.RandomHorizontalFlip(),
+            transforms.ToTensor(),
+            transforms.Normalize(info.mean, info.std),
+        ]
+    )
+    images = _ImageByImage(part.read(np.arange(len(part))), part.labels.tolist(), transform)
+    on_cuda = device.type == "cuda"
+    loader = DataLoader(
+        images,
+        BATCH,
+        shuffle=True,
+        num_workers=workers,
+        persistent_workers=workers > 0,
+        drop_last=True,
+        pin_memory=on_cuda,
+        generator=generator(SEED, "torchvision order"),
+    )
+
+    def step() -> None:
+        for batch, labels in loader:
+            batch.to(device, non_blocking=True)
+            labels.to(device, non_blocking=True)
+
+    return step

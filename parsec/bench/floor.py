@@ -25,7 +25,7 @@ class Rates(NamedTuple):
 
 def measure_rates(device: torch.device, dtype: torch.dtype, stopwatch: Stopwatch) -> Rates:
     """Copy and multiply on the device: the median of a few rounds each, after one that warms up."""
-    elements, side = (2**28, 8192) if device.type == "cuda" else (2**26, 2048)
+    elements, side = (2**28, 8192) if device.type == "cuda" else (2**25, 2048)
     source, target = torch.ones(2, elements, device=device).unbind()
     left, right = torch.ones(2, side, side, dtype=dtype, device=device).unbind()
     out = torch.empty_like(left)

@@ -1,0 +1,77 @@
+"""Children for the comparisons, and a plain child with the weights of the shared network."""
+
+import pytest
+import torch
+
+from parsec.bench.references import PlainChild
+from parsec.network.supernet import Supernet
+from parsec.prior.distribution import Prior
+from parsec.settings.search import Prior as Form
+from parsec.settings.training import Network
+from parsec.space.darts import SLOTS, edge_index
+
+CLASSES = 5
+
+
+def weight_pairs(plain, supernet, child):
+    """(parameter of the plain child, leaf of the bank) of every weight that the child uses."""
+    bank = supernet.bank
+    stem = [layer for part in (plain.stem.before, plain.stem.last) for layer in part.modules()]
+    convolutions = [layer for layer in stem if isinstance(layer, torch.nn.Conv2d)]
+    pairs = [(layer.weight, bank(f"stem.{number}")) for number, layer in enumerate(convolutions)]
+    for index, (cell, shape) in enumerate(zip(plain.cells, supernet.shapes, strict=True)):
+        name = f"cells.{index}"
+        pairs.append((cell.last[1].weight, bank(f"{name}.last")))
+        if shape.after_reduction:
+            pairs += halves(cell.before, bank, f"{name}.before")
+        else:
+            pairs.append((cell.before[1].weight, bank(f"{name}.before")))
+        edges = [edge for node in getattr(child, shape.kind) for edge in node]
+        for slot, (edge, layer) in enumerate(zip(edges, cell.edges, strict=True)):
+            pairs += edge_pairs(layer, bank, f"{name}.{edge.primitive}", slot // SLOTS, edge)
+    return [
+        *pairs,
+        *zip(plain.classifier.parameters(), map(bank, ("classifier.weight", "classifier.bias")), strict=True),
+    ]
+
+
+def halves(layer, bank, name, *row):
+    return [(layer.even.weight, bank(f"{name}.even", *row)), (layer.odd.weight, bank(f"{name}.odd", *row))]
+
+
+def edge_pairs(layer, bank, name, node, edge):
+    if edge.primitive == "skip_connect":
+        return [] if isinstance(layer, torch.nn.Identity) else halves(layer, bank, name, 2 * node + edge.input)
+    parts = [part for part in layer if isinstance(part, torch.nn.Conv2d)]
+    row = edge_index(node, edge.input)
+    kinds = ("depthwise", "pointwise")
+    return [(part.weight, bank(f"{name}.{i // 2}.{kinds[i % 2]}", row)) for i, part in enumerate(parts)]
+
+
+@pytest.fixture
+def children():
+    """A function count → random architectures."""
+
+    def draw(count):
+        prior = Prior(Form())
+        return prior.children(prior.sample(count, torch.Generator().manual_seed(3)))
+
+    return draw
+
+
+@pytest.fixture
+def pair():
+    """A function child, stem → the shared network and the child as plain modules with the same weights (float64)."""
+
+    def build(child, stem="cifar"):
+        network = Network(stem=stem, cells=4, channels=4)
+        supernet = Supernet(network, CLASSES, torch.Generator().manual_seed(0), dtype=torch.float64)
+        plain = PlainChild(child, network, CLASSES).double()
+        pairs = weight_pairs(plain, supernet, child)
+        with torch.no_grad():
+            for parameter, leaf in pairs:
+                parameter.copy_(leaf)
+        assert {id(parameter) for parameter in plain.parameters()} == {id(parameter) for parameter, _ in pairs}
+        return supernet, plain, pairs
+
+    return build

@@ -1,0 +1,25 @@
+"""The floor is the longer of moving a step's bytes and doing its operations, at rates that are measured."""
+
+import torch
+
+from parsec.bench.counts import Counts
+from parsec.bench.floor import Rates, measure_rates
+
+
+def test_the_floor_is_the_longer_of_both():
+    rates = Rates(bytes=100.0, operations=1000.0)
+    assert rates.floor(Counts(bytes=50, operations=400)) == 0.5
+    assert rates.floor(Counts(bytes=50, operations=700)) == 0.7
+
+
+def test_rates_are_work_over_measured_seconds():
+    seen = []
+
+    def stopwatch(step):
+        step()
+        seen.append(step)
+        return 0.25
+
+    rates = measure_rates(torch.device("cpu"), torch.float32, stopwatch)
+    assert rates == Rates(bytes=2 * 4 * 2**25 / 0.25, operations=2 * 2048**3 / 0.25)
+    assert len(seen) > 2

@@ -31,6 +31,7 @@ from parsec.settings.training import Augmentation
 BATCH = 64
 ROUNDS = 7
 IMAGES, PAPER_IMAGES = 2048, 25_000
+MOST_WORKERS = 8
 RESIDENT, MAPPED = "resident", "memory-mapped"
 
 
@@ -47,7 +48,7 @@ def _contest(job: BenchJob, data: Path, device: torch.device) -> Contest:
     info, limit = read_info(data), 2 * BATCH if job.tiny else PAPER_IMAGES if job.paper else IMAGES
     part = open_part(data, "train", limit)
     augmentation = Augmentation(padding=info.image_size // 8)
-    workers = torch.get_num_threads()
+    workers = min(torch.get_num_threads(), MOST_WORKERS)
     reference = f"torchvision, {workers} worker{'s' * (workers > 1)}"
     torchvision = {
         reference: _torchvision(part, info, augmentation, device, workers),

@@ -1,5 +1,6 @@
 """What a benchmark prints: an aligned table of every comparison, and below it what was to be reached."""
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -19,8 +20,13 @@ def duration(value: float) -> str:
     """Seconds with three digits, in the unit that fits them."""
     for unit, scale in (("s", 1.0), ("ms", 1e-3)):
         if value >= scale:
-            return f"{value / scale:.3g} {unit}"
-    return f"{value / 1e-6:.3g} µs"
+            return f"{number(value / scale)} {unit}"
+    return f"{number(value / 1e-6)} µs"
+
+
+def number(value: float) -> str:
+    """A number with three digits at least, none of them an exponent."""
+    return f"{value:.{max(0, 2 - math.floor(math.log10(value)))}f}"
 
 
 def _table(rows: Sequence[Sequence[str]]) -> Iterator[str]:
@@ -41,7 +47,7 @@ def _time(row: Row) -> tuple[str, ...]:
     return (
         row["contender"],
         *(duration(row[key]) for key in ("median", "fastest", "slowest")),
-        f"{row['rate']:.4g}",
+        number(row["rate"]),
         f"{row['speedup']:.2f}",
         duration(row["floor"]) if seen else "-",
         f"{row['distance']:.1f}" if seen else "-",
@@ -59,7 +65,7 @@ def _wanted(target: Row, document: Document) -> str:
         case "speedup":
             return f"a speed of {target['target']:.2f} ({1 / target['target']:.2f} of the time)"
         case "rate":
-            return f"{target['target']:.4g} {document['unit']}/s"
+            return f"{number(target['target'])} {document['unit']}/s"
     return f"at most {duration(target['target'])}"
 
 
@@ -67,7 +73,7 @@ def _verdict(target: Row) -> str:
     found = target["found"]
     shown = {
         "speedup": f"{found:.2f} ({1 / found:.2f} of the time)",
-        "rate": f"{found:.4g}",
+        "rate": number(found),
         "median": duration(found),
     }[target["quantity"]]
     return f"{target['contender']} has {shown}, {'reached' if target['reached'] else 'NOT reached'}"

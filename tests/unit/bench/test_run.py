@@ -1,0 +1,98 @@
+"""The verb `bench` at its smallest: every benchmark runs, prints its tables and writes what JSON readers need."""
+
+import json
+
+import pytest
+import torch
+
+from parsec.bench.job import DIGITS, FINETUNE, PAPER_SMALL, SMALL, BenchJob, sizes
+from parsec.cli import main
+
+TIMED = {"contender", "seconds", "median", "fastest", "slowest", "rate", "speedup"}
+FLOOR = {"bytes", "operations", "floor", "distance"}
+
+
+@pytest.fixture
+def bench(capsys, tmp_path):
+    """A function arguments → the document that a tiny benchmark wrote; its tables must be what was printed."""
+
+    def run(*arguments):
+        path = tmp_path / "bench.json"
+        assert main(["bench", *arguments, "--tiny", "--rounds", "2", "--device", "cpu", "--json", str(path)]) == 0
+        document = json.loads(path.read_text())
+        printed = capsys.readouterr().out
+        for contest in document["contests"]:
+            assert contest["title"] in printed
+            assert all(row["contender"] in printed for row in contest["rows"])
+        return document
+
+    return run
+
+
+def contenders(contest):
+    return [row["contender"] for row in contest["rows"]]
+
+
+def test_search_compares_executors_and_iterations(bench):
+    document = bench("search")
+    executors, iterations = document["contests"]
+    assert contenders(executors)[:3] == ["plain modules, contiguous", "plain modules, channels last", "one"]
+    assert contenders(executors)[3:] == ["stacked, S = 1", "stacked, S = 2"]
+    assert [name[:6] for name in contenders(iterations)] == ["DARTS ", "DARTS ", "PARSEC", "PARSEC"]
+    for contest in document["contests"]:
+        assert all(set(row) == TIMED | FLOOR and len(row["seconds"]) == 2 for row in contest["rows"])
+        assert all(row["operations"] > 0 and row["distance"] > 0 for row in contest["rows"])
+
+
+def test_the_document_tells_machine_versions_settings_and_rates(bench):
+    document = bench("retrain")
+    assert (document["kind"], document["schema"], document["device"]) == ("bench", 1, "cpu")
+    assert set(document["rates"]) == {"bytes", "operations"}
+    provenance = document["provenance"]
+    assert provenance["settings"]["what"] == "retrain"
+    assert provenance["settings"]["rounds"] == 2
+    assert {"machine", "versions", "git", "threads", "code_fingerprint"} <= set(provenance)
+    assert contenders(document["contests"][0]) == ["eager, contiguous", "eager, channels last"]
+
+
+def test_memory_compares_with_children_alone_and_with_darts(bench):
+    [comparison] = bench("memory")["contests"]
+    one = [f"one, K = {samples}" for samples in (1, 4, 16)]
+    assert contenders(comparison) == [*one, "stacked, S = K = 1", "stacked, S = K = 2", "DARTS supernet"]
+    for row in comparison["rows"]:
+        assert row["ratio"] == row["peak_bytes"] / row["reference_bytes"]
+        assert row["peak_bytes"] <= row.get("budget_bytes", row["peak_bytes"])
+    assert comparison["rows"][-1]["peak_bytes"] > 2 * comparison["rows"][0]["peak_bytes"]
+
+
+def test_loader_compares_with_torchvision(bench):
+    [contest] = bench("loader")["contests"]
+    assert contest["reference"].startswith("torchvision")
+    assert contenders(contest) == [contest["reference"], "torchvision, no worker", "resident", "memory-mapped"]
+    assert contest["work"] == 128
+    assert [set(row) >= FLOOR for row in contest["rows"]] == [False, False, True, True]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["search", "--rounds", "0"], "--rounds: got 0; give 1 or more"),
+        (["search", "--threads", "0"], "--threads: got 0; give 1 or more"),
+        (["search", "--data", "digits"], "--data: bench search reads no images; leave it out"),
+        (["loader", "--tiny", "--data", "nowhere"], "no data set in nowhere"),
+    ],
+)
+def test_what_cannot_be_run_is_one_line(capsys, arguments, expected):
+    assert main(["bench", *arguments, "--device", "cpu"]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert expected in captured.err.splitlines()[-1]
+
+
+def test_sizes_of_the_paper_are_asked_for():
+    cpu, cuda = torch.device("cpu"), torch.device("cuda")
+    assert sizes(BenchJob(what="search"), cpu) == [DIGITS, SMALL]
+    assert sizes(BenchJob(what="search", paper=True), cpu) == [DIGITS, PAPER_SMALL]
+    assert sizes(BenchJob(what="search", paper=True), cuda) == [DIGITS, PAPER_SMALL, FINETUNE]
+    for size in (DIGITS, SMALL, PAPER_SMALL, FINETUNE):
+        assert all(size.children % in_flight == 0 for in_flight in size.stacked)

@@ -9,8 +9,10 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 aten = torch.ops.aten
-NOTHING_WRITTEN = {aten.empty, aten.empty_like, aten.empty_strided, aten.new_empty, aten.new_empty_strided}
-"""Operations whose result holds no values yet."""
+FREE = {aten.empty, aten.empty_like, aten.empty_strided, aten.new_empty, aten.new_empty_strided, aten._unsafe_view}
+"""Operations that move nothing and are no views by name: the result holds no values yet, or is its input."""
+FIRST_UNREAD = {aten.zero_, aten.fill_, aten.copy_, aten.zeros_like, aten.ones_like, aten.full_like}
+"""Operations whose first argument is overwritten or only lends its shape."""
 
 
 class Counts(NamedTuple):
@@ -43,8 +45,9 @@ class Counter(TorchDispatchMode):
     ) -> object:
         result = func(*args, **(kwargs or {}))
         packet = func.overloadpacket
-        if not func.is_view and packet not in NOTHING_WRITTEN:
-            self.bytes += sum(_bytes(x) for x in tree_leaves((args, kwargs, result)) if isinstance(x, Tensor))
+        if not func.is_view and packet not in FREE:
+            moved = tree_leaves((args[packet in FIRST_UNREAD :], kwargs, result))
+            self.bytes += sum(_bytes(x) for x in moved if isinstance(x, Tensor))
             self.operations += OPERATIONS[packet](args, result) if packet in OPERATIONS else 0
         return result
 

@@ -41,6 +41,13 @@ def test_other_operations_move_bytes_only():
     assert count(lambda: x.add_(x)) == Counts(4 * 30, 0)
 
 
+def test_what_is_overwritten_is_not_read():
+    x, y = torch.randn(10), torch.randn(10)
+    assert count(lambda: x.zero_()) == Counts(4 * 10, 0)
+    assert count(lambda: x.copy_(y)) == Counts(4 * 20, 0)
+    assert count(lambda: torch.zeros_like(x)) == Counts(4 * 10, 0)
+
+
 def test_views_and_fresh_memory_are_free_and_repeated_values_are_read_once():
     x = torch.randn(4, 6)
     assert count(lambda: (x.view(24), x.t(), x[1:], torch.empty(100))) == Counts(0, 0)

@@ -74,7 +74,7 @@ def _measurements(add: Add) -> None:
     measure.add_argument("--data", type=Path, required=True, help="folder of the prepared data set")
     measure.add_argument("--output", type=Path, required=True, help="file for the measurements (JSON)")
     bench = add("bench")
-    bench.add_argument("what", choices=("search", "retrain", "memory", "loader"))
+    bench.add_argument("what", choices=("search", "savings", "memory", "retrain", "loader"))
     bench.add_argument("--json", type=Path, help="file for the numbers, with machine and versions")
     bench.add_argument(
         "--data", type=Path, help="loader: folder of a prepared data set; default: scikit-learn's digits"

@@ -14,7 +14,7 @@ from parsec.settings.search import Prior as Form
 from parsec.settings.training import Network
 from parsec.settings.tree import Compute
 
-What = Literal["search", "retrain", "memory", "loader"]
+What = Literal["search", "retrain", "memory", "loader", "savings"]
 CLASSES = 10
 ROOMY_GIB = 1e6
 """Where a benchmark asks for a number of children in flight, no budget stands against it."""

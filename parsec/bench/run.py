@@ -12,6 +12,7 @@ from parsec.bench.loader import bench_loader
 from parsec.bench.memory import bench_memory
 from parsec.bench.retrain import bench_retrain
 from parsec.bench.rounds import stopwatch_for
+from parsec.bench.savings import bench_savings
 from parsec.bench.search import bench_search
 from parsec.bench.show import text
 from parsec.errors import UserError
@@ -32,6 +33,8 @@ def _documents(job: BenchJob, device: torch.device, rates: Rates, data: Path | N
             return bench_retrain(job, device, rates)
         case "memory":
             return bench_memory(job, device)
+        case "savings":
+            return bench_savings(job, device)
     return bench_loader(job, device, rates, data)
 
 

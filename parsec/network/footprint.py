@@ -1,8 +1,10 @@
 """How much memory a child takes in a training step, counted from shapes: what decides how many run at once."""
 
+from parsec.network.primitives import SEPARABLE
 from parsec.network.sides import cell_sides
 from parsec.network.stack import cell_shapes
 from parsec.settings.training import Network
+from parsec.space.darts import NODES, SLOTS
 
 MAPS = 72
 """Maps that training a child keeps in a cell at most, in units of the cell's own map.
@@ -20,6 +22,12 @@ def map_bytes(network: Network, batch_size: int, image_size: int, item_bytes: in
 
 def child_bytes(network: Network, batch_size: int, image_size: int, item_bytes: int = 4) -> int:
     """Upper bound of what forward and backward pass of one child take beside weights and gradient, bytes."""
-    cells = zip(cell_shapes(network), cell_sides(network, image_size)[1:], strict=True)
-    units = sum((2 if shape.reduction else 1) * shape.channels * side**2 for shape, side in cells)
-    return MAPS * units * batch_size * item_bytes
+    shapes, sides = cell_shapes(network), cell_sides(network, image_size)[1:]
+    maps = sum((2 if s.reduction else 1) * s.channels * side**2 for s, side in zip(shapes, sides, strict=True))
+    return (MAPS * maps * batch_size + sum(_gathered(shape.channels) for shape in shapes)) * item_bytes
+
+
+def _gathered(channels: int) -> int:
+    """Weights of a cell's edges beside those of other children, and their gradients: two pairs an edge at most."""
+    widest = max(kind.kernel for kind in SEPARABLE.values())
+    return 2 * NODES * SLOTS * 2 * (channels**2 + channels * widest**2)

@@ -19,7 +19,7 @@ from parsec.records.provenance import begin, provenance
 from parsec.records.results import cost, write_json
 from parsec.runtime import loop
 from parsec.runtime.device import lease, memory_format, resolve, set_deterministic
-from parsec.runtime.distributed import Ranks, joined
+from parsec.runtime.distributed import ALONE, Ranks, joined
 from parsec.runtime.files import write_atomic
 from parsec.search.methods import METHODS
 from parsec.search.task import Method, SearchTask
@@ -54,7 +54,7 @@ def search(
     label = f"{job.stage} {info.name}/{job.method}/seed{seed}"
     kind = resolve(job.compute.device)
     with joined(kind) as ranks, lease(kind, ranks) as device:
-        task = _task(job, data, info, seed, prior, device, ranks)
+        task = make_task(job, data, info, seed, prior, device, ranks)
         method = METHODS[job.method](task)
         identity += f"-{info.content_hash[:16]}"
         spent = loop.run(method, state, identity, running, label, device, beginning.code, ranks)
@@ -84,9 +84,20 @@ def _half(job: SearchJob, data: Path, part: PartName, limit: int | None, device:
     return images
 
 
-def _task(
-    job: SearchJob, data: Path, info: DatasetInfo, seed: int, prior: Prior, device: torch.device, ranks: Ranks
+def make_task(
+    job: SearchJob,
+    data: Path,
+    info: DatasetInfo,
+    seed: int,
+    prior: Prior,
+    device: torch.device,
+    ranks: Ranks = ALONE,
 ) -> SearchTask:
+    """What the method of `job` is given: both halves of the training set in `data`, and π where it starts.
+
+    Raises:
+        DatasetError: a half holds less than one batch.
+    """
     settings = job.settings
     return SearchTask(
         job=job,

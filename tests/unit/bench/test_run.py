@@ -96,3 +96,15 @@ def test_sizes_of_the_paper_are_asked_for():
     assert sizes(BenchJob(what="search", paper=True), cuda) == [DIGITS, PAPER_SMALL, FINETUNE]
     for size in (DIGITS, SMALL, PAPER_SMALL, FINETUNE):
         assert all(size.children % in_flight == 0 for in_flight in size.stacked)
+
+
+def test_savings_of_whole_searches(bench):
+    [contest] = bench("savings")["contests"]
+    rows = {row["contender"]: row for row in contest["rows"]}
+    assert set(rows) == {"one", "one, negligible skipped", "one, K by entropy", "one, both", "stacked", "stacked, both"}
+    steps, all_children = 2, 2 * 16
+    assert rows["one"]["forward_passes"] == rows["stacked"]["forward_passes"] == steps * all_children
+    assert rows["one"]["backward_passes"] == steps * 16
+    assert rows["one, negligible skipped"]["backward_passes"] < steps * 16
+    assert rows["one, K by entropy"]["forward_passes"] == steps * 2 * 12
+    assert all(row["seconds"] > 0 and 0 < row["accuracy"] < 1 for row in rows.values())

@@ -18,7 +18,7 @@ VERBS = {
     "table": "Write a table of results as CSV, Markdown and LaTeX.",
     "plot": "Draw a figure as SVG, PDF and PNG, with its numbers as CSV.",
     "checklist": "Fill in the NAS best-practice checklist from the records.",
-    "record": "Keep a finished run under results/records and renew the index there.",
+    "record": "Keep a finished run or benchmark under results/records and renew the index there.",
     "settings": "Print the reference of all settings (config/README.md).",
     "schema": "Print the JSON schema of the settings (config/schema.json).",
 }
@@ -111,7 +111,9 @@ def _pages(add: Add) -> None:
     checklist.add_argument("--output", type=Path, required=True)
     checklist.add_argument("results", type=Path, nargs="+", help="result.json files")
     record = add("record")
-    record.add_argument("results", type=Path, help="folder of the finished run")
-    record.add_argument("record", type=Path, help="folder to make, such as results/records/2026-11-22-cifar10")
+    record.add_argument("results", type=Path, help="folder of the finished run, or file of bench --json")
+    record.add_argument(
+        "record", type=Path, help="to make: results/records/DATE-NAME or results/records/benchmarks/NAME.json"
+    )
     add("settings")
     add("schema")

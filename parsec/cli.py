@@ -113,9 +113,10 @@ def _checklist(arguments: Arguments) -> None:
 
 
 def _record(arguments: Arguments) -> None:
-    from parsec.records.keep import keep
+    from parsec.records.keep import keep, keep_benchmark
 
-    keep(arguments.results, arguments.record)
+    act = keep_benchmark if arguments.results.suffix == ".json" else keep
+    act(arguments.results, arguments.record)
 
 
 def _settings(arguments: Arguments) -> None:

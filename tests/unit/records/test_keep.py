@@ -7,7 +7,8 @@ import pytest
 import yaml
 
 from parsec.errors import UserError
-from parsec.records.keep import OPEN, keep
+from parsec.records.index import OPEN
+from parsec.records.keep import keep, keep_benchmark
 from parsec.settings import plan
 from parsec.settings.load import load
 
@@ -80,3 +81,41 @@ def test_an_unfinished_run_is_refused_and_leaves_nothing(results, record):
     with pytest.raises(UserError, match="no finished run"):
         keep(results, record)
     assert not record.exists()
+
+
+@pytest.fixture
+def benchmark(tmp_path):
+    """What a benchmark wrote."""
+    target = {"contender": "stacked", "quantity": "speedup", "found": 3.21, "target": 1.3, "reached": True}
+    made = RESULT["provenance"] | {"threads": 1}
+    document = {"kind": "bench", "contests": [{"targets": [target]}], "provenance": made}
+    (tmp_path / "search.json").write_text(json.dumps(document))
+    return tmp_path / "search.json"
+
+
+def test_a_benchmark_is_kept_and_its_targets_stand_in_the_index(benchmark, record):
+    kept = record.parent / "benchmarks" / "2026-search.json"
+    keep_benchmark(benchmark, kept)
+    assert kept.read_bytes() == benchmark.read_bytes()
+    index = (record.parent / "README.md").read_text()
+    assert "[2026-search](benchmarks/2026-search.json) | Abacus, 2 cores | 1 |" in index
+    assert "stacked: speedup 3.21 for 1.3, reached" in index
+    assert "the paper's search" in index
+    with pytest.raises(UserError, match="exists already"):
+        keep_benchmark(benchmark, kept)
+
+
+@pytest.mark.parametrize(
+    ("content", "place", "complaint"),
+    [
+        ('{"kind": "search"}', "benchmarks/a.json", "not a file of `bench --json`"),
+        ("[]", "benchmarks/a.json", "not a file of `bench --json`"),
+        ("no JSON", "benchmarks/a.json", "not a file of `bench --json`"),
+        ('{"kind": "bench"}', "a.json", "benchmarks are kept as results/records/benchmarks/NAME.json"),
+        ('{"kind": "bench"}', "benchmarks/a", "benchmarks are kept as"),
+    ],
+)
+def test_what_is_no_benchmark_is_refused(tmp_path, record, content, place, complaint):
+    (tmp_path / "x.json").write_text(content)
+    with pytest.raises(UserError, match=complaint):
+        keep_benchmark(tmp_path / "x.json", record.parent / place)

@@ -61,7 +61,7 @@ def test_memory_compares_with_children_alone_and_with_darts(bench):
     assert contenders(comparison) == [*one, "stacked, S = K = 1", "stacked, S = K = 2", "DARTS supernet"]
     for row in comparison["rows"]:
         assert row["ratio"] == row["peak_bytes"] / row["reference_bytes"]
-        assert row["peak_bytes"] <= row.get("budget_bytes", row["peak_bytes"])
+        assert ("budget_bytes" in row) == row["contender"].startswith("stacked")
     assert comparison["rows"][-1]["peak_bytes"] > 2 * comparison["rows"][0]["peak_bytes"]
 
 

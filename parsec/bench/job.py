@@ -91,6 +91,7 @@ def compute(
     return Compute(
         device=job.device,
         precision=job.precision,
+        deterministic=False,
         executor=executor,
         samples_in_flight=in_flight,
         memory_gib=ROOMY_GIB if in_flight else Compute().memory_gib,

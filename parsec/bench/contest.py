@@ -1,5 +1,6 @@
 """A comparison: named contenders doing the same work, timed in turn, each beside its floor and the reference."""
 
+import operator
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal, NamedTuple
 
@@ -46,7 +47,7 @@ def hold(contest: Contest, device: torch.device, rates: Rates) -> dict[str, Any]
     logger.info("%s: %d contenders, %d rounds", contest.title, len(contest.steps), contest.rounds)
     counted = _warmed_up(contest, device)
     times = in_turn(contest.steps, contest.rounds, stopwatch_for(device))
-    reference = times[contest.reference].median
+    reference = times[contest.reference]
     rows = [_row(name, time, contest.work, reference) for name, time in times.items()]
     for row in rows:
         seen = contest.counted_as.get(row["contender"], row["contender"])
@@ -70,7 +71,7 @@ def _warmed_up(contest: Contest, device: torch.device) -> dict[str, Counts]:
     return counted
 
 
-def _row(name: str, time: Timing, work: int, reference: float) -> Row:
+def _row(name: str, time: Timing, work: int, reference: Timing) -> Row:
     fastest, slowest = time.spread
     return {
         "contender": name,
@@ -79,7 +80,7 @@ def _row(name: str, time: Timing, work: int, reference: float) -> Row:
         "fastest": fastest,
         "slowest": slowest,
         "rate": work / time.median,
-        "speedup": reference / time.median,
+        "speedup": time.speedup(reference),
     }
 
 
@@ -90,13 +91,14 @@ def _beside_floor(median: float, counts: Counts, rates: Rates) -> Row:
 
 def _outcome(target: Target, rows: Iterable[Row]) -> Row:
     """The target, the contender that came nearest, and what it reached."""
-    best = min((row for row in rows if row["contender"] in target.contenders), key=lambda row: row["median"])
+    candidates = [row for row in rows if row["contender"] in target.contenders]
+    choose, within = (min, operator.le) if target.quantity == "median" else (max, operator.ge)
+    best = choose(candidates, key=lambda row: row[target.quantity])
     found = best[target.quantity]
-    reached = found <= target.value if target.quantity == "median" else found >= target.value
     return {
         "contender": best["contender"],
         "quantity": target.quantity,
         "target": target.value,
         "found": found,
-        "reached": reached,
+        "reached": within(found, target.value),
     }

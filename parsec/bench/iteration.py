@@ -1,56 +1,52 @@
-"""A full iteration of PARSEC without reading images, so that the method alone is timed."""
+"""A full iteration of PARSEC, by the trainer's own two updates, without reading images: the method alone is timed."""
 
-import torch
-from torch import Tensor
-
+from parsec.bench.images import random_images, random_info
 from parsec.bench.workload import SEED, Workload
-from parsec.estimator import importance_weights, prior_coefficients
-from parsec.network.executors.protocol import accumulate
-from parsec.prior.children import Children
+from parsec.data.augment import Augment
 from parsec.prior.distribution import Prior
-from parsec.runtime.randomness import generator
-from parsec.settings.search import Estimator, PriorOptimizer, SearchOptimizer
+from parsec.runtime.device import memory_format
+from parsec.runtime.randomness import Streams
+from parsec.search.task import SearchTask
+from parsec.search.updates import Updates
+from parsec.settings.jobs import SearchJob
+from parsec.settings.search import Estimator, SearchStage
 from parsec.settings.search import Prior as Form
 from parsec.settings.tree import Compute
 
 
 class Iteration:
-    """A π-step and a v-step with fresh children each, as the search trainer takes them; both on the same images."""
+    """A π-step and a v-step with K fresh children each, from a uniform π; both on the workload's images."""
 
     def __init__(self, workload: Workload, compute: Compute, samples: int) -> None:
-        self.executor = workload.executor(compute)
-        self.images, self.labels = workload.images, workload.labels
-        self.prior, self.estimator = Prior(Form()), Estimator(samples=samples)
-        self.draws = generator(SEED, "architectures")
-        weights, prior = SearchOptimizer(), PriorOptimizer()
-        self.clip = weights.gradient_clip
-        self.adam = torch.optim.Adam([self.prior.logits], lr=prior.learning_rate, betas=prior.betas)
-        self.sgd = torch.optim.SGD(
-            [self.executor.supernet.bank.flat],
-            weights.learning_rate,
-            weights.momentum,
-            weight_decay=weights.weight_decay,
-        )
+        self.batch = workload.images, workload.labels
+        task = _task(workload, compute, samples)
+        self.learning_rate = task.job.settings.weights.learning_rate
+        self.updates = Updates(task, Streams(SEED, workload.device))
 
     def __call__(self) -> None:
         """One iteration."""
-        self._prior_step()
-        self._weight_step()
+        self.updates.of_prior(self.batch)
+        self.updates.of_weights(self.batch, self.learning_rate)
 
-    def _draw(self) -> tuple[Tensor, Children]:
-        chosen = self.prior.sample(self.estimator.samples, self.draws)
-        return chosen, Children(self.prior.children(chosen).table.to(self.images.device))
 
-    def _prior_step(self) -> None:
-        chosen, children = self._draw()
-        likelihoods = self.executor.log_likelihoods(children, self.images, self.labels)
-        coefficients = prior_coefficients(self.estimator, importance_weights(likelihoods.cpu()))
-        self.adam.zero_grad()
-        (-(coefficients * self.prior.log_prob(chosen)).sum()).backward()
-        self.adam.step()
-
-    def _weight_step(self) -> None:
-        _, children = self._draw()
-        accumulate(self.executor, children, self.images, self.labels)
-        torch.nn.utils.clip_grad_norm_([self.executor.supernet.bank.flat], self.clip)
-        self.sgd.step()
+def _task(workload: Workload, compute: Compute, samples: int) -> SearchTask:
+    """A search in DARTS' settings of this network; a batch is all the data that it has."""
+    count, side = len(workload.images), workload.images.shape[-1]
+    stage = SearchStage(
+        dataset="random",
+        network=workload.network,
+        epochs=1,
+        batch_size=count,
+        estimator=Estimator(samples=samples),
+    )
+    images = random_images(count, side, workload.device)
+    return SearchTask(
+        job=SearchJob(stage="search", space="darts", method="parsec", prior=Form(), settings=stage, compute=compute),
+        seed=SEED,
+        train=images,
+        validation=images,
+        augment=Augment(stage.augmentation, random_info(side), memory_format(compute.layout)),
+        classes=workload.classes,
+        prior=Prior(Form()),
+        device=workload.device,
+    )

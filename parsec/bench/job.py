@@ -5,6 +5,7 @@ from typing import Literal, NamedTuple
 import torch
 from pydantic import Field
 
+from parsec.bench.images import CLASSES
 from parsec.bench.workload import SEED, Workload
 from parsec.prior.children import Children
 from parsec.prior.distribution import Prior
@@ -15,7 +16,6 @@ from parsec.settings.training import Network
 from parsec.settings.tree import Compute
 
 What = Literal["search", "retrain", "memory", "loader", "savings"]
-CLASSES = 10
 ROOMY_GIB = 1e6
 """Where a benchmark asks for a number of children in flight, no budget stands against it."""
 
@@ -91,6 +91,7 @@ def compute(
     return Compute(
         device=job.device,
         precision=job.precision,
+        deterministic=False,
         executor=executor,
         samples_in_flight=in_flight,
         memory_gib=ROOMY_GIB if in_flight else Compute().memory_gib,

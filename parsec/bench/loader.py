@@ -47,32 +47,30 @@ def bench_loader(job: BenchJob, device: torch.device, rates: Rates, data: Path |
 def _contest(job: BenchJob, data: Path, device: torch.device) -> Contest:
     info, limit = read_info(data), 2 * BATCH if job.tiny else PAPER_IMAGES if job.paper else IMAGES
     part = open_part(data, "train", limit)
-    augmentation = Augmentation(padding=info.image_size // 8)
     workers = min(torch.get_num_threads(), MOST_WORKERS)
+    augmentation = Augmentation(padding=info.image_size // 8)
+    transform = _transform(info, augmentation)
     reference = f"torchvision, {workers} worker{'s' * (workers > 1)}"
     torchvision = {
-        reference: _torchvision(part, info, augmentation, device, workers),
-        "torchvision, no worker": _torchvision(part, info, augmentation, device, 0),
-    }
-    ours = {
-        name: partial(_epoch, Images(part, device, resident), Augment(augmentation, info, torch.channels_last), device)
-        for name, resident in ((RESIDENT, part_bytes(part)), (MAPPED, 0))
+        reference: _torchvision(part, transform, device, workers),
+        "torchvision, no worker": _torchvision(part, transform, device, 0),
     }
     return Contest(
         title=f"{info.name}, {len(part)} images of {info.image_size} × {info.image_size}: shift, mirror, normalise",
         unit="images",
         work=len(part) // BATCH * BATCH,
         reference=reference,
-        steps=torchvision | ours,
+        steps=torchvision | _ours(part, Augment(augmentation, info, torch.channels_last), device),
         rounds=job.rounds or ROUNDS,
         # Workers are other processes, and torch does not see what is read from a memory map.
         counted_as={**dict.fromkeys(torchvision), MAPPED: RESIDENT},
     )
 
 
-def part_bytes(part: Part) -> int:
-    """Bytes of the images of a part."""
-    return len(part) * int(part.images[0][0].nbytes)
+def _ours(part: Part, augment: Augment, device: torch.device) -> dict[str, Step]:
+    """An epoch from the device's memory, and one from the memory maps."""
+    held = {RESIDENT: Images(part, device), MAPPED: Images(part, device, resident_bytes=0)}
+    return {name: partial(_epoch, images, augment, device) for name, images in held.items()}
 
 
 def _epoch(images: Images, augment: Augment, device: torch.device) -> None:
@@ -94,12 +92,11 @@ class _ImageByImage(Dataset[tuple[Tensor, int]]):
         return self.transform(Image.fromarray(self.pixels[index])), self.labels[index]
 
 
-def _torchvision(part: Part, info: DatasetInfo, augmentation: Augmentation, device: torch.device, workers: int) -> Step:
-    """An epoch of the same changes through torchvision's transforms and PyTorch's loader, as tutorials do it."""
+def _transform(info: DatasetInfo, augmentation: Augmentation) -> Callable[[Any], Tensor]:
     from parsec.data.vision import torchvision  # takes seconds to import
 
     transforms = torchvision.transforms
-    transform = transforms.Compose(
+    changes: Callable[[Any], Tensor] = transforms.Compose(
         [
             transforms.RandomCrop(info.image_size, padding=augmentation.padding),
             transforms.RandomHorizontalFlip(),
@@ -107,22 +104,25 @@ def _torchvision(part: Part, info: DatasetInfo, augmentation: Augmentation, devi
             transforms.Normalize(info.mean, info.std),
         ]
     )
-    images = _ImageByImage(part.read(np.arange(len(part))), part.labels.tolist(), transform)
-    on_cuda = device.type == "cuda"
+    return changes
+
+
+def _torchvision(part: Part, transform: Callable[[Any], Tensor], device: torch.device, workers: int) -> Step:
+    """An epoch of the same changes through torchvision's transforms and PyTorch's loader, as tutorials do it."""
     loader = DataLoader(
-        images,
+        _ImageByImage(part.read(np.arange(len(part))), part.labels.tolist(), transform),
         BATCH,
         shuffle=True,
         num_workers=workers,
         persistent_workers=workers > 0,
         drop_last=True,
-        pin_memory=on_cuda,
+        pin_memory=device.type == "cuda",
         generator=generator(SEED, "torchvision order"),
     )
 
     def step() -> None:
-        for batch, labels in loader:
-            batch.to(device, non_blocking=True)
+        for images, labels in loader:
+            images.to(device, non_blocking=True)
             labels.to(device, non_blocking=True)
 
     return step

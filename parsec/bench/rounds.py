@@ -27,6 +27,13 @@ class Timing(NamedTuple):
         """Fastest and slowest round, seconds."""
         return min(self.seconds), max(self.seconds)
 
+    def speedup(self, reference: "Timing") -> float:
+        """How many times as fast as the reference: the median of the rounds' own ratios.
+
+        A machine that is slower for some rounds is so for both, which medians taken apart would not cancel.
+        """
+        return statistics.median(slow / fast for slow, fast in zip(reference.seconds, self.seconds, strict=True))
+
 
 def in_turn(steps: Mapping[str, Step], rounds: int, stopwatch: Stopwatch) -> dict[str, Timing]:
     """Time every step once a round, in the order given; the caller has warmed them up."""

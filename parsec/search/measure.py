@@ -57,17 +57,18 @@ def _settings(job: MeasureJob, load: Workload) -> list[Setting]:
     alone = [partial(load.alone, child, layout) for child in load.children.genotypes]
     hungriest = max(alone, key=lambda build: held(build, load.device))
     settings = [Setting(ALONE, "one", 1, hungriest)]
-    for compute in _computes(job.compute):
+    for compute in _computes(job.compute, load.device):
         for samples in job.measure.samples:
             few = load.first(samples)
             settings.append(Setting(SEARCH, compute.executor, samples, partial(few.search_step, compute)))
     return [*settings, Setting(DARTS, "darts", 1, partial(load.darts, layout))]
 
 
-def _computes(compute: Compute) -> list[Compute]:
-    """Executor `one`, and `stacked` with as many children in flight as the settings allow; nothing is skipped."""
+def _computes(compute: Compute, device: torch.device) -> list[Compute]:
+    """Every executor that is made for the device, with as many children in flight as the settings allow."""
     every = compute.model_copy(update={"skip_negligible": False})
-    return [every.model_copy(update={"executor": name}) for name in ("one", "stacked")]
+    names = ("one", "stacked", "table") if device.type == "cuda" else ("one", "stacked")
+    return [every.model_copy(update={"executor": name}) for name in names]
 
 
 def _rows(settings: list[Setting], repeats: int, device: torch.device) -> list[dict[str, Any]]:

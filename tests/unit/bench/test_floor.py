@@ -12,13 +12,13 @@ def test_the_floor_is_the_longer_of_both():
     assert rates.floor(Counts(bytes=50, operations=700)) == 0.7
 
 
-def test_rates_are_work_over_measured_seconds():
+def test_rates_are_work_over_the_fewest_seconds():
     seen = []
 
     def stopwatch(step):
         step()
         seen.append(step)
-        return 0.25
+        return 0.25 if len(seen) in (5, 6) else 0.5
 
     rates = measure_rates(torch.device("cpu"), torch.float32, stopwatch)
     assert rates == Rates(bytes=2 * 4 * 2**25 / 0.25, operations=2 * 2048**3 / 0.25)

@@ -43,3 +43,10 @@ def test_median_and_spread():
     timing = Timing((4.0, 1.0, 2.0, 10.0))
     assert timing.median == 3.0
     assert timing.spread == (1.0, 10.0)
+
+
+def test_a_ratio_is_taken_round_by_round():
+    """A machine that is three times as slow from the second round on changes no ratio."""
+    reference, ours = Timing((4.0, 12.0, 12.0)), Timing((2.0, 6.0, 6.0))
+    assert ours.speedup(reference) == 2.0
+    assert Timing((2.0, 3.0, 12.0)).speedup(reference) == 2.0

@@ -33,6 +33,9 @@ def depthwise(x: Tensor, weight: Tensor, stride: int, padding: int, dilation: in
         outer = weight.shape[-1] // 2 - reach
         weight, padding = weight[..., outer:-outer, outer:-outer], reach * dilation
     if _slow_backward(x, weight.shape[-1], stride, dilation):
+        if torch.is_autocast_enabled("cpu"):
+            # The backward pass runs outside of autocast, so both must have one type before.
+            x, weight = (each.to(torch.get_autocast_dtype("cpu")) for each in (x, weight))
         result: Tensor = _Depthwise.apply(x, weight, padding, dilation)  # type: ignore[no-untyped-call]
         return result
     return F.conv2d(x, weight, None, stride, padding, dilation, x.shape[1])

@@ -60,3 +60,18 @@ def test_what_needs_no_gradient_gets_none(monkeypatch):
     depthwise(x, weight, 1, 2, 1).sum().backward()
     assert weight.grad is not None
     assert x.grad is None
+
+
+@pytest.mark.parametrize(("kernel", "dilation"), KINDS)
+def test_bfloat16_by_autocast(threshold, kernel, dilation):
+    x = torch.randn(4, 16, 8, 8).to(memory_format=torch.channels_last).requires_grad_()
+    weight = torch.randn(16, 1, kernel, kernel, requires_grad=True)
+    padding, answers = dilation * (kernel // 2), []
+    for call in (depthwise, lambda x, w, *shape: F.conv2d(x, w, None, *shape, groups=16)):
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            result = call(x, weight, 1, padding, dilation)
+        assert result.dtype == torch.bfloat16
+        answers.append((result.float(), *torch.autograd.grad(result.float().square().sum(), (x, weight))))
+    for one, other in zip(*answers, strict=True):
+        assert one.dtype == torch.float32
+        torch.testing.assert_close(one, other, rtol=0.05, atol=0.02 * float(other.detach().abs().max()))

@@ -25,7 +25,7 @@ def run(trainer, until=None):
     rows = []
     while trainer.step < (until or trainer.total_steps):
         rows += trainer.advance()
-    return [{key: value for key, value in row.items() if key != "seconds"} for row in rows]
+    return [{key: value for key, value in row.items() if "second" not in key} for row in rows]
 
 
 def equal(first, second):

@@ -39,7 +39,7 @@ def in_float64(trainer):
 
 @pytest.mark.skipif(COMPILER is None, reason="needs a C++ compiler")
 def test_compiled_training_is_the_plain_one_without_recompiling(make_task, monkeypatch):
-    """About half a minute of compiling. Drop-path and learning rate change with each of the three epochs."""
+    """Up to a minute of compiling. Drop-path and learning rate change with each of the three epochs."""
     monkeypatch.setattr("torch._dynamo.config.error_on_recompile", True)
     counters.clear()
     plain, trainer = (in_float64(Retrainer(make_task(compile=mode, **CHANGES))) for mode in ("off", "on"))

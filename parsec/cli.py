@@ -45,21 +45,13 @@ def _search(arguments: Arguments) -> None:
 
 
 def _retrain(arguments: Arguments) -> None:
-    from parsec.retrain.run import retrain
+    from parsec.retrain.run import Request, retrain
     from parsec.settings.jobs import RetrainJob
+    from parsec.settings.plan import Retrain
 
-    retrain(
-        load_job(arguments.settings, RetrainJob),
-        arguments.data,
-        arguments.genotype,
-        arguments.origin,
-        arguments.method,
-        arguments.seed,
-        arguments.run,
-        arguments.output,
-        arguments.state,
-        _running(),
-    )
+    given, job = arguments, load_job(arguments.settings, RetrainJob)
+    names = Retrain(job.dataset, given.origin, given.method, given.seed, given.run)
+    retrain(Request(job, names, given.data, given.genotype, given.output, given.state, _running()))
 
 
 def _measure(arguments: Arguments) -> None:

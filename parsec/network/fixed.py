@@ -76,23 +76,23 @@ class FixedNetwork(nn.Module):
         Returns:
             logits [B, classes], and those of the auxiliary head in training where there is one, else None.
         """
+        return self.run(x, self.masks(x, drop_path, generator))
+
+    def run(self, x: Tensor, masks: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """`forward` without its draws; `masks` are those of `masks`."""
         before, previous = self.stem(x)
+        parts = [None] * len(self.cells) if masks is None else torch.split(masks.to(previous.dtype), self.drops)
         auxiliary = None
-        for index, (cell, masks) in enumerate(
-            zip(self.cells, self._masks(previous, drop_path, generator), strict=True)
-        ):
-            before, previous = previous, cell(before, previous, masks)
+        for index, (cell, part) in enumerate(zip(self.cells, parts, strict=True)):
+            before, previous = previous, cell(before, previous, part)
             if self.training and self.auxiliary is not None and index == self.auxiliary_cell:
                 auxiliary = self.auxiliary(previous)
         return self.classifier(previous), auxiliary
 
-    def _masks(
-        self, x: Tensor, drop_path: float | Tensor, generator: torch.Generator | None
-    ) -> list[Tensor] | list[None]:
-        """Masks of every cell, [D, B, 1, 1, 1] each: 0 with probability `drop_path`, else 1 / (1 − drop_path)."""
+    def masks(self, x: Tensor, drop_path: float | Tensor, generator: torch.Generator | None) -> Tensor | None:
+        """Factors of all edges, [ΣD, B, 1, 1, 1] float32: 0 with probability `drop_path`, else 1 / (1 − drop_path)."""
         if not self.training or (isinstance(drop_path, float) and drop_path == 0.0):
-            return [None] * len(self.cells)
+            return None
         # One draw for the whole network: one kernel launch instead of one an edge.
         uniform = torch.rand(sum(self.drops), x.shape[0], 1, 1, 1, device=x.device, generator=generator)
-        masks = (uniform >= drop_path) / (1.0 - drop_path)
-        return list(torch.split(masks.to(x.dtype), self.drops))
+        return (uniform >= drop_path) / (1.0 - drop_path)

@@ -107,19 +107,31 @@ def odd_pixels(x: Tensor) -> Tensor:
     return shifted
 
 
+class EveryOddPixel(EveryOtherPixel):
+    """The same on the pixels of odd row and column; beyond the map's border they are zero."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map [B, inputs, H, W] to [B, outputs, ⌈H/2⌉, ⌈W/2⌉]."""
+        # Picked first: a convolution that strides over the shifted view would copy all of its pixels.
+        picked = x[:, :, 1::2, 1::2]
+        if x.shape[2] % 2 or x.shape[3] % 2:
+            picked = F.pad(picked, (0, x.shape[3] % 2, 0, x.shape[2] % 2))
+        return F.conv2d(picked, self.weight)
+
+
 class FactorizedReduce(nn.Module):
     """Halve the map by two 1 × 1 convolutions of stride 2, one on the even and one on the odd pixels."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
         self.even = EveryOtherPixel(inputs, outputs // 2)
-        self.odd = EveryOtherPixel(inputs, outputs - outputs // 2)
+        self.odd = EveryOddPixel(inputs, outputs - outputs // 2)
         self.norm = BatchNorm(outputs)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map [B, inputs, H, W] to [B, outputs, ⌈H/2⌉, ⌈W/2⌉]."""
         x = F.relu(x)
-        result: Tensor = self.norm(torch.cat([self.even(x), self.odd(odd_pixels(x))], dim=1))
+        result: Tensor = self.norm(torch.cat([self.even(x), self.odd(x)], dim=1))
         return result
 
 

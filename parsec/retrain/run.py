@@ -5,6 +5,7 @@ This is the only module that opens the test part of a data set, and it does so o
 
 import hashlib
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from parsec.runtime.device import lease, memory_format, resolve, set_determinist
 from parsec.runtime.files import write_atomic
 from parsec.runtime.randomness import seed_of
 from parsec.settings.jobs import RetrainJob, fingerprint
+from parsec.settings.plan import Retrain
 from parsec.settings.tree import Running
 from parsec.space.genotype import Genotype
 from parsec.space.published import PUBLISHED, named_or_file
@@ -36,52 +38,49 @@ SELECTION = (
 )
 
 
-def retrain(
-    job: RetrainJob,
-    data: Path,
-    genotype: str,
-    origin: str,
-    method: str,
-    seed: int,
-    run: int,
-    output: Path,
-    state: Path,
-    running: Running,
-) -> None:
-    """Train one genotype and test it once; `state` keeps the training resumable until the outputs are final.
+@dataclass(frozen=True)
+class Request:
+    """One training from scratch, as the command line asks for it."""
 
-    Args:
-        job: the settings that this training reads.
-        data: folder of the prepared data set.
-        genotype: name of a published genotype, or a `genotype.json`.
-        origin: stage that found the genotype, or `published`.
-        method: search method that found it, or its name.
-        seed: seed of that search.
-        run: seed of this training; trainings of equal `seed` and `run` share their random streams, so that
-            genotypes of several origins are compared under the same draws.
-        output: folder that receives `weights.safetensors`, `metrics.jsonl` and, last, `result.json`.
-        state: folder of the checkpoints.
-        running: how often to save and to report.
+    job: RetrainJob
+    """The settings that this training reads."""
+    names: Retrain
+    """Which training it is. Those of equal `seed` and `run` share their random streams, so that genotypes of several
+    origins are compared under the same draws."""
+    data: Path
+    """Folder of the prepared data set."""
+    genotype: str
+    """Name of a published genotype, or a `genotype.json`."""
+    output: Path
+    """Folder that receives `weights.safetensors`, `metrics.jsonl` and, last, `result.json`."""
+    state: Path
+    """Folder of the checkpoints."""
+    running: Running
+    """How often to save and to report."""
+
+
+def retrain(request: Request) -> None:
+    """Train one genotype and test it once; `request.state` keeps it resumable until the outputs are final.
 
     Raises:
         UserError: anything the user can mend; see its subclasses.
     """
+    job, names, data, state = request.job, request.names, request.data, request.state
     beginning = begin("parsec.retrain.run")
     set_deterministic(job.compute.deterministic)
-    info, architecture = read_info(data), named_or_file(genotype)
-    label = f"retrain {info.name}/{origin}/{method}/seed{seed}/run{run}"
+    info, architecture = read_info(data), named_or_file(request.genotype)
+    label = f"retrain {info.name}/{names.origin}/{names.method}/seed{names.seed}/run{names.run}"
     with lease(resolve(job.compute.device)) as device:
-        task = _task(job, data, info, architecture, seed_of(run, "retrain", seed), device)
+        task = _task(job, data, info, architecture, seed_of(names.run, "retrain", names.seed), device)
         trainer = Retrainer(task)
-        spent = loop.run(trainer, state, _identity(task, job, info), running, label, device, beginning.code)
+        spent = loop.run(trainer, state, _identity(task, job, info), request.running, label, device, beginning.code)
         errors = _test(trainer.network, task, data)
         record = {
             "cost": cost(spent, device),
             "provenance": provenance(job, beginning, info),
         }
-    names: dict[str, Any] = {"dataset": info.name, "origin": origin, "method": method, "seed": seed, "run": run}
-    names["genotype_source"] = _source(genotype)
-    _write(output, state, trainer, {**names, **_result(trainer, errors), **record})
+    named = {**names._asdict(), "dataset": info.name, "genotype_source": _source(request.genotype)}
+    _write(request.output, state, trainer, {**named, **_result(trainer, errors), **record})
     loop.finish(state)
 
 
@@ -143,6 +142,7 @@ def _result(trainer: Retrainer, errors: Errors) -> dict[str, Any]:
         "epochs": trainer.settings.epochs,
         "test": errors._asdict(),
         "train": {"loss": trainer.latest["train_loss"], "accuracy": trainer.latest["train_accuracy"]},
+        "images_per_second": trainer.images_per_second,
         "selection": SELECTION,
     }
 

@@ -15,8 +15,10 @@ from parsec.data.order import epoch_order
 from parsec.errors import DivergedError
 from parsec.network.fixed import FixedNetwork
 from parsec.network.initialise import initialise
+from parsec.retrain.compiled import compiled
 from parsec.retrain.loss import training_loss
 from parsec.retrain.task import RetrainTask
+from parsec.retrain.timing import Timing
 from parsec.runtime.device import autocast, memory_format
 from parsec.runtime.randomness import Streams, generator
 from parsec.schedule import drop_path, learning_rate
@@ -39,6 +41,7 @@ class Retrainer:
     def __init__(self, task: RetrainTask) -> None:
         self.task, self.settings = task, task.settings
         self.network = build_network(task).train()
+        self._compiled_forward = compiled(self._forward, task.compute, task.device)
         optimizer = self.settings.optimizer
         self._optimizer = torch.optim.SGD(
             self.network.parameters(),
@@ -57,6 +60,7 @@ class Retrainer:
         self._loss_sum = torch.zeros((), dtype=torch.float64, device=task.device)
         self._correct = torch.zeros((), dtype=torch.int64, device=task.device)
         self._seconds = 0.0
+        self._timing = Timing()
         self._bad_step = torch.full((), -1, dtype=torch.int64, device=task.device)
 
     def advance(self) -> list[dict[str, Any]]:
@@ -70,7 +74,8 @@ class Retrainer:
         images, labels = self._batch(epoch, index)
         self._optimizer.param_groups[0]["lr"] = self._learning_rate(epoch)
         self._optimizer.zero_grad()
-        logits, loss = self._forward(images, labels, epoch)
+        with autocast(self.task.device, self.task.compute.precision):
+            logits, loss = self._compiled_forward(images, labels, self._masks(images, epoch))
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.settings.optimizer.gradient_clip)
         self._optimizer.step()
@@ -96,11 +101,17 @@ class Retrainer:
     def _drop_path(self, epoch: int) -> float:
         return drop_path(self.settings.drop_path, epoch, self.settings.epochs)
 
-    def _forward(self, images: Tensor, labels: Tensor, epoch: int) -> tuple[Tensor, Tensor]:
-        settings = self.settings
-        with autocast(self.task.device, self.task.compute.precision):
-            logits, auxiliary = self.network(images, self._drop_path(epoch), self._streams.device("drop-path"))
-        loss = training_loss(logits, auxiliary, labels, settings.label_smoothing, settings.auxiliary_weight)
+    def _masks(self, images: Tensor, epoch: int) -> Tensor | None:
+        """Drop-path's draws; they exist from the first epoch on if any has them, so that one compiled graph serves."""
+        if not self.settings.drop_path:
+            return None
+        probability = torch.full((), self._drop_path(epoch), device=self.task.device)
+        return self.network.masks(images, probability, self._streams.device("drop-path"))
+
+    def _forward(self, images: Tensor, labels: Tensor, masks: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Logits [B, classes] and the loss; what is compiled, so it reads nothing that changes but its arguments."""
+        logits, auxiliary = self.network.run(images, masks)
+        loss = training_loss(logits, auxiliary, labels, self.settings.label_smoothing, self.settings.auxiliary_weight)
         return logits, loss
 
     def _finish_step(self, epoch: int, index: int, began: float) -> list[dict[str, Any]]:
@@ -108,6 +119,7 @@ class Retrainer:
             self._seconds += time.perf_counter() - began
             return []
         self.check_finite()
+        seconds = self._seconds + time.perf_counter() - began
         self.latest = {
             "event": "epoch",
             "epoch": epoch + 1,
@@ -116,12 +128,18 @@ class Retrainer:
             "train_accuracy": int(self._correct) / (self.steps_per_epoch * self.settings.batch_size),
             "learning_rate": self._learning_rate(epoch),
             "drop_path": self._drop_path(epoch),
-            "seconds": self._seconds + time.perf_counter() - began,
+            "seconds": seconds,
+            "images_per_second": self._timing.epoch(self.steps_per_epoch * self.settings.batch_size, seconds),
         }
         self._loss_sum.zero_()
         self._correct.zero_()
         self._seconds = 0.0
         return [self.latest]
+
+    @property
+    def images_per_second(self) -> float | None:
+        """Rate of training over the epochs whose rows have one; None if none has."""
+        return self._timing.rate
 
     def flush(self) -> list[dict[str, Any]]:
         """Nothing: rows exist at the ends of epochs alone."""
@@ -164,6 +182,7 @@ class Retrainer:
             "loss_sum": self._loss_sum,
             "correct": self._correct,
             "seconds": self._seconds,
+            "timing": self._timing.state_dict(),
             "latest": self.latest,
         }
 
@@ -173,5 +192,6 @@ class Retrainer:
         self.network.load_state_dict(state["network"])
         self._optimizer.load_state_dict(state["optimizer"])
         self._streams.load_state_dict(state["streams"])
+        self._timing.load_state_dict(state["timing"])
         self._loss_sum.copy_(state["loss_sum"])
         self._correct.copy_(state["correct"])

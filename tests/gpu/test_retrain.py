@@ -36,17 +36,23 @@ def digits(tmp_path_factory):
     return folder
 
 
+@pytest.fixture(autouse=True)
+def compiled_anew():
+    """Every trainer is another compiled function to torch, which keeps only so many of one name."""
+    torch.compiler.reset()
+
+
 @pytest.fixture
 def make_trainer(digits):
-    """A function (precision, device) → a trainer of a small network with the whole DARTS recipe."""
+    """A function (precision, device, compiled) → a trainer of a small network with the whole DARTS recipe."""
     set_deterministic(True)
     info = read_info(digits)
 
-    def make(precision="auto", device="cuda"):
+    def make(precision="auto", device="cuda", compiled="auto"):
         task = RetrainTask(
             genotype=DARTS_V2,
             settings=STAGE,
-            compute=Compute(device=device, precision=precision),
+            compute=Compute(device=device, precision=precision, compile=compiled),
             images=Images(open_part(digits, "train"), device),
             augment=Augment(STAGE.augmentation, info, torch.channels_last),
             classes=len(info.classes),
@@ -88,9 +94,10 @@ def test_continuing_gives_the_same_bytes(make_trainer, tmp_path):
     assert_equal(whole, second)
 
 
-def test_a_step_does_not_wait_for_the_device(make_trainer):
-    trainer = make_trainer()
-    run(trainer, 3)
+@pytest.mark.parametrize("compiled", ["off", "on"])
+def test_a_step_does_not_wait_for_the_device(make_trainer, compiled):
+    trainer = make_trainer(compiled=compiled)
+    run(trainer, 6)
     torch.cuda.set_sync_debug_mode("error")
     try:
         run(trainer, 5)
@@ -110,3 +117,13 @@ def test_bfloat16_trains_as_float32_does(make_trainer):
         trainer = make_trainer(precision)
         losses.append(run(trainer, trainer.total_steps)[-1]["train_loss"])
     assert losses[0] == pytest.approx(losses[1], rel=0.1)
+
+
+@pytest.mark.parametrize(("precision", "tolerance"), [("float32", 1e-3), ("bfloat16", 3e-2)])
+def test_compiled_training_is_the_plain_one(make_trainer, precision, tolerance):
+    losses = []
+    for compiled in ("off", "on"):
+        trainer = make_trainer(precision, compiled=compiled)
+        losses.append(run(trainer, trainer.steps_per_epoch)[-1]["train_loss"])
+        assert not any("_orig_mod" in name for name in trainer.network.state_dict())
+    assert losses[1] == pytest.approx(losses[0], rel=tolerance)

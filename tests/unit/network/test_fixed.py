@@ -83,7 +83,7 @@ def test_drop_path_draws_from_its_generator_and_takes_a_tensor():
 
 def test_drop_path_leaves_out_whole_edges_of_single_images_and_keeps_the_mean():
     cells = built(network=Network(cells=3, channels=2))
-    masks = torch.cat(cells._masks(torch.empty(2000, 1), 0.2, torch.Generator().manual_seed(0)))
+    masks = cells.masks(torch.empty(2000, 1), 0.2, torch.Generator().manual_seed(0))
     assert masks.shape == (sum(cells.drops), 2000, 1, 1, 1)
     assert set(masks.unique().tolist()) == {0.0, 1.25}
     assert abs(float(masks.mean()) - 1) < 0.01

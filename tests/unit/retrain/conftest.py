@@ -38,10 +38,12 @@ def digits(tmp_path_factory):
 @pytest.fixture
 def make_job():
     """A function changes → the settings of a tiny training on the CPU."""
-    compute = Compute(device="cpu", precision="float32")
-    return lambda **changes: RetrainJob(
-        dataset="digits", space="darts", settings=STAGE.model_copy(update=changes), compute=compute
-    )
+
+    def make(compile="auto", **changes):
+        compute = Compute(device="cpu", precision="float32", compile=compile)
+        return RetrainJob(dataset="digits", space="darts", settings=STAGE.model_copy(update=changes), compute=compute)
+
+    return make
 
 
 @pytest.fixture

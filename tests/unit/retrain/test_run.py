@@ -12,9 +12,9 @@ from safetensors.numpy import load_file
 from parsec.data.dataset import read_info
 from parsec.errors import CheckpointError, DatasetError, Interrupted, SettingsError
 from parsec.network.complexity import network_cost
-from parsec.retrain.run import retrain, training_part
+from parsec.retrain.run import Request, retrain, training_part
 from parsec.retrain.trainer import Retrainer
-from parsec.settings.plan import RETRAIN_FILES
+from parsec.settings.plan import RETRAIN_FILES, Retrain
 from parsec.settings.training import Network
 from parsec.settings.tree import Running
 from parsec.space.published import DARTS_V2
@@ -28,7 +28,8 @@ def start(digits, make_job, tmp_path):
 
     def run(name, data=digits, seed=0, run=0, **changes):
         output, state = tmp_path / name, tmp_path / "state" / name
-        retrain(make_job(**changes), data, "DARTS_V2", "published", "DARTS_V2", seed, run, output, state, ALWAYS)
+        names = Retrain("digits", "published", "DARTS_V2", seed, run)
+        retrain(Request(make_job(**changes), names, data, "DARTS_V2", output, state, ALWAYS))
         assert not state.exists()
         return output
 
@@ -40,7 +41,11 @@ def numbers(folder):
     rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     result = json.loads((folder / "result.json").read_text())
     kept = {key: result[key] for key in ("test", "train", "complexity", "genotype")}
-    return (folder / "weights.safetensors").read_bytes(), [{**row, "seconds": None} for row in rows], kept
+    return (
+        (folder / "weights.safetensors").read_bytes(),
+        [{**row, "seconds": None, "images_per_second": None} for row in rows],
+        kept,
+    )
 
 
 def fail_at(monkeypatch, step, failure):
@@ -69,6 +74,8 @@ def test_outputs_and_result(start, digits):
     assert result["cost"]["restarts"] == 0
     assert result["provenance"]["dataset_hash"] == read_info(digits).content_hash
     rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    assert [row["images_per_second"] for row in rows] == [None, result["images_per_second"]]
+    assert result["images_per_second"] == pytest.approx(64 / rows[-1]["seconds"])
     assert result["train"] == {"loss": rows[-1]["train_loss"], "accuracy": rows[-1]["train_accuracy"]}
 
 

@@ -5,6 +5,7 @@ import random
 
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from parsec.errors import DatasetError, DivergedError
 from parsec.retrain.loss import training_loss
@@ -25,7 +26,7 @@ def run(trainer, until=None):
     rows = []
     while trainer.step < (until or trainer.total_steps):
         rows += trainer.advance()
-    return [{key: value for key, value in row.items() if key != "seconds"} for row in rows]
+    return [{key: value for key, value in row.items() if "second" not in key} for row in rows]
 
 
 def equal(first, second):
@@ -138,3 +139,30 @@ def test_progress_names_epoch_loss_and_accuracy(make_task):
     assert "accuracy" in trainer.progress()
     run(trainer)
     assert "epoch 2/2" in trainer.progress()
+
+
+class NoWaiting(TorchDispatchMode):
+    """Refuses what would make the host wait for a GPU: reading a tensor's value."""
+
+    def __torch_dispatch__(self, function, types, arguments=(), options=None):
+        assert "_local_scalar_dense" not in str(function)
+        assert "nonzero" not in str(function)
+        return function(*arguments, **(options or {}))
+
+
+def test_a_step_reads_no_value_from_the_device(make_task):
+    trainer = Retrainer(make_task(drop_path=0.3))
+    with NoWaiting():
+        run(trainer, until=trainer.steps_per_epoch - 1)
+    with pytest.raises(AssertionError), NoWaiting():
+        trainer.advance()
+
+
+def test_the_rate_counts_whole_epochs_after_a_process_has_warmed_up(make_task):
+    whole, resumed = Retrainer(make_task(epochs=3)), Retrainer(make_task(epochs=3))
+    run(whole, until=8)
+    assert whole.images_per_second == whole.latest["images_per_second"] == 64 / whole.latest["seconds"]
+    resumed.load_state_dict(stored(whole))
+    run(resumed)
+    assert resumed.latest["images_per_second"] is None
+    assert resumed.images_per_second == whole.images_per_second

@@ -51,12 +51,17 @@ def _comparison(job: BenchJob, size: Size, device: torch.device) -> dict[str, An
         | {"budget_bytes": _budget(load, s)}
         for s in size.stacked
     ]
+    table = (
+        [row(f"table, K = {max(SAMPLES)}", lambda few: few.search_step(compute(job, "table")))]
+        if device.type == "cuda"
+        else []
+    )
     darts = row("DARTS supernet", lambda few: few.darts(torch.channels_last))
     return {
         "title": f"{size}: peak memory of a search step",
         "unit": "bytes",
         "reference": "the hungriest of the K children trained alone",
-        "rows": [*one, *stacked, darts],
+        "rows": [*one, *stacked, *table, darts],
         "targets": [] if size is TINY else _limits(one, stacked),
     }
 

@@ -63,7 +63,7 @@ def _contest(job: BenchJob, training: Training, device: torch.device) -> Contest
     side = f"{training.image_size} × {training.image_size}"
     return Contest(
         title=f"DARTS_V2, {network.cells} cells × {network.channels} channels, {side} pixels, "
-        f"batch {training.batch_size}: {advances} steps of training",
+        f"batch {training.batch_size}: {advances} step{'s' * (advances > 1)} of training",
         unit="images",
         work=advances * training.batch_size,
         reference=EAGER,

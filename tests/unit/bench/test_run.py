@@ -102,6 +102,16 @@ def test_what_cannot_be_run_is_one_line(capsys, arguments, expected):
     assert expected in captured.err.splitlines()[-1]
 
 
+@pytest.mark.parametrize("place", [".", "file/bench.json"])
+def test_a_place_that_cannot_be_written_is_told_before_anything_is_measured(capsys, tmp_path, place):
+    (tmp_path / "file").touch()
+    assert main(["bench", "search", "--device", "cpu", "--json", str(tmp_path / place)]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    [line] = captured.err.splitlines()
+    assert str(tmp_path / place) in line
+
+
 def test_sizes_of_the_paper_are_asked_for():
     cpu, cuda = torch.device("cpu"), torch.device("cuda")
     assert sizes(BenchJob(what="search"), cpu) == [DIGITS, SMALL]

@@ -5,9 +5,10 @@ B images, C channels, H × W pixels; every layer maps [B, C, H, W] to [B, C', �
 """
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
-from parsec.network.primitives import SEPARABLE, EveryOtherPixel, odd_pixels
+from parsec.network.primitives import SEPARABLE
 from parsec.network.stack import CellShape, stem_channels
 from parsec.settings.training import Network
 
@@ -29,13 +30,30 @@ class Zero(nn.Module):
         return x[:, :, :: self.stride, :: self.stride].mul(0.0)
 
 
-class Halve(EveryOtherPixel):
-    """A plain 1 × 1 convolution of stride 2, but safe where PyTorch's own is not (see `every_other_pixel`)."""
+class Halve(nn.Conv2d):
+    """A 1 × 1 convolution of stride 2.
+
+    On a CPU with few channels, channels last, the backward pass of PyTorch's own writes past its memory (oneDNN, torch
+    2.13: seen below 8 channels with AVX2, whose vectors hold 8 numbers; AVX-512's hold 16), so pixels are picked there.
+    """
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__(inputs, outputs, 1, stride=2, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """Half the resolution."""
-        result: Tensor = super().forward(x) if x.stride(1) == 1 else nn.Conv2d.forward(self, x)
-        return result
+        if x.shape[1] < 16 and x.device.type == "cpu" and x.stride(1) == 1:
+            return F.conv2d(x[:, :, ::2, ::2], self.weight)
+        return super().forward(x)
+
+
+def odd_pixels(x: Tensor) -> Tensor:
+    """The map from its second row and column on, [B, C, 2⌈H/2⌉ − 1, 2⌈W/2⌉ − 1]: a stride of 2 picks the odd pixels."""
+    shifted = x[:, :, 1:, 1:]
+    if x.shape[2] % 2 or x.shape[3] % 2:
+        # An odd side has one odd pixel fewer than even ones; a zero border makes both halves agree.
+        shifted = F.pad(shifted, (0, x.shape[3] % 2, 0, x.shape[2] % 2))
+    return shifted
 
 
 class FactorizedReduce(nn.Module):

@@ -96,11 +96,16 @@ def _thin(x: Tensor, first: int) -> Tensor:
     return picked
 
 
+def _applies(x: Tensor) -> bool:
+    """Whether maps are channels last, and run as they are: a compiler lays gradients out by itself."""
+    return x.stride(1) == 1 and not torch.compiler.is_compiling()
+
+
 def join(parts: Sequence[Tensor]) -> Tensor:
     """Maps side by side along channels."""
     if len(parts) == 1:
         return parts[0]
-    if parts[0].stride(1) != 1:
+    if not _applies(parts[0]):
         return torch.cat(list(parts), dim=1)
     result: Tensor = _Joined.apply(*parts)  # type: ignore[no-untyped-call]
     return result
@@ -111,18 +116,18 @@ def pieces(x: Tensor, channels: int) -> tuple[Tensor, ...]:
     if x.shape[1] == channels:
         return (x,)
     result: tuple[Tensor, ...]
-    result = _Pieces.apply(x, channels) if x.stride(1) == 1 else x.split(channels, dim=1)  # type: ignore[no-untyped-call]
+    result = _Pieces.apply(x, channels) if _applies(x) else x.split(channels, dim=1)  # type: ignore[no-untyped-call]
     return result
 
 
 def even_pixels(x: Tensor) -> Tensor:
     """Pixels of even rows and columns, [B, C, ⌈H/2⌉, ⌈W/2⌉]."""
-    result: Tensor = _Even.apply(x) if x.stride(1) == 1 else _thin(x, 0)  # type: ignore[no-untyped-call]
+    result: Tensor = _Even.apply(x) if _applies(x) else _thin(x, 0)  # type: ignore[no-untyped-call]
     return result
 
 
 def even_and_odd(x: Tensor) -> tuple[Tensor, Tensor]:
     """Pixels of even rows and columns and those of odd ones, [B, C, ⌈H/2⌉, ⌈W/2⌉] each."""
     result: tuple[Tensor, Tensor]
-    result = _EvenAndOdd.apply(x) if x.stride(1) == 1 else (_thin(x, 0), _thin(x, 1))  # type: ignore[no-untyped-call]
+    result = _EvenAndOdd.apply(x) if _applies(x) else (_thin(x, 0), _thin(x, 1))  # type: ignore[no-untyped-call]
     return result

@@ -44,7 +44,8 @@ def depthwise(x: Tensor, weight: Tensor, stride: int, padding: int, dilation: in
 def _slow_backward(x: Tensor, kernel: int, stride: int, dilation: int) -> bool:
     """Whether oneDNN would take a slow loop that `_Depthwise` avoids."""
     handled = stride == 1 and dilation <= 2 and 1 < kernel <= WIDTH + 2 and (dilation > 1 or kernel > WIDTH)
-    return handled and x.device.type == "cpu" and x.stride(1) == 1 and x.numel() >= LARGE
+    suits = x.device.type == "cpu" and x.stride(1) == 1 and x.numel() >= LARGE
+    return handled and suits and not torch.compiler.is_compiling()
 
 
 class _Depthwise(torch.autograd.Function):

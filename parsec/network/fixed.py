@@ -6,6 +6,7 @@ B images, C channels, H × W pixels, D edges on which drop-path acts.
 import torch
 from torch import Tensor, nn
 
+from parsec.network.channels_last import join
 from parsec.network.heads import AuxiliaryHead, Classifier, stem
 from parsec.network.primitives import FactorizedReduce, ReluConvBN, build
 from parsec.network.sides import auxiliary_cell, cell_sides, edge_stride
@@ -35,7 +36,7 @@ class FixedCell(nn.Module):
         for first in range(0, NODES * SLOTS, SLOTS):
             results = [self._edge(i, states, mask_of.get(i)) for i in range(first, first + SLOTS)]
             states.append(results[0] + results[1])
-        return torch.cat(states[-NODES:], dim=1)
+        return join(states[-NODES:])
 
     def _edge(self, index: int, states: list[Tensor], mask: Tensor | None) -> Tensor:
         result: Tensor = self.edges[index](states[self.sources[index]])

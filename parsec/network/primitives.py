@@ -9,7 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from parsec.network.channels_last import even_and_odd, join
 from parsec.network.cost import FREE, Cost, batch_norm_cost, conv_cost, strided, total
+from parsec.network.depthwise import depthwise
 
 
 class Separable(NamedTuple):
@@ -75,63 +77,19 @@ def relu_conv_bn_cost(inputs: int, outputs: int, side: int) -> Cost:
     return total((conv_cost(inputs, outputs, 1, side), batch_norm_cost(outputs)))
 
 
-def every_other_pixel(x: Tensor, weight: Tensor) -> Tensor:
-    """A 1 × 1 convolution of stride 2: [B, C, H, W] to [B, C', ⌈H/2⌉, ⌈W/2⌉].
-
-    On a CPU with few channels, channels last, the backward pass of a strided 1 × 1 convolution writes past its memory
-    (oneDNN in torch 2.13: seen below 8 channels with AVX2, whose vectors hold 8 numbers; AVX-512's hold 16), so the
-    pixels are picked first there.
-    """
-    if x.shape[1] < 16 and x.device.type == "cpu":
-        return F.conv2d(x[:, :, ::2, ::2], weight)
-    return F.conv2d(x, weight, stride=2)
-
-
-class EveryOtherPixel(nn.Conv2d):
-    """A 1 × 1 convolution of stride 2 as a layer."""
-
-    def __init__(self, inputs: int, outputs: int) -> None:
-        super().__init__(inputs, outputs, 1, stride=2, bias=False)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map [B, inputs, H, W] to [B, outputs, ⌈H/2⌉, ⌈W/2⌉]."""
-        return every_other_pixel(x, self.weight)
-
-
-def odd_pixels(x: Tensor) -> Tensor:
-    """The map from its second row and column on, [B, C, 2⌈H/2⌉ − 1, 2⌈W/2⌉ − 1]: a stride of 2 picks the odd pixels."""
-    shifted = x[:, :, 1:, 1:]
-    if x.shape[2] % 2 or x.shape[3] % 2:
-        # An odd side has one odd pixel fewer than even ones; a zero border makes both halves agree.
-        shifted = F.pad(shifted, (0, x.shape[3] % 2, 0, x.shape[2] % 2))
-    return shifted
-
-
-class EveryOddPixel(EveryOtherPixel):
-    """The same on the pixels of odd row and column; beyond the map's border they are zero."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map [B, inputs, H, W] to [B, outputs, ⌈H/2⌉, ⌈W/2⌉]."""
-        # Picked first: a convolution that strides over the shifted view would copy all of its pixels.
-        picked = x[:, :, 1::2, 1::2]
-        if x.shape[2] % 2 or x.shape[3] % 2:
-            picked = F.pad(picked, (0, x.shape[3] % 2, 0, x.shape[2] % 2))
-        return F.conv2d(picked, self.weight)
-
-
 class FactorizedReduce(nn.Module):
     """Halve the map by two 1 × 1 convolutions of stride 2, one on the even and one on the odd pixels."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
-        self.even = EveryOtherPixel(inputs, outputs // 2)
-        self.odd = EveryOddPixel(inputs, outputs - outputs // 2)
+        self.even = nn.Conv2d(inputs, outputs // 2, 1, bias=False)
+        self.odd = nn.Conv2d(inputs, outputs - outputs // 2, 1, bias=False)
         self.norm = BatchNorm(outputs)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map [B, inputs, H, W] to [B, outputs, ⌈H/2⌉, ⌈W/2⌉]."""
-        x = F.relu(x)
-        result: Tensor = self.norm(torch.cat([self.even(x), self.odd(x)], dim=1))
+        even, odd = even_and_odd(F.relu(x))
+        result: Tensor = self.norm(join((self.even(even), self.odd(odd))))
         return result
 
 
@@ -153,7 +111,9 @@ class SeparableConv(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map [B, C, H, W] to [B, C, ⌈H/stride⌉, ⌈W/stride⌉]."""
-        result: Tensor = self.norm(self.pointwise(self.depthwise(F.relu(x))))
+        deep = self.depthwise
+        x = depthwise(F.relu(x), deep.weight, deep.stride[0], int(deep.padding[0]), deep.dilation[0])
+        result: Tensor = self.norm(self.pointwise(x))
         return result
 
 

@@ -6,7 +6,7 @@ import sys
 import pytest
 import torch
 
-from parsec.network.primitives import SEPARABLE, BatchNorm, FactorizedReduce, build, every_other_pixel
+from parsec.network.primitives import SEPARABLE, BatchNorm, FactorizedReduce, build
 from parsec.space.darts import PRIMITIVES
 
 
@@ -82,16 +82,9 @@ def test_batch_norm_is_pytorchs_but_for_the_counter():
     assert all(torch.equal(ours.state_dict()[name], value) for name, value in known.items())
 
 
-@pytest.mark.parametrize("channels", [3, 16])
-@pytest.mark.parametrize("side", [7, 8])
-def test_every_other_pixel_is_a_convolution_of_stride_two(channels, side):
-    x, weight = torch.randn(2, channels, side, side), torch.randn(4, channels, 1, 1)
-    torch.testing.assert_close(every_other_pixel(x, weight), torch.nn.functional.conv2d(x, weight, stride=2))
-
-
 NARROW = """
 import torch
-from parsec.network.primitives import FactorizedReduce
+from {module} import FactorizedReduce
 layer = FactorizedReduce(4, 4).to(memory_format=torch.channels_last)
 for _ in range(100):
     x = torch.randn(16, 4, 16, 16).to(memory_format=torch.channels_last).requires_grad_()
@@ -99,6 +92,9 @@ for _ in range(100):
 """
 
 
-def test_narrow_reductions_leave_the_memory_of_others_alone():
+@pytest.mark.parametrize("module", ["parsec.network.primitives", "parsec.bench.modules"])
+def test_narrow_reductions_leave_the_memory_of_others_alone(module):
     """In a process of its own, because it died of this in PyTorch's strided convolution."""
-    assert subprocess.run([sys.executable, "-c", NARROW], timeout=100, check=False).returncode == 0
+    assert (
+        subprocess.run([sys.executable, "-c", NARROW.format(module=module)], timeout=100, check=False).returncode == 0
+    )

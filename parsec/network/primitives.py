@@ -98,22 +98,32 @@ def factorized_reduce_cost(inputs: int, outputs: int, side: int) -> Cost:
     return total((conv_cost(inputs, outputs, 1, strided(side, 2)), batch_norm_cost(outputs)))
 
 
+class Depthwise(nn.Conv2d):
+    """Depthwise convolution of a separable primitive, with the gradients of `depthwise`."""
+
+    def __init__(self, shape: Separable, channels: int, stride: int) -> None:
+        super().__init__(
+            channels, channels, shape.kernel, stride, shape.padding, shape.dilation, groups=channels, bias=False
+        )
+        self.shape = shape
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map [B, C, H, W] to [B, C, ⌈H/stride⌉, ⌈W/stride⌉]."""
+        return depthwise(x, self.weight, self.stride[0], self.shape.padding, self.shape.dilation)
+
+
 class SeparableConv(nn.Module):
     """ReLU, depthwise convolution, pointwise convolution, batch norm."""
 
     def __init__(self, shape: Separable, channels: int, stride: int) -> None:
         super().__init__()
-        self.depthwise = nn.Conv2d(
-            channels, channels, shape.kernel, stride, shape.padding, shape.dilation, groups=channels, bias=False
-        )
+        self.depthwise = Depthwise(shape, channels, stride)
         self.pointwise = nn.Conv2d(channels, channels, 1, bias=False)
         self.norm = BatchNorm(channels)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map [B, C, H, W] to [B, C, ⌈H/stride⌉, ⌈W/stride⌉]."""
-        deep = self.depthwise
-        x = depthwise(F.relu(x), deep.weight, deep.stride[0], int(deep.padding[0]), deep.dilation[0])
-        result: Tensor = self.norm(self.pointwise(x))
+        result: Tensor = self.norm(self.pointwise(self.depthwise(F.relu(x))))
         return result
 
 

@@ -13,9 +13,9 @@ from parsec.network.stack import CellShape, stem_channels
 from parsec.settings.training import Network
 
 
-def norm(channels: int) -> nn.Module:
-    """Batch norm of the search network."""
-    return nn.BatchNorm2d(channels, affine=False)
+def norm(channels: int, affine: bool = False) -> nn.Module:
+    """Batch norm: without scale and shift in the search network, with them (`affine`) in one trained from scratch."""
+    return nn.BatchNorm2d(channels, affine=affine)
 
 
 class Zero(nn.Module):
@@ -59,12 +59,12 @@ def odd_pixels(x: Tensor) -> Tensor:
 class FactorizedReduce(nn.Module):
     """ReLU, two 1 × 1 convolutions of stride 2 on the even and the odd pixels, batch norm."""
 
-    def __init__(self, inputs: int, outputs: int) -> None:
+    def __init__(self, inputs: int, outputs: int, affine: bool = False) -> None:
         super().__init__()
         self.relu = nn.ReLU()
         self.even = Halve(inputs, outputs // 2)
         self.odd = Halve(inputs, outputs // 2)
-        self.norm = norm(outputs)
+        self.norm = norm(outputs, affine)
 
     def forward(self, x: Tensor) -> Tensor:
         """Half the resolution."""
@@ -94,18 +94,18 @@ class Stem(nn.Module):
         return before, self.last(before)
 
 
-def relu_conv_norm(inputs: int, outputs: int) -> nn.Module:
+def relu_conv_norm(inputs: int, outputs: int, affine: bool = False) -> nn.Module:
     """ReLU, 1 × 1 convolution, batch norm."""
-    return nn.Sequential(nn.ReLU(), nn.Conv2d(inputs, outputs, 1, bias=False), norm(outputs))
+    return nn.Sequential(nn.ReLU(), nn.Conv2d(inputs, outputs, 1, bias=False), norm(outputs, affine))
 
 
-def align(shape: CellShape) -> nn.Module:
+def align(shape: CellShape, affine: bool = False) -> nn.Module:
     """What brings the output of the cell before the last one to a cell's channels and resolution."""
     entry = FactorizedReduce if shape.after_reduction else relu_conv_norm
-    return entry(shape.channels_before_previous, shape.channels)
+    return entry(shape.channels_before_previous, shape.channels, affine)
 
 
-def _separable(primitive: str, channels: int, stride: int) -> nn.Module:
+def _separable(primitive: str, channels: int, stride: int, affine: bool) -> nn.Module:
     kind = SEPARABLE[primitive]
     layers: list[nn.Module] = []
     for repeat in range(kind.repeats):
@@ -113,19 +113,23 @@ def _separable(primitive: str, channels: int, stride: int) -> nn.Module:
         depthwise = nn.Conv2d(
             channels, channels, kind.kernel, step, kind.padding, kind.dilation, groups=channels, bias=False
         )
-        layers += [nn.ReLU(), depthwise, nn.Conv2d(channels, channels, 1, bias=False), norm(channels)]
+        layers += [nn.ReLU(), depthwise, nn.Conv2d(channels, channels, 1, bias=False), norm(channels, affine)]
     return nn.Sequential(*layers)
 
 
-def primitive(name: str, channels: int, stride: int) -> nn.Module:
-    """Module of `none` or of one of `parsec.space.darts.PRIMITIVES`."""
+def primitive(name: str, channels: int, stride: int, affine: bool = False) -> nn.Module:
+    """Module of `none` or of one of `parsec.space.darts.PRIMITIVES`; pooling is normalised in the search alone."""
     if name in SEPARABLE:
-        return _separable(name, channels, stride)
+        return _separable(name, channels, stride, affine)
     match name:
         case "max_pool_3x3":
-            return nn.Sequential(nn.MaxPool2d(3, stride, padding=1), norm(channels))
+            return _pooled(nn.MaxPool2d(3, stride, padding=1), channels, affine)
         case "avg_pool_3x3":
-            return nn.Sequential(nn.AvgPool2d(3, stride, padding=1, count_include_pad=False), norm(channels))
+            return _pooled(nn.AvgPool2d(3, stride, padding=1, count_include_pad=False), channels, affine)
         case "skip_connect":
-            return nn.Identity() if stride == 1 else FactorizedReduce(channels, channels)
+            return nn.Identity() if stride == 1 else FactorizedReduce(channels, channels, affine)
     return Zero(stride)
+
+
+def _pooled(pool: nn.Module, channels: int, affine: bool) -> nn.Module:
+    return pool if affine else nn.Sequential(pool, norm(channels))

@@ -10,7 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from parsec.bench.modules import Stem, align, primitive, relu_conv_norm
-from parsec.network.sides import edge_stride
+from parsec.network.heads import AuxiliaryHead
+from parsec.network.sides import auxiliary_cell, cell_sides, edge_stride
 from parsec.network.stack import CellShape, cell_shapes, output_channels
 from parsec.settings.training import Network
 from parsec.space.darts import CELLS, EDGES, NODES, PRIMITIVES, SLOTS, edge_index
@@ -24,29 +25,39 @@ Step = Callable[[], object]
 class ChildCell(nn.Module):
     """A cell of one architecture: a module for each of its two inputs and eight edges."""
 
-    def __init__(self, cell: Cell, shape: CellShape) -> None:
+    def __init__(self, cell: Cell, shape: CellShape, affine: bool = False) -> None:
         super().__init__()
-        self.before, self.last = align(shape), relu_conv_norm(shape.channels_previous, shape.channels)
+        self.before = align(shape, affine)
+        self.last = relu_conv_norm(shape.channels_previous, shape.channels, affine)
         edges = [edge for node in cell for edge in node]
         self.sources = [edge.input for edge in edges]
-        self.edges = nn.ModuleList(primitive(e.primitive, shape.channels, edge_stride(shape, e.input)) for e in edges)
+        self.edges = nn.ModuleList(
+            primitive(e.primitive, shape.channels, edge_stride(shape, e.input), affine) for e in edges
+        )
 
-    def forward(self, before: Tensor, last: Tensor) -> Tensor:
-        """The nodes, concatenated."""
+    def forward(self, before: Tensor, last: Tensor, drop_path: float = 0.0) -> Tensor:
+        """The nodes, concatenated; every edge but the identity is left out with the probability `drop_path`."""
         states = [self.before(before), self.last(last)]
         for slot in range(0, NODES * SLOTS, SLOTS):
-            first, second = (self.edges[i](states[self.sources[i]]) for i in (slot, slot + 1))
+            first, second = (self._edge(i, states, drop_path) for i in (slot, slot + 1))
             states.append(first + second)
         return torch.cat(states[-NODES:], dim=1)
+
+    def _edge(self, index: int, states: list[Tensor], drop_path: float) -> Tensor:
+        layer = self.edges[index]
+        x: Tensor = layer(states[self.sources[index]])
+        if drop_path == 0.0 or isinstance(layer, nn.Identity):
+            return x
+        return x / (1.0 - drop_path) * torch.empty(len(x), 1, 1, 1, device=x.device).bernoulli_(1.0 - drop_path)
 
 
 class PlainChild(nn.Module):
     """One child of the search network as a network of its own."""
 
-    def __init__(self, child: Genotype, network: Network, classes: int) -> None:
+    def __init__(self, child: Genotype, network: Network, classes: int, affine: bool = False) -> None:
         super().__init__()
-        self.stem = Stem(network, affine=False)
-        self.cells = nn.ModuleList(ChildCell(getattr(child, shape.kind), shape) for shape in cell_shapes(network))
+        self.stem, shapes = Stem(network, affine), cell_shapes(network)
+        self.cells = nn.ModuleList(ChildCell(getattr(child, shape.kind), shape, affine) for shape in shapes)
         self.classifier = nn.Linear(output_channels(network), classes)
 
     def forward(self, images: Tensor) -> Tensor:
@@ -56,6 +67,25 @@ class PlainChild(nn.Module):
             before, last = last, cell(before, last)
         logits: Tensor = self.classifier(last.mean((2, 3)))
         return logits
+
+
+class PlainNetwork(PlainChild):
+    """The network of a genotype as DARTS trains it from scratch: scale and shift, auxiliary head, drop-path."""
+
+    def __init__(self, child: Genotype, network: Network, classes: int, image_size: int) -> None:
+        super().__init__(child, network, classes, affine=True)
+        self.inner = auxiliary_cell(network)
+        channels, side = NODES * cell_shapes(network)[self.inner].channels, cell_sides(network, image_size)
+        self.auxiliary = AuxiliaryHead(network.stem, channels, classes, side[self.inner + 1])
+
+    def run(self, images: Tensor, drop_path: float) -> tuple[Tensor, Tensor]:
+        """Logits of images, and those of the auxiliary head."""
+        before, last = self.stem(images)
+        for index, cell in enumerate(self.cells):
+            before, last = last, cell(before, last, drop_path)
+            if index == self.inner:
+                auxiliary = self.auxiliary(last)
+        return self.classifier(last.mean((2, 3))), auxiliary
 
 
 class MixedOperation(nn.Module):

@@ -7,11 +7,13 @@ import torch
 import torch.nn.functional as F
 
 from parsec.bench.modules import primitive
-from parsec.bench.references import CANDIDATES, Darts, MixedOperation, darts_iteration
+from parsec.bench.references import CANDIDATES, Darts, MixedOperation, PlainNetwork, darts_iteration
 from parsec.network.executors.one import One
 from parsec.network.executors.protocol import accumulate
+from parsec.network.fixed import FixedNetwork
 from parsec.prior.children import Children
 from parsec.settings.training import Network
+from parsec.space.published import DARTS_V2
 
 CLASSES = 5
 
@@ -76,3 +78,31 @@ def test_a_darts_iteration_moves_weights_and_architecture():
     darts_iteration(model, images.float(), labels, lambda: torch.autocast("cpu", enabled=False))()
     still = [name for name, value in model.named_parameters() if torch.equal(value, before[name])]
     assert still == []
+
+
+def test_a_plain_network_is_the_fixed_network_of_its_genotype():
+    """So that retraining, too, is compared with like."""
+    torch.manual_seed(0)
+    size = Network(cells=4, channels=4)
+    plain = PlainNetwork(DARTS_V2, size, CLASSES, 8).double()
+    fixed = FixedNetwork(DARTS_V2, size, CLASSES, 8, auxiliary=True).double()
+    counted = [sum(parameter.numel() for parameter in network.parameters()) for network in (plain, fixed)]
+    assert counted[0] == counted[1]
+    with torch.no_grad():
+        for mine, other in zip(ordered(plain), ordered(fixed), strict=True):
+            other.copy_(mine)
+    images, _ = batch(8)
+    for found, expected in zip(plain.run(images, 0.0), fixed(images), strict=True):
+        torch.testing.assert_close(found, expected, rtol=1e-10, atol=1e-10)
+
+
+def ordered(network):
+    """Weights of convolutions and linear layers; scales and shifts are one and zero in both."""
+    parts = [network.stem, *(part for cell in network.cells for part in (cell.before, *last_of(cell), cell.edges))]
+    layers = [layer for part in [*parts, network.classifier, network.auxiliary] for layer in part.modules()]
+    kinds = (torch.nn.Conv2d, torch.nn.Linear)
+    return [parameter for layer in layers if isinstance(layer, kinds) for parameter in layer.parameters()]
+
+
+def last_of(cell):
+    return [getattr(cell, "last", None) or cell.previous]

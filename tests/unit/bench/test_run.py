@@ -53,7 +53,7 @@ def test_the_document_tells_machine_versions_settings_and_rates(bench):
     assert provenance["settings"]["what"] == "retrain"
     assert provenance["settings"]["rounds"] == 2
     assert {"machine", "versions", "git", "threads", "code_fingerprint"} <= set(provenance)
-    assert contenders(document["contests"][0]) == ["eager, contiguous", "eager, channels last"]
+    assert contenders(document["contests"][0]) == ["plain modules, contiguous", "eager, channels last"]
 
 
 def test_memory_compares_with_children_alone_and_with_darts(bench):

@@ -1,0 +1,153 @@
+"""One cell of S children forward and backward, as launches that are the same for every architecture."""
+
+from typing import NamedTuple
+
+from torch import Tensor
+
+from parsec.network.bank import Bank
+from parsec.network.executors.plan import CellPlan, Projection
+from parsec.network.kernels import tables
+from parsec.network.kernels.operations import Operations
+from parsec.network.kernels.shapes import tiles
+from parsec.space.darts import NODES
+
+
+class CellState(NamedTuple):
+    """What a cell's forward pass leaves for its backward pass."""
+
+    states: Tensor
+    """Inputs and nodes of every child, flat, see `shapes.Maps`."""
+    z: Tensor
+    """Results before batch norm [node, stage, 2S, N, H', W', C]."""
+    statistics: Tensor
+    """Of `z`, [node, stage, 2S, 2, C]."""
+    scales: Tensor
+    """Statistics of the two inputs [2, S, 2, C]."""
+
+
+class Cells:
+    """Runs cells with weights of `bank` and the launches of `operations`."""
+
+    def __init__(self, bank: Bank, operations: Operations) -> None:
+        self.bank, self.operations = bank, operations
+        self.weights = bank.flat.detach()
+
+    def _partials(self, rows: int, pixels: int, channels: int) -> Tensor:
+        return self.weights.new_empty(rows, tiles(pixels, channels), 2, channels)
+
+    def forward(
+        self, plan: CellPlan, picks: Tensor, halvings: Tensor, inputs: tuple[Tensor, Tensor], keep: bool
+    ) -> CellState:
+        """Run a cell on two flat buffers of maps; without `keep`, all but the states is scratch for the nodes in turn."""
+        maps, rows = plan.maps, plan.maps.rows
+        states = inputs[0].new_empty(maps.states_size)
+        kept = NODES if keep else 1
+        side = (maps.batch, maps.out_height, maps.out_width, maps.channels)
+        z = states.new_empty(kept, 2, rows, *side)
+        statistics = self.weights.new_empty(kept, 2, rows, 2, maps.channels)
+        scales = self.weights.new_empty(2, maps.children, 2, maps.channels)
+        for number, x in enumerate(inputs):
+            self._project(plan, number, x, states, scales[number])
+        partials = self._partials(rows, maps.pixels, maps.channels)
+        for node in range(NODES):
+            at = node if keep else 0
+            self._node(plan, node, picks[node], halvings[node], states, z[at], statistics[at], partials)
+        return CellState(states, z, statistics, scales)
+
+    def _project(self, plan: CellPlan, number: int, x: Tensor, states: Tensor, scales: Tensor) -> None:
+        maps, projection = plan.maps, plan.projections[number]
+        z = _input_view(plan, number, states)
+        partials = self._partials(maps.children, projection.mixing.pixels, maps.channels)
+        self.operations.mix(projection.rows, self.weights, x, z, partials, projection.mixing)
+        self.operations.statistics(partials, projection.mixing.pixels, scales)
+        self.operations.normalise(z, scales)
+
+    def _node(
+        self,
+        plan: CellPlan,
+        node: int,
+        picks: Tensor,
+        halvings: Tensor,
+        states: Tensor,
+        z: Tensor,
+        statistics: Tensor,
+        partials: Tensor,
+    ) -> None:
+        run, maps = self.operations, plan.maps
+        run.pool(picks, states, z[0], partials, maps)
+        if plan.reduction:
+            run.mix(halvings, self.weights, states, z[0], partials, plan.halving)
+        for stage in range(2):
+            run.separable(stage, picks, self.weights, states, z, statistics, partials, maps)
+            run.statistics(partials, maps.pixels, statistics[stage])
+        run.join(node, picks, states, z, statistics, maps)
+
+    def backward(
+        self,
+        plan: CellPlan,
+        picks: Tensor,
+        halvings: Tensor,
+        inputs: tuple[Tensor, Tensor],
+        saved: CellState,
+        gradients: Tensor,
+        targets: tuple[Tensor, Tensor],
+    ) -> None:
+        """Add the gradients of a cell's inputs to `targets` and those of its weights to the bank's.
+
+        `gradients` holds those of the cell's nodes, from what reads them outside, and zero for its inputs.
+        """
+        for node in reversed(range(NODES)):
+            self._node_back(plan, node, picks[node], halvings[node], saved, gradients)
+        for number, projection in enumerate(plan.projections):
+            z = _input_view(plan, number, saved.states)
+            partials = self.operations.mix_back(
+                projection.rows,
+                self.weights,
+                inputs[number],
+                z,
+                saved.scales[number],
+                gradients,
+                targets[number],
+                projection.mixing,
+                normalised=True,
+            )
+            self._deposit_mixed(partials, projection)
+
+    def _deposit_mixed(self, partials: Tensor, projection: Projection) -> None:
+        for half in range(projection.mixing.halves):
+            places = projection.rows[:, tables.MIX_EVEN + half]
+            self.operations.deposit(partials[:, half], places, projection.sizes, self.bank.gradient)
+
+    def _node_back(
+        self, plan: CellPlan, node: int, picks: Tensor, halvings: Tensor, saved: CellState, gradients: Tensor
+    ) -> None:
+        run, maps, states = self.operations, plan.maps, saved.states
+        z, statistics = saved.z[node], saved.statistics[node]
+        for stage in (1, 0):
+            found = run.separable_back(stage, picks, self.weights, states, z, statistics, gradients, maps)
+            shift = stage * tables.STAGE
+            sizes = (picks[:, tables.DEPTHWISE_SIZE], plan.pointwise_sizes)
+            for partials, column, size in zip(found, (tables.DEPTHWISE, tables.POINTWISE), sizes, strict=True):
+                run.deposit(partials, picks[:, column + shift], size, self.bank.gradient)
+        run.pool_back(picks, states, z[0], statistics[0], gradients, maps)
+        if plan.reduction:
+            edge = Projection(plan.halving, halvings, plan.halving_sizes)
+            partials = run.mix_back(
+                halvings,
+                self.weights,
+                states,
+                z[0],
+                statistics[0],
+                gradients,
+                gradients,
+                plan.halving,
+                normalised=False,
+            )
+            self._deposit_mixed(partials, edge)
+
+
+def _input_view(plan: CellPlan, number: int, states: Tensor) -> Tensor:
+    """One input of all children among the states, [S, N, H, W, C]."""
+    maps, start = plan.maps, plan.maps.input_start(number)
+    shape = (maps.children, maps.batch, maps.height, maps.width, maps.channels)
+    return states[start : start + maps.children * maps.input_size].view(shape)

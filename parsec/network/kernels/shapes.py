@@ -102,7 +102,7 @@ class Mixing(NamedTuple):
 def tile_pixels(channels: int) -> int:
     """Pixels that one program handles at a time: about as many numbers whatever the channels (padded to 2ⁿ)."""
     padded = max(16, 1 << (channels - 1).bit_length())
-    return max(16, min(128, 4096 // padded))
+    return max(16, min(128, 2048 // padded))
 
 
 def tiles(pixels: int, channels: int) -> int:

@@ -64,6 +64,18 @@ def places(tile, pixels, height, width, P: tl.constexpr):
 
 
 @triton.jit
+def aligned(start, C: tl.constexpr):
+    """The first element of a map of C channels, with what that says of its alignment: loads become vectors by it."""
+    if C % 16 == 0:
+        start = tl.multiple_of(start, 16)
+    elif C % 8 == 0:
+        start = tl.multiple_of(start, 8)
+    elif C % 4 == 0:
+        start = tl.multiple_of(start, 4)
+    return start
+
+
+@triton.jit
 def source_sides(stride, height, width, out_height, out_width):
     """Sides of a pick's source: the cell's inputs if it halves them, else the size of the nodes."""
     return tl.where(stride == 2, height, out_height), tl.where(stride == 2, width, out_width)
@@ -104,19 +116,19 @@ def before_norm(
 @triton.jit
 def depthwise(
     x, mean, scale, weights, image, row, column, ok, height, width, stride, dilation, c, inside,
-    NORMALISE: tl.constexpr, C: tl.constexpr, P: tl.constexpr, CHUNK: tl.constexpr, K: tl.constexpr,
+    kernel, NORMALISE: tl.constexpr, C: tl.constexpr, P: tl.constexpr, CHUNK: tl.constexpr,
 ):  # fmt: skip
-    """ReLU and depthwise K × K convolution of some channels, at a tile of output pixels; zero around the map."""
+    """ReLU and depthwise convolution of some channels, at a tile of output pixels; zero around the map."""
     total = tl.zeros([P, CHUNK], tl.float32)
-    for tap in tl.static_range(K * K):
-        y = row * stride + (tap // K - K // 2) * dilation
-        across = column * stride + (tap % K - K // 2) * dilation
+    for tap in range(kernel * kernel):
+        y = row * stride + (tap // kernel - kernel // 2) * dilation
+        across = column * stride + (tap % kernel - kernel // 2) * dilation
         here = ok & (y >= 0) & (y < height) & (across >= 0) & (across < width)
         mask = here[:, None] & inside[None, :]
         at = ((image * height + y) * width + across)[:, None] * C + c[None, :]
         value = tl.load(x + at, mask=mask, other=0.0).to(tl.float32)
         if NORMALISE:
             value = (value - mean[None, :]) * scale[None, :]
-        weight = tl.load(weights + c * (K * K) + tap, mask=inside, other=0.0)
+        weight = tl.load(weights + c * (kernel * kernel) + tap, mask=inside, other=0.0)
         total += tl.where(mask, tl.maximum(value, 0.0), 0.0) * weight[None, :]
     return total

@@ -5,7 +5,7 @@ import triton.language as tl
 from torch import Tensor
 
 from parsec.network.kernels import tables
-from parsec.network.kernels.fused.common import before_norm, chunk, launch_shape, padded, parts, places, scratch, warps, write
+from parsec.network.kernels.fused.common import aligned, before_norm, chunk, launch_shape, padded, parts, places, scratch, warps, write
 from parsec.network.kernels.fused.norm import gradient_sums
 from parsec.network.kernels.shapes import Mixing, tile_pixels, tiles
 
@@ -49,7 +49,7 @@ def mix_kernel(
     out = tl.arange(0, D)
     total = tl.zeros([P, D], tl.float32)
     for block in range(BLOCKS):
-        base = x + source + block * tl.cast(block_stride, tl.int64)
+        base = x + aligned(source, BLOCK) + block * aligned(tl.cast(block_stride, tl.int64), BLOCK)
         for start in range(0, BLOCK, CHUNK):
             c = start + tl.arange(0, CHUNK)
             value = tl.load(base + at[:, None] + c[None, :], mask=here[:, None] & (c < BLOCK)[None, :], other=0.0)
@@ -87,9 +87,10 @@ def mix_back_kernel(
     source = tl.load(entry + MIX_SOURCE)
     if source < 0:
         return
-    shift = block * tl.cast(block_stride, tl.int64)
-    target, source = targets + tl.load(entry + MIX_TARGET) + shift, x + source + shift
-    above = gradients + tl.load(entry + MIX_UPSTREAM) + half * C
+    shift = block * aligned(tl.cast(block_stride, tl.int64), BLOCK)
+    target = targets + aligned(tl.load(entry + MIX_TARGET), BLOCK) + shift
+    source = x + aligned(source, BLOCK) + shift
+    above = gradients + aligned(tl.load(entry + MIX_UPSTREAM), ROW) + half * C
     result = z + row.to(tl.int64) * pixels * ROW + half * C
     moments, totals = statistics + row * 2 * ROW + half * C, sums + row * 2 * ROW + half * C
     out = tl.arange(0, D)

@@ -11,6 +11,7 @@ from parsec.network.kernels.fused.common import (
     PICK_COLUMNS,
     REPEATS,
     SOURCE,
+    aligned,
     launch_shape,
     padded,
     parts,
@@ -90,14 +91,14 @@ def join_kernel(
         row = 2 * child + slot
         pick = picks + row * PICK_COLUMNS
         if tl.load(pick + KIND) == IDENTITY:
-            total += tl.load(states + tl.load(pick + SOURCE) + at, mask=mask, other=0.0).to(tl.float32)
+            total += tl.load(states + aligned(tl.load(pick + SOURCE), C) + at, mask=mask, other=0.0).to(tl.float32)
         else:
             result = (tl.load(pick + REPEATS) - 1) * rows + row
             mean = tl.load(statistics + result * 2 * C + c, mask=c < C, other=0.0)
             scale = tl.load(statistics + result * 2 * C + C + c, mask=c < C, other=0.0)
             value = tl.load(z + result * pixels * C + at, mask=mask, other=0.0).to(tl.float32)
             total += (value - mean[None, :]) * scale[None, :]
-    out = states + start + child.to(tl.int64) * pixels * C
+    out = states + aligned(start, C) + child.to(tl.int64) * pixels * C
     tl.store(out + at, total.to(states.dtype.element_ty), mask=mask)
 
 
@@ -127,7 +128,7 @@ def sums_kernel(
         pixel = (part * per + index) * P + tl.arange(0, P)
         mask = (pixel < pixels)[:, None] & (c < C)[None, :]
         at = pixel[:, None] * C + c[None, :]
-        dy = tl.load(gradients + above + at, mask=mask, other=0.0).to(tl.float32)
+        dy = tl.load(gradients + aligned(above, C) + at, mask=mask, other=0.0).to(tl.float32)
         value = tl.load(z + row.to(tl.int64) * pixels * C + at, mask=mask, other=0.0).to(tl.float32)
         if not NORMALISED:
             value = (value - mean[None, :]) * scale[None, :]

@@ -15,6 +15,7 @@ from parsec.network.kernels.fused.common import (
     SOURCE,
     STRIDE,
     UPSTREAM,
+    aligned,
     before_norm,
     launch_shape,
     places,
@@ -33,7 +34,7 @@ def windows(
     c = tl.arange(0, D)
     largest, total = tl.full([P, D], float("-inf"), tl.float32), tl.zeros([P, D], tl.float32)
     position, count = tl.full([P, D], -1, tl.int32), tl.zeros([P], tl.float32)
-    for tap in tl.static_range(9):
+    for tap in range(9):
         down, right = y * stride + tap // 3 - 1, across * stride + tap % 3 - 1
         here = ok & (down >= 0) & (down < h) & (right >= 0) & (right < w)
         mask = here[:, None] & (c < C)[None, :]
@@ -61,7 +62,7 @@ def pool_kernel(
     stride = tl.load(pick + STRIDE).to(tl.int32)
     h, w = source_sides(stride, height, width, out_height, out_width)
     pixel, ok, image, y, across = places(tile, pixels, out_height, out_width, P)
-    largest, _, mean, _ = windows(states + tl.load(pick + SOURCE), image, y, across, ok, h, w, stride, C, P, D)
+    largest, _, mean, _ = windows(states + aligned(tl.load(pick + SOURCE), C), image, y, across, ok, h, w, stride, C, P, D)
     result = tl.where(kind == MAX_POOL, largest, mean)
     sums = partials + (row * tl.num_programs(0) + tile) * 2 * C
     write(z + row.to(tl.int64) * pixels * C, sums, result, pixel, ok, tile, pixels, C, C, P, D)
@@ -88,9 +89,9 @@ def window_gradients_kernel(
     stride = tl.load(pick + STRIDE).to(tl.int32)
     h, w = source_sides(stride, height, width, out_height, out_width)
     pixel, ok, image, y, across = places(tile, pixels, out_height, out_width, P)
-    _, position, _, count = windows(states + tl.load(pick + SOURCE), image, y, across, ok, h, w, stride, C, P, D)
+    _, position, _, count = windows(states + aligned(tl.load(pick + SOURCE), C), image, y, across, ok, h, w, stride, C, P, D)
     shift, row = row.to(tl.int64) * pixels * C, row * 2 * C
-    above = gradients + tl.load(pick + UPSTREAM)
+    above = gradients + aligned(tl.load(pick + UPSTREAM), C)
     dz = before_norm(above, z + shift, statistics + row, sums + row, pixel, ok, pixels, False, C, C, D)
     share = tl.where(kind == MAX_POOL, dz, dz / count[:, None])
     c = tl.arange(0, D)
@@ -115,13 +116,13 @@ def pool_back_kernel(
     pixel, ok, image, y, across = places(tile, batch * h * w, h, w, P)
     c = tl.arange(0, D)
     mask, at = ok[:, None] & (c < C)[None, :], pixel[:, None] * C + c[None, :]
-    target = gradients + tl.load(pick + SOURCE)
+    target = gradients + aligned(tl.load(pick + SOURCE), C)
     total = tl.load(target + at, mask=mask, other=0.0).to(tl.float32)
     if kind == IDENTITY:
-        total += tl.load(gradients + tl.load(pick + UPSTREAM) + at, mask=mask, other=0.0).to(tl.float32)
+        total += tl.load(gradients + aligned(tl.load(pick + UPSTREAM), C) + at, mask=mask, other=0.0).to(tl.float32)
     else:
         shift = row.to(tl.int64) * batch * out_height * out_width * C
-        for tap in tl.static_range(9):
+        for tap in range(9):
             down, right = y + 1 - tap // 3, across + 1 - tap % 3
             here = ok & (down >= 0) & (right >= 0) & (down % stride == 0) & (right % stride == 0)
             down, right = down // stride, right // stride

@@ -16,6 +16,7 @@ from parsec.network.kernels.fused.common import (
     SOURCE,
     STAGE_COLUMNS,
     STRIDE,
+    aligned,
     chunk,
     depthwise,
     launch_shape,
@@ -34,7 +35,7 @@ def stage_input(
     if STAGE == 0:
         stride = tl.load(pick + STRIDE).to(tl.int32)
         h, w = source_sides(stride, height, width, out_height, out_width)
-        base = x + tl.load(pick + SOURCE)
+        base = x + aligned(tl.load(pick + SOURCE), C)
     else:
         stride = tl.full([], 1, tl.int32)
         h, w = source_sides(stride, height, width, out_height, out_width)
@@ -55,8 +56,8 @@ def moments(statistics, row, c, NORMALISE: tl.constexpr, C: tl.constexpr, CHUNK:
 
 @triton.jit
 def convolve(
-    base, statistics, row, first, second, image, y, across, ok, h, w, stride, dilation, DTYPE: tl.constexpr,
-    NORMALISE: tl.constexpr, C: tl.constexpr, P: tl.constexpr, D: tl.constexpr, CHUNK: tl.constexpr, K: tl.constexpr,
+    base, statistics, row, first, second, image, y, across, ok, h, w, stride, dilation, kernel,
+    DTYPE: tl.constexpr, NORMALISE: tl.constexpr, C: tl.constexpr, P: tl.constexpr, D: tl.constexpr, CHUNK: tl.constexpr,
 ):  # fmt: skip
     """Depthwise convolution in chunks of channels, each at once multiplied with its part of the pointwise weights."""
     total = tl.zeros([P, D], tl.float32)
@@ -65,7 +66,7 @@ def convolve(
         c = start + tl.arange(0, CHUNK)
         mean, scale = moments(statistics, row, c, NORMALISE, C, CHUNK)
         value = depthwise(
-            base, mean, scale, first, image, y, across, ok, h, w, stride, dilation, c, c < C, NORMALISE, C, P, CHUNK, K
+            base, mean, scale, first, image, y, across, ok, h, w, stride, dilation, c, c < C, kernel, NORMALISE, C, P, CHUNK
         )
         chosen = (c < C)[:, None] & (out < C)[None, :]
         weight = tl.load(second + out[None, :] * C + c[:, None], mask=chosen, other=0.0)
@@ -88,16 +89,10 @@ def separable_kernel(
     first = weights + tl.load(pick + DEPTHWISE + STAGE * STAGE_COLUMNS)
     second = weights + tl.load(pick + POINTWISE + STAGE * STAGE_COLUMNS)
     pixel, ok, image, y, across = places(tile, pixels, out_height, out_width, P)
-    if tl.load(pick + KERNEL) == 3:
-        total = convolve(
-            base, statistics, row, first, second, image, y, across, ok, h, w, stride, dilation,
-            z.dtype.element_ty, STAGE == 1, C, P, D, CHUNK, 3,
-        )  # fmt: skip
-    else:
-        total = convolve(
-            base, statistics, row, first, second, image, y, across, ok, h, w, stride, dilation,
-            z.dtype.element_ty, STAGE == 1, C, P, D, CHUNK, 5,
-        )  # fmt: skip
+    total = convolve(
+        base, statistics, row, first, second, image, y, across, ok, h, w, stride, dilation,
+        tl.load(pick + KERNEL).to(tl.int32), z.dtype.element_ty, STAGE == 1, C, P, D, CHUNK,
+    )  # fmt: skip
     sums = partials + (row * tl.num_programs(0) + tile) * 2 * C
     write(z + row.to(tl.int64) * pixels * C, sums, total, pixel, ok, tile, pixels, C, C, P, D)
 

@@ -22,6 +22,7 @@ from parsec.network.kernels.fused.common import (
     SOURCE,
     STAGE_COLUMNS,
     UPSTREAM,
+    aligned,
     before_norm,
     chunk,
     depthwise,
@@ -38,8 +39,8 @@ from parsec.network.kernels.shapes import Maps, tiles
 @triton.jit
 def pointwise_back(
     above, z, statistics, totals, base, source_statistics, row, first, weight, dh, c, part, per,
-    pixels, h, w, out_height, out_width, stride, dilation,
-    NORMALISE: tl.constexpr, C: tl.constexpr, P: tl.constexpr, D: tl.constexpr, CHUNK: tl.constexpr, K: tl.constexpr,
+    pixels, h, w, out_height, out_width, stride, dilation, kernel,
+    NORMALISE: tl.constexpr, C: tl.constexpr, P: tl.constexpr, D: tl.constexpr, CHUNK: tl.constexpr,
 ):  # fmt: skip
     """Write the gradient of the depthwise results and return that of the pointwise weights, of some input channels."""
     found = tl.zeros([D, CHUNK], tl.float32)
@@ -52,7 +53,7 @@ def pointwise_back(
         mask = ok[:, None] & (c < C)[None, :]
         tl.store(dh + pixel[:, None] * C + c[None, :], gradient.to(kind), mask=mask)
         value = depthwise(
-            base, mean, scale, first, image, y, across, ok, h, w, stride, dilation, c, c < C, NORMALISE, C, P, CHUNK, K
+            base, mean, scale, first, image, y, across, ok, h, w, stride, dilation, c, c < C, kernel, NORMALISE, C, P, CHUNK
         )
         found = tl.dot(tl.trans(dz), value.to(kind), found, input_precision="ieee")
     return found
@@ -76,20 +77,13 @@ def pointwise_back_kernel(
     place = out[:, None] * C + c[None, :]
     chosen = (out < C)[:, None] & (c < C)[None, :]
     weight = tl.load(weights + tl.load(pick + POINTWISE + STAGE * STAGE_COLUMNS) + place, mask=chosen, other=0.0)
-    above = gradients + tl.load(pick + UPSTREAM + STAGE * STAGE_COLUMNS)
+    above = gradients + aligned(tl.load(pick + UPSTREAM + STAGE * STAGE_COLUMNS), C)
     shift = row.to(tl.int64) * pixels * C
-    if tl.load(pick + KERNEL) == 3:
-        found = pointwise_back(
-            above, z + shift, statistics + row * 2 * C, sums + row * 2 * C, base, source_statistics, row, first, weight,
-            dh + shift, c, part, per, pixels, h, w, out_height, out_width, stride, dilation,
-            STAGE == 1, C, P, D, CHUNK, 3,
-        )  # fmt: skip
-    else:
-        found = pointwise_back(
-            above, z + shift, statistics + row * 2 * C, sums + row * 2 * C, base, source_statistics, row, first, weight,
-            dh + shift, c, part, per, pixels, h, w, out_height, out_width, stride, dilation,
-            STAGE == 1, C, P, D, CHUNK, 5,
-        )  # fmt: skip
+    found = pointwise_back(
+        above, z + shift, statistics + row * 2 * C, sums + row * 2 * C, base, source_statistics, row, first, weight,
+        dh + shift, c, part, per, pixels, h, w, out_height, out_width, stride, dilation,
+        tl.load(pick + KERNEL).to(tl.int32), STAGE == 1, C, P, D, CHUNK,
+    )  # fmt: skip
     slot = row.to(tl.int64) * tl.num_programs(0) + part
     tl.store(partials + slot * C * C + place, found, mask=chosen)
 
@@ -97,11 +91,11 @@ def pointwise_back_kernel(
 @triton.jit
 def depthwise_back(
     base, statistics, row, weights, dh, target, partials, c, part, count, pixels, h, w, out_height, out_width,
-    stride, dilation, STAGE: tl.constexpr, C: tl.constexpr, P: tl.constexpr, CHUNK: tl.constexpr, K: tl.constexpr,
+    stride, dilation, kernel, STAGE: tl.constexpr, C: tl.constexpr, P: tl.constexpr, CHUNK: tl.constexpr,
 ):  # fmt: skip
     """Gradients of what a pick reads, at a part of those pixels, and of its depthwise weights."""
-    taps = tl.arange(0, 16 if K == 3 else 32)
-    found = tl.zeros([16 if K == 3 else 32, CHUNK], tl.float32)
+    taps = tl.arange(0, 32)
+    found = tl.zeros([32, CHUNK], tl.float32)
     mean, scale = moments(statistics, row, c, STAGE == 1, C, CHUNK)
     per = (pixels + P * count - 1) // (P * count)
     for index in range(per):
@@ -113,22 +107,22 @@ def depthwise_back(
             value = (value - mean[None, :]) * scale[None, :]
         value = tl.where(mask, tl.maximum(value, 0.0), 0.0)
         total = tl.zeros([P, CHUNK], tl.float32)
-        for tap in tl.static_range(K * K):
-            down = y - (tap // K - K // 2) * dilation
-            right = across - (tap % K - K // 2) * dilation
+        for tap in range(kernel * kernel):
+            down = y - (tap // kernel - kernel // 2) * dilation
+            right = across - (tap % kernel - kernel // 2) * dilation
             here = ok & (down >= 0) & (right >= 0) & (down % stride == 0) & (right % stride == 0)
             down, right = down // stride, right // stride
             here = here & (down < out_height) & (right < out_width)
             from_pixel = ((image * out_height + down) * out_width + right)[:, None] * C + c[None, :]
             gradient = tl.load(dh + from_pixel, mask=here[:, None] & (c < C)[None, :], other=0.0).to(tl.float32)
-            total += gradient * tl.load(weights + c * (K * K) + tap, mask=c < C, other=0.0)[None, :]
+            total += gradient * tl.load(weights + c * (kernel * kernel) + tap, mask=c < C, other=0.0)[None, :]
             found += tl.where((taps == tap)[:, None], tl.sum(value * gradient, 0)[None, :], 0.0)
         total = tl.where(value > 0.0, total, 0.0)
         if STAGE == 0:
             total += tl.load(target + at, mask=mask, other=0.0).to(tl.float32)
         tl.store(target + at, total.to(target.dtype.element_ty), mask=mask)
-    chosen = (taps < K * K)[:, None] & (c < C)[None, :]
-    tl.store(partials + c[None, :] * (K * K) + taps[:, None], found, mask=chosen)
+    chosen = (taps < kernel * kernel)[:, None] & (c < C)[None, :]
+    tl.store(partials + c[None, :] * (kernel * kernel) + taps[:, None], found, mask=chosen)
 
 
 @triton.jit
@@ -147,20 +141,14 @@ def depthwise_back_kernel(
     base, h, w, stride = stage_input(pick, row, x, out_pixels, height, width, out_height, out_width, STAGE, C)
     dilation = tl.load(pick + DILATION).to(tl.int32)
     weight = weights + tl.load(pick + DEPTHWISE + STAGE * STAGE_COLUMNS)
-    target = gradients + tl.load(pick + (SOURCE if STAGE == 0 else UPSTREAM))
+    target = gradients + aligned(tl.load(pick + (SOURCE if STAGE == 0 else UPSTREAM)), C)
     count = tl.num_programs(0)
     shift = row.to(tl.int64) * out_pixels * C
     slot = partials + (row.to(tl.int64) * count + part) * 25 * C
-    if tl.load(pick + KERNEL) == 3:
-        depthwise_back(
-            base, statistics, row, weight, dh + shift, target, slot, c, part, count, batch * h * w, h, w,
-            out_height, out_width, stride, dilation, STAGE, C, P, CHUNK, 3,
-        )  # fmt: skip
-    else:
-        depthwise_back(
-            base, statistics, row, weight, dh + shift, target, slot, c, part, count, batch * h * w, h, w,
-            out_height, out_width, stride, dilation, STAGE, C, P, CHUNK, 5,
-        )  # fmt: skip
+    depthwise_back(
+        base, statistics, row, weight, dh + shift, target, slot, c, part, count, batch * h * w, h, w,
+        out_height, out_width, stride, dilation, tl.load(pick + KERNEL).to(tl.int32), STAGE, C, P, CHUNK,
+    )  # fmt: skip
 
 
 def separable_back(

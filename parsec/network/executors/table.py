@@ -16,7 +16,7 @@ from parsec.estimator import OnlineWeights
 from parsec.network.executors.cells import Cells, CellState
 from parsec.network.executors.plan import Plan, make_plan
 from parsec.network.executors.protocol import summed_cross_entropy
-from parsec.network.kernels.operations import operations
+from parsec.network.kernels.operations import Operations, operations
 from parsec.network.kernels.shapes import Maps
 from parsec.network.kernels.tables import Tables
 from parsec.network.supernet import Supernet
@@ -43,6 +43,7 @@ class Table:
         supernet: the network of shared weights.
         autocast: opens the context in which the stem runs; its results' precision is that of all activations.
         samples_in_flight: S; None for all children of a step.
+        launches: the operations, if not those that the device wants.
 
     Raises:
         UserError: CUDA without Triton.
@@ -55,10 +56,11 @@ class Table:
         supernet: Supernet,
         autocast: Callable[[], AbstractContextManager[None]],
         samples_in_flight: int | None = None,
+        launches: Operations | None = None,
     ) -> None:
         self.supernet, self.autocast, self.samples_in_flight = supernet, autocast, samples_in_flight
         bank = supernet.bank
-        self._cells = Cells(bank, operations(bank.flat.device))
+        self._cells = Cells(bank, launches or operations(bank.flat.device))
         self._tables = Tables(bank, supernet.shapes, bank.flat.device)
         self._plans: dict[tuple[int, torch.Size, torch.Size], Plan] = {}
 
@@ -75,7 +77,12 @@ class Table:
             return -torch.cat(parts)
 
     def add_gradients(
-        self, children: Children, images: Tensor, labels: Tensor, temperature: float, weights: OnlineWeights
+        self,
+        children: Children,
+        images: Tensor,
+        labels: Tensor,
+        temperature: float | Tensor,
+        weights: OnlineWeights,
     ) -> None:
         """See `Executor.add_gradients`: S children forward, then backward with their weights, then the next S."""
         stem = self._stem(images)
@@ -114,7 +121,7 @@ class Table:
 
     def _forward(self, children: Children, stem: tuple[Tensor, Tensor], keep: bool) -> _Pass:
         plan = self._plan(len(children), stem)
-        picks, halvings = self._tables.picks(children.table, plan.sizes)
+        picks, halvings = self._tables.picks(children.table.to(plan.sizes.device, non_blocking=True), plan.sizes)
         maps = [each.detach().permute(0, 2, 3, 1).reshape(-1) for each in stem]
         cells = []
         for index, cell in enumerate(plan.cells):

@@ -82,7 +82,9 @@ def source_sides(stride, height, width, out_height, out_width):
 
 
 @triton.jit
-def write(z, partials, values, pixel, ok, tile, pixels, ROW: tl.constexpr, C: tl.constexpr, P: tl.constexpr, D: tl.constexpr):
+def write(
+    z, partials, values, pixel, ok, tile, pixels, ROW: tl.constexpr, C: tl.constexpr, P: tl.constexpr, D: tl.constexpr
+):
     """Store a tile of results (rows of ROW channels, C of which are these) and its sums and squared deviations."""
     c = tl.arange(0, D)
     inside = ok[:, None] & (c < C)[None, :]
@@ -96,7 +98,17 @@ def write(z, partials, values, pixel, ok, tile, pixels, ROW: tl.constexpr, C: tl
 
 @triton.jit
 def before_norm(
-    gradients, z, statistics, sums, pixel, ok, pixels, NORMALISED: tl.constexpr, ROW: tl.constexpr, C: tl.constexpr, D: tl.constexpr
+    gradients,
+    z,
+    statistics,
+    sums,
+    pixel,
+    ok,
+    pixels,
+    NORMALISED: tl.constexpr,
+    ROW: tl.constexpr,
+    C: tl.constexpr,
+    D: tl.constexpr,
 ):
     """Gradient of results before batch norm, from that of those behind it: σ⁻¹ (dy − mean dy − ẑ mean(dy ẑ))."""
     c = tl.arange(0, D)

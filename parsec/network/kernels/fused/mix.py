@@ -5,7 +5,18 @@ import triton.language as tl
 from torch import Tensor
 
 from parsec.network.kernels import tables
-from parsec.network.kernels.fused.common import aligned, before_norm, chunk, launch_shape, padded, parts, places, scratch, warps, write
+from parsec.network.kernels.fused.common import (
+    aligned,
+    before_norm,
+    chunk,
+    launch_shape,
+    padded,
+    parts,
+    places,
+    scratch,
+    warps,
+    write,
+)
 from parsec.network.kernels.fused.norm import gradient_sums
 from parsec.network.kernels.shapes import Mixing, tile_pixels, tiles
 
@@ -65,9 +76,7 @@ def mix(rows: Tensor, weights: Tensor, x: Tensor, z: Tensor, partials: Tensor, m
     """See `Operations.mix`."""
     grid = (tiles(mixing.pixels, mixing.channels), len(rows), mixing.halves)
     sides = (mixing.height, mixing.width, mixing.out_height, mixing.out_width)
-    mix_kernel[grid](
-        rows, weights, x, z, partials, mixing.pixels, *sides, mixing.block_stride, **_sizes(mixing)
-    )
+    mix_kernel[grid](rows, weights, x, z, partials, mixing.pixels, *sides, mixing.block_stride, **_sizes(mixing))
 
 
 @triton.jit

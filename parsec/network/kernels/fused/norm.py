@@ -78,9 +78,7 @@ def normalise(z: Tensor, statistics: Tensor) -> None:
 
 
 @triton.jit
-def join_kernel(
-    picks, states, z, statistics, start, pixels, rows, C: tl.constexpr, P: tl.constexpr, D: tl.constexpr
-):
+def join_kernel(picks, states, z, statistics, start, pixels, rows, C: tl.constexpr, P: tl.constexpr, D: tl.constexpr):
     """Add the two picks of one child."""
     tile, child = tl.program_id(0), tl.program_id(1)
     pixel, c = tile * P + tl.arange(0, P), tl.arange(0, D)

@@ -27,9 +27,7 @@ from parsec.network.kernels.shapes import Maps, tiles
 
 
 @triton.jit
-def windows(
-    base, image, y, across, ok, h, w, stride, C: tl.constexpr, P: tl.constexpr, D: tl.constexpr
-):
+def windows(base, image, y, across, ok, h, w, stride, C: tl.constexpr, P: tl.constexpr, D: tl.constexpr):
     """Of 3 × 3 windows: largest number, the first position that holds it, mean and number of pixels inside the map."""
     c = tl.arange(0, D)
     largest, total = tl.full([P, D], float("-inf"), tl.float32), tl.zeros([P, D], tl.float32)
@@ -62,7 +60,9 @@ def pool_kernel(
     stride = tl.load(pick + STRIDE).to(tl.int32)
     h, w = source_sides(stride, height, width, out_height, out_width)
     pixel, ok, image, y, across = places(tile, pixels, out_height, out_width, P)
-    largest, _, mean, _ = windows(states + aligned(tl.load(pick + SOURCE), C), image, y, across, ok, h, w, stride, C, P, D)
+    largest, _, mean, _ = windows(
+        states + aligned(tl.load(pick + SOURCE), C), image, y, across, ok, h, w, stride, C, P, D
+    )
     result = tl.where(kind == MAX_POOL, largest, mean)
     sums = partials + (row * tl.num_programs(0) + tile) * 2 * C
     write(z + row.to(tl.int64) * pixels * C, sums, result, pixel, ok, tile, pixels, C, C, P, D)
@@ -89,7 +89,9 @@ def window_gradients_kernel(
     stride = tl.load(pick + STRIDE).to(tl.int32)
     h, w = source_sides(stride, height, width, out_height, out_width)
     pixel, ok, image, y, across = places(tile, pixels, out_height, out_width, P)
-    _, position, _, count = windows(states + aligned(tl.load(pick + SOURCE), C), image, y, across, ok, h, w, stride, C, P, D)
+    _, position, _, count = windows(
+        states + aligned(tl.load(pick + SOURCE), C), image, y, across, ok, h, w, stride, C, P, D
+    )
     shift, row = row.to(tl.int64) * pixels * C, row * 2 * C
     above = gradients + aligned(tl.load(pick + UPSTREAM), C)
     dz = before_norm(above, z + shift, statistics + row, sums + row, pixel, ok, pixels, False, C, C, D)

@@ -28,9 +28,7 @@ from parsec.network.kernels.shapes import Maps, tiles
 
 
 @triton.jit
-def stage_input(
-    pick, row, x, out_pixels, height, width, out_height, out_width, STAGE: tl.constexpr, C: tl.constexpr
-):
+def stage_input(pick, row, x, out_pixels, height, width, out_height, out_width, STAGE: tl.constexpr, C: tl.constexpr):
     """Where a stage of a pick reads: first element, sides and stride; the second one reads the first one's result."""
     if STAGE == 0:
         stride = tl.load(pick + STRIDE).to(tl.int32)
@@ -66,7 +64,25 @@ def convolve(
         c = start + tl.arange(0, CHUNK)
         mean, scale = moments(statistics, row, c, NORMALISE, C, CHUNK)
         value = depthwise(
-            base, mean, scale, first, image, y, across, ok, h, w, stride, dilation, c, c < C, kernel, NORMALISE, C, P, CHUNK
+            base,
+            mean,
+            scale,
+            first,
+            image,
+            y,
+            across,
+            ok,
+            h,
+            w,
+            stride,
+            dilation,
+            c,
+            c < C,
+            kernel,
+            NORMALISE,
+            C,
+            P,
+            CHUNK,
         )
         chosen = (c < C)[:, None] & (out < C)[None, :]
         weight = tl.load(second + out[None, :] * C + c[:, None], mask=chosen, other=0.0)

@@ -53,7 +53,25 @@ def pointwise_back(
         mask = ok[:, None] & (c < C)[None, :]
         tl.store(dh + pixel[:, None] * C + c[None, :], gradient.to(kind), mask=mask)
         value = depthwise(
-            base, mean, scale, first, image, y, across, ok, h, w, stride, dilation, c, c < C, kernel, NORMALISE, C, P, CHUNK
+            base,
+            mean,
+            scale,
+            first,
+            image,
+            y,
+            across,
+            ok,
+            h,
+            w,
+            stride,
+            dilation,
+            c,
+            c < C,
+            kernel,
+            NORMALISE,
+            C,
+            P,
+            CHUNK,
         )
         found = tl.dot(tl.trans(dz), value.to(kind), found, input_precision="ieee")
     return found

@@ -9,7 +9,6 @@ from contextlib import AbstractContextManager
 from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from parsec.estimator import OnlineWeights
@@ -42,7 +41,7 @@ class Table:
     Args:
         supernet: the network of shared weights.
         autocast: opens the context in which the stem runs; its results' precision is that of all activations.
-        samples_in_flight: S; None for all children of a step.
+        in_flight: S; None for all children of a step.
         launches: the operations, if not those that the device wants.
 
     Raises:
@@ -55,10 +54,10 @@ class Table:
         self,
         supernet: Supernet,
         autocast: Callable[[], AbstractContextManager[None]],
-        samples_in_flight: int | None = None,
+        in_flight: int | None = None,
         launches: Operations | None = None,
     ) -> None:
-        self.supernet, self.autocast, self.samples_in_flight = supernet, autocast, samples_in_flight
+        self.supernet, self.autocast, self.in_flight = supernet, autocast, in_flight
         bank = supernet.bank
         self._cells = Cells(bank, launches or operations(bank.flat.device))
         self._tables = Tables(bank, supernet.shapes, bank.flat.device)
@@ -92,7 +91,7 @@ class Table:
             with torch.no_grad():
                 done = self._forward(part, stem, keep=True)
                 pooled = self._pooled(done).requires_grad_()
-            negative = summed_cross_entropy(self._classify(pooled), labels)
+            negative = summed_cross_entropy(self.supernet.classify(pooled), labels)
             keep, new = weights.add(-negative.detach() / temperature)
             self.supernet.bank.gradient.mul_(keep)
             for each in stem_gradients:
@@ -104,7 +103,7 @@ class Table:
 
     def _parts(self, children: Children) -> Iterator[Children]:
         """S children at a time."""
-        size = self.samples_in_flight or len(children)
+        size = self.in_flight or len(children)
         for start in range(0, len(children), size):
             yield children[start : start + size]
 
@@ -139,12 +138,8 @@ class Table:
         nodes = _nodes(done.plan.cells[-1].maps, done.maps[-1])
         return nodes.mean((3, 4), dtype=self.supernet.bank.flat.dtype).permute(1, 2, 0, 3).flatten(2)
 
-    def _classify(self, pooled: Tensor) -> Tensor:
-        bank = self.supernet.bank
-        return F.linear(pooled, bank("classifier.weight"), bank("classifier.bias"))
-
     def _logits(self, children: Children, stem: tuple[Tensor, Tensor]) -> Tensor:
-        return self._classify(self._pooled(self._forward(children, stem, keep=False)))
+        return self.supernet.classify(self._pooled(self._forward(children, stem, keep=False)))
 
     def _backward(self, done: _Pass, pooled: Tensor, stem_gradients: list[Tensor]) -> None:
         """Backward through the cells, from the gradient of `pooled` to those of weights and stem."""

@@ -38,7 +38,7 @@ class Cells:
     def forward(
         self, plan: CellPlan, picks: Tensor, halvings: Tensor, inputs: tuple[Tensor, Tensor], keep: bool
     ) -> CellState:
-        """Run a cell on two flat buffers of maps; without `keep`, all but the states is scratch for the nodes in turn."""
+        """Run a cell on two flat buffers of maps; without `keep`, nodes share the scratch for all but the states."""
         maps, rows = plan.maps, plan.maps.rows
         states = inputs[0].new_empty(maps.states_size)
         kept = NODES if keep else 1

@@ -5,7 +5,7 @@ leaves is copied out. A step of another shape (K, batch or image size) is record
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -38,7 +38,7 @@ class Replay:
     def __init__(self, table: Table) -> None:
         self.table, self.supernet = table, table.supernet
         self._recordings: dict[tuple[object, ...], _Recording] = {}
-        self._pool: tuple[int, int] | None = None
+        self._pool: Any = None
 
     @property
     def _replays(self) -> bool:

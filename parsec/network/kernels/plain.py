@@ -66,21 +66,22 @@ def source_of(row: list[int], states: Tensor, maps: Maps) -> Tensor:
     return states[start : start + size].view(maps.batch, *sides, maps.channels)
 
 
-def stage_weights(row: list[int], stage: int, weights: Tensor, maps: Maps) -> list[Tensor]:
+def stage_weights(row: list[int], stage: int, weights: Tensor, maps: Maps) -> tuple[Tensor, Tensor]:
     """Depthwise and pointwise weights of a stage of a pick, as convolutions want them."""
     c, kernel, shift = maps.channels, row[tables.KERNEL], stage * tables.STAGE
     depthwise, pointwise = row[tables.DEPTHWISE + shift], row[tables.POINTWISE + shift]
-    return [
+    return (
         weights[depthwise : depthwise + c * kernel * kernel].view(c, 1, kernel, kernel),
         weights[pointwise : pointwise + c * c].view(c, c, 1, 1),
-    ]
+    )
 
 
 def convolved(x: Tensor, depthwise: Tensor, pointwise: Tensor, stride: int, dilation: int) -> Tensor:
     """ReLU, depthwise and pointwise convolution of [N, H, W, C]."""
     padding = dilation * (depthwise.shape[-1] // 2)
     x = F.conv2d(F.relu(x).permute(0, 3, 1, 2), depthwise, None, stride, padding, dilation, x.shape[-1])
-    return F.conv2d(x, pointwise).permute(0, 2, 3, 1)
+    result: Tensor = F.conv2d(x, pointwise).permute(0, 2, 3, 1)
+    return result
 
 
 def has_stage(row: list[int], stage: int) -> bool:
@@ -94,7 +95,7 @@ def stage_input(
     """What a stage of a pick reads, [N, H, W, C]: its source, or the first stage's normalised result."""
     if stage == 0:
         return source_of(row, states, maps).to(statistics.dtype)
-    mean, scale = statistics[0, index]
+    mean, scale = statistics[0, index].unbind()
     return (z[0, index] - mean) * scale
 
 
@@ -121,7 +122,8 @@ def pooled(kind: int, x: Tensor, stride: int) -> Tensor:
     """Maximum or mean of [N, H, W, C]."""
     x = x.permute(0, 3, 1, 2)
     if kind == tables.MAX_POOL:
-        return F.max_pool2d(x, 3, stride, padding=1).permute(0, 2, 3, 1)
+        largest: Tensor = F.max_pool2d(x, 3, stride, padding=1)
+        return largest.permute(0, 2, 3, 1)
     return F.avg_pool2d(x, 3, stride, padding=1, count_include_pad=False).permute(0, 2, 3, 1)
 
 
@@ -157,7 +159,7 @@ def join(node: int, picks: Tensor, states: Tensor, z: Tensor, statistics: Tensor
         if row[tables.KIND] == tables.IDENTITY:
             operands.append(source_of(row, states, maps).to(statistics.dtype))
         else:
-            mean, scale = statistics[row[tables.REPEATS] - 1, index]
+            mean, scale = statistics[row[tables.REPEATS] - 1, index].unbind()
             operands.append((z[row[tables.REPEATS] - 1, index] - mean) * scale)
     start = maps.node_start(node)
     out = states[start : start + maps.children * maps.node_size].view(maps.children, *operands[0].shape)

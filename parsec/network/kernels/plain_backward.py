@@ -81,7 +81,10 @@ def separable_back(
         with torch.enable_grad():
             x = stage_input(index, row, stage, states, z, statistics, maps)
             leaves = _leaves([x, *stage_weights(row, stage, weights, maps)])
-            out = convolved(*leaves, row[tables.STRIDE] if stage == 0 else 1, row[tables.DILATION])
+            x, depthwise_leaf, pointwise_leaf = leaves
+            out = convolved(
+                x, depthwise_leaf, pointwise_leaf, row[tables.STRIDE] if stage == 0 else 1, row[tables.DILATION]
+            )
             found = _gradients(out, row[tables.UPSTREAM + stage * tables.STAGE], gradients, leaves)
         if stage == 0:
             source_of(row, gradients, maps).add_(found[0])

@@ -99,10 +99,14 @@ class Mixing(NamedTuple):
         return self.channels // self.halves * self.inputs
 
 
+def padded(channels: int) -> int:
+    """Channels of a tile: a power of two of at least 16, as matrix products want it."""
+    return max(16, 1 << (channels - 1).bit_length())
+
+
 def tile_pixels(channels: int) -> int:
-    """Pixels that one program handles at a time: about as many numbers whatever the channels (padded to 2ⁿ)."""
-    padded = max(16, 1 << (channels - 1).bit_length())
-    return max(16, min(128, 2048 // padded))
+    """Pixels that one program handles at a time: about as many numbers whatever the channels."""
+    return max(16, min(128, 2048 // padded(channels)))
 
 
 def tiles(pixels: int, channels: int) -> int:

@@ -1,4 +1,4 @@
-"""Tables that tell every launch what to do: one row a pick, computed on the device from the children's architectures."""
+"""Tables that tell every launch what to do: a row a pick, made on the device from the architectures."""
 
 import torch
 from torch import Tensor

@@ -1,16 +1,25 @@
 """Executor `table` against executor `one`, in float64 with the plain twins of the kernels."""
 
 import contextlib
+import sys
+from functools import partial
 
 import pytest
 import torch
 
+from parsec.errors import UserError
+from parsec.network import kernels
+from parsec.network.executors.choose import executor_for
 from parsec.network.executors.one import One
 from parsec.network.executors.protocol import accumulate
+from parsec.network.executors.replay import Replay
 from parsec.network.executors.table import Table
+from parsec.network.footprint import TABLE_MAPS, child_bytes
+from parsec.network.kernels.operations import operations
 from parsec.network.supernet import Supernet
 from parsec.prior.children import Children
 from parsec.settings.training import Network
+from parsec.settings.tree import Compute
 from parsec.space.darts import NODES, PRIMITIVES
 from parsec.space.genotype import genotype
 
@@ -62,3 +71,42 @@ def test_every_primitive_at_every_edge_and_twice_at_one(primitive, uniform_genot
     children = Children.of([uniform_genotype(primitive), genotype(cell, mixed), genotype(mixed, cell)])
     one, table = executors(Network(cells=3, channels=4))
     assert_equal(one, table, children, *batch(6, 6), temperature=1.0)
+
+
+def test_replay_hands_calls_on_where_there_are_no_graphs(random_genotype):
+    one, table = executors(Network(cells=3, channels=4), 2)
+    children = Children.of([random_genotype(seed) for seed in range(3)])
+    assert_equal(one, Replay(table), children, *batch(8, 8), temperature=2.0)
+
+
+def test_activations_have_the_precision_of_the_stem(random_genotype):
+    """The same children in bfloat16, to its rounding, with float64 likelihoods and a float32 gradient."""
+    bfloat16 = partial(torch.autocast, "cpu", dtype=torch.bfloat16)
+    one, table = executors(Network(cells=3, channels=4), dtype=torch.float32, autocast=bfloat16)
+    children, (images, labels) = Children.of([random_genotype(0)]), batch(8, 8, 16, torch.float32)
+    found = table.log_likelihoods(children, images, labels)
+    assert found.dtype == torch.float64
+    torch.testing.assert_close(found, one.log_likelihoods(children, images, labels), rtol=0.03, atol=0)
+    accumulate(one, children, images, labels)
+    expected = one.supernet.bank.gradient.clone()
+    accumulate(table, children, images, labels)
+    assert torch.cosine_similarity(table.supernet.bank.gradient, expected, dim=0) > 0.95
+    table.autocast = contextlib.nullcontext
+    assert not torch.equal(table.log_likelihoods(children, images, labels), found), "activations were bfloat16"
+
+
+def test_settings_choose_it_with_as_many_children_as_memory_holds():
+    network = Network(cells=3, channels=4)
+    supernet = Supernet(network, CLASSES, torch.Generator().manual_seed(0))
+    budget = 3.5 * child_bytes(network, 16, 8, maps=TABLE_MAPS) / 2**30
+    executor = executor_for(supernet, Compute(executor="table", memory_gib=budget), 16, 8)
+    assert isinstance(executor, Replay)
+    assert executor.table.in_flight == 3
+    assert executor_for(supernet, Compute(executor="table", samples_in_flight=2), 16, 8).table.in_flight == 2
+
+
+def test_a_gpu_without_triton_is_told_what_to_do(monkeypatch):
+    monkeypatch.delattr(kernels, "fused", raising=False)
+    monkeypatch.setitem(sys.modules, "parsec.network.kernels.fused", None)
+    with pytest.raises(UserError, match="install triton, or choose executor stacked"):
+        operations(torch.device("cuda"))

@@ -11,7 +11,7 @@ import triton.language as tl
 from torch import Tensor
 
 from parsec.network.kernels import tables
-from parsec.network.kernels.shapes import tile_pixels, tiles
+from parsec.network.kernels.shapes import padded, tile_pixels, tiles
 
 KIND, SOURCE, STRIDE = tl.constexpr(tables.KIND), tl.constexpr(tables.SOURCE), tl.constexpr(tables.STRIDE)
 KERNEL, DILATION = tl.constexpr(tables.KERNEL), tl.constexpr(tables.DILATION)
@@ -23,11 +23,6 @@ IDENTITY, CONVOLVE = tl.constexpr(tables.IDENTITY), tl.constexpr(tables.CONVOLVE
 
 PARTS = 32
 """Parts that the sum over a row's pixels is made in; each program of a backward kernel sums one part."""
-
-
-def padded(channels: int) -> int:
-    """Channels of a tile: a power of two of at least 16, as matrix products want it."""
-    return max(16, triton.next_power_of_2(channels))
 
 
 def chunk(channels: int) -> int:

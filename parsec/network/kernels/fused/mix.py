@@ -9,8 +9,6 @@ from parsec.network.kernels.fused.common import (
     aligned,
     before_norm,
     chunk,
-    launch_shape,
-    padded,
     parts,
     places,
     scratch,
@@ -18,7 +16,7 @@ from parsec.network.kernels.fused.common import (
     write,
 )
 from parsec.network.kernels.fused.norm import gradient_sums
-from parsec.network.kernels.shapes import Mixing, tile_pixels, tiles
+from parsec.network.kernels.shapes import Mixing, padded, tile_pixels, tiles
 
 MIX_SOURCE, MIX_TARGET = tl.constexpr(tables.MIX_SOURCE), tl.constexpr(tables.MIX_TARGET)
 MIX_UPSTREAM, MIX_EVEN = tl.constexpr(tables.MIX_UPSTREAM), tl.constexpr(tables.MIX_EVEN)

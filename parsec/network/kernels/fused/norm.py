@@ -4,7 +4,6 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from parsec.network.kernels import tables
 from parsec.network.kernels.fused.common import (
     IDENTITY,
     KIND,
@@ -13,12 +12,11 @@ from parsec.network.kernels.fused.common import (
     SOURCE,
     aligned,
     launch_shape,
-    padded,
     parts,
     scratch,
 )
 from parsec.network.kernels.plain import EPSILON
-from parsec.network.kernels.shapes import Maps, tile_pixels, tiles
+from parsec.network.kernels.shapes import Maps, padded, tile_pixels, tiles
 
 
 @triton.jit

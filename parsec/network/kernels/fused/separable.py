@@ -55,7 +55,8 @@ def moments(statistics, row, c, NORMALISE: tl.constexpr, C: tl.constexpr, CHUNK:
 @triton.jit
 def convolve(
     base, statistics, row, first, second, image, y, across, ok, h, w, stride, dilation, kernel,
-    DTYPE: tl.constexpr, NORMALISE: tl.constexpr, C: tl.constexpr, P: tl.constexpr, D: tl.constexpr, CHUNK: tl.constexpr,
+    DTYPE: tl.constexpr, NORMALISE: tl.constexpr, C: tl.constexpr, P: tl.constexpr, D: tl.constexpr,
+    CHUNK: tl.constexpr,
 ):  # fmt: skip
     """Depthwise convolution in chunks of channels, each at once multiplied with its part of the pointwise weights."""
     total = tl.zeros([P, D], tl.float32)

@@ -14,7 +14,7 @@ each of its eight edges, the rest nodes, joined copies and what the backward pas
 again, because the maps that it reads are four times as large. Tests compare the bound with what is measured.
 """
 
-TABLE_MAPS = 36
+TABLE_MAPS = 40
 """The same for executor `table`: six states and the results of two stages of eight picks, before batch norm; their
 gradients, which live for three cells at a time, and the scratch of one launch make the rest.
 """

@@ -31,6 +31,7 @@ class Cells:
     def __init__(self, bank: Bank, operations: Operations) -> None:
         self.bank, self.operations = bank, operations
         self.weights = bank.flat.detach()
+        """Replaced at the start of every step by `Tables.weights` of what the bank then holds."""
 
     def _partials(self, rows: int, pixels: int, channels: int) -> Tensor:
         return self.weights.new_empty(rows, tiles(pixels, channels), 2, channels)

@@ -66,12 +66,12 @@ class Table:
     def logits(self, child: Genotype, images: Tensor) -> Tensor:
         """Logits (B × classes) of one child."""
         with torch.no_grad():
-            return self._logits(Children.of([child], images.device), self._stem(images))[0]
+            return self._logits(Children.of([child], images.device), self._begin(images))[0]
 
     def log_likelihoods(self, children: Children, images: Tensor, labels: Tensor) -> Tensor:
         """Log p(y|X,v,α_k) of the whole minibatch (K, float64), without gradients: what the π-step needs."""
         with torch.no_grad():
-            stem = self._stem(images)
+            stem = self._begin(images)
             parts = [summed_cross_entropy(self._logits(part, stem), labels) for part in self._parts(children)]
             return -torch.cat(parts)
 
@@ -84,7 +84,7 @@ class Table:
         weights: OnlineWeights,
     ) -> None:
         """See `Executor.add_gradients`: S children forward, then backward with their weights, then the next S."""
-        stem = self._stem(images)
+        stem = self._begin(images)
         wide = self.supernet.bank.flat.dtype
         stem_gradients = [torch.zeros_like(each, dtype=wide) for each in stem]
         for part in self._parts(children):
@@ -107,7 +107,9 @@ class Table:
         for start in range(0, len(children), size):
             yield children[start : start + size]
 
-    def _stem(self, images: Tensor) -> tuple[Tensor, Tensor]:
+    def _begin(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Read the weights and run the stem, which all children share."""
+        self._cells.weights = self._tables.weights(self.supernet.bank.flat.detach())
         with self.autocast():
             return self.supernet.stem(images)
 

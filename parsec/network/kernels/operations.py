@@ -1,7 +1,8 @@
 """What every backend offers: the launches of a step of S children, in the order in which a cell makes them.
 
-`weights` and `gradient` are the bank's flat vectors, `rows` and `picks` tables (see `tables`), `states` and `gradients`
-flat buffers of a cell's maps and their gradients (see `shapes.Maps`). Maps are [row, N, H, W, C], in the precision of
+`weights` is what `Tables.weights` makes of the bank's flat vector and `gradient` the bank's flat gradient; `rows` and
+`picks` are tables (see `tables`), `states` and `gradients` flat buffers of a cell's maps and their gradients (see
+`shapes.Maps`). Maps are [row, N, H, W, C], in the precision of
 activations; `statistics` [row, 2 (mean, 1/σ), C] and `partials` are float32, or float64 if the weights are. Rows that
 a launch has no business with are neither read nor written. No order of summation depends on chance.
 """
@@ -87,7 +88,7 @@ class Operations(Protocol):
         The first stage adds to the gradient of its source, the second writes that of the first one's result.
 
         Returns:
-            parts of the gradients of depthwise and pointwise weights [row, part, weight], for `deposit`.
+            parts of the gradients of depthwise and pointwise weights [row, part, weight], in the bank's order.
         """
 
     def pool_back(

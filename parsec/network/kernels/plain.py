@@ -71,7 +71,7 @@ def stage_weights(row: list[int], stage: int, weights: Tensor, maps: Maps) -> tu
     c, kernel, shift = maps.channels, row[tables.KERNEL], stage * tables.STAGE
     depthwise, pointwise = row[tables.DEPTHWISE + shift], row[tables.POINTWISE + shift]
     return (
-        weights[depthwise : depthwise + c * kernel * kernel].view(c, 1, kernel, kernel),
+        weights[depthwise : depthwise + c * kernel * kernel].view(-1, c).T.reshape(c, 1, kernel, kernel),
         weights[pointwise : pointwise + c * c].view(c, c, 1, 1),
     )
 

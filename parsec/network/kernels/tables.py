@@ -8,7 +8,7 @@ from parsec.network.kernels.shapes import Maps
 from parsec.network.primitives import SEPARABLE
 from parsec.network.stack import CellShape
 from parsec.network.supernet import SKIP
-from parsec.space.darts import CELLS, NODES, PRIMITIVES, SLOTS
+from parsec.space.darts import CELLS, EDGES, NODES, PRIMITIVES, SLOTS
 
 MAX_POOL, AVERAGE_POOL, IDENTITY, HALVE, CONVOLVE = range(5)
 
@@ -55,6 +55,14 @@ class Tables:
         self._reduction = torch.tensor([shape.reduction for shape in shapes], device=device).view(-1, 1, 1)
         self._channels = torch.tensor([shape.channels for shape in shapes], device=device).view(-1, 1, 1)
         self._facts = torch.tensor([_facts(primitive) for primitive in PRIMITIVES], device=device)
+        self._taps_first = _taps_first(bank, shapes).to(device)
+
+    def weights(self, flat: Tensor) -> Tensor:
+        """Copy of the bank's vector with depthwise weights [k², C] instead of [C, k²], each in its old place.
+
+        The channels of a tap then lie side by side, as those of a pixel do.
+        """
+        return flat.index_select(0, self._taps_first)
 
     def picks(self, table: Tensor, sizes: Tensor) -> tuple[Tensor, Tensor]:
         """Rows of all picks, int64 [cells, nodes, 2S, columns], and those of the factorised reductions among them.
@@ -94,6 +102,19 @@ class Tables:
         columns += [torch.where(twice, above, none), depthwise_1, pointwise_1]
         halvings = [place, place, above, even, odd]
         return torch.stack(columns, -1), torch.stack([torch.where(halve, each, none) for each in halvings], -1)
+
+
+def _taps_first(bank: Bank, shapes: list[CellShape]) -> Tensor:
+    """For every number of `Tables.weights`, its place in the bank (int32)."""
+    index = torch.arange(bank.flat.numel(), dtype=torch.int32)
+    for cell, shape in enumerate(shapes):
+        for primitive, kind in SEPARABLE.items():
+            for repeat in range(kind.repeats):
+                start = bank.start(f"cells.{cell}.{primitive}.{repeat}.depthwise")
+                size = EDGES * shape.channels * kind.kernel**2
+                part = index[start : start + size].view(EDGES, shape.channels, -1)
+                part.view(-1).copy_(part.transpose(1, 2).flatten())
+    return index
 
 
 def _facts(primitive: str) -> list[int]:

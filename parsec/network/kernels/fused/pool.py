@@ -126,8 +126,8 @@ def pool_back_kernel(
         shift = row.to(tl.int64) * batch * out_height * out_width * C
         for tap in range(9):
             down, right = y + 1 - tap // 3, across + 1 - tap % 3
-            here = ok & (down >= 0) & (right >= 0) & (down % stride == 0) & (right % stride == 0)
-            down, right = down // stride, right // stride
+            here = ok & (down >= 0) & (right >= 0) & ((down | right) & (stride - 1) == 0)
+            down, right = down >> (stride - 1), right >> (stride - 1)
             here = (here & (down < out_height) & (right < out_width))[:, None] & (c < C)[None, :]
             window = shift + ((image * out_height + down) * out_width + right)[:, None] * C + c[None, :]
             share = tl.load(shares + window, mask=here, other=0.0).to(tl.float32)

@@ -17,6 +17,7 @@ from parsec.network.kernels.fused.common import (
     STAGE_COLUMNS,
     STRIDE,
     aligned,
+    aligned_weights,
     chunk,
     depthwise,
     launch_shape,
@@ -103,8 +104,8 @@ def separable_kernel(
         return
     base, h, w, stride = stage_input(pick, row, x, pixels, height, width, out_height, out_width, STAGE, C)
     dilation = tl.load(pick + DILATION).to(tl.int32)
-    first = weights + tl.load(pick + DEPTHWISE + STAGE * STAGE_COLUMNS)
-    second = weights + tl.load(pick + POINTWISE + STAGE * STAGE_COLUMNS)
+    first = weights + aligned_weights(tl.load(pick + DEPTHWISE + STAGE * STAGE_COLUMNS), C)
+    second = weights + aligned_weights(tl.load(pick + POINTWISE + STAGE * STAGE_COLUMNS), C)
     pixel, ok, image, y, across = places(tile, pixels, out_height, out_width, P)
     total = convolve(
         base, statistics, row, first, second, image, y, across, ok, h, w, stride, dilation,

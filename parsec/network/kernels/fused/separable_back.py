@@ -23,6 +23,7 @@ from parsec.network.kernels.fused.common import (
     STAGE_COLUMNS,
     UPSTREAM,
     aligned,
+    aligned_weights,
     before_norm,
     chunk,
     depthwise,
@@ -91,10 +92,11 @@ def pointwise_back_kernel(
         return
     base, h, w, stride = stage_input(pick, row, x, pixels, height, width, out_height, out_width, STAGE, C)
     dilation = tl.load(pick + DILATION).to(tl.int32)
-    first = weights + tl.load(pick + DEPTHWISE + STAGE * STAGE_COLUMNS)
+    first = weights + aligned_weights(tl.load(pick + DEPTHWISE + STAGE * STAGE_COLUMNS), C)
     place = out[:, None] * C + c[None, :]
     chosen = (out < C)[:, None] & (c < C)[None, :]
-    weight = tl.load(weights + tl.load(pick + POINTWISE + STAGE * STAGE_COLUMNS) + place, mask=chosen, other=0.0)
+    second = weights + aligned_weights(tl.load(pick + POINTWISE + STAGE * STAGE_COLUMNS), C)
+    weight = tl.load(second + place, mask=chosen, other=0.0)
     above = gradients + aligned(tl.load(pick + UPSTREAM + STAGE * STAGE_COLUMNS), C)
     shift = row.to(tl.int64) * pixels * C
     found = pointwise_back(
@@ -128,12 +130,12 @@ def depthwise_back(
         for tap in range(kernel * kernel):
             down = y - (tap // kernel - kernel // 2) * dilation
             right = across - (tap % kernel - kernel // 2) * dilation
-            here = ok & (down >= 0) & (right >= 0) & (down % stride == 0) & (right % stride == 0)
-            down, right = down // stride, right // stride
+            here = ok & (down >= 0) & (right >= 0) & ((down | right) & (stride - 1) == 0)
+            down, right = down >> (stride - 1), right >> (stride - 1)
             here = here & (down < out_height) & (right < out_width)
             from_pixel = ((image * out_height + down) * out_width + right)[:, None] * C + c[None, :]
             gradient = tl.load(dh + from_pixel, mask=here[:, None] & (c < C)[None, :], other=0.0).to(tl.float32)
-            total += gradient * tl.load(weights + c * (kernel * kernel) + tap, mask=c < C, other=0.0)[None, :]
+            total += gradient * tl.load(weights + tap * C + c, mask=c < C, other=0.0)[None, :]
             found += tl.where((taps == tap)[:, None], tl.sum(value * gradient, 0)[None, :], 0.0)
         total = tl.where(value > 0.0, total, 0.0)
         if STAGE == 0:
@@ -158,7 +160,7 @@ def depthwise_back_kernel(
     out_pixels = batch * out_height * out_width
     base, h, w, stride = stage_input(pick, row, x, out_pixels, height, width, out_height, out_width, STAGE, C)
     dilation = tl.load(pick + DILATION).to(tl.int32)
-    weight = weights + tl.load(pick + DEPTHWISE + STAGE * STAGE_COLUMNS)
+    weight = weights + aligned_weights(tl.load(pick + DEPTHWISE + STAGE * STAGE_COLUMNS), C)
     target = gradients + aligned(tl.load(pick + (SOURCE if STAGE == 0 else UPSTREAM)), C)
     count = tl.num_programs(0)
     shift = row.to(tl.int64) * out_pixels * C

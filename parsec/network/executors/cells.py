@@ -12,6 +12,17 @@ from parsec.network.kernels.shapes import tiles
 from parsec.space.darts import NODES
 
 
+class Rows(NamedTuple):
+    """What the launches of a cell read, int64; in a row that is left out every number is −1."""
+
+    picks: Tensor
+    """[node, 2S, `tables.PICK_COLUMNS`]."""
+    halvings: Tensor
+    """Those picks that are factorised reductions, [node, 2S, `tables.MIX_COLUMNS`]."""
+    projections: Tensor
+    """Of the two inputs, [2, S, `tables.MIX_COLUMNS`]."""
+
+
 class CellState(NamedTuple):
     """What a cell's forward pass leaves for its backward pass."""
 
@@ -36,30 +47,28 @@ class Cells:
     def _partials(self, rows: int, pixels: int, channels: int) -> Tensor:
         return self.weights.new_empty(rows, tiles(pixels, channels), 2, channels)
 
-    def forward(
-        self, plan: CellPlan, picks: Tensor, halvings: Tensor, inputs: tuple[Tensor, Tensor], keep: bool
-    ) -> CellState:
+    def forward(self, plan: CellPlan, rows: Rows, inputs: list[Tensor], keep: bool) -> CellState:
         """Run a cell on two flat buffers of maps; without `keep`, nodes share the scratch for all but the states."""
-        maps, rows = plan.maps, plan.maps.rows
+        maps = plan.maps
         states = inputs[0].new_empty(maps.states_size)
         kept = NODES if keep else 1
         side = (maps.batch, maps.out_height, maps.out_width, maps.channels)
-        z = states.new_empty(kept, 2, rows, *side)
-        statistics = self.weights.new_empty(kept, 2, rows, 2, maps.channels)
+        z = states.new_empty(kept, 2, maps.rows, *side)
+        statistics = self.weights.new_empty(kept, 2, maps.rows, 2, maps.channels)
         scales = self.weights.new_empty(2, maps.children, 2, maps.channels)
         for number, x in enumerate(inputs):
-            self._project(plan, number, x, states, scales[number])
-        partials = self._partials(rows, maps.pixels, maps.channels)
+            self._project(plan, number, rows.projections[number], x, states, scales[number])
+        partials = self._partials(maps.rows, maps.pixels, maps.channels)
         for node in range(NODES):
             at = node if keep else 0
-            self._node(plan, node, picks[node], halvings[node], states, z[at], statistics[at], partials)
+            self._node(plan, node, rows, states, z[at], statistics[at], partials)
         return CellState(states, z, statistics, scales)
 
-    def _project(self, plan: CellPlan, number: int, x: Tensor, states: Tensor, scales: Tensor) -> None:
+    def _project(self, plan: CellPlan, number: int, rows: Tensor, x: Tensor, states: Tensor, scales: Tensor) -> None:
         maps, projection = plan.maps, plan.projections[number]
         z = _input_view(plan, number, states)
         partials = self._partials(maps.children, projection.mixing.pixels, maps.channels)
-        self.operations.mix(projection.rows, self.weights, x, z, partials, projection.mixing)
+        self.operations.mix(rows, self.weights, x, z, partials, projection.mixing)
         self.operations.statistics(partials, projection.mixing.pixels, scales)
         self.operations.normalise(z, scales)
 
@@ -67,17 +76,16 @@ class Cells:
         self,
         plan: CellPlan,
         node: int,
-        picks: Tensor,
-        halvings: Tensor,
+        rows: Rows,
         states: Tensor,
         z: Tensor,
         statistics: Tensor,
         partials: Tensor,
     ) -> None:
-        run, maps = self.operations, plan.maps
+        run, maps, picks = self.operations, plan.maps, rows.picks[node]
         run.pool(picks, states, z[0], partials, maps)
         if plan.reduction:
-            run.mix(halvings, self.weights, states, z[0], partials, plan.halving)
+            run.mix(rows.halvings[node], self.weights, states, z[0], partials, plan.halving.mixing)
         for stage in range(2):
             run.separable(stage, picks, self.weights, states, z, statistics, partials, maps)
             run.statistics(partials, maps.pixels, statistics[stage])
@@ -86,43 +94,33 @@ class Cells:
     def backward(
         self,
         plan: CellPlan,
-        picks: Tensor,
-        halvings: Tensor,
-        inputs: tuple[Tensor, Tensor],
+        rows: Rows,
+        inputs: list[Tensor],
         saved: CellState,
         gradients: Tensor,
-        targets: tuple[Tensor, Tensor],
+        targets: list[Tensor],
     ) -> None:
         """Add the gradients of a cell's inputs to `targets` and those of its weights to the bank's.
 
         `gradients` holds those of the cell's nodes, from what reads them outside, and zero for its inputs.
         """
         for node in reversed(range(NODES)):
-            self._node_back(plan, node, picks[node], halvings[node], saved, gradients)
-        for number, projection in enumerate(plan.projections):
-            z = _input_view(plan, number, saved.states)
+            self._node_back(plan, node, rows, saved, gradients)
+        for number, (projection, x, target) in enumerate(zip(plan.projections, inputs, targets, strict=True)):
+            chosen, z = rows.projections[number], _input_view(plan, number, saved.states)
+            scales = saved.scales[number]
             partials = self.operations.mix_back(
-                projection.rows,
-                self.weights,
-                inputs[number],
-                z,
-                saved.scales[number],
-                gradients,
-                targets[number],
-                projection.mixing,
-                normalised=True,
+                chosen, self.weights, x, z, scales, gradients, target, projection.mixing, normalised=True
             )
-            self._deposit_mixed(partials, projection)
+            self._deposit_mixed(partials, chosen, projection)
 
-    def _deposit_mixed(self, partials: Tensor, projection: Projection) -> None:
+    def _deposit_mixed(self, partials: Tensor, rows: Tensor, projection: Projection) -> None:
         for half in range(projection.mixing.halves):
-            places = projection.rows[:, tables.MIX_EVEN + half]
+            places = rows[:, tables.MIX_EVEN + half]
             self.operations.deposit(partials[:, half], places, projection.sizes, self.bank.gradient)
 
-    def _node_back(
-        self, plan: CellPlan, node: int, picks: Tensor, halvings: Tensor, saved: CellState, gradients: Tensor
-    ) -> None:
-        run, maps, states = self.operations, plan.maps, saved.states
+    def _node_back(self, plan: CellPlan, node: int, rows: Rows, saved: CellState, gradients: Tensor) -> None:
+        run, maps, states, picks = self.operations, plan.maps, saved.states, rows.picks[node]
         z, statistics = saved.z[node], saved.statistics[node]
         for stage in (1, 0):
             found = run.separable_back(stage, picks, self.weights, states, z, statistics, gradients, maps)
@@ -132,19 +130,11 @@ class Cells:
                 run.deposit(partials, picks[:, column + shift], size, self.bank.gradient)
         run.pool_back(picks, states, z[0], statistics[0], gradients, maps)
         if plan.reduction:
-            edge = Projection(plan.halving, halvings, plan.halving_sizes)
+            chosen, mixing = rows.halvings[node], plan.halving.mixing
             partials = run.mix_back(
-                halvings,
-                self.weights,
-                states,
-                z[0],
-                statistics[0],
-                gradients,
-                gradients,
-                plan.halving,
-                normalised=False,
+                chosen, self.weights, states, z[0], statistics[0], gradients, gradients, mixing, normalised=False
             )
-            self._deposit_mixed(partials, edge)
+            self._deposit_mixed(partials, chosen, plan.halving)
 
 
 def _input_view(plan: CellPlan, number: int, states: Tensor) -> Tensor:

@@ -36,7 +36,7 @@ def executor_for(supernet: Supernet, compute: Compute, batch_size: int, image_si
         with context():
             item_bytes = 2 if torch.is_autocast_enabled(device.type) else 4
         each = child_bytes(supernet.network, batch_size, image_size, item_bytes, TABLE_MAPS)
-        return Replay(Table(supernet, context, _in_flight(compute, each)))
+        return Replay(Table(supernet, context, _in_flight(compute, each), compute.skip_negligible))
     in_flight = _stacked_in_flight(supernet, compute, batch_size, image_size, device)
     if compute.executor == "auto" and in_flight == 1:
         return One(supernet, context, compute.skip_negligible)

@@ -29,10 +29,9 @@ class Source(NamedTuple):
 
 
 class Projection(NamedTuple):
-    """How a cell's input is made: its mixing, and one row a child (see `tables.MIX_COLUMNS`)."""
+    """How a cell's input is made."""
 
     mixing: Mixing
-    rows: Tensor
     sizes: Tensor
     """Numbers in the weights of one half, once a row, for `deposit`."""
 
@@ -43,10 +42,9 @@ class CellPlan(NamedTuple):
     reduction: bool
     maps: Maps
     projections: tuple[Projection, Projection]
-    halving: Mixing
-    """The factorised reduction of an edge."""
+    halving: Projection
+    """The same for an edge that is a factorised reduction."""
     pointwise_sizes: Tensor
-    halving_sizes: Tensor
 
 
 class Plan(NamedTuple):
@@ -54,6 +52,8 @@ class Plan(NamedTuple):
 
     cells: list[CellPlan]
     sizes: Tensor
+    projections: Tensor
+    """Rows of the projections of the two inputs, int64 [cells, 2, S, `tables.MIX_COLUMNS`]."""
 
 
 def make_plan(supernet: Supernet, children: int, stem: tuple[Tensor, Tensor]) -> Plan:
@@ -61,22 +61,25 @@ def make_plan(supernet: Supernet, children: int, stem: tuple[Tensor, Tensor]) ->
     sources = [_stem_source(each) for each in stem]
     batch, device = len(stem[0]), stem[0].device
     cells: list[CellPlan] = []
+    rows = []
     for index, shape in enumerate(supernet.shapes):
         before, last = sources[-2:]
         stride = 2 if shape.reduction else 1
         sides = (last.height, last.width, strided(last.height, stride), strided(last.width, stride))
         maps = Maps(children, batch, *sides, shape.channels)
-        names = [f"cells.{index}.before", f"cells.{index}.last"]
-        halves = (2 if shape.after_reduction else 1, 1)
-        projections = [
-            _projection(supernet, name, source, maps, half, number)
-            for number, (name, source, half) in enumerate(zip(names, (before, last), halves, strict=True))
-        ]
-        halving = Mixing(batch, maps.height, maps.width, maps.channels, 2, 1, maps.channels, 0)
+        halves = 2 if shape.after_reduction else 1
+        rows.append(
+            [
+                _rows(supernet, f"cells.{index}.before", before, maps, halves, 0),
+                _rows(supernet, f"cells.{index}.last", last, maps, 1, 1),
+            ]
+        )
+        projections = (_projection(before, maps, halves, device), _projection(last, maps, 1, device))
+        reduced = Mixing(batch, maps.height, maps.width, maps.channels, 2, 1, maps.channels, 0)
         full = torch.full((maps.rows,), maps.channels**2, device=device)
-        cells.append(CellPlan(shape.reduction, maps, (projections[0], projections[1]), halving, full, full // 2))
+        cells.append(CellPlan(shape.reduction, maps, projections, Projection(reduced, full // 2), full))
         sources.append(_cell_source(maps))
-    return Plan(cells, sizes_of([cell.maps for cell in cells], device))
+    return Plan(cells, sizes_of([cell.maps for cell in cells], device), torch.tensor(rows, device=device))
 
 
 def _stem_source(x: Tensor) -> Source:
@@ -89,21 +92,18 @@ def _cell_source(maps: Maps) -> Source:
     return Source(maps.out_height, maps.out_width, NODES, maps.channels, block, maps.node_start(0), size, size)
 
 
-def _projection(supernet: Supernet, name: str, source: Source, maps: Maps, halves: int, number: int) -> Projection:
-    """Input `number` of a cell, made from `source`."""
-    mixing = Mixing(
-        maps.batch,
-        source.height,
-        source.width,
-        maps.channels,
-        halves,
-        source.blocks,
-        source.channels,
-        source.block_stride,
-    )
+def _projection(source: Source, maps: Maps, halves: int, device: torch.device) -> Projection:
+    """How an input of a cell is made from `source`."""
+    sides, inputs = (source.height, source.width), (source.blocks, source.channels, source.block_stride)
+    mixing = Mixing(maps.batch, *sides, maps.channels, halves, *inputs)
+    return Projection(mixing, torch.full((maps.children,), mixing.weight_size, device=device))
+
+
+def _rows(supernet: Supernet, name: str, source: Source, maps: Maps, halves: int, number: int) -> list[list[int]]:
+    """Rows of the projection that makes input `number` of a cell from `source`, one a child."""
     parts = [name] if halves == 1 else [f"{name}.even", f"{name}.odd"]
     weights = [supernet.bank.start(part) for part in (*parts, parts[0])[:2]]
-    rows = [
+    return [
         [
             source.start + child * source.stride,
             source.start + child * source.gradient_stride,
@@ -112,6 +112,3 @@ def _projection(supernet: Supernet, name: str, source: Source, maps: Maps, halve
         ]
         for child in range(maps.children)
     ]
-    device = supernet.bank.flat.device
-    sizes = torch.full((maps.children,), mixing.weight_size, device=device)
-    return Projection(mixing, torch.tensor(rows, device=device), sizes)

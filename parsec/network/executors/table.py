@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from parsec.estimator import OnlineWeights
-from parsec.network.executors.cells import Cells, CellState
+from parsec.network.executors.cells import Cells, CellState, Rows
 from parsec.network.executors.plan import Plan, make_plan
 from parsec.network.executors.protocol import summed_cross_entropy
 from parsec.network.kernels.operations import Operations, operations
@@ -28,8 +28,8 @@ class _Pass(NamedTuple):
     """A forward pass of S children, for its backward pass."""
 
     plan: Plan
-    picks: Tensor
-    halvings: Tensor
+    rows: Rows
+    """Those of all cells, cells first."""
     maps: list[Tensor]
     """Flat buffers that cells read: the stem's two results, then the states of every cell."""
     cells: list[CellState]
@@ -42,6 +42,8 @@ class Table:
         supernet: the network of shared weights.
         autocast: opens the context in which the stem runs; its results' precision is that of all activations.
         in_flight: S; None for all children of a step.
+        skip_negligible: leave out the backward pass of children whose weight cannot change the gradient's last digit;
+            the device itself sees which ones.
         launches: the operations, if not those that the device wants.
 
     Raises:
@@ -55,9 +57,11 @@ class Table:
         supernet: Supernet,
         autocast: Callable[[], AbstractContextManager[None]],
         in_flight: int | None = None,
+        skip_negligible: bool = False,
         launches: Operations | None = None,
     ) -> None:
         self.supernet, self.autocast, self.in_flight = supernet, autocast, in_flight
+        self.skip_negligible = skip_negligible
         bank = supernet.bank
         self._cells = Cells(bank, launches or operations(bank.flat.device))
         self._tables = Tables(bank, supernet.shapes, bank.flat.device)
@@ -98,7 +102,8 @@ class Table:
                 each.mul_(keep)
             (negative * (new / len(labels))).sum().backward()
             with torch.no_grad():
-                self._backward(done, pooled, stem_gradients)
+                rows = _without_negligible(done.rows, new, wide) if self.skip_negligible else done.rows
+                self._backward(done._replace(rows=rows), pooled, stem_gradients)
         torch.autograd.backward(stem, [each.to(stem[0].dtype) for each in stem_gradients])
 
     def _parts(self, children: Children) -> Iterator[Children]:
@@ -123,17 +128,17 @@ class Table:
     def _forward(self, children: Children, stem: tuple[Tensor, Tensor], keep: bool) -> _Pass:
         plan = self._plan(len(children), stem)
         picks, halvings = self._tables.picks(children.table.to(plan.sizes.device, non_blocking=True), plan.sizes)
+        rows = Rows(picks, halvings, plan.projections)
         maps = [each.detach().permute(0, 2, 3, 1).reshape(-1) for each in stem]
         cells = []
         for index, cell in enumerate(plan.cells):
-            inputs = maps[index], maps[index + 1]
-            done = self._cells.forward(cell, picks[index], halvings[index], inputs, keep)
+            done = self._cells.forward(cell, _of_cell(rows, index), maps[index : index + 2], keep)
             maps.append(done.states)
             if keep:
                 cells.append(done)
             else:
                 maps[index] = maps[index].new_empty(0)
-        return _Pass(plan, picks, halvings, maps, cells)
+        return _Pass(plan, rows, maps, cells)
 
     def _pooled(self, done: _Pass) -> Tensor:
         """Mean over the pixels of the last cell's output, S × B × channels."""
@@ -145,26 +150,40 @@ class Table:
 
     def _backward(self, done: _Pass, pooled: Tensor, stem_gradients: list[Tensor]) -> None:
         """Backward through the cells, from the gradient of `pooled` to those of weights and stem."""
-        plans = [cell.maps for cell in done.plan.cells]
-        gradients = [done.maps[0].new_zeros(len(done.picks[0, 0]) // SLOTS * each.numel()) for each in stem_gradients]
-        gradients += [done.maps[0].new_zeros(maps.gradients_size) for maps in plans]
-        _spread(pooled, plans[-1], gradients[-1])
+        plans, maps = done.plan.cells, done.maps
+        own, last = _zeros(done, len(plans) + 1), _zeros(done, len(plans))
+        _spread(pooled, plans[-1].maps, own)
         for index in reversed(range(len(plans))):
-            inputs, targets = (each[index : index + 2] for each in (done.maps, gradients))
-            self._cells.backward(
-                done.plan.cells[index],
-                done.picks[index],
-                done.halvings[index],
-                (inputs[0], inputs[1]),
-                done.cells.pop(),
-                gradients.pop(),
-                (targets[0], targets[1]),
-            )
-            done.maps.pop()
-        for total, part in zip(stem_gradients, gradients, strict=True):
+            before = _zeros(done, index)
+            inputs, saved = maps[index : index + 2], done.cells.pop()
+            self._cells.backward(plans[index], _of_cell(done.rows, index), inputs, saved, own, [before, last])
+            maps.pop()
+            own, last = last, before
+        for total, part in zip(stem_gradients, (last, own), strict=True):
             batch, channels, height, width = total.shape
             summed = part.view(-1, batch, height, width, channels).sum(0, dtype=total.dtype)
             total.add_(summed.permute(0, 3, 1, 2))
+
+
+def _of_cell(rows: Rows, index: int) -> Rows:
+    return Rows(*(each[index] for each in rows))
+
+
+def _without_negligible(rows: Rows, new: Tensor, dtype: torch.dtype) -> Rows:
+    """The rows without those of children whose share of the gradient is lost in the rounding of the largest one's."""
+    dead = (new < torch.finfo(dtype).eps / 2).view(-1, 1)
+    slots = dead.repeat_interleave(SLOTS, 0)
+    return Rows(
+        rows.picks.masked_fill(slots, -1), rows.halvings.masked_fill(slots, -1), rows.projections.masked_fill(dead, -1)
+    )
+
+
+def _zeros(done: _Pass, position: int) -> Tensor:
+    """A buffer for the gradients of the maps at `position` of a pass; every child has its own of the stem's maps."""
+    cells = done.plan.cells
+    if position < 2:
+        return done.maps[0].new_zeros(cells[0].maps.children * done.maps[position].numel())
+    return done.maps[0].new_zeros(cells[position - 2].maps.gradients_size)
 
 
 def _nodes(maps: Maps, flat: Tensor) -> Tensor:

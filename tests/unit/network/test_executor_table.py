@@ -15,6 +15,7 @@ from parsec.network.executors.protocol import accumulate
 from parsec.network.executors.replay import Replay
 from parsec.network.executors.table import Table
 from parsec.network.footprint import TABLE_MAPS, child_bytes
+from parsec.network.kernels import plain_operations
 from parsec.network.kernels.operations import operations
 from parsec.network.supernet import Supernet
 from parsec.prior.children import Children
@@ -110,3 +111,21 @@ def test_a_gpu_without_triton_is_told_what_to_do(monkeypatch):
     monkeypatch.setitem(sys.modules, "parsec.network.kernels.fused", None)
     with pytest.raises(UserError, match="install triton, or choose executor stacked"):
         operations(torch.device("cuda"))
+
+
+def test_children_that_cannot_change_the_gradient_may_be_left_out(random_genotype, monkeypatch):
+    """At a low temperature one child weighs all; the others then go no way back, and the gradient is the same."""
+    one, table = executors(Network(cells=3, channels=4))
+    children, (images, labels) = Children.of([random_genotype(seed) for seed in range(4)]), batch(8, 8)
+    table.skip_negligible = True
+    assert_equal(one, table, children, images, labels, temperature=10.0)
+    expected, gradient = accumulate(one, children, images, labels, 1e-3), one.supernet.bank.gradient.clone()
+    live, pool_back = [], plain_operations.pool_back
+    monkeypatch.setattr(
+        plain_operations, "pool_back", lambda picks, *rest: (live.append(picks), pool_back(picks, *rest))
+    )
+    found = accumulate(table, children, images, labels, 1e-3)
+    assert {int((picks[:, 0] >= 0).sum()) for picks in live} == {2}, "two picks a node, those of one child"
+    torch.testing.assert_close(found, expected, rtol=1e-10, atol=0)
+    scale = float(gradient.abs().max())
+    torch.testing.assert_close(table.supernet.bank.gradient, gradient, rtol=1e-9, atol=1e-12 * scale)

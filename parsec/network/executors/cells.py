@@ -6,21 +6,11 @@ from torch import Tensor
 
 from parsec.network.bank import Bank
 from parsec.network.executors.plan import CellPlan, Projection
+from parsec.network.executors.rows import Rows
 from parsec.network.kernels import tables
 from parsec.network.kernels.operations import Operations
 from parsec.network.kernels.shapes import tiles
 from parsec.space.darts import NODES
-
-
-class Rows(NamedTuple):
-    """What the launches of a cell read, int64; in a row that is left out every number is −1."""
-
-    picks: Tensor
-    """[node, 2S, `tables.PICK_COLUMNS`]."""
-    halvings: Tensor
-    """Those picks that are factorised reductions, [node, 2S, `tables.MIX_COLUMNS`]."""
-    projections: Tensor
-    """Of the two inputs, [2, S, `tables.MIX_COLUMNS`]."""
 
 
 class CellState(NamedTuple):

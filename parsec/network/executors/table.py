@@ -12,15 +12,16 @@ import torch
 from torch import Tensor
 
 from parsec.estimator import OnlineWeights
-from parsec.network.executors.cells import Cells, CellState, Rows
+from parsec.network.executors.cells import Cells, CellState
 from parsec.network.executors.plan import Plan, make_plan
 from parsec.network.executors.protocol import summed_cross_entropy
+from parsec.network.executors.rows import Rows
 from parsec.network.kernels.operations import Operations, operations
 from parsec.network.kernels.shapes import Maps
 from parsec.network.kernels.tables import Tables
 from parsec.network.supernet import Supernet
 from parsec.prior.children import Children
-from parsec.space.darts import NODES, SLOTS
+from parsec.space.darts import NODES
 from parsec.space.genotype import Genotype
 
 
@@ -102,7 +103,7 @@ class Table:
                 each.mul_(keep)
             (negative * (new / len(labels))).sum().backward()
             with torch.no_grad():
-                rows = _without_negligible(done.rows, new, wide) if self.skip_negligible else done.rows
+                rows = done.rows.without_negligible(new, wide) if self.skip_negligible else done.rows
                 self._backward(done._replace(rows=rows), pooled, stem_gradients)
         torch.autograd.backward(stem, [each.to(stem[0].dtype) for each in stem_gradients])
 
@@ -132,7 +133,7 @@ class Table:
         maps = [each.detach().permute(0, 2, 3, 1).reshape(-1) for each in stem]
         cells = []
         for index, cell in enumerate(plan.cells):
-            done = self._cells.forward(cell, _of_cell(rows, index), maps[index : index + 2], keep)
+            done = self._cells.forward(cell, rows.of_cell(index), maps[index : index + 2], keep)
             maps.append(done.states)
             if keep:
                 cells.append(done)
@@ -156,26 +157,13 @@ class Table:
         for index in reversed(range(len(plans))):
             before = _zeros(done, index)
             inputs, saved = maps[index : index + 2], done.cells.pop()
-            self._cells.backward(plans[index], _of_cell(done.rows, index), inputs, saved, own, [before, last])
+            self._cells.backward(plans[index], done.rows.of_cell(index), inputs, saved, own, [before, last])
             maps.pop()
             own, last = last, before
         for total, part in zip(stem_gradients, (last, own), strict=True):
             batch, channels, height, width = total.shape
             summed = part.view(-1, batch, height, width, channels).sum(0, dtype=total.dtype)
             total.add_(summed.permute(0, 3, 1, 2))
-
-
-def _of_cell(rows: Rows, index: int) -> Rows:
-    return Rows(*(each[index] for each in rows))
-
-
-def _without_negligible(rows: Rows, new: Tensor, dtype: torch.dtype) -> Rows:
-    """The rows without those of children whose share of the gradient is lost in the rounding of the largest one's."""
-    dead = (new < torch.finfo(dtype).eps / 2).view(-1, 1)
-    slots = dead.repeat_interleave(SLOTS, 0)
-    return Rows(
-        rows.picks.masked_fill(slots, -1), rows.halvings.masked_fill(slots, -1), rows.projections.masked_fill(dead, -1)
-    )
 
 
 def _zeros(done: _Pass, position: int) -> Tensor:

@@ -105,8 +105,9 @@ def padded(channels: int) -> int:
 
 
 def tile_pixels(channels: int) -> int:
-    """Pixels that one program handles at a time: about as many numbers whatever the channels."""
-    return max(16, min(128, 2048 // padded(channels)))
+    """Pixels that one program handles at a time: as many numbers as its registers hold."""
+    width = padded(channels)
+    return max(16, 2048 // width, min(64, 8192 // width))
 
 
 def tiles(pixels: int, channels: int) -> int:

@@ -24,7 +24,7 @@ SIZES = ("C", "P", "D", "CHUNK", "BLOCK", "ROW", "T", "R")
 built = set()
 
 
-def build(kernel, *args, grid, warmup, num_warps=4, **named):
+def build(kernel, *args, grid, warmup, num_warps=4, num_stages=3, **named):
     """Build a launch's kernel, unless one like it was built whose sizes alone differ."""
     given = dict(zip(kernel.arg_names, args, strict=False)) | named
     constants = {each.name: given[each.name] for each in kernel.params if each.is_constexpr}
@@ -34,7 +34,7 @@ def build(kernel, *args, grid, warmup, num_warps=4, **named):
     types = {name: POINTERS[value.dtype] if torch.is_tensor(value) else "i32" for name, value in given.items()}
     signature = {name: "constexpr" if name in constants else types[name] for name in kernel.arg_names}
     source = ASTSource(fn=kernel, signature=signature, constexprs=constants)
-    result = triton.compile(source, target=HOPPER, options={"num_warps": num_warps})
+    result = triton.compile(source, target=HOPPER, options={"num_warps": num_warps, "num_stages": num_stages})
     assert result.asm["cubin"], variant
     built.add(variant)
     print(*variant)

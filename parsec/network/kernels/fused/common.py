@@ -11,7 +11,7 @@ import triton.language as tl
 from torch import Tensor
 
 from parsec.network.kernels import tables
-from parsec.network.kernels.shapes import padded, tile_pixels, tiles
+from parsec.network.kernels.shapes import padded, tile_pixels
 
 KIND, SOURCE, STRIDE = tl.constexpr(tables.KIND), tl.constexpr(tables.SOURCE), tl.constexpr(tables.STRIDE)
 KERNEL, DILATION = tl.constexpr(tables.KERNEL), tl.constexpr(tables.DILATION)
@@ -20,9 +20,6 @@ UPSTREAM, DEPTHWISE = tl.constexpr(tables.UPSTREAM), tl.constexpr(tables.DEPTHWI
 POINTWISE, PICK_COLUMNS = tl.constexpr(tables.POINTWISE), tl.constexpr(tables.PICK_COLUMNS)
 MAX_POOL, AVERAGE_POOL = tl.constexpr(tables.MAX_POOL), tl.constexpr(tables.AVERAGE_POOL)
 IDENTITY, CONVOLVE = tl.constexpr(tables.IDENTITY), tl.constexpr(tables.CONVOLVE)
-
-PARTS = 32
-"""Parts that the sum over a row's pixels is made in; each program of a backward kernel sums one part."""
 
 
 def chunk(channels: int) -> int:
@@ -35,9 +32,9 @@ def warps(channels: int) -> int:
     return 4 if padded(channels) <= 64 else 8
 
 
-def parts(pixels: int, channels: int) -> int:
-    """Parts of a sum over so many pixels."""
-    return min(PARTS, tiles(pixels, channels))
+def parts(count: int, channels: int) -> int:
+    """Parts in which programs of backward kernels sum over so many tiles: the fewer, the larger a weight gradient."""
+    return min(count, max(16, 2048 // padded(channels)))
 
 
 def launch_shape(channels: int) -> dict[str, int]:

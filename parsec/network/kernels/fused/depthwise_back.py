@@ -62,7 +62,7 @@ def depthwise_back(
 def depthwise_back_kernel(
     picks, weights, x, statistics, dh, gradients, partials,
     batch, height, width, out_height, out_width, start, step,
-    STAGE: tl.constexpr, C: tl.constexpr, P: tl.constexpr, D: tl.constexpr, CHUNK: tl.constexpr,
+    STAGE: tl.constexpr, C: tl.constexpr, P: tl.constexpr, CHUNK: tl.constexpr,
 ):  # fmt: skip
     """One part of the pixels that a pick reads, and some of its channels."""
     part, row = tl.program_id(0), start + tl.program_id(1) * step

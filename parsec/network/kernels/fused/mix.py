@@ -36,6 +36,7 @@ def _sizes(mixing: Mixing) -> dict[str, int]:
         "D": padded(half),
         "CHUNK": chunk(mixing.block_channels),
         "num_warps": warps(half),
+        "num_stages": 2,
     }
 
 
@@ -130,7 +131,7 @@ def mix_back(
     """See `Operations.mix_back`; picks of one child are added to their target one launch after the other."""
     sums = gradient_sums(rows[:, tables.MIX_UPSTREAM], gradients, z, statistics, normalised)
     sizes = _sizes(mixing)
-    count = parts(mixing.pixels, mixing.channels)
+    count = parts(tiles(mixing.pixels, mixing.channels), mixing.channels)
     partials = scratch(weights, len(rows), mixing.halves, count, mixing.weight_size)
     per = triton.cdiv(tiles(mixing.pixels, mixing.channels), count)
     launches = 1 if normalised else 2

@@ -142,7 +142,7 @@ def gradient_sums(upstream: Tensor, gradients: Tensor, z: Tensor, statistics: Te
     """
     rows, channels = len(z), z.shape[-1]
     pixels = z[0].numel() // channels
-    count = parts(pixels, channels)
+    count = parts(tiles(pixels, channels), channels)
     partials = scratch(statistics, rows, count, 2, channels)
     per = triton.cdiv(tiles(pixels, channels), count)
     sums_kernel[(count, rows)](

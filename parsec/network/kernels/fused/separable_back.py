@@ -20,6 +20,9 @@ from parsec.network.kernels.fused.norm import gradient_sums
 from parsec.network.kernels.fused.pointwise_back import pointwise_back_kernel
 from parsec.network.kernels.shapes import Maps, tiles
 
+NUMBERS = 2048
+"""Numbers of a tile that one program of the second launch handles: it holds some channels alone."""
+
 
 def separable_back(
     stage: int, picks: Tensor, weights: Tensor, states: Tensor, z: Tensor, statistics: Tensor, gradients: Tensor,
@@ -30,20 +33,22 @@ def separable_back(
     sums = gradient_sums(upstream, gradients, z[stage], statistics[stage], normalised=False)
     x = states if stage == 0 else z[0]
     c, rows, step = maps.channels, maps.rows, chunk(maps.channels)
-    shape = launch_shape(c)
-    count = parts(maps.pixels, c)
-    per = triton.cdiv(tiles(maps.pixels, c), count)
     dh = torch.empty_like(z[0])
-    depthwise_partials, pointwise_partials = scratch(weights, rows, count, 25 * c), scratch(weights, rows, count, c * c)
+    count = parts(tiles(maps.pixels, c), c)
+    per = triton.cdiv(tiles(maps.pixels, c), count)
+    pointwise_partials = scratch(weights, rows, count, c * c)
     sides = (maps.height, maps.width, maps.out_height, maps.out_width)
     pointwise_back_kernel[(count, rows, triton.cdiv(c, step))](
         picks, weights, x, z[stage], statistics[stage], statistics[0], sums, gradients, dh, pointwise_partials,
-        maps.pixels, *sides, per, STAGE=stage, CHUNK=step, **shape,
+        maps.pixels, *sides, per, STAGE=stage, CHUNK=step, **launch_shape(c),
     )  # fmt: skip
+    size = NUMBERS // step
+    count = parts(triton.cdiv(maps.pixels, size), c)
+    depthwise_partials = scratch(weights, rows, count, 25 * c)
     launches = 2 if stage == 0 else 1
     for start in range(launches):
         depthwise_back_kernel[(count, rows // launches, triton.cdiv(c, step))](
             picks, weights, x, statistics[0], dh, gradients, depthwise_partials,
-            maps.batch, *sides, start, launches, STAGE=stage, CHUNK=step, **shape,
+            maps.batch, *sides, start, launches, STAGE=stage, C=c, P=size, CHUNK=step,
         )  # fmt: skip
     return depthwise_partials, pointwise_partials

@@ -1,5 +1,6 @@
 """The executor that the settings ask for, with as many children at once as memory holds and as pay."""
 
+import importlib.util
 from functools import partial
 
 import torch
@@ -31,7 +32,7 @@ def executor_for(supernet: Supernet, compute: Compute, batch_size: int, image_si
     context = partial(autocast, device, compute.precision)
     if compute.executor == "one":
         return One(supernet, context, compute.skip_negligible)
-    if compute.executor == "table":
+    if wants_table(compute, device):
         # The stem's results say in which precision activations are stored.
         with context():
             item_bytes = 2 if torch.is_autocast_enabled(device.type) else 4
@@ -41,6 +42,13 @@ def executor_for(supernet: Supernet, compute: Compute, batch_size: int, image_si
     if compute.executor == "auto" and in_flight == 1:
         return One(supernet, context, compute.skip_negligible)
     return Stacked(supernet, context, in_flight, compute.skip_negligible)
+
+
+def wants_table(compute: Compute, device: torch.device) -> bool:
+    """Whether the settings mean executor `table`: if they say so, or leave it open on CUDA where Triton is."""
+    if compute.executor == "auto":
+        return device.type == "cuda" and importlib.util.find_spec("triton") is not None
+    return compute.executor == "table"
 
 
 def _stacked_in_flight(

@@ -108,8 +108,8 @@ class Table:
         torch.autograd.backward(stem, [each.to(stem[0].dtype) for each in stem_gradients])
 
     def _parts(self, children: Children) -> Iterator[Children]:
-        """S children at a time."""
-        size = self.in_flight or len(children)
+        """At most S children at a time, in parts as equal as can be, because parts of one size share a plan."""
+        size = -(-len(children) // -(-len(children) // (self.in_flight or len(children))))
         for start in range(0, len(children), size):
             yield children[start : start + size]
 

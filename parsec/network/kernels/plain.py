@@ -10,7 +10,6 @@ from torch import Tensor
 
 from parsec.network.kernels import tables
 from parsec.network.kernels.shapes import Maps, Mixing, tile_pixels, tiles
-from parsec.network.primitives import odd_pixels
 
 EPSILON = 1e-5
 """Of batch norm, PyTorch's default."""
@@ -47,8 +46,9 @@ def mixed(x: Tensor, weights: list[Tensor]) -> Tensor:
     x = F.relu(x)
     if len(weights) == 1:
         return x @ weights[0].T
-    odd = odd_pixels(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
-    return torch.cat([part[:, ::2, ::2] @ weight.T for part, weight in zip((x, odd), weights, strict=True)], -1)
+    # An odd side has one odd pixel fewer than even ones; a border of zeros makes up for it.
+    padded = F.pad(x, (0, 0, 0, x.shape[2] % 2, 0, x.shape[1] % 2))
+    return torch.cat([x[:, ::2, ::2] @ weights[0].T, padded[:, 1::2, 1::2] @ weights[1].T], -1)
 
 
 def mix(rows: Tensor, weights: Tensor, x: Tensor, z: Tensor, partials: Tensor, mixing: Mixing) -> None:

@@ -95,7 +95,8 @@ class Replay:
         torch.cuda.current_stream(device).wait_stream(stream)
         graph = torch.cuda.CUDAGraph()
         self._pool = self._pool or torch.cuda.graph_pool_handle()
-        with torch.cuda.graph(graph, pool=self._pool):
+        # Other threads, such as NCCL's, may talk to the device meanwhile.
+        with torch.cuda.graph(graph, pool=self._pool, capture_error_mode="thread_local"):
             outputs = step(*own)
         gradient.copy_(before)
         return _Recording(graph, own, outputs)

@@ -5,6 +5,7 @@ edges of a cell are stacked, edge first, so that a child is a set of indices. Au
 views of the one gradient vector: running a child allocates its own activations and nothing the size of v.
 """
 
+import itertools
 import math
 from collections.abc import Mapping
 
@@ -40,6 +41,7 @@ class Bank:
         self.flat.grad = torch.zeros_like(self.flat)
         self._values = self._views(self.flat.detach(), shapes, sizes)
         self._gradients = self._views(self.flat.grad, shapes, sizes)
+        self._starts = dict(zip(shapes, itertools.accumulate(sizes, initial=0), strict=False))
         self._leaves: dict[tuple[str, int | None], Tensor] = {}
 
     @staticmethod
@@ -51,6 +53,14 @@ class Bank:
         """The flat gradient of `flat`, which every backward pass adds to."""
         assert self.flat.grad is not None
         return self.flat.grad
+
+    def start(self, name: str) -> int:
+        """Position in `flat` of a tensor's first number; its other numbers follow, and a stacked tensor's edges."""
+        return self._starts[name]
+
+    def entry_size(self, name: str) -> int:
+        """Numbers of one edge of a stacked tensor."""
+        return self._values[name][0].numel()
 
     def __call__(self, name: str, edge: int | None = None) -> Tensor:
         """The leaf tensor of a plain weight, or of one edge of a stacked one."""

@@ -14,17 +14,22 @@ each of its eight edges, the rest nodes, joined copies and what the backward pas
 again, because the maps that it reads are four times as large. Tests compare the bound with what is measured.
 """
 
+TABLE_MAPS = 40
+"""The same for executor `table`: six states and the results of two stages of eight picks, before batch norm; their
+gradients, which live for three cells at a time, and the scratch of one launch make the rest.
+"""
+
 
 def map_bytes(network: Network, batch_size: int, image_size: int, item_bytes: int = 4) -> int:
     """Bytes of one map of the first cell for a minibatch: B · C · H · W numbers of `item_bytes`."""
     return batch_size * network.channels * cell_sides(network, image_size)[0] ** 2 * item_bytes
 
 
-def child_bytes(network: Network, batch_size: int, image_size: int, item_bytes: int = 4) -> int:
+def child_bytes(network: Network, batch_size: int, image_size: int, item_bytes: int = 4, maps: int = MAPS) -> int:
     """Upper bound of what forward and backward pass of one child take beside weights and gradient, bytes."""
     shapes, sides = cell_shapes(network), cell_sides(network, image_size)[1:]
-    maps = sum((2 if s.reduction else 1) * s.channels * side**2 for s, side in zip(shapes, sides, strict=True))
-    return (MAPS * maps * batch_size + sum(_gathered(shape.channels) for shape in shapes)) * item_bytes
+    units = sum((2 if s.reduction else 1) * s.channels * side**2 for s, side in zip(shapes, sides, strict=True))
+    return (maps * units * batch_size + sum(_gathered(shape.channels) for shape in shapes)) * item_bytes
 
 
 def _gathered(channels: int) -> int:

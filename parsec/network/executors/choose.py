@@ -1,5 +1,6 @@
 """The executor that the settings ask for, with as many children at once as memory holds and as pay."""
 
+import importlib.util
 from functools import partial
 
 import torch
@@ -7,8 +8,10 @@ import torch
 from parsec.errors import SettingsError
 from parsec.network.executors.one import One
 from parsec.network.executors.protocol import Executor
+from parsec.network.executors.replay import Replay
 from parsec.network.executors.stacked import Stacked
-from parsec.network.footprint import child_bytes, map_bytes
+from parsec.network.executors.table import Table
+from parsec.network.footprint import TABLE_MAPS, child_bytes, map_bytes
 from parsec.network.supernet import Supernet
 from parsec.runtime.device import autocast
 from parsec.settings.tree import Compute
@@ -23,20 +26,43 @@ def executor_for(supernet: Supernet, compute: Compute, batch_size: int, image_si
 
     Raises:
         SettingsError: `memory_gib` does not hold the children that are to be in flight.
+        UserError: executor `table` on CUDA without Triton.
     """
     device = supernet.bank.flat.device
     context = partial(autocast, device, compute.precision)
     if compute.executor == "one":
         return One(supernet, context, compute.skip_negligible)
-    in_flight = _in_flight(supernet, compute, batch_size, image_size, device)
+    if wants_table(compute, device):
+        # The stem's results say in which precision activations are stored.
+        with context():
+            item_bytes = 2 if torch.is_autocast_enabled(device.type) else 4
+        each = child_bytes(supernet.network, batch_size, image_size, item_bytes, TABLE_MAPS)
+        return Replay(Table(supernet, context, _in_flight(compute, each), compute.skip_negligible))
+    in_flight = _stacked_in_flight(supernet, compute, batch_size, image_size, device)
     if compute.executor == "auto" and in_flight == 1:
         return One(supernet, context, compute.skip_negligible)
     return Stacked(supernet, context, in_flight, compute.skip_negligible)
 
 
-def _in_flight(supernet: Supernet, compute: Compute, batch_size: int, image_size: int, device: torch.device) -> int:
-    """S: as asked for, else as many as memory holds, on a CPU no more than pay."""
-    each = child_bytes(supernet.network, batch_size, image_size)
+def wants_table(compute: Compute, device: torch.device) -> bool:
+    """Whether the settings mean executor `table`: if they say so, or leave it open on CUDA where Triton is."""
+    if compute.executor == "auto":
+        return device.type == "cuda" and importlib.util.find_spec("triton") is not None
+    return compute.executor == "table"
+
+
+def _stacked_in_flight(
+    supernet: Supernet, compute: Compute, batch_size: int, image_size: int, device: torch.device
+) -> int:
+    """S for `stacked`: on a CPU no more than pay."""
+    held = _in_flight(compute, child_bytes(supernet.network, batch_size, image_size))
+    if device.type == "cpu" and not compute.samples_in_flight:
+        held = min(held, CACHE_BYTES // map_bytes(supernet.network, batch_size, image_size))
+    return max(held, 1)
+
+
+def _in_flight(compute: Compute, each: int) -> int:
+    """S: as asked for, else as many as memory holds, of children that take so many bytes each."""
     held = int(compute.memory_gib * GIB) // each
     if held < (compute.samples_in_flight or 1):
         wanted = f"{compute.samples_in_flight or 1} × {each / GIB:.2g} GiB"
@@ -44,8 +70,4 @@ def _in_flight(supernet: Supernet, compute: Compute, batch_size: int, image_size
             f"compute.memory_gib: {compute.memory_gib:g} GiB do not hold the children in flight ({wanted}); "
             "raise it, lower compute.samples_in_flight, or set compute.executor to one"
         )
-    if compute.samples_in_flight:
-        return compute.samples_in_flight
-    if device.type == "cpu":
-        held = min(held, CACHE_BYTES // map_bytes(supernet.network, batch_size, image_size))
-    return max(held, 1)
+    return compute.samples_in_flight or held

@@ -25,6 +25,13 @@ def test_every_tensor_is_a_part_of_the_one_vector():
     assert made("edges.pointwise", 1) is made("edges.pointwise", 1)
 
 
+def test_a_tensor_is_found_in_the_vector_by_its_start_and_size():
+    made = bank()
+    start, size = made.start("edges.pointwise"), made.entry_size("edges.pointwise")
+    assert torch.equal(made.flat[start + size : start + 2 * size], made("edges.pointwise", 1).flatten())
+    assert torch.equal(made.flat[made.start("classifier.weight") :][:160], made("classifier.weight").flatten())
+
+
 def test_backward_adds_to_the_gradient_of_the_edge_that_was_used():
     made = bank()
     used = made("edges.pointwise", 1)

@@ -1,0 +1,152 @@
+"""Batch norm: statistics from partial sums, normalising in place, and the sum of a node's two picks."""
+
+import triton
+import triton.language as tl
+from torch import Tensor
+
+from parsec.network.kernels.fused.common import (
+    IDENTITY,
+    KIND,
+    PICK_COLUMNS,
+    REPEATS,
+    SOURCE,
+    aligned,
+    launch_shape,
+    parts,
+    scratch,
+)
+from parsec.network.kernels.plain import EPSILON
+from parsec.network.kernels.shapes import Maps, padded, tile_pixels, tiles
+
+
+@triton.jit
+def statistics_kernel(
+    partials, out, pixels, count, EPS: tl.constexpr, C: tl.constexpr, D: tl.constexpr, P: tl.constexpr, T: tl.constexpr
+):
+    """Chan's rule for the tiles' sums and squared deviations, in a fixed order."""
+    row = tl.program_id(0)
+    c, here = tl.arange(0, D), tl.arange(0, T)
+    base = partials + row.to(tl.int64) * count * 2 * C
+    total = tl.zeros([D], tl.float32)
+    for start in range(0, count, T):
+        tile = start + here
+        mask = (tile < count)[:, None] & (c < C)[None, :]
+        total += tl.sum(tl.load(base + tile[:, None] * (2 * C) + c[None, :], mask=mask, other=0.0), 0)
+    mean = total / pixels
+    squares = tl.zeros([D], tl.float32)
+    for start in range(0, count, T):
+        tile = start + here
+        mask = (tile < count)[:, None] & (c < C)[None, :]
+        size = tl.maximum(tl.minimum(pixels - tile * P, P), 1).to(tl.float32)
+        at = base + tile[:, None] * (2 * C) + c[None, :]
+        distance = tl.load(at, mask=mask, other=0.0) / size[:, None] - mean[None, :]
+        within = tl.load(at + C, mask=mask, other=0.0)
+        squares += tl.sum(tl.where(mask, within + size[:, None] * distance * distance, 0.0), 0)
+    tl.store(out + row * 2 * C + c, mean, mask=c < C)
+    tl.store(out + row * 2 * C + C + c, 1.0 / tl.sqrt(squares / pixels + EPS), mask=c < C)
+
+
+def statistics(partials: Tensor, pixels: int, out: Tensor) -> None:
+    """See `Operations.statistics`."""
+    rows, count, _, channels = partials.shape
+    size = padded(channels)
+    statistics_kernel[(rows,)](
+        partials, out, pixels, count, EPS=EPSILON, C=channels, D=size, P=tile_pixels(channels), T=max(16, 2048 // size)
+    )
+
+
+@triton.jit
+def normalise_kernel(z, statistics, pixels, C: tl.constexpr, P: tl.constexpr, D: tl.constexpr):
+    """Subtract the mean and divide by the deviation."""
+    tile, row = tl.program_id(0), tl.program_id(1)
+    pixel, c = tile * P + tl.arange(0, P), tl.arange(0, D)
+    mask = (pixel < pixels)[:, None] & (c < C)[None, :]
+    at = z + row.to(tl.int64) * pixels * C + pixel[:, None] * C + c[None, :]
+    mean = tl.load(statistics + row * 2 * C + c, mask=c < C, other=0.0)
+    scale = tl.load(statistics + row * 2 * C + C + c, mask=c < C, other=0.0)
+    value = tl.load(at, mask=mask, other=0.0).to(tl.float32)
+    tl.store(at, ((value - mean[None, :]) * scale[None, :]).to(z.dtype.element_ty), mask=mask)
+
+
+def normalise(z: Tensor, statistics: Tensor) -> None:
+    """See `Operations.normalise`."""
+    channels = z.shape[-1]
+    pixels = z[0].numel() // channels
+    normalise_kernel[(tiles(pixels, channels), len(z))](z, statistics, pixels, **launch_shape(channels))
+
+
+@triton.jit
+def join_kernel(picks, states, z, statistics, start, pixels, rows, C: tl.constexpr, P: tl.constexpr, D: tl.constexpr):
+    """Add the two picks of one child."""
+    tile, child = tl.program_id(0), tl.program_id(1)
+    pixel, c = tile * P + tl.arange(0, P), tl.arange(0, D)
+    mask = (pixel < pixels)[:, None] & (c < C)[None, :]
+    at = pixel[:, None] * C + c[None, :]
+    total = tl.zeros([P, D], tl.float32)
+    for slot in tl.static_range(2):
+        row = 2 * child + slot
+        pick = picks + row * PICK_COLUMNS
+        if tl.load(pick + KIND) == IDENTITY:
+            total += tl.load(states + aligned(tl.load(pick + SOURCE), C) + at, mask=mask, other=0.0).to(tl.float32)
+        else:
+            result = (tl.load(pick + REPEATS) - 1) * rows + row
+            mean = tl.load(statistics + result * 2 * C + c, mask=c < C, other=0.0)
+            scale = tl.load(statistics + result * 2 * C + C + c, mask=c < C, other=0.0)
+            value = tl.load(z + result * pixels * C + at, mask=mask, other=0.0).to(tl.float32)
+            total += (value - mean[None, :]) * scale[None, :]
+    out = states + aligned(start, C) + child.to(tl.int64) * pixels * C
+    tl.store(out + at, total.to(states.dtype.element_ty), mask=mask)
+
+
+def join(node: int, picks: Tensor, states: Tensor, z: Tensor, statistics: Tensor, maps: Maps) -> None:
+    """See `Operations.join`."""
+    grid = (tiles(maps.pixels, maps.channels), maps.children)
+    start = maps.node_start(node)
+    join_kernel[grid](picks, states, z, statistics, start, maps.pixels, maps.rows, **launch_shape(maps.channels))
+
+
+@triton.jit
+def sums_kernel(
+    upstream, upstream_step, gradients, z, statistics, partials, pixels, per,
+    NORMALISED: tl.constexpr, C: tl.constexpr, P: tl.constexpr, D: tl.constexpr,
+):  # fmt: skip
+    """Sums over one part of a row's pixels of dy and dy ẑ."""
+    part, row = tl.program_id(0), tl.program_id(1)
+    above = tl.load(upstream + row * upstream_step)
+    if above < 0:
+        return
+    c = tl.arange(0, D)
+    mean = tl.load(statistics + row * 2 * C + c, mask=c < C, other=0.0)
+    scale = tl.load(statistics + row * 2 * C + C + c, mask=c < C, other=0.0)
+    first = tl.zeros([D], tl.float32)
+    second = tl.zeros([D], tl.float32)
+    for index in range(per):
+        pixel = (part * per + index) * P + tl.arange(0, P)
+        mask = (pixel < pixels)[:, None] & (c < C)[None, :]
+        at = pixel[:, None] * C + c[None, :]
+        dy = tl.load(gradients + aligned(above, C) + at, mask=mask, other=0.0).to(tl.float32)
+        value = tl.load(z + row.to(tl.int64) * pixels * C + at, mask=mask, other=0.0).to(tl.float32)
+        if not NORMALISED:
+            value = (value - mean[None, :]) * scale[None, :]
+        first += tl.sum(dy, 0)
+        second += tl.sum(tl.where(mask, dy * value, 0.0), 0)
+    out = partials + (row * tl.num_programs(0) + part) * 2 * C
+    tl.store(out + c, first, mask=c < C)
+    tl.store(out + C + c, second, mask=c < C)
+
+
+def gradient_sums(upstream: Tensor, gradients: Tensor, z: Tensor, statistics: Tensor, normalised: bool) -> Tensor:
+    """Sums of dy and dy ẑ [row, 2, C] that the gradient of batch norm needs.
+
+    `upstream` has the first element of dy in `gradients` for every row, or −1 for a row that is left out.
+    """
+    rows, channels = len(z), z.shape[-1]
+    pixels = z[0].numel() // channels
+    count = parts(tiles(pixels, channels), channels)
+    partials = scratch(statistics, rows, count, 2, channels)
+    per = triton.cdiv(tiles(pixels, channels), count)
+    sums_kernel[(count, rows)](
+        upstream, upstream.stride(0), gradients, z, statistics, partials, pixels, per,
+        NORMALISED=normalised, **launch_shape(channels),
+    )  # fmt: skip
+    return partials.sum(1)

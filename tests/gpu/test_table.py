@@ -1,0 +1,126 @@
+"""Executor `table` on a GPU: its kernels and their replay give the numbers of executor `one`, without waiting."""
+
+import contextlib
+from functools import partial
+
+import pytest
+import torch
+
+from parsec.network.executors.one import One
+from parsec.network.executors.protocol import accumulate
+from parsec.network.executors.replay import Replay
+from parsec.network.executors.table import Table
+from parsec.network.kernels import plain_operations
+from parsec.network.supernet import Supernet
+from parsec.prior.children import Children
+from parsec.settings.training import Network
+from parsec.space.darts import NODES, PRIMITIVES
+
+pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
+pytest.importorskip("triton")
+CUDA, CHILDREN, CLASSES = torch.device("cuda"), 6, 10
+SMALL = Network(cells=3, channels=16)
+bfloat16 = partial(torch.autocast, "cuda", dtype=torch.bfloat16)
+
+
+@pytest.fixture(autouse=True)
+def plain_float32(monkeypatch):
+    """Convolutions of executor `one` in full float32, as the kernels' are."""
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
+
+
+def supernet(network=SMALL):
+    return Supernet(network, CLASSES, torch.Generator().manual_seed(0), device=CUDA)
+
+
+def drawn(seed, count=CHILDREN):
+    """Random architectures that never were on the host."""
+    draws = torch.Generator(CUDA).manual_seed(seed)
+    inputs = [torch.randint(node + 2, (count, 2, 1, 2), generator=draws, device=CUDA) for node in range(NODES)]
+    primitives = torch.randint(len(PRIMITIVES), (count, 2, NODES, 2), generator=draws, device=CUDA)
+    return Children(torch.stack([torch.cat(inputs, 2), primitives], -1))
+
+
+def batch(seed=0, side=32, count=16):
+    draws = torch.Generator(CUDA).manual_seed(seed)
+    images = torch.randn(count, 3, side, side, generator=draws, device=CUDA)
+    return images.contiguous(memory_format=torch.channels_last), torch.randint(CLASSES, (count,), device=CUDA)
+
+
+def step(executor, children, images, labels, temperature=4.0):
+    """Log-likelihoods, loss, effective sample size, gradient."""
+    likelihoods = executor.log_likelihoods(children, images, labels).clone()
+    seen = accumulate(executor, children, images, labels, temperature)
+    return likelihoods, seen.loss, seen.effective_sample_size, executor.supernet.bank.gradient.clone()
+
+
+def assert_close(found, expected, rtol, atol):
+    """Gradients to a share of the largest one, all else relatively."""
+    torch.testing.assert_close(found[:3], expected[:3], rtol=rtol, atol=0)
+    scale = float(expected[3].abs().max())
+    torch.testing.assert_close(found[3], expected[3], rtol=0, atol=atol * scale)
+
+
+@pytest.mark.parametrize("in_flight", [2, None])
+@pytest.mark.parametrize(
+    ("network", "side"),
+    [(SMALL, 32), (Network(cells=4, channels=36), 15), (Network(cells=3, channels=12, stem="imagenet"), 97)],
+)
+def test_kernels_and_replay_equal_one(network, side, in_flight):
+    net, (images, labels), children = supernet(network), batch(side=side), drawn(0)
+    expected = step(One(net, contextlib.nullcontext), children, images, labels)
+    table = Table(net, contextlib.nullcontext, in_flight)
+    found = step(table, children, images, labels)
+    assert_close(found, expected, 1e-4, 2e-3)
+    again = step(Replay(table), children, images, labels)
+    assert all(torch.equal(left, right) for left, right in zip(found, again, strict=True)), "a replay changes nothing"
+
+
+def test_kernels_equal_their_plain_twins_on_the_same_device():
+    net, (images, labels), children = supernet(), batch(), drawn(1)
+    plain = step(Table(net, contextlib.nullcontext, launches=plain_operations), children, images, labels)
+    assert_close(step(Table(net, contextlib.nullcontext), children, images, labels), plain, 1e-4, 2e-3)
+
+
+def test_bfloat16_activations_give_the_numbers_of_one_to_their_rounding():
+    net, (images, labels), children = supernet(), batch(), drawn(2)
+    expected = step(One(net, bfloat16), children, images, labels, temperature=1e3)
+    found = step(Table(net, bfloat16), children, images, labels, temperature=1e3)
+    torch.testing.assert_close(found[:2], expected[:2], rtol=0.03, atol=0)
+    assert torch.cosine_similarity(found[3], expected[3], dim=0) > 0.95
+
+
+def test_a_recorded_step_serves_other_architectures_and_images_without_waiting():
+    net = supernet()
+    table = Table(net, bfloat16, skip_negligible=True)
+    batches, children = [batch(seed) for seed in range(3)], [drawn(s) for s in range(3)]
+    replay = Replay(table)
+    expected = [step(table, some, *data) for some, data in zip(children, batches, strict=True)]
+    step(replay, children[0], *batches[0])
+    found = []
+    torch.cuda.synchronize()
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        for some, data in zip(children, batches, strict=True):
+            found.append(step(replay, some, *data))
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    for left, right in zip(found, expected, strict=True):
+        assert all(torch.equal(*pair) for pair in zip(left, right, strict=True))
+    assert not torch.equal(found[0][0], found[1][0])
+
+
+def test_another_number_of_children_is_recorded_anew():
+    net, (images, labels) = supernet(), batch()
+    table = Table(net, contextlib.nullcontext)
+    replay = Replay(table)
+    for count in (4, 2, 4):
+        children = drawn(3, count)
+        expected = step(table, children, images, labels)
+        assert all(map(torch.equal, step(replay, children, images, labels), expected))
+
+
+def test_two_steps_are_equal_to_the_bit():
+    net, (images, labels), children = supernet(), batch(), drawn(4)
+    first, second = (step(Replay(Table(net, bfloat16)), children, images, labels) for _ in range(2))
+    assert all(map(torch.equal, first, second))

@@ -1,0 +1,118 @@
+"""Triton kernels against their plain twins, on a CPU in Triton's interpreter; `test_fused.py` runs this file."""
+
+import contextlib
+import inspect
+
+import pytest
+import torch
+
+from parsec.network.executors.protocol import accumulate
+from parsec.network.executors.table import Table
+from parsec.network.kernels import fused, plain_operations
+from parsec.network.supernet import Supernet
+from parsec.prior.children import Children
+from parsec.settings.training import Network
+from parsec.space.darts import PRIMITIVES
+
+OPERATIONS = plain_operations.__all__
+ALL = range(len(PRIMITIVES))
+
+
+@pytest.fixture(autouse=True)
+def fresh_memory_is_not_a_number():
+    """Whatever a launch reads and nobody wrote must not reach a result."""
+    torch.use_deterministic_algorithms(True)
+    torch.utils.deterministic.fill_uninitialized_memory = True
+    yield
+    torch.use_deterministic_algorithms(False)
+
+
+class Both:
+    """Runs both versions of every operation on the same numbers, compares them and goes on with the plain one's."""
+
+    def __init__(self):
+        self.called = set()
+
+    def __getattr__(self, name):
+        def run(*args, **named):
+            self.called.add(name)
+            clones = {id(each): each.clone() for each in args if isinstance(each, torch.Tensor)}
+            copies = [clones.get(id(each), each) for each in args]
+            found = getattr(fused, name)(*copies, **named)
+            expected = getattr(plain_operations, name)(*args, **named)
+            for parameter, copy, original in zip(
+                inspect.signature(getattr(fused, name)).parameters, copies, args, strict=False
+            ):
+                if isinstance(original, torch.Tensor):
+                    same(copy, original, f"{name}: {parameter}")
+            for copy, original in zip(as_tuple(found), as_tuple(expected), strict=True):
+                parts = copy.sum(-2)
+                blank = parts.isnan()
+                assert not original.sum(-2)[blank].any(), name
+                same(parts[~blank], original.sum(-2)[~blank], name)
+            return expected
+
+        return run
+
+
+def as_tuple(result):
+    return () if result is None else result if isinstance(result, tuple) else (result,)
+
+
+def same(found, expected, what):
+    """Equal to float32 rounding of the largest number."""
+    finite = expected[expected.isfinite()].abs()
+    scale = float(finite.max()) if finite.numel() else 1.0
+    torch.testing.assert_close(
+        found, expected, rtol=1e-4, atol=1e-4 * scale, equal_nan=True, msg=lambda text: f"{what}: {text}"
+    )
+
+
+def children(sources, primitives):
+    """One child for each row of primitives, whose picks take them in turn and these inputs, as far as there are any."""
+    table = torch.zeros(len(primitives), 2, 4, 2, 2, dtype=torch.int64)
+    for k, row in enumerate(primitives):
+        for index, (cell, node, slot) in enumerate(torch.cartesian_prod(*map(torch.arange, (2, 4, 2))).tolist()):
+            table[k, cell, node, slot, 0] = min(sources[index % len(sources)], node + 1)
+            table[k, cell, node, slot, 1] = row[index % len(row)]
+    return Children(table)
+
+
+@pytest.mark.parametrize(
+    ("network", "sides", "sources", "primitives", "temperature"),
+    [
+        (Network(cells=3, channels=2), (9, 7), (0, 0, 1, 1, 0, 3, 4, 1), [ALL, list(ALL)[::-1]], 1.0),
+        (Network(cells=3, channels=6, stem="imagenet"), (33, 25), (0, 1, 1, 0), [[4, 3, 2, 6, 5], [0, 1]], 1e-3),
+    ],
+    ids=["odd-sides", "many-channels"],
+)
+def test_every_operation_equals_its_plain_twin(network, sides, sources, primitives, temperature):
+    """At the low temperature one of two children is left out of the way back."""
+    supernet = Supernet(network, 5, torch.Generator().manual_seed(0))
+    draws = torch.Generator().manual_seed(1)
+    images, labels = torch.randn(2, 3, *sides, generator=draws), torch.tensor([0, 3])
+    launches = Both()
+    table = Table(supernet, contextlib.nullcontext, skip_negligible=True, launches=launches)
+    accumulate(table, children(sources, primitives), images, labels, temperature)
+    assert launches.called == set(OPERATIONS)
+    assert supernet.bank.gradient.isfinite().all()
+
+
+def test_deposits_into_one_place_add_up_in_order():
+    partials, gradient = torch.randn(5, 3, 100), torch.randn(300)
+    places, sizes = torch.tensor([100, -1, 0, 100, 100]), torch.tensor([70, 70, 100, 70, 70])
+    expected = gradient.clone()
+    plain_operations.deposit(partials, places, sizes, expected)
+    fused.deposit(partials, places, sizes, gradient)
+    torch.testing.assert_close(gradient, expected)
+
+
+def test_statistics_stand_a_mean_far_from_zero():
+    """Sums of squares would lose the variance to rounding."""
+    values = torch.randn(300, 3, dtype=torch.float64) + 1000.0
+    partials, found = torch.empty(1, 3, 2, 3), torch.empty(1, 2, 3)
+    for index, tile in enumerate(values.split(128)):
+        partials[0, index] = torch.stack([tile.sum(0), (tile - tile.mean(0)).square().sum(0)])
+    fused.statistics(partials, 300, found)
+    expected = (values.var(0, unbiased=False) + 1e-5).rsqrt()
+    torch.testing.assert_close(found[0, 1].double(), expected, rtol=1e-4, atol=0)

@@ -24,7 +24,7 @@ class Compute(Strict):
     executor: Literal["auto", "one", "stacked", "table"] = Field(
         "auto",
         description="how K children are run: `one` after another, in the memory of one; `stacked` along channels; "
-        "`table`: as data, in launches that one CUDA graph repeats; `auto`: `table` on CUDA, else `stacked`",
+        "`table`: as data, in launches that one CUDA graph repeats; `auto`: `stacked` where it pays, else `one`",
     )
     samples_in_flight: Positive | None = Field(
         None, description="S, children that `stacked` and `table` run at once; null: as many as `memory_gib` holds"

@@ -1,6 +1,5 @@
 """The executor that the settings ask for, with as many children at once as memory holds and as pay."""
 
-import importlib.util
 from functools import partial
 
 import torch
@@ -30,35 +29,30 @@ def executor_for(supernet: Supernet, compute: Compute, batch_size: int, image_si
     """
     device = supernet.bank.flat.device
     context = partial(autocast, device, compute.precision)
-    if compute.executor == "one":
-        return One(supernet, context, compute.skip_negligible)
-    if wants_table(compute, device):
-        # The stem's results say in which precision activations are stored.
-        with context():
-            item_bytes = 2 if torch.is_autocast_enabled(device.type) else 4
-        each = child_bytes(supernet.network, batch_size, image_size, item_bytes, TABLE_MAPS)
-        return Replay(Table(supernet, context, _in_flight(compute, each), compute.skip_negligible))
-    in_flight = _stacked_in_flight(supernet, compute, batch_size, image_size, device)
-    if compute.executor == "auto" and in_flight == 1:
-        return One(supernet, context, compute.skip_negligible)
-    return Stacked(supernet, context, in_flight, compute.skip_negligible)
+    match compute.executor:
+        case "table":
+            # The stem's results say in which precision activations are stored.
+            with context():
+                item_bytes = 2 if torch.is_autocast_enabled(device.type) else 4
+            each = child_bytes(supernet.network, batch_size, image_size, item_bytes, TABLE_MAPS)
+            return Replay(Table(supernet, context, _in_flight(compute, each), compute.skip_negligible))
+        case "stacked" | "auto":
+            held = _stacked_in_flight(supernet, compute, batch_size, image_size)
+            if held > 1 or compute.executor == "stacked":
+                return Stacked(supernet, context, held, compute.skip_negligible)
+    return One(supernet, context, compute.skip_negligible)
 
 
-def wants_table(compute: Compute, device: torch.device) -> bool:
-    """Whether the settings mean executor `table`: if they say so, or leave it open on CUDA where Triton is."""
-    if compute.executor == "auto":
-        return device.type == "cuda" and importlib.util.find_spec("triton") is not None
-    return compute.executor == "table"
-
-
-def _stacked_in_flight(
-    supernet: Supernet, compute: Compute, batch_size: int, image_size: int, device: torch.device
-) -> int:
-    """S for `stacked`: on a CPU no more than pay."""
-    held = _in_flight(compute, child_bytes(supernet.network, batch_size, image_size))
-    if device.type == "cpu" and not compute.samples_in_flight:
-        held = min(held, CACHE_BYTES // map_bytes(supernet.network, batch_size, image_size))
-    return max(held, 1)
+def _stacked_in_flight(supernet: Supernet, compute: Compute, batch_size: int, image_size: int) -> int:
+    """S for `stacked`: on a CPU no more than pay; for `auto` whatever memory holds, be it none."""
+    each = child_bytes(supernet.network, batch_size, image_size)
+    if compute.executor == "auto" and not compute.samples_in_flight:
+        held = int(compute.memory_gib * GIB) // each
+    else:
+        held = _in_flight(compute, each)
+    if supernet.bank.flat.device.type == "cpu" and not compute.samples_in_flight:
+        held = min(held, max(CACHE_BYTES // map_bytes(supernet.network, batch_size, image_size), 1))
+    return held
 
 
 def _in_flight(compute: Compute, each: int) -> int:

@@ -9,7 +9,7 @@ import torch
 
 from parsec.errors import UserError
 from parsec.network import kernels
-from parsec.network.executors.choose import executor_for, wants_table
+from parsec.network.executors.choose import executor_for
 from parsec.network.executors.one import One
 from parsec.network.executors.protocol import accumulate
 from parsec.network.executors.replay import Replay
@@ -104,15 +104,6 @@ def test_settings_choose_it_with_as_many_children_as_memory_holds():
     assert isinstance(executor, Replay)
     assert executor.table.in_flight == 3
     assert executor_for(supernet, Compute(executor="table", samples_in_flight=2), 16, 8).table.in_flight == 2
-
-
-@pytest.mark.parametrize("found", [None, "a specification"])
-def test_left_open_it_is_chosen_on_a_gpu_that_has_triton(monkeypatch, found):
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: found)
-    assert wants_table(Compute(), torch.device("cuda")) == (found is not None)
-    assert not wants_table(Compute(), torch.device("cpu"))
-    assert not wants_table(Compute(executor="stacked"), torch.device("cuda"))
-    assert wants_table(Compute(executor="table"), torch.device("cpu"))
 
 
 def test_a_gpu_without_triton_is_told_what_to_do(monkeypatch):

@@ -74,6 +74,11 @@ def test_large_maps_run_one_by_one_unless_asked_otherwise():
     assert isinstance(executor_for(net, Compute(), 4, 8), Stacked)
 
 
+def test_left_open_children_run_one_by_one_where_memory_holds_no_more():
+    net = supernet(Network(cells=3, channels=16))
+    assert isinstance(executor_for(net, Compute(memory_gib=1e-6), 4, 8), One)
+
+
 def test_a_budget_too_small_says_what_to_do():
     net = supernet(Network(cells=3, channels=16))
     with pytest.raises(

@@ -129,7 +129,7 @@ def mix_back(
     mixing: Mixing, normalised: bool,
 ) -> Tensor:  # fmt: skip
     """See `Operations.mix_back`; picks of one child are added to their target one launch after the other."""
-    sums = gradient_sums(rows[:, tables.MIX_UPSTREAM], gradients, z, statistics, normalised)
+    sums = gradient_sums(rows, tables.MIX_UPSTREAM, gradients, z, statistics, normalised)
     sizes = _sizes(mixing)
     count = parts(tiles(mixing.pixels, mixing.channels), mixing.channels)
     partials = scratch(weights, len(rows), mixing.halves, count, mixing.weight_size)

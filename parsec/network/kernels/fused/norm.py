@@ -4,6 +4,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from parsec.network.kernels import tables
 from parsec.network.kernels.fused.common import (
     IDENTITY,
     KIND,
@@ -107,14 +108,17 @@ def join(node: int, picks: Tensor, states: Tensor, z: Tensor, statistics: Tensor
 
 @triton.jit
 def sums_kernel(
-    upstream, upstream_step, gradients, z, statistics, partials, pixels, per,
-    NORMALISED: tl.constexpr, C: tl.constexpr, P: tl.constexpr, D: tl.constexpr,
+    upstream, kinds, step, gradients, z, statistics, partials, pixels, per,
+    KINDS: tl.constexpr, NORMALISED: tl.constexpr, C: tl.constexpr, P: tl.constexpr, D: tl.constexpr,
 ):  # fmt: skip
     """Sums over one part of a row's pixels of dy and dy ẑ."""
     part, row = tl.program_id(0), tl.program_id(1)
-    above = tl.load(upstream + row * upstream_step)
+    above = tl.load(upstream + row * step)
     if above < 0:
         return
+    if KINDS:  # noqa: SIM102 - one condition of the build, one of the launch
+        if (KINDS >> tl.load(kinds + row * step)) & 1 == 0:
+            return
     c = tl.arange(0, D)
     mean = tl.load(statistics + row * 2 * C + c, mask=c < C, other=0.0)
     scale = tl.load(statistics + row * 2 * C + C + c, mask=c < C, other=0.0)
@@ -135,18 +139,21 @@ def sums_kernel(
     tl.store(out + C + c, second, mask=c < C)
 
 
-def gradient_sums(upstream: Tensor, gradients: Tensor, z: Tensor, statistics: Tensor, normalised: bool) -> Tensor:
+def gradient_sums(
+    rows: Tensor, column: int, gradients: Tensor, z: Tensor, statistics: Tensor, normalised: bool, *kinds: int
+) -> Tensor:
     """Sums of dy and dy ẑ [row, 2, C] that the gradient of batch norm needs.
 
-    `upstream` has the first element of dy in `gradients` for every row, or −1 for a row that is left out.
+    `column` of the rows has the first element of dy in `gradients`, or −1 for a row that is left out; with `kinds`, the
+    rows are picks, and those of other kinds are left out as well.
     """
-    rows, channels = len(z), z.shape[-1]
+    channels = z.shape[-1]
     pixels = z[0].numel() // channels
     count = parts(tiles(pixels, channels), channels)
-    partials = scratch(statistics, rows, count, 2, channels)
+    partials = scratch(statistics, len(rows), count, 2, channels)
     per = triton.cdiv(tiles(pixels, channels), count)
-    sums_kernel[(count, rows)](
-        upstream, upstream.stride(0), gradients, z, statistics, partials, pixels, per,
-        NORMALISED=normalised, **launch_shape(channels),
+    sums_kernel[(count, len(rows))](
+        rows[:, column], rows[:, tables.KIND], rows.stride(0), gradients, z, statistics, partials, pixels, per,
+        KINDS=sum(1 << kind for kind in kinds), NORMALISED=normalised, **launch_shape(channels),
     )  # fmt: skip
     return partials.sum(1)

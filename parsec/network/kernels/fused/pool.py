@@ -138,7 +138,7 @@ def pool_back_kernel(
 
 def pool_back(picks: Tensor, states: Tensor, z: Tensor, statistics: Tensor, gradients: Tensor, maps: Maps) -> None:
     """See `Operations.pool_back`; the two picks of a child are added to their sources one after the other."""
-    sums = gradient_sums(picks[:, tables.UPSTREAM], gradients, z, statistics, normalised=False)
+    sums = gradient_sums(picks, tables.UPSTREAM, gradients, z, statistics, False, tables.MAX_POOL, tables.AVERAGE_POOL)
     shares, positions = torch.empty_like(z), torch.empty_like(z, dtype=torch.int8)
     shape, sides = launch_shape(maps.channels), (maps.height, maps.width, maps.out_height, maps.out_width)
     window_gradients_kernel[(tiles(maps.pixels, maps.channels), maps.rows)](

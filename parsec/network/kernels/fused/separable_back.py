@@ -29,8 +29,8 @@ def separable_back(
     maps: Maps,
 ) -> tuple[Tensor, Tensor]:  # fmt: skip
     """See `Operations.separable_back`; the two picks of a child are added to their sources one after the other."""
-    upstream = picks[:, tables.UPSTREAM + stage * tables.STAGE]
-    sums = gradient_sums(upstream, gradients, z[stage], statistics[stage], normalised=False)
+    upstream = tables.UPSTREAM + stage * tables.STAGE
+    sums = gradient_sums(picks, upstream, gradients, z[stage], statistics[stage], False, tables.CONVOLVE)
     x = states if stage == 0 else z[0]
     c, rows, step = maps.channels, maps.rows, chunk(maps.channels)
     dh = torch.empty_like(z[0])

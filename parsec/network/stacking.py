@@ -9,6 +9,7 @@ B images, C channels, H × W pixels, S children, U different maps among them.
 from collections.abc import Hashable, Sequence
 from typing import NamedTuple
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -17,6 +18,7 @@ from parsec.network.layers import pool
 from parsec.network.sides import edge_stride
 from parsec.network.stack import CellShape
 from parsec.network.supernet import SKIP, Supernet, needs_relu
+from parsec.runtime.device import to_device
 from parsec.space.darts import NODES
 from parsec.space.genotype import Cell, Genotype
 
@@ -60,7 +62,7 @@ def stacked_logits(supernet: Supernet, children: Sequence[Genotype], images: Ten
         before, last = last, _output(states, NODES * shape.channels, rectified=index < len(supernet.shapes) - 1)
     features = last.maps.mean((2, 3), dtype=supernet.bank.flat.dtype)
     logits = supernet.classify(features.unflatten(1, (max(last.owners) + 1, -1)))
-    return logits.transpose(0, 1)[last.owners]
+    return logits.transpose(0, 1).index_select(0, to_device(torch.tensor(last.owners), logits.device))
 
 
 def _cell(place: Place, cells: Sequence[Cell], before: State, last: State) -> list[State]:

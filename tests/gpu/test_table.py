@@ -13,6 +13,7 @@ from parsec.network.executors.table import Table
 from parsec.network.kernels import plain_operations
 from parsec.network.supernet import Supernet
 from parsec.prior.children import Children
+from parsec.runtime.device import set_deterministic
 from parsec.settings.training import Network
 from parsec.space.darts import NODES, PRIMITIVES
 
@@ -24,9 +25,12 @@ bfloat16 = partial(torch.autocast, "cuda", dtype=torch.bfloat16)
 
 
 @pytest.fixture(autouse=True)
-def plain_float32(monkeypatch):
-    """Convolutions of executor `one` in full float32, as the kernels' are."""
+def deterministic(monkeypatch):
+    """Equal bits from equal steps, and convolutions of executor `one` in full float32, as the kernels' are."""
     monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
+    set_deterministic(True)
+    yield
+    set_deterministic(False)
 
 
 def supernet(network=SMALL):
@@ -44,7 +48,8 @@ def drawn(seed, count=CHILDREN):
 def batch(seed=0, side=32, count=16):
     draws = torch.Generator(CUDA).manual_seed(seed)
     images = torch.randn(count, 3, side, side, generator=draws, device=CUDA)
-    return images.contiguous(memory_format=torch.channels_last), torch.randint(CLASSES, (count,), device=CUDA)
+    labels = torch.randint(CLASSES, (count,), generator=draws, device=CUDA)
+    return images.contiguous(memory_format=torch.channels_last), labels
 
 
 def step(executor, children, images, labels, temperature=4.0):
@@ -61,7 +66,7 @@ def assert_close(found, expected, rtol, atol):
     torch.testing.assert_close(found[3], expected[3], rtol=0, atol=atol * scale)
 
 
-@pytest.mark.parametrize("in_flight", [2, None])
+@pytest.mark.parametrize("in_flight", [1, 4, None])
 @pytest.mark.parametrize(
     ("network", "side"),
     [(SMALL, 32), (Network(cells=4, channels=36), 15), (Network(cells=3, channels=12, stem="imagenet"), 97)],

@@ -70,6 +70,8 @@ def trainer(digits, device, executor, form):
 @pytest.mark.parametrize("executor", ["one", "stacked", "table"])
 def test_waits_of_a_step(digits, device, executor, form):
     """None if the device reads the architectures; the one for K log-likelihoods if the host does."""
+    if executor == "table":
+        pytest.importorskip("triton")
     search, steps = trainer(digits, device, executor, form), 5
     for _ in range(10):
         search.advance()
@@ -82,6 +84,7 @@ def test_waits_of_a_step(digits, device, executor, form):
                 assert search.advance() == []
     finally:
         torch.cuda.set_sync_debug_mode("default")
+    waits = [wait for wait in waits if "synchroniz" in str(wait.message)]
     expected = 0 if search.updates.executor.device_driven else steps
     assert len(waits) == expected, [f"{wait.filename}:{wait.lineno} {wait.message}" for wait in waits]
     assert len(search.flush()) == steps

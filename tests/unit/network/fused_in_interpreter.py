@@ -116,3 +116,12 @@ def test_statistics_stand_a_mean_far_from_zero():
     fused.statistics(partials, 300, found)
     expected = (values.var(0, unbiased=False) + 1e-5).rsqrt()
     torch.testing.assert_close(found[0, 1].double(), expected, rtol=1e-4, atol=0)
+
+
+def test_what_is_not_a_number_reaches_every_likelihood():
+    """A broken child must not look like a good one."""
+    supernet = Supernet(Network(cells=3, channels=2), 5, torch.Generator().manual_seed(0))
+    images, labels = torch.randn(2, 3, 6, 6), torch.tensor([0, 3])
+    supernet.bank("cells.1.last").data.fill_(torch.nan)
+    table = Table(supernet, contextlib.nullcontext, launches=fused)
+    assert table.log_likelihoods(children((1, 1), [[primitive] for primitive in ALL]), images, labels).isnan().all()

@@ -1,6 +1,9 @@
 """The numbers of the README are those of a kept record."""
 
+import json
 from pathlib import Path
+
+from parsec.bench.show import text
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -12,3 +15,14 @@ def test_every_row_of_results_stands_in_a_record():
     tables = "\n".join(path.read_text() for path in ROOT.glob("results/records/*/tables/*.md"))
     assert len(rows) > 3
     assert [row for row in rows if row not in tables.splitlines()] == []
+
+
+def test_every_line_of_the_benchmark_stands_in_a_record():
+    readme = (ROOT / "README.md").read_text()
+    lines = readme.split("<!-- bench -->")[1].split("<!-- end of bench -->")[0].split("```")[1].splitlines()[1:]
+    documents = [json.loads(path.read_text()) for path in ROOT.glob("results/records/benchmarks/*.json")]
+    printed = [
+        line for document in documents for contest in document["contests"] for line in text(contest).splitlines()
+    ]
+    assert len(lines) > 10
+    assert [line for line in lines if line and line not in printed] == []

@@ -123,6 +123,12 @@ def before_norm(
 
 
 @triton.jit
+def rectified(value):
+    """ReLU; unlike a maximum it hands on what is not a number, so that a broken child stays visible."""
+    return tl.where(value <= 0.0, 0.0, value)
+
+
+@triton.jit
 def depthwise(
     x, mean, scale, weights, image, row, column, ok, height, width, stride, dilation, c, inside,
     kernel, NORMALISE: tl.constexpr, C: tl.constexpr, P: tl.constexpr, CHUNK: tl.constexpr,
@@ -139,5 +145,5 @@ def depthwise(
         if NORMALISE:
             value = (value - mean[None, :]) * scale[None, :]
         weight = tl.load(weights + tap * C + c, mask=inside, other=0.0)
-        total += tl.where(mask, tl.maximum(value, 0.0), 0.0) * weight[None, :]
+        total += tl.where(mask, rectified(value), 0.0) * weight[None, :]
     return total

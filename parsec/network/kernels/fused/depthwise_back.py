@@ -17,6 +17,7 @@ from parsec.network.kernels.fused.common import (
     aligned,
     aligned_weights,
     places,
+    rectified,
 )
 from parsec.network.kernels.fused.separable import moments, stage_input
 
@@ -38,7 +39,7 @@ def depthwise_back(
         value = tl.load(base + at, mask=mask, other=0.0).to(tl.float32)
         if STAGE == 1:
             value = (value - mean[None, :]) * scale[None, :]
-        value = tl.where(mask, tl.maximum(value, 0.0), 0.0)
+        value = tl.where(mask, rectified(value), 0.0)
         total = tl.zeros([P, CHUNK], tl.float32)
         for tap in range(kernel * kernel):
             down = y - (tap // kernel - kernel // 2) * dilation

@@ -11,6 +11,7 @@ from parsec.network.kernels.fused.common import (
     chunk,
     parts,
     places,
+    rectified,
     scratch,
     warps,
     write,
@@ -63,7 +64,7 @@ def mix_kernel(
         for start in range(0, BLOCK, CHUNK):
             c = start + tl.arange(0, CHUNK)
             value = tl.load(base + at[:, None] + c[None, :], mask=here[:, None] & (c < BLOCK)[None, :], other=0.0)
-            value = tl.maximum(value.to(tl.float32), 0.0).to(x.dtype.element_ty)
+            value = rectified(value.to(tl.float32)).to(x.dtype.element_ty)
             place = out[None, :] * (BLOCKS * BLOCK) + block * BLOCK + c[:, None]
             w = tl.load(weight + place, mask=(c < BLOCK)[:, None] & (out < C)[None, :], other=0.0)
             total = tl.dot(value, w.to(x.dtype.element_ty), total, input_precision="ieee")
@@ -117,7 +118,7 @@ def mix_back_kernel(
         dx = tl.dot(dz, weight.to(x.dtype.element_ty), input_precision="ieee")
         old = tl.load(target + at, mask=mask, other=0.0).to(tl.float32)
         tl.store(target + at, (old + tl.where(value > 0, dx, 0.0)).to(targets.dtype.element_ty), mask=mask)
-        value = tl.maximum(value.to(tl.float32), 0.0).to(x.dtype.element_ty)
+        value = rectified(value.to(tl.float32)).to(x.dtype.element_ty)
         found = tl.dot(tl.trans(dz), value, found, input_precision="ieee")
     size = C * BLOCKS * BLOCK
     slot = (row.to(tl.int64) * HALVES + half) * tl.num_programs(0) + part

@@ -38,7 +38,7 @@ def windows(base, image, y, across, ok, h, w, stride, C: tl.constexpr, P: tl.con
         mask = here[:, None] & (c < C)[None, :]
         at = ((image * h + down) * w + right)[:, None] * C + c[None, :]
         value = tl.load(base + at, mask=mask, other=0.0).to(tl.float32)
-        larger = mask & (value > largest)
+        larger = mask & ((value > largest) | (value != value))
         largest, position = tl.where(larger, value, largest), tl.where(larger, tap, position)
         total += value
         count += here.to(tl.float32)

@@ -103,6 +103,7 @@ def test_a_step_does_not_wait_for_the_device(make_trainer, compiled):
         run(trainer, 5)
     finally:
         torch.cuda.set_sync_debug_mode("default")
+    assert torch._dynamo.utils.counters["inductor"]["cudagraph_skips"] == 0, "the graph is replayed, not only compiled"
 
 
 def test_initial_weights_do_not_depend_on_the_device(make_trainer):

@@ -28,6 +28,8 @@ def build(kernel, *args, grid, warmup, num_warps=4, num_stages=3, **named):
     """Build a launch's kernel, unless one like it was built whose sizes alone differ."""
     given = dict(zip(kernel.arg_names, args, strict=False)) | named
     constants = {each.name: given[each.name] for each in kernel.params if each.is_constexpr}
+    # A launch builds what is 1 into the kernel.
+    constants |= {name: 1 for name, value in given.items() if type(value) is int and value == 1}
     variant = (kernel.fn.__name__, *sorted((k, v) for k, v in constants.items() if k not in SIZES))
     if variant in built:
         return

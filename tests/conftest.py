@@ -1,12 +1,59 @@
-"""What all tests share: the source tree comes first, in this process and in those that tests start."""
+"""What all tests share: the source tree comes first in every process, and what comes of faults is gathered for a page."""
 
 import os
+from datetime import UTC, datetime
 from pathlib import Path
 
+import pytest
+
+from parsec.records.machine import machine, versions
+from parsec.runtime.files import write_atomic
+
 ROOT = Path(__file__).resolve().parents[1]
+OUTCOMES = pytest.StashKey[dict[tuple[str, str], str]]()
+PAGE = """# Faults tried, and what came of them
+
+Every line is a test marked `fault` that passed in the run that wrote this page, on {when}: {cores} cores ({cpu}), PyTorch {torch},
+Snakemake {snakemake}. To write it anew, with SLURM installed:
+
+```sh
+pytest -m fault --faults-page workflow/docs/faults.md
+```
+
+| where | what happens | what comes of it |
+| :--- | :--- | :--- |
+{rows}
+"""
 
 # One thread, because two on a busy core are many times slower than one.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 # PyTorch reads this once, at the first product on a GPU, whether or not that one was to be deterministic.
 os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
 os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
+
+
+def pytest_addoption(parser):
+    parser.addoption("--faults-page", type=Path, help="write the faults that were tried, and what came of them, here")
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "fault(where, what): the test lets this happen, and sees what comes of it")
+    config.stash[OUTCOMES] = {}
+
+
+@pytest.fixture
+def outcome(request):
+    """What a test marked `fault` calls at its end with what came of the fault, in a sentence."""
+    where, what = request.node.get_closest_marker("fault").args
+    return lambda sentence: request.config.stash[OUTCOMES].update({(where, what): sentence})
+
+
+def pytest_sessionfinish(session, exitstatus):
+    page = session.config.getoption("--faults-page")
+    if page and exitstatus == pytest.ExitCode.OK:
+        write_atomic(page, faults_page(session.config.stash[OUTCOMES]))
+
+
+def faults_page(outcomes):
+    rows = "\n".join(f"| {where} | {what} | {sentence} |" for (where, what), sentence in sorted(outcomes.items()))
+    return PAGE.format(when=f"{datetime.now(UTC):%Y-%m-%d}", rows=rows, **machine(), **versions())

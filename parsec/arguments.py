@@ -17,6 +17,7 @@ VERBS = {
     "complexity": "Print parameters and multiply-adds of a genotype as JSON (no auxiliary head).",
     "table": "Write a table of results as CSV, Markdown and LaTeX.",
     "plot": "Draw a figure as SVG, PDF and PNG, with its numbers as CSV.",
+    "draw": "Draw π over time and the cells of every given search, named after stage, method and seed.",
     "checklist": "Fill in the NAS best-practice checklist from the records.",
     "record": "Keep a finished run or benchmark under results/records and renew the index there.",
     "settings": "Print the reference of all settings (config/README.md).",
@@ -104,6 +105,9 @@ def _reporting(add: Add) -> None:
     plot.add_argument("name", help="entropy, pi, accuracy, operations, cells, cost or executor")
     plot.add_argument("--output", type=Path, required=True, help="path without ending")
     plot.add_argument("inputs", type=Path, nargs="+", help="run folders or files that the figure shows")
+    draw = add("draw")
+    draw.add_argument("--output", type=Path, required=True, help="folder for the figures")
+    draw.add_argument("runs", type=Path, nargs="+", help="folders of searches")
 
 
 def _pages(add: Add) -> None:

@@ -98,6 +98,12 @@ def _plot(arguments: Arguments) -> None:
     FIGURES[arguments.name](arguments.inputs, arguments.output)
 
 
+def _draw(arguments: Arguments) -> None:
+    from parsec.report.figures.runs import draw_runs
+
+    draw_runs(arguments.runs, arguments.output)
+
+
 def _checklist(arguments: Arguments) -> None:
     from parsec.report.checklist import write_checklist
 
@@ -134,6 +140,7 @@ def _actions() -> dict[str, Callable[[Arguments], None]]:
         "complexity": _complexity,
         "table": _table,
         "plot": _plot,
+        "draw": _draw,
         "checklist": _checklist,
         "record": _record,
         "settings": _settings,

@@ -1,6 +1,7 @@
 """Where every file of a run lies, and which files a settings tree asks for; rules and reports read it from here."""
 
 from collections.abc import Iterator
+from itertools import groupby
 from typing import NamedTuple
 
 from parsec.settings.jobs import SearchStageName
@@ -11,6 +12,10 @@ SEARCH_FILES = ("pi.parquet", "trajectory.parquet", "genotype.json", "metrics.js
 RETRAIN_FILES = ("result.json", "metrics.jsonl", "weights.safetensors")
 PUBLISHED = "published"
 """Origin of genotypes that are known by name; their `method` is that name and their seed 0."""
+SEEDS_DRAWN = 25
+"""Seeds of a stage and a method whose figures one job draws: a minute of work."""
+SEEDS_SHOWN = 10
+"""Seeds whose figures the report shows, because it is one file and a figure of π is 0.3 MB; all are drawn."""
 
 
 class Search(NamedTuple):
@@ -25,6 +30,11 @@ class Search(NamedTuple):
     def folder(self) -> str:
         """Folder of its outputs, below the results folder."""
         return f"{self.stage}/{self.dataset}/{self.method}/seed{self.seed}"
+
+    @property
+    def name(self) -> str:
+        """How the names of its figures end; a stage has one data set, so this is unique."""
+        return f"{self.stage}-{self.method}-seed{self.seed}"
 
 
 class Retrain(NamedTuple):
@@ -49,6 +59,17 @@ def searches(settings: Settings) -> Iterator[Search]:
             for method in settings.methods:
                 for seed in settings.seeds:
                     yield Search(stage, chosen.dataset, method, seed)
+
+
+def blocks(settings: Settings) -> Iterator[tuple[str, list[Search]]]:
+    """Searches that one job draws, by a name: those of a stage and a method, by their seeds' places in the list.
+
+    A seed added at the end of the list leaves all blocks but the last as they were.
+    """
+    for (stage, method), runs in groupby(searches(settings), key=lambda run: (run.stage, run.method)):
+        block = list(runs)
+        for first in range(0, len(block), SEEDS_DRAWN):
+            yield f"{stage}_{method}_{first // SEEDS_DRAWN}", block[first : first + SEEDS_DRAWN]
 
 
 def parent(settings: Settings, search: Search) -> Search | None:

@@ -71,9 +71,8 @@ def dataset_of(stage):
 
 def wanted():
     """The files at the end of the chain; everything before them is made because they need it."""
-    runs = [f"{run.stage}-{run.method}-seed{run.seed}" for run in plan.searches(settings)]
     figures = ["entropy", "accuracy", "operations", "executor-search", *(["cost"] if settings.retrain else [])]
-    figures += [f"{name}-{run}" for run in runs for name in ("pi", "cells")]
+    figures += [f"{name}-{run.name}" for run in plan.searches(settings) for name in ("pi", "cells")]
     tables = [f"<results>/tables/{dataset}.csv" for dataset in settings.retrain]
     return [*tables, *(f"<results>/figures/{name}.svg" for name in figures), "<results>/checklist.md"]
 
@@ -144,14 +143,9 @@ def all_records(wildcards):
     return [f"<results>/{run.folder}/{name}" for run in runs for name in ("metrics.jsonl", "result.json")]
 
 
-def file_of_run(name):
-    """Input: a file of one run of a stage."""
-
-    def found(wildcards):
-        dataset = getattr(settings, wildcards.stage).dataset
-        return f"<results>/{wildcards.stage}/{dataset}/{wildcards.method}/seed{wildcards.seed}/{name}"
-
-    return found
+def files_of_runs(runs, *names):
+    """Input: files of these runs."""
+    return [f"<results>/{run.folder}/{name}" for run in runs for name in names]
 
 
 def all_results(wildcards):
@@ -186,8 +180,22 @@ def cited(*datasets):
     return [os.path.relpath(root / "config" / "published" / f"{name}.csv") for name in names if name]
 
 
-def figure(path, caption, category, **labels):
+def figure(path, caption, category, in_report=True, **labels):
     """Output: a figure in three formats and its numbers; one format is shown in the report."""
-    path = f"<results>/figures/{path}"
-    shown = report(f"{path}.svg", caption=f"../report/{caption}.rst", category=category, labels=labels)
-    return {"svg": shown, **{kind: f"{path}.{kind}" for kind in ("pdf", "png", "csv")}}
+    files = {kind: f"<results>/figures/{path}.{kind}" for kind in ("svg", "pdf", "png", "csv")}
+    if in_report:
+        files["svg"] = report(files["svg"], caption=f"../report/{caption}.rst", category=category, labels=labels)
+    return files
+
+
+def figures_of_runs(runs):
+    """Output: π over time and the cells of these runs; the report has room for those of the first seeds alone."""
+    drawn = [(name, run) for run in runs for name in ("pi", "cells")]
+    return [file for name, run in drawn for file in figure_of_run(name, run).values()]
+
+
+def figure_of_run(name, run):
+    """Output: one figure of one run, in the report if its seed is one of the first."""
+    path, shown = f"{name}-{run.name}", run.seed in settings.seeds[: plan.SEEDS_SHOWN]
+    labels = {"figure": {"pi": "π over time"}.get(name, name), "run": f"{run.stage}, {run.method}, seed {run.seed}"}
+    return figure(path, name, "3 Architectures", shown, **labels)

@@ -90,44 +90,35 @@ use rule figure_entropy as figure_operations with:
         "Figure of the expected operations"
 
 
-use rule figure_entropy as figure_pi with:
-    input:
-        file_of_run("trajectory.parquet"),
-    output:
-        **figure(
-            "pi-{stage}-{method}-seed{seed}",
-            "pi",
-            "3 Architectures",
-            figure="π over time",
-            run="{stage}, {method}, seed {seed}",
-        ),
-    pathvars:
-        name="pi-{stage}-{method}-seed{seed}",
-    params:
-        code=code("parsec.report.figures", "figures/pi-{stage}-{method}-seed{seed}.svg"),
-        figure="pi",
-    message:
-        "Figure of π over time in {wildcards.stage}, seed {wildcards.seed}"
+# One job draws many runs, because importing what draws takes as long as drawing; names are complete, without wildcards,
+# because Snakemake compares every file with every pattern that begins like it.
+for name, runs in plan.blocks(settings):
 
-
-use rule figure_entropy as cells with:
-    input:
-        file_of_run("genotype.json"),
-    output:
-        **figure(
-            "cells-{stage}-{method}-seed{seed}",
-            "cells",
-            "3 Architectures",
-            figure="cells",
-            run="{stage}, {method}, seed {seed}",
-        ),
-    pathvars:
-        name="cells-{stage}-{method}-seed{seed}",
-    params:
-        code=code("parsec.report.figures", "figures/cells-{stage}-{method}-seed{seed}.svg"),
-        figure="cells",
-    message:
-        "Drawing the cells of {wildcards.stage}, seed {wildcards.seed}"
+    rule:
+        name:
+            f"figures_{name}"
+        input:
+            files_of_runs(runs, "result.json", "trajectory.parquet", "genotype.json"),
+        output:
+            figures_of_runs(runs),
+        log:
+            f"<results>/logs/figures/{name}.log",
+        benchmark:
+            f"<results>/benchmarks/figures/{name}.tsv"
+        conda:
+            "../../envs/cpu.yaml"
+        threads: 1
+        resources:
+            mem_mb=2000,
+            runtime=30,
+        params:
+            code=code("parsec.report.figures.runs", f"figures/pi-{runs[0].name}.svg"),
+            folder=subpath(output[0], parent=True),
+            runs=[f"{settings.results}/{run.folder}" for run in runs],
+        message:
+            f"Figures of {len(runs)} runs, from {runs[0].name}"
+        shell:
+            "python -m parsec draw --output {params.folder:q} --log {log:q} {params.runs:q}"
 
 
 use rule figure_entropy as figure_cost with:

@@ -31,9 +31,11 @@ def _number(text: str) -> float | str:
 
 def _prepare(arguments: Arguments) -> None:
     from parsec.data.prepare import prepare
-    from parsec.settings.jobs import PrepareJob
+    from parsec.settings.jobs import PrepareJob, placed
 
-    prepare(load_job(arguments.settings, PrepareJob), arguments.output)
+    # From the environment, because where images are found must not decide what is re-run.
+    places = json.loads(os.environ.get("PARSEC_PLACES", "{}"))
+    prepare(placed(load_job(arguments.settings, PrepareJob), places), arguments.output)
 
 
 def _search(arguments: Arguments) -> None:

@@ -1,4 +1,4 @@
-"""A fingerprint of the code that a stage executes, blind to comments, docstrings, formatting and the version number."""
+"""A fingerprint of the code that a stage executes, blind to words: comments, docstrings, messages, and formatting."""
 
 import ast
 import functools
@@ -14,6 +14,8 @@ def code_fingerprint(*modules: str, package: Path = _PACKAGE) -> str:
     """First 16 hexadecimal digits of the SHA-256 over these modules and all they import, at any depth, in the package.
 
     Imports inside functions count; nothing is imported or executed. The answer is kept for the life of the process.
+    Left out, because no result depends on them: comments, docstrings, descriptions of settings, the texts of raised
+    errors, formatting, and the version number.
 
     Args:
         modules: full names, such as `parsec.search.run`.
@@ -40,10 +42,17 @@ def _closure(modules: tuple[str, ...], package: Path) -> dict[str, str]:
         path = _file_of(name, package)
         if path is None or name in found:
             continue
-        tree = ast.parse(path.read_text(encoding="utf-8"), str(path))
-        waiting += [name.rpartition(".")[0], *_imports(tree, f"{name}." if path.name == "__init__.py" else name)]
-        found[name] = _normalised(tree)
+        here = f"{name}." if path.name == "__init__.py" else name
+        found[name], imported = _parsed(path.read_text(encoding="utf-8"), here)
+        waiting += [name.rpartition(".")[0], *imported]
     return found
+
+
+@functools.cache
+def _parsed(text: str, here: str) -> tuple[str, tuple[str, ...]]:
+    """Normalised source and imports; kept by text, because the closures of the stages share most of their modules."""
+    tree = ast.parse(text)
+    return _normalised(tree), tuple(_imports(tree, here))
 
 
 def _file_of(name: str, package: Path) -> Path | None:
@@ -68,13 +77,22 @@ def _imports(tree: ast.Module, here: str) -> Iterator[str]:
 
 def _normalised(tree: ast.Module) -> str:
     for node in ast.walk(tree):
-        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
-            node.body = [part for part in node.body if not _is_inert(part)] or [ast.Pass()]
+        match node:
+            case ast.Module() | ast.ClassDef() | ast.FunctionDef() | ast.AsyncFunctionDef():
+                node.body = [part for part in node.body if not _is_inert(part)] or [ast.Pass()]
+            case ast.Raise(exc=ast.Call() as error):
+                error.args = [argument for argument in error.args if not _is_text(argument)]
+            case ast.Call():
+                node.keywords = [k for k in node.keywords if k.arg != "description" or not _is_text(k.value)]
     return ast.unparse(tree)
+
+
+def _is_text(node: ast.expr) -> bool:
+    return isinstance(node, ast.JoinedStr) or (isinstance(node, ast.Constant) and isinstance(node.value, str))
 
 
 def _is_inert(node: ast.stmt) -> bool:
     """A docstring, or the package's version number: a release must not re-run GPU-days."""
     if isinstance(node, ast.Expr):
-        return isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+        return _is_text(node.value)
     return isinstance(node, ast.Assign) and [ast.unparse(target) for target in node.targets] == ["__version__"]

@@ -1,5 +1,6 @@
 """What every part of the settings tree has in common: strict, frozen, and free of surprises."""
 
+from collections import Counter
 from typing import Annotated, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
@@ -20,9 +21,9 @@ Item = TypeVar("Item")
 
 
 def _without_repeats(values: tuple[Item, ...]) -> tuple[Item, ...]:
-    repeated = [value for i, value in enumerate(values) if value in values[:i]]
-    if repeated:
-        raise ValueError(f"{repeated[0]!r} is listed twice")
+    repeated = next((value for value, count in Counter(values).items() if count > 1), None)
+    if repeated is not None:
+        raise ValueError(f"{repeated!r} is listed twice")
     return values
 
 

@@ -2,7 +2,8 @@
 
 import hashlib
 import json
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -13,6 +14,9 @@ from parsec.settings.search import Prior, SearchStage
 from parsec.settings.training import Augmentation, Network
 from parsec.settings.tree import Compute, Measure, Settings
 
+PLACES = {"cifar10": ("folder", "order")}
+"""By source: keys that say where images are found and not which, because their hashes are known."""
+Places = Mapping[str, Mapping[str, Any]]
 SearchStageName = Literal["search", "finetune", "transfer"]
 
 
@@ -61,8 +65,29 @@ Job = PrepareJob | SearchJob | RetrainJob | MeasureJob
 
 
 def prepare_job(settings: Settings, dataset: str) -> PrepareJob:
-    """What `prepare` reads for one data set."""
-    return PrepareJob(name=dataset, dataset=settings.datasets[dataset])
+    """What `prepare` reads for one data set, whichever place its images come from."""
+    return PrepareJob(name=dataset, dataset=_without_place(settings.datasets[dataset]))
+
+
+def _without_place(dataset: Dataset) -> Dataset:
+    given = {key: value for key, value in dict(dataset).items() if key not in PLACES.get(dataset.source, ())}
+    return type(dataset)(**given)
+
+
+def places(settings: Settings) -> Places:
+    """Where data sets are found, by name; given to `prepare` beside its job, so that moving files re-runs nothing."""
+    named = ((name, data, PLACES.get(data.source)) for name, data in settings.datasets.items())
+    return {name: data.model_dump(mode="json", include=set(keys)) for name, data, keys in named if keys}
+
+
+def placed(job: PrepareJob, found: Places) -> PrepareJob:
+    """The job with what `places` says of its data set.
+
+    Raises:
+        pydantic.ValidationError: it says what the data set does not take.
+    """
+    data = {**job.dataset.model_dump(mode="json"), **found.get(job.name, {})}
+    return PrepareJob.model_validate_json(json.dumps({"name": job.name, "dataset": data}))
 
 
 def search_job(settings: Settings, stage: SearchStageName, method: Method) -> SearchJob:

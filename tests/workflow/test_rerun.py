@@ -17,7 +17,7 @@ def test_new_seed_runs_alone(copy):
     planned = copy.planned()
     assert [planned[stage] for stage in STAGES] == [1, 1, 1]
     assert planned["retrain"] == 2
-    assert planned["figure_pi"] == planned["cells"] == 3
+    assert [planned[f"figures_{stage}_parsec_0"] for stage in STAGES] == [1, 1, 1]
     assert not planned.keys() & {"prepare_dataset", "measure_executor"}
 
 
@@ -71,3 +71,18 @@ def test_changed_code_re_runs_nothing_when_told_so(copy):
 def test_published_numbers_re_make_only_what_shows_them(copy):
     copy.rewrite("config/published/cifar10.csv", lambda text: text.replace("DARTS", "Darts"))
     assert copy.planned() == {"table": 1, "figure_cost": 1}
+
+
+def test_where_images_are_found_re_runs_nothing_and_which_does(copy):
+    copy.change("datasets.digits", {"source": "cifar10", "folder": "here", "order": ["folder"]})
+    assert copy.run("--touch").returncode == 0
+    copy.change("datasets.digits", {"source": "cifar10", "folder": "there", "order": ["npm", "folder"]})
+    assert copy.planned() == {}
+    copy.change("datasets.digits.split_seed", 1)
+    assert copy.planned()["prepare_dataset"] == 1
+
+
+def test_descriptions_and_messages_re_run_nothing(copy):
+    copy.rewrite("parsec/settings/search.py", lambda text: text.replace('description="', 'description="said anew: '))
+    copy.rewrite("parsec/settings/base.py", lambda text: text.replace("listed twice", "there twice"))
+    assert copy.planned() == {}

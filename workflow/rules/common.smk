@@ -1,5 +1,6 @@
 """What all rules share: the checked settings, the environment of jobs, and functions that turn the plan into paths."""
 
+import json
 import os
 import re
 import sys
@@ -35,6 +36,7 @@ def prepare_environment(settings):
         PATH=os.pathsep.join([python, os.environ.get("PATH", os.defpath)]),
         PARSEC_CHECKPOINT_SECONDS=str(settings.running.checkpoint_seconds),
         PARSEC_PROGRESS_SECONDS=str(settings.running.progress_seconds),
+        PARSEC_PLACES=json.dumps(jobs.places(settings)),
     )
 
 
@@ -77,25 +79,29 @@ def wanted():
     return [*tables, *(f"<results>/figures/{name}.svg" for name in figures), "<results>/checklist.md"]
 
 
+json_text = cache(lambda job, *names: jobs.as_json(job(settings, *names)))
+fingerprint_of = cache(code_fingerprint)
+
+
 def json_of(job, *names):
     """Param: canonical JSON of the settings that a job reads, so that no other setting re-runs it."""
-    return lambda wildcards: jobs.as_json(job(settings, *(name.format(**dict(wildcards)) for name in names)))
-
-
-fingerprint_of = cache(code_fingerprint)
+    return lambda wildcards: json_text(job, *(name.format(**dict(wildcards)) for name in names))
 
 
 def code(module, output):
     """Param: fingerprint of the code behind an output; the recorded one while a change of code re-runs nothing."""
 
     def fingerprint(wildcards):
-        made = IOFile(str(Path(settings.results, output.format(**dict(wildcards)))))
-        # Snakemake offers no public way to what it recorded of a file, and compares every param with exactly that.
-        recorded = () if settings.running.rerun_on_code_change else workflow.persistence.params(made) or ()
+        recorded = () if settings.running.rerun_on_code_change else recorded_params(output.format(**dict(wildcards)))
         found = (value.strip("'") for value in recorded if value.startswith("'code "))
         return next(found, f"code {fingerprint_of(module)}")
 
     return fingerprint
+
+
+def recorded_params(output):
+    """What Snakemake recorded of a file; it offers no public way to that, and compares every param with exactly that."""
+    return workflow.persistence.params(IOFile(str(Path(settings.results, output)))) or ()
 
 
 def state(wildcards, output):

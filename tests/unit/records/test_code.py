@@ -21,7 +21,11 @@ BLOCKS = '''from .layers import size
 class Block:
     """A block."""
 
+    size = Field(1, description="pixels")
+
     def f(self):  # old
+        if size < 0:
+            raise ValueError(f"{size}: too small")
         return size
 '''
 
@@ -68,6 +72,8 @@ def edited(package, name, old, new):
         ("stage/run.py", '    """Run."""\n', ""),
         ("net/blocks.py", '"""A block."""', '"""Another."""\n'),
         ("net/blocks.py", "# old", "# new"),
+        ("net/blocks.py", '"pixels"', '"side, pixels"'),
+        ("net/blocks.py", '"{size}: too small"', '"too small, got {size}"'),
         ("net/layers/deep.py", "size = 3", "size   =   (3)"),
         ("__init__.py", '"1"', '"2"'),
         ("unrelated.py", "x = 1", "x = 2"),
@@ -84,6 +90,9 @@ def test_what_changes_nothing(package, name, old, new):
         ("stage/run.py", "return blocks, late", "return late, blocks"),
         ("stage/__init__.py", "", "x = 1\n"),
         ("net/blocks.py", "return size", "return size + 1"),
+        ("net/blocks.py", "Field(1,", "Field(2,"),
+        ("net/blocks.py", "size < 0", "size < 1"),
+        ("net/blocks.py", "ValueError", "TypeError"),
         ("net/layers/__init__.py", "deep.size", "deep.size * 2"),
         ("net/layers/deep.py", "size = 3", "size = 4"),
         ("late.py", "import toy.plain", "import toy.plain as p"),

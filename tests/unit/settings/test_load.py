@@ -6,7 +6,17 @@ from pathlib import Path
 import pytest
 
 from parsec.errors import SettingsError
-from parsec.settings.jobs import RetrainJob, SearchJob, as_json, fingerprint, retrain_job, search_job
+from parsec.settings.jobs import (
+    RetrainJob,
+    SearchJob,
+    as_json,
+    fingerprint,
+    placed,
+    places,
+    prepare_job,
+    retrain_job,
+    search_job,
+)
 from parsec.settings.load import load, load_job
 
 SMALL = {
@@ -16,6 +26,8 @@ SMALL = {
     "search": {"dataset": "digits", "network": {"cells": 3, "channels": 4}, "epochs": 2},
     "retrain": {"digits": {"origins": ["search"], "runs": [0], "network": {"cells": 3, "channels": 4}, "epochs": 1}},
 }
+
+CIFAR = {"source": "cifar10", "order": ["folder"], "split_seed": 3}
 
 
 def changed(**changes):
@@ -224,3 +236,16 @@ def test_a_relative_path_is_read_from_the_working_directory(tmp_path, monkeypatc
     monkeypatch.chdir(tmp_path)
     (tmp_path / "run.json").write_text('{"name": 1}')
     assert "name: got 1" in complaint(Path("run.json"))
+
+
+def test_a_place_is_no_part_of_what_preparing_reads_and_is_found_again():
+    here, there = (load(changed(datasets__digits=CIFAR | {"folder": name})) for name in ("here", "there"))
+    job = prepare_job(here, "digits")
+    assert job == prepare_job(there, "digits")
+    assert placed(job, places(there)).dataset == there.datasets["digits"]
+
+
+def test_a_folder_of_images_is_what_preparing_reads():
+    settings = load(changed(datasets__digits={"source": "image_folder", "folder": "images"}))
+    assert prepare_job(settings, "digits").dataset.folder == "images"
+    assert places(settings) == {}

@@ -12,10 +12,9 @@ SEARCH_FILES = ("pi.parquet", "trajectory.parquet", "genotype.json", "metrics.js
 RETRAIN_FILES = ("result.json", "metrics.jsonl", "weights.safetensors")
 PUBLISHED = "published"
 """Origin of genotypes that are known by name; their `method` is that name and their seed 0."""
-SEEDS_DRAWN = 25
-"""Seeds of a stage and a method whose figures one job draws: a minute of work."""
-SEEDS_SHOWN = 10
-"""Seeds whose figures the report shows, because it is one file and a figure of π is 0.3 MB; all are drawn."""
+BLOCK = 10
+"""Seeds of a stage and a method whose figures one job draws (half a minute). Snakemake records all inputs of a job with
+every output, so that larger blocks need more disk; the report, one file, shows the first block alone."""
 
 
 class Search(NamedTuple):
@@ -68,8 +67,8 @@ def blocks(settings: Settings) -> Iterator[tuple[str, list[Search]]]:
     """
     for (stage, method), runs in groupby(searches(settings), key=lambda run: (run.stage, run.method)):
         block = list(runs)
-        for first in range(0, len(block), SEEDS_DRAWN):
-            yield f"{stage}_{method}_{first // SEEDS_DRAWN}", block[first : first + SEEDS_DRAWN]
+        for first in range(0, len(block), BLOCK):
+            yield f"{stage}_{method}_{first // BLOCK}", block[first : first + BLOCK]
 
 
 def parent(settings: Settings, search: Search) -> Search | None:

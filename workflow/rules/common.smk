@@ -104,10 +104,14 @@ def recorded_params(output):
     return workflow.persistence.params(IOFile(str(Path(settings.results, output)))) or ()
 
 
-def state(wildcards, output):
+def files_of_run(folder, names):
+    """Output: the files of a run, each by its name without the ending."""
+    return {Path(name).stem: f"<results>/{folder}/{name}" for name in names}
+
+
+def state(folder):
     """Param: folder of a run's checkpoints. No output: Snakemake deletes those of a job that failed or was killed."""
-    folder = Path(output[0]).parent.relative_to(settings.results)
-    return str(Path(settings.results, "state", folder))
+    return f"{settings.results}/state/{folder}"
 
 
 def growing(amount):
@@ -154,6 +158,11 @@ def files_of_runs(runs, *names):
     return [f"<results>/{run.folder}/{name}" for run in runs for name in names]
 
 
+def folders(wildcards, input):
+    """Param: the folders that the input files are in."""
+    return list(dict.fromkeys(str(Path(file).parent) for file in input))
+
+
 def all_results(wildcards):
     """Input: the records of all searches and trainings."""
     runs = [*plan.searches(settings), *plan.retrains(settings)]
@@ -183,7 +192,7 @@ def compared(wildcards):
 def cited(*datasets):
     """Input: the published tables that results on these data sets are compared with."""
     names = dict.fromkeys(settings.retrain[dataset].compare_with for dataset in datasets)
-    return [os.path.relpath(root / "config" / "published" / f"{name}.csv") for name in names if name]
+    return [local(os.path.relpath(root / "config" / "published" / f"{name}.csv")) for name in names if name]
 
 
 def figure(path, caption, category, in_report=True, **labels):
@@ -202,6 +211,6 @@ def figures_of_runs(runs):
 
 def figure_of_run(name, run):
     """Output: one figure of one run, in the report if its seed is one of the first."""
-    path, shown = f"{name}-{run.name}", run.seed in settings.seeds[: plan.SEEDS_SHOWN]
+    path, shown = f"{name}-{run.name}", run.seed in settings.seeds[: plan.BLOCK]
     labels = {"figure": {"pi": "π over time"}.get(name, name), "run": f"{run.stage}, {run.method}, seed {run.seed}"}
     return figure(path, name, "3 Architectures", shown, **labels)

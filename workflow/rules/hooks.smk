@@ -17,8 +17,13 @@ def announce():
     """First lines of a run; in a quiet one, jobs speak from here on."""
     if any(kind.name == "RULES" for kind in workflow.output_settings.quiet or ()):
         logger.addFilter(brief)
-    where = Path(settings.results).resolve()
-    print(f"{settings.name}: results go to {where} (profile: {given_profile()}).", file=sys.stderr)
+    print(f"{settings.name}: results go to {home()} (profile: {given_profile()}).", file=sys.stderr)
+
+
+def home():
+    """Where the outputs are: a folder, or a place in the storage that was chosen by option."""
+    stored = workflow.storage_settings.default_storage_prefix
+    return f"{stored.rstrip('/')}/{settings.results}" if stored else Path(settings.results).resolve()
 
 
 def given_profile():
@@ -32,27 +37,39 @@ def given_profile():
 
 def conclude():
     """After a run that made everything: the settings it had, Snakemake's report, and where to look."""
-    if not all(Path(file).exists() for file in rules.all.input):
+    if not any(job.rule.name == "all" for job in workflow.dag.jobs):
         return
     folder = Path(settings.results)
+    folder.mkdir(parents=True, exist_ok=True)
     effective = folder / "settings.yaml"
     text = yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
     effective.write_text(text, encoding="utf-8")
+    written = write_report(effective, folder / "report.html")
+    place = home() if workflow.storage_settings.default_storage_prefix else folder
     made = {"Tables": "tables", "Figures": "figures", "Checklist": "checklist.md"}
-    made |= write_report(effective, folder / "report.html")
-    for what, where in made.items():
-        print(f"{what}: {folder / where}", file=sys.stderr)
+    for what, where in ({name: f"{place}/{file}" for name, file in made.items()} | written).items():
+        print(f"{what}: {where}", file=sys.stderr)
 
 
 def write_report(effective, path):
     """Snakemake's own report, by a second call of it under the lock that this one still holds."""
     same = ["--snakefile", workflow.main_snakefile, "--configfile", effective, "--workflow-profile", "none"]
-    command = [sys.executable, "-m", "snakemake", *same, "--nolock", "--report", path]
+    command = [sys.executable, "-m", "snakemake", *same, *storage_options(), "--nolock", "--report", path]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode == 0:
-        return {"Report": path.name}
+        return {"Report": path}
     print(f"The report could not be made:\n{done.stderr.strip()}", file=sys.stderr)
     return {}
+
+
+def storage_options():
+    """The options of this call that say where outputs are, if that is no local folder."""
+    given = workflow.storage_settings
+    if given.default_storage_provider is None:
+        return []
+    place = ["--default-storage-provider", given.default_storage_provider]
+    shared = [str(usage) for usage in given.shared_fs_usage]
+    return [*place, "--default-storage-prefix", given.default_storage_prefix, "--shared-fs-usage", *shared]
 
 
 def explain_failure():

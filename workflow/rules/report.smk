@@ -44,11 +44,9 @@ rule figure_entropy:
     output:
         **figure("entropy", "entropy", "2 Search", figure="entropy and effective sample size"),
     log:
-        "<results>/logs/figures/<name>.log",
+        "<results>/logs/figures/entropy.log",
     benchmark:
-        "<results>/benchmarks/figures/<name>.tsv"
-    pathvars:
-        name="entropy",
+        "<results>/benchmarks/figures/entropy.tsv"
     localrule: True
     conda:
         "../../envs/cpu.yaml"
@@ -69,8 +67,10 @@ rule figure_entropy:
 use rule figure_entropy as figure_accuracy with:
     output:
         **figure("accuracy", "accuracy", "2 Search", figure="accuracy of the mode"),
-    pathvars:
-        name="accuracy",
+    log:
+        "<results>/logs/figures/accuracy.log",
+    benchmark:
+        "<results>/benchmarks/figures/accuracy.tsv"
     params:
         code=code("parsec.report.figures", "figures/accuracy.svg"),
         figure="accuracy",
@@ -81,8 +81,10 @@ use rule figure_entropy as figure_accuracy with:
 use rule figure_entropy as figure_operations with:
     output:
         **figure("operations", "operations", "2 Search", figure="expected operations"),
-    pathvars:
-        name="operations",
+    log:
+        "<results>/logs/figures/operations.log",
+    benchmark:
+        "<results>/benchmarks/figures/operations.tsv"
     params:
         code=code("parsec.report.figures", "figures/operations.svg"),
         figure="operations",
@@ -114,7 +116,7 @@ for name, runs in plan.blocks(settings):
         params:
             code=code("parsec.report.figures.runs", f"figures/pi-{runs[0].name}.svg"),
             folder=subpath(output[0], parent=True),
-            runs=[f"{settings.results}/{run.folder}" for run in runs],
+            runs=folders,
         message:
             f"Figures of {len(runs)} runs, from {runs[0].name}"
         shell:
@@ -127,8 +129,10 @@ use rule figure_entropy as figure_cost with:
         cited(*settings.retrain),
     output:
         **figure("cost", "cost", "4 Cost", figure="error against cost"),
-    pathvars:
-        name="cost",
+    log:
+        "<results>/logs/figures/cost.log",
+    benchmark:
+        "<results>/benchmarks/figures/cost.tsv"
     params:
         code=code("parsec.report.figures", "figures/cost.svg"),
         figure="cost",
@@ -141,8 +145,10 @@ use rule figure_entropy as figure_executor with:
         "<results>/measure/{stage}/executor.json",
     output:
         **figure("executor-{stage}", "executor", "4 Cost", figure="memory and time of a step", run="{stage}"),
-    pathvars:
-        name="executor-{stage}",
+    log:
+        "<results>/logs/figures/executor-{stage}.log",
+    benchmark:
+        "<results>/benchmarks/figures/executor-{stage}.tsv"
     params:
         code=code("parsec.report.figures", "figures/executor-{stage}.svg"),
         figure="executor",

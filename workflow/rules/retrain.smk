@@ -6,15 +6,11 @@ rule retrain:
         test=ancient("<results>/data/{dataset}/test"),
         genotype=found_genotype,
     output:
-        result="<results>/<run>/result.json",
-        metrics="<results>/<run>/metrics.jsonl",
-        weights="<results>/<run>/weights.safetensors",
+        **files_of_run("retrain/{dataset}/{origin}/{method}/seed{seed}/run{run}", plan.RETRAIN_FILES),
     log:
-        "<results>/logs/<run>.log",
+        "<results>/logs/retrain/{dataset}/{origin}/{method}/seed{seed}/run{run}.log",
     benchmark:
-        "<results>/benchmarks/<run>.tsv"
-    pathvars:
-        run="retrain/{dataset}/{origin}/{method}/seed{seed}/run{run}",
+        "<results>/benchmarks/retrain/{dataset}/{origin}/{method}/seed{seed}/run{run}.tsv"
     conda:
         ENVIRONMENT
     threads: 1
@@ -31,7 +27,7 @@ rule retrain:
         data=subpath(input.dataset, parent=True),
         genotype=lambda wildcards, input: input.genotype or wildcards.method,
         folder=subpath(output.result, parent=True),
-        state=state,
+        state=state("retrain/{dataset}/{origin}/{method}/seed{seed}/run{run}"),
     message:
         "Retraining {wildcards.method} ({wildcards.origin}, seed {wildcards.seed}) on {wildcards.dataset}, run {wildcards.run}"
     shell:

@@ -5,17 +5,11 @@ rule search:
         train=ancient("<results>/data/{dataset}/train"),
         validation=ancient("<results>/data/{dataset}/validation"),
     output:
-        pi="<results>/<run>/pi.parquet",
-        trajectory="<results>/<run>/trajectory.parquet",
-        genotype="<results>/<run>/genotype.json",
-        metrics="<results>/<run>/metrics.jsonl",
-        result="<results>/<run>/result.json",
+        **files_of_run("search/{dataset}/{method}/seed{seed}", plan.SEARCH_FILES),
     log:
-        "<results>/logs/<run>.log",
+        "<results>/logs/search/{dataset}/{method}/seed{seed}.log",
     benchmark:
-        "<results>/benchmarks/<run>.tsv"
-    pathvars:
-        run="search/{dataset}/{method}/seed{seed}",
+        "<results>/benchmarks/search/{dataset}/{method}/seed{seed}.tsv"
     wildcard_constraints:
         dataset=dataset_of("search"),
     conda:
@@ -33,7 +27,7 @@ rule search:
         data=subpath(input.dataset, parent=True),
         start=initial_pi,
         folder=subpath(output.pi, parent=True),
-        state=state,
+        state=state("search/{dataset}/{method}/seed{seed}"),
     message:
         "Searching on {wildcards.dataset} with {wildcards.method}, seed {wildcards.seed}"
     shell:
@@ -48,13 +42,18 @@ use rule search as finetune with:
         train=ancient("<results>/data/{dataset}/train"),
         validation=ancient("<results>/data/{dataset}/validation"),
         pi=parent_pi("finetune"),
-    pathvars:
-        run="finetune/{dataset}/{method}/seed{seed}",
+    output:
+        **files_of_run("finetune/{dataset}/{method}/seed{seed}", plan.SEARCH_FILES),
+    log:
+        "<results>/logs/finetune/{dataset}/{method}/seed{seed}.log",
+    benchmark:
+        "<results>/benchmarks/finetune/{dataset}/{method}/seed{seed}.tsv"
     wildcard_constraints:
         dataset=dataset_of("finetune"),
     params:
         settings=json_of(jobs.search_job, "finetune", "{method}"),
         code=code("parsec.search.run", "finetune/{dataset}/{method}/seed{seed}/pi.parquet"),
+        state=state("finetune/{dataset}/{method}/seed{seed}"),
     message:
         "Fine-tuning π on {wildcards.dataset} with {wildcards.method}, seed {wildcards.seed}"
 
@@ -65,12 +64,17 @@ use rule search as transfer with:
         train=ancient("<results>/data/{dataset}/train"),
         validation=ancient("<results>/data/{dataset}/validation"),
         pi=parent_pi("transfer"),
-    pathvars:
-        run="transfer/{dataset}/{method}/seed{seed}",
+    output:
+        **files_of_run("transfer/{dataset}/{method}/seed{seed}", plan.SEARCH_FILES),
+    log:
+        "<results>/logs/transfer/{dataset}/{method}/seed{seed}.log",
+    benchmark:
+        "<results>/benchmarks/transfer/{dataset}/{method}/seed{seed}.tsv"
     wildcard_constraints:
         dataset=dataset_of("transfer"),
     params:
         settings=json_of(jobs.search_job, "transfer", "{method}"),
         code=code("parsec.search.run", "transfer/{dataset}/{method}/seed{seed}/pi.parquet"),
+        state=state("transfer/{dataset}/{method}/seed{seed}"),
     message:
         "Transferring π to {wildcards.dataset} with {wildcards.method}, seed {wildcards.seed}"

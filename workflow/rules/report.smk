@@ -109,6 +109,9 @@ for name, runs in plan.blocks(settings):
             f"<results>/benchmarks/figures/{name}.tsv"
         conda:
             "../../envs/cpu.yaml"
+        # On a cluster, --group-components drawings=N makes one cluster job of N of these.
+        group:
+            "drawings"
         threads: 1
         resources:
             mem_mb=2000,

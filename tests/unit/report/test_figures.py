@@ -12,6 +12,7 @@ from parsec.report.figures import FIGURES
 from parsec.report.figures.cost import draw as draw_cost
 from parsec.report.figures.palette import PRIMITIVES
 from parsec.report.figures.pi import draw as draw_pi
+from parsec.report.figures.runs import draw_runs
 from parsec.report.published import default_folder
 from parsec.space.darts import PRIMITIVES as NAMES
 from parsec.space.published import DARTS_V2
@@ -176,3 +177,20 @@ def test_reports_load_without_torch():
     code = f"import sys, {modules}; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+def test_many_runs_drawn_at_once_have_the_bytes_of_each_drawn_alone(study, tmp_path):
+    runs = [study.search(stage, seed=seed, epochs=2).parent for stage, seed in (("search", 0), ("transfer", 3))]
+    for run in runs:
+        study.write(run / "genotype.json", DARTS_V2.as_dict())
+    draw_runs(runs, tmp_path / "figures")
+    FIGURES["pi"]([runs[1]], tmp_path / "alone")
+    assert content(tmp_path / "figures" / "pi-transfer-parsec-seed3") == content(tmp_path / "alone")
+    assert len(list((tmp_path / "figures").iterdir())) == 2 * len(FORMATS) * len(runs)
+
+
+def test_a_run_without_its_trajectory_is_named(study, tmp_path):
+    run = study.search().parent
+    (run / "trajectory.parquet").unlink()
+    with pytest.raises(UserError, match=str(run)):
+        draw_runs([run], tmp_path)

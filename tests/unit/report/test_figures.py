@@ -4,16 +4,19 @@ import csv
 import json
 import subprocess
 import sys
+import warnings
 
 import pytest
 
 from parsec.errors import UserError
 from parsec.report.figures import FIGURES
 from parsec.report.figures.cost import draw as draw_cost
+from parsec.report.figures.curves import looks_of
 from parsec.report.figures.palette import PRIMITIVES
 from parsec.report.figures.pi import draw as draw_pi
 from parsec.report.figures.runs import draw_runs
 from parsec.report.published import default_folder
+from parsec.report.runs import read_runs
 from parsec.space.darts import PRIMITIVES as NAMES
 from parsec.space.published import DARTS_V2
 
@@ -194,3 +197,13 @@ def test_a_run_without_its_trajectory_is_named(study, tmp_path):
     (run / "trajectory.parquet").unlink()
     with pytest.raises(UserError, match=str(run)):
         draw_runs([run], tmp_path)
+
+
+def test_many_seeds_leave_the_panels_room(study, tmp_path):
+    runs = [study.search(seed=seed, epochs=2).parent for seed in range(60)]
+    rows = read_runs(runs)
+    assert {look["label"] for look in looks_of(rows).values()} == {"parsec, 60 seeds"}
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        FIGURES["entropy"](runs, tmp_path / "many")
+    assert len({row["seed"] for row in numbers(tmp_path / "many")}) == 60

@@ -38,6 +38,8 @@ def launch(count: int, arguments: Sequence[str]) -> int:
     """
     if slurm.other_nodes():
         slurm.on_all_nodes([sys.executable, "-m", _PACKAGE, *arguments])
+    # The C++ side of torch would print its stack where a node is lost.
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     from torch.distributed.elastic.multiprocessing.api import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.elastic.rendezvous import RendezvousError
@@ -56,7 +58,7 @@ def launch(count: int, arguments: Sequence[str]) -> int:
         return 128 + int(error.sigval)
     except RendezvousError as error:
         raise RankLostError(
-            f"the nodes of this run have lost each other ({error}); the same command continues from the last checkpoint"
+            "the node on which this run's nodes met is gone; the same command continues from the last checkpoint"
         ) from error
     return 0
 

@@ -49,9 +49,6 @@ def _stages(add: Add) -> None:
     search = add("search")
     _training(search)
     search.add_argument("--init-pi", type=Path, help="pi.parquet to start from; default: uniform")
-    search.add_argument(
-        "--ranks", type=int, default=1, help="processes that share the children of a step, each with a GPU of its own"
-    )
     retrain = add("retrain")
     _training(retrain)
     retrain.add_argument("--genotype", required=True, help="genotype.json, or the name of a published genotype")
@@ -66,6 +63,13 @@ def _training(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("--data", type=Path, required=True, help="folder of the prepared data set")
     verb.add_argument("--seed", type=int, required=True, help="seed of the search")
     verb.add_argument("--output", type=Path, required=True, help="folder for the results")
+    verb.add_argument(
+        "--ranks",
+        type=int,
+        default=1,
+        help="processes that do the run together, each with a GPU of its own: a search shares children out, a training"
+        " from scratch batches; on all nodes of a SLURM job together",
+    )
     verb.add_argument("--state", type=Path, required=True, help="folder for checkpoints, removed at the end")
 
 

@@ -37,6 +37,10 @@ class DivergedError(UserError):
     exit_code = 3
 
 
+class LaunchError(UserError):
+    """Ranks that cannot be started as asked for."""
+
+
 class RankLostError(UserError):
     """Another process of a run on several ranks ended or does not answer; its own message says why."""
 

@@ -1,4 +1,4 @@
-"""What all tests share: the source tree comes first in every process, and what comes of faults is gathered for a page."""
+"""What all tests share: the source tree comes first in every process, and what came of faults is kept for a page."""
 
 import os
 from datetime import UTC, datetime
@@ -13,8 +13,8 @@ ROOT = Path(__file__).resolve().parents[1]
 OUTCOMES = pytest.StashKey[dict[tuple[str, str], str]]()
 PAGE = """# Faults tried, and what came of them
 
-Every line is a test marked `fault` that passed in the run that wrote this page, on {when}: {cores} cores ({cpu}), PyTorch {torch},
-Snakemake {snakemake}. To write it anew, with SLURM installed:
+Every line is a test marked `fault` that passed in the run that wrote this page, on {when}: {cores} cores ({cpu}),
+PyTorch {torch}, Snakemake {snakemake}. To write it anew, with SLURM installed:
 
 ```sh
 pytest -m fault --faults-page workflow/docs/faults.md

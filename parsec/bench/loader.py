@@ -23,6 +23,7 @@ from parsec.data.loader import Images
 from parsec.data.order import epoch_order
 from parsec.data.part import Pixels
 from parsec.data.prepare import prepare
+from parsec.runtime.draws import Draws
 from parsec.runtime.randomness import generator
 from parsec.settings.datasets import Digits
 from parsec.settings.jobs import PrepareJob
@@ -74,7 +75,7 @@ def _ours(part: Part, augment: Augment, device: torch.device) -> dict[str, Step]
 
 
 def _epoch(images: Images, augment: Augment, device: torch.device) -> None:
-    draws = generator(SEED, "training augmentation", device=device)
+    draws = Draws(generator(SEED, "training augmentation", device=device))
     for indices in epoch_order(len(images), BATCH, SEED, "training order", 0):
         augment.train(images.gather(indices)[0], draws)
 

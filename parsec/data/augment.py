@@ -1,7 +1,7 @@
 """What is done to a batch of stored images before the network sees it: random changes in training, none in evaluation.
 
-Everything happens on the batch's device for all images at once, with no wait of the host for the device. Draws come
-from the given generator in a fixed order (mirror, crop, colour, cutout), so equal generator states give equal bytes.
+Everything happens on the batch's device for all images at once, with no wait of the host for the device. Draws are
+made in a fixed order (mirror, crop, colour, cutout), so equal generator states give equal bytes.
 
 Dimensions: B images, H = W stored side, h = w side that the network sees.
 """
@@ -15,6 +15,7 @@ from parsec.data import crop
 from parsec.data.colour import jitter
 from parsec.data.dataset import DatasetInfo
 from parsec.errors import DatasetError
+from parsec.runtime.draws import Draws
 from parsec.settings.training import Augmentation
 
 FULL = 255.0
@@ -27,7 +28,7 @@ class _Moments(NamedTuple):
     std: Tensor
 
 
-def cutout(images: Tensor, side: int, generator: torch.Generator) -> Tensor:
+def cutout(images: Tensor, side: int, draws: Draws) -> Tensor:
     """Set a square of every image [B, 3, h, w] to zero (DeVries and Taylor, arXiv 1708.04552).
 
     Its centre is a random pixel, two draws of [B], so that a part of it may lie outside (DARTS recipe).
@@ -35,7 +36,7 @@ def cutout(images: Tensor, side: int, generator: torch.Generator) -> Tensor:
     count, _, height, width = images.shape
     inside = []
     for length in (height, width):
-        pixel = torch.randint(length, (count, 1), generator=generator, device=images.device)
+        pixel = draws.integers(length, count)[:, None]
         offset = torch.arange(length, device=images.device) - (pixel - side // 2)
         inside.append((offset >= 0) & (offset < side))
     hole = inside[0][:, :, None] & inside[1][:, None, :]
@@ -68,15 +69,15 @@ class Augment:
         """Side of the images that the network sees, pixels."""
         return self._size
 
-    def train(self, images: Tensor, generator: torch.Generator) -> Tensor:
+    def train(self, images: Tensor, draws: Draws) -> Tensor:
         """Change uint8 images [B, 3, H, W] at random: normalised float32 [B, 3, h, w] in the memory format."""
         settings = self._settings
-        values = self._cropped(images, self._mirrored(images, generator), generator)
+        values = self._cropped(images, self._mirrored(images, draws), draws)
         if settings.colour_jitter:
-            values = jitter(values, settings.colour_jitter, generator)
+            values = jitter(values, settings.colour_jitter, draws)
         values = self._normalised(values)
         if settings.cutout:
-            values = cutout(values, settings.cutout, generator)
+            values = cutout(values, settings.cutout, draws)
         return values.contiguous(memory_format=self._memory_format)
 
     def evaluate(self, images: Tensor) -> Tensor:
@@ -84,18 +85,18 @@ class Augment:
         values = self._unit(crop.centre(images, self._size))
         return self._normalised(values).contiguous(memory_format=self._memory_format)
 
-    def _mirrored(self, images: Tensor, generator: torch.Generator) -> Tensor:
+    def _mirrored(self, images: Tensor, draws: Draws) -> Tensor:
         if not self._settings.flip:
             return torch.zeros(len(images), dtype=torch.bool, device=images.device)
-        return torch.rand(len(images), generator=generator, device=images.device) < 0.5
+        return draws.uniform(len(images)) < 0.5
 
-    def _cropped(self, images: Tensor, mirrored: Tensor, generator: torch.Generator) -> Tensor:
+    def _cropped(self, images: Tensor, mirrored: Tensor, draws: Draws) -> Tensor:
         settings, side = self._settings, self._size
         match settings.crop:
             case "pad":
-                return self._unit(crop.random_shift(images, settings.padding, side, mirrored, generator))
+                return self._unit(crop.random_shift(images, settings.padding, side, mirrored, draws))
             case "resized":
-                return crop.random_resized(self._unit(images), settings.scale, side, mirrored, generator)
+                return crop.random_resized(self._unit(images), settings.scale, side, mirrored, draws)
             case "none":
                 origin = torch.zeros(len(images), dtype=torch.int64, device=images.device)
                 return self._unit(crop.window(crop.centre(images, side), origin, origin, side, mirrored))

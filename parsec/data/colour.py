@@ -1,7 +1,8 @@
 """Random brightness, contrast and saturation, another for every image; values in [0, 1]."""
 
-import torch
 from torch import Tensor
+
+from parsec.runtime.draws import Draws
 
 GREY = (0.299, 0.587, 0.114)
 """Share of red, green and blue in the lightness (ITU-R BT.601)."""
@@ -27,7 +28,7 @@ def adjust(images: Tensor, brightness: Tensor, contrast: Tensor, saturation: Ten
     return _blend(images, _grey(images), saturation)
 
 
-def jitter(images: Tensor, strength: float, generator: torch.Generator) -> Tensor:
+def jitter(images: Tensor, strength: float, draws: Draws) -> Tensor:
     """Change images by factors uniform in [1 − strength, 1 + strength]; one draw of [3, B]."""
-    uniform = torch.rand((3, len(images), 1, 1, 1), generator=generator, device=images.device)
+    uniform = draws.uniform(3, len(images))[..., None, None, None]
     return adjust(images, *(1 + strength * (2 * uniform - 1)))

@@ -9,6 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from parsec.runtime.draws import Draws
+
 RATIOS = (3 / 4, 4 / 3)
 """Range of the aspect ratio of a resized crop, width over height (Szegedy et al., arXiv 1409.4842)."""
 ATTEMPTS = 10
@@ -37,20 +39,20 @@ def centre(images: Tensor, side: int) -> Tensor:
     return images[..., top : top + side, left : left + side]
 
 
-def random_shift(images: Tensor, padding: int, side: int, mirrored: Tensor, generator: torch.Generator) -> Tensor:
+def random_shift(images: Tensor, padding: int, side: int, mirrored: Tensor, draws: Draws) -> Tensor:
     """Surround uint8 images [B, 3, H, W] with a black border and cut a window of side h at a random place.
 
     Two draws: the row and the column of every window, uniform (DARTS recipe).
     """
     padded = F.pad(images, (padding,) * 4)
     places = padded.shape[-1] - side + 1
-    top, left = torch.randint(places, (2, len(images)), generator=generator, device=images.device)
+    top, left = draws.integers(places, 2, len(images))
     return window(padded, top, left, side, mirrored)
 
 
-def _boxes(count: int, least: float, generator: torch.Generator, device: torch.device) -> tuple[Tensor, ...]:
+def _boxes(count: int, least: float, draws: Draws) -> tuple[Tensor, ...]:
     """Left, top, width and height of a random box for each image, [B], in shares of the side."""
-    area, ratio, x, y = torch.rand((4, ATTEMPTS, count), generator=generator, device=device)
+    area, ratio, x, y = draws.uniform(4, ATTEMPTS, count)
     area = least + (1 - least) * area
     low, high = (math.log(bound) for bound in RATIOS)
     ratio = torch.exp(low + (high - low) * ratio)
@@ -69,13 +71,13 @@ def _grid(start: Tensor, extent: Tensor, side: int) -> Tensor:
     return 2 * (start[:, None] + extent[:, None] * pieces) - 1
 
 
-def random_resized(images: Tensor, least: float, side: int, mirrored: Tensor, generator: torch.Generator) -> Tensor:
+def random_resized(images: Tensor, least: float, side: int, mirrored: Tensor, draws: Draws) -> Tensor:
     """Cut a random box out of every float image [B, 3, H, H] and resize it, bilinear, to [B, 3, h, h].
 
     Area uniform in [least, 1] of the image, aspect ratio log-uniform in `RATIOS`. Positions are computed elementwise:
     the matrix product of `affine_grid` would lose digits under autocast and TF32.
     """
-    left, top, width, height = _boxes(len(images), least, generator, images.device)
+    left, top, width, height = _boxes(len(images), least, draws)
     left, width = torch.where(mirrored, left + width, left), torch.where(mirrored, -width, width)
     columns, rows = _grid(left, width, side), _grid(top, height, side)
     shape = (len(images), side, side)

@@ -11,6 +11,7 @@ from parsec.network.heads import AuxiliaryHead, Classifier, stem
 from parsec.network.primitives import FactorizedReduce, ReluConvBN, build
 from parsec.network.sides import auxiliary_cell, cell_sides, edge_stride
 from parsec.network.stack import CellShape, cell_shapes, output_channels
+from parsec.runtime.draws import Draws
 from parsec.settings.training import Network
 from parsec.space.darts import NODES, SLOTS
 from parsec.space.genotype import Cell, Genotype
@@ -64,23 +65,16 @@ class FixedNetwork(nn.Module):
             self.auxiliary = AuxiliaryHead(network.stem, NODES * shapes[inner].channels, classes, side)
         self.drops = [len(cell.dropped) for cell in cells]
 
-    def forward(
-        self, x: Tensor, drop_path: float | Tensor = 0.0, generator: torch.Generator | None = None
-    ) -> tuple[Tensor, Tensor | None]:
+    def forward(self, x: Tensor, masks: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
         """Logits of images [B, 3, H, W].
 
         Args:
             x: normalised images.
-            drop_path: probability with which an edge is left out for an image, in training; a number or a 0-d tensor.
-            generator: source of the drop-path draws, on the device of `x`; the global one if None.
+            masks: factors of the edges as `masks` makes them; None leaves no edge out.
 
         Returns:
             logits [B, classes], and those of the auxiliary head in training where there is one, else None.
         """
-        return self.run(x, self.masks(x, drop_path, generator))
-
-    def run(self, x: Tensor, masks: Tensor | None) -> tuple[Tensor, Tensor | None]:
-        """`forward` without its draws; `masks` are those of `masks`."""
         before, previous = self.stem(x)
         parts = [None] * len(self.cells) if masks is None else torch.split(masks.to(previous.dtype), self.drops)
         auxiliary = None
@@ -90,10 +84,11 @@ class FixedNetwork(nn.Module):
                 auxiliary = self.auxiliary(previous)
         return self.classifier(previous), auxiliary
 
-    def masks(self, x: Tensor, drop_path: float | Tensor, generator: torch.Generator | None) -> Tensor | None:
-        """Factors of all edges, [ΣD, B, 1, 1, 1] float32: 0 with probability `drop_path`, else 1 / (1 − drop_path)."""
-        if not self.training or (isinstance(drop_path, float) and drop_path == 0.0):
-            return None
+    def masks(self, x: Tensor, drop_path: float | Tensor, draws: Draws) -> Tensor:
+        """Drop-path for one pass over images [B, …]: every edge is left out for an image with probability `drop_path`.
+
+        Returns factors of all edges, [ΣD, B, 1, 1, 1] float32: 0, or 1 / (1 − drop_path) where it stays.
+        """
         # One draw for the whole network: one kernel launch instead of one an edge.
-        uniform = torch.rand(sum(self.drops), x.shape[0], 1, 1, 1, device=x.device, generator=generator)
+        uniform = draws.uniform(sum(self.drops), x.shape[0])[..., None, None, None]
         return (uniform >= drop_path) / (1.0 - drop_path)

@@ -3,6 +3,7 @@
 This is the only module that opens the test part of a data set, and it does so once, after training has ended.
 """
 
+import contextlib
 import hashlib
 import json
 from dataclasses import dataclass
@@ -22,8 +23,9 @@ from parsec.records.results import cost, write_json
 from parsec.retrain.evaluate import Errors, evaluate
 from parsec.retrain.task import RetrainTask
 from parsec.retrain.trainer import Retrainer
-from parsec.runtime import loop
+from parsec.runtime import distributed, loop
 from parsec.runtime.device import lease, memory_format, resolve, set_deterministic
+from parsec.runtime.distributed import Ranks
 from parsec.runtime.files import write_atomic
 from parsec.runtime.randomness import seed_of
 from parsec.settings.jobs import RetrainJob, fingerprint
@@ -62,6 +64,8 @@ class Request:
 def retrain(request: Request) -> None:
     """Train one genotype and test it once; `request.state` keeps it resumable until the outputs are final.
 
+    Started as several ranks, they share every batch out, and the first one tests and writes.
+
     Raises:
         UserError: anything the user can mend; see its subclasses.
     """
@@ -70,13 +74,20 @@ def retrain(request: Request) -> None:
     set_deterministic(job.compute.deterministic)
     info, architecture = read_info(data), named_or_file(request.genotype)
     label = f"retrain {info.name}/{names.origin}/{names.method}/seed{names.seed}/run{names.run}"
-    with lease(resolve(job.compute.device)) as device:
-        task = _task(job, data, info, architecture, seed_of(names.run, "retrain", names.seed), device)
-        trainer = Retrainer(task)
-        spent = loop.run(trainer, state, _identity(task, job, info), request.running, label, device, beginning.code)
-        errors = _test(trainer.network, task, data)
+    kind = resolve(job.compute.device)
+    with contextlib.ExitStack() as held:
+        with distributed.joined(kind) as ranks:
+            device = held.enter_context(lease(kind, ranks))
+            seed = seed_of(names.run, "retrain", names.seed)
+            trainer = Retrainer(_task(job, data, info, architecture, seed, device, ranks))
+            identity = _identity(trainer.task, job, info)
+            spent = loop.run(trainer, state, identity, request.running, label, device, beginning.code, ranks)
+        # The ranks have parted by now, so that however long the test takes, none waits for another.
+        if not ranks.leads:
+            return
+        errors = _test(trainer.network, trainer.task, data)
         record = {
-            "cost": cost(spent, device),
+            "cost": {**cost(spent, device), "ranks": ranks.count},
             "provenance": provenance(job, beginning, info),
         }
     named = {**names._asdict(), "dataset": info.name, "genotype_source": _source(request.genotype)}
@@ -93,8 +104,10 @@ def _source(genotype: str) -> dict[str, Any] | None:
 
 
 def _identity(task: RetrainTask, job: RetrainJob, info: DatasetInfo) -> str:
-    """What a checkpoint must belong to: settings, architecture, random streams and images."""
-    return f"{fingerprint(job)}-{_digest(task.genotype)}-{task.seed:016x}-{info.content_hash[:16]}"
+    """What a checkpoint must belong to: settings, architecture, random streams, images and how batches are shared."""
+    identity = f"{fingerprint(job)}-{_digest(task.genotype)}-{task.seed:016x}-{info.content_hash[:16]}"
+    # Batch norm sees other statistics with another number of ranks, so that is another training.
+    return identity if task.ranks.count == 1 else f"{identity}-{task.ranks.count}-ranks"
 
 
 def _digest(genotype: Genotype) -> str:
@@ -102,7 +115,13 @@ def _digest(genotype: Genotype) -> str:
 
 
 def _task(
-    job: RetrainJob, data: Path, info: DatasetInfo, genotype: Genotype, seed: int, device: torch.device
+    job: RetrainJob,
+    data: Path,
+    info: DatasetInfo,
+    genotype: Genotype,
+    seed: int,
+    device: torch.device,
+    ranks: Ranks,
 ) -> RetrainTask:
     return RetrainTask(
         genotype=genotype,
@@ -113,6 +132,7 @@ def _task(
         classes=len(info.classes),
         seed=seed,
         device=device,
+        ranks=ranks,
     )
 
 
@@ -140,6 +160,7 @@ def _result(trainer: Retrainer, errors: Errors) -> dict[str, Any]:
         "complexity": size._asdict(),
         "network": network.model_dump(mode="json"),
         "epochs": trainer.settings.epochs,
+        "batch_norm_images": trainer.part,
         "test": errors._asdict(),
         "train": {"loss": trainer.latest["train_loss"], "accuracy": trainer.latest["train_accuracy"]},
         "images_per_second": trainer.images_per_second,

@@ -6,6 +6,7 @@ import torch
 
 from parsec.data.augment import Augment
 from parsec.data.loader import Images
+from parsec.runtime.distributed import ALONE, Ranks
 from parsec.settings.retrain import RetrainStage
 from parsec.settings.tree import Compute
 from parsec.space.genotype import Genotype
@@ -23,3 +24,5 @@ class RetrainTask:
     classes: int
     seed: int
     device: torch.device
+    ranks: Ranks = ALONE
+    """The processes that share every batch out."""

@@ -17,9 +17,11 @@ from parsec.network.fixed import FixedNetwork
 from parsec.network.initialise import initialise
 from parsec.retrain.compiled import compiled
 from parsec.retrain.loss import training_loss
+from parsec.retrain.parallel import averaged, part_size
 from parsec.retrain.task import RetrainTask
 from parsec.retrain.timing import Timing
 from parsec.runtime.device import autocast, memory_format
+from parsec.runtime.draws import Draws
 from parsec.runtime.randomness import Streams, generator
 from parsec.schedule import drop_path, learning_rate
 
@@ -40,6 +42,8 @@ class Retrainer:
 
     def __init__(self, task: RetrainTask) -> None:
         self.task, self.settings = task, task.settings
+        self.part = part_size(task.settings.batch_size, task.ranks)
+        """Images of each batch that this process trains on; batch norm takes its statistics from them."""
         self.network = build_network(task).train()
         self._compiled_forward = compiled(self._forward, task.compute, task.device)
         optimizer = self.settings.optimizer
@@ -77,12 +81,11 @@ class Retrainer:
         with autocast(self.task.device, self.task.compute.precision):
             logits, loss = self._compiled_forward(images, labels, self._masks(images, epoch))
         loss.backward()
+        correct = (logits.argmax(1) == labels).sum()
+        loss, correct = averaged(list(self.network.parameters()), loss.detach(), correct, self.task.ranks)
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.settings.optimizer.gradient_clip)
         self._optimizer.step()
-        self._loss_sum += loss.detach()
-        first_bad = ~loss.detach().isfinite() & (self._bad_step < 0)
-        self._bad_step = torch.where(first_bad, self.step + 1, self._bad_step)
-        self._correct += (logits.argmax(1) == labels).sum()
+        self._count(loss, correct)
         self.step += 1
         return self._finish_step(epoch, index, began)
 
@@ -92,8 +95,11 @@ class Retrainer:
     def _batch(self, epoch: int, index: int) -> tuple[Tensor, Tensor]:
         if self._order[0] != epoch:
             self._order = (epoch, self._draw_order(epoch))
-        images, labels = self.task.images.gather(self._order[1][index])
-        return self.task.augment.train(images, self._streams.device("augmentation")), labels
+        images, labels = self.task.images.gather(self._order[1][index].split(self.part)[self.task.ranks.rank])
+        return self.task.augment.train(images, self._draws("augmentation")), labels
+
+    def _draws(self, name: str) -> Draws:
+        return self._streams.draws(name, self.task.ranks.rank, self.task.ranks.count)
 
     def _learning_rate(self, epoch: int) -> float:
         return learning_rate(self.settings.optimizer, epoch, self.settings.epochs)
@@ -106,13 +112,19 @@ class Retrainer:
         if not self.settings.drop_path:
             return None
         probability = torch.full((), self._drop_path(epoch), device=self.task.device)
-        return self.network.masks(images, probability, self._streams.device("drop-path"))
+        return self.network.masks(images, probability, self._draws("drop-path"))
 
     def _forward(self, images: Tensor, labels: Tensor, masks: Tensor | None) -> tuple[Tensor, Tensor]:
         """Logits [B, classes] and the loss; what is compiled, so it reads nothing that changes but its arguments."""
-        logits, auxiliary = self.network.run(images, masks)
+        logits, auxiliary = self.network(images, masks)
         loss = training_loss(logits, auxiliary, labels, self.settings.label_smoothing, self.settings.auxiliary_weight)
         return logits, loss
+
+    def _count(self, loss: Tensor, correct: Tensor) -> None:
+        first_bad = ~loss.isfinite() & (self._bad_step < 0)
+        self._bad_step = torch.where(first_bad, self.step + 1, self._bad_step)
+        self._loss_sum += loss
+        self._correct += correct
 
     def _finish_step(self, epoch: int, index: int, began: float) -> list[dict[str, Any]]:
         if index + 1 < self.steps_per_epoch:

@@ -6,6 +6,8 @@ from typing import Any
 
 import torch
 
+from parsec.runtime.draws import Draws
+
 
 def seed_of(seed: int, *names: str | int) -> int:
     """A seed of 63 bits for the stream of this name: SHA-256 of seed and names."""
@@ -33,6 +35,10 @@ class Streams:
     def device(self, name: str) -> torch.Generator:
         """The generator of this name whose draws are made on the run's device."""
         return self._stream("device", name)
+
+    def draws(self, name: str, part: int = 0, parts: int = 1) -> Draws:
+        """Numbers for the images of a batch, of the device's generator of this name; see `Draws`."""
+        return Draws(self.device(name), part, parts)
 
     def _stream(self, place: str, name: str) -> torch.Generator:
         made = self._generators[place]

@@ -29,13 +29,13 @@ class Batches:
             drawn = epoch_order(len(self._task.train), self._size, self._task.seed, "training order", epoch)
             self._order = (epoch, drawn)
         images, labels = self._task.train.gather(self._order[1][index])
-        return self._task.augment.train(images, self._streams.device("training augmentation")), labels
+        return self._task.augment.train(images, self._streams.draws("training augmentation")), labels
 
     def validation(self) -> Batch:
         """A validation batch drawn anew, as DARTS does, whatever the size of the validation half."""
         order = torch.randperm(len(self._task.validation), generator=self._streams.cpu("validation order"))
         images, labels = self._task.validation.gather(order[: self._size])
-        return self._task.augment.train(images, self._streams.device("validation augmentation")), labels
+        return self._task.augment.train(images, self._streams.draws("validation augmentation")), labels
 
     def all_validation(self) -> Iterator[Batch]:
         """Every validation image once, not augmented.

@@ -19,6 +19,7 @@ from parsec.prior.distribution import Prior
 from parsec.records.provenance import begin, provenance
 from parsec.records.results import write_json
 from parsec.runtime.device import device_name, lease, memory_format, resolve, set_deterministic
+from parsec.runtime.draws import Draws
 from parsec.runtime.logs import logger
 from parsec.runtime.randomness import generator
 from parsec.settings.jobs import MeasureJob
@@ -45,7 +46,7 @@ def _workload(job: MeasureJob, data: Path, device: torch.device) -> Workload:
     augment = Augment(job.augmentation, info, memory_format(job.compute.layout))
     part = Images(open_part(data, "train", job.train_images), device)
     images, labels = part.gather(epoch_order(len(part), job.batch_size, SEED, "training order", 0)[0])
-    images = augment.train(images, generator(SEED, "training augmentation", device=device))
+    images = augment.train(images, Draws(generator(SEED, "training augmentation", device=device)))
     prior = Prior(job.prior)
     table = prior.children(prior.sample(max(job.measure.samples), generator(SEED, "architectures"))).table
     return Workload(job.network, len(info.classes), images, labels, Children(table.to(device)), job.compute.precision)

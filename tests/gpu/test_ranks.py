@@ -1,4 +1,4 @@
-"""A search shared out over two GPUs: the steps of one GPU to rounding, and the same bytes again."""
+"""Runs shared out over two GPUs: a search is that of one GPU to rounding, both give the same bytes again."""
 
 import json
 import subprocess
@@ -9,7 +9,8 @@ import torch
 
 from parsec.data.prepare import prepare
 from parsec.settings.datasets import Digits
-from parsec.settings.jobs import PrepareJob, SearchJob, as_json
+from parsec.settings.jobs import PrepareJob, RetrainJob, SearchJob, as_json
+from parsec.settings.retrain import RetrainAugmentation, RetrainStage
 from parsec.settings.search import Estimator, Prior, SearchStage
 from parsec.settings.training import Augmentation, Network
 from parsec.settings.tree import Compute
@@ -18,10 +19,16 @@ pytestmark = pytest.mark.skipif(torch.cuda.device_count() < 2, reason="needs two
 
 
 @pytest.fixture(scope="module")
-def search(tmp_path_factory):
+def folder(tmp_path_factory):
+    """A folder with the prepared digits under `data`."""
+    made = tmp_path_factory.mktemp("ranks")
+    prepare(PrepareJob(name="digits", dataset=Digits(source="digits")), made / "data")
+    return made
+
+
+@pytest.fixture(scope="module")
+def search(folder):
     """A function name, ranks → folder of a finished search of six steps in float32."""
-    folder = tmp_path_factory.mktemp("ranks")
-    prepare(PrepareJob(name="digits", dataset=Digits(source="digits")), folder / "data")
     stage = SearchStage(
         dataset="digits",
         network=Network(cells=3, channels=4),
@@ -59,3 +66,24 @@ def test_repeats_on_two_gpus_write_equal_bytes(search):
     first, again = search("first", 2), search("again", 2)
     for name in ("pi.parquet", "trajectory.parquet", "genotype.json"):
         assert (first / name).read_bytes() == (again / name).read_bytes()
+
+
+def retrained(folder, name):
+    """What a training of two epochs on both GPUs leaves."""
+    stage = RetrainStage(
+        origins=(), runs=(0,), network=Network(cells=3, channels=4), epochs=2, batch_size=32, train_images=256,
+        augmentation=RetrainAugmentation(padding=1, cutout=2),
+    )  # fmt: skip
+    job = RetrainJob(dataset="digits", space="darts", settings=stage, compute=Compute(device="cuda"))
+    command = [sys.executable, "-m", "parsec", "retrain", "--settings", as_json(job), "--data", folder / "data"]
+    command += ["--genotype", "DARTS_V2", "--origin", "published", "--method", "DARTS_V2", "--seed", "0", "--run", "0"]
+    command += ["--output", folder / name, "--state", folder / "state", "--ranks", "2"]
+    subprocess.run(command, check=True, timeout=300)
+    return folder / name
+
+
+def test_training_from_scratch_on_two_gpus_repeats(folder):
+    first, again = retrained(folder, "trained"), retrained(folder, "trained-again")
+    assert (first / "weights.safetensors").read_bytes() == (again / "weights.safetensors").read_bytes()
+    result = json.loads((first / "result.json").read_text())
+    assert (result["cost"]["ranks"], result["batch_norm_images"]) == (2, 16)

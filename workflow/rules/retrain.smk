@@ -18,6 +18,9 @@ rule retrain:
         mem_mb=growing(16000),
         runtime=growing(2880),
         gpu=GPUS,
+        # Processes that share every batch out, and the nodes they run on: workflow/docs/many-gpus.md.
+        ranks=1,
+        nodes=1,
     params:
         settings=json_of(jobs.retrain_job, "{dataset}"),
         code=code(
@@ -33,4 +36,4 @@ rule retrain:
     shell:
         "python -m parsec retrain --settings {params.settings:q} --data {params.data:q} --genotype {params.genotype:q}"
         " --origin {wildcards.origin} --method {wildcards.method:q} --seed {wildcards.seed} --run {wildcards.run}"
-        " --output {params.folder:q} --state {params.state:q} --threads {threads} --log {log:q}"
+        " --output {params.folder:q} --state {params.state:q} --ranks {resources.ranks} --threads {threads} --log {log:q}"

@@ -19,8 +19,9 @@ rule search:
         mem_mb=growing(16000),
         runtime=growing(1440),
         gpu=GPUS,
-        # Processes that share the children of a step out among them; with more than one set gpu and threads as well.
+        # Processes that share the children of a step out, and the nodes they run on: workflow/docs/many-gpus.md.
         ranks=1,
+        nodes=1,
     params:
         settings=json_of(jobs.search_job, "search", "{method}"),
         code=code("parsec.search.run", "search/{dataset}/{method}/seed{seed}/pi.parquet"),

@@ -10,6 +10,7 @@ from torch import Tensor
 from parsec.data.augment import Augment, cutout
 from parsec.data.dataset import DatasetInfo
 from parsec.errors import DatasetError
+from parsec.runtime.draws import Draws
 from parsec.settings.training import Augmentation
 
 MakeInfo = Callable[..., DatasetInfo]
@@ -23,6 +24,10 @@ def images(count: int, side: int = 8, seed: int = 0) -> Tensor:
 
 def seeded(seed: int = 0, device: str = "cpu") -> torch.Generator:
     return torch.Generator(device).manual_seed(seed)
+
+
+def drawn(seed: int = 0) -> Draws:
+    return Draws(seeded(seed))
 
 
 def augment(info: DatasetInfo, memory_format: torch.memory_format = torch.contiguous_format, **values: Any) -> Augment:
@@ -50,7 +55,7 @@ def shifts(image: Tensor, padding: int, side: int) -> dict[tuple[int, int, bool]
 @pytest.mark.parametrize("size", [None, 5])
 def test_pad_crop_is_a_window_of_each_bordered_image(make_info: MakeInfo, size: int | None) -> None:
     info, batch = make_info(), images(40)
-    result = augment(info, crop="pad", padding=2, size=size).train(batch, seeded())
+    result = augment(info, crop="pad", padding=2, size=size).train(batch, drawn())
     side, used = size or 8, set()
     assert result.shape == (40, 3, side, side)
     for image, changed in zip(batch, result, strict=True):
@@ -64,7 +69,7 @@ def test_pad_crop_is_a_window_of_each_bordered_image(make_info: MakeInfo, size: 
 def test_pad_crop_reaches_every_shift_equally_often(make_info: MakeInfo) -> None:
     lit = torch.zeros((9000, 3, 8, 8), dtype=torch.uint8)
     lit[:, :, 4, 4] = 255
-    result = augment(make_info(), crop="pad", padding=1, flip=False).train(lit, seeded())
+    result = augment(make_info(), crop="pad", padding=1, flip=False).train(lit, drawn())
     place = result[:, 0].flatten(1).argmax(dim=1)
     counts = place.bincount(minlength=64).view(8, 8)
     assert counts[3:6, 3:6].sum() == 9000
@@ -73,7 +78,7 @@ def test_pad_crop_reaches_every_shift_equally_often(make_info: MakeInfo) -> None
 
 def test_flip_mirrors_half_of_the_images(make_info: MakeInfo) -> None:
     info, batch = make_info(), images(2000)
-    result = augment(info, crop="none", flip=True).train(batch, seeded())
+    result = augment(info, crop="none", flip=True).train(batch, drawn())
     plain = normalised(batch, info)
     same = torch.isclose(result, plain, atol=1e-5).all(dim=(1, 2, 3))
     mirrored = torch.isclose(result, plain.flip(-1), atol=1e-5).all(dim=(1, 2, 3))
@@ -84,8 +89,8 @@ def test_flip_mirrors_half_of_the_images(make_info: MakeInfo) -> None:
 def test_nothing_asked_for_is_normalisation_alone(make_info: MakeInfo) -> None:
     info, batch = make_info(), images(4)
     nothing = augment(info, **PLAIN)
-    torch.testing.assert_close(nothing.train(batch, seeded()), normalised(batch, info))
-    assert torch.equal(nothing.train(batch, seeded()), nothing.evaluate(batch))
+    torch.testing.assert_close(nothing.train(batch, drawn()), normalised(batch, info))
+    assert torch.equal(nothing.train(batch, drawn()), nothing.evaluate(batch))
 
 
 def test_evaluation_normalises_and_keeps_the_centre(make_info: MakeInfo) -> None:
@@ -97,8 +102,8 @@ def test_evaluation_normalises_and_keeps_the_centre(make_info: MakeInfo) -> None
 def test_resized_crop_of_the_whole_image_is_plain_interpolation(make_info: MakeInfo) -> None:
     info, batch = make_info(), images(4)
     same = augment(info, crop="resized", scale=1.0, flip=False)
-    torch.testing.assert_close(same.train(batch, seeded()), normalised(batch, info), atol=1e-4, rtol=1e-4)
-    smaller = augment(info, crop="resized", scale=1.0, flip=False, size=5).train(batch, seeded())
+    torch.testing.assert_close(same.train(batch, drawn()), normalised(batch, info), atol=1e-4, rtol=1e-4)
+    smaller = augment(info, crop="resized", scale=1.0, flip=False, size=5).train(batch, drawn())
     resized = torch.nn.functional.interpolate(normalised(batch, info), 5, mode="bilinear", align_corners=False)
     torch.testing.assert_close(smaller, resized, atol=1e-4, rtol=1e-4)
 
@@ -108,7 +113,7 @@ def test_resized_crop_keeps_area_and_ratio_in_range(make_info: MakeInfo) -> None
     batch = torch.zeros((500, 3, 200, 200), dtype=torch.uint8)
     batch[:, 0], batch[:, 1] = ramp[None, :], ramp[:, None]
     info = make_info(image_size=200)
-    result = augment(info, crop="resized", scale=0.25, size=20).train(batch, seeded())
+    result = augment(info, crop="resized", scale=0.25, size=20).train(batch, drawn())
     raw = result * torch.tensor(info.std).view(3, 1, 1) * 255
     width = (raw[:, 0, 10, 15] - raw[:, 0, 10, 5]) * 20 / 10 / 200
     height = (raw[:, 1, 15, 10] - raw[:, 1, 5, 10]) * 20 / 10 / 200
@@ -122,7 +127,7 @@ def test_resized_crop_keeps_area_and_ratio_in_range(make_info: MakeInfo) -> None
 
 
 def test_cutout_is_one_square_clipped_at_the_border(make_info: MakeInfo) -> None:
-    holes = cutout(torch.ones(4000, 3, 16, 16), 6, seeded()) == 0
+    holes = cutout(torch.ones(4000, 3, 16, 16), 6, drawn()) == 0
     assert torch.equal(holes[:, 0], holes[:, 2])
     rows, columns = holes[:, 0].any(dim=2).sum(dim=1), holes[:, 0].any(dim=1).sum(dim=1)
     assert torch.equal(holes[:, 0].sum(dim=(1, 2)), rows * columns)
@@ -133,13 +138,13 @@ def test_cutout_is_one_square_clipped_at_the_border(make_info: MakeInfo) -> None
 
 @pytest.mark.parametrize("side", [1, 5, 16])
 def test_cutout_has_the_side_asked_for(side: int) -> None:
-    holes = cutout(torch.ones(500, 3, 64, 64), side, seeded()) == 0
+    holes = cutout(torch.ones(500, 3, 64, 64), side, drawn()) == 0
     assert int(holes[:, 0].sum(dim=(1, 2)).max()) == side * side
 
 
 def test_cutout_is_zero_after_normalisation(make_info: MakeInfo) -> None:
     info, batch = make_info(), images(16)
-    result = augment(info, **PLAIN, cutout=4).train(batch, seeded())
+    result = augment(info, **PLAIN, cutout=4).train(batch, drawn())
     plain = normalised(batch, info)
     changed = (result - plain).abs() > 1e-5
     assert bool(changed.flatten(1).any(dim=1).all())
@@ -150,14 +155,14 @@ def test_equal_generators_give_equal_bytes(make_info: MakeInfo) -> None:
     for crop in ("none", "pad", "resized"):
         change = augment(make_info(), **EVERYTHING | {"crop": crop})
         generator, again = seeded(7), seeded(7)
-        assert torch.equal(change.train(images(16), generator), change.train(images(16), again))
+        assert torch.equal(change.train(images(16), Draws(generator)), change.train(images(16), Draws(again)))
         assert torch.equal(generator.get_state(), again.get_state())
-        assert not torch.equal(change.train(images(16), generator), change.train(images(16), seeded(7)))
+        assert not torch.equal(change.train(images(16), Draws(generator)), change.train(images(16), drawn(7)))
 
 
 def test_the_global_generator_is_left_alone(make_info: MakeInfo) -> None:
     before = torch.get_rng_state()
-    augment(make_info(), **EVERYTHING).train(images(4), seeded())
+    augment(make_info(), **EVERYTHING).train(images(4), drawn())
     assert torch.equal(torch.get_rng_state(), before)
 
 
@@ -170,17 +175,17 @@ def test_memory_format_changes_the_layout_and_not_the_values(
         for crop in ("none", "pad", "resized"):
             values = EVERYTHING | {"crop": crop}
             change = augment(make_info(), memory_format, **values)
-            for result in (change.train(source, seeded()), change.evaluate(source)):
+            for result in (change.train(source, drawn()), change.evaluate(source)):
                 assert result.dtype == torch.float32
                 assert result.is_contiguous(memory_format=memory_format)
-            expected = augment(make_info(), **values).train(batch, seeded())
-            torch.testing.assert_close(change.train(source, seeded()), expected)
+            expected = augment(make_info(), **values).train(batch, drawn())
+            torch.testing.assert_close(change.train(source, drawn()), expected)
 
 
 def test_stored_images_are_not_changed(make_info: MakeInfo) -> None:
     batch = images(4)
     change = augment(make_info(), **EVERYTHING)
-    change.train(batch, seeded())
+    change.train(batch, drawn())
     change.evaluate(batch)
     assert torch.equal(batch, images(4))
 
@@ -205,10 +210,10 @@ def test_no_wait_for_the_device(make_info: MakeInfo) -> None:
     batch, generator = images(16).cuda(), seeded(0, "cuda")
     for crop in ("none", "pad", "resized"):
         change = augment(make_info(), torch.channels_last, **EVERYTHING | {"crop": crop})
-        change.train(batch, generator)
+        change.train(batch, Draws(generator))
         torch.cuda.set_sync_debug_mode("error")
         try:
-            change.train(batch, generator)
+            change.train(batch, Draws(generator))
             change.evaluate(batch)
         finally:
             torch.cuda.set_sync_debug_mode("default")

@@ -6,10 +6,15 @@ import torch
 from parsec.errors import SettingsError
 from parsec.network.fixed import FixedNetwork
 from parsec.network.initialise import initialise
+from parsec.runtime.draws import Draws
 from parsec.settings.training import Network
 from parsec.space.published import DARTS_V2
 
 SMALL = Network(cells=3, channels=4)
+
+
+def draws(seed=0):
+    return Draws(torch.Generator().manual_seed(seed))
 
 
 def built(genotype=DARTS_V2, network=SMALL, classes=10, side=8, auxiliary=False):
@@ -22,7 +27,8 @@ def built(genotype=DARTS_V2, network=SMALL, classes=10, side=8, auxiliary=False)
 @pytest.mark.parametrize(("stem", "side"), [("cifar", 8), ("cifar", 13), ("imagenet", 64), ("imagenet", 50)])
 def test_any_genotype_runs_and_trains_at_even_and_odd_sides(random_genotype, seed, stem, side):
     network = built(random_genotype(seed), Network(stem=stem, cells=5, channels=4), 7, side, auxiliary=True)
-    logits, auxiliary = network(torch.randn(2, 3, side, side), 0.3)
+    images = torch.randn(2, 3, side, side)
+    logits, auxiliary = network(images, network.masks(images, 0.3, draws()))
     assert logits.shape == auxiliary.shape == (2, 7)
     (logits.sum() + auxiliary.sum()).backward()
     assert all(p.grad is None or p.grad.isfinite().all() for p in network.parameters())
@@ -64,18 +70,18 @@ def test_auxiliary_head_refuses_an_image_that_is_too_small():
     assert built(side=4)(torch.randn(2, 3, 4, 4))[0].shape == (2, 10)
 
 
-def test_drop_path_is_off_in_evaluation_and_at_zero():
+def test_drop_path_is_off_without_masks_and_at_zero():
     network, images = built(), torch.randn(4, 3, 8, 8)
-    assert not torch.equal(network(images, 0.5)[0], network(images, 0.0)[0])
-    network.eval()
-    assert torch.equal(network(images, 0.5)[0], network(images, 0.0)[0])
+    half, none = (network.masks(images, probability, draws()) for probability in (0.5, 0.0))
+    assert not torch.equal(network(images, half)[0], network(images)[0])
+    assert torch.equal(network(images, none)[0], network(images)[0])
 
 
 def test_drop_path_draws_from_its_generator_and_takes_a_tensor():
     network, images = built(), torch.randn(4, 3, 8, 8)
 
     def run(probability, seed):
-        return network(images, probability, torch.Generator().manual_seed(seed))[0]
+        return network(images, network.masks(images, probability, draws(seed)))[0]
 
     assert torch.equal(run(0.5, 1), run(torch.tensor(0.5), 1))
     assert not torch.equal(run(0.5, 1), run(0.5, 2))
@@ -83,7 +89,7 @@ def test_drop_path_draws_from_its_generator_and_takes_a_tensor():
 
 def test_drop_path_leaves_out_whole_edges_of_single_images_and_keeps_the_mean():
     cells = built(network=Network(cells=3, channels=2))
-    masks = cells.masks(torch.empty(2000, 1), 0.2, torch.Generator().manual_seed(0))
+    masks = cells.masks(torch.empty(2000, 1), 0.2, draws())
     assert masks.shape == (sum(cells.drops), 2000, 1, 1, 1)
     assert set(masks.unique().tolist()) == {0.0, 1.25}
     assert abs(float(masks.mean()) - 1) < 0.01

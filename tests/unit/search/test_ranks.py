@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from dataclasses import replace
 
 import psutil
@@ -57,21 +56,6 @@ def ranks_of(launcher):
     return [ranks["0"], ranks["1"]]
 
 
-def wait_for_rows(output, process, more):
-    """Wait until a running search has written so many rows more."""
-    path = output.with_name(f"{output.name}-state") / "metrics.jsonl"
-
-    def count():
-        return path.read_bytes().count(b"\n") if path.exists() else 0
-
-    for _ in range(6000):
-        if count() >= more:
-            return
-        assert process.poll() is None, process.communicate()
-        time.sleep(0.01)
-    raise AssertionError(f"{path} has too few rows")
-
-
 @pytest.fixture(scope="module")
 def job(make_job):
     """A search of 24 steps."""
@@ -94,7 +78,7 @@ def undisturbed(begin, job):
     return finished(begin, job, "undisturbed", 0)
 
 
-def test_a_signal_to_one_rank_stops_both_and_the_same_command_continues(begin, job, undisturbed):
+def test_a_signal_to_one_rank_stops_both_and_the_same_command_continues(begin, job, undisturbed, wait_for_rows):
     process, output = begin(job, "stopped")
     wait_for_rows(output, process, 3)
     ranks_of(process)[1].terminate()
@@ -107,7 +91,7 @@ def test_a_signal_to_one_rank_stops_both_and_the_same_command_continues(begin, j
     assert finished(begin, job, "stopped", 1) == undisturbed
 
 
-def test_a_killed_rank_ends_the_other_and_the_same_command_continues(begin, job, undisturbed):
+def test_a_killed_rank_ends_the_other_and_the_same_command_continues(begin, job, undisturbed, wait_for_rows):
     process, output = begin(job, "killed", "0")
     wait_for_rows(output, process, 5)
     ranks_of(process)[1].kill()
@@ -118,7 +102,7 @@ def test_a_killed_rank_ends_the_other_and_the_same_command_continues(begin, job,
     assert finished(begin, job, "killed", 1) == undisturbed
 
 
-def test_ranks_outlive_no_launcher(begin, make_job):
+def test_ranks_outlive_no_launcher(begin, make_job, wait_for_rows):
     """Nobody would stop them, and the next attempt would find the state in use; so they save and end."""
     process, output = begin(make_job(epochs=2000), "orphaned")
     wait_for_rows(output, process, 3)

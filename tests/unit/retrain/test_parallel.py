@@ -1,0 +1,128 @@
+"""Training on two ranks: the step of the whole batch, the images and draws of one rank, and nothing lost."""
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
+
+import psutil
+import pytest
+import torch
+
+from parsec.errors import SettingsError
+from parsec.retrain.parallel import averaged, part_size
+from parsec.retrain.trainer import Retrainer
+from parsec.runtime.distributed import ALONE, Ranks
+from parsec.settings.jobs import as_json
+
+CHANGES = {"drop_path": 0.4, "batch_size": 16}
+
+
+def in_float64(trainer):
+    """The trainer with a network and images of float64."""
+    batch = trainer._batch
+    trainer.network.double()
+    trainer._batch = lambda *place: tuple(part.double() if part.is_floating_point() else part for part in batch(*place))
+    return trainer
+
+
+def trained(task):
+    """Rows without times, and parameters, after both epochs."""
+    trainer, rows = in_float64(Retrainer(task)), []
+    while trainer.step < trainer.total_steps:
+        rows += trainer.advance()
+    numbers = [[row["train_loss"], row["train_accuracy"]] for row in rows]
+    return numbers, [parameter.detach().clone() for parameter in trainer.network.parameters()]
+
+
+class Halves(Retrainer):
+    """Both ranks in one process: each half of a batch with a pass of its own, gradients averaged."""
+
+    def _forward(self, images, labels, masks):
+        halves = zip(images.chunk(2), labels.chunk(2), masks.chunk(2, dim=1), strict=True)
+        logits, losses = zip(*(super(Halves, self)._forward(*half) for half in halves), strict=True)
+        return torch.cat(logits), torch.stack(losses).mean()
+
+
+def test_two_ranks_do_the_step_of_both_halves(make_task, on_ranks, monkeypatch):
+    """Same weights on both ranks, and those of one process that gives batch norm the same halves."""
+    (rows, weights), other = on_ranks(2, lambda ranks: trained(replace(make_task(**CHANGES), ranks=ranks)))
+    assert rows == other[0]
+    assert all(torch.equal(mine, its) for mine, its in zip(weights, other[1], strict=True))
+    monkeypatch.setattr(sys.modules[__name__], "Retrainer", Halves)
+    expected_rows, expected = trained(make_task(**CHANGES))
+    for row, expected_row in zip(rows, expected_rows, strict=True):
+        assert row == pytest.approx(expected_row, rel=1e-6)
+    for found, parameter in zip(weights, expected, strict=True):
+        torch.testing.assert_close(found, parameter, rtol=1e-6, atol=1e-8)
+
+
+def test_together_the_ranks_see_the_batch_of_one(make_task):
+    whole = Retrainer(make_task(**CHANGES))._batch(0, 1)
+    parts = [Retrainer(replace(make_task(**CHANGES), ranks=Ranks(rank, 4)))._batch(0, 1) for rank in range(4)]
+    for index, expected in enumerate(whole):
+        assert torch.equal(torch.cat([part[index] for part in parts]), expected)
+
+
+def test_a_layer_without_gradient_stays_without(on_ranks):
+    def mean(ranks):
+        used, unused = torch.zeros(2, 2, requires_grad=True), torch.zeros(3, requires_grad=True)
+        used.grad = torch.arange(4.0).view(2, 2) * (ranks.rank + 1)
+        loss, correct = averaged([used, unused], torch.tensor(1.0 + ranks.rank), torch.tensor(3 + ranks.rank), ranks)
+        return used.grad.tolist(), unused.grad, loss.item(), correct.item()
+
+    assert on_ranks(2, mean) == [([[0.0, 1.5], [3.0, 4.5]], None, 1.5, 7)] * 2
+
+
+def test_batches_that_cannot_be_shared_out_are_refused():
+    assert part_size(3, ALONE) == 3
+    assert part_size(96, Ranks(0, 8)) == 12
+    for size, count in ((16, 3), (4, 4)):
+        with pytest.raises(SettingsError, match=f"batch_size: {size} images .* {count} ranks"):
+            part_size(size, Ranks(0, count))
+
+
+@pytest.fixture
+def begin(digits, make_job, tmp_path):
+    """A function name, seconds between checkpoints → a training on two ranks, as a user starts it, and its folder."""
+
+    def start(name, checkpoint_seconds="600", ranks="2"):
+        command = [sys.executable, "-m", "parsec", "retrain", "--settings", as_json(make_job(epochs=12)), "--data"]
+        command += [digits, "--seed", "0", "--run", "0", "--origin", "published", "--method", "DARTS_V2"]
+        command += ["--genotype", "DARTS_V2", "--output", tmp_path / name, "--state", tmp_path / f"{name}-state"]
+        environment = {**os.environ, "PARSEC_CHECKPOINT_SECONDS": checkpoint_seconds}
+        command += ["--ranks", ranks, "--threads", "2"]
+        return subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment), tmp_path / name
+
+    return start
+
+
+def finished(process, output):
+    said = process.communicate()[1]
+    assert process.returncode == 0, said
+    return (output / "weights.safetensors").read_bytes(), json.loads((output / "result.json").read_text())
+
+
+def second_rank(launcher):
+    found = psutil.Process(launcher.pid).children(recursive=True)
+    return next(process for process in found if process.environ().get("RANK") == "1")
+
+
+@pytest.mark.fault("retraining", "one of two ranks is killed")
+def test_a_killed_rank_ends_the_other_and_the_same_command_continues(begin, wait_for_rows, outcome):
+    process, output = begin("killed", "0")
+    wait_for_rows(output, process, 2)
+    second_rank(process).kill()
+    said = process.communicate()[1]
+    assert "another rank of this run ended" in said
+    assert not output.exists()
+    refused, _ = begin("killed", ranks="1")
+    assert "2-ranks" in refused.communicate()[1]
+    assert refused.returncode == 2
+    weights, result = finished(*begin("killed"))
+    expected, undisturbed = finished(*begin("undisturbed"))
+    assert weights == expected
+    assert result["test"] == undisturbed["test"]
+    assert (result["cost"]["ranks"], result["cost"]["restarts"], result["batch_norm_images"]) == (2, 1, 8)
+    outcome("the other rank ends, and the same command continues to the bytes of an undisturbed training")

@@ -1,0 +1,137 @@
+"""Ranks over the nodes of a SLURM job, which here are processes with the variables that SLURM sets."""
+
+import json
+import os
+import subprocess
+import sys
+
+import psutil
+import pytest
+
+from parsec.errors import LaunchError
+from parsec.runtime import slurm
+from parsec.runtime.launch import launch
+
+SCONTROL = """#!/bin/sh
+case "$*" in
+  "show hostnames n[1-2]") printf 'n1\\nn2\\n' ;;
+  "--oneliner show node n"*) echo "NodeName=$4 NodeAddr=127.0.0.1 NodeHostName=elsewhere" ;;
+  *) echo "unexpected: $*" >&2; exit 1 ;;
+esac
+"""
+CALL = "from parsec.runtime import launch; launch._PACKAGE = 'ranked'; raise SystemExit(launch.launch({}, []))"
+SAY = "import json, os; print(json.dumps([os.environ[n] for n in ('RANK', 'WORLD_SIZE', 'LOCAL_RANK')]))"
+TALK = """
+import torch
+from parsec.errors import RankLostError
+from parsec.runtime.distributed import joined
+with joined(torch.device("cpu")) as ranks:
+    ranks.agree()
+    print("here", flush=True)
+    try:
+        while True:
+            ranks.agree()
+    except RankLostError as error:
+        print(error)
+        raise SystemExit(2)
+"""
+
+
+@pytest.fixture
+def node(tmp_path, monkeypatch):
+    """Variables of the first of two nodes, with SLURM's `scontrol` on the path."""
+    tool = tmp_path / "bin" / "scontrol"
+    tool.parent.mkdir()
+    tool.write_text(SCONTROL)
+    tool.chmod(0o755)
+    step = {"STEP_NUM_NODES": "2", "STEP_NUM_TASKS": "2", "STEP_NODELIST": "n[1-2]", "STEP_ID": "0", "NODEID": "0"}
+    for name, value in {**step, "JOB_ID": "41", "JOB_NUM_NODES": "2"}.items():
+        monkeypatch.setenv(f"SLURM_{name}", value)
+    monkeypatch.setenv("SLURMD_NODENAME", "n1")
+    monkeypatch.setenv("PATH", f"{tool.parent}{os.pathsep}{os.environ['PATH']}")
+
+
+@pytest.fixture
+def start(node, tmp_path):
+    """A function node, code, ranks of both → a launcher on that node, whose ranks run the code, not the package."""
+
+    def begin(number, code, ranks):
+        (tmp_path / "ranked").mkdir(exist_ok=True)
+        (tmp_path / "ranked" / "__main__.py").write_text(code)
+        path = os.pathsep.join([str(tmp_path), os.environ["PYTHONPATH"]])
+        here = {"SLURM_NODEID": str(number), "SLURMD_NODENAME": f"n{number + 1}", "PYTHONPATH": path}
+        streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        return subprocess.Popen([sys.executable, "-c", CALL.format(ranks)], env={**os.environ, **here}, **streams)
+
+    return begin
+
+
+def test_ranks_are_shared_out_over_the_nodes(start):
+    said = [process.communicate(timeout=120) for process in (start(1, SAY, 4), start(0, SAY, 4))]
+    found = [sorted(json.loads(line) for line in out.splitlines()) for out, _ in said]
+    assert [len(ranks) for ranks in found] == [2, 2], said
+    assert sorted(rank for ranks in found for rank, _, _ in ranks) == ["0", "1", "2", "3"]
+    assert [[place[1:] for place in ranks] for ranks in found] == [[["4", "0"], ["4", "1"]]] * 2
+
+
+@pytest.mark.fault("search", "one of two nodes dies with its launcher and its rank")
+@pytest.mark.parametrize("lost", [0, 1])
+def test_a_node_that_dies_ends_the_other(start, lost, outcome):
+    nodes = [start(number, TALK, 2) for number in (0, 1)]
+    assert [process.stdout.readline() for process in nodes] == ["here\n"] * 2
+    victim, survivor = psutil.Process(nodes[lost].pid), nodes[1 - lost]
+    for process in [victim, *victim.children(recursive=True)]:
+        process.kill()
+    said, errors = survivor.communicate(timeout=120)
+    assert "another rank of this run ended" in said
+    assert survivor.returncode != 0, errors
+    nodes[lost].communicate()
+    outcome("the ranks and the launcher of the other end with an error, whichever of the two it was")
+
+
+def test_outside_such_a_step_there_is_one_node(node, monkeypatch):
+    monkeypatch.setenv("SLURM_STEP_NUM_NODES", "1")
+    assert slurm.step() is None
+    assert slurm.other_nodes()
+    monkeypatch.delenv("SLURM_JOB_NUM_NODES")
+    assert not slurm.other_nodes()
+
+
+def test_every_attempt_and_step_has_a_name_of_its_own(node, monkeypatch):
+    names = {slurm.step().name}
+    for variable, value in (("SLURM_STEP_ID", "1"), ("SLURM_JOB_ID", "42"), ("SLURM_RESTART_COUNT", "1")):
+        monkeypatch.setenv(variable, value)
+        names.add(slurm.step().name)
+    assert len(names) == 4
+    assert 1024 < slurm.step().port < 32768
+
+
+def test_what_cannot_be_shared_out_is_refused(node, monkeypatch):
+    with pytest.raises(LaunchError, match=r"--ranks: 3 .* 2 nodes"):
+        launch(3, [])
+    monkeypatch.setenv("SLURM_STEP_NUM_TASKS", "4")
+    with pytest.raises(LaunchError, match="--ntasks-per-node=1"):
+        launch(4, [])
+
+
+def test_a_cluster_that_does_not_answer_is_one_line(node, monkeypatch):
+    monkeypatch.setenv("SLURM_STEP_NODELIST", "unheard-of")
+    with pytest.raises(LaunchError, match="scontrol, which failed here: unexpected: show hostnames"):
+        launch(2, [])
+
+
+def test_a_job_of_several_nodes_starts_itself_on_each(node, monkeypatch):
+    """One step of one node calls srun, with what it was called with."""
+    monkeypatch.setenv("SLURM_STEP_NUM_NODES", "1")
+    called = []
+    monkeypatch.setattr(os, "execvp", lambda file, command: called.append(command) or exec_stands_in())
+    with pytest.raises(ZeroDivisionError):
+        launch(2, ["search", "--ranks", "2"])
+    (command,) = called
+    assert command[-6:] == [sys.executable, "-m", "parsec", "search", "--ranks", "2"]
+    assert {"--nodes=2", "--ntasks=2", "--ntasks-per-node=1"} < set(command)
+
+
+def exec_stands_in():
+    """`exec` does not come back either."""
+    raise ZeroDivisionError

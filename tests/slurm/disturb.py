@@ -25,6 +25,8 @@ class Story:
     code: int
     said: str
     """Exit code and words of the last call of Snakemake."""
+    logs: str
+    """What the search and SLURM said of jobs that failed."""
     states: tuple[str, ...]
     """How its SLURM jobs ended, in the order of their submission."""
     continued: tuple[int, ...]
@@ -57,11 +59,16 @@ class Search:
         said = self.said()
         folder = self.place.results / FOLDER
         result = json.loads((folder / "result.json").read_text())
-        continued = re.findall(r"continues after step (\d+)", self.log.read_text())
+        steps = tuple(map(int, re.findall(r"continues after step (\d+)", self.log.read_text())))
         states = tuple(state for _, state in self.jobs())
         restarts = result["cost"]["restarts"]
-        steps = tuple(map(int, continued))
-        return Story(self.calls[-1].returncode, said, states, steps, restarts, (folder / "pi.parquet").read_bytes())
+        pi = (folder / "pi.parquet").read_bytes()
+        return Story(self.calls[-1].returncode, said, self.logs(), states, steps, restarts, pi)
+
+    def logs(self) -> str:
+        """The log of the search, and those that SLURM wrote of its jobs that failed."""
+        written = (self.place.results / "logs/slurm/rule_search").rglob("*.log")
+        return "\n".join(file.read_text() for file in [self.log, *written])
 
     def said(self) -> str:
         """All that the last call says until it ends."""
@@ -80,6 +87,11 @@ class Search:
     def await_state(self, *states: str) -> None:
         """Wait until the newest SLURM job is in one of these states."""
         wait_until(lambda: self.jobs()[-1][1] in states, PATIENCE)
+
+    def hasten(self) -> None:
+        """Start the newest SLURM job now: SLURM lets one that it runs again wait for two minutes."""
+        self.await_state("PENDING")
+        self.cluster.run("scontrol", "update", f"JobId={self.job()}", "StartTime=now")
 
     @contextmanager
     def frozen(self) -> Iterator[psutil.Process]:

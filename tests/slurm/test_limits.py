@@ -15,7 +15,7 @@ def test_more_memory_at_the_next_attempt(story, reference, outcome):
     assert story.code == 0, story.said
     assert story.states[0] in ("FAILED", "OUT_OF_MEMORY")
     assert story.states[-1] == "COMPLETED"
-    assert "exceeded memory limit" in story.said
+    assert "exceeded memory limit" in story.logs
     assert story.bytes == reference
     outcome(f"SLURM ends it, attempt {len(story.states)} with more memory finishes: the π of an undisturbed run")
 
@@ -32,7 +32,7 @@ def is_warned(search: Search) -> Story:
 def test_signal_before_the_limit_saves_and_the_next_attempt_goes_on(story, reference, outcome):
     assert story.code == 0, story.said
     assert story.states == ("FAILED", "COMPLETED")
-    assert "stopped by signal 15, saved at step" in story.said
+    assert "stopped by signal 15, saved at step" in story.logs
     assert story.restarts == 1
     assert story.bytes == reference
     outcome(f"two minutes before, SIGTERM: saved, and the next job goes on after step {story.continued[0]}: the same π")

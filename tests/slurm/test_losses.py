@@ -3,7 +3,6 @@
 import signal
 
 import pytest
-from slurm.cluster import wait_until
 from slurm.disturb import Search, Story
 
 
@@ -14,8 +13,9 @@ def loses_its_node(search: Search) -> Story:
         with search.frozen():
             assert cluster.run("squeue", "-h", "-j", search.job(), "-o", "%N").strip() == "n2"
             cluster.kill_node("n2")
-        wait_until(lambda: "down" in cluster.run("sinfo", "-h", "-n", "n2", "-p", "both", "-o", "%T"), 60)
+            search.await_state("PENDING")
         cluster.start_node("n2")
+        search.hasten()
         return search.end()
 
 
@@ -39,7 +39,7 @@ def is_requeued(search: Search) -> Story:
     search.start("slurm_partition=requeued", "gpu=2", "gpu_model=fake")
     with search.frozen():
         take_its_gpus(search, "fake")
-        search.await_state("PENDING")
+        search.hasten()
     return search.end()
 
 

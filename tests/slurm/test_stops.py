@@ -52,7 +52,8 @@ def outlives_snakemake(search: Search) -> Story:
         call.wait()
         assert search.place.run("--unlock").returncode == 0
         search.start(options=("--retries", "0"))
-        assert "another process runs on this state" in search.said()
+        assert "Error in rule search" in search.said()
+        assert "another process runs on this state" in search.logs()
         trainer.resume()
     wait_until(lambda: search.jobs()[0][1] == "COMPLETED", 120)
     search.start()

@@ -18,6 +18,7 @@ PROGRAMS = ("munged", "munge", "slurmctld", "slurmd", "sbatch", "srun", "squeue"
 LINK = Path("/etc/slurm/slurm.conf")
 NAME = "parsec-tests"
 NODES = ("n1", "n2")
+UP = ("idle", "mixed", "allocated")
 
 
 def missing() -> str | None:
@@ -51,9 +52,9 @@ class Cluster:
             self._daemon("munged", "--foreground", "--force", *self._munge_files())
             wait_until(lambda: self._succeeds("munge", "-n", "-S", self.root / "munge.socket"), 10)
             self._daemon("slurmctld", "-D", "-f", self.configuration)
+            wait_until(lambda: self._succeeds("scontrol", "ping"), 20)
             for node in NODES:
                 self.start_node(node)
-            wait_until(lambda: self.run("sinfo", "-h", "-N", "-p", "both", "-o", "%T").split() == ["idle"] * 2, 30)
             self._stack = stack.pop_all()
         return self
 
@@ -112,6 +113,7 @@ class Cluster:
     def start_node(self, node: str) -> None:
         (self.root / "spool" / node).mkdir(exist_ok=True)
         self._daemon("slurmd", "-D", "-N", node, "-f", self.configuration, name=node)
+        wait_until(lambda: self.run("sinfo", "-h", "-n", node, "-p", "both", "-o", "%T").strip() in UP, 30)
 
     def kill_node(self, node: str) -> None:
         """What a loss of power does: the daemon and all that it ever started end at once."""

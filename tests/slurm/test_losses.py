@@ -13,10 +13,10 @@ def loses_its_node(search: Search) -> Story:
         with search.frozen():
             assert cluster.run("squeue", "-h", "-j", search.job(), "-o", "%N").strip() == "n2"
             cluster.kill_node("n2")
-            search.await_state("PENDING")
+            search.hasten()
+        story = search.end()
         cluster.start_node("n2")
-        search.hasten()
-        return search.end()
+        return story
 
 
 @pytest.mark.fault("SLURM", "the node of a search dies: its slurmd and all its processes are killed")

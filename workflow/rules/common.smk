@@ -44,6 +44,10 @@ def gpus(settings):
     """GPUs of a training job: found without importing torch, which would slow every call of Snakemake by seconds."""
     if settings.compute.device != "auto":
         return int(settings.compute.device == "cuda")
+    # A profile for a cluster says it, since jobs do not run on the machine that plans them.
+    asked = workflow.resource_settings.default_resources or {}
+    if "gpus_per_training" in asked:
+        return asked["gpus_per_training"].value
     hidden = os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1")
     return int(not hidden and any(Path(os.devnull).parent.glob("nvidia[0-9]*")))
 

@@ -1,3 +1,13 @@
+# Rules that are made from another do not inherit its localrule.
+localrules:
+    figure_accuracy,
+    figure_operations,
+    figure_pi,
+    cells,
+    figure_cost,
+    figure_executor,
+
+
 rule table:
     input:
         results=results_of_dataset,

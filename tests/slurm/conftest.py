@@ -1,0 +1,69 @@
+"""One cluster for all tests here; what happens on it happens at the same time, because faults are mostly waiting."""
+
+import shutil
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from place import PROFILE, Place, new_place
+from slurm.cluster import Cluster, missing
+from slurm.disturb import FOLDER, TARGET, Search, Story
+
+AT_ONCE = 6
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "story(of): what happens to a search; the fixture `story` is its end")
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    reason = missing()
+    if reason:
+        pytest.skip(reason)
+    with Cluster(tmp_path_factory.mktemp("cluster")) as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Place:
+    """A prepared data set, and under `reference` a search of seconds that ran on this machine without SLURM."""
+    place = new_place(tmp_path_factory.mktemp("undisturbed") / "place")
+    place.change("search.epochs", 40)
+    done = place.run(*PROFILE, TARGET)
+    assert done.returncode == 0, done.stderr
+    (place.results / FOLDER).rename(place.base / "reference")
+    return place
+
+
+@pytest.fixture(scope="session")
+def reference(undisturbed: Place) -> bytes:
+    """The π of the search that nobody disturbed."""
+    return (undisturbed.base / "reference/pi.parquet").read_bytes()
+
+
+@pytest.fixture(scope="session")
+def stories(
+    request: pytest.FixtureRequest, cluster: Cluster, undisturbed: Place, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[dict[str, Future[Story]]]:
+    """All stories of the tests that were asked for, begun."""
+
+    def tell(item: pytest.Item) -> Story:
+        base = shutil.copytree(undisturbed.base, tmp_path_factory.mktemp("story") / "place")
+        search = Search(Place(Path(base), limits=()), cluster)
+        try:
+            return item.get_closest_marker("story").kwargs["of"](search)
+        finally:
+            search.stop()
+
+    items = [item for item in request.session.items if item.get_closest_marker("story")]
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        yield {item.nodeid: pool.submit(tell, item) for item in items}
+        pool.shutdown(cancel_futures=True)
+
+
+@pytest.fixture
+def story(request: pytest.FixtureRequest, stories: dict[str, Future[Story]]) -> Story:
+    """How the story of this test ended."""
+    return stories[request.node.nodeid].result()

@@ -1,0 +1,49 @@
+"""The tiny chain on the cluster, and a search on two of its nodes."""
+
+import json
+
+import pytest
+from place import PROFILE as LOCAL
+from slurm.disturb import FOLDER, PROFILE, TARGET, Search, Story
+
+RULES = {"prepare_dataset", "search", "finetune", "transfer", "retrain", "measure_executor"}
+
+
+def whole_chain(search: Search) -> Story:
+    search.calls.append(search.place.start(*PROFILE))
+    story = search.end()
+    names = search.cluster.run("squeue", "-h", "--states=all", "-o", "%k %Z").splitlines()
+    here = [line.split()[0] for line in names if line.endswith(f" {search.place.work}")]
+    assert {name.removeprefix("rule_").split("_wildcards_")[0] for name in here} == RULES
+    assert (search.place.results / "report.html").exists()
+    assert "Nothing to be done" in search.place.run(*PROFILE, "--dry-run").stdout
+    return story
+
+
+@pytest.mark.story(of=whole_chain)
+def test_chain_to_the_end(story, reference):
+    assert story.code == 0, story.said
+    assert set(story.states) == {"COMPLETED"}
+    assert "profile: workflow/profiles/slurm" in story.said
+    assert "Checklist: results/checklist.md" in story.said
+    assert story.bytes == reference
+
+
+def on_two_nodes(search: Search) -> Story:
+    two = ("--cores", "2", "--set-resources", "search:ranks=2", "--set-threads", "search=2")
+    assert search.place.run(*LOCAL, *two, TARGET).returncode == 0
+    alone = search.place.base / "on-one-machine"
+    (search.place.results / FOLDER).rename(alone)
+    with search.cluster.whole:
+        search.start("slurm_partition=both", "ranks=2", "nodes=2", "tasks=2", 'mpi="srun"')
+        story = search.end()
+    assert story.bytes == (alone / "pi.parquet").read_bytes()
+    assert json.loads((search.place.results / FOLDER / "result.json").read_text())["cost"]["ranks"] == 2
+    return story
+
+
+@pytest.mark.story(of=on_two_nodes)
+def test_two_nodes_give_what_two_ranks_on_one_give(story):
+    assert story.code == 0, story.said
+    assert story.states == ("COMPLETED",)
+    assert story.restarts == 0

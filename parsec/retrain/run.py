@@ -22,12 +22,12 @@ from parsec.records.results import cost, write_json
 from parsec.retrain.evaluate import Errors, evaluate
 from parsec.retrain.task import RetrainTask
 from parsec.retrain.trainer import Retrainer
-from parsec.runtime import loop
+from parsec.runtime import finished, loop
 from parsec.runtime.device import lease, memory_format, resolve, set_deterministic
 from parsec.runtime.files import write_atomic
 from parsec.runtime.randomness import seed_of
 from parsec.settings.jobs import RetrainJob, fingerprint
-from parsec.settings.plan import Retrain
+from parsec.settings.plan import RETRAIN_FILES, Retrain
 from parsec.settings.tree import Running
 from parsec.space.genotype import Genotype
 from parsec.space.published import PUBLISHED, named_or_file
@@ -57,6 +57,8 @@ class Request:
     """Folder of the checkpoints."""
     running: Running
     """How often to save and to report."""
+    keep_finished: bool = False
+    """Whether links to the outputs stay in `state`, to be put back when the same training is asked for again."""
 
 
 def retrain(request: Request) -> None:
@@ -70,18 +72,22 @@ def retrain(request: Request) -> None:
     set_deterministic(job.compute.deterministic)
     info, architecture = read_info(data), named_or_file(request.genotype)
     label = f"retrain {info.name}/{names.origin}/{names.method}/seed{names.seed}/run{names.run}"
-    with lease(resolve(job.compute.device)) as device:
+    places = finished.Places(state, request.output, RETRAIN_FILES, request.keep_finished)
+    with finished.claimed(places, beginning.code) as ending, lease(resolve(job.compute.device)) as device:
         task = _task(job, data, info, architecture, seed_of(names.run, "retrain", names.seed), device)
+        identity = _identity(task, job, info)
+        if ending.put_back(identity):
+            return
         trainer = Retrainer(task)
-        spent = loop.run(trainer, state, _identity(task, job, info), request.running, label, device, beginning.code)
+        spent = loop.run(trainer, state, identity, request.running, label, device, beginning.code)
         errors = _test(trainer.network, task, data)
         record = {
             "cost": cost(spent, device),
             "provenance": provenance(job, beginning, info),
         }
-    named = {**names._asdict(), "dataset": info.name, "genotype_source": _source(request.genotype)}
-    _write(request.output, state, trainer, {**named, **_result(trainer, errors), **record})
-    loop.finish(state)
+        named = {**names._asdict(), "dataset": info.name, "genotype_source": _source(request.genotype)}
+        _write(request.output, state, trainer, {**named, **_result(trainer, errors), **record})
+        ending.finish(identity)
 
 
 def _source(genotype: str) -> dict[str, Any] | None:

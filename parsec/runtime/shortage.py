@@ -17,6 +17,6 @@ def shortage(error: BaseException) -> OutOfMemoryError | None:
         return None
     return OutOfMemoryError(
         f"out of memory ({text[:160] or type(error).__name__}); lower compute.memory_gib or estimator.samples of a "
-        "search, or batch_size, or give the job more memory (resource mem_mb); the same command continues from the last "
+        "search, or batch_size, or give the job more memory (resource mem_mb); the same command goes on from its last "
         "checkpoint"
     )

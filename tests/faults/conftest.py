@@ -137,7 +137,8 @@ def digits(tmp_path_factory):
     torch.set_num_threads(1)
     folder = tmp_path_factory.mktemp("digits")
     prepare(PrepareJob(name="digits", dataset=Digits(source="digits")), folder)
-    # What children would otherwise import and work out again, each of them.
+    # What children would otherwise import and work out again, each of them; the optimiser imports torch's compiler.
+    torch.optim.SGD([torch.zeros(1)])
     for module in (search_run, retrain_run):
         code_fingerprint(module.__name__)
     return folder

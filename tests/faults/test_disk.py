@@ -13,10 +13,10 @@ FULL = "no space left on the disk; free some and run the same command again"
 
 @pytest.fixture
 def small_disk(tmp_path):
-    """A file system of 4 MB of its own."""
+    """A file system of 32 MB of its own."""
     folder = tmp_path / "disk"
     folder.mkdir()
-    made = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "none", folder], capture_output=True, text=True)
+    made = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=32m", "none", folder], capture_output=True, text=True)
     if made.returncode:
         pytest.skip(f"no file system can be mounted here: {made.stderr.strip()}")
     yield folder

@@ -21,7 +21,6 @@ UNPICKLING = {"pickle.load", "pickle.loads", "pd.read_pickle", "yaml.load", "yam
 REQUIRED = {
     "torch.load": ("weights_only", True),
     "np.load": ("allow_pickle", False),
-    "np.save": ("allow_pickle", False),
 }
 """Calls that must be given an argument, and its value."""
 SAFE_IN_SHELL = r"threads|resources\.\w+|wildcards\.(seed|run|origin)|params\.figure"

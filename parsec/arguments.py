@@ -71,6 +71,11 @@ def _training(verb: argparse.ArgumentParser) -> None:
         " from scratch batches; on all nodes of a SLURM job together",
     )
     verb.add_argument("--state", type=Path, required=True, help="folder for checkpoints, removed at the end")
+    verb.add_argument(
+        "--keep-finished",
+        action="store_true",
+        help="keep links to the outputs under --state instead, and put them back when the same run is started again",
+    )
 
 
 def _measurements(add: Add) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from parsec.arguments import Arguments, parser
 from parsec.errors import UserError
 from parsec.runtime import launch
+from parsec.runtime.shortage import shortage
 from parsec.settings.load import load_job
 from parsec.settings.tree import Running
 
@@ -43,7 +44,8 @@ def _search(arguments: Arguments) -> None:
     from parsec.settings.jobs import SearchJob
 
     job = load_job(arguments.settings, SearchJob)
-    search(job, arguments.data, arguments.seed, arguments.output, arguments.state, arguments.init_pi, _running())
+    given = (arguments.data, arguments.seed, arguments.output, arguments.state, arguments.init_pi)
+    search(job, *given, _running(), arguments.keep_finished)
 
 
 def _retrain(arguments: Arguments) -> None:
@@ -53,7 +55,7 @@ def _retrain(arguments: Arguments) -> None:
 
     given, job = arguments, load_job(arguments.settings, RetrainJob)
     names = Retrain(job.dataset, given.origin, given.method, given.seed, given.run)
-    retrain(Request(job, names, given.data, given.genotype, given.output, given.state, _running()))
+    retrain(Request(job, names, given.data, given.genotype, given.output, given.state, _running(), given.keep_finished))
 
 
 def _measure(arguments: Arguments) -> None:
@@ -190,7 +192,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except UserError as error:
         logger.error("%s", error)
         return error.exit_code
-    except Exception:
+    except Exception as error:
+        if short := shortage(error):
+            logger.error("%s", short)
+            return short.exit_code
         logger.exception("unexpected; please report it with this log")
         return 1
     return 0

@@ -31,6 +31,10 @@ class DeviceError(UserError):
     """A device that was asked for and is not there."""
 
 
+class OutOfMemoryError(UserError):
+    """Less memory than the settings need."""
+
+
 class DivergedError(UserError):
     """A loss that is no longer finite; the last good checkpoint is kept."""
 

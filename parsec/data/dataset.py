@@ -61,7 +61,7 @@ def read_info(folder: Path) -> DatasetInfo:
 
 
 def _check_file(path: Path, expected: FileRecord, hashed: bool) -> None:
-    remedy = "`prepare` makes the data set anew"
+    remedy = f"`prepare` makes the data set anew (snakemake --forcerun {path.parents[1] / 'dataset.json'})"
     if not path.is_file():
         raise DatasetError(f"{path} is missing; {remedy}")
     if (size := path.stat().st_size) != expected.bytes:

@@ -23,13 +23,13 @@ from parsec.records.results import cost, write_json
 from parsec.retrain.evaluate import Errors, evaluate
 from parsec.retrain.task import RetrainTask
 from parsec.retrain.trainer import Retrainer
-from parsec.runtime import distributed, loop
+from parsec.runtime import distributed, finished, loop
 from parsec.runtime.device import lease, memory_format, resolve, set_deterministic
 from parsec.runtime.distributed import Ranks
 from parsec.runtime.files import write_atomic
 from parsec.runtime.randomness import seed_of
 from parsec.settings.jobs import RetrainJob, fingerprint
-from parsec.settings.plan import Retrain
+from parsec.settings.plan import RETRAIN_FILES, Retrain
 from parsec.settings.tree import Running
 from parsec.space.genotype import Genotype
 from parsec.space.published import PUBLISHED, named_or_file
@@ -59,6 +59,8 @@ class Request:
     """Folder of the checkpoints."""
     running: Running
     """How often to save and to report."""
+    keep_finished: bool = False
+    """Whether links to the outputs stay in `state`, to be put back when the same training is asked for again."""
 
 
 def retrain(request: Request) -> None:
@@ -75,24 +77,29 @@ def retrain(request: Request) -> None:
     info, architecture = read_info(data), named_or_file(request.genotype)
     label = f"retrain {info.name}/{names.origin}/{names.method}/seed{names.seed}/run{names.run}"
     kind = resolve(job.compute.device)
+    places = finished.Places(state, request.output, RETRAIN_FILES, request.keep_finished)
     with contextlib.ExitStack() as held:
         with distributed.joined(kind) as ranks:
+            ending = held.enter_context(finished.claimed(places, beginning.code, ranks))
             device = held.enter_context(lease(kind, ranks))
             seed = seed_of(names.run, "retrain", names.seed)
-            trainer = Retrainer(_task(job, data, info, architecture, seed, device, ranks))
-            identity = _identity(trainer.task, job, info)
+            task = _task(job, data, info, architecture, seed, device, ranks)
+            identity = _identity(task, job, info)
+            if ending.put_back(identity):
+                return
+            trainer = Retrainer(task)
             spent = loop.run(trainer, state, identity, request.running, label, device, beginning.code, ranks)
         # The ranks have parted by now, so that however long the test takes, none waits for another.
         if not ranks.leads:
             return
-        errors = _test(trainer.network, trainer.task, data)
+        errors = _test(trainer.network, task, data)
         record = {
             "cost": {**cost(spent, device), "ranks": ranks.count},
             "provenance": provenance(job, beginning, info),
         }
-    named = {**names._asdict(), "dataset": info.name, "genotype_source": _source(request.genotype)}
-    _write(request.output, state, trainer, {**named, **_result(trainer, errors), **record})
-    loop.finish(state)
+        named = {**names._asdict(), "dataset": info.name, "genotype_source": _source(request.genotype)}
+        _write(request.output, state, trainer, {**named, **_result(trainer, errors), **record})
+        ending.finish(identity)
 
 
 def _source(genotype: str) -> dict[str, Any] | None:

@@ -11,10 +11,10 @@ from types import TracebackType
 from typing import Any, Self
 
 import torch
-from filelock import FileLock, Timeout
 
 from parsec.errors import CheckpointError
-from parsec.runtime.files import remove_partial, reported, temporary_path
+from parsec.runtime.claim import claim
+from parsec.runtime.files import remove_partial, temporary_path
 from parsec.runtime.logs import logger
 
 _MAGIC = b"PARSEC checkpoint 1\n"
@@ -33,16 +33,8 @@ class Checkpoints:
 
     def __init__(self, folder: Path, fingerprint: str, keep: int = 2) -> None:
         self._folder, self._fingerprint, self._keep = folder, fingerprint, keep
-        with reported(folder):
-            folder.mkdir(parents=True, exist_ok=True)
-            self._lock = FileLock(folder / "lock", timeout=0)
-            try:
-                self._lock.acquire()
-            except Timeout as error:
-                raise CheckpointError(
-                    f"{folder}: another process runs on this state; wait for it or stop it"
-                ) from error
-            remove_partial(folder)
+        self._lock = claim(folder)
+        remove_partial(folder)
 
     def __enter__(self) -> Self:
         return self

@@ -40,7 +40,8 @@ def lease_one(ids: Sequence[str], folder: Path, ranks: Ranks = ALONE, poll_secon
             f"{ranks.local_count} ranks need a device each, but there are {len(ids)}; ask for fewer ranks"
         )
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if folder.stat().st_uid != os.getuid():
+    # Not through a link that another user may have put there.
+    if folder.lstat().st_uid != os.getuid():
         raise DeviceError(f"{folder}: belongs to another user; set TMPDIR to a folder of your own")
     held = _wait(ids, folder, ranks, poll_seconds)
     try:

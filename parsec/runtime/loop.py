@@ -20,6 +20,11 @@ from parsec.runtime.store import Store, opened
 from parsec.runtime.trainer import Spent, Trainer
 from parsec.settings.tree import Running
 
+SAVING_PAYS_AFTER = 50
+"""Work lasts at least so many times as long as the save before it: 2 % of the time at most goes into saving."""
+LONGEST_WAIT = 3600.0
+"""Seconds of work that a slow disk may put at risk; a save that takes longer than 72 s may cost more than 2 %."""
+
 
 class _Due(NamedTuple):
     """What is to be done between two steps; numbers, because ranks agree on them."""
@@ -92,6 +97,7 @@ class _Attempt:
         self._shown: float | None = None
         self._first_step = trainer.step
         self._saved_step: int | None = None
+        self._saving = self._last_save = 0.0
 
     def resume(self) -> None:
         """Put trainer and metrics where the newest checkpoint was taken."""
@@ -149,9 +155,14 @@ class _Attempt:
         """What all ranks do next: stop on a signal to any, report and save when the first one's clock says so."""
         orphaned = signal.SIGTERM if self._ranks.orphaned else 0
         progress = self._shown is None or now - self._shown >= self._running.progress_seconds
-        checkpoint = now - self._saved >= self._running.checkpoint_seconds
+        checkpoint = now - self._saved >= self._interval()
         by_clock = (progress, checkpoint) if self._ranks.leads else (False, False)
         return _Due(*self._ranks.agree(stop.signal_number or orphaned, *map(int, by_clock)))
+
+    def _interval(self) -> float:
+        """Seconds between two saves: as set, more where saving is slow, none where every step is to be saved."""
+        asked = self._running.checkpoint_seconds
+        return max(asked, min(SAVING_PAYS_AFTER * self._last_save, LONGEST_WAIT)) if asked else 0.0
 
     def spent(self) -> Spent:
         """Cost up to now over all attempts; the device is held throughout."""
@@ -162,6 +173,7 @@ class _Attempt:
             self._before.restarts,
             max(self._before.peak_memory_bytes, peak_memory_bytes(self._device)),
             self._before.code_fingerprints,
+            self._before.saving_seconds + self._saving,
         )
 
     def _append(self, rows: list[dict[str, Any]]) -> None:
@@ -170,6 +182,7 @@ class _Attempt:
             self._trainer.check_finite()
 
     def _save(self) -> None:
+        began = time.monotonic()
         self._store.append(self._trainer.flush())
         self._trainer.check_finite()
         if self._ranks.leads:
@@ -180,6 +193,8 @@ class _Attempt:
             }
             self._store.save(self._trainer.step, state)
         self._saved, self._saved_step = time.monotonic(), self._trainer.step
+        self._last_save = self._saved - began
+        self._saving += self._last_save
 
     def _show(self, now: float) -> None:
         trainer, self._shown = self._trainer, now

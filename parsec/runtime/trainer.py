@@ -42,3 +42,5 @@ class Spent(NamedTuple):
     peak_memory_bytes: int = 0
     code_fingerprints: tuple[str, ...] = ()
     """Code of all attempts, in order, each once."""
+    saving_seconds: float = 0.0
+    """What of the wall time went into saving checkpoints."""

@@ -17,13 +17,14 @@ from parsec.prior.parquet import read_metadata, read_prior, write_prior, write_t
 from parsec.records.code import code_fingerprint
 from parsec.records.provenance import begin, provenance
 from parsec.records.results import cost, write_json
-from parsec.runtime import loop
+from parsec.runtime import finished, loop
 from parsec.runtime.device import lease, memory_format, resolve, set_deterministic
 from parsec.runtime.distributed import ALONE, Ranks, joined
 from parsec.runtime.files import write_atomic
 from parsec.search.methods import METHODS
 from parsec.search.task import Method, SearchTask
 from parsec.settings.jobs import SearchJob, fingerprint
+from parsec.settings.plan import SEARCH_FILES
 from parsec.settings.tree import Running
 
 SELECTION = (
@@ -33,10 +34,18 @@ SELECTION = (
 
 
 def search(
-    job: SearchJob, data: Path, seed: int, output: Path, state: Path, init_pi: Path | None, running: Running
+    job: SearchJob,
+    data: Path,
+    seed: int,
+    output: Path,
+    state: Path,
+    init_pi: Path | None,
+    running: Running,
+    keep_finished: bool = False,
 ) -> None:
     """Run one search and write its five files into `output`; `state` keeps it resumable until they are final.
 
+    With `keep_finished` links to the files stay in `state`, and the same call puts them back instead of searching.
     Started by `torchrun`, all its processes share the children of every step out, and the first one writes.
 
     Raises:
@@ -53,10 +62,17 @@ def search(
     identity = fingerprint(job) + (f"-from-{parent['pi_fingerprint']}" if parent else "") + f"-seed{seed}"
     label = f"{job.stage} {info.name}/{job.method}/seed{seed}"
     kind = resolve(job.compute.device)
-    with joined(kind) as ranks, lease(kind, ranks) as device:
+    identity += f"-{info.content_hash[:16]}"
+    places = finished.Places(state, output, SEARCH_FILES, keep_finished)
+    with (
+        joined(kind) as ranks,
+        finished.claimed(places, beginning.code, ranks) as ending,
+        lease(kind, ranks) as device,
+    ):
+        if ending.put_back(identity):
+            return
         task = make_task(job, data, info, seed, prior, device, ranks)
         method = METHODS[job.method](task)
-        identity += f"-{info.content_hash[:16]}"
         spent = loop.run(method, state, identity, running, label, device, beginning.code, ranks)
         if not ranks.leads:
             return
@@ -65,7 +81,7 @@ def search(
             "provenance": provenance(job, beginning, info),
         }
         _write(output, state, task, method, parent, result)
-    loop.finish(state)
+        ending.finish(identity)
 
 
 def _check_start(job: SearchJob, init_pi: Path | None) -> None:

@@ -1,12 +1,24 @@
 """What every part of the settings tree has in common: strict, frozen, and free of surprises."""
 
+import re
 from collections import Counter
+from pathlib import PurePath
 from typing import Annotated, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$", max_length=64)]
 """A name that becomes part of a path: letters, digits, `_` and `-`."""
+
+
+def _plain_path(path: str) -> str:
+    if re.search(r"[\x00-\x1f\x7f{}<>]|^-", path):
+        raise ValueError(f"got {path!r}; allowed: a path without {{ }} < > and line breaks that does not begin with -")
+    return str(PurePath(path))
+
+
+Place = Annotated[str, Field(min_length=1), AfterValidator(_plain_path)]
+"""A folder whose name goes into patterns of Snakemake, to which braces and angle brackets mean something."""
 
 Space = Literal["darts"]
 Method = Literal["parsec"]

@@ -38,7 +38,9 @@ def _urgency(detail: ErrorDetails) -> tuple[bool, int]:
 def join(problems: list[str]) -> str:
     """One line of at most `SHOWN` problems, which ends with the count of the rest."""
     more = len(problems) - SHOWN
-    return "; ".join(problems[:SHOWN]) + (f" (and {more} more)" if more > 0 else "")
+    line = "; ".join(problems[:SHOWN]) + (f" (and {more} more)" if more > 0 else "")
+    # A key may hold anything, line breaks too.
+    return re.sub(r"[\x00-\x1f]", " ", line)
 
 
 def _unknown(tree: Tree, detail: ErrorDetails) -> tuple[str, str]:

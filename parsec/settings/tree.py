@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from parsec.settings.base import Distinct, Method, Name, Positive, Seed, Space, Strict
+from parsec.settings.base import Distinct, Method, Name, Place, Positive, Seed, Space, Strict
 from parsec.settings.datasets import Dataset
 from parsec.settings.retrain import RetrainStage
 from parsec.settings.search import Prior, SearchStage
@@ -61,9 +61,7 @@ class Settings(Strict):
     name: str = Field(
         description="what this run is, in a few words; the title of its report", min_length=1, max_length=120
     )
-    results: str = Field(
-        "results", description="folder of the run's outputs, relative to the working directory", min_length=1
-    )
+    results: Place = Field("results", description="folder of the run's outputs, relative to the working directory")
     space: Space = Field("darts", description="search space")
     prior: Prior = Prior()
     methods: Distinct[Method] = Field(("parsec",), description="search methods", min_length=1)

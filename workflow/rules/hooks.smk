@@ -5,6 +5,8 @@ import subprocess
 import yaml
 from snakemake.logging import logger
 
+from parsec.runtime.forget import forget
+
 
 def brief(record):
     """Filter of Snakemake's messages: no steps of its scheduler, and no settings in the text of a failed command."""
@@ -37,6 +39,7 @@ def given_profile():
 
 def conclude():
     """After a run that made everything: the settings it had, Snakemake's report, and where to look."""
+    forget(Path(job.params.state) for job in workflow.dag.jobs if job.params.get("state"))
     if not any(job.rule.name == "all" for job in workflow.dag.jobs):
         return
     folder = Path(settings.results)

@@ -36,4 +36,5 @@ rule retrain:
     shell:
         "python -m parsec retrain --settings {params.settings:q} --data {params.data:q} --genotype {params.genotype:q}"
         " --origin {wildcards.origin} --method {wildcards.method:q} --seed {wildcards.seed} --run {wildcards.run}"
-        " --output {params.folder:q} --state {params.state:q} --ranks {resources.ranks} --threads {threads} --log {log:q}"
+        " --output {params.folder:q} --state {params.state:q} --keep-finished --ranks {resources.ranks} --threads {threads}"
+        " --log {log:q}"

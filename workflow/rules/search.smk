@@ -33,8 +33,8 @@ rule search:
         "Searching on {wildcards.dataset} with {wildcards.method}, seed {wildcards.seed}"
     shell:
         "python -m parsec search --settings {params.settings:q} --data {params.data:q} --seed {wildcards.seed}"
-        " {params.start:q} --output {params.folder:q} --state {params.state:q} --ranks {resources.ranks} --threads {threads}"
-        " --log {log:q}"
+        " {params.start:q} --output {params.folder:q} --state {params.state:q} --keep-finished"
+        " --ranks {resources.ranks} --threads {threads} --log {log:q}"
 
 
 use rule search as finetune with:

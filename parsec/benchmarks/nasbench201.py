@@ -1,0 +1,100 @@
+"""NAS-Bench-201 as a table: what a search may see and what only a report may, read apart.
+
+The table is one Parquet file with a row an architecture; accuracies are percentages, means over the seeds there are.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from parsec.errors import BenchmarkError
+from parsec.space.nasbench201 import SIZE, Architecture, architectures
+
+Data = Literal["cifar10", "cifar100", "in16"]
+"""Data sets of the benchmark; `in16` is ImageNet16-120."""
+Reals = NDArray[np.float64]
+
+DATA: tuple[Data, ...] = ("cifar10", "cifar100", "in16")
+VALIDATION_12 = {data: f"{data}_val_12" for data in DATA}
+TEST_200 = {data: f"{data}_test_200" for data in DATA}
+"""`naslib_cifar10_val_200` is left out: in spite of its name it was measured on test images."""
+
+_REMEDY = (
+    "it must hold arch_index, arch_str and accuracies of all architectures, as made from the authors' file "
+    "NATS-tss-v1_0-3ffb9-simple (github.com/D-X-Y/NATS-Bench)"
+)
+
+
+@dataclass(frozen=True)
+class SearchColumns:
+    """What a search may be given: nothing in here was measured on a test image. Arrays are [15625], by index.
+
+    `validation` are accuracies after 12 epochs in percent, by data set.
+    """
+
+    architectures: tuple[Architecture, ...]
+    validation: dict[Data, Reals]
+
+
+@dataclass(frozen=True)
+class ReportColumns:
+    """What only a report may look up: test accuracies after 200 epochs in percent, [15625] by index, by data set."""
+
+    test: dict[Data, Reals]
+
+
+def read_search_columns(path: Path) -> SearchColumns:
+    """The columns that a search may see; no others are read from the file.
+
+    Raises:
+        BenchmarkError: the file is missing, damaged or another table.
+    """
+    return SearchColumns(architectures(), _read(path, VALIDATION_12))
+
+
+def read_report_columns(path: Path) -> ReportColumns:
+    """The columns that only a report may see.
+
+    Raises:
+        BenchmarkError: as `read_search_columns`.
+    """
+    return ReportColumns(_read(path, TEST_200))
+
+
+def _read(path: Path, columns: dict[Data, str]) -> dict[Data, Reals]:
+    table = _table(path, ["arch_index", "arch_str", *columns.values()])
+    order = np.argsort(table["arch_index"].to_numpy(), kind="stable")
+    names = table["arch_str"].take(pa.array(order)).to_pylist()
+    expected = [str(found) for found in architectures()]
+    if names != expected:
+        first = next((i for i, pair in enumerate(zip(names, expected, strict=False)) if pair[0] != pair[1]), len(names))
+        raise BenchmarkError(
+            f"{path}: {len(names)} architectures instead of the {SIZE} of NAS-Bench-201, or in another order "
+            f"(first difference at index {first}); {_REMEDY}"
+        )
+    return {data: _accuracies(path, name, table[name].to_numpy()[order]) for data, name in columns.items()}
+
+
+def _table(path: Path, columns: list[str]) -> pa.Table:
+    try:
+        schema = pq.read_schema(path)
+        missing = [name for name in columns if name not in schema.names]
+        if missing:
+            raise BenchmarkError(f"{path}: not a table of NAS-Bench-201: it lacks {', '.join(missing)}; {_REMEDY}")
+        return pq.read_table(path, columns=columns)
+    except FileNotFoundError as error:
+        raise BenchmarkError(f"{path}: no such file; {_REMEDY}") from error
+    except (pa.ArrowException, OSError) as error:
+        raise BenchmarkError(f"{path}: truncated or not a Parquet file; {_REMEDY}") from error
+
+
+def _accuracies(path: Path, name: str, values: Reals) -> Reals:
+    if values.dtype != np.float64 or not ((values >= 0) & (values <= 100)).all():
+        raise BenchmarkError(f"{path}: {name} does not hold percentages from 0 to 100; {_REMEDY}")
+    values.setflags(write=False)
+    return values

@@ -68,15 +68,14 @@ def read_report_columns(path: Path) -> ReportColumns:
 
 def _read(path: Path, columns: dict[Data, str]) -> dict[Data, Reals]:
     table = _table(path, ["arch_index", "arch_str", *columns.values()])
-    order = np.argsort(table["arch_index"].to_numpy(), kind="stable")
+    indices = table["arch_index"].to_numpy()
+    order = np.argsort(indices, kind="stable")
+    if not np.array_equal(indices[order], np.arange(SIZE)):
+        raise BenchmarkError(f"{path}: arch_index does not count {SIZE} architectures from 0; {_REMEDY}")
     names = table["arch_str"].take(pa.array(order)).to_pylist()
-    expected = [str(found) for found in architectures()]
-    if names != expected:
-        first = next((i for i, pair in enumerate(zip(names, expected, strict=False)) if pair[0] != pair[1]), len(names))
-        raise BenchmarkError(
-            f"{path}: {len(names)} architectures instead of the {SIZE} of NAS-Bench-201, or in another order "
-            f"(first difference at index {first}); {_REMEDY}"
-        )
+    for index, (name, expected) in enumerate(zip(names, architectures(), strict=True)):
+        if name != str(expected):
+            raise BenchmarkError(f"{path}: index {index} is {name!r}, which should be {expected}; {_REMEDY}")
     return {data: _accuracies(path, name, table[name].to_numpy()[order]) for data, name in columns.items()}
 
 

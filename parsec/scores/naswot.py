@@ -100,7 +100,8 @@ def jacobian_correlation(network: Forward, images: Tensor) -> Tensor:
     """
     given = images.detach().requires_grad_()
     with torch.enable_grad():
-        (gradient,) = torch.autograd.grad(network(given).sum(), given)
+        # An output that does not depend on the images has gradient zero, which is no error of the program.
+        (gradient,) = torch.autograd.grad(network(given).sum(), given, allow_unused=True, materialize_grads=True)
     return torch.corrcoef(gradient.flatten(1).double())
 
 

@@ -15,9 +15,10 @@ from parsec.space.nasbench201 import SIZE, architectures
 
 @pytest.fixture(scope="module")
 def rows():
-    """A made-up table in the benchmark's columns; its accuracies tell index, column and data set."""
+    """A made-up table in the benchmark's columns; its accuracies are random."""
     random = np.random.default_rng(0)
-    columns = {f"{data}_{kind}": random.uniform(10, 95, SIZE) for data in DATA for kind in ("val_12", "test_200")}
+    names = [f"{data}_{kind}" for data in DATA for kind in ("val_12", "test_200")] + ["naslib_cifar10_val_200"]
+    columns = {name: random.uniform(10, 95, SIZE) for name in names}
     return pd.DataFrame({"arch_index": range(SIZE), "arch_str": [str(found) for found in architectures()], **columns})
 
 
@@ -37,10 +38,11 @@ def test_columns_come_by_index_whatever_the_order_of_the_rows(rows, write):
     for data in DATA:
         assert np.array_equal(search.validation[data], rows[f"{data}_val_12"])
         assert np.array_equal(report.test[data], rows[f"{data}_test_200"])
+    assert np.array_equal(report.half, rows.naslib_cifar10_val_200)
 
 
 def test_a_search_needs_no_test_columns_and_is_given_none(rows, write):
-    path = write(rows[[name for name in rows if "test" not in name]])
+    path = write(rows[["arch_index", "arch_str", *(f"{data}_val_12" for data in DATA)]])
     search = read_search_columns(path)
     assert [field.name for field in fields(search)] == ["architectures", "validation"]
     with pytest.raises(BenchmarkError, match="lacks cifar10_test_200"):

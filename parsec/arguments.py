@@ -12,6 +12,7 @@ VERBS = {
     "prepare": "Turn raw images into memory-mapped shards, split into train, validation and test.",
     "search": "Learn π in one stage: search, finetune or transfer.",
     "retrain": "Train a genotype from scratch and test it; the only verb that opens the test set.",
+    "score": "Score architectures without training them (NASWOT), on one minibatch.",
     "measure": "Measure memory and time of a search step.",
     "bench": "Measure speed or memory on this machine, beside plain references and the machine's floor.",
     "complexity": "Print parameters and multiply-adds of a genotype as JSON (no auxiliary head).",
@@ -49,6 +50,7 @@ def _stages(add: Add) -> None:
     search = add("search")
     _training(search)
     search.add_argument("--init-pi", type=Path, help="pi.parquet to start from; default: uniform")
+    _resumable(add("score"))
     retrain = add("retrain")
     _training(retrain)
     retrain.add_argument("--genotype", required=True, help="genotype.json, or the name of a published genotype")
@@ -57,12 +59,18 @@ def _stages(add: Add) -> None:
     retrain.add_argument("--run", type=int, required=True, help="seed of this training")
 
 
-def _training(verb: argparse.ArgumentParser) -> None:
-    """Arguments that both trainers share."""
+def _resumable(verb: argparse.ArgumentParser) -> None:
+    """Arguments of the stages that can be stopped and continued."""
     verb.add_argument("--settings", required=True, help=SETTINGS_HELP)
     verb.add_argument("--data", type=Path, required=True, help="folder of the prepared data set")
-    verb.add_argument("--seed", type=int, required=True, help="seed of the search")
+    verb.add_argument("--seed", type=int, required=True, help="seed of the search or the scores")
     verb.add_argument("--output", type=Path, required=True, help="folder for the results")
+    verb.add_argument("--state", type=Path, required=True, help="folder for checkpoints, removed at the end")
+
+
+def _training(verb: argparse.ArgumentParser) -> None:
+    """Arguments that both trainers share."""
+    _resumable(verb)
     verb.add_argument(
         "--ranks",
         type=int,
@@ -70,7 +78,6 @@ def _training(verb: argparse.ArgumentParser) -> None:
         help="processes that do the run together, each with a GPU of its own: a search shares children out, a training"
         " from scratch batches; on all nodes of a SLURM job together",
     )
-    verb.add_argument("--state", type=Path, required=True, help="folder for checkpoints, removed at the end")
     verb.add_argument(
         "--keep-finished",
         action="store_true",

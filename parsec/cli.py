@@ -58,6 +58,14 @@ def _retrain(arguments: Arguments) -> None:
     retrain(Request(job, names, given.data, given.genotype, given.output, given.state, _running(), given.keep_finished))
 
 
+def _score(arguments: Arguments) -> None:
+    from parsec.scores.run import score
+    from parsec.settings.score import ScoreJob
+
+    job = load_job(arguments.settings, ScoreJob)
+    score(job, arguments.data, arguments.seed, arguments.output, arguments.state, _running())
+
+
 def _measure(arguments: Arguments) -> None:
     from parsec.search.measure import measure
     from parsec.settings.jobs import MeasureJob
@@ -139,6 +147,7 @@ def _actions() -> dict[str, Callable[[Arguments], None]]:
         "prepare": _prepare,
         "search": _search,
         "retrain": _retrain,
+        "score": _score,
         "measure": _measure,
         "bench": _bench,
         "complexity": _complexity,

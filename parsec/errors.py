@@ -19,6 +19,10 @@ class GenotypeError(UserError):
     """An architecture that the search space does not contain."""
 
 
+class BenchmarkError(UserError):
+    """A tabular benchmark that is missing, damaged or another one; the message says where to get it."""
+
+
 class PriorError(UserError):
     """A `pi.parquet` that is damaged or that belongs to another space."""
 

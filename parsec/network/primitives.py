@@ -59,22 +59,22 @@ class BatchNorm(nn.Module):
 
 
 class ReluConvBN(nn.Module):
-    """ReLU, 1 × 1 convolution, batch norm: brings a cell's input to the cell's channels."""
+    """ReLU, convolution (1 × 1 where it brings a cell's input to the cell's channels), batch norm."""
 
-    def __init__(self, inputs: int, outputs: int) -> None:
+    def __init__(self, inputs: int, outputs: int, kernel: int = 1, stride: int = 1) -> None:
         super().__init__()
-        self.conv = nn.Conv2d(inputs, outputs, 1, bias=False)
+        self.conv = nn.Conv2d(inputs, outputs, kernel, stride, padding=kernel // 2, bias=False)
         self.norm = BatchNorm(outputs)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map [B, inputs, H, W] to [B, outputs, H, W]."""
+        """Map [B, inputs, H, W] to [B, outputs, ⌈H/stride⌉, ⌈W/stride⌉]."""
         result: Tensor = self.norm(self.conv(F.relu(x)))
         return result
 
 
-def relu_conv_bn_cost(inputs: int, outputs: int, side: int) -> Cost:
-    """Cost of `ReluConvBN` on a map of `side` × `side` pixels."""
-    return total((conv_cost(inputs, outputs, 1, side), batch_norm_cost(outputs)))
+def relu_conv_bn_cost(inputs: int, outputs: int, side: int, kernel: int = 1) -> Cost:
+    """Cost of `ReluConvBN` whose output map has `side` × `side` pixels."""
+    return total((conv_cost(inputs, outputs, kernel, side), batch_norm_cost(outputs)))
 
 
 class FactorizedReduce(nn.Module):

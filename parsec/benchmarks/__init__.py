@@ -1,0 +1,1 @@
+"""Tabular benchmarks: architectures whose training somebody has done, read from tables; no torch in here."""

@@ -1,0 +1,107 @@
+"""NAS-Bench-201 as a table: what a search may see and what only a report may, read apart.
+
+The table is one Parquet file with a row an architecture; accuracies are percentages, means over the seeds there are.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from parsec.errors import BenchmarkError
+from parsec.space.nasbench201 import SIZE, Architecture, architectures
+
+Data = Literal["cifar10", "cifar100", "in16"]
+"""Data sets of the benchmark; `in16` is ImageNet16-120."""
+Reals = NDArray[np.float64]
+
+DATA: tuple[Data, ...] = ("cifar10", "cifar100", "in16")
+VALIDATION_12 = {data: f"{data}_val_12" for data in DATA}
+TEST_200 = {data: f"{data}_test_200" for data in DATA}
+HALF_200 = "naslib_cifar10_val_200"
+"""In spite of its name measured on test images, with networks that were trained on half of the training images."""
+
+_REMEDY = (
+    "it must hold arch_index, arch_str and accuracies of all architectures, as made from the authors' file "
+    "NATS-tss-v1_0-3ffb9-simple (github.com/D-X-Y/NATS-Bench)"
+)
+
+
+@dataclass(frozen=True)
+class SearchColumns:
+    """What a search may be given: nothing in here was measured on a test image. Arrays are [15625], by index.
+
+    `validation` are accuracies after 12 epochs in percent, by data set.
+    """
+
+    architectures: tuple[Architecture, ...]
+    validation: dict[Data, Reals]
+
+
+@dataclass(frozen=True)
+class ReportColumns:
+    """What only a report may look up: test accuracies after 200 epochs in percent, [15625] by index.
+
+    `test` are those on all training images, by data set; `half` those on CIFAR-10 of networks trained on half of its
+    training images, as were the ones whose validation accuracy NASWOT's figures show.
+    """
+
+    test: dict[Data, Reals]
+    half: Reals
+
+
+def read_search_columns(path: Path) -> SearchColumns:
+    """The columns that a search may see; no others are read from the file.
+
+    Raises:
+        BenchmarkError: the file is missing, damaged or another table.
+    """
+    found = _read(path, list(VALIDATION_12.values()))
+    return SearchColumns(architectures(), {data: found[name] for data, name in VALIDATION_12.items()})
+
+
+def read_report_columns(path: Path) -> ReportColumns:
+    """The columns that only a report may see.
+
+    Raises:
+        BenchmarkError: as `read_search_columns`.
+    """
+    found = _read(path, [*TEST_200.values(), HALF_200])
+    return ReportColumns({data: found[name] for data, name in TEST_200.items()}, found[HALF_200])
+
+
+def _read(path: Path, columns: list[str]) -> dict[str, Reals]:
+    table = _table(path, ["arch_index", "arch_str", *columns])
+    indices = table["arch_index"].to_numpy()
+    order = np.argsort(indices, kind="stable")
+    if not np.array_equal(indices[order], np.arange(SIZE)):
+        raise BenchmarkError(f"{path}: arch_index does not count {SIZE} architectures from 0; {_REMEDY}")
+    names = table["arch_str"].take(pa.array(order)).to_pylist()
+    for index, (name, expected) in enumerate(zip(names, architectures(), strict=True)):
+        if name != str(expected):
+            raise BenchmarkError(f"{path}: index {index} is {name!r}, which should be {expected}; {_REMEDY}")
+    return {name: _accuracies(path, name, table[name].to_numpy()[order]) for name in columns}
+
+
+def _table(path: Path, columns: list[str]) -> pa.Table:
+    try:
+        schema = pq.read_schema(path)
+        missing = [name for name in columns if name not in schema.names]
+        if missing:
+            raise BenchmarkError(f"{path}: not a table of NAS-Bench-201: it lacks {', '.join(missing)}; {_REMEDY}")
+        return pq.read_table(path, columns=columns)
+    except FileNotFoundError as error:
+        raise BenchmarkError(f"{path}: no such file; {_REMEDY}") from error
+    except (pa.ArrowException, OSError) as error:
+        raise BenchmarkError(f"{path}: truncated or not a Parquet file; {_REMEDY}") from error
+
+
+def _accuracies(path: Path, name: str, values: Reals) -> Reals:
+    if values.dtype != np.float64 or not ((values >= 0) & (values <= 100)).all():
+        raise BenchmarkError(f"{path}: {name} does not hold percentages from 0 to 100; {_REMEDY}")
+    values.setflags(write=False)
+    return values

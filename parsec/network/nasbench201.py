@@ -1,0 +1,140 @@
+"""The network of NAS-Bench-201 (Dong and Yang, ICLR 2020, figure 1), each layer with its cost beside it.
+
+Stem of 16 channels, three stages of five cells at 16, 32 and 64 channels, a residual block of stride 2 between the
+stages, and a classifier after the mean over the map. B images, C channels, H × W pixels.
+"""
+
+import itertools
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from parsec.network.cost import FREE, Cost, batch_norm_cost, conv_cost, linear_cost, strided, total
+from parsec.network.primitives import BatchNorm, ReluConvBN, relu_conv_bn_cost
+from parsec.space.nasbench201 import NODES, Architecture
+
+CHANNELS = 16
+STAGES = 3
+CELLS = 5
+"""Cells of a stage."""
+KERNELS = {"nor_conv_1x1": 1, "nor_conv_3x3": 3}
+POOL = 3
+"""Side of the pooling window of a cell, pixels."""
+HALVING = 2
+"""Stride of a residual block, and side of the pooling window on its shortcut, pixels."""
+
+
+class Zero(nn.Module):
+    """Zeros in the shape of the map. A product with 0, as in the benchmark, would turn infinities into NaN."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map [B, C, H, W] to zeros."""
+        return x.new_zeros(()).expand_as(x)
+
+
+def operation(name: str, channels: int) -> nn.Module:
+    """The layer of an edge: [B, C, H, W] to the same shape."""
+    if name in KERNELS:
+        return ReluConvBN(channels, channels, KERNELS[name])
+    if name == "avg_pool_3x3":
+        return nn.AvgPool2d(POOL, stride=1, padding=POOL // 2, count_include_pad=False)
+    return nn.Identity() if name == "skip_connect" else Zero()
+
+
+def operation_cost(name: str, channels: int, side: int) -> Cost:
+    """Cost of `operation(name, channels)` on a map of `side` × `side` pixels."""
+    return relu_conv_bn_cost(channels, channels, side, KERNELS[name]) if name in KERNELS else FREE
+
+
+class Cell(nn.Module):
+    """A cell: [B, C, H, W] to the same shape."""
+
+    def __init__(self, found: Architecture, channels: int) -> None:
+        super().__init__()
+        self.sources = [[source for source, _ in found.edges_into(node)] for node in range(1, NODES)]
+        nodes = [[operation(op, channels) for _, op in found.edges_into(node)] for node in range(1, NODES)]
+        self.edges = nn.ModuleList(nn.ModuleList(edges) for edges in nodes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Sum up node after node; the last one is the output."""
+        maps = [x]
+        for sources, edges in zip(self.sources, self.edges, strict=True):
+            assert isinstance(edges, nn.ModuleList)
+            first, *others = (edge(maps[source]) for source, edge in zip(sources, edges, strict=True))
+            maps.append(sum(others, start=first))
+        return maps[-1]
+
+
+class Residual(nn.Module):
+    """Residual block of stride 2 between two stages: [B, C, H, W] to [B, 2C, H/2, W/2]."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.convs = nn.Sequential(
+            ReluConvBN(channels, 2 * channels, 3, HALVING), ReluConvBN(2 * channels, 2 * channels, 3)
+        )
+        self.shortcut = nn.Sequential(nn.AvgPool2d(HALVING), nn.Conv2d(channels, 2 * channels, 1, bias=False))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Convolutions and shortcut, summed."""
+        result: Tensor = self.shortcut(x) + self.convs(x)
+        return result
+
+
+def residual_cost(channels: int, side: int) -> Cost:
+    """Cost of `Residual(channels)` whose output map has `side` × `side` pixels."""
+    first, second = (relu_conv_bn_cost(inputs, 2 * channels, side, 3) for inputs in (channels, 2 * channels))
+    return total((first, second, conv_cost(channels, 2 * channels, 1, side)))
+
+
+class BenchmarkNetwork(nn.Module):
+    """The network of one architecture: images [B, 3, H, W] to logits [B, classes].
+
+    Weights are PyTorch's defaults from the global generator; `initialise` draws them from a stream of its own.
+    """
+
+    def __init__(self, found: Architecture, classes: int) -> None:
+        super().__init__()
+        self.stem = nn.Sequential(nn.Conv2d(3, CHANNELS, 3, padding=1, bias=False), BatchNorm(CHANNELS))
+        blocks: list[nn.Module] = []
+        for stage in range(STAGES):
+            channels = CHANNELS * 2**stage
+            blocks += [Residual(channels // 2)] if stage else []
+            blocks += [Cell(found, channels) for _ in range(CELLS)]
+        self.blocks = nn.Sequential(*blocks)
+        self.norm = BatchNorm(channels)
+        self.classifier = nn.Linear(channels, classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits of normalised images."""
+        logits: Tensor = self.classifier(F.relu(self.norm(self.blocks(self.stem(x)))).mean((2, 3)))
+        return logits
+
+
+def network_cost(found: Architecture, classes: int, image_size: int) -> Cost:
+    """Cost of `BenchmarkNetwork` on one image of `image_size` × `image_size` pixels, counted without building it."""
+    last = CHANNELS * 2 ** (STAGES - 1)
+    costs = [conv_cost(3, CHANNELS, 3, image_size), batch_norm_cost(CHANNELS)]
+    costs += [batch_norm_cost(last), linear_cost(last, classes)]
+    for stage in range(STAGES):
+        channels, side = CHANNELS * 2**stage, strided(image_size, 2**stage)
+        costs += [residual_cost(channels // 2, side)] if stage else []
+        costs += [operation_cost(name, channels, side) for name in found.operations] * CELLS
+    return total(costs)
+
+
+def table_flops(found: Architecture, classes: int, image_size: int) -> int:
+    """FLOPs by the definition of the tabular benchmark's column, on one image.
+
+    On top of the multiply-adds of `network_cost` it counts two operations an element of a batch norm, one an element of
+    a ReLU, one a pixel in the window of an average pooling (nine even at the border), and for the mean before the
+    classifier (side + 1)² a channel. Sums, skips, zeros and biases count nothing.
+    """
+    sides = [strided(image_size, 2**stage) for stage in range(STAGES)]
+    sizes = [CHANNELS * 2**stage * side**2 for stage, side in enumerate(sides)]
+    an_edge = {**dict.fromkeys(KERNELS, 3), "avg_pool_3x3": POOL**2}
+    cells: int = CELLS * sum(sizes) * sum(an_edge.get(name, 0) for name in found.operations)
+    # A residual block: the first ReLU and the pooling read the larger map; two batch norms and a ReLU the smaller one.
+    residuals: int = sum(2 * before + 5 * after for before, after in itertools.pairwise(sizes))
+    ends: int = 2 * sizes[0] + 3 * sizes[-1] + CHANNELS * 2 ** (STAGES - 1) * (sides[-1] + 1) ** 2
+    return network_cost(found, classes, image_size).multiply_adds + cells + residuals + ends

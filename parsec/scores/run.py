@@ -1,0 +1,71 @@
+"""The stage `score`: from a prepared data set to `scores.parquet`."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from parsec.data.augment import Augment
+from parsec.data.dataset import DatasetInfo, open_part, read_info
+from parsec.data.loader import Images
+from parsec.errors import DatasetError
+from parsec.records.provenance import begin, provenance
+from parsec.records.results import cost
+from parsec.runtime import loop
+from parsec.runtime.device import lease, memory_format, resolve, set_deterministic, to_device
+from parsec.runtime.randomness import generator
+from parsec.scores.scoring import Scoring, chosen
+from parsec.scores.table import write_scores
+from parsec.settings.jobs import fingerprint
+from parsec.settings.score import ScoreJob
+from parsec.settings.tree import Running
+
+
+def score(job: ScoreJob, data: Path, seed: int, output: Path, state: Path, running: Running) -> None:
+    """Score architectures and write `scores.parquet` into `output`; `state` keeps the run resumable until then.
+
+    Raises:
+        UserError: anything the user can mend; see its subclasses.
+    """
+    beginning = begin("parsec.scores.run")
+    set_deterministic(job.compute.deterministic)
+    info = read_info(data)
+    if info.name != job.dataset:
+        raise DatasetError(f"{data}: holds {info.name}, but the settings want {job.dataset}; give its folder")
+    identity = f"{fingerprint(job)}-seed{seed}-{info.content_hash[:16]}"
+    label = f"score {info.name}/{job.score.kind}/seed{seed}"
+    with lease(resolve(job.compute.device)) as device:
+        task = Scoring(job, seed, chosen(job.architectures, seed), minibatch(job, data, info, seed, device))
+        spent = loop.run(task, state, identity, running, label, device, beginning.code)
+        about = {"seed": seed, "cost": cost(spent, device), "provenance": provenance(job, beginning, info)}
+    write_scores(output / "scores.parquet", _rows(state), about)
+    loop.finish(state)
+
+
+def minibatch(job: ScoreJob, data: Path, info: DatasetInfo, seed: int, device: torch.device) -> Tensor:
+    """The images [N, 3, H, W] that all architectures are scored on: training images, or noise of their shape.
+
+    Raises:
+        DatasetError: fewer training images than a batch.
+    """
+    settings, layout = job.score, memory_format(job.compute.layout)
+    augment = Augment(settings.augmentation, info, layout)
+    if settings.images == "noise":
+        shape = (settings.batch_size, 3, augment.image_size, augment.image_size)
+        return to_device(torch.randn(shape, generator=generator(seed, "noise")), device).contiguous(
+            memory_format=layout
+        )
+    part = open_part(data, "train")
+    if len(part) < settings.batch_size:
+        raise DatasetError(f"{data / 'train'}: {len(part)} images are fewer than batch_size ({settings.batch_size})")
+    drawn = torch.randperm(len(part), generator=generator(seed, "images"))[: settings.batch_size]
+    # Nothing else is read, so the part is not made resident.
+    pixels, _ = Images(part, device, resident_bytes=0).gather(drawn)
+    return augment.train(pixels, generator(seed, "augmentation", device=device))
+
+
+def _rows(state: Path) -> list[dict[str, Any]]:
+    lines = (state / loop.METRICS).read_text(encoding="utf-8").splitlines()
+    return [json.loads(line) for line in lines]

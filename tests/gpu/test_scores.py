@@ -1,0 +1,50 @@
+"""Scores on a GPU: those of the CPU, and no wait for the device while a matrix is made."""
+
+import pytest
+import torch
+
+from parsec.network.nasbench201 import BenchmarkNetwork
+from parsec.runtime.device import set_deterministic
+from parsec.scores.naswot import jacobian_correlation, log_determinant, relu_kernel
+from parsec.space.nasbench201 import architectures
+
+pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
+MATRICES = [relu_kernel, jacobian_correlation]
+
+
+@pytest.fixture(autouse=True)
+def deterministic():
+    set_deterministic(True)
+    yield
+    set_deterministic(False)
+
+
+@pytest.fixture
+def workload():
+    torch.manual_seed(0)
+    return BenchmarkNetwork(architectures()[6111], 1), torch.randn(64, 3, 32, 32)
+
+
+def test_the_score_is_that_of_the_cpu(workload):
+    network, images = workload
+    expected = log_determinant(relu_kernel(network, images).numpy())
+    found = log_determinant(relu_kernel(network.cuda(), images.cuda()).cpu().numpy())
+    # Rounding puts a few units on the other side of zero.
+    assert found == pytest.approx(expected, rel=2e-3)
+
+
+@pytest.mark.parametrize("matrix", MATRICES)
+def test_equal_input_gives_equal_bytes(workload, matrix):
+    network, images = (part.cuda() for part in workload)
+    assert torch.equal(matrix(network, images), matrix(network, images))
+
+
+@pytest.mark.parametrize("matrix", MATRICES)
+def test_no_matrix_waits_for_the_device(workload, matrix):
+    network, images = (part.cuda() for part in workload)
+    matrix(network, images)
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        matrix(network, images)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")

@@ -1,0 +1,102 @@
+"""The network of NAS-Bench-201: its parts, its costs, and the benchmark's own counts of all architectures."""
+
+import os
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from parsec.network.nasbench201 import BenchmarkNetwork, Cell, Residual, network_cost, operation, table_flops
+from parsec.space.nasbench201 import OPERATIONS, architecture, architectures, parse
+
+LARGEST = architecture(["nor_conv_3x3"] * 6)
+MIXED = parse("|nor_conv_3x3~0|+|none~0|skip_connect~1|+|avg_pool_3x3~0|none~1|nor_conv_1x1~2|")
+
+
+def multiply_adds_of(network, images):
+    """Multiply-adds of one image, seen by hooks while the network runs."""
+    seen = []
+
+    def note(layer, given, output):
+        inputs = layer.weight[0].numel()
+        seen.append(inputs * output[0].numel())
+
+    for layer in network.modules():
+        if isinstance(layer, (nn.Conv2d, nn.Linear)):
+            layer.register_forward_hook(note)
+    network(images)
+    return sum(seen)
+
+
+@pytest.mark.parametrize("index", [0, 1, 9, 857, 6111, 9930])
+def test_costs_are_those_of_the_modules(index):
+    found = architectures()[index]
+    network = BenchmarkNetwork(found, 10)
+    cost = network_cost(found, 10, 32)
+    assert cost.parameters == sum(weight.numel() for weight in network.parameters())
+    with torch.no_grad():
+        assert cost.multiply_adds == multiply_adds_of(network, torch.randn(1, 3, 32, 32))
+
+
+def test_the_largest_network_has_the_published_size():
+    assert network_cost(LARGEST, 10, 32).parameters == 1_531_546
+    assert table_flops(LARGEST, 10, 32) == 222_860_992
+
+
+@pytest.mark.parametrize(("data", "classes", "side"), [("cifar10", 10, 32), ("cifar100", 100, 32), ("in16", 120, 16)])
+def test_counts_of_all_architectures_equal_the_benchmarks(data, classes, side):
+    shared = os.environ.get("PARSEC_SHARED")
+    path = Path(shared or "") / "data" / "nasbench201.parquet"
+    if not shared or not path.exists():
+        pytest.skip("no table of NAS-Bench-201 under PARSEC_SHARED")
+    names = [f"params_{data}_M", f"flops_{data}_M"]
+    table = pytest.importorskip("pyarrow.parquet").read_table(path, columns=["arch_str", *names]).to_pydict()
+    found = [parse(text) for text in table["arch_str"]]
+    assert len(found) == 15_625
+    parameters = [network_cost(each, classes, side).parameters for each in found]
+    flops = [table_flops(each, classes, side) for each in found]
+    assert parameters == [round(value * 1e6) for value in table[names[0]]]
+    assert flops == [round(value * 1e6) for value in table[names[1]]]
+
+
+def test_maps_have_three_resolutions():
+    network, sides = BenchmarkNetwork(MIXED, 7), []
+    for block in network.blocks:
+        block.register_forward_hook(lambda layer, given, output: sides.append(tuple(output.shape[1:])))
+    assert network(torch.randn(2, 3, 32, 32)).shape == (2, 7)
+    assert sides == [(16, 32, 32)] * 5 + [(32, 16, 16)] * 6 + [(64, 8, 8)] * 6
+    assert [isinstance(block, Residual) for block in network.blocks].count(True) == 2
+
+
+def test_a_cell_adds_up_its_edges():
+    x = torch.randn(2, 4, 6, 6)
+    cell = Cell(MIXED, 4)
+    conv, skip, pool, last = cell.edges[0][0], cell.edges[1][1], cell.edges[2][0], cell.edges[2][2]
+    second = skip(conv(x))
+    assert torch.allclose(cell(x), pool(x) + last(second), atol=1e-5)
+
+
+def test_convolutions_rectify_first_and_normalise_last():
+    layer = operation("nor_conv_3x3", 4)
+    negative = -torch.rand(2, 4, 5, 5)
+    assert layer(negative).abs().max() == 0
+    output = layer(torch.randn(8, 4, 5, 5))
+    assert output.mean((0, 2, 3)).abs().max() < 1e-5
+
+
+def test_pooling_leaves_the_border_out():
+    assert torch.allclose(operation("avg_pool_3x3", 2)(torch.ones(1, 2, 5, 5)), torch.ones(1, 2, 5, 5))
+
+
+def test_none_is_zero_even_of_infinity():
+    assert torch.equal(operation("none", 2)(torch.full((1, 2, 3, 3), torch.inf)), torch.zeros(1, 2, 3, 3))
+
+
+def test_inputs_of_a_cell_are_left_as_they_are():
+    # Every node is read by several edges; one that rectified it in place would spoil the others.
+    x = torch.randn(2, 4, 6, 6)
+    for name in OPERATIONS:
+        before = x.clone()
+        Cell(architecture([name] * 6), 4)(x)
+        assert torch.equal(x, before)

@@ -15,6 +15,7 @@ from parsec.records.provenance import begin, provenance
 from parsec.records.results import cost
 from parsec.runtime import loop
 from parsec.runtime.device import lease, memory_format, resolve, set_deterministic, to_device
+from parsec.runtime.draws import Draws
 from parsec.runtime.randomness import generator
 from parsec.scores.scoring import Scoring, chosen
 from parsec.scores.table import write_scores
@@ -63,7 +64,7 @@ def minibatch(job: ScoreJob, data: Path, info: DatasetInfo, seed: int, device: t
     drawn = torch.randperm(len(part), generator=generator(seed, "images"))[: settings.batch_size]
     # Nothing else is read, so the part is not made resident.
     pixels, _ = Images(part, device, resident_bytes=0).gather(drawn)
-    return augment.train(pixels, generator(seed, "augmentation", device=device))
+    return augment.train(pixels, Draws(generator(seed, "augmentation", device=device)))
 
 
 def _rows(state: Path) -> list[dict[str, Any]]:

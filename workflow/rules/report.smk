@@ -117,11 +117,11 @@ for name, runs in plan.blocks(settings):
             f"<results>/logs/figures/{name}.log",
         benchmark:
             f"<results>/benchmarks/figures/{name}.tsv"
-        conda:
-            "../../envs/cpu.yaml"
         # On a cluster, --group-components drawings=N makes one cluster job of N of these.
         group:
             "drawings"
+        conda:
+            "../../envs/cpu.yaml"
         threads: 1
         resources:
             mem_mb=2000,

@@ -15,7 +15,7 @@ from slurm.cluster import Cluster, wait_until
 FOLDER = "search/digits/parsec/seed0"
 TARGET = f"results/{FOLDER}/pi.parquet"
 PROFILE = ("--workflow-profile", "workflow/profiles/slurm", "--slurm-init-seconds-before-status-checks", "2")
-PATIENCE = 300
+PATIENCE = 600
 
 
 @dataclass(frozen=True)

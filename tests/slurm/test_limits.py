@@ -21,7 +21,7 @@ def test_more_memory_at_the_next_attempt(story, reference, outcome):
 
 
 def is_warned(search: Search) -> Story:
-    search.start("runtime=3")
+    search.start("runtime=4*attempt")
     with search.frozen():
         search.await_state("FAILED")
     return search.end()
@@ -31,7 +31,8 @@ def is_warned(search: Search) -> Story:
 @pytest.mark.story(of=is_warned)
 def test_signal_before_the_limit_saves_and_the_next_attempt_goes_on(story, reference, outcome):
     assert story.code == 0, story.said
-    assert story.states == ("FAILED", "COMPLETED")
+    assert set(story.states[:-1]) == {"FAILED"}
+    assert story.states[-1] == "COMPLETED"
     assert "stopped by signal 15, saved at step" in story.logs
     assert story.restarts == 1
     assert story.bytes == reference

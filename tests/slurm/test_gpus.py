@@ -1,0 +1,26 @@
+"""What jobs ask SLURM for, planned on a machine whose own GPUs do not count."""
+
+import re
+import shutil
+import signal
+
+from place import Place
+from slurm.cluster import Cluster, wait_until
+from slurm.disturb import PROFILE, TARGET, Search
+
+
+def test_trainings_ask_for_a_gpu_and_run_once(cluster: Cluster, undisturbed: Place, tmp_path):
+    place = Place(shutil.copytree(undisturbed.base, tmp_path / "place"), limits=())
+    place.change("compute.device", "auto")
+    search = Search(place, cluster)
+    search.calls.append(place.start(*PROFILE, "--", TARGET, "results/data/digits-folder/dataset.json"))
+    try:
+        wait_until(lambda: len(search.jobs()) == 2, 60)
+        asked = [cluster.run("scontrol", "show", "job", str(job)) for job, _ in search.jobs()]
+        gpus = {re.findall(r"Comment=rule_(\w+?)_wild", text)[0]: "TresPerJob=gres:gpu:1" in text for text in asked}
+        assert gpus == {"prepare_dataset": False, "search": True}
+        assert all("NumTasks=1 " in text for text in asked)
+        search.calls[-1].send_signal(signal.SIGINT)
+        assert "Not everything was made" in search.said()
+    finally:
+        search.stop()

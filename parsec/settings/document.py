@@ -35,7 +35,8 @@ They do not build on each other; each has its own `results` folder. For a run of
 - `null` means "none" where it is allowed, and leaves a stage out at `finetune` and `transfer`.
 - Snakemake's `--config key=value` sets a key of the top level; inside a list or a section it makes every value text,
   which is refused, so put such changes into a file.
-- A job re-runs when a key that it reads changes; a new seed or run adds jobs and re-runs none. `running` re-runs none.
+- A job re-runs when a key that it reads changes; a new seed or run adds jobs and re-runs none. `running` re-runs none,
+  nor does the place of CIFAR-10 (`folder`, `order`), because its images are known by their hash.
 - Threads, memory, time and GPUs are resources of the workflow's profile, not settings.
 
 ## Keys

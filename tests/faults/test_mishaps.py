@@ -117,11 +117,11 @@ def test_two_runs_on_one_state(make_run, undisturbed, at_step, tmp_path, verb, o
 @of_both("less memory than it needs (`ulimit -v`)")
 def test_too_little_memory(make_run, verb, outcome):
     held = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-    run = make_run(verb, network=Network(cells=3, channels=96), batch_size=48)
-    limits = [held + room * 2**20 for room in (8, 40, 120)]
+    run = make_run(verb, network=Network(cells=3, channels={"search": 96, "retrain": 256}[verb]))
+    limits = [held + room * 2**20 for room in range(8, 168, 16)]
     for limit in limits:
         line = only_line(run, before=lambda limit=limit: resource.setrlimit(resource.RLIMIT_AS, (limit, limit)))
-        assert "out of memory" in line
+        assert "out of memory (" in line
         assert "batch_size" in line
     outcome(
         f"one line that says which settings to lower, or to give more memory ({len(limits)} of {len(limits)} limits)"

@@ -105,6 +105,10 @@ class Search:
         trainer.suspend()
         yield trainer
 
+    def trains_on(self, node: str) -> bool:
+        """Whether a process of the search runs on this node now."""
+        return any(map(self._trains, self.cluster.processes(node)))
+
     def _trains(self, process: psutil.Process) -> bool:
         try:
             return process.cwd() == str(self.place.work) and process.cmdline()[1:4] == ["-m", "parsec", "search"]

@@ -4,7 +4,8 @@ import json
 
 import pytest
 from place import PROFILE as LOCAL
-from slurm.disturb import FOLDER, PROFILE, TARGET, Search, Story
+from slurm.cluster import NODES, wait_until
+from slurm.disturb import FOLDER, PATIENCE, PROFILE, TARGET, Search, Story
 
 RULES = {"prepare_dataset", "search", "finetune", "transfer", "retrain", "measure_executor"}
 
@@ -33,11 +34,13 @@ def test_chain_to_the_end(story, reference):
 
 def on_two_nodes(search: Search) -> Story:
     two = ("--cores", "2", "--set-resources", "search:ranks=2", "--set-threads", "search=2")
-    assert search.place.run(*LOCAL, *two, TARGET).returncode == 0
+    local = search.place.run(*LOCAL, *two, "--", TARGET)
+    assert local.returncode == 0, local.stderr
     alone = search.place.base / "on-one-machine"
     (search.place.results / FOLDER).rename(alone)
     with search.cluster.whole:
         search.start("slurm_partition=both", "ranks=2", "nodes=2", "tasks=2", 'mpi="srun"')
+        wait_until(lambda: all(map(search.trains_on, NODES)), PATIENCE)
         story = search.end()
     assert story.bytes == (alone / "pi.parquet").read_bytes()
     assert json.loads((search.place.results / FOLDER / "result.json").read_text())["cost"]["ranks"] == 2

@@ -43,7 +43,9 @@ class Compute(Strict):
 class Running(Strict):
     """How a run behaves; changes no number, so it is in no fingerprint and re-runs nothing."""
 
-    checkpoint_seconds: Annotated[float, Field(ge=0.0)] = Field(300.0, description="time between checkpoints, seconds")
+    checkpoint_seconds: Annotated[float, Field(ge=0.0)] = Field(
+        300.0, description="time between checkpoints, seconds; longer where saving is slow; 0: after every step"
+    )
     progress_seconds: Annotated[float, Field(ge=0.0)] = Field(5.0, description="time between progress lines, seconds")
     rerun_on_code_change: bool = Field(True, description="re-run a stage when the code that it executes has changed")
 

@@ -120,9 +120,11 @@ def test_too_little_memory(make_run, verb, outcome):
     run = make_run(verb, network=Network(cells=3, channels={"search": 96, "retrain": 256}[verb]))
     limits = [held + room * 2**20 for room in range(8, 168, 16)]
     for limit in limits:
-        line = only_line(run, before=lambda limit=limit: resource.setrlimit(resource.RLIMIT_AS, (limit, limit)))
-        assert "out of memory (" in line
-        assert "batch_size" in line
+        code, said = run.finish(before=lambda limit=limit: resource.setrlimit(resource.RLIMIT_AS, (limit, limit)))
+        assert code == 2, said
+        assert "out of memory (" in said[-1]
+        assert "batch_size" in said[-1]
+        assert not any("Traceback" in line for line in said)
     outcome(
         f"one line that says which settings to lower, or to give more memory ({len(limits)} of {len(limits)} limits)"
     )

@@ -1,0 +1,96 @@
+"""What saving costs: counted, and held to a small share of the time where it is slow."""
+
+import pytest
+import torch
+
+from parsec.runtime import loop
+from parsec.runtime.checkpoint import Checkpoints
+from parsec.runtime.distributed import ALONE
+from parsec.runtime.store import Nowhere
+from parsec.runtime.trainer import Spent
+from parsec.settings.tree import Running
+
+
+class Still:
+    """A trainer that does nothing, in no time."""
+
+    step = 0
+    total_steps = 40
+
+    def advance(self):
+        self.step += 1
+        return []
+
+    def flush(self):
+        return []
+
+    def check_finite(self):
+        pass
+
+    def progress(self):
+        return ""
+
+    def state_dict(self):
+        return {"step": self.step}
+
+    def load_state_dict(self, state):
+        self.step = state["step"]
+
+
+@pytest.fixture
+def saves(monkeypatch):
+    """A clock that goes on by a second a step and as slowly as is set while a save lasts; the steps that were saved."""
+    now, cost, saved = [0.0], [0.0], []
+
+    def slow(self, step, state):
+        now[0] += cost[0]
+        saved.append(step)
+
+    def advance(self):
+        now[0] += 1.0
+        self.step += 1
+        return []
+
+    monkeypatch.setattr(Checkpoints, "save", slow)
+    monkeypatch.setattr(Still, "advance", advance)
+    monkeypatch.setattr(loop.time, "monotonic", lambda: now[0])
+
+    def run(tmp_path, asked, seconds):
+        cost[0] = seconds
+        running = Running(checkpoint_seconds=asked, progress_seconds=1e9)
+        return loop.run(Still(), tmp_path, "aa", running, "still", torch.device("cpu")), saved
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("asked", "seconds", "expected"),
+    [
+        (10.0, 0.1, [10, 20, 30, 40]),
+        (10.0, 0.5, [10, 35, 40]),
+        (0.0, 0.5, list(range(1, 41))),
+    ],
+)
+def test_slow_saves_are_further_apart_unless_every_step_is_asked_for(saves, tmp_path, asked, seconds, expected):
+    spent, saved = saves(tmp_path, asked, seconds)
+    assert saved == expected
+    assert spent.saving_seconds == pytest.approx(seconds * len(expected))
+    assert spent.wall_seconds == pytest.approx(40 + seconds * len(expected))
+
+
+def test_no_save_is_put_off_for_ever():
+    running = Running(checkpoint_seconds=300.0, progress_seconds=1.0)
+    attempt = loop._Attempt(Still(), Nowhere(), running, "still", torch.device("cpu"), "", ALONE)
+    attempt._last_save = 1000.0
+    assert attempt._interval() == loop.LONGEST_WAIT
+
+
+def test_seconds_of_saving_add_up_over_restarts(tmp_path):
+    def run():
+        return loop.run(Still(), tmp_path, "aa", Running(checkpoint_seconds=0.0), "still", torch.device("cpu"))
+
+    first = run()
+    assert 0 < first.saving_seconds <= first.wall_seconds
+    again = run()
+    assert first.saving_seconds >= again.saving_seconds > 0.5 * first.saving_seconds
+    assert Spent(*list(again)[:5]).saving_seconds == 0.0

@@ -79,6 +79,7 @@ class Cluster:
         text = Template(Path(__file__).with_name("slurm.conf.in").read_text())
         self.configuration.write_text(text.substitute(names, port=port, port1=port1, port2=port2))
         os.environ["SLURM_CONF"] = str(self.configuration)
+        LINK.parent.mkdir(exist_ok=True)
         LINK.unlink(missing_ok=True)
         LINK.symlink_to(self.configuration)
 

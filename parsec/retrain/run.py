@@ -75,8 +75,10 @@ def retrain(request: Request) -> None:
     places = finished.Places(state, request.output, RETRAIN_FILES, request.keep_finished)
     with finished.claimed(places, beginning.code) as ending, lease(resolve(job.compute.device)) as device:
         task = _task(job, data, info, architecture, seed_of(names.run, "retrain", names.seed), device)
-        identity = _identity(task, job, info)
-        if ending.put_back(identity):
+        identity, source = _identity(task, job, info), _source(request.genotype)
+        # What a finished run records, apart from what it computes, must be the same for it to stand for this one.
+        whole = f"{identity}-{names.folder}-{source['sha256'] if source else names.method}"
+        if ending.put_back(whole):
             return
         trainer = Retrainer(task)
         spent = loop.run(trainer, state, identity, request.running, label, device, beginning.code)
@@ -85,9 +87,9 @@ def retrain(request: Request) -> None:
             "cost": cost(spent, device),
             "provenance": provenance(job, beginning, info),
         }
-        named = {**names._asdict(), "dataset": info.name, "genotype_source": _source(request.genotype)}
+        named = {**names._asdict(), "dataset": info.name, "genotype_source": source}
         _write(request.output, state, trainer, {**named, **_result(trainer, errors), **record})
-        ending.finish(identity)
+        ending.finish(whole)
 
 
 def _source(genotype: str) -> dict[str, Any] | None:

@@ -84,8 +84,10 @@ def retrain(request: Request) -> None:
             device = held.enter_context(lease(kind, ranks))
             seed = seed_of(names.run, "retrain", names.seed)
             task = _task(job, data, info, architecture, seed, device, ranks)
-            identity = _identity(task, job, info)
-            if ending.put_back(identity):
+            identity, source = _identity(task, job, info), _source(request.genotype)
+            # What a finished run records, apart from what it computes, must be the same for it to stand for this one.
+            whole = f"{identity}-{names.folder}-{source['sha256'] if source else names.method}"
+            if ending.put_back(whole):
                 return
             trainer = Retrainer(task)
             spent = loop.run(trainer, state, identity, request.running, label, device, beginning.code, ranks)
@@ -97,9 +99,9 @@ def retrain(request: Request) -> None:
             "cost": {**cost(spent, device), "ranks": ranks.count},
             "provenance": provenance(job, beginning, info),
         }
-        named = {**names._asdict(), "dataset": info.name, "genotype_source": _source(request.genotype)}
+        named = {**names._asdict(), "dataset": info.name, "genotype_source": source}
         _write(request.output, state, trainer, {**named, **_result(trainer, errors), **record})
-        ending.finish(identity)
+        ending.finish(whole)
 
 
 def _source(genotype: str) -> dict[str, Any] | None:

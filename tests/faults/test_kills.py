@@ -12,10 +12,10 @@ import pytest
 from parsec.runtime import loop
 from parsec.runtime.checkpoint import Checkpoints
 
-KILLS = 100
+KILLS = 110
 """Of each kind of training."""
 WORKING, SAVING, ENDING = 0, 1, 2
-MOMENTS = [(WORKING, 0.2), (SAVING, 0.02), (WORKING, 0.5), (SAVING, 0.01), (WORKING, 0.3), (ENDING, 0.05)]
+MOMENTS = [(WORKING, 0.2), (SAVING, 0.004), (WORKING, 0.5), (SAVING, 0.001), (WORKING, 0.3), (ENDING, 0.05)]
 """What a run must be doing before it is killed, and the seconds that may still pass."""
 
 
@@ -45,7 +45,7 @@ def kill_once(run, moment, seconds):
     phase = multiprocessing.Value("i", WORKING, lock=False)
     process = run.start("--keep-finished", before=watched(phase))
     while process.is_alive() and moment != WORKING and phase.value != moment:
-        time.sleep(0.001)
+        time.sleep(0.0002)
     process.join(random.uniform(0.0, seconds))
     process.kill()
     process.join()

@@ -64,6 +64,7 @@ def test_cost_has_the_keys_of_the_schema():
         "restarts": 3,
         "peak_memory_bytes": 4,
         "code_fingerprints": (),
+        "saving_seconds": 0.0,
         "device": "cpu",
         "accelerator": False,
     }

@@ -144,3 +144,23 @@ def test_training_uses_both_halves(digits):
     few = training_part(digits, info, 100)
     assert len(few) == 100
     assert len(training_part(digits, info, 10**6)) == len(whole)
+
+
+def test_a_finished_training_stands_for_itself_alone(digits, make_job, tmp_path):
+    """The same architecture out of another file is another training, because its record names the file."""
+    given = {name: tmp_path / f"{name}.json" for name in ("one", "other")}
+    for name, file in given.items():
+        file.write_text(json.dumps({**DARTS_V2.as_dict(), "origin": {"stage": name}}))
+
+    def start(genotype, keep=True):
+        names = Retrain("digits", "search", "parsec", 0, 0)
+        places = (digits, str(given[genotype]), tmp_path / "out", tmp_path / "state", ALWAYS)
+        retrain(Request(make_job(), names, *places, keep))
+        return (tmp_path / "out" / "result.json").read_bytes()
+
+    first = start("one")
+    shutil.rmtree(tmp_path / "out")
+    assert start("one") == first
+    assert json.loads(start("other"))["genotype_source"]["origin"] == {"stage": "other"}
+    start("other", keep=False)
+    assert not (tmp_path / "state").exists()

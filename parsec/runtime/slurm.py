@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 from typing import NamedTuple, NoReturn
 
@@ -42,16 +43,23 @@ def step() -> Step | None:
 
 def other_nodes() -> bool:
     """Whether the job has nodes on which the step of this process has no part."""
-    nodes = int(os.environ.get("SLURM_JOB_NUM_NODES", 1))
-    return nodes > 1 and int(os.environ.get("SLURM_STEP_NUM_NODES", 1)) == 1
+    if int(os.environ.get("SLURM_STEP_NUM_NODES", 1)) > 1 or "SLURM_JOB_ID" not in os.environ:
+        return False
+    # Inside a container SLURM's commands may be missing, and with them the way to other nodes.
+    return shutil.which("scontrol") is not None and int(_of_job("NumNodes")) > 1
 
 
 def on_all_nodes(command: list[str]) -> NoReturn:
     """Become `srun`, which runs a command once on each node of the job, hands on signals and ends as they do."""
-    nodes = os.environ["SLURM_JOB_NUM_NODES"]
-    # The step of this process holds what the new one needs, and waits for it.
-    options = ["--overlap", f"--nodes={nodes}", f"--ntasks={nodes}", "--ntasks-per-node=1", "--kill-on-bad-exit=1"]
-    os.execvp("srun", ["srun", *options, *command])
+    nodes, processors = _of_job("NumNodes"), _of_job("CPUs/Task")
+    options = [f"--nodes={nodes}", f"--ntasks={nodes}", "--ntasks-per-node=1", f"--cpus-per-task={processors}"]
+    # A step that runs this process already holds what the new one needs, and waits for it.
+    os.execvp("srun", ["srun", "--overlap", "--kill-on-bad-exit=1", *options, *command])
+
+
+def _of_job(name: str) -> str:
+    """A property of the job; asked for, because Snakemake keeps little of what SLURM tells from its jobs."""
+    return _property(name, "job", os.environ["SLURM_JOB_ID"])
 
 
 def first_address() -> str:
@@ -61,9 +69,14 @@ def first_address() -> str:
 
 def address(node: str) -> str:
     """Address by which SLURM itself reaches a node."""
-    found = re.search(r"\bNodeAddr=(\S+)", "\n".join(_lines("scontrol", "--oneliner", "show", "node", node)))
+    return _property("NodeAddr", "node", node)
+
+
+def _property(name: str, kind: str, which: str) -> str:
+    """What `scontrol` says of a job or node."""
+    found = re.search(rf"(?<!\S){name}=(\S+)", "\n".join(_lines("scontrol", "--oneliner", "show", kind, which)))
     if found is None:
-        raise LaunchError(f"scontrol names no address of node {node}; ask for one node, or mend SLURM there")
+        raise LaunchError(f"scontrol tells no {name} of {kind} {which}; ask for one node, or mend SLURM there")
     return found.group(1)
 
 

@@ -2,8 +2,6 @@
 localrules:
     figure_accuracy,
     figure_operations,
-    figure_pi,
-    cells,
     figure_cost,
     figure_executor,
 

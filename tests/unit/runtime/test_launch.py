@@ -16,6 +16,8 @@ SCONTROL = """#!/bin/sh
 case "$*" in
   "show hostnames n[1-2]") printf 'n1\\nn2\\n' ;;
   "--oneliner show node n"*) echo "NodeName=$4 NodeAddr=127.0.0.1 NodeHostName=elsewhere" ;;
+  "--oneliner show job 41") echo "JobId=41 JobName=x NumNodes=2 NumCPUs=6 NumTasks=2 CPUs/Task=3" ;;
+  "--oneliner show job 40") echo "JobId=40 JobName=x NumNodes=1 NumCPUs=3 NumTasks=1 CPUs/Task=3" ;;
   *) echo "unexpected: $*" >&2; exit 1 ;;
 esac
 """
@@ -45,7 +47,7 @@ def node(tmp_path, monkeypatch):
     tool.write_text(SCONTROL)
     tool.chmod(0o755)
     step = {"STEP_NUM_NODES": "2", "STEP_NUM_TASKS": "2", "STEP_NODELIST": "n[1-2]", "STEP_ID": "0", "NODEID": "0"}
-    for name, value in {**step, "JOB_ID": "41", "JOB_NUM_NODES": "2"}.items():
+    for name, value in {**step, "JOB_ID": "41"}.items():
         monkeypatch.setenv(f"SLURM_{name}", value)
     monkeypatch.setenv("SLURMD_NODENAME", "n1")
     monkeypatch.setenv("PATH", f"{tool.parent}{os.pathsep}{os.environ['PATH']}")
@@ -93,7 +95,9 @@ def test_outside_such_a_step_there_is_one_node(node, monkeypatch):
     monkeypatch.setenv("SLURM_STEP_NUM_NODES", "1")
     assert slurm.step() is None
     assert slurm.other_nodes()
-    monkeypatch.delenv("SLURM_JOB_NUM_NODES")
+    monkeypatch.setenv("SLURM_JOB_ID", "40")
+    assert not slurm.other_nodes()
+    monkeypatch.delenv("SLURM_JOB_ID")
     assert not slurm.other_nodes()
 
 
@@ -129,7 +133,7 @@ def test_a_job_of_several_nodes_starts_itself_on_each(node, monkeypatch):
         launch(2, ["search", "--ranks", "2"])
     (command,) = called
     assert command[-6:] == [sys.executable, "-m", "parsec", "search", "--ranks", "2"]
-    assert {"--nodes=2", "--ntasks=2", "--ntasks-per-node=1"} < set(command)
+    assert {"--nodes=2", "--ntasks=2", "--ntasks-per-node=1", "--cpus-per-task=3"} < set(command)
 
 
 def exec_stands_in():

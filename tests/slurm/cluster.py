@@ -127,8 +127,7 @@ class Cluster:
     def processes(self, node: str) -> list[psutil.Process]:
         """Everything that runs on a node beside the daemon; first the watchers, who would tell of the others' end."""
         jobs = [process for process in psutil.process_iter() if self._runs(process, node)]
-        parents = {parent for process in jobs if (parent := process.parent())}
-        return [*(parent for parent in parents if parent.name().startswith("slurmstepd")), *jobs]
+        return [*{watcher for process in jobs if (watcher := _watcher(process))}, *jobs]
 
     def _runs(self, process: psutil.Process, node: str) -> bool:
         try:
@@ -143,6 +142,15 @@ class Cluster:
 
     def _succeeds(self, *command: str | Path) -> bool:
         return subprocess.run(map(str, command), capture_output=True, timeout=60).returncode == 0
+
+
+def _watcher(process: psutil.Process) -> psutil.Process | None:
+    """The process of SLURM that started this one, unless either has ended."""
+    try:
+        parent = process.parent()
+        return parent if parent and parent.name().startswith("slurmstepd") else None
+    except psutil.Error:
+        return None
 
 
 def kill(process: psutil.Process) -> None:

@@ -22,7 +22,11 @@ case "$*" in
 esac
 """
 CALL = "from parsec.runtime import launch; launch._PACKAGE = 'ranked'; raise SystemExit(launch.launch({}, []))"
-SAY = "import json, os; print(json.dumps([os.environ[n] for n in ('RANK', 'WORLD_SIZE', 'LOCAL_RANK')]))"
+# Ranks share a pipe, so that a line must be written at once.
+SAY = """
+import json, os
+os.write(1, json.dumps([os.environ[n] for n in ("RANK", "WORLD_SIZE", "LOCAL_RANK")]).encode() + b"\\n")
+"""
 TALK = """
 import torch
 from parsec.errors import RankLostError

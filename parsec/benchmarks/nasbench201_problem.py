@@ -47,8 +47,10 @@ class NasBench201:
         """[15625, 8, 7]: one-hot operations of the edges, then input and output."""
         kinds = np.array([[OPERATIONS.index(op) for op in found.operations] for found in self._architectures])
         ends = np.broadcast_to([len(OPERATIONS), len(OPERATIONS) + 1], (len(kinds), 2))
-        every: NDArray[np.float32] = np.eye(len(OPERATIONS) + 2, dtype=np.float32)
-        return every[np.concatenate([kinds, ends], axis=1)]
+        one_hot: NDArray[np.float32] = np.eye(len(OPERATIONS) + 2, dtype=np.float32)[
+            np.concatenate([kinds, ends], axis=1)
+        ]
+        return one_hot
 
     def graphs(self, found: Sequence[int]) -> Graphs:
         """Vertices are the operations of the six edges, the input and the output of the cell."""

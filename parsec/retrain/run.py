@@ -14,8 +14,8 @@ import torch
 from safetensors.torch import save
 
 from parsec.data.augment import Augment
-from parsec.data.dataset import DatasetInfo, Part, joined, open_part, read_info
-from parsec.data.loader import Images
+from parsec.data.dataset import AnyPart, DatasetInfo, open_part, read_info, together
+from parsec.data.loader import open_images
 from parsec.network.complexity import network_cost
 from parsec.network.fixed import FixedNetwork
 from parsec.records.provenance import begin, provenance
@@ -136,7 +136,7 @@ def _task(
         genotype=genotype,
         settings=job.settings,
         compute=job.compute,
-        images=Images(training_part(data, info, job.settings.train_images), device),
+        images=open_images(training_part(data, info, job.settings.train_images), device, seed),
         augment=Augment(job.settings.augmentation, info, memory_format(job.compute.layout)),
         classes=len(info.classes),
         seed=seed,
@@ -145,16 +145,16 @@ def _task(
     )
 
 
-def training_part(data: Path, info: DatasetInfo, limit: int | None) -> Part:
+def training_part(data: Path, info: DatasetInfo, limit: int | None) -> AnyPart:
     """Training and validation half together, or `limit` images of them in the halves' proportion."""
     train, validation = info.counts["train"], info.counts["validation"]
     count = train + validation if limit is None else min(limit, train + validation)
     share = round(count * train / (train + validation))
-    return joined([open_part(data, "train", share), open_part(data, "validation", count - share)])
+    return together(open_part(data, "train", share), open_part(data, "validation", count - share))
 
 
 def _test(network: FixedNetwork, task: RetrainTask, data: Path) -> Errors:
-    images = Images(open_part(data, "test"), task.device)
+    images = open_images(open_part(data, "test"), task.device, task.seed)
     return evaluate(network, images, task.augment, task.settings.batch_size, task.device, task.compute.precision)
 
 

@@ -95,8 +95,16 @@ class Retrainer:
     def _batch(self, epoch: int, index: int) -> tuple[Tensor, Tensor]:
         if self._order[0] != epoch:
             self._order = (epoch, self._draw_order(epoch))
-        images, labels = self.task.images.gather(self._order[1][index].split(self.part)[self.task.ranks.rank])
-        return self.task.augment.train(images, self._draws("augmentation")), labels
+        images, augment, draws = self.task.images, self.task.augment, self._draws("augmentation")
+        batch = images.train(self._mine(index), augment, draws, self.step)
+        if index + 1 < self.steps_per_epoch:
+            images.ahead(self._mine(index + 1), augment, draws, self.step + 1)
+        return batch
+
+    def _mine(self, index: int) -> Tensor:
+        """Positions of this process's images of a batch of the epoch."""
+        mine: Tensor = self._order[1][index].split(self.part)[self.task.ranks.rank]
+        return mine
 
     def _draws(self, name: str) -> Draws:
         return self._streams.draws(name, self.task.ranks.rank, self.task.ranks.count)

@@ -9,7 +9,8 @@ from torch import Tensor
 
 from parsec.data.augment import Augment
 from parsec.data.dataset import DatasetInfo, open_part, read_info
-from parsec.data.loader import Images
+from parsec.data.loader import Images, open_images
+from parsec.data.part import Part
 from parsec.errors import DatasetError
 from parsec.records.provenance import begin, provenance
 from parsec.records.results import cost
@@ -63,8 +64,8 @@ def minibatch(job: ScoreJob, data: Path, info: DatasetInfo, seed: int, device: t
         raise DatasetError(f"{data / 'train'}: {len(part)} images are fewer than batch_size ({settings.batch_size})")
     drawn = torch.randperm(len(part), generator=generator(seed, "images"))[: settings.batch_size]
     # Nothing else is read, so the part is not made resident.
-    pixels, _ = Images(part, device, resident_bytes=0).gather(drawn)
-    return augment.train(pixels, Draws(generator(seed, "augmentation", device=device)))
+    images = Images(part, device, resident_bytes=0) if isinstance(part, Part) else open_images(part, device, seed)
+    return images.train(drawn, augment, Draws(generator(seed, "augmentation", device=device)), 0)[0]
 
 
 def _rows(state: Path) -> list[dict[str, Any]]:

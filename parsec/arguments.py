@@ -19,6 +19,8 @@ VERBS = {
     "table": "Write a table of results as CSV, Markdown and LaTeX.",
     "plot": "Draw a figure as SVG, PDF and PNG, with its numbers as CSV.",
     "draw": "Draw π over time and the cells of every given search, named after stage, method and seed.",
+    "export": "Write a retrained network as ONNX, checked against its own logits.",
+    "predict": "Write the classes of the images in a folder, by a retrained network.",
     "checklist": "Fill in the NAS best-practice checklist from the records.",
     "record": "Keep a finished run or benchmark under results/records and renew the index there.",
     "settings": "Print the reference of all settings (config/README.md).",
@@ -38,7 +40,7 @@ def parser(actions: Mapping[str, Callable[[Arguments], None]]) -> argparse.Argum
         verb.set_defaults(action=actions[name])
         return verb
 
-    for part in (_stages, _measurements, _reporting, _pages):
+    for part in (_stages, _measurements, _reporting, _uses, _pages):
         part(add)
     return whole
 
@@ -124,6 +126,19 @@ def _reporting(add: Add) -> None:
     draw = add("draw")
     draw.add_argument("--output", type=Path, required=True, help="folder for the figures")
     draw.add_argument("runs", type=Path, nargs="+", help="folders of searches")
+
+
+def _uses(add: Add) -> None:
+    for name, made in (
+        ("export", "folder for network.onnx, network.json and example.npz"),
+        ("predict", "CSV to write"),
+    ):
+        verb = add(name)
+        verb.add_argument("run", type=Path, help="folder of a finished retraining")
+        verb.add_argument("--data", type=Path, required=True, help="folder of the prepared data set it was trained on")
+        verb.add_argument("--output", type=Path, required=True, help=made)
+        if name == "predict":
+            verb.add_argument("--images", type=Path, required=True, help="folder of images, whatever its layout")
 
 
 def _pages(add: Add) -> None:

@@ -116,6 +116,18 @@ def _draw(arguments: Arguments) -> None:
     draw_runs(arguments.runs, arguments.output)
 
 
+def _export(arguments: Arguments) -> None:
+    from parsec.export.onnx import export
+
+    export(arguments.run, arguments.data, arguments.output)
+
+
+def _predict(arguments: Arguments) -> None:
+    from parsec.export.predict import predict
+
+    predict(arguments.run, arguments.data, arguments.images, arguments.output)
+
+
 def _checklist(arguments: Arguments) -> None:
     from parsec.report.checklist import write_checklist
 
@@ -154,6 +166,8 @@ def _actions() -> dict[str, Callable[[Arguments], None]]:
         "table": _table,
         "plot": _plot,
         "draw": _draw,
+        "export": _export,
+        "predict": _predict,
         "checklist": _checklist,
         "record": _record,
         "settings": _settings,

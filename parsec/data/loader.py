@@ -4,6 +4,7 @@ import numpy as np
 import torch
 
 from parsec.data.augment import Augment
+from parsec.data.crop import centre
 from parsec.data.dataset import AnyPart
 from parsec.data.packed.images import PackedImages
 from parsec.data.part import Part
@@ -51,6 +52,10 @@ class Images:
         """The centres of images as the network is tested on them, and labels."""
         pixels, labels = self.gather(indices)
         return augment.evaluate(pixels), labels
+
+    def pixels(self, indices: torch.Tensor, side: int) -> torch.Tensor:
+        """The centres of images, uint8 [B, 3, side, side] on the device."""
+        return centre(self.gather(indices)[0], side)
 
     def gather(self, indices: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Images uint8 [B, 3, H, W] (channels last in memory) and labels int64 [B] on the device.

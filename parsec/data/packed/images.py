@@ -50,9 +50,12 @@ class PackedImages:
 
     def evaluate(self, indices: Tensor, augment: Augment) -> tuple[Tensor, Tensor]:
         """The centres of images as the network is tested on them, and labels."""
+        return augment.evaluate(self.pixels(indices, augment.image_size)), self._labels_of(indices)
+
+    def pixels(self, indices: Tensor, side: int) -> Tensor:
+        """The centres of images, uint8 [B, 3, side, side] on the device."""
         chosen = indices.numpy()
-        pending = self._decode(chosen, centre_boxes(self._part.sizes(chosen)), augment.image_size)
-        return augment.evaluate(self._collected(pending)), self._labels_of(indices)
+        return self._collected(self._decode(chosen, centre_boxes(self._part.sizes(chosen)), side))
 
     def _begin(self, indices: Tensor, augment: Augment, draws: Draws, step: int) -> Pending:
         chosen = indices.numpy()

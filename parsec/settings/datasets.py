@@ -44,7 +44,9 @@ class Cifar10(Split):
 class Jpeg(Strict):
     """Keep an image whole, as a JPEG in a tar shard, instead of the pixels of its centre."""
 
-    quality: Annotated[int, Field(ge=1, le=100)] = Field(90, description="quality of JPEGs that are encoded anew")
+    quality: Annotated[int, Field(ge=1, le=100)] = Field(
+        90, description="quality of images that are encoded anew; `jpeg: null` stores pixels"
+    )
 
 
 class ImageFolder(Split):
@@ -56,10 +58,10 @@ class ImageFolder(Split):
 
     source: Literal["image_folder"] = Field(description="chooses this kind of data set")
     folder: str = Field(description="folder with `train/` and `val/`, or with the archives", min_length=1)
-    image_size: Annotated[Positive, Field(ge=32)] = Field(256, description="short side of the stored image, pixels")
-    jpeg: Jpeg | None = Field(
-        None, description="null: the centre square is stored as pixels (0.2 MB at 256 pixels); else JPEGs (0.03 MB)"
+    image_size: Annotated[Positive, Field(ge=32)] = Field(
+        256, description="short side of the stored image, pixels; without `jpeg` its centre square is what is stored"
     )
+    jpeg: Jpeg | None = Field(None, description="null: pixels are stored; else whole images as JPEGs in tar shards")
 
 
 Dataset = Annotated[Digits | DigitsFolder | Cifar10 | ImageFolder, Field(discriminator="source")]

@@ -61,7 +61,7 @@ def search(
     prior = read_prior(init_pi, job.prior, job.space) if init_pi else Prior(job.prior)
     parent = _parent(init_pi)
     identity = fingerprint(job) + (f"-from-{parent['pi_fingerprint']}" if parent else "") + f"-seed{seed}"
-    label = f"{job.stage} {info.name}/{job.method}/seed{seed}"
+    label = f"{job.stage} {info.name}/{job.name}/seed{seed}"
     kind = resolve(job.compute.device)
     identity += f"-{info.content_hash[:16]}"
     places = finished.Places(state, output, SEARCH_FILES, keep_finished)
@@ -147,7 +147,7 @@ def _metadata(task: SearchTask, parent: dict[str, Any] | None) -> dict[str, str]
         "space": job.space,
         "stage": job.stage,
         "dataset": job.settings.dataset,
-        "method": job.method,
+        "method": job.name,
         "seed": str(task.seed),
         "epoch": str(job.settings.epochs),
         "settings_fingerprint": fingerprint(job),

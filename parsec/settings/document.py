@@ -75,6 +75,7 @@ def _groups(tree: Tree) -> Iterator[Group]:
         yield Group(f"`datasets`, source `{tag}`", "datasets.<name>", node)
     yield Group("`search`, `finetune`, `transfer`", "<stage>", tree.resolve(root["search"]))
     yield Group("`retrain`", "retrain.<dataset>", tree.resolve(tree.named(root["retrain"])))
+    yield Group("`variants`", "variants.<name>", tree.resolve(tree.named(root["variants"])))
     for name in ("measure", "compute", "running"):
         yield Group(f"`{name}`", name, tree.resolve(root[name]))
 

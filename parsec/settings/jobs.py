@@ -13,6 +13,7 @@ from parsec.settings.retrain import RetrainStage
 from parsec.settings.search import Prior, SearchStage
 from parsec.settings.training import Augmentation, Network
 from parsec.settings.tree import Compute, Measure, Settings
+from parsec.settings.variants import base_method, settings_of
 
 PLACES = {"cifar10": ("folder", "order")}
 """By source: keys that say where images are found and not which, because their hashes are known."""
@@ -33,9 +34,15 @@ class SearchJob(Strict):
     stage: SearchStageName
     space: Space
     method: Method
+    variant: Name | None = Field(None, description="name under `variants`; null: the method itself")
     prior: Prior
     settings: SearchStage
     compute: Compute
+
+    @property
+    def name(self) -> str:
+        """Of the variant or the method; part of paths and tables."""
+        return self.variant or self.method
 
 
 class RetrainJob(Strict):
@@ -90,15 +97,17 @@ def placed(job: PrepareJob, found: Places) -> PrepareJob:
     return PrepareJob.model_validate_json(json.dumps({"name": job.name, "dataset": data}))
 
 
-def search_job(settings: Settings, stage: SearchStageName, method: Method) -> SearchJob:
-    """What a stage that learns π reads."""
+def search_job(settings: Settings, stage: SearchStageName, name: str) -> SearchJob:
+    """What a stage that learns π reads, for a method or a variant."""
+    read = settings_of(settings, name)
     return SearchJob(
         stage=stage,
-        space=settings.space,
-        method=method,
-        prior=settings.prior,
-        settings=getattr(settings, stage),
-        compute=settings.compute,
+        space=read.space,
+        method=base_method(settings, name),
+        variant=name if name in settings.variants else None,
+        prior=read.prior,
+        settings=getattr(read, stage),
+        compute=read.compute,
     )
 
 

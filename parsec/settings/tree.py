@@ -1,6 +1,6 @@
 """The whole settings tree: what one run of the workflow computes."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, get_args
 
 from pydantic import Field, model_validator
 
@@ -8,6 +8,10 @@ from parsec.settings.base import Distinct, Method, Name, Place, Positive, Seed, 
 from parsec.settings.datasets import Dataset
 from parsec.settings.retrain import RetrainStage
 from parsec.settings.search import Prior, SearchStage
+from parsec.settings.variants import Variant, runs_stage, settings_of
+
+STAGES = ("search", "finetune", "transfer")
+"""Stages that learn π."""
 
 
 class Compute(Strict):
@@ -66,7 +70,8 @@ class Settings(Strict):
     results: Place = Field("results", description="folder of the run's outputs, relative to the working directory")
     space: Space = Field("darts", description="search space")
     prior: Prior = Prior()
-    methods: Distinct[Method] = Field(("parsec",), description="search methods", min_length=1)
+    methods: Distinct[Name] = Field(("parsec",), description="search methods, and names under `variants`", min_length=1)
+    variants: dict[Name, Variant] = Field({}, description="methods with settings of their own")
     seeds: Distinct[Seed] = Field(description="seeds of the independent searches", min_length=1)
     datasets: dict[Name, Dataset] = Field(description="data sets by the name used in paths and tables")
     search: SearchStage = Field(description="proxy search on a small network")
@@ -80,10 +85,39 @@ class Settings(Strict):
     @model_validator(mode="after")
     def check_references(self) -> Self:
         """Every name must lead somewhere: data sets, the stage a π comes from, the origins of genotypes."""
+        self._check_methods()
         self._check_datasets()
         self._check_starts()
         self._check_origins()
         return self
+
+    def _check_methods(self) -> None:
+        known = [*get_args(Method), *self.variants]
+        for name in self.methods:
+            if name not in known:
+                raise ValueError(f"methods: got {name!r}; allowed: {', '.join(known)}")
+        for name, variant in self.variants.items():
+            if name in get_args(Method):
+                raise ValueError(f"variants.{name}: a method has this name already; choose another")
+            for stage in variant.stages or ():
+                if stage not in STAGES:
+                    raise ValueError(f"variants.{name}.stages: got {stage!r}; allowed: {', '.join(STAGES)}")
+            self._check_changes(name)
+
+    def _check_changes(self, name: str) -> None:
+        where = f"variants.{name}.changes"
+        for change in self.variants[name].changes:
+            path = change.partition(" = ")[0]
+            if path.partition(".")[0] not in (*STAGES, "prior"):
+                raise ValueError(f"{where}: {path} is nothing that a search reads; change {', '.join(STAGES)} or prior")
+        try:
+            changed = settings_of(self, name)
+        except KeyError as error:
+            raise ValueError(f"{where}: there is no key {error.args[0]!r}; give whole paths") from error
+        for stage in STAGES:
+            start = getattr(changed, stage).start if runs_stage(self, name, stage) else "uniform"
+            if start != "uniform" and not runs_stage(self, name, start):
+                raise ValueError(f"variants.{name}.stages: {stage} starts from {start}, which it does not run; add it")
 
     def _check_datasets(self) -> None:
         used = {"search": self.search, "finetune": self.finetune, "transfer": self.transfer}

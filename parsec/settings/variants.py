@@ -1,0 +1,89 @@
+"""Methods with some of their settings changed, so that they run, and are compared, beside the method itself."""
+
+import json
+import re
+from functools import cache
+from typing import TYPE_CHECKING, Annotated, Any, cast
+
+import yaml
+from pydantic import AfterValidator, Field
+
+from parsec.settings.base import Distinct, Method, Strict
+
+if TYPE_CHECKING:
+    from parsec.settings.tree import Settings
+
+
+def _change(text: str) -> str:
+    if not re.fullmatch(r"[a-z_]+(\.[a-z_0-9]+)+ = \S.*", text):
+        raise ValueError(f"got {text!r}; allowed: a key with its whole path and its value, path = value")
+    return text
+
+
+Change = Annotated[str, AfterValidator(_change)]
+
+
+class Variant(Strict):
+    """A method under a name of its own, with settings of its own."""
+
+    method: Method = Field(description="the method")
+    stages: Distinct[str] | None = Field(None, description="stages that the variant runs; null: all that there are")
+    changes: Distinct[Change] = Field(
+        description="what it changes, each key with its whole path: `search.estimator.samples = 8` and the like"
+    )
+
+
+def base_method(settings: "Settings", name: str) -> Method:
+    """The method behind a name under `methods`."""
+    return settings.variants[name].method if name in settings.variants else cast(Method, name)
+
+
+def runs_stage(settings: "Settings", name: str, stage: str) -> bool:
+    """Whether a method or variant runs a stage."""
+    chosen = settings.variants[name].stages if name in settings.variants else None
+    return getattr(settings, stage) is not None and (chosen is None or stage in chosen)
+
+
+def settings_of(settings: "Settings", name: str) -> "Settings":
+    """The whole tree as a method or variant reads it.
+
+    Raises:
+        pydantic.ValidationError: a change leads nowhere or breaks a rule.
+        KeyError: the path of a change leads through a key that there is not.
+    """
+    return _applied(_Cached(settings), settings.variants[name].changes) if name in settings.variants else settings
+
+
+class _Cached:
+    """Settings compared by identity, since a tree holds mappings and has no hash."""
+
+    def __init__(self, settings: "Settings") -> None:
+        self.settings = settings
+
+    def __hash__(self) -> int:
+        return id(self.settings)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Cached) and other.settings is self.settings
+
+
+@cache
+def _applied(held: _Cached, changes: tuple[str, ...]) -> "Settings":
+    document = held.settings.model_dump(mode="json")
+    for change in changes:
+        path, _, value = change.partition(" = ")
+        _set(document, path, yaml.safe_load(value))
+    # Checked as a tree of its own; variants of variants there are none.
+    document |= {"methods": ["parsec"], "variants": {}}
+    return type(held.settings).model_validate_json(json.dumps(document))
+
+
+def _set(document: dict[str, Any], path: str, value: object) -> None:
+    *sections, key = path.split(".")
+    for section in sections:
+        document = document[section]
+        if not isinstance(document, dict):
+            raise KeyError(section)
+    if key not in document:
+        raise KeyError(key)
+    document[key] = value

@@ -66,6 +66,13 @@ def _score(arguments: Arguments) -> None:
     score(job, arguments.data, arguments.seed, arguments.output, arguments.state, _running())
 
 
+def _import_benchmark(arguments: Arguments) -> None:
+    from parsec.benchmarks.importing import import_benchmark
+    from parsec.settings.importing import ImportJob
+
+    import_benchmark(load_job(arguments.settings, ImportJob), arguments.source, arguments.output)
+
+
 def _measure(arguments: Arguments) -> None:
     from parsec.search.measure import measure
     from parsec.settings.jobs import MeasureJob
@@ -148,6 +155,7 @@ def _actions() -> dict[str, Callable[[Arguments], None]]:
         "search": _search,
         "retrain": _retrain,
         "score": _score,
+        "import-benchmark": _import_benchmark,
         "measure": _measure,
         "bench": _bench,
         "complexity": _complexity,

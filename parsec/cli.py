@@ -60,10 +60,10 @@ def _retrain(arguments: Arguments) -> None:
 
 def _score(arguments: Arguments) -> None:
     from parsec.scores.run import score
-    from parsec.settings.score import ScoreJob
+    from parsec.settings.score import SCORE_JOBS, ScoredSpace
 
-    job = load_job(arguments.settings, ScoreJob)
-    score(job, arguments.data, arguments.seed, arguments.output, arguments.state, _running())
+    given, job = arguments, load_job(arguments.settings, SCORE_JOBS[load_job(arguments.settings, ScoredSpace).space])
+    score(job, given.data, given.seed, given.output, given.state, _running(), given.benchmark)
 
 
 def _import_benchmark(arguments: Arguments) -> None:

@@ -55,6 +55,15 @@ def read_search_columns(path: Path) -> SearchColumns:
     return SearchColumns(architectures, hashes, _accuracy(path, table, VALIDATION, groups), seconds)
 
 
+def read_architectures(path: Path) -> tuple[tuple[Architecture, ...], tuple[str, ...]]:
+    """Architectures and hashes as in `SearchColumns`; no accuracy is read.
+
+    Raises:
+        BenchmarkError: as `read_search_columns`.
+    """
+    return _architectures(path, read_columns(path, CELL, KIND, optional=[HASH]))[:2]
+
+
 def read_report_columns(path: Path) -> Reals:
     """Test accuracies in percent [n], in the order of `SearchColumns`; only a report may see them.
 

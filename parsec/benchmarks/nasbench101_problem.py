@@ -23,13 +23,13 @@ class NasBench101:
         self.architectures = columns.architectures
         self.reached = columns.validation
         self.seconds = columns.seconds
-        self.everything: Sequence[int] = range(len(columns.architectures))
+        self.everything: Sequence[int] | None = range(len(columns.architectures))
         self._place = {name: place for place, name in enumerate(columns.hashes)}
         self._known: dict[int, list[int]] = {}
 
     def draw(self, count: int, rng: np.random.Generator) -> list[int]:
         """See `Problem.draw`."""
-        return [int(place) for place in rng.integers(len(self.everything), size=count)]
+        return [int(place) for place in rng.integers(len(self.architectures), size=count)]
 
     def neighbours(self, found: int) -> list[int]:
         """Those of the table that are one edit away; where it holds none, those that the fewest edits lead to.

@@ -5,9 +5,11 @@ and every other vertex has one of three operations. Cells that are equal up to t
 architecture: there are 423,624.
 """
 
+import functools
 import hashlib
 import itertools
 import math
+import sys
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -123,6 +125,8 @@ def pruned(operations: Sequence[str], matrix: Sequence[Sequence[int]]) -> Archit
     kept = sorted(reached & leading)
     if not {0, size - 1} <= set(kept):
         return None
+    if len(kept) == size:
+        return Architecture(tuple(operations), tuple(map(tuple, matrix)))
     return Architecture(tuple(operations[v] for v in kept), tuple(tuple(matrix[v][w] for w in kept) for v in kept))
 
 
@@ -142,13 +146,17 @@ def from_columns(adjacency: str, operations: str) -> Architecture:
     Raises:
         GenotypeError: as `architecture`.
     """
-    names = operations.split(",")
+    names = [sys.intern(name) for name in operations.split(",")]
     if math.isqrt(len(adjacency)) ** 2 != len(adjacency) or not set(adjacency) <= {"0", "1"}:
         raise GenotypeError(f"{adjacency!r} is no matrix of nasbench101; a cell reads {_EXAMPLE}")
-    side = math.isqrt(len(adjacency))
-    return architecture(
-        names, [[int(digit) for digit in adjacency[v : v + side]] for v in range(0, side**2, side or 1)]
-    )
+    side = max(math.isqrt(len(adjacency)), 1)
+    return architecture(names, [_row(adjacency[v : v + side]) for v in range(0, len(adjacency), side)])
+
+
+@functools.cache
+def _row(digits: str) -> tuple[int, ...]:
+    """A row of a matrix; there are few different ones, which all 423,624 matrices of the benchmark can share."""
+    return tuple(map(int, digits))
 
 
 def parse(text: str) -> Architecture:

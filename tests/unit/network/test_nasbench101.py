@@ -66,6 +66,12 @@ def test_costs_are_those_of_the_modules():
             assert cost.multiply_adds == multiply_adds_of(network, torch.randn(2, 3, 9, 9))
 
 
+def test_a_known_cell_has_the_published_size():
+    adjacency = "0100110001000000010010000010000001000000010000000"
+    found = from_columns(adjacency, f"input,{CONV3},{POOL},{CONV3},{CONV3},{CONV1},output")
+    assert network_cost(found, 10, 32).parameters == 8_555_530
+
+
 def test_counts_equal_the_benchmarks():
     path = Path(os.environ.get("PARSEC_SHARED", "")) / "data" / "nasbench101-subset.parquet"
     if not os.environ.get("PARSEC_SHARED") or not path.exists():

@@ -110,7 +110,9 @@ def test_both_scores_and_every_initialisation_work_on_the_darts_space(start):
     assert all((weight.flatten(1).sum(1) == 1).all() for weight in depthwise)
 
 
-def test_state_of_another_table_is_refused(start, table, monkeypatch):
+@pytest.fixture
+def interrupted(start, monkeypatch):
+    """A function name, job, table → a scoring stopped after its first architecture."""
     original = Scoring.advance
 
     def limited(self):
@@ -118,10 +120,26 @@ def test_state_of_another_table_is_refused(start, table, monkeypatch):
             raise KeyboardInterrupt
         return original(self)
 
-    with monkeypatch.context() as patch:
-        patch.setattr(Scoring, "advance", limited)
-        with pytest.raises(KeyboardInterrupt):
-            start("a", nasbench101(None), table)
+    def run(name, job, table=None):
+        with monkeypatch.context() as patch:
+            patch.setattr(Scoring, "advance", limited)
+            with pytest.raises(KeyboardInterrupt):
+                start(name, job, table)
+
+    return run
+
+
+@pytest.mark.parametrize("job", [darts, nasbench101])
+def test_a_stopped_scoring_of_draws_goes_on(start, interrupted, job):
+    expected, _ = start("undisturbed", job())
+    interrupted("a", job())
+    rows, about = start("a", job())
+    assert rows.drop(columns="seconds").equals(expected.drop(columns="seconds"))
+    assert about["cost"]["restarts"] == 1
+
+
+def test_state_of_another_table_is_refused(start, interrupted, table):
+    interrupted("a", nasbench101(None), table)
     pd.read_parquet(table)[:3].to_parquet(table, index=False)
     with pytest.raises(CheckpointError, match="belongs to settings"):
         start("a", nasbench101(None), table)

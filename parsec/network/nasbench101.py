@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from parsec.network.cost import FREE, Cost, batch_norm_cost, conv_cost, linear_cost, strided, total
+from parsec.network.cost import FREE, Cost, batch_norm_cost, conv_cost, total
 from parsec.network.primitives import BatchNorm
 from parsec.space.nasbench101 import Architecture
 
@@ -17,6 +17,10 @@ CHANNELS = 128
 STACKS = 3
 MODULES = 3
 """Modules of a stack."""
+POOL = 3
+"""Side of the pooling window of a vertex, pixels."""
+HALVING = 2
+"""Side and stride of the pooling window between two stacks, pixels."""
 KERNELS = {"conv1x1-bn-relu": 1, "conv3x3-bn-relu": 3}
 
 
@@ -42,7 +46,7 @@ def operation(name: str, channels: int) -> nn.Module:
     """The layer of a vertex: [B, C, H, W] to the same shape."""
     if name in KERNELS:
         return ConvBNRelu(channels, channels, KERNELS[name])
-    return nn.MaxPool2d(3, stride=1, padding=1)
+    return nn.MaxPool2d(POOL, stride=1, padding=POOL // 2)
 
 
 def operation_cost(name: str, channels: int, side: int) -> Cost:
@@ -131,8 +135,8 @@ class BenchmarkNetwork(nn.Module):
         super().__init__()
         self.stem = ConvBNRelu(3, channels, 3)
         blocks: list[nn.Module] = []
-        for stack, widths in enumerate(_widths(channels, modules)):
-            blocks += [nn.MaxPool2d(2, ceil_mode=True)] if stack else []
+        for stack, widths in enumerate(stack_widths(channels, modules)):
+            blocks += [nn.MaxPool2d(HALVING, ceil_mode=True)] if stack else []
             blocks += [Module(found, *width) for width in widths]
         self.blocks = nn.Sequential(*blocks)
         self.classifier = nn.Linear(channels * 2 ** (STACKS - 1), classes)
@@ -143,21 +147,10 @@ class BenchmarkNetwork(nn.Module):
         return logits
 
 
-def _widths(channels: int, modules: int) -> list[list[tuple[int, int]]]:
+def stack_widths(channels: int, modules: int) -> list[list[tuple[int, int]]]:
     """Channels into and out of every module, stack by stack; the first module of a later stack doubles them."""
     outputs = [channels * 2**stack for stack in range(STACKS)]
     return [
         [(width // 2 if stack else width, width), *[(width, width)] * (modules - 1)]
         for stack, width in enumerate(outputs)
     ]
-
-
-def network_cost(
-    found: Architecture, classes: int, image_size: int, channels: int = CHANNELS, modules: int = MODULES
-) -> Cost:
-    """Cost of `BenchmarkNetwork` on one image of `image_size` × `image_size` pixels, counted without building it."""
-    last = channels * 2 ** (STACKS - 1)
-    costs = [conv_bn_relu_cost(3, channels, 3, image_size), linear_cost(last, classes)]
-    for stack, widths in enumerate(_widths(channels, modules)):
-        costs += [module_cost(found, *width, strided(image_size, 2**stack)) for width in widths]
-    return total(costs)

@@ -8,7 +8,8 @@ import pytest
 import torch
 from torch import nn
 
-from parsec.network.nasbench101 import BenchmarkNetwork, Module, network_cost, vertex_channels
+from parsec.network.nasbench101 import BenchmarkNetwork, Module, vertex_channels
+from parsec.network.nasbench101_cost import network_cost, table_flops
 from parsec.space.nasbench101 import Architecture, architecture, from_columns
 from parsec.space.nasbench101_edits import draw
 
@@ -81,6 +82,7 @@ def test_counts_equal_the_benchmarks():
     parameters = [network_cost(each, 10, 32).parameters for each in found]
     assert len(parameters) > 300
     assert parameters == [round(row["params"] * 1e6) for row in rows]
+    assert [table_flops(each, 10, 32) for each in found] == [round(row["flops"] * 1e6) for row in rows]
 
 
 def projected(module, vertex, x):

@@ -24,6 +24,11 @@ HALVING = 2
 """Stride of a residual block, and side of the pooling window on its shortcut, pixels."""
 
 
+def widths(channels: int) -> list[int]:
+    """Channels of every stage, if the first has so many."""
+    return [channels * 2**stage for stage in range(STAGES)]
+
+
 class Zero(nn.Module):
     """Zeros in the shape of the map. A product with 0, as in the benchmark, would turn infinities into NaN."""
 
@@ -90,20 +95,20 @@ def residual_cost(channels: int, side: int) -> Cost:
 class BenchmarkNetwork(nn.Module):
     """The network of one architecture: images [B, 3, H, W] to logits [B, classes].
 
-    Weights are PyTorch's defaults from the global generator; `initialise` draws them from a stream of its own.
+    Weights are PyTorch's defaults from the global generator; `initialise` draws them from a stream of its own. Other
+    numbers of cells a stage and of channels than the benchmark's make the small networks of a search.
     """
 
-    def __init__(self, found: Architecture, classes: int) -> None:
+    def __init__(self, found: Architecture, classes: int, cells: int = CELLS, channels: int = CHANNELS) -> None:
         super().__init__()
-        self.stem = nn.Sequential(nn.Conv2d(3, CHANNELS, 3, padding=1, bias=False), BatchNorm(CHANNELS))
+        self.stem = nn.Sequential(nn.Conv2d(3, channels, 3, padding=1, bias=False), BatchNorm(channels))
         blocks: list[nn.Module] = []
-        for stage in range(STAGES):
-            channels = CHANNELS * 2**stage
-            blocks += [Residual(channels // 2)] if stage else []
-            blocks += [Cell(found, channels) for _ in range(CELLS)]
+        for stage, width in enumerate(widths(channels)):
+            blocks += [Residual(width // 2)] if stage else []
+            blocks += [Cell(found, width) for _ in range(cells)]
         self.blocks = nn.Sequential(*blocks)
-        self.norm = BatchNorm(channels)
-        self.classifier = nn.Linear(channels, classes)
+        self.norm = BatchNorm(width)
+        self.classifier = nn.Linear(width, classes)
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits of normalised images."""
@@ -111,16 +116,16 @@ class BenchmarkNetwork(nn.Module):
         return logits
 
 
-def network_cost(found: Architecture, classes: int, image_size: int) -> Cost:
+def network_cost(
+    found: Architecture, classes: int, image_size: int, cells: int = CELLS, channels: int = CHANNELS
+) -> Cost:
     """Cost of `BenchmarkNetwork` on one image of `image_size` × `image_size` pixels, counted without building it."""
-    last = CHANNELS * 2 ** (STAGES - 1)
-    costs = [conv_cost(3, CHANNELS, 3, image_size), batch_norm_cost(CHANNELS)]
-    costs += [batch_norm_cost(last), linear_cost(last, classes)]
-    for stage in range(STAGES):
-        channels, side = CHANNELS * 2**stage, strided(image_size, 2**stage)
-        costs += [residual_cost(channels // 2, side)] if stage else []
-        costs += [operation_cost(name, channels, side) for name in found.operations] * CELLS
-    return total(costs)
+    costs = [conv_cost(3, channels, 3, image_size), batch_norm_cost(channels)]
+    for stage, width in enumerate(widths(channels)):
+        side = strided(image_size, 2**stage)
+        costs += [residual_cost(width // 2, side)] if stage else []
+        costs += [operation_cost(name, width, side) for name in found.operations] * cells
+    return total([*costs, batch_norm_cost(width), linear_cost(width, classes)])
 
 
 def table_flops(found: Architecture, classes: int, image_size: int) -> int:

@@ -13,8 +13,8 @@ from parsec.prior.children import Children
 from parsec.prior.draw import draw
 from parsec.runtime.device import to_device
 from parsec.settings.search import Prior as Form
-from parsec.space.factors import Factor, decode, factors
-from parsec.space.genotype import Genotype
+from parsec.space.factors import Factor
+from parsec.space.spaces import DARTS, Architecture, SearchSpace
 
 
 def _mask(all_factors: tuple[Factor, ...]) -> Tensor:
@@ -24,16 +24,16 @@ def _mask(all_factors: tuple[Factor, ...]) -> Tensor:
 
 
 class Prior:
-    """p(α|π), with `logits` (float64, F × O, padded with zeros) as its parameters, wherever they lie.
+    """p(α|π) on a space, with `logits` (float64, F × O, padded with zeros) as its parameters, wherever they lie.
 
     With `inputs="distinct"` the second slot of a node is drawn from its own categorical without the input that the
     first slot took, so that probabilities, entropy and mode are those of the pair. What returns a tensor does not wait
     for the device; what returns a number or a genotype does.
     """
 
-    def __init__(self, form: Form, logits: Tensor | None = None) -> None:
-        self.form = form
-        self.factors = factors(form.factors)
+    def __init__(self, form: Form, logits: Tensor | None = None, space: SearchSpace = DARTS) -> None:
+        self.form, self.space = form, space
+        self.factors = space.factors(form.factors)
         mask = _mask(self.factors)
         values = torch.zeros(mask.shape, dtype=torch.float64) if logits is None else logits.detach().clone()
         self.logits = values.requires_grad_()
@@ -48,11 +48,13 @@ class Prior:
 
     def _indices(self, positions: Sequence[int]) -> Tensor:
         """Positions as a tensor where π lies: a list used as an index would be copied there and waited for."""
-        return torch.tensor(positions, device=self.logits.device)
+        return torch.tensor(positions, dtype=torch.int64, device=self.logits.device)
 
     def to(self, device: torch.device | str) -> Self:
         """The same distribution with logits of its own on a device; itself if they are there."""
-        return self if self.logits.device == torch.device(device) else type(self)(self.form, self.logits.to(device))
+        if self.logits.device == torch.device(device):
+            return self
+        return type(self)(self.form, self.logits.to(device), self.space)
 
     def log_probs(self) -> Tensor:
         """Log-probability of every choice by itself (F × O); minus infinity where the table is padded."""
@@ -112,7 +114,7 @@ class Prior:
             pairs = (log_p[self._first].exp() * _entropy(self._second_given_first())).sum(-1)
             return single.index_copy(0, self._second, pairs).sum()
 
-    def mode(self) -> Genotype:
+    def mode(self) -> Architecture:
         """Most probable architecture: the argmax of every factor, or of every pair of slots with distinct inputs."""
         with torch.no_grad():
             log_p = self.log_probs()
@@ -122,11 +124,12 @@ class Prior:
                 best = pairs.flatten(1).argmax(-1)
                 chosen[self._first] = best // self.mask.shape[1]
                 chosen[self._second] = best % self.mask.shape[1]
-            return decode(chosen.tolist(), self.form.factors)
+            found: Architecture = self.space.decode(chosen.tolist(), self.form.factors)
+            return found
 
     def children(self, chosen: Tensor) -> Children:
         """Architectures of chosen indices (K × F)."""
-        return Children.from_choices(chosen, joint=self.form.factors == "joint")
+        return Children.from_choices(chosen, self.form.factors == "joint", self.space)
 
 
 def _entropy(log_p: Tensor) -> Tensor:

@@ -14,6 +14,7 @@ from parsec.errors import PriorError
 from parsec.prior.distribution import Prior
 from parsec.runtime.files import temporary_path
 from parsec.settings.search import Prior as Form
+from parsec.space.spaces import DARTS, SPACES, SearchSpace
 
 SCHEMA_VERSION = "1"
 KEYS = ("cell", "node", "slot", "factor", "choice")
@@ -52,12 +53,16 @@ def write_prior(path: Path, prior: Prior, metadata: Mapping[str, str]) -> None:
 
 
 def write_trajectory(
-    path: Path, form: Form, history: Iterable[tuple[int, int, Tensor]], metadata: Mapping[str, str]
+    path: Path,
+    form: Form,
+    history: Iterable[tuple[int, int, Tensor]],
+    metadata: Mapping[str, str],
+    space: SearchSpace = DARTS,
 ) -> None:
     """Write `trajectory.parquet`: the rows of π at every (epoch, step, logits) of `history`."""
     tables = []
     for epoch, step, logits in history:
-        prior = Prior(form, logits)
+        prior = Prior(form, logits, space)
         columns = _columns(prior)
         count = len(columns["logit"])
         columns |= {"epoch": [epoch] * count, "step": [step] * count}
@@ -101,7 +106,7 @@ def read_prior(path: Path, form: Form, space: str) -> Prior:
     for key, value in expected.items():
         if found.get(key) != value:
             raise PriorError(f"{path}: π has {key} {found.get(key)!r}, but {value!r} is needed; give a π that fits")
-    return _by_name(path, rows, Prior(form))
+    return _by_name(path, rows, Prior(form, space=SPACES[space]))
 
 
 def _by_name(path: Path, rows: list[Row], prior: Prior) -> Prior:
@@ -120,7 +125,7 @@ def _by_name(path: Path, rows: list[Row], prior: Prior) -> Prior:
     given = torch.zeros_like(filled)
     given[prior.mask] = _finite(path, "probability", probabilities)
     _check_distribution(path, prior, given, filled)
-    return Prior(prior.form, filled)
+    return Prior(prior.form, filled, prior.space)
 
 
 def _finite(path: Path, name: str, values: list[object]) -> Tensor:
@@ -138,6 +143,6 @@ def _check_distribution(path: Path, prior: Prior, given: Tensor, logits: Tensor)
         where = f"{factor.cell} node {factor.node} slot {factor.slot} {factor.kind}"
         raise PriorError(f"{path}: the probabilities of {where} sum to {float(sums[worst]):.6g}, not to 1")
     with torch.no_grad():
-        implied = Prior(prior.form, logits).marginals()
+        implied = Prior(prior.form, logits, prior.space).marginals()
     if float((implied - given).abs().max()) > TOLERANCE:
         raise PriorError(f"{path}: the probabilities of π do not belong to its logits; the file was changed by hand")

@@ -20,7 +20,7 @@ from parsec.search.metrics import Row, StepRows
 from parsec.search.operations import expected_operations
 from parsec.search.task import History, SearchTask
 from parsec.search.updates import Updates
-from parsec.space.genotype import Genotype
+from parsec.space.spaces import Architecture
 
 
 class Parsec:
@@ -89,11 +89,11 @@ class Parsec:
     def _moment(self) -> tuple[int, int, Tensor]:
         return self.epoch, self.step, self.prior.logits.detach().to("cpu", copy=True)
 
-    def genotype(self) -> Genotype:
+    def genotype(self) -> Architecture:
         """The mode of π."""
         return self.prior.mode()
 
-    def accuracy(self, child: Genotype) -> float:
+    def accuracy(self, child: Architecture) -> float:
         """Accuracy in [0, 1] of a child with shared weights on the validation half, with batch statistics."""
         correct = torch.zeros((), dtype=torch.int64, device=self.task.device)
         with torch.no_grad():

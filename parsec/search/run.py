@@ -11,7 +11,7 @@ from parsec.data.dataset import DatasetInfo, open_part, read_info
 from parsec.data.loader import AnyImages, open_images
 from parsec.data.record import PartName
 from parsec.errors import DatasetError, SettingsError
-from parsec.network.complexity import network_cost
+from parsec.network.spaces import child_cost
 from parsec.prior.distribution import Prior
 from parsec.prior.parquet import read_metadata, read_prior, write_prior, write_trajectory
 from parsec.records.code import code_fingerprint
@@ -27,6 +27,7 @@ from parsec.search.task import Method, SearchTask
 from parsec.settings.jobs import SearchJob, fingerprint
 from parsec.settings.plan import SEARCH_FILES
 from parsec.settings.tree import Running
+from parsec.space.spaces import SPACES
 
 SELECTION = (
     "mode of π after the last epoch, chosen without looking at any accuracy; π saw the validation half, "
@@ -58,7 +59,7 @@ def search(
     info = read_info(data)
     if info.name != job.settings.dataset:
         raise DatasetError(f"{data}: holds {info.name}, but the settings want {job.settings.dataset}; give its folder")
-    prior = read_prior(init_pi, job.prior, job.space) if init_pi else Prior(job.prior)
+    prior = read_prior(init_pi, job.prior, job.space) if init_pi else Prior(job.prior, space=SPACES[job.space])
     parent = _parent(init_pi)
     identity = fingerprint(job) + (f"-from-{parent['pi_fingerprint']}" if parent else "") + f"-seed{seed}"
     label = f"{job.stage} {info.name}/{job.name}/seed{seed}"
@@ -167,11 +168,11 @@ def _write(
     """Write the outputs, each whole or not at all; `result.json` last."""
     job, metadata, genotype = task.job, _metadata(task, parent), method.genotype()
     write_prior(output / "pi.parquet", method.prior, metadata)
-    write_trajectory(output / "trajectory.parquet", job.prior, method.history, metadata)
+    write_trajectory(output / "trajectory.parquet", job.prior, method.history, metadata, SPACES[job.space])
     origin = {key: metadata[key] for key in ("stage", "dataset", "method", "settings_fingerprint")}
     write_json(output / "genotype.json", {**genotype.as_dict(), "origin": {**origin, "seed": task.seed}})
     write_atomic(output / "metrics.jsonl", (state / loop.METRICS).read_bytes())
-    size = network_cost(genotype, job.settings.network, task.classes, task.augment.image_size)
+    size = child_cost(genotype, job.settings.network, task.classes, task.augment.image_size)
     document = {
         "schema": 1,
         "kind": "search",

@@ -12,7 +12,7 @@ from parsec.prior.distribution import Prior
 from parsec.runtime.distributed import ALONE, Ranks
 from parsec.runtime.trainer import Trainer
 from parsec.settings.jobs import SearchJob
-from parsec.space.genotype import Genotype
+from parsec.space.spaces import Architecture
 
 History = list[tuple[int, int, Tensor]]
 """(epoch, step, logits of π) at the start and after every epoch."""
@@ -53,8 +53,8 @@ class Method(Trainer, Protocol):
     def child_images(self) -> int:
         """Forward passes of single images through children so far."""
 
-    def genotype(self) -> Genotype:
+    def genotype(self) -> Architecture:
         """The architecture that the method selects."""
 
-    def accuracy(self, child: Genotype) -> float:
+    def accuracy(self, child: Architecture) -> float:
         """Accuracy in [0, 1] of a child with shared weights on the validation half."""

@@ -6,11 +6,10 @@ import torch
 from torch import Tensor
 
 from parsec.estimator import effective_sample_size, importance_weights, prior_coefficients, sample_count, temperature
-from parsec.network.complexity import network_cost
 from parsec.network.executors.choose import executor_for
 from parsec.network.executors.protocol import accumulate
 from parsec.network.executors.ranks import over_ranks
-from parsec.network.supernet import Supernet
+from parsec.network.spaces import child_cost, shared_weights
 from parsec.prior.children import Children
 from parsec.runtime.device import to_device
 from parsec.runtime.randomness import Streams, generator
@@ -30,7 +29,8 @@ class Updates:
     def __init__(self, task: SearchTask, streams: Streams) -> None:
         self._task, self._settings, self._streams = task, task.job.settings, streams
         start = generator(task.seed, "shared weights")
-        self.supernet = Supernet(self._settings.network, task.classes, start, device=task.device)
+        space, network = task.prior.space, self._settings.network
+        self.supernet = shared_weights(space, network, task.classes, start, task.device)
         executor = executor_for(self.supernet, task.job.compute, self._settings.batch_size, task.augment.image_size)
         self.executor = over_ranks(executor, task.ranks)
         self.prior = task.prior.to(task.device if self.executor.device_driven else "cpu")
@@ -92,7 +92,7 @@ class Updates:
         if self._settings.estimator.cost_weight == 0.0:
             return None
         network, size = self._settings.network, self._task.augment.image_size
-        costs = [network_cost(child, network, self._task.classes, size) for child in children.genotypes]
+        costs = [child_cost(child, network, self._task.classes, size) for child in children.genotypes]
         counted = torch.tensor([cost.multiply_adds for cost in costs], dtype=torch.float64)
         return to_device(counted, self.prior.logits.device)
 

@@ -20,7 +20,7 @@ def _plain_path(path: str) -> str:
 Place = Annotated[str, Field(min_length=1), AfterValidator(_plain_path)]
 """A folder whose name goes into patterns of Snakemake, to which braces and angle brackets mean something."""
 
-Space = Literal["darts"]
+Space = Literal["darts", "nasbench201"]
 Method = Literal["parsec"]
 
 Positive = Annotated[int, Field(ge=1)]

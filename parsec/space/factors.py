@@ -7,6 +7,8 @@ from parsec.space.darts import CELLS, NODES, PRIMITIVES, SLOTS, input_name
 from parsec.space.genotype import Edge, Genotype, Node
 
 Kind = Literal["input", "operation", "joint"]
+Form = Literal["separate", "joint"]
+"""Whether the input and the operation of an edge are chosen apart or together."""
 SEPARATOR = ":"
 
 
@@ -20,7 +22,7 @@ class Factor(NamedTuple):
     choices: tuple[str, ...]
 
 
-def _slot_factors(cell: str, node: int, slot: int, form: str) -> tuple[Factor, ...]:
+def _slot_factors(cell: str, node: int, slot: int, form: Form) -> tuple[Factor, ...]:
     inputs = tuple(input_name(i) for i in range(node + 2))
     if form == "joint":
         pairs = tuple(f"{i}{SEPARATOR}{p}" for i in inputs for p in PRIMITIVES)
@@ -28,7 +30,7 @@ def _slot_factors(cell: str, node: int, slot: int, form: str) -> tuple[Factor, .
     return (Factor(cell, node, slot, "input", inputs), Factor(cell, node, slot, "operation", PRIMITIVES))
 
 
-def factors(form: Literal["separate", "joint"]) -> tuple[Factor, ...]:
+def factors(form: Form) -> tuple[Factor, ...]:
     """All factors in order of cell, node, slot: 32 of 168 choices if `separate`, 16 of 392 if `joint`."""
     return tuple(
         factor
@@ -39,7 +41,7 @@ def factors(form: Literal["separate", "joint"]) -> tuple[Factor, ...]:
     )
 
 
-def uniform_entropy(form: Literal["separate", "joint"]) -> float:
+def uniform_entropy(form: Form) -> float:
     """Entropy in nats when every choice is equally likely and independent: 50.285 for both forms."""
     return math.fsum(math.log(len(factor.choices)) for factor in factors(form))
 
@@ -49,7 +51,7 @@ def _edge(choice: list[str]) -> Edge:
     return Edge(primitive, [input_name(i) for i in range(NODES + 1)].index(source))
 
 
-def decode(chosen: list[int], form: Literal["separate", "joint"]) -> Genotype:
+def decode(chosen: list[int], form: Form) -> Genotype:
     """Turn one choice for every factor, in the order of `factors`, into a genotype."""
     names = [factor.choices[index] for factor, index in zip(factors(form), chosen, strict=True)]
     width = len(names) // (len(CELLS) * NODES * SLOTS)
@@ -58,7 +60,7 @@ def decode(chosen: list[int], form: Literal["separate", "joint"]) -> Genotype:
     return Genotype(tuple(nodes[:NODES]), tuple(nodes[NODES:]))
 
 
-def encode(genotype: Genotype, form: Literal["separate", "joint"]) -> list[int]:
+def encode(genotype: Genotype, form: Form) -> list[int]:
     """Inverse of `decode`."""
     edges = [edge for cell in genotype for node in cell for edge in node]
     if form == "joint":

@@ -5,7 +5,7 @@ import itertools
 import random
 import re
 from collections.abc import Iterator
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 from parsec.errors import GenotypeError
 
@@ -34,9 +34,20 @@ class Architecture(NamedTuple):
         by_node = itertools.groupby(named, key=lambda pair: pair[0][1])
         return "+".join("|" + "".join(f"{op}~{edge[0]}|" for edge, op in group) for _, group in by_node)
 
+    def as_dict(self) -> dict[str, Any]:
+        """The form of `genotype.json`: the benchmark's string of the one cell."""
+        return {"space": "nasbench201", "cell": str(self)}
+
     def edges_into(self, node: int) -> list[tuple[int, str]]:
         """Source and operation of the edges of a node."""
         return [(edge[0], op) for edge, op in zip(EDGES, self.operations, strict=True) if edge[1] == node]
+
+    def nodes_read(self) -> list[int]:
+        """The last node and those on which it depends through edges that are not `none`, in order, without node 0."""
+        read = {NODES - 1}
+        for node in range(NODES - 1, 0, -1):
+            read |= {source for source, op in self.edges_into(node) if node in read and op != "none"}
+        return sorted(read - {0})
 
     def neighbours(self) -> Iterator[Self]:
         """The 24 architectures that differ in one edge."""

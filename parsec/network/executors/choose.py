@@ -6,7 +6,7 @@ import torch
 
 from parsec.errors import SettingsError
 from parsec.network.executors.one import One
-from parsec.network.executors.protocol import Executor
+from parsec.network.executors.protocol import Executor, SharedWeights
 from parsec.network.executors.replay import Replay
 from parsec.network.executors.stacked import Stacked
 from parsec.network.executors.table import Table
@@ -20,15 +20,18 @@ CACHE_BYTES = 3 * 2**19
 """Bytes of stacked maps beyond which a CPU gains nothing from running more children at once: they leave its cache."""
 
 
-def executor_for(supernet: Supernet, compute: Compute, batch_size: int, image_size: int) -> Executor:
+def executor_for(supernet: SharedWeights, compute: Compute, batch_size: int, image_size: int) -> Executor:
     """The executor of `compute` for steps on minibatches of this size, on the device of the shared weights.
 
     Raises:
-        SettingsError: `memory_gib` does not hold the children that are to be in flight.
+        SettingsError: `memory_gib` does not hold the children that are to be in flight, or the executor is made for
+            the DARTS space alone.
         UserError: executor `table` on CUDA without Triton.
     """
     device = supernet.bank.flat.device
     context = partial(autocast, device, compute.precision)
+    if not isinstance(supernet, Supernet):
+        return _one_of_another_space(One(supernet, context, compute.skip_negligible), compute)
     match compute.executor:
         case "table":
             # The stem's results say in which precision activations are stored.
@@ -41,6 +44,12 @@ def executor_for(supernet: Supernet, compute: Compute, batch_size: int, image_si
             if held > 1 or compute.executor == "stacked":
                 return Stacked(supernet, context, held, compute.skip_negligible)
     return One(supernet, context, compute.skip_negligible)
+
+
+def _one_of_another_space(executor: One, compute: Compute) -> One:
+    if compute.executor not in ("auto", "one"):
+        raise SettingsError(f"compute.executor: {compute.executor} runs the space darts alone; set it to one or auto")
+    return executor
 
 
 def _stacked_in_flight(supernet: Supernet, compute: Compute, batch_size: int, image_size: int) -> int:

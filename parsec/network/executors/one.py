@@ -7,10 +7,8 @@ import torch
 from torch import Tensor
 
 from parsec.estimator import OnlineWeights
-from parsec.network.executors.protocol import summed_cross_entropy
-from parsec.network.supernet import Supernet
+from parsec.network.executors.protocol import Child, SharedWeights, summed_cross_entropy
 from parsec.prior.children import Children
-from parsec.space.genotype import Genotype
 
 
 class One:
@@ -25,7 +23,10 @@ class One:
     device_driven = False
 
     def __init__(
-        self, supernet: Supernet, autocast: Callable[[], AbstractContextManager[None]], skip_negligible: bool = False
+        self,
+        supernet: SharedWeights,
+        autocast: Callable[[], AbstractContextManager[None]],
+        skip_negligible: bool = False,
     ) -> None:
         self.supernet = supernet
         self.autocast = autocast
@@ -33,7 +34,7 @@ class One:
         self.backward_passes = 0
         """Children that went backward so far; fewer than went forward where negligible ones are skipped."""
 
-    def logits(self, child: Genotype, images: Tensor) -> Tensor:
+    def logits(self, child: Child, images: Tensor) -> Tensor:
         """Logits (B × classes) of one child."""
         with self.autocast():
             return self.supernet(child, images)

@@ -1,14 +1,25 @@
 """What every way to run K children offers; all give the same numbers to rounding."""
 
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import torch.nn.functional as F
 from torch import Tensor
 
 from parsec.estimator import OnlineWeights
-from parsec.network.supernet import Supernet
+from parsec.network.bank import Bank
 from parsec.prior.children import Children
-from parsec.space.genotype import Genotype
+
+Child = Any
+"""An architecture of the space that the shared weights belong to."""
+
+
+class SharedWeights(Protocol):
+    """The network of shared weights of a space."""
+
+    bank: Bank
+
+    def __call__(self, child: Child, images: Tensor) -> Tensor:
+        """Logits (B × classes) of one child on `images` (B × 3 × H × W)."""
 
 
 class Accumulated(NamedTuple):
@@ -22,11 +33,14 @@ class Accumulated(NamedTuple):
 class Executor(Protocol):
     """Runs children of one network of shared weights on a minibatch of B images."""
 
-    supernet: Supernet
+    @property
+    def supernet(self) -> SharedWeights:
+        """The network whose children are run."""
+
     device_driven: bool
     """Whether the architectures stay on the device; otherwise the host reads them to choose what to launch."""
 
-    def logits(self, child: Genotype, images: Tensor) -> Tensor:
+    def logits(self, child: Child, images: Tensor) -> Tensor:
         """Logits (B × classes) of one child."""
 
     def log_likelihoods(self, children: Children, images: Tensor, labels: Tensor) -> Tensor:

@@ -8,10 +8,9 @@ kind makes other random numbers of the same seed, and with them other augmentati
 from torch import Tensor
 
 from parsec.estimator import OnlineWeights
-from parsec.network.executors.protocol import Executor
+from parsec.network.executors.protocol import Child, Executor
 from parsec.prior.children import Children
 from parsec.runtime.distributed import Ranks
-from parsec.space.genotype import Genotype
 
 
 def over_ranks(executor: Executor, ranks: Ranks) -> Executor:
@@ -26,7 +25,7 @@ class OverRanks:
         self.supernet, self.device_driven = executor.supernet, executor.device_driven
         self._executor, self._ranks = executor, ranks
 
-    def logits(self, child: Genotype, images: Tensor) -> Tensor:
+    def logits(self, child: Child, images: Tensor) -> Tensor:
         """Logits (B × classes) of one child, without the other ranks."""
         return self._executor.logits(child, images)
 

@@ -1,0 +1,60 @@
+"""What both spaces offer to π and the search: factors, decoding, and genotypes as JSON."""
+
+import json
+import random
+
+import pytest
+
+from parsec.errors import GenotypeError
+from parsec.space.nasbench201 import EDGES, OPERATIONS, architectures, parse
+from parsec.space.published import DARTS_V2
+from parsec.space.spaces import NASBENCH201, SPACES, from_json
+
+FOUND = parse("|nor_conv_3x3~0|+|none~0|skip_connect~1|+|avg_pool_3x3~0|none~1|nor_conv_1x1~2|")
+
+
+@pytest.mark.parametrize("space", SPACES.values(), ids=SPACES)
+def test_architectures_survive_their_choices(space):
+    draw = random.Random(0)
+    for _ in range(20):
+        chosen = [draw.randrange(len(factor.choices)) for factor in space.factors("separate")]
+        assert space.encode(space.decode(chosen, "separate"), "separate") == chosen
+
+
+@pytest.mark.parametrize("space", SPACES.values(), ids=SPACES)
+def test_factors_name_the_cells_and_primitives_of_the_space(space):
+    operations = [factor for factor in space.factors("separate") if factor.kind == "operation"]
+    assert tuple(dict.fromkeys(factor.cell for factor in operations)) == space.cells
+    assert {factor.choices for factor in operations} == {space.primitives}
+
+
+def test_nasbench201_has_a_factor_an_edge():
+    found = NASBENCH201.factors("separate")
+    assert [(factor.slot, factor.node) for factor in found] == list(EDGES)
+    assert {(factor.cell, factor.kind, factor.choices) for factor in found} == {("cell", "operation", OPERATIONS)}
+    assert NASBENCH201.decode([3, 0, 1, 4, 0, 2], "separate") == FOUND
+    with pytest.raises(ValueError, match="nasbench201 has no form 'joint'"):
+        NASBENCH201.factors("joint")
+
+
+@pytest.mark.parametrize("found", [DARTS_V2, FOUND, architectures()[7]])
+def test_a_genotype_of_either_space_comes_back_from_its_json(found):
+    assert from_json(json.dumps({**found.as_dict(), "origin": {"seed": 1}})) == found
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "not JSON"),
+        ("[]", "space None; there are darts, nasbench201"),
+        ('{"space": "other"}', "space 'other'; there are"),
+        ('{"space": ["darts"]}', "there are darts"),
+        ('{"space": "nasbench201"}', "lacks its cell"),
+        ('{"space": "nasbench201", "cell": "|none~0|"}', "is no architecture of nasbench201"),
+        ('{"space": "darts"}', "lacks"),
+    ],
+)
+def test_other_documents_are_refused_in_one_line(text, message):
+    with pytest.raises(GenotypeError, match=message) as refused:
+        from_json(text)
+    assert "\n" not in str(refused.value)

@@ -109,6 +109,12 @@ def _table(arguments: Arguments) -> None:
     write_table(arguments.dataset, arguments.compare_with, arguments.results, arguments.output)
 
 
+def _tabulate(arguments: Arguments) -> None:
+    from parsec.report.tabulate import tabulate
+
+    tabulate(arguments.name, arguments.inputs, arguments.output)
+
+
 def _plot(arguments: Arguments) -> None:
     from parsec.report.figures import FIGURES
 
@@ -172,6 +178,7 @@ def _actions() -> dict[str, Callable[[Arguments], None]]:
         "bench": _bench,
         "complexity": _complexity,
         "table": _table,
+        "tabulate": _tabulate,
         "plot": _plot,
         "draw": _draw,
         "export": _export,

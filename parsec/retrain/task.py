@@ -7,8 +7,8 @@ import torch
 from parsec.data.augment import Augment
 from parsec.data.loader import AnyImages
 from parsec.runtime.distributed import ALONE, Ranks
+from parsec.settings.compute import Compute
 from parsec.settings.retrain import RetrainStage
-from parsec.settings.tree import Compute
 from parsec.space.genotype import Genotype
 
 

@@ -22,8 +22,8 @@ from parsec.runtime.device import device_name, lease, memory_format, resolve, se
 from parsec.runtime.draws import Draws
 from parsec.runtime.logs import logger
 from parsec.runtime.randomness import generator
+from parsec.settings.compute import Compute
 from parsec.settings.jobs import MeasureJob
-from parsec.settings.tree import Compute
 
 ALONE = "one child trained alone"
 SEARCH = "search step"

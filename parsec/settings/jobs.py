@@ -8,11 +8,12 @@ from typing import Any, Literal
 from pydantic import Field
 
 from parsec.settings.base import Method, Name, Positive, Space, Strict
+from parsec.settings.compute import Compute
 from parsec.settings.datasets import Dataset
 from parsec.settings.retrain import RetrainStage
 from parsec.settings.search import Prior, SearchStage
 from parsec.settings.training import Augmentation, Network
-from parsec.settings.tree import Compute, Measure, Settings
+from parsec.settings.tree import Measure, Settings
 from parsec.settings.variants import base_method, settings_of
 
 PLACES = {"cifar10": ("folder", "order")}

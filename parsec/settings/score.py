@@ -5,8 +5,8 @@ from typing import Annotated, Literal
 from pydantic import ConfigDict, Field
 
 from parsec.settings.base import Name, Positive, Strict
+from parsec.settings.compute import Compute
 from parsec.settings.training import Augmentation, Network
-from parsec.settings.tree import Compute
 
 Initialisation = Literal["default", "normal", "uniform", "orthogonal", "identity"]
 
@@ -37,42 +37,61 @@ class Score(Strict):
     outputs: Positive = Field(1, description="outputs of the network; the authors give it one")
 
 
-class ScoreJob(Strict):
-    """Scoring architectures of a space on one minibatch of a data set."""
+class NasBench201Scores(Strict):
+    """Scoring architectures of NAS-Bench-201 on one minibatch of a data set."""
 
-    space: Literal["nasbench201"]
-    dataset: Name
+    space: Literal["nasbench201"] = Field(description="chooses this space")
+    dataset: Name = Field(description="name of a data set under `datasets`")
     architectures: Annotated[Positive, Field(le=15_625)] | None = Field(
         description="so many different ones, drawn at random; a larger number keeps those of a smaller one; null: all"
     )
     score: Score = Score()
-    compute: Compute = Compute()
 
 
-class DartsScoreJob(Strict):
+class DartsScores(Strict):
     """Scoring architectures of the DARTS space, drawn from the uniform prior, on one minibatch of a data set."""
 
-    space: Literal["darts"]
-    dataset: Name
+    space: Literal["darts"] = Field(description="chooses this space")
+    dataset: Name = Field(description="name of a data set under `datasets`")
     network: Network = Field(description="size of the networks that are scored")
     architectures: Positive = Field(
         description="so many different ones, drawn at random; a larger number keeps those of a smaller one"
     )
     score: Score = Score()
-    compute: Compute = Compute()
 
 
-class NasBench101ScoreJob(Strict):
+class NasBench101Scores(Strict):
     """Scoring architectures of NAS-Bench-101, of a table or drawn, on one minibatch of a data set."""
 
-    space: Literal["nasbench101"]
-    dataset: Name
+    space: Literal["nasbench101"] = Field(description="chooses this space")
+    dataset: Name = Field(description="name of a data set under `datasets`")
     architectures: Positive | None = Field(
         description="so many different ones, of the table or drawn at random; null: all of the table"
     )
     channels: Positive = Field(128, description="channels of the first stack; the benchmark has 128")
     modules: Positive = Field(3, description="modules of a stack; the benchmark has 3")
     score: Score = Score()
+
+
+Scores = Annotated[NasBench201Scores | DartsScores | NasBench101Scores, Field(discriminator="space")]
+"""By space a section of its own, so that a key of one space is no key of another."""
+
+
+class ScoreJob(NasBench201Scores):
+    """A scoring of NAS-Bench-201 and how it computes."""
+
+    compute: Compute = Compute()
+
+
+class DartsScoreJob(DartsScores):
+    """A scoring of the DARTS space and how it computes."""
+
+    compute: Compute = Compute()
+
+
+class NasBench101ScoreJob(NasBench101Scores):
+    """A scoring of NAS-Bench-101 and how it computes."""
+
     compute: Compute = Compute()
 
 
@@ -82,7 +101,6 @@ SCORE_JOBS: dict[str, type[ScoreJob] | type[DartsScoreJob] | type[NasBench101Sco
     "darts": DartsScoreJob,
     "nasbench101": NasBench101ScoreJob,
 }
-"""By space: one class each, so that a key of one space is no key of another."""
 
 
 class ScoredSpace(Strict):

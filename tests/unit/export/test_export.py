@@ -18,12 +18,13 @@ from parsec.export.onnx import export
 from parsec.export.predict import predict
 from parsec.export.trained import load_trained
 from parsec.retrain.run import Request, retrain
+from parsec.settings.compute import Compute
 from parsec.settings.datasets import Digits
 from parsec.settings.jobs import PrepareJob, RetrainJob
 from parsec.settings.plan import Retrain
 from parsec.settings.retrain import RetrainAugmentation, RetrainStage
 from parsec.settings.training import Network
-from parsec.settings.tree import Compute, Running
+from parsec.settings.tree import Running
 
 
 @pytest.fixture(scope="module")

@@ -19,10 +19,11 @@ from parsec.scores.scoring import Scoring
 from parsec.scores.spaces import pool_of
 from parsec.scores.table import read_scores
 from parsec.scores.weights import draw_weights
+from parsec.settings.compute import Compute
 from parsec.settings.jobs import as_json
 from parsec.settings.score import DartsScoreJob, NasBench101ScoreJob, Score, ScoreJob
 from parsec.settings.training import Network
-from parsec.settings.tree import Compute, Running
+from parsec.settings.tree import Running
 from parsec.space.darts_draw import draw
 from parsec.space.genotype import from_json
 from parsec.space.nasbench101 import from_columns, parse

@@ -12,6 +12,7 @@ VERBS = {
     "prepare": "Turn raw images into memory-mapped shards, split into train, validation and test.",
     "search": "Learn π in one stage: search, finetune or transfer.",
     "retrain": "Train a genotype from scratch and test it; the only verb that opens the test set.",
+    "ablate": "Score the same architectures under several conditions, again and again (NASWOT, figure 5).",
     "score": "Score architectures without training them (NASWOT), on one minibatch.",
     "import-benchmark": "Make the table of NAS-Bench-101 or NAS-Bench-201 from its authors' files.",
     "measure": "Measure memory and time of a search step.",
@@ -57,6 +58,7 @@ def _stages(add: Add) -> None:
     score = add("score")
     _resumable(score)
     score.add_argument("--benchmark", type=Path, help="nasbench101: table whose architectures are scored; else: drawn")
+    _resumable(add("ablate"))
     importing = add("import-benchmark")
     importing.add_argument("--settings", required=True, help=SETTINGS_HELP)
     importing.add_argument("--source", type=Path, required=True, help="the authors' file, or their folder of files")

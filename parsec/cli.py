@@ -66,6 +66,14 @@ def _score(arguments: Arguments) -> None:
     score(job, given.data, given.seed, given.output, given.state, _running(), given.benchmark)
 
 
+def _ablate(arguments: Arguments) -> None:
+    from parsec.scores.ablation import ablate
+    from parsec.settings.score import AblationJob
+
+    given, job = arguments, load_job(arguments.settings, AblationJob)
+    ablate(job, given.data, given.seed, given.output, given.state, _running())
+
+
 def _import_benchmark(arguments: Arguments) -> None:
     from parsec.benchmarks.importing import import_benchmark
     from parsec.settings.importing import ImportJob
@@ -173,6 +181,7 @@ def _actions() -> dict[str, Callable[[Arguments], None]]:
         "search": _search,
         "retrain": _retrain,
         "score": _score,
+        "ablate": _ablate,
         "import-benchmark": _import_benchmark,
         "measure": _measure,
         "bench": _bench,

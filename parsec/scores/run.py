@@ -51,7 +51,7 @@ def score(
         spent = loop.run(task, state, identity, running, label, device, beginning.code)
         about = {"seed": seed, "cost": cost(spent, device), "provenance": provenance(job, beginning, info)}
         about |= pool.about
-    write_scores(output / "scores.parquet", _rows(state), about)
+    write_scores(output / "scores.parquet", metric_rows(state), about)
     loop.finish(state)
 
 
@@ -82,6 +82,7 @@ def _shortened(about: Mapping[str, Any]) -> str:
     return f"-{about['table']['architectures_hash'][:16]}" if "table" in about else ""
 
 
-def _rows(state: Path) -> list[dict[str, Any]]:
+def metric_rows(state: Path) -> list[dict[str, Any]]:
+    """The rows that a finished run left in its state."""
     lines = (state / loop.METRICS).read_text(encoding="utf-8").splitlines()
     return [json.loads(line) for line in lines]

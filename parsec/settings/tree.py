@@ -5,9 +5,11 @@ from typing import Annotated, Self, get_args
 from pydantic import Field, model_validator
 
 from parsec.settings.base import Distinct, Method, Name, Place, Positive, Seed, Space, Strict
+from parsec.settings.changes import path_of
 from parsec.settings.compute import Compute
 from parsec.settings.datasets import Dataset
 from parsec.settings.retrain import RetrainStage
+from parsec.settings.score import Ablation, Scores, changed_score
 from parsec.settings.search import Prior, SearchStage
 from parsec.settings.variants import Variant, runs_stage, settings_of
 
@@ -32,6 +34,18 @@ class Measure(Strict):
     repeats: Positive = Field(5, description="timed steps of each K; the median is shown")
 
 
+class Benchmarks(Strict):
+    """Files of tabular benchmarks, where `$NAME` stands for a variable of the environment.
+
+    Without a file, what needs it is left out, and the run says so.
+    """
+
+    nasbench201: str | None = Field(
+        None, description="Parquet table of NAS-Bench-201, as `python -m parsec import-benchmark` makes it; null: none"
+    )
+    nasbench101: str | None = Field(None, description="the same of NAS-Bench-101")
+
+
 class Settings(Strict):
     """Everything that one run of the workflow computes."""
 
@@ -49,6 +63,9 @@ class Settings(Strict):
     finetune: SearchStage | None = Field(None, description="fine-tuning of π on the large network; null: left out")
     transfer: SearchStage | None = Field(None, description="transfer of π to the large data set; null: left out")
     retrain: dict[Name, RetrainStage] = Field(description="retraining, by the name of the data set")
+    benchmarks: Benchmarks = Benchmarks()
+    scores: dict[Name, Scores] = Field({}, description="training-free scorings by the name used in paths and tables")
+    ablation: Ablation | None = Field(None, description="what a score depends on; null: left out")
     measure: Measure = Measure()
     compute: Compute = Compute()
     running: Running = Running()
@@ -57,6 +74,7 @@ class Settings(Strict):
     def check_references(self) -> Self:
         """Every name must lead somewhere: data sets, the stage a π comes from, the origins of genotypes."""
         self._check_methods()
+        self._check_scores()
         self._check_datasets()
         self._check_starts()
         self._check_origins()
@@ -75,10 +93,22 @@ class Settings(Strict):
                     raise ValueError(f"variants.{name}.stages: got {stage!r}; allowed: {', '.join(STAGES)}")
             self._check_changes(name)
 
+    def _check_scores(self) -> None:
+        if self.ablation is None:
+            return
+        name = self.ablation.scores
+        if name not in self.scores or self.scores[name].space != "nasbench201":
+            raise ValueError(f"ablation.scores: got {name!r}; allowed: a name under scores whose space is nasbench201")
+        for condition, changes in self.ablation.conditions.items():
+            try:
+                changed_score(self.scores[name].score, changes)
+            except KeyError as error:
+                raise ValueError(f"ablation.conditions.{condition}: there is no key {error.args[0]!r}") from error
+
     def _check_changes(self, name: str) -> None:
         where = f"variants.{name}.changes"
         for change in self.variants[name].changes:
-            path = change.partition(" = ")[0]
+            path = path_of(change)
             if path.partition(".")[0] not in (*STAGES, "prior"):
                 raise ValueError(f"{where}: {path} is nothing that a search reads; change {', '.join(STAGES)} or prior")
         try:
@@ -94,6 +124,7 @@ class Settings(Strict):
         used = {"search": self.search, "finetune": self.finetune, "transfer": self.transfer}
         named = {f"{stage}.dataset": s.dataset for stage, s in used.items() if s}
         named |= {f"retrain.{name}": name for name in self.retrain}
+        named |= {f"scores.{name}.dataset": scores.dataset for name, scores in self.scores.items()}
         for path, name in named.items():
             if name not in self.datasets:
                 raise ValueError(f"{path}: no data set {name!r} under datasets; there are {', '.join(self.datasets)}")

@@ -1,26 +1,16 @@
 """Methods with some of their settings changed, so that they run, and are compared, beside the method itself."""
 
 import json
-import re
 from functools import cache
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, cast
 
-import yaml
-from pydantic import AfterValidator, Field
+from pydantic import Field
 
 from parsec.settings.base import Distinct, Method, Strict
+from parsec.settings.changes import Change, apply
 
 if TYPE_CHECKING:
     from parsec.settings.tree import Settings
-
-
-def _change(text: str) -> str:
-    if not re.fullmatch(r"[a-z_]+(\.[a-z_0-9]+)+ = \S.*", text):
-        raise ValueError(f"got {text!r}; allowed: a key with its whole path and its value, path = value")
-    return text
-
-
-Change = Annotated[str, AfterValidator(_change)]
 
 
 class Variant(Strict):
@@ -70,20 +60,7 @@ class _Cached:
 @cache
 def _applied(held: _Cached, changes: tuple[str, ...]) -> "Settings":
     document = held.settings.model_dump(mode="json")
-    for change in changes:
-        path, _, value = change.partition(" = ")
-        _set(document, path, yaml.safe_load(value))
+    apply(changes, document)
     # Checked as a tree of its own; variants of variants there are none.
     document |= {"methods": ["parsec"], "variants": {}}
     return type(held.settings).model_validate_json(json.dumps(document))
-
-
-def _set(document: dict[str, Any], path: str, value: object) -> None:
-    *sections, key = path.split(".")
-    for section in sections:
-        document = document[section]
-        if not isinstance(document, dict):
-            raise KeyError(section)
-    if key not in document:
-        raise KeyError(key)
-    document[key] = value

@@ -3,6 +3,7 @@
 import base64
 import json
 import os
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -225,3 +226,9 @@ def test_a_missing_file_says_where_to_get_it(tmp_path, capsys):
     assert "no such file" in said
     assert "github.com/google-research/nasbench" in said
     assert said.count("\n") == 1
+
+
+def test_without_the_package_a_line_says_what_to_install(write_file, tmp_path, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "tfrecord.reader", None)
+    assert run_import(write_file(trainings()), tmp_path / "table.parquet") == 2
+    assert "pip install 'parsec-nas[benchmarks]'" in capsys.readouterr().err

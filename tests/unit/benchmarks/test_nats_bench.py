@@ -4,6 +4,7 @@ import bz2
 import json
 import pickle
 import shutil
+import sys
 
 import numpy as np
 import pytest
@@ -156,3 +157,9 @@ def test_numbers_of_former_versions_of_numpy_are_read(folder, tmp_path):
     old = pickle.dumps({"12": np.float64(3.0)}, protocol=2).replace(b"numpy._core", b"numpy.core")
     copy = with_file(folder, tmp_path, "000000", old)
     assert next(iter(read_states(copy))) == {"12": 3.0}
+
+
+def test_without_the_package_a_line_says_what_to_install(folder, monkeypatch):
+    monkeypatch.setitem(sys.modules, "nats_bench.api_utils", None)
+    with pytest.raises(BenchmarkError, match=r"pip install 'parsec-nas\[benchmarks\]'"):
+        row_of(next(iter(read_states(folder))), 0, folder)

@@ -1,5 +1,7 @@
 """Scores of the same architectures under several conditions."""
 
+import pytest
+
 from parsec.scores import ablation
 from parsec.scores.ablation import ablate
 from parsec.scores.table import ABLATION_FIELDS, read_scores
@@ -50,10 +52,8 @@ def test_a_stopped_ablation_goes_on_to_the_same_rows(digits, tmp_path, monkeypat
         return advance(self)
 
     monkeypatch.setattr(ablation._Conditions, "advance", stopping)
-    try:
+    with pytest.raises(KeyboardInterrupt):
         run(job(), digits, tmp_path / "stopped")
-    except KeyboardInterrupt:
-        pass
     resumed = run(job(), digits, tmp_path / "stopped")
     assert steps[4:] == [3, 4, 5]
     assert resumed.drop(columns="seconds").equals(whole.drop(columns="seconds"))

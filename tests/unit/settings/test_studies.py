@@ -14,8 +14,8 @@ DEFAULT = load(Path(__file__).parents[3] / "config" / "config.yaml").model_dump(
 ICML = {"space": "nasbench201", "dataset": "digits", "architectures": 10}
 
 
-def tree(scores=None, **ablation):
-    document = {**json.loads(json.dumps(DEFAULT)), "scores": scores or {"icml": ICML}}
+def tree(scorings=None, /, **ablation):
+    document = {**json.loads(json.dumps(DEFAULT)), "scores": scorings or {"icml": ICML}}
     return document | ({"ablation": {"scores": "icml", "conditions": {}, **ablation}} if ablation else {})
 
 

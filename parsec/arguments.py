@@ -16,6 +16,7 @@ VERBS = {
     "measure": "Measure memory and time of a search step.",
     "bench": "Measure speed or memory on this machine, beside plain references and the machine's floor.",
     "complexity": "Print parameters and multiply-adds of a genotype as JSON (no auxiliary head).",
+    "lookup": "Look up the true accuracies of what searches on NAS-Bench-201 found, as JSON and Parquet.",
     "table": "Write a table of results as CSV, Markdown and LaTeX.",
     "plot": "Draw a figure as SVG, PDF and PNG, with its numbers as CSV.",
     "draw": "Draw π over time and the cells of every given search, named after stage, method and seed.",
@@ -117,6 +118,10 @@ def _reporting(add: Add) -> None:
     table.add_argument("--compare-with", choices=("cifar10", "imagenet"), help="published rows to print under ours")
     table.add_argument("--output", type=Path, required=True, help="path without ending")
     table.add_argument("results", type=Path, nargs="+", help="result.json files of searches and retrainings")
+    lookup = add("lookup")
+    lookup.add_argument("--benchmark", type=Path, required=True, help="table of NAS-Bench-201 (Parquet)")
+    lookup.add_argument("--output", type=Path, required=True, help="path without ending")
+    lookup.add_argument("runs", type=Path, nargs="+", help="folders of searches")
     plot = add("plot")
     plot.add_argument("name", help="entropy, pi, accuracy, operations, cells, cost or executor")
     plot.add_argument("--output", type=Path, required=True, help="path without ending")

@@ -8,6 +8,7 @@ from parsec.settings.base import Distinct, Method, Name, Place, Positive, Seed, 
 from parsec.settings.datasets import Dataset
 from parsec.settings.retrain import RetrainStage
 from parsec.settings.search import Prior, SearchStage
+from parsec.settings.spaces import check_space
 
 
 class Compute(Strict):
@@ -64,7 +65,10 @@ class Settings(Strict):
         description="what this run is, in a few words; the title of its report", min_length=1, max_length=120
     )
     results: Place = Field("results", description="folder of the run's outputs, relative to the working directory")
-    space: Space = Field("darts", description="search space")
+    space: Space = Field(
+        "darts",
+        description="search space; on `nasbench201` a network's `cells` are those of a stage, and `retrain` is {}",
+    )
     prior: Prior = Prior()
     methods: Distinct[Method] = Field(("parsec",), description="search methods", min_length=1)
     seeds: Distinct[Seed] = Field(description="seeds of the independent searches", min_length=1)
@@ -83,6 +87,19 @@ class Settings(Strict):
         self._check_datasets()
         self._check_starts()
         self._check_origins()
+        return self
+
+    @model_validator(mode="after")
+    def check_space(self) -> Self:
+        """What the search space does not know is refused before anything is planned."""
+        stages = {"search": self.search, "finetune": self.finetune, "transfer": self.transfer}
+        networks = {f"{name}.network": stage.network for name, stage in stages.items() if stage}
+        check_space(self.space, self.prior, self.compute.executor, networks)
+        if self.space != "darts" and self.retrain:
+            given = ", ".join(self.retrain)
+            raise ValueError(
+                f"retrain: got {given}; allowed on {self.space}: {{}}, because its table has the accuracies"
+            )
         return self
 
     def _check_datasets(self) -> None:

@@ -110,7 +110,7 @@ def test_threads_below_one(refused):
         (changed(settings={**job().settings.model_dump(mode="json"), "epoch": 3}), "settings.epoch"),
         (changed(stage="retrain"), "stage"),
         (changed(method="darts"), "method"),
-        (changed(space="nasbench201"), "space"),
+        (changed(space="nasbench301"), "space"),
         ("{", "the settings given as text"),
         ("nowhere.json", "nowhere.json: no such settings file"),
     ],

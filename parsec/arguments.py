@@ -18,6 +18,7 @@ VERBS = {
     "measure": "Measure memory and time of a search step.",
     "bench": "Measure speed or memory on this machine, beside plain references and the machine's floor.",
     "complexity": "Print parameters and multiply-adds of a genotype as JSON (no auxiliary head).",
+    "lookup": "Look up the true accuracies of what searches on NAS-Bench-201 found, as JSON and Parquet.",
     "table": "Write a table of results as CSV, Markdown and LaTeX.",
     "tabulate": "Write a table of a study as CSV, Markdown and LaTeX.",
     "plot": "Draw a figure as SVG, PDF and PNG, with its numbers as CSV.",
@@ -133,6 +134,10 @@ def _reporting(add: Add) -> None:
     tabulate.add_argument("name", help="which table")
     tabulate.add_argument("--output", type=Path, required=True, help="path without ending")
     tabulate.add_argument("inputs", type=Path, nargs="+", help="files that the study wrote")
+    lookup = add("lookup")
+    lookup.add_argument("--benchmark", type=Path, required=True, help="table of NAS-Bench-201 (Parquet)")
+    lookup.add_argument("--output", type=Path, required=True, help="path without ending")
+    lookup.add_argument("runs", type=Path, nargs="+", help="folders of searches")
     plot = add("plot")
     plot.add_argument("name", help="entropy, pi, accuracy, operations, cells, cost or executor")
     plot.add_argument("--output", type=Path, required=True, help="path without ending")

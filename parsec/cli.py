@@ -98,16 +98,16 @@ def _bench(arguments: Arguments) -> None:
 
 
 def _complexity(arguments: Arguments) -> None:
-    from parsec.network.complexity import network_cost
+    from parsec.network.spaces import child_cost
     from parsec.settings.training import Network
-    from parsec.space.published import named_or_file
+    from parsec.space.published import of_any_space
 
     network = {"stem": arguments.network, "cells": arguments.cells, "channels": arguments.channels}
     checked = load_job(json.dumps(network), Network)
     default_classes, default_size = {"cifar": (10, 32), "imagenet": (1000, 224)}[arguments.network]
     classes = _at_least_one("--classes", arguments.classes, default_classes)
     size = _at_least_one("--image-size", arguments.image_size, default_size)
-    cost = network_cost(named_or_file(arguments.genotype), checked, classes, size)
+    cost = child_cost(of_any_space(arguments.genotype), checked, classes, size)
     print(json.dumps({**cost._asdict(), **network, "classes": classes, "image_size": size}))
 
 
@@ -121,6 +121,12 @@ def _tabulate(arguments: Arguments) -> None:
     from parsec.report.tabulate import tabulate
 
     tabulate(arguments.name, arguments.inputs, arguments.output)
+
+
+def _lookup(arguments: Arguments) -> None:
+    from parsec.report.lookup import lookup
+
+    lookup(arguments.runs, arguments.benchmark, arguments.output)
 
 
 def _plot(arguments: Arguments) -> None:
@@ -188,6 +194,7 @@ def _actions() -> dict[str, Callable[[Arguments], None]]:
         "complexity": _complexity,
         "table": _table,
         "tabulate": _tabulate,
+        "lookup": _lookup,
         "plot": _plot,
         "draw": _draw,
         "export": _export,

@@ -71,14 +71,16 @@ class Cell(nn.Module):
 
 
 class Residual(nn.Module):
-    """Residual block of stride 2 between two stages: [B, C, H, W] to [B, 2C, H/2, W/2]."""
+    """Residual block of stride 2 between two stages: [B, C, H, W] to [B, 2C, ⌈H/2⌉, ⌈W/2⌉]."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.convs = nn.Sequential(
             ReluConvBN(channels, 2 * channels, 3, HALVING), ReluConvBN(2 * channels, 2 * channels, 3)
         )
-        self.shortcut = nn.Sequential(nn.AvgPool2d(HALVING), nn.Conv2d(channels, 2 * channels, 1, bias=False))
+        self.shortcut = nn.Sequential(
+            nn.AvgPool2d(HALVING, ceil_mode=True), nn.Conv2d(channels, 2 * channels, 1, bias=False)
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         """Convolutions and shortcut, summed."""

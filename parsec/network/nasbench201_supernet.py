@@ -78,11 +78,11 @@ class BenchmarkSupernet:
         return normalise(F.conv2d(images, self.bank("stem"), padding=1))
 
     def residual(self, stage: int, x: Tensor) -> Tensor:
-        """The residual block before a stage: [B, C, H, W] to [B, 2C, H/2, W/2]."""
+        """The residual block before a stage: [B, C, H, W] to [B, 2C, ⌈H/2⌉, ⌈W/2⌉]."""
         name = f"residuals.{stage}"
         inner = normalise(F.conv2d(F.relu(x), self.bank(f"{name}.first"), stride=HALVING, padding=1))
         inner = normalise(F.conv2d(F.relu(inner), self.bank(f"{name}.second"), padding=1))
-        return F.conv2d(F.avg_pool2d(x, HALVING), self.bank(f"{name}.shortcut")) + inner
+        return F.conv2d(F.avg_pool2d(x, HALVING, ceil_mode=True), self.bank(f"{name}.shortcut")) + inner
 
     def classify(self, x: Tensor) -> Tensor:
         """Logits (B × classes) of the last cell's map."""

@@ -2,6 +2,7 @@
 
 import torch
 
+from parsec.errors import SettingsError
 from parsec.network import complexity, nasbench201
 from parsec.network.cost import Cost
 from parsec.network.executors.protocol import SharedWeights
@@ -23,9 +24,15 @@ def shared_weights(
 
 
 def child_cost(found: Architecture, network: Network, classes: int, image_size: int) -> Cost:
-    """Cost of an architecture as a fixed network of this size, on one image of `image_size` × `image_size` pixels."""
+    """Cost of an architecture as a fixed network of this size, on one image of `image_size` × `image_size` pixels.
+
+    Raises:
+        SettingsError: a stem that the space does not have.
+    """
     if isinstance(found, Genotype):
         return complexity.network_cost(found, network, classes, image_size)
     if isinstance(found, Benchmarked):
+        if network.stem != "cifar":
+            raise SettingsError(f"network {network.stem}: nasbench201 has only the stem of cifar; choose that")
         return nasbench201.network_cost(found, classes, image_size, network.cells, network.channels)
     raise TypeError(f"no network is known for {type(found).__name__}")

@@ -3,9 +3,9 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from parsec.settings.base import Method, Name, Positive, Space, Strict
 from parsec.settings.compute import Compute
@@ -13,6 +13,7 @@ from parsec.settings.datasets import Dataset
 from parsec.settings.retrain import RetrainStage
 from parsec.settings.score import SCORE_JOBS, AblationJob, AnyScoreJob, changed_score
 from parsec.settings.search import Prior, SearchStage
+from parsec.settings.spaces import check_darts, check_space
 from parsec.settings.training import Augmentation, Network
 from parsec.settings.tree import Measure, Settings
 from parsec.settings.variants import base_method, settings_of
@@ -46,6 +47,12 @@ class SearchJob(Strict):
         """Of the variant or the method; part of paths and tables."""
         return self.variant or self.method
 
+    @model_validator(mode="after")
+    def check_space(self) -> Self:
+        """See `settings.spaces`."""
+        check_space(self.space, self.prior, self.compute.executor, {"settings.network": self.settings.network})
+        return self
+
 
 class RetrainJob(Strict):
     """Training one genotype from scratch on one data set."""
@@ -54,6 +61,12 @@ class RetrainJob(Strict):
     space: Space
     settings: RetrainStage = Field(description="as configured, without the keys that only plan jobs")
     compute: Compute
+
+    @model_validator(mode="after")
+    def check_space(self) -> Self:
+        """A tabular benchmark holds the accuracies of its space."""
+        check_darts(self.space, "accuracies of the others are looked up: `python -m parsec lookup`")
+        return self
 
 
 class MeasureJob(Strict):
@@ -68,6 +81,12 @@ class MeasureJob(Strict):
     augmentation: Augmentation
     measure: Measure
     compute: Compute
+
+    @model_validator(mode="after")
+    def check_space(self) -> Self:
+        """The contenders of the measurement are networks of that space."""
+        check_darts(self.space, "the step is measured beside DARTS' supernet")
+        return self
 
 
 Job = PrepareJob | SearchJob | RetrainJob | MeasureJob

@@ -11,6 +11,7 @@ from parsec.settings.datasets import Dataset
 from parsec.settings.retrain import RetrainStage
 from parsec.settings.score import Ablation, Scores, changed_score
 from parsec.settings.search import Prior, SearchStage
+from parsec.settings.spaces import check_space
 from parsec.settings.variants import Variant, runs_stage, settings_of
 
 STAGES = ("search", "finetune", "transfer")
@@ -53,7 +54,10 @@ class Settings(Strict):
         description="what this run is, in a few words; the title of its report", min_length=1, max_length=120
     )
     results: Place = Field("results", description="folder of the run's outputs, relative to the working directory")
-    space: Space = Field("darts", description="search space")
+    space: Space = Field(
+        "darts",
+        description="search space; on `nasbench201` a network's `cells` are those of a stage, and `retrain` is {}",
+    )
     prior: Prior = Prior()
     methods: Distinct[Name] = Field(("parsec",), description="search methods, and names under `variants`", min_length=1)
     variants: dict[Name, Variant] = Field({}, description="methods with settings of their own")
@@ -119,6 +123,19 @@ class Settings(Strict):
             start = getattr(changed, stage).start if runs_stage(self, name, stage) else "uniform"
             if start != "uniform" and not runs_stage(self, name, start):
                 raise ValueError(f"variants.{name}.stages: {stage} starts from {start}, which it does not run; add it")
+
+    @model_validator(mode="after")
+    def check_space(self) -> Self:
+        """What the search space does not know is refused before anything is planned."""
+        stages = {"search": self.search, "finetune": self.finetune, "transfer": self.transfer}
+        networks = {f"{name}.network": stage.network for name, stage in stages.items() if stage}
+        check_space(self.space, self.prior, self.compute.executor, networks)
+        if self.space != "darts" and self.retrain:
+            given = ", ".join(self.retrain)
+            raise ValueError(
+                f"retrain: got {given}; allowed on {self.space}: {{}}, because its table has the accuracies"
+            )
+        return self
 
     def _check_datasets(self) -> None:
         used = {"search": self.search, "finetune": self.finetune, "transfer": self.transfer}

@@ -1,9 +1,14 @@
 """Genotypes known by name, as printed in the DARTS code (cnn/genotypes.py)."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 from parsec.errors import GenotypeError
-from parsec.space.genotype import Genotype, from_json, genotype
+from parsec.space import genotype as darts
+from parsec.space import spaces
+from parsec.space.genotype import Genotype, genotype
+from parsec.space.spaces import Architecture
 
 DARTS_V1 = genotype(
     normal=[
@@ -30,14 +35,28 @@ DARTS_V2 = genotype(
 PUBLISHED = {"DARTS_V1": DARTS_V1, "DARTS_V2": DARTS_V2}
 
 
+A = TypeVar("A")
+
+
 def named_or_file(name_or_file: str) -> Genotype:
     """A published genotype by its name, or the one in a file.
 
     Raises:
-        GenotypeError: neither, or the file holds no genotype of the space.
+        GenotypeError: neither, or the file holds no genotype of the DARTS space.
     """
-    if name_or_file in PUBLISHED:
-        return PUBLISHED[name_or_file]
+    return PUBLISHED.get(name_or_file) or _in_file(name_or_file, darts.from_json)
+
+
+def of_any_space(name_or_file: str) -> Architecture:
+    """The same, of whichever space the file says.
+
+    Raises:
+        GenotypeError: neither, or the file holds no architecture of its space.
+    """
+    return PUBLISHED.get(name_or_file) or _in_file(name_or_file, spaces.from_json)
+
+
+def _in_file(name_or_file: str, from_json: Callable[[str], A]) -> A:
     try:
         text = Path(name_or_file).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:

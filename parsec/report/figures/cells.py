@@ -7,22 +7,23 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle, FancyArrowPatch, FancyBboxPatch
-from matplotlib.path import Path as Curve
 
 from parsec.errors import UserError
-from parsec.report.figures.arcs import RADIUS, Arc, Points, label_places, route
+from parsec.report.figures import benchmark_cell
+from parsec.report.figures.arcs import RADIUS, Arc, label_places, route
+from parsec.report.figures.choices import input_label
+from parsec.report.figures.graph import draw_arc, draw_label, reach
 from parsec.report.figures.operations import NAMES
-from parsec.report.figures.palette import GREY, primitive_label, primitive_line
-from parsec.report.figures.pi import input_label
+from parsec.report.figures.palette import GREY
 from parsec.report.figures.style import DOUBLE, Drawing
 from parsec.space.darts import NODES, input_name
-from parsec.space.genotype import Cell
-from parsec.space.published import named_or_file
+from parsec.space.genotype import Cell, Genotype
+from parsec.space.nasbench201 import Architecture
+from parsec.space.published import of_any_space
 
 SCALE = 1.03
 """Inches between neighbours."""
 TITLE = 0.25
-MARGIN = 0.12
 OUTPUT = NODES + 2
 PALE = "#F1F1F1"
 
@@ -47,36 +48,14 @@ def _draw_output(axes: Axes) -> None:
     axes.text(OUTPUT - 0.32, 0, "$c_k$: concat", ha="left", va="center", fontsize=7)
 
 
-def _draw_arc(axes: Axes, arc: Arc) -> None:
-    line = primitive_line(arc.primitive)
-    codes = [Curve.MOVETO, Curve.CURVE4, Curve.CURVE4, Curve.CURVE4]
-    look: dict[str, Any] = {"arrowstyle": "-|>", "mutation_scale": 7, "color": line.colour, "linestyle": line.dash}
-    axes.add_patch(FancyArrowPatch(path=Curve(arc.control(), codes), linewidth=1.3, zorder=2, **look))
-
-
-def _draw_label(axes: Axes, arc: Arc, place: Points) -> None:
-    colour = primitive_line(arc.primitive).colour
-    box = {"boxstyle": "round,pad=0.18", "facecolor": "white", "edgecolor": colour, "linewidth": 0.7}
-    text = axes.text(
-        place[0], place[1], primitive_label(arc.primitive), ha="center", va="center", fontsize=7, bbox=box, zorder=4
-    )
-    text.set_gid("primitive")
-
-
-def _reach(arcs: list[Arc]) -> tuple[float, float]:
-    """How far the drawing reaches below and above the line of nodes."""
-    ends = {side: [abs(arc.at(0.5)[0, 1]) for arc in arcs if arc.side == side] for side in (-1, 1)}
-    return max([*ends[-1], RADIUS]) + MARGIN, max([*ends[1], RADIUS]) + MARGIN
-
-
 def _draw_cell(axes: Axes, arcs: list[Arc], name: str) -> None:
     for arc, place in zip(arcs, label_places(arcs), strict=True):
-        _draw_arc(axes, arc)
-        _draw_label(axes, arc, place)
+        draw_arc(axes, arc)
+        draw_label(axes, arc, place)
     for position in range(OUTPUT):
         _draw_node(axes, position)
     _draw_output(axes)
-    below, above = _reach(arcs)
+    below, above = reach(arcs)
     axes.set(xlim=(-0.25, DOUBLE / SCALE - 0.25), ylim=(-below, above))
     axes.set_title(NAMES[name], loc="left", x=0.01)
     axes.axis("off")
@@ -93,7 +72,7 @@ def _edges(cells: dict[str, Cell]) -> pd.DataFrame:
 
 
 def draw(inputs: list[Path]) -> Drawing:
-    """One genotype.json → both cells; arcs above and below are the two slots of a node in either order.
+    """One genotype.json → its cells; of DARTS, arcs above and below are the two slots of a node in either order.
 
     Raises:
         UserError: not exactly one genotype.
@@ -101,9 +80,13 @@ def draw(inputs: list[Path]) -> Drawing:
     """
     if len(inputs) != 1:
         raise UserError(f"the figure cells shows one genotype, got {len(inputs)}; give one genotype.json")
-    cells = named_or_file(str(inputs[0]))._asdict()
+    found = of_any_space(str(inputs[0]))
+    if isinstance(found, Architecture):
+        return benchmark_cell.draw_architecture(found)
+    assert isinstance(found, Genotype)
+    cells = found._asdict()
     routed = {name: route(cell) for name, cell in cells.items()}
-    heights = {name: SCALE * sum(_reach(arcs)) for name, arcs in routed.items()}
+    heights = {name: SCALE * sum(reach(arcs)) for name, arcs in routed.items()}
     total = sum(heights.values()) + TITLE * len(heights)
     figure, top = Figure(figsize=(DOUBLE, total)), total
     for name, arcs in routed.items():

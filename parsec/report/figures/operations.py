@@ -5,13 +5,13 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.axes import Axes
 
+from parsec.errors import UserError
 from parsec.report.figures.curves import LINE, epoch_axis
 from parsec.report.figures.palette import PRIMITIVES, primitive_label, primitive_line
 from parsec.report.figures.style import DOUBLE, SINGLE, Drawing, every, from_zero, legend_below, new_figure
 from parsec.report.runs import KEYS, ORDER, read_runs
-from parsec.space.darts import CELLS
 
-NAMES = {"normal": "Normal cell", "reduce": "Reduction cell"}
+NAMES = {"normal": "Normal cell", "reduce": "Reduction cell", "cell": "Cell"}
 
 
 def _shares(runs: pd.DataFrame, cell: str) -> pd.DataFrame:
@@ -37,20 +37,33 @@ def _draw_cell(axes: Axes, shares: pd.DataFrame) -> None:
             axes.fill_between(values.index, *band, color=line.colour, alpha=0.15, lw=0)
 
 
+def _cells(runs: pd.DataFrame) -> tuple[str, ...]:
+    """The cells that are searched, in the order in which they were recorded."""
+    found = {tuple(operations) for operations in runs["operations"]}
+    if len(found) != 1:
+        raise UserError("the figure operations shows runs on one search space; draw those of each space alone")
+    return found.pop()
+
+
 def draw(inputs: list[Path]) -> Drawing:
-    """Run folders → share in percent of each primitive in the 8 slots of a cell, expected under π."""
+    """Run folders → share in percent of each primitive in the slots (or edges) of a cell, expected under π.
+
+    Raises:
+        UserError: a run that cannot be read, or runs on different search spaces.
+    """
     runs = read_runs(inputs).dropna(subset="operations")
-    shares = pd.concat([_shares(runs, cell) for cell in CELLS])
+    cells = _cells(runs)
+    shares = pd.concat([_shares(runs, cell) for cell in cells])
     panels = shares.groupby("panel", sort=False)
-    figure = new_figure(SINGLE if len(panels) == 1 else DOUBLE, 3.6)
-    grid = figure.subplots(len(CELLS), len(panels), squeeze=False, sharex="col", sharey=True)
+    figure = new_figure(SINGLE if len(panels) == 1 else DOUBLE, 0.6 + 1.5 * len(cells))
+    grid = figure.subplots(len(cells), len(panels), squeeze=False, sharex="col", sharey=True)
     for column, (title, panel) in zip(grid.T, panels, strict=True):
-        for axes, cell in zip(column, CELLS, strict=True):
+        for axes, cell in zip(column, cells, strict=True):
             _draw_cell(axes, panel[panel["cell"] == cell])
-            epoch_axis(axes, labelled=cell == CELLS[-1])
+            epoch_axis(axes, labelled=cell == cells[-1])
         column[0].set_title(title)
     from_zero(list(grid.flat))
-    for axes, cell in zip(grid[:, 0], CELLS, strict=True):
+    for axes, cell in zip(grid[:, 0], cells, strict=True):
         axes.set_ylabel(f"{NAMES[cell]}\nshare under π (%)")
     legend_below(figure, grid.flat)
     shown = shares.sort_values([*ORDER, "cell", "epoch"], kind="stable")

@@ -44,7 +44,23 @@ PRIMITIVES = {
     "max_pool_3x3": Line(VERMILLION, (0, (1, 1)), ""),
     "avg_pool_3x3": Line(ORANGE, (0, (1, 1)), "^"),
 }
-SHORT = {"skip_connect": "skip", "sep_conv": "sep", "dil_conv": "dil", "max_pool": "max", "avg_pool": "avg"}
+NASBENCH201 = {
+    "none": Line(GREY, (0, (5, 1.5)), ""),
+    "skip_connect": PRIMITIVES["skip_connect"],
+    "nor_conv_1x1": Line(GREEN, (0, (5, 1.5)), ""),
+    "nor_conv_3x3": Line(BLUE, "-", ""),
+    "avg_pool_3x3": PRIMITIVES["avg_pool_3x3"],
+}
+"""Operations of NAS-Bench-201; those that DARTS has too look as they do there."""
+SHORT = {
+    "none": "none",
+    "skip_connect": "skip",
+    "nor_conv": "conv",
+    "sep_conv": "sep",
+    "dil_conv": "dil",
+    "max_pool": "max",
+    "avg_pool": "avg",
+}
 
 
 def series(index: int) -> Line:
@@ -54,7 +70,7 @@ def series(index: int) -> Line:
 
 def primitive_line(name: str) -> Line:
     """Line of a primitive; grey for one that this palette does not know."""
-    return PRIMITIVES.get(name, Line(GREY, "-", "x"))
+    return PRIMITIVES.get(name) or NASBENCH201.get(name, Line(GREY, "-", "x"))
 
 
 def primitive_label(name: str) -> str:

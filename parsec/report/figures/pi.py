@@ -1,96 +1,24 @@
-"""Figure: π over time, one small panel for every categorical choice of both cells."""
+"""Figure: π over time, one small panel for every categorical choice of every cell."""
 
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from parsec.errors import UserError
-from parsec.report.figures.curves import epoch_axis
+from parsec.report.figures import edges
+from parsec.report.figures.choices import INPUTS, Slots, by_slot, draw_choice, input_label
 from parsec.report.figures.operations import NAMES
-from parsec.report.figures.palette import (
-    BLACK,
-    BLUE,
-    GREEN,
-    GREY,
-    ORANGE,
-    PRIMITIVES,
-    VERMILLION,
-    Line,
-    primitive_label,
-    primitive_line,
-)  # fmt: skip
-from parsec.report.figures.style import DOUBLE, Drawing, every
+from parsec.report.figures.palette import GREY, PRIMITIVES, primitive_label
+from parsec.report.figures.style import DOUBLE, Drawing
 from parsec.report.runs import read_trajectory
-from parsec.space.darts import NODES, SLOTS, input_name
-from parsec.space.factors import SEPARATOR
+from parsec.space.darts import NODES, SLOTS
 
-DASH = (0, (5, 1.5))
-INPUTS = dict(
-    zip(
-        (input_name(index) for index in range(NODES + 1)),
-        (
-            Line(BLACK, "-", ""),
-            Line(VERMILLION, "-", "o"),
-            Line(BLUE, DASH, ""),
-            Line(GREEN, (0, (1, 1)), ""),
-            Line(ORANGE, DASH, "^"),
-        ),
-        strict=True,
-    )
-)
 KINDS = ("input", "operation", "joint")
 TALL, GRID, LEFT, RIGHT = 8.4, 3.1, 0.42, 0.08
 """Height of the figure and of a cell's panels, and margins beside them, inches."""
 BOTTOMS = {"normal": 4.8, "reduce": 0.75}
-FAINT = 0.1
-"""A joint choice that never gets this probable is drawn as a thin grey line."""
-
-Slots = dict[tuple[str, int, int, str], pd.DataFrame]
-"""By cell, node, slot and factor: probabilities, one row an epoch, one column a choice."""
-
-
-def input_label(name: str) -> str:
-    """Printed name of an input: the cells before in mathematics, nodes as text."""
-    return f"${name}$" if name.startswith("c_") else name.replace("_", " ")
-
-
-def choice_label(name: str) -> str:
-    """Printed name of an input, an operation, or a pair of both."""
-    if SEPARATOR in name:
-        source, primitive = name.split(SEPARATOR)
-        return f"{input_label(source)}, {primitive_label(primitive)}"
-    return input_label(name) if name in INPUTS else primitive_label(name)
-
-
-def _by_slot(rows: pd.DataFrame) -> Slots:
-    slots = rows.groupby(["cell", "node", "slot", "factor"], sort=False)
-    return {
-        key: slot.pivot(index="epoch", columns="choice", values="probability")[slot["choice"].unique()]
-        for key, slot in slots
-    }
-
-
-def _look(name: str, values: "pd.Series[float]") -> dict[str, Any]:
-    if SEPARATOR in name and values.max() < FAINT:
-        return {"color": GREY, "linewidth": 0.4, "alpha": 0.5}
-    line = INPUTS.get(name) or primitive_line(name.split(SEPARATOR)[-1])
-    return line.plot() | {"markevery": every(len(values), 4), "markersize": 2.5, "linewidth": 1.0}
-
-
-def _draw_choice(axes: Axes, curves: pd.DataFrame) -> None:
-    """All curves of one choice; the most probable at the end is written above."""
-    for name, values in curves.items():
-        axes.plot(values.index, values, **_look(name, values))
-    last = curves.iloc[-1]
-    axes.set_title(f"{choice_label(last.idxmax())}  {last.max():.2f}", fontsize=7, loc="right", pad=2, y=1.0)
-    epoch_axis(axes, labelled=False)
-    axes.set_ylim(-0.03, 1.03)
-    axes.set_yticks([0, 0.5, 1], ["0", "", "1"])
-    axes.tick_params(labelbottom=False, labelleft=False)
 
 
 def _draw_cell(figure: Figure, cell: str, bottom: float, slots: Slots, kinds: list[str]) -> None:
@@ -101,7 +29,7 @@ def _draw_cell(figure: Figure, cell: str, bottom: float, slots: Slots, kinds: li
     grid = figure.add_gridspec(NODES, len(columns), hspace=0.36, wspace=0.09, **ends).subplots(squeeze=False)
     for node in range(NODES):
         for axes, (slot, kind) in zip(grid[node], columns, strict=True):
-            _draw_choice(axes, slots[cell, node, slot, kind])
+            draw_choice(axes, slots[cell, node, slot, kind])
         grid[node, 0].set_ylabel(f"node {node}")
         grid[node, 0].tick_params(labelleft=True)
     for axes, (slot, kind) in zip(grid[0], columns, strict=True):
@@ -128,13 +56,17 @@ def _legend(figure: Figure, kinds: list[str]) -> None:
 def draw(inputs: list[Path]) -> Drawing:
     """One run folder → probability of every choice over epochs; rows are nodes, columns slots and factors.
 
+    Where every edge chooses its operation and nothing else, columns are the sources of the edges.
+
     Raises:
         UserError: not exactly one run folder, or a damaged trajectory.
     """
     if len(inputs) != 1:
         raise UserError(f"the figure pi shows one run, got {len(inputs)}; give one run folder")
     rows = read_trajectory(inputs[0])
-    slots, kinds = _by_slot(rows), [kind for kind in KINDS if kind in set(rows["factor"])]
+    slots, kinds = by_slot(rows), [kind for kind in KINDS if kind in set(rows["factor"])]
+    if kinds == ["operation"]:
+        return Drawing(edges.draw_edges(slots), rows)
     figure = Figure(figsize=(DOUBLE, TALL))
     for cell, bottom in BOTTOMS.items():
         _draw_cell(figure, cell, bottom, slots, kinds)

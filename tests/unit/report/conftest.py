@@ -12,6 +12,7 @@ import pytest
 from parsec.space.darts import PRIMITIVES
 from parsec.space.factors import factors
 from parsec.space.published import DARTS_V2
+from parsec.space.spaces import NASBENCH201
 
 CLOCK = "2000-01-01T00:00:00+00:00"
 
@@ -129,6 +130,40 @@ class Study:
         rows = search_metrics(epochs, seed, entropy, self.rng)
         (path.parent / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
         trajectory(path.parent / "trajectory.parquet", epochs, form, self.rng)
+        return path
+
+    def nasbench201(self, found, seed=0, epochs=6):
+        """A search on NAS-Bench-201 whose π moves from uniform to its mode `found`."""
+        path = self.search(dataset="cifar10", seed=seed, epochs=epochs)
+        result = json.loads(path.read_text(encoding="utf-8")) | {"space": "nasbench201", "genotype": found.as_dict()}
+        path.write_text(json.dumps(result), encoding="utf-8")
+        rows, lines, metrics = [], [], path.with_name("metrics.jsonl")
+        chosen = NASBENCH201.encode(found, "separate")
+        for epoch in range(epochs + 1):
+            counts = dict.fromkeys(NASBENCH201.primitives, 0.0)
+            for factor, choice in zip(NASBENCH201.factors("separate"), chosen, strict=True):
+                logits = 3.0 * epoch / epochs * (np.arange(5) == choice) + 0.4 * self.rng.random(5) * (epoch > 0)
+                shares = np.exp(logits) / np.exp(logits).sum()
+                key = {"cell": factor.cell, "node": factor.node, "slot": factor.slot, "factor": factor.kind}
+                for name, logit, share in zip(factor.choices, logits.tolist(), shares.tolist(), strict=True):
+                    counts[name] += share
+                    rows.append(
+                        {
+                            "epoch": epoch,
+                            "step": 10 * epoch,
+                            **key,
+                            "choice": name,
+                            "logit": logit,
+                            "probability": share,
+                        }
+                    )
+            lines.append({"cell": counts})
+        pq.write_table(pa.Table.from_pylist(rows), path.with_name("trajectory.parquet"))
+        recorded = [json.loads(line) for line in metrics.read_text(encoding="utf-8").splitlines()]
+        for row in recorded:
+            if row["event"] == "epoch":
+                row["operations"] = lines[row["epoch"]]
+        metrics.write_text("".join(json.dumps(row) + "\n" for row in recorded), encoding="utf-8")
         return path
 
     def retrain(self, error, origin="search", seed=0, run=0, *, dataset="digits", stem="cifar", **more):

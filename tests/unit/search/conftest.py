@@ -19,6 +19,7 @@ from parsec.settings.search import Estimator, PriorOptimizer, SearchOptimizer, S
 from parsec.settings.search import Prior as Form
 from parsec.settings.training import Augmentation, Network
 from parsec.settings.tree import Running
+from parsec.space.spaces import SPACES
 
 STAGE = SearchStage(
     dataset="digits",
@@ -48,11 +49,11 @@ def digits(tmp_path_factory):
 def make_job():
     """A function changes of the stage → the settings of a tiny search on the CPU, three steps an epoch."""
 
-    def make(stage="search", prior=None, compute=None, prior_rate=0.1, **changes):
+    def make(stage="search", prior=None, compute=None, prior_rate=0.1, space="darts", **changes):
         changes["prior"] = PriorOptimizer(learning_rate=prior_rate)
         return SearchJob(
             stage=stage,
-            space="darts",
+            space=space,
             method="parsec",
             prior=prior or Form(),
             settings=STAGE.model_copy(update=changes),
@@ -76,7 +77,7 @@ def make_task(digits, make_job):
             validation=Images(open_part(digits, "validation", settings.validation_images), "cpu"),
             augment=Augment(settings.augmentation, info, torch.channels_last),
             classes=len(info.classes),
-            prior=Prior(job.prior),
+            prior=Prior(job.prior, space=SPACES[job.space]),
             device=torch.device("cpu"),
         )
 

@@ -122,7 +122,7 @@ def test_a_prior_step_ascends_the_weighted_log_probability(make_task, monkeypatc
         return seen["values"]
 
     monkeypatch.setattr(trainer.updates.executor, "log_likelihoods", spy)
-    trainer.updates.of_prior(trainer._batches.validation())
+    trainer.updates.of_prior(trainer._batches.validation(0))
     costs = [network_cost(child, trainer.settings.network, 10, 8).multiply_adds for child in seen["children"].genotypes]
     assert max(costs) > 20_000
     share = cost_share(torch.tensor(costs), 20_000)
@@ -144,7 +144,7 @@ def test_the_two_steps_read_their_own_halves(make_task, monkeypatch):
         part = getattr(trainer.task, half)
         original = part.gather
         monkeypatch.setattr(part, "gather", lambda i, half=half, original=original: read.append(half) or original(i))
-    trainer.updates.of_prior(trainer._batches.validation())
+    trainer.updates.of_prior(trainer._batches.validation(0))
     assert read == ["validation"]
     trainer.updates.of_weights(trainer._batches.training(0), 0.1)
     assert read == ["validation", "train"]

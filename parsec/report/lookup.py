@@ -1,0 +1,116 @@
+"""True accuracies of what searches on NAS-Bench-201 found, looked up once the searches have ended.
+
+This and other reports are the only readers of the benchmark's test columns; a search is never given them.
+"""
+
+import functools
+import hashlib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from parsec.benchmarks.columns import Reals
+from parsec.benchmarks.nasbench201 import DATA, ReportColumns, read_report_columns
+from parsec.errors import UserError
+from parsec.records.provenance import begin
+from parsec.records.results import read_results, write_json
+from parsec.report.runs import KEYS, read_trajectory, run_folder
+from parsec.runtime.files import temporary_path
+from parsec.space.nasbench201 import EDGES, OPERATIONS, Architecture, architectures, index_of
+from parsec.space.nasbench201_factors import from_dict
+
+SCHEMA = 1
+
+
+def lookup(runs: Iterable[Path], benchmark: Path, output: Path) -> None:
+    """Look up what searches found; write `<output>.json` (one entry a run) and `<output>.parquet` (one row an epoch).
+
+    Args:
+        runs: folders of searches on NAS-Bench-201.
+        benchmark: the benchmark's table (Parquet).
+        output: path without ending.
+
+    Raises:
+        BenchmarkError: the table is missing, damaged or another one.
+        UserError: a run is missing, damaged, or of another space.
+    """
+    beginning = begin("parsec.report.lookup")
+    columns = read_report_columns(benchmark)
+    results = {folder: _result(folder) for folder in dict.fromkeys(run_folder(path) for path in runs)}
+    epochs = pd.concat([of_epochs(folder, result, columns) for folder, result in results.items()])
+    with temporary_path(output.with_name(f"{output.name}.parquet")) as temporary:
+        epochs.to_parquet(temporary, index=False)
+    document = {
+        "schema": SCHEMA,
+        "kind": "lookup",
+        "benchmark": {"file": benchmark.name, "sha256": hashlib.sha256(benchmark.read_bytes()).hexdigest()},
+        "best": {data: float(columns.test[data].max()) for data in DATA},
+        "mean": {data: float(columns.test[data].mean()) for data in DATA},
+        "runs": [of_result(result, columns) for result in results.values()],
+        "code_fingerprint": beginning.code,
+        "git": beginning.git,
+    }
+    write_json(output.with_name(f"{output.name}.json"), document)
+
+
+def _result(folder: Path) -> dict[str, Any]:
+    result = read_results([folder / "result.json"])[0]
+    if result["kind"] != "search" or result.get("space") != "nasbench201":
+        raise UserError(f"{folder}: no search on the space nasbench201; only its architectures can be looked up")
+    return result
+
+
+def _named(index: int, columns: ReportColumns) -> dict[str, Any]:
+    """Index, text, test accuracies in percent and ranks (1 is the best of 15,625) of an architecture."""
+    accuracies = {data: float(columns.test[data][index]) for data in DATA}
+    better = {data: int((columns.test[data] > accuracy).sum()) for data, accuracy in accuracies.items()}
+    return {
+        "index": index,
+        "architecture": str(architectures()[index]),
+        **{f"test_{data}": accuracy for data, accuracy in accuracies.items()},
+        **{f"rank_{data}": 1 + count for data, count in better.items()},
+    }
+
+
+def of_result(result: dict[str, Any], columns: ReportColumns) -> dict[str, Any]:
+    """What is true of the architecture that a search selected, beside what the search itself recorded."""
+    recorded = {key: result[key] for key in (*KEYS, "entropy", "mode_accuracy", "children", "child_images", "cost")}
+    fingerprint = result["provenance"]["settings_fingerprint"]
+    found = _named(index_of(from_dict(result["genotype"])), columns)
+    return {**recorded, **found, "settings_fingerprint": fingerprint}
+
+
+def of_epochs(folder: Path, result: dict[str, Any], columns: ReportColumns) -> pd.DataFrame:
+    """Of every epoch, the start included: the mode of π, and `expected_…`, the mean accuracy of a draw from π.
+
+    The expectation is exact: the sum over all 15,625 architectures. Where choices are equally probable, as at the
+    start, the mode has the first of them.
+    """
+    rows = []
+    for epoch, choices in read_trajectory(folder).groupby("epoch", sort=True):
+        probabilities = _probabilities(choices, folder)
+        mode = Architecture(tuple(OPERATIONS[choice] for choice in probabilities.argmax(1)))
+        of_each = probabilities[np.arange(len(EDGES)), _choices()].prod(1)
+        expected = {f"expected_{data}": float(of_each @ columns.test[data]) for data in DATA}
+        rows.append({"epoch": int(epoch), **_named(index_of(mode), columns), **expected})
+    return pd.DataFrame(rows).assign(**{key: result[key] for key in KEYS})[[*KEYS, *rows[0]]]
+
+
+def _probabilities(choices: pd.DataFrame, folder: Path) -> Reals:
+    """π of one epoch, [6 edges, 5 operations]."""
+    names = [(*edge, operation) for edge in EDGES for operation in OPERATIONS]
+    given = choices.set_index(["slot", "node", "choice"])["probability"]
+    if len(given) != len(names) or set(given.index) != set(names):
+        raise UserError(f"{folder}: the trajectory of π is not of the space nasbench201; run the search again")
+    found: Reals = given.loc[names].to_numpy(np.float64).reshape(len(EDGES), len(OPERATIONS))
+    return found
+
+
+@functools.cache
+def _choices() -> NDArray[np.int64]:
+    """Number of the operation of every edge of all architectures, [15625, 6]."""
+    return np.array([[OPERATIONS.index(name) for name in found.operations] for found in architectures()])

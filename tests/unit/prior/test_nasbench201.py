@@ -1,0 +1,51 @@
+"""π on NAS-Bench-201, against sums over all its architectures."""
+
+import pytest
+import torch
+
+from parsec.errors import PriorError
+from parsec.prior.children import Children
+from parsec.prior.distribution import Prior
+from parsec.prior.parquet import read_prior, write_prior
+from parsec.settings.search import Prior as Form
+from parsec.space.nasbench201 import architectures
+from parsec.space.spaces import NASBENCH201
+
+
+@pytest.fixture
+def prior():
+    noise = torch.randn(6, 5, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    return Prior(Form(), noise, NASBENCH201)
+
+
+@pytest.fixture
+def everything():
+    """Chosen indices of all architectures, in the order of the benchmark."""
+    return torch.tensor([NASBENCH201.encode(found, "separate") for found in architectures()])
+
+
+def test_probabilities_entropy_and_mode_are_those_of_the_sum(prior, everything):
+    log_p = prior.log_prob(everything).detach()
+    assert float(log_p.exp().sum()) == pytest.approx(1.0, abs=1e-12)
+    assert prior.entropy() == pytest.approx(float(-(log_p.exp() * log_p).sum()), abs=1e-10)
+    assert prior.mode() == architectures()[int(log_p.argmax())]
+    operations = everything[:, :, None] == torch.arange(5)
+    torch.testing.assert_close(prior.marginals().detach(), (log_p.exp()[:, None, None] * operations).sum(0))
+
+
+def test_children_are_the_architectures_of_the_chosen_indices(prior):
+    chosen = prior.sample(20, torch.Generator().manual_seed(0))
+    children = prior.children(chosen)
+    assert children.genotypes == [NASBENCH201.decode(row, "separate") for row in chosen.tolist()]
+    assert torch.equal(Children.of(children.genotypes, space=NASBENCH201).table, children.table)
+    assert children[3:7].genotypes == Children(children.table[3:7], NASBENCH201).genotypes
+
+
+def test_a_file_brings_it_back_to_its_own_space_alone(prior, tmp_path):
+    path = tmp_path / "pi.parquet"
+    write_prior(path, prior, {"space": "nasbench201"})
+    again = read_prior(path, Form(), "nasbench201")
+    assert torch.equal(again.logits, prior.logits)
+    assert again.mode() == prior.to("cpu").mode() == prior.mode()
+    with pytest.raises(PriorError, match="space 'nasbench201', but 'darts' is needed"):
+        read_prior(path, Form(), "darts")

@@ -1,0 +1,78 @@
+"""What a search found is looked up truly, and only for searches on NAS-Bench-201."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from parsec.benchmarks.nasbench201 import DATA
+from parsec.errors import BenchmarkError, UserError
+from parsec.report.lookup import lookup
+from parsec.space.nasbench201 import EDGES, OPERATIONS, SIZE, architecture, architectures, index_of
+
+FOUND = architecture(["nor_conv_3x3", "skip_connect", "none", "nor_conv_1x1", "avg_pool_3x3", "nor_conv_3x3"])
+TESTED = [f"{data}_test_200" for data in DATA] + ["naslib_cifar10_val_200"]
+
+
+@pytest.fixture(scope="module")
+def table():
+    """A made-up table: all accuracies are random."""
+    random = np.random.default_rng(0)
+    names = {name: random.uniform(10, 95, SIZE) for name in TESTED}
+    return pd.DataFrame({"arch_index": range(SIZE), "arch_str": [str(each) for each in architectures()], **names})
+
+
+@pytest.fixture
+def benchmark_file(table, tmp_path):
+    table.to_parquet(tmp_path / "benchmark.parquet", index=False)
+    return tmp_path / "benchmark.parquet"
+
+
+def test_the_found_architecture_and_the_modes_are_looked_up(study, table, benchmark_file, tmp_path):
+    run = study.nasbench201(FOUND, epochs=3).parent
+    lookup([run, run / "result.json"], benchmark_file, tmp_path / "true")
+    document = json.loads((tmp_path / "true.json").read_text())
+    index = index_of(FOUND)
+    (found,) = document["runs"]
+    assert (found["index"], found["architecture"]) == (index, str(FOUND))
+    for data in DATA:
+        accuracies = table[f"{data}_test_200"]
+        assert found[f"test_{data}"] == accuracies[index]
+        assert found[f"rank_{data}"] == accuracies.rank(ascending=False)[index]
+        assert document["best"][data] == accuracies.max()
+    rows = pd.read_parquet(tmp_path / "true.parquet")
+    assert rows["epoch"].tolist() == [0, 1, 2, 3]
+    assert rows["architecture"].iloc[-1] == str(FOUND)
+    assert rows["test_in16"].iloc[-1] == table["in16_test_200"][index]
+
+
+def test_the_expected_accuracy_is_the_mean_over_draws_from_the_prior(study, table, benchmark_file, tmp_path):
+    run = study.nasbench201(FOUND, epochs=1).parent
+    lookup([run], benchmark_file, tmp_path / "true")
+    rows = pd.read_parquet(tmp_path / "true.parquet")
+    assert rows["expected_cifar10"][0] == pytest.approx(table["cifar10_test_200"].mean())
+    last = pd.read_parquet(run / "trajectory.parquet").query("epoch == 1")
+    of = {(row.slot, row.node, row.choice): row.probability for row in last.itertuples()}
+    draw, edges = np.random.default_rng(1), []
+    for edge in EDGES:
+        shares = [of[(*edge, operation)] for operation in OPERATIONS]
+        edges.append(draw.choice(OPERATIONS, size=20_000, p=shares))
+    found = [index_of(architecture(list(each))) for each in zip(*edges, strict=True)]
+    drawn = table["cifar10_test_200"].to_numpy()[found]
+    error = drawn.std() / np.sqrt(len(drawn))
+    assert rows["expected_cifar10"][1] == pytest.approx(drawn.mean(), abs=5 * error)
+
+
+def test_other_searches_and_tables_are_refused_in_one_line(study, table, benchmark_file, tmp_path):
+    with pytest.raises(UserError, match="no search on the space nasbench201"):
+        lookup([study.search().parent], benchmark_file, tmp_path / "true")
+    run = study.nasbench201(FOUND, epochs=1).parent
+    table.drop(columns="in16_test_200").to_parquet(tmp_path / "other.parquet")
+    with pytest.raises(BenchmarkError, match="lacks in16_test_200"):
+        lookup([run], tmp_path / "other.parquet", tmp_path / "true")
+    foreign = study.search(seed=5).parent / "trajectory.parquet"
+    (run / "trajectory.parquet").write_bytes(foreign.read_bytes())
+    with pytest.raises(UserError, match="not of the space nasbench201"):
+        lookup([run], benchmark_file, tmp_path / "true")
+    assert not list(tmp_path.glob("true*"))

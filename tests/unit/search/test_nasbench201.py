@@ -1,0 +1,80 @@
+"""PARSEC on NAS-Bench-201: the same files, the same promises, and an architecture of that space."""
+
+import json
+
+import pandas as pd
+import pytest
+import torch
+
+from parsec.errors import PriorError, SettingsError
+from parsec.network.nasbench201 import network_cost
+from parsec.prior.parquet import read_metadata, read_prior
+from parsec.search.parsec import Parsec
+from parsec.settings.compute import Compute
+from parsec.settings.plan import SEARCH_FILES
+from parsec.settings.search import Estimator
+from parsec.settings.search import Prior as Form
+from parsec.space.spaces import from_json
+
+SPACE = "nasbench201"
+
+
+def test_files_of_a_search(start):
+    folder = start("a", space=SPACE)
+    assert {path.name for path in folder.iterdir()} == set(SEARCH_FILES)
+    prior, result = read_prior(folder / "pi.parquet", Form(), SPACE), json.loads((folder / "result.json").read_text())
+    assert prior.logits.shape == (6, 5)
+    assert read_metadata(folder / "pi.parquet")["space"] == result["space"] == SPACE
+    found = from_json((folder / "genotype.json").read_text())
+    assert found == prior.mode()
+    assert result["genotype"] == found.as_dict()
+    assert result["complexity"] == network_cost(found, 10, 8, cells=3, channels=2)._asdict()
+    rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    last = next(row for row in reversed(rows) if row["event"] == "epoch")
+    assert set(last["operations"]) == {"cell"}
+    assert sum(last["operations"]["cell"].values()) == pytest.approx(6)
+    frame = pd.read_parquet(folder / "trajectory.parquet")
+    assert frame[frame.epoch == 2].logit.tolist() == prior.logits.flatten().tolist()
+
+
+def test_equal_searches_write_equal_bytes(start):
+    first, second = start("a", space=SPACE), start("b", space=SPACE)
+    for name in ("pi.parquet", "trajectory.parquet", "genotype.json"):
+        assert (first / name).read_bytes() == (second / name).read_bytes()
+
+
+def test_a_search_goes_on_where_its_state_was_taken(make_task):
+    whole, first, rest = (Parsec(make_task(space=SPACE)) for _ in range(3))
+    for _ in range(4):
+        whole.advance()
+    for _ in range(2):
+        first.advance()
+    rest.load_state_dict(first.state_dict())
+    for _ in range(2):
+        rest.advance()
+    assert torch.equal(rest.prior.logits, whole.prior.logits)
+    assert torch.equal(rest.updates.supernet.bank.flat, whole.updates.supernet.bank.flat)
+
+
+def test_fine_tuning_starts_from_the_prior_of_this_space_alone(start):
+    given = start("a", space=SPACE) / "pi.parquet"
+    second = start("b", stage="finetune", start="search", init_pi=given, space=SPACE)
+    frame, before = pd.read_parquet(second / "trajectory.parquet"), read_prior(given, Form(), SPACE)
+    assert frame[frame.epoch == 0].logit.tolist() == before.logits.flatten().tolist()
+    with pytest.raises(PriorError, match="space 'nasbench201', but 'darts' is needed"):
+        start("c", stage="finetune", start="search", init_pi=given)
+
+
+@pytest.mark.parametrize("executor", ["stacked", "table"])
+def test_executors_that_run_darts_alone_are_refused_in_one_line(make_task, executor):
+    task = make_task(space=SPACE)
+    job = task.job.model_copy(update={"compute": Compute(device="cpu", precision="float32", executor=executor)})
+    with pytest.raises(SettingsError, match=rf"compute\.executor: {executor} runs the space darts alone") as refused:
+        Parsec(task.__class__(**{**vars(task), "job": job}))
+    assert "\n" not in str(refused.value)
+
+
+def test_a_cost_weight_counts_this_network(make_task):
+    trainer = Parsec(make_task(space=SPACE, estimator=Estimator(samples=2, cost_weight=1.0, cost_target=1e5)))
+    trainer.advance()
+    assert trainer.prior.logits.isfinite().all()

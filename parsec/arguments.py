@@ -12,7 +12,6 @@ VERBS = {
     "prepare": "Turn raw images into memory-mapped shards, split into train, validation and test.",
     "search": "Learn π in one stage: search, finetune or transfer.",
     "retrain": "Train a genotype from scratch and test it; the only verb that opens the test set.",
-    "ablate": "Score the same architectures under several conditions, again and again (NASWOT, figure 5).",
     "score": "Score architectures without training them (NASWOT), on one minibatch.",
     "import-benchmark": "Make the table of NAS-Bench-101 or NAS-Bench-201 from its authors' files.",
     "measure": "Measure memory and time of a search step.",
@@ -20,7 +19,6 @@ VERBS = {
     "complexity": "Print parameters and multiply-adds of a genotype as JSON (no auxiliary head).",
     "lookup": "Look up the true accuracies of what searches on NAS-Bench-201 found, as JSON and Parquet.",
     "table": "Write a table of results as CSV, Markdown and LaTeX.",
-    "tabulate": "Write a table of a study as CSV, Markdown and LaTeX.",
     "plot": "Draw a figure as SVG, PDF and PNG, with its numbers as CSV.",
     "draw": "Draw π over time and the cells of every given search, named after stage, method and seed.",
     "export": "Write a retrained network as ONNX, checked against its own logits.",
@@ -59,7 +57,6 @@ def _stages(add: Add) -> None:
     score = add("score")
     _resumable(score)
     score.add_argument("--benchmark", type=Path, help="nasbench101: table whose architectures are scored; else: drawn")
-    _resumable(add("ablate"))
     importing = add("import-benchmark")
     importing.add_argument("--settings", required=True, help=SETTINGS_HELP)
     importing.add_argument("--source", type=Path, required=True, help="the authors' file, or their folder of files")
@@ -130,10 +127,6 @@ def _reporting(add: Add) -> None:
     table.add_argument("--compare-with", choices=("cifar10", "imagenet"), help="published rows to print under ours")
     table.add_argument("--output", type=Path, required=True, help="path without ending")
     table.add_argument("results", type=Path, nargs="+", help="result.json files of searches and retrainings")
-    tabulate = add("tabulate")
-    tabulate.add_argument("name", help="which table")
-    tabulate.add_argument("--output", type=Path, required=True, help="path without ending")
-    tabulate.add_argument("inputs", type=Path, nargs="+", help="files that the study wrote")
     lookup = add("lookup")
     lookup.add_argument("--benchmark", type=Path, required=True, help="table of NAS-Bench-201 (Parquet)")
     lookup.add_argument("--output", type=Path, required=True, help="path without ending")

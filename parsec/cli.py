@@ -66,14 +66,6 @@ def _score(arguments: Arguments) -> None:
     score(job, given.data, given.seed, given.output, given.state, _running(), given.benchmark)
 
 
-def _ablate(arguments: Arguments) -> None:
-    from parsec.scores.ablation import ablate
-    from parsec.settings.score import AblationJob
-
-    given, job = arguments, load_job(arguments.settings, AblationJob)
-    ablate(job, given.data, given.seed, given.output, given.state, _running())
-
-
 def _import_benchmark(arguments: Arguments) -> None:
     from parsec.benchmarks.importing import import_benchmark
     from parsec.settings.importing import ImportJob
@@ -115,12 +107,6 @@ def _table(arguments: Arguments) -> None:
     from parsec.report.tables import write_table
 
     write_table(arguments.dataset, arguments.compare_with, arguments.results, arguments.output)
-
-
-def _tabulate(arguments: Arguments) -> None:
-    from parsec.report.tabulate import tabulate
-
-    tabulate(arguments.name, arguments.inputs, arguments.output)
 
 
 def _lookup(arguments: Arguments) -> None:
@@ -187,13 +173,11 @@ def _actions() -> dict[str, Callable[[Arguments], None]]:
         "search": _search,
         "retrain": _retrain,
         "score": _score,
-        "ablate": _ablate,
         "import-benchmark": _import_benchmark,
         "measure": _measure,
         "bench": _bench,
         "complexity": _complexity,
         "table": _table,
-        "tabulate": _tabulate,
         "lookup": _lookup,
         "plot": _plot,
         "draw": _draw,

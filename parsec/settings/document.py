@@ -78,7 +78,6 @@ def _groups(tree: Tree) -> Iterator[Group]:
     yield Group("`benchmarks`", "benchmarks", tree.resolve(root["benchmarks"]))
     for tag, node in tree.sources(tree.named(root["scores"])).items():
         yield Group(f"`scores`, space `{tag}`", "scores.<name>", node)
-    yield Group("`ablation`", "ablation", tree.resolve(root["ablation"]))
     yield Group("`variants`", "variants.<name>", tree.resolve(tree.named(root["variants"])))
     for name in ("measure", "compute", "running"):
         yield Group(f"`{name}`", name, tree.resolve(root[name]))
@@ -96,9 +95,6 @@ def _rows(tree: Tree, node: Node, prefix: str) -> Iterator[str]:
         if tree.is_leaf(child):
             cells = (f"`{path}`", tree.allowed(child), _default(child), child["description"])
             yield "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
-        elif "patternProperties" in tree.resolve(child):
-            named = {"<name>": {**tree.named(child), "description": child["description"]}}
-            yield from _rows(tree, {"properties": named}, path)
         else:
             yield from _rows(tree, tree.resolve(child), path)
 

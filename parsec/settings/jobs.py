@@ -11,7 +11,7 @@ from parsec.settings.base import Method, Name, Positive, Space, Strict
 from parsec.settings.compute import Compute
 from parsec.settings.datasets import Dataset
 from parsec.settings.retrain import RetrainStage
-from parsec.settings.score import SCORE_JOBS, AblationJob, AnyScoreJob, changed_score
+from parsec.settings.score import SCORE_JOBS, AnyScoreJob
 from parsec.settings.search import Prior, SearchStage
 from parsec.settings.spaces import check_darts, check_space
 from parsec.settings.training import Augmentation, Network
@@ -160,22 +160,6 @@ def score_job(settings: Settings, name: str) -> AnyScoreJob:
     """What a scoring reads."""
     scores = settings.scores[name]
     return SCORE_JOBS[scores.space](**dict(scores), compute=settings.compute)
-
-
-def ablation_job(settings: Settings) -> AblationJob:
-    """What the ablation of a score reads."""
-    ablation = settings.ablation
-    assert ablation is not None
-    scores = settings.scores[ablation.scores]
-    assert scores.space == "nasbench201"
-    return AblationJob(
-        space=scores.space,
-        dataset=scores.dataset,
-        architectures=ablation.architectures,
-        repeats=ablation.repeats,
-        conditions={name: changed_score(scores.score, changes) for name, changes in ablation.conditions.items()},
-        compute=settings.compute,
-    )
 
 
 def as_json(job: Strict) -> str:

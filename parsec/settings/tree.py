@@ -9,7 +9,7 @@ from parsec.settings.changes import path_of
 from parsec.settings.compute import Compute
 from parsec.settings.datasets import Dataset
 from parsec.settings.retrain import RetrainStage
-from parsec.settings.score import Ablation, Scores, changed_score
+from parsec.settings.score import Scores
 from parsec.settings.search import Prior, SearchStage
 from parsec.settings.spaces import check_space
 from parsec.settings.variants import Variant, runs_stage, settings_of
@@ -69,7 +69,6 @@ class Settings(Strict):
     retrain: dict[Name, RetrainStage] = Field(description="retraining, by the name of the data set")
     benchmarks: Benchmarks = Benchmarks()
     scores: dict[Name, Scores] = Field({}, description="training-free scorings by the name used in paths and tables")
-    ablation: Ablation | None = Field(None, description="what a score depends on; null: left out")
     measure: Measure = Measure()
     compute: Compute = Compute()
     running: Running = Running()
@@ -78,7 +77,6 @@ class Settings(Strict):
     def check_references(self) -> Self:
         """Every name must lead somewhere: data sets, the stage a π comes from, the origins of genotypes."""
         self._check_methods()
-        self._check_scores()
         self._check_datasets()
         self._check_starts()
         self._check_origins()
@@ -96,18 +94,6 @@ class Settings(Strict):
                 if stage not in STAGES:
                     raise ValueError(f"variants.{name}.stages: got {stage!r}; allowed: {', '.join(STAGES)}")
             self._check_changes(name)
-
-    def _check_scores(self) -> None:
-        if self.ablation is None:
-            return
-        name = self.ablation.scores
-        if name not in self.scores or self.scores[name].space != "nasbench201":
-            raise ValueError(f"ablation.scores: got {name!r}; allowed: a name under scores whose space is nasbench201")
-        for condition, changes in self.ablation.conditions.items():
-            try:
-                changed_score(self.scores[name].score, changes)
-            except KeyError as error:
-                raise ValueError(f"ablation.conditions.{condition}: there is no key {error.args[0]!r}") from error
 
     def _check_changes(self, name: str) -> None:
         where = f"variants.{name}.changes"

@@ -17,6 +17,7 @@ VERBS = {
     "bench": "Measure speed or memory on this machine, beside plain references and the machine's floor.",
     "complexity": "Print parameters and multiply-adds of a genotype as JSON (no auxiliary head).",
     "table": "Write a table of results as CSV, Markdown and LaTeX.",
+    "tabulate": "Write a table that files of a study make, as CSV, Markdown and LaTeX.",
     "plot": "Draw a figure as SVG, PDF and PNG, with its numbers as CSV.",
     "draw": "Draw π over time and the cells of every given search, named after stage, method and seed.",
     "checklist": "Fill in the NAS best-practice checklist from the records.",
@@ -117,6 +118,10 @@ def _reporting(add: Add) -> None:
     table.add_argument("--compare-with", choices=("cifar10", "imagenet"), help="published rows to print under ours")
     table.add_argument("--output", type=Path, required=True, help="path without ending")
     table.add_argument("results", type=Path, nargs="+", help="result.json files of searches and retrainings")
+    tabulate = add("tabulate")
+    tabulate.add_argument("name", help="a table of parsec/report/tabulate.py, such as naswot-correlation")
+    tabulate.add_argument("--output", type=Path, required=True, help="path without ending")
+    tabulate.add_argument("inputs", type=Path, nargs="+", help="files that the table is made from, in its order")
     plot = add("plot")
     plot.add_argument("name", help="entropy, pi, accuracy, operations, cells, cost or executor")
     plot.add_argument("--output", type=Path, required=True, help="path without ending")

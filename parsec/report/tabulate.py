@@ -1,0 +1,14 @@
+"""The tables by name; each is a function of input files and an output path without its ending."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from parsec.report.naswot import correlations
+from parsec.report.tabulated import as_files
+
+TABLES: dict[str, Callable[[list[Path], Path], None]] = {
+    name: as_files(tabulate)
+    for name, tabulate in {
+        "naswot-correlation": correlations.tabulate,
+    }.items()
+}

@@ -13,6 +13,7 @@ VERBS = {
     "search": "Learn π in one stage: search, finetune or transfer.",
     "retrain": "Train a genotype from scratch and test it; the only verb that opens the test set.",
     "score": "Score architectures without training them (NASWOT), on one minibatch.",
+    "import-benchmark": "Make the table of NAS-Bench-101 or NAS-Bench-201 from its authors' files.",
     "measure": "Measure memory and time of a search step.",
     "bench": "Measure speed or memory on this machine, beside plain references and the machine's floor.",
     "complexity": "Print parameters and multiply-adds of a genotype as JSON (no auxiliary head).",
@@ -51,7 +52,13 @@ def _stages(add: Add) -> None:
     search = add("search")
     _training(search)
     search.add_argument("--init-pi", type=Path, help="pi.parquet to start from; default: uniform")
-    _resumable(add("score"))
+    score = add("score")
+    _resumable(score)
+    score.add_argument("--benchmark", type=Path, help="nasbench101: table whose architectures are scored; else: drawn")
+    importing = add("import-benchmark")
+    importing.add_argument("--settings", required=True, help=SETTINGS_HELP)
+    importing.add_argument("--source", type=Path, required=True, help="the authors' file, or their folder of files")
+    importing.add_argument("--output", type=Path, required=True, help="Parquet file for the table")
     retrain = add("retrain")
     _training(retrain)
     retrain.add_argument("--genotype", required=True, help="genotype.json, or the name of a published genotype")

@@ -60,10 +60,17 @@ def _retrain(arguments: Arguments) -> None:
 
 def _score(arguments: Arguments) -> None:
     from parsec.scores.run import score
-    from parsec.settings.score import ScoreJob
+    from parsec.settings.score import SCORE_JOBS, ScoredSpace
 
-    job = load_job(arguments.settings, ScoreJob)
-    score(job, arguments.data, arguments.seed, arguments.output, arguments.state, _running())
+    given, job = arguments, load_job(arguments.settings, SCORE_JOBS[load_job(arguments.settings, ScoredSpace).space])
+    score(job, given.data, given.seed, given.output, given.state, _running(), given.benchmark)
+
+
+def _import_benchmark(arguments: Arguments) -> None:
+    from parsec.benchmarks.importing import import_benchmark
+    from parsec.settings.importing import ImportJob
+
+    import_benchmark(load_job(arguments.settings, ImportJob), arguments.source, arguments.output)
 
 
 def _measure(arguments: Arguments) -> None:
@@ -156,6 +163,7 @@ def _actions() -> dict[str, Callable[[Arguments], None]]:
         "search": _search,
         "retrain": _retrain,
         "score": _score,
+        "import-benchmark": _import_benchmark,
         "measure": _measure,
         "bench": _bench,
         "complexity": _complexity,

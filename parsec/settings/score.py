@@ -2,10 +2,10 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from parsec.settings.base import Name, Positive, Strict
-from parsec.settings.training import Augmentation
+from parsec.settings.training import Augmentation, Network
 from parsec.settings.tree import Compute
 
 Initialisation = Literal["default", "normal", "uniform", "orthogonal", "identity"]
@@ -47,3 +47,47 @@ class ScoreJob(Strict):
     )
     score: Score = Score()
     compute: Compute = Compute()
+
+
+class DartsScoreJob(Strict):
+    """Scoring architectures of the DARTS space, drawn from the uniform prior, on one minibatch of a data set."""
+
+    space: Literal["darts"]
+    dataset: Name
+    network: Network = Field(description="size of the networks that are scored")
+    architectures: Positive = Field(
+        description="so many different ones, drawn at random; a larger number keeps those of a smaller one"
+    )
+    score: Score = Score()
+    compute: Compute = Compute()
+
+
+class NasBench101ScoreJob(Strict):
+    """Scoring architectures of NAS-Bench-101, of a table or drawn, on one minibatch of a data set."""
+
+    space: Literal["nasbench101"]
+    dataset: Name
+    architectures: Positive | None = Field(
+        description="so many different ones, of the table or drawn at random; null: all of the table"
+    )
+    channels: Positive = Field(128, description="channels of the first stack; the benchmark has 128")
+    modules: Positive = Field(3, description="modules of a stack; the benchmark has 3")
+    score: Score = Score()
+    compute: Compute = Compute()
+
+
+AnyScoreJob = ScoreJob | DartsScoreJob | NasBench101ScoreJob
+SCORE_JOBS: dict[str, type[ScoreJob] | type[DartsScoreJob] | type[NasBench101ScoreJob]] = {
+    "nasbench201": ScoreJob,
+    "darts": DartsScoreJob,
+    "nasbench101": NasBench101ScoreJob,
+}
+"""By space: one class each, so that a key of one space is no key of another."""
+
+
+class ScoredSpace(Strict):
+    """Of the settings of a scoring the key that says which job it is."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    space: Literal["nasbench201", "nasbench101", "darts"]

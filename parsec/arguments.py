@@ -14,6 +14,7 @@ VERBS = {
     "retrain": "Train a genotype from scratch and test it; the only verb that opens the test set.",
     "score": "Score architectures without training them (NASWOT), on one minibatch.",
     "import-benchmark": "Make the table of NAS-Bench-101 or NAS-Bench-201 from its authors' files.",
+    "simulate": "Replay searches on a tabular benchmark, many repeats each; a training is a look-up.",
     "measure": "Measure memory and time of a search step.",
     "bench": "Measure speed or memory on this machine, beside plain references and the machine's floor.",
     "complexity": "Print parameters and multiply-adds of a genotype as JSON (no auxiliary head).",
@@ -40,7 +41,7 @@ def parser(actions: Mapping[str, Callable[[Arguments], None]]) -> argparse.Argum
         verb.set_defaults(action=actions[name])
         return verb
 
-    for part in (_stages, _measurements, _reporting, _pages):
+    for part in (_stages, _studies, _measurements, _reporting, _pages):
         part(add)
     return whole
 
@@ -65,6 +66,15 @@ def _stages(add: Add) -> None:
     retrain.add_argument("--origin", required=True, help="stage that found the genotype, or `published`")
     retrain.add_argument("--method", required=True, help="method that found it, or its published name")
     retrain.add_argument("--run", type=int, required=True, help="seed of this training")
+
+
+def _studies(add: Add) -> None:
+    simulate = add("simulate")
+    simulate.add_argument("--settings", required=True, help=SETTINGS_HELP)
+    simulate.add_argument("--benchmark", type=Path, required=True, help="the benchmark's table; no test column is read")
+    simulate.add_argument("--scores", type=Path, help="scores.parquet that assisted evolution begins with")
+    simulate.add_argument("--seed", type=int, required=True, help="seed of all repeats")
+    simulate.add_argument("--output", type=Path, required=True, help="folder for simulations.parquet")
 
 
 def _resumable(verb: argparse.ArgumentParser) -> None:

@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
+from parsec import studies
 from parsec.arguments import Arguments, parser
 from parsec.errors import UserError
 from parsec.runtime import launch
@@ -164,6 +165,7 @@ def _actions() -> dict[str, Callable[[Arguments], None]]:
         "retrain": _retrain,
         "score": _score,
         "import-benchmark": _import_benchmark,
+        "simulate": studies.simulate,
         "measure": _measure,
         "bench": _bench,
         "complexity": _complexity,

@@ -3,12 +3,13 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from parsec.report.naswot import correlations
+from parsec.report.naswot import correlations, searches
 from parsec.report.tabulated import as_files
 
 TABLES: dict[str, Callable[[list[Path], Path], None]] = {
     name: as_files(tabulate)
     for name, tabulate in {
         "naswot-correlation": correlations.tabulate,
+        "naswot-search": searches.tabulate,
     }.items()
 }

@@ -14,6 +14,7 @@ VERBS = {
     "retrain": "Train a genotype from scratch and test it; the only verb that opens the test set.",
     "score": "Score architectures without training them (NASWOT), on one minibatch.",
     "import-benchmark": "Make the table of NAS-Bench-101 or NAS-Bench-201 from its authors' files.",
+    "ablate": "Score a few networks again and again, with other images, weights and batch sizes.",
     "simulate": "Replay searches on a tabular benchmark, many repeats each; a training is a look-up.",
     "measure": "Measure memory and time of a search step.",
     "bench": "Measure speed or memory on this machine, beside plain references and the machine's floor.",
@@ -69,6 +70,7 @@ def _stages(add: Add) -> None:
 
 
 def _studies(add: Add) -> None:
+    _resumable(add("ablate"))
     simulate = add("simulate")
     simulate.add_argument("--settings", required=True, help=SETTINGS_HELP)
     simulate.add_argument("--benchmark", type=Path, required=True, help="the benchmark's table; no test column is read")

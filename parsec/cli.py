@@ -165,6 +165,7 @@ def _actions() -> dict[str, Callable[[Arguments], None]]:
         "retrain": _retrain,
         "score": _score,
         "import-benchmark": _import_benchmark,
+        "ablate": lambda given: studies.ablate(given, _running()),
         "simulate": studies.simulate,
         "measure": _measure,
         "bench": _bench,

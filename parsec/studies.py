@@ -2,6 +2,7 @@
 
 from parsec.arguments import Arguments
 from parsec.settings.load import load_job
+from parsec.settings.tree import Running
 
 
 def simulate(arguments: Arguments) -> None:
@@ -11,3 +12,12 @@ def simulate(arguments: Arguments) -> None:
 
     given, job = arguments, load_job(arguments.settings, SimulateJob)
     work(job, given.benchmark, given.scores, given.seed, given.output)
+
+
+def ablate(arguments: Arguments, running: Running) -> None:
+    """Score a few networks again and again under several conditions."""
+    from parsec.scores.ablate import ablate as work
+    from parsec.settings.ablation import AblationJob
+
+    given, job = arguments, load_job(arguments.settings, AblationJob)
+    work(job, given.data, given.seed, given.output, given.state, running)

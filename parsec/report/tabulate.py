@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from parsec.report.naswot import correlations, evolutions, searches
+from parsec.report.naswot import ablations, correlations, evolutions, searches
 from parsec.report.tabulated import as_files
 
 TABLES: dict[str, Callable[[list[Path], Path], None]] = {
@@ -12,5 +12,6 @@ TABLES: dict[str, Callable[[list[Path], Path], None]] = {
         "naswot-correlation": correlations.tabulate,
         "naswot-search": searches.tabulate,
         "naswot-evolution": evolutions.tabulate,
+        "naswot-ablation": ablations.tabulate,
     }.items()
 }

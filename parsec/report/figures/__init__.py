@@ -9,6 +9,7 @@ from parsec.report.figures import (
     cost,
     entropy,
     executor,
+    naswot_ablation,
     naswot_cost,
     naswot_scatter,
     operations,
@@ -26,6 +27,7 @@ FIGURES: dict[str, Callable[[list[Path], Path], None]] = {
         "cells": cells.draw,
         "cost": cost.draw,
         "executor": executor.draw,
+        "naswot-ablation": naswot_ablation.draw,
         "naswot-cost": naswot_cost.draw,
         "naswot-scatter": naswot_scatter.draw,
     }.items()

@@ -12,7 +12,7 @@ from parsec.report.naswot.inputs import KINDS, LABELS, read_inputs
 
 SHOWN = 1000
 """Dots of a panel, as in the paper; τ is that of all architectures."""
-SMALL = 1000.0
+SMALL = 300.0
 """Scores of the Jacobian up to this size are shown in proportion, larger ones by their logarithm."""
 
 

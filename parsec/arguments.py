@@ -14,11 +14,14 @@ VERBS = {
     "retrain": "Train a genotype from scratch and test it; the only verb that opens the test set.",
     "score": "Score architectures without training them (NASWOT), on one minibatch.",
     "import-benchmark": "Make the table of NAS-Bench-101 or NAS-Bench-201 from its authors' files.",
+    "ablate": "Score a few networks again and again, with other images, weights and batch sizes.",
+    "simulate": "Replay searches on a tabular benchmark, many repeats each; a training is a look-up.",
     "measure": "Measure memory and time of a search step.",
     "bench": "Measure speed or memory on this machine, beside plain references and the machine's floor.",
     "complexity": "Print parameters and multiply-adds of a genotype as JSON (no auxiliary head).",
     "lookup": "Look up the true accuracies of what searches on NAS-Bench-201 found, as JSON and Parquet.",
     "table": "Write a table of results as CSV, Markdown and LaTeX.",
+    "tabulate": "Write a table that files of a study make, as CSV, Markdown and LaTeX.",
     "plot": "Draw a figure as SVG, PDF and PNG, with its numbers as CSV.",
     "draw": "Draw π over time and the cells of every given search, named after stage, method and seed.",
     "export": "Write a retrained network as ONNX, checked against its own logits.",
@@ -42,7 +45,7 @@ def parser(actions: Mapping[str, Callable[[Arguments], None]]) -> argparse.Argum
         verb.set_defaults(action=actions[name])
         return verb
 
-    for part in (_stages, _measurements, _reporting, _uses, _pages):
+    for part in (_stages, _studies, _measurements, _reporting, _uses, _pages):
         part(add)
     return whole
 
@@ -67,6 +70,16 @@ def _stages(add: Add) -> None:
     retrain.add_argument("--origin", required=True, help="stage that found the genotype, or `published`")
     retrain.add_argument("--method", required=True, help="method that found it, or its published name")
     retrain.add_argument("--run", type=int, required=True, help="seed of this training")
+
+
+def _studies(add: Add) -> None:
+    _resumable(add("ablate"))
+    simulate = add("simulate")
+    simulate.add_argument("--settings", required=True, help=SETTINGS_HELP)
+    simulate.add_argument("--benchmark", type=Path, required=True, help="the benchmark's table; no test column is read")
+    simulate.add_argument("--scores", type=Path, help="scores.parquet that assisted evolution begins with")
+    simulate.add_argument("--seed", type=int, required=True, help="seed of all repeats")
+    simulate.add_argument("--output", type=Path, required=True, help="folder for simulations.parquet")
 
 
 def _resumable(verb: argparse.ArgumentParser) -> None:
@@ -131,6 +144,10 @@ def _reporting(add: Add) -> None:
     lookup.add_argument("--benchmark", type=Path, required=True, help="table of NAS-Bench-201 (Parquet)")
     lookup.add_argument("--output", type=Path, required=True, help="path without ending")
     lookup.add_argument("runs", type=Path, nargs="+", help="folders of searches")
+    tabulate = add("tabulate")
+    tabulate.add_argument("name", help="a table of parsec/report/tabulate.py, such as naswot-correlation")
+    tabulate.add_argument("--output", type=Path, required=True, help="path without ending")
+    tabulate.add_argument("inputs", type=Path, nargs="+", help="files that the table is made from, in its order")
     plot = add("plot")
     plot.add_argument("name", help="entropy, pi, accuracy, operations, cells, cost or executor")
     plot.add_argument("--output", type=Path, required=True, help="path without ending")

@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
+from parsec import studies
 from parsec.arguments import Arguments, parser
 from parsec.errors import UserError
 from parsec.runtime import launch
@@ -115,6 +116,14 @@ def _lookup(arguments: Arguments) -> None:
     lookup(arguments.runs, arguments.benchmark, arguments.output)
 
 
+def _tabulate(arguments: Arguments) -> None:
+    from parsec.report.tabulate import TABLES
+
+    if arguments.name not in TABLES:
+        raise UserError(f"tabulate: no table {arguments.name!r}; there are {', '.join(TABLES)}")
+    TABLES[arguments.name](arguments.inputs, arguments.output)
+
+
 def _plot(arguments: Arguments) -> None:
     from parsec.report.figures import FIGURES
 
@@ -174,11 +183,14 @@ def _actions() -> dict[str, Callable[[Arguments], None]]:
         "retrain": _retrain,
         "score": _score,
         "import-benchmark": _import_benchmark,
+        "ablate": lambda given: studies.ablate(given, _running()),
+        "simulate": studies.simulate,
         "measure": _measure,
         "bench": _bench,
         "complexity": _complexity,
         "table": _table,
         "lookup": _lookup,
+        "tabulate": _tabulate,
         "plot": _plot,
         "draw": _draw,
         "export": _export,

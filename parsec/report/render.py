@@ -24,8 +24,8 @@ class Table:
     sections: list[Section]
     notes: list[str]
     sources: list[str]
-    texts: int = 2
-    """Columns at the end that hold text and are aligned left, as the first one is."""
+    alignment: str | None = None
+    """Letters of LaTeX's `tabular`, one a column; None: names, then numbers, then two columns of text."""
 
 
 RULE = "———"
@@ -49,6 +49,9 @@ SYMBOLS = {
     "†": r"$^\dagger$",
     "π": r"$\pi$",
     "½": r"$\tfrac12$",
+    "τ": r"$\tau$",
+    "ρ": r"$\rho$",
+    "≤": r"$\leq$",
 }
 
 
@@ -95,6 +98,7 @@ def _latex_section(section: Section, width: int) -> list[str]:
 def latex(table: Table) -> str:
     """A complete `table` environment; needs the package booktabs."""
     width = len(table.headings)
+    alignment = table.alignment or f"l{'r' * (width - 3)}ll"
     notes = [latex_text(note) for note in table.notes]
     notes += [rf"[{i}]~{latex_text(source)}." for i, source in enumerate(table.sources, 1)]
     lines = [
@@ -103,7 +107,7 @@ def latex(table: Table) -> str:
         r"\centering\footnotesize\setlength{\tabcolsep}{4pt}",
         rf"\caption{{{latex_text(table.caption)}}}",
         rf"\label{{tab:{table.label}}}",
-        rf"\begin{{tabular}}{{l{'r' * (width - 1 - table.texts)}{'l' * table.texts}}}",
+        rf"\begin{{tabular}}{{{alignment}}}",
         r"\toprule",
         " & ".join(map(_latex_heading, table.headings)) + r" \\",
         *(line for section in table.sections for line in _latex_section(section, width)),

@@ -1,0 +1,17 @@
+"""The tables by name; each is a function of input files and an output path without its ending."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from parsec.report.naswot import ablations, correlations, evolutions, searches
+from parsec.report.tabulated import as_files
+
+TABLES: dict[str, Callable[[list[Path], Path], None]] = {
+    name: as_files(tabulate)
+    for name, tabulate in {
+        "naswot-correlation": correlations.tabulate,
+        "naswot-search": searches.tabulate,
+        "naswot-evolution": evolutions.tabulate,
+        "naswot-ablation": ablations.tabulate,
+    }.items()
+}

@@ -1,0 +1,23 @@
+"""What the verbs do that study training-free scores and simulated searches."""
+
+from parsec.arguments import Arguments
+from parsec.settings.load import load_job
+from parsec.settings.tree import Running
+
+
+def simulate(arguments: Arguments) -> None:
+    """Replay searches on a tabular benchmark."""
+    from parsec.settings.simulate import SimulateJob
+    from parsec.simulate.run import simulate as work
+
+    given, job = arguments, load_job(arguments.settings, SimulateJob)
+    work(job, given.benchmark, given.scores, given.seed, given.output)
+
+
+def ablate(arguments: Arguments, running: Running) -> None:
+    """Score a few networks again and again under several conditions."""
+    from parsec.scores.ablate import ablate as work
+    from parsec.settings.ablation import AblationJob
+
+    given, job = arguments, load_job(arguments.settings, AblationJob)
+    work(job, given.data, given.seed, given.output, given.state, running)

@@ -12,14 +12,19 @@ VERBS = {
     "prepare": "Turn raw images into memory-mapped shards, split into train, validation and test.",
     "search": "Learn π in one stage: search, finetune or transfer.",
     "retrain": "Train a genotype from scratch and test it; the only verb that opens the test set.",
+    "ablate": "Score the same architectures under several conditions, again and again (NASWOT, figure 5).",
     "score": "Score architectures without training them (NASWOT), on one minibatch.",
+    "import-benchmark": "Make the table of NAS-Bench-101 or NAS-Bench-201 from its authors' files.",
     "measure": "Measure memory and time of a search step.",
     "bench": "Measure speed or memory on this machine, beside plain references and the machine's floor.",
     "complexity": "Print parameters and multiply-adds of a genotype as JSON (no auxiliary head).",
     "lookup": "Look up the true accuracies of what searches on NAS-Bench-201 found, as JSON and Parquet.",
     "table": "Write a table of results as CSV, Markdown and LaTeX.",
+    "tabulate": "Write a table of a study as CSV, Markdown and LaTeX.",
     "plot": "Draw a figure as SVG, PDF and PNG, with its numbers as CSV.",
     "draw": "Draw π over time and the cells of every given search, named after stage, method and seed.",
+    "export": "Write a retrained network as ONNX, checked against its own logits.",
+    "predict": "Write the classes of the images in a folder, by a retrained network.",
     "checklist": "Fill in the NAS best-practice checklist from the records.",
     "record": "Keep a finished run or benchmark under results/records and renew the index there.",
     "settings": "Print the reference of all settings (config/README.md).",
@@ -39,7 +44,7 @@ def parser(actions: Mapping[str, Callable[[Arguments], None]]) -> argparse.Argum
         verb.set_defaults(action=actions[name])
         return verb
 
-    for part in (_stages, _measurements, _reporting, _pages):
+    for part in (_stages, _measurements, _reporting, _uses, _pages):
         part(add)
     return whole
 
@@ -51,7 +56,14 @@ def _stages(add: Add) -> None:
     search = add("search")
     _training(search)
     search.add_argument("--init-pi", type=Path, help="pi.parquet to start from; default: uniform")
-    _resumable(add("score"))
+    score = add("score")
+    _resumable(score)
+    score.add_argument("--benchmark", type=Path, help="nasbench101: table whose architectures are scored; else: drawn")
+    _resumable(add("ablate"))
+    importing = add("import-benchmark")
+    importing.add_argument("--settings", required=True, help=SETTINGS_HELP)
+    importing.add_argument("--source", type=Path, required=True, help="the authors' file, or their folder of files")
+    importing.add_argument("--output", type=Path, required=True, help="Parquet file for the table")
     retrain = add("retrain")
     _training(retrain)
     retrain.add_argument("--genotype", required=True, help="genotype.json, or the name of a published genotype")
@@ -122,6 +134,10 @@ def _reporting(add: Add) -> None:
     lookup.add_argument("--benchmark", type=Path, required=True, help="table of NAS-Bench-201 (Parquet)")
     lookup.add_argument("--output", type=Path, required=True, help="path without ending")
     lookup.add_argument("runs", type=Path, nargs="+", help="folders of searches")
+    tabulate = add("tabulate")
+    tabulate.add_argument("name", help="which table")
+    tabulate.add_argument("--output", type=Path, required=True, help="path without ending")
+    tabulate.add_argument("inputs", type=Path, nargs="+", help="files that the study wrote")
     plot = add("plot")
     plot.add_argument("name", help="entropy, pi, accuracy, operations, cells, cost or executor")
     plot.add_argument("--output", type=Path, required=True, help="path without ending")
@@ -129,6 +145,19 @@ def _reporting(add: Add) -> None:
     draw = add("draw")
     draw.add_argument("--output", type=Path, required=True, help="folder for the figures")
     draw.add_argument("runs", type=Path, nargs="+", help="folders of searches")
+
+
+def _uses(add: Add) -> None:
+    for name, made in (
+        ("export", "folder for network.onnx, network.json and example.npz"),
+        ("predict", "CSV to write"),
+    ):
+        verb = add(name)
+        verb.add_argument("run", type=Path, help="folder of a finished retraining")
+        verb.add_argument("--data", type=Path, required=True, help="folder of the prepared data set it was trained on")
+        verb.add_argument("--output", type=Path, required=True, help=made)
+        if name == "predict":
+            verb.add_argument("--images", type=Path, required=True, help="folder of images, whatever its layout")
 
 
 def _pages(add: Add) -> None:

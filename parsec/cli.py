@@ -60,10 +60,25 @@ def _retrain(arguments: Arguments) -> None:
 
 def _score(arguments: Arguments) -> None:
     from parsec.scores.run import score
-    from parsec.settings.score import ScoreJob
+    from parsec.settings.score import SCORE_JOBS, ScoredSpace
 
-    job = load_job(arguments.settings, ScoreJob)
-    score(job, arguments.data, arguments.seed, arguments.output, arguments.state, _running())
+    given, job = arguments, load_job(arguments.settings, SCORE_JOBS[load_job(arguments.settings, ScoredSpace).space])
+    score(job, given.data, given.seed, given.output, given.state, _running(), given.benchmark)
+
+
+def _ablate(arguments: Arguments) -> None:
+    from parsec.scores.ablation import ablate
+    from parsec.settings.score import AblationJob
+
+    given, job = arguments, load_job(arguments.settings, AblationJob)
+    ablate(job, given.data, given.seed, given.output, given.state, _running())
+
+
+def _import_benchmark(arguments: Arguments) -> None:
+    from parsec.benchmarks.importing import import_benchmark
+    from parsec.settings.importing import ImportJob
+
+    import_benchmark(load_job(arguments.settings, ImportJob), arguments.source, arguments.output)
 
 
 def _measure(arguments: Arguments) -> None:
@@ -108,6 +123,12 @@ def _lookup(arguments: Arguments) -> None:
     lookup(arguments.runs, arguments.benchmark, arguments.output)
 
 
+def _tabulate(arguments: Arguments) -> None:
+    from parsec.report.tabulate import tabulate
+
+    tabulate(arguments.name, arguments.inputs, arguments.output)
+
+
 def _plot(arguments: Arguments) -> None:
     from parsec.report.figures import FIGURES
 
@@ -120,6 +141,18 @@ def _draw(arguments: Arguments) -> None:
     from parsec.report.figures.runs import draw_runs
 
     draw_runs(arguments.runs, arguments.output)
+
+
+def _export(arguments: Arguments) -> None:
+    from parsec.export.onnx import export
+
+    export(arguments.run, arguments.data, arguments.output)
+
+
+def _predict(arguments: Arguments) -> None:
+    from parsec.export.predict import predict
+
+    predict(arguments.run, arguments.data, arguments.images, arguments.output)
 
 
 def _checklist(arguments: Arguments) -> None:
@@ -154,13 +187,18 @@ def _actions() -> dict[str, Callable[[Arguments], None]]:
         "search": _search,
         "retrain": _retrain,
         "score": _score,
+        "ablate": _ablate,
+        "import-benchmark": _import_benchmark,
         "measure": _measure,
         "bench": _bench,
         "complexity": _complexity,
         "table": _table,
         "lookup": _lookup,
+        "tabulate": _tabulate,
         "plot": _plot,
         "draw": _draw,
+        "export": _export,
+        "predict": _predict,
         "checklist": _checklist,
         "record": _record,
         "settings": _settings,

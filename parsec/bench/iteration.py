@@ -8,10 +8,10 @@ from parsec.runtime.device import memory_format
 from parsec.runtime.randomness import Streams
 from parsec.search.task import SearchTask
 from parsec.search.updates import Updates
+from parsec.settings.compute import Compute
 from parsec.settings.jobs import SearchJob
 from parsec.settings.search import Estimator, SearchStage
 from parsec.settings.search import Prior as Form
-from parsec.settings.tree import Compute
 
 
 class Iteration:

@@ -11,9 +11,9 @@ from parsec.prior.children import Children
 from parsec.prior.distribution import Prior
 from parsec.runtime.randomness import generator
 from parsec.settings.base import Positive, Strict
+from parsec.settings.compute import Compute
 from parsec.settings.search import Prior as Form
 from parsec.settings.training import Network
-from parsec.settings.tree import Compute
 
 What = Literal["search", "retrain", "memory", "loader", "savings"]
 ROOMY_GIB = 1e6

@@ -15,13 +15,15 @@ from torch.utils.data import DataLoader, Dataset
 from parsec.bench.contest import Contest, hold
 from parsec.bench.floor import Rates
 from parsec.bench.job import BenchJob
+from parsec.bench.packed import packed_contest
 from parsec.bench.rounds import Step
 from parsec.bench.workload import SEED
 from parsec.data.augment import Augment
-from parsec.data.dataset import DatasetInfo, Part, open_part, read_info
+from parsec.data.dataset import DatasetInfo, open_part, read_info
 from parsec.data.loader import Images
 from parsec.data.order import epoch_order
-from parsec.data.part import Pixels
+from parsec.data.packed.part import PackedPart
+from parsec.data.part import Part, Pixels
 from parsec.data.prepare import prepare
 from parsec.runtime.draws import Draws
 from parsec.runtime.randomness import generator
@@ -42,13 +44,15 @@ def bench_loader(job: BenchJob, device: torch.device, rates: Rates, data: Path |
         if data is None:
             data = Path(folder)
             prepare(PrepareJob(name="digits", dataset=Digits(source="digits")), data)
-        yield hold(_contest(job, data, device), device, rates)
+        yield hold(_contest(job, data, device, Path(folder)), device, rates)
 
 
-def _contest(job: BenchJob, data: Path, device: torch.device) -> Contest:
+def _contest(job: BenchJob, data: Path, device: torch.device, folder: Path) -> Contest:
     info, limit = read_info(data), 2 * BATCH if job.tiny else PAPER_IMAGES if job.paper else IMAGES
     part = open_part(data, "train", limit)
     workers = min(torch.get_num_threads(), MOST_WORKERS)
+    if isinstance(part, PackedPart):
+        return packed_contest(job, info, part, device, workers, folder)
     augmentation = Augmentation(padding=info.image_size // 8)
     transform = _transform(info, augmentation)
     reference = f"torchvision, {workers} worker{'s' * (workers > 1)}"

@@ -15,7 +15,7 @@ from parsec.bench.workload import Workload
 from parsec.network.footprint import child_bytes
 from parsec.runtime.logs import logger
 from parsec.runtime.memory import peak_bytes
-from parsec.settings.tree import Compute
+from parsec.settings.compute import Compute
 
 LIMIT = 1.05
 """Most that a search step of executor `one` may hold, in units of the hungriest of its children trained alone."""

@@ -20,9 +20,9 @@ from parsec.retrain.trainer import Retrainer
 from parsec.runtime.device import autocast, memory_format
 from parsec.runtime.randomness import Streams
 from parsec.schedule import drop_path
+from parsec.settings.compute import Compute
 from parsec.settings.retrain import RetrainStage
 from parsec.settings.training import Network
-from parsec.settings.tree import Compute
 from parsec.space.published import DARTS_V2
 
 EPOCHS = 600

@@ -22,12 +22,12 @@ from parsec.prior.distribution import Prior
 from parsec.runtime.logs import logger
 from parsec.search.parsec import Parsec
 from parsec.search.run import make_task
+from parsec.settings.compute import Compute
 from parsec.settings.datasets import Digits
 from parsec.settings.jobs import PrepareJob, SearchJob
 from parsec.settings.search import Estimator, PriorOptimizer, SearchOptimizer, SearchStage
 from parsec.settings.search import Prior as Form
 from parsec.settings.training import Augmentation, Network
-from parsec.settings.tree import Compute
 
 STAGE = SearchStage(
     dataset="digits",

@@ -16,8 +16,8 @@ from parsec.network.supernet import Supernet
 from parsec.prior.children import Children
 from parsec.runtime.device import Precision, autocast
 from parsec.runtime.randomness import generator
+from parsec.settings.compute import Compute
 from parsec.settings.training import Network
-from parsec.settings.tree import Compute
 from parsec.space.genotype import Genotype
 
 SEED = 0

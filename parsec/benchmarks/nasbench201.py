@@ -9,25 +9,26 @@ from typing import Literal
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
-from numpy.typing import NDArray
 
+from parsec.benchmarks.columns import Kind, Reals, percentages, read_columns
 from parsec.errors import BenchmarkError
 from parsec.space.nasbench201 import SIZE, Architecture, architectures
 
 Data = Literal["cifar10", "cifar100", "in16"]
 """Data sets of the benchmark; `in16` is ImageNet16-120."""
-Reals = NDArray[np.float64]
 
 DATA: tuple[Data, ...] = ("cifar10", "cifar100", "in16")
 VALIDATION_12 = {data: f"{data}_val_12" for data in DATA}
+VALIDATION_200 = {data: f"{data}_val_200" for data in DATA}
+SECONDS_12 = {data: f"{data}_seconds_12" for data in DATA}
 TEST_200 = {data: f"{data}_test_200" for data in DATA}
 HALF_200 = "naslib_cifar10_val_200"
 """In spite of its name measured on test images, with networks that were trained on half of the training images."""
 
-_REMEDY = (
-    "it must hold arch_index, arch_str and accuracies of all architectures, as made from the authors' file "
-    "NATS-tss-v1_0-3ffb9-simple (github.com/D-X-Y/NATS-Bench)"
+KIND = Kind(
+    "NAS-Bench-201",
+    "it must hold arch_index, arch_str and accuracies of all architectures, as `import-benchmark` makes it from the "
+    "authors' file NATS-tss-v1_0-3ffb9-simple (github.com/D-X-Y/NATS-Bench)",
 )
 
 
@@ -74,34 +75,38 @@ def read_report_columns(path: Path) -> ReportColumns:
     return ReportColumns({data: found[name] for data, name in TEST_200.items()}, found[HALF_200])
 
 
+def read_seconds(path: Path) -> dict[Data, Reals] | None:
+    """What one evaluation of a search costs: seconds of 12 epochs of training and one pass over the validation images.
+
+    [15625] by index, by data set; NaN where the benchmark lacks times. None if the table has no such columns, as one
+    has that was not imported from the authors' files.
+
+    Raises:
+        BenchmarkError: as `read_search_columns`.
+    """
+    names = {data: name for data, name in SECONDS_12.items() if name in _names(path)}
+    found = _ordered(path, list(names.values())) if names else {}
+    return {data: found[name] for data, name in names.items()} or None
+
+
+def _names(path: Path) -> list[str]:
+    found: list[str] = read_columns(path, [], KIND, optional=list(SECONDS_12.values())).column_names
+    return found
+
+
 def _read(path: Path, columns: list[str]) -> dict[str, Reals]:
-    table = _table(path, ["arch_index", "arch_str", *columns])
+    return {name: percentages(path, name, values, KIND) for name, values in _ordered(path, columns).items()}
+
+
+def _ordered(path: Path, columns: list[str]) -> dict[str, Reals]:
+    """Columns by index, after a check that the rows are the benchmark's architectures."""
+    table = read_columns(path, ["arch_index", "arch_str", *columns], KIND)
     indices = table["arch_index"].to_numpy()
     order = np.argsort(indices, kind="stable")
     if not np.array_equal(indices[order], np.arange(SIZE)):
-        raise BenchmarkError(f"{path}: arch_index does not count {SIZE} architectures from 0; {_REMEDY}")
+        raise BenchmarkError(f"{path}: arch_index does not count {SIZE} architectures from 0; {KIND.remedy}")
     names = table["arch_str"].take(pa.array(order)).to_pylist()
     for index, (name, expected) in enumerate(zip(names, architectures(), strict=True)):
         if name != str(expected):
-            raise BenchmarkError(f"{path}: index {index} is {name!r}, which should be {expected}; {_REMEDY}")
-    return {name: _accuracies(path, name, table[name].to_numpy()[order]) for name in columns}
-
-
-def _table(path: Path, columns: list[str]) -> pa.Table:
-    try:
-        schema = pq.read_schema(path)
-        missing = [name for name in columns if name not in schema.names]
-        if missing:
-            raise BenchmarkError(f"{path}: not a table of NAS-Bench-201: it lacks {', '.join(missing)}; {_REMEDY}")
-        return pq.read_table(path, columns=columns)
-    except FileNotFoundError as error:
-        raise BenchmarkError(f"{path}: no such file; {_REMEDY}") from error
-    except (pa.ArrowException, OSError) as error:
-        raise BenchmarkError(f"{path}: truncated or not a Parquet file; {_REMEDY}") from error
-
-
-def _accuracies(path: Path, name: str, values: Reals) -> Reals:
-    if values.dtype != np.float64 or not ((values >= 0) & (values <= 100)).all():
-        raise BenchmarkError(f"{path}: {name} does not hold percentages from 0 to 100; {_REMEDY}")
-    values.setflags(write=False)
-    return values
+            raise BenchmarkError(f"{path}: index {index} is {name!r}, which should be {expected}; {KIND.remedy}")
+    return {name: table[name].to_numpy()[order] for name in columns}

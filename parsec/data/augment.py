@@ -69,10 +69,28 @@ class Augment:
         """Side of the images that the network sees, pixels."""
         return self._size
 
-    def train(self, images: Tensor, draws: Draws) -> Tensor:
-        """Change uint8 images [B, 3, H, W] at random: normalised float32 [B, 3, h, w] in the memory format."""
+    @property
+    def resizes(self) -> bool:
+        """Whether training images are random boxes resized, which a decoder can do better than a batch of pixels."""
+        return self._settings.crop == "resized"
+
+    @property
+    def least_area(self) -> float:
+        """Smallest area of such a box, share of the image."""
+        return self._settings.scale
+
+    @property
+    def flips(self) -> bool:
+        """Whether half of the training images are mirrored."""
+        return self._settings.flip
+
+    def train(self, images: Tensor, draws: Draws, cropped: bool = False) -> Tensor:
+        """Change uint8 images [B, 3, H, W] at random: normalised float32 [B, 3, h, w] in the memory format.
+
+        Images that are `cropped` have the network's size already, and are neither cut nor mirrored any more.
+        """
         settings = self._settings
-        values = self._cropped(images, self._mirrored(images, draws), draws)
+        values = self._unit(images) if cropped else self._cropped(images, self._mirrored(images, draws), draws)
         if settings.colour_jitter:
             values = jitter(values, settings.colour_jitter, draws)
         values = self._normalised(values)

@@ -7,11 +7,12 @@ from pathlib import Path
 import numpy as np
 from pydantic import ValidationError
 
+from parsec.data.packed.part import PackedPart, joined_packed
 from parsec.data.part import Integers, Part, Shards, first_balanced, joined
-from parsec.data.record import LABELS, DatasetRecord, FileRecord, PartName, from_json
+from parsec.data.record import INDEX, LABELS, DatasetRecord, FileRecord, PartName, from_json
 from parsec.errors import DatasetError
 
-__all__ = ["DatasetInfo", "Part", "joined", "open_part", "read_info"]
+AnyPart = Part | PackedPart
 
 HASHED_BYTES = 1_000_000_000
 """Parts up to this size are hashed when they are opened; of larger ones only the sizes are checked."""
@@ -78,17 +79,30 @@ def _shard_number(name: str) -> tuple[int, str]:
     return len(name), name
 
 
-def open_part(folder: Path, part: PartName, limit: int | None = None) -> Part:
+def open_part(folder: Path, part: PartName, limit: int | None = None) -> AnyPart:
     """Open one part; `limit` keeps so many images (all if there are fewer), the first of every class in equal numbers.
 
     Raises:
         DatasetError: a missing, truncated or changed file, named; parts above 1 GB are not hashed.
     """
-    files = _read_record(folder).parts[part].files
+    record = _read_record(folder)
+    files = record.parts[part].files
     hashed = sum(entry.bytes for entry in files.values()) <= HASHED_BYTES
     for name, entry in files.items():
         _check_file(folder / part / name, entry, hashed)
-    images = Shards([folder / part / name for name in sorted(files, key=_shard_number) if name != LABELS])
+    shards = [folder / part / name for name in sorted(files, key=_shard_number) if name not in (LABELS, INDEX)]
     labels: Integers = np.load(folder / part / LABELS, allow_pickle=False)
     rows = np.arange(len(labels)) if limit is None else first_balanced(labels, limit)
-    return Part(images, rows, labels[rows])
+    if record.storage == "jpeg":
+        index: Integers = np.load(folder / part / INDEX, allow_pickle=False)
+        return PackedPart(tuple(shards), index[rows], labels[rows])
+    return Part(Shards(shards), rows, labels[rows])
+
+
+def together(first: AnyPart, second: AnyPart) -> AnyPart:
+    """The images of two parts of one data set as one, in order."""
+    if isinstance(first, Part) and isinstance(second, Part):
+        return joined([first, second])
+    assert isinstance(first, PackedPart)
+    assert isinstance(second, PackedPart)
+    return joined_packed([first, second])

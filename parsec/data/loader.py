@@ -3,12 +3,23 @@
 import numpy as np
 import torch
 
-from parsec.data.dataset import Part
+from parsec.data.augment import Augment
+from parsec.data.crop import centre
+from parsec.data.dataset import AnyPart
+from parsec.data.packed.images import PackedImages
+from parsec.data.part import Part
 from parsec.runtime.device import to_device
+from parsec.runtime.draws import Draws
 
 RESIDENT_BYTES = 4 * 2**30
+Batch = tuple[torch.Tensor, torch.Tensor]
 COPIED_AT_ONCE = 8192
 """Images read between disk and device when a part becomes resident; bounds the memory of the copy."""
+
+
+def open_images(part: AnyPart, device: torch.device | str, seed: int) -> "AnyImages":
+    """The images of a part, however it is stored; `seed` is that of the boxes cut out of packed images."""
+    return Images(part, device) if isinstance(part, Part) else PackedImages(part, device, seed)
 
 
 class Images:
@@ -29,6 +40,23 @@ class Images:
         """Whether the images lie in the device's memory."""
         return self._resident is not None
 
+    def train(self, indices: torch.Tensor, augment: Augment, draws: Draws, step: int) -> Batch:
+        """Augmented training images [B, 3, h, w] and labels [B] on the device; `indices` are int64 [B] on the CPU."""
+        pixels, labels = self.gather(indices)
+        return augment.train(pixels, draws), labels
+
+    def ahead(self, indices: torch.Tensor, augment: Augment, draws: Draws, step: int) -> None:
+        """Nothing: a batch that is memory already costs nothing to prepare."""
+
+    def evaluate(self, indices: torch.Tensor, augment: Augment) -> Batch:
+        """The centres of images as the network is tested on them, and labels."""
+        pixels, labels = self.gather(indices)
+        return augment.evaluate(pixels), labels
+
+    def pixels(self, indices: torch.Tensor, side: int) -> torch.Tensor:
+        """The centres of images, uint8 [B, 3, side, side] on the device."""
+        return centre(self.gather(indices)[0], side)
+
     def gather(self, indices: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Images uint8 [B, 3, H, W] (channels last in memory) and labels int64 [B] on the device.
 
@@ -48,3 +76,6 @@ class Images:
             positions = np.arange(start, min(start + COPIED_AT_ONCE, len(self._part)))
             store[start : start + COPIED_AT_ONCE] = torch.from_numpy(self._part.read(positions))
         return store
+
+
+AnyImages = Images | PackedImages

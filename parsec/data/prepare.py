@@ -1,5 +1,6 @@
 """The stage `prepare`: one data set from its source into shards, splits and the record that makes them usable."""
 
+import hashlib
 import json
 import logging
 import shutil
@@ -7,13 +8,15 @@ from pathlib import Path
 
 import numpy as np
 
+from parsec.data.packed.write import check_partial, remove_notes, write_packed_part
 from parsec.data.record import PARTS, DatasetRecord, PartName, PartRecord, SourceRecord, as_json, content_hash
 from parsec.data.shards import PixelStatistics, write_part
 from parsec.data.sources.base import Collection, Integers, Source
+from parsec.data.sources.encoded import Encoded
 from parsec.data.split import stratified
 from parsec.errors import DatasetError
 from parsec.runtime.files import remove_partial, reported, write_atomic
-from parsec.settings.datasets import Cifar10, Dataset, Digits, DigitsFolder, ImageFolder
+from parsec.settings.datasets import Cifar10, Dataset, Digits, DigitsFolder, ImageFolder, Jpeg
 from parsec.settings.jobs import PrepareJob, fingerprint
 
 logger = logging.getLogger("parsec")
@@ -21,6 +24,8 @@ logger = logging.getLogger("parsec")
 RECORD = "dataset.json"
 SPLITS = "splits.json"
 SOURCE = "source.json"
+PARTIAL = "partial"
+"""Folder of packed parts that are not complete; no output of a rule, so that a job that was killed goes on from it."""
 SPACE_MARGIN = 1.05
 
 Chosen = dict[PartName, tuple[Collection, Integers]]
@@ -53,6 +58,11 @@ def open_source(dataset: Dataset, output: Path) -> Source:
             return open_image_folder(dataset)
 
 
+def _jpeg(dataset: Dataset) -> Jpeg | None:
+    """How images are encoded; None where they are stored as pixels."""
+    return dataset.jpeg if isinstance(dataset, ImageFolder) else None
+
+
 def _choose(source: Source, dataset: Dataset) -> Chosen:
     train, validation = stratified(source.training.labels, dataset.validation_fraction, dataset.split_seed)
     test = np.arange(len(source.test.labels))
@@ -83,16 +93,45 @@ def _splits_json(chosen: Chosen, seed: int) -> str:
     return json.dumps({"schema": 1, "split_seed": seed, "indices": indices}) + "\n"
 
 
-def _write_parts(chosen: Chosen, side: int, output: Path) -> tuple[dict[PartName, PartRecord], PixelStatistics]:
+def _write_parts(
+    chosen: Chosen, side: int, output: Path, form: Jpeg | None
+) -> tuple[dict[PartName, PartRecord], PixelStatistics]:
     statistics, parts = PixelStatistics(), {}
     for part, (images, positions) in chosen.items():
         counted = None if part == "test" else statistics
-        parts[part] = write_part(output / part, images, positions, side, counted)
+        if form is None:
+            parts[part] = write_part(output / part, images, positions, side, counted)
+        else:
+            assert isinstance(images, Encoded)
+            parts[part] = write_packed_part(output / PARTIAL / part, images, positions, form, side, counted)
     return parts, statistics
 
 
+def _finish_parts(output: Path) -> None:
+    """Put packed parts in their place, now that all are complete."""
+    for part in PARTS:
+        remove_notes(output / PARTIAL / part)
+        (output / PARTIAL / part).replace(output / part)
+    shutil.rmtree(output / PARTIAL)
+
+
+def _identity(job: PrepareJob, chosen: Chosen) -> str:
+    """What shards that an interrupted call left must belong to: the same settings, and images at the same places."""
+    listed = hashlib.sha256()
+    for images, positions in chosen.values():
+        assert isinstance(images, Encoded)
+        listed.update(images.labels[positions].tobytes())
+        listed.update("\n".join(str(images.pieces[position]) for position in positions).encode())
+    return f"{fingerprint(job)}-{listed.hexdigest()[:16]}"
+
+
 def _record(job: PrepareJob, source: Source, chosen: Chosen, output: Path) -> DatasetRecord:
-    parts, statistics = _write_parts(chosen, source.image_size, output)
+    form = _jpeg(job.dataset)
+    if form:
+        check_partial(output / PARTIAL, _identity(job, chosen))
+    parts, statistics = _write_parts(chosen, source.image_size, output, form)
+    if form:
+        _finish_parts(output)
     mean, std = statistics.mean_std()
     return DatasetRecord(
         name=job.name,
@@ -105,6 +144,7 @@ def _record(job: PrepareJob, source: Source, chosen: Chosen, output: Path) -> Da
         parts=parts,
         content_hash=content_hash(parts),
         stand_in=source.stand_in,
+        storage="jpeg" if form else "pixels",
     )
 
 
@@ -116,7 +156,8 @@ def _source_json(job: PrepareJob, source: Source) -> str:
 def prepare(job: PrepareJob, output: Path) -> None:
     """Make the data set of `job` in the folder `output`; an earlier or half-written one there is replaced.
 
-    The earlier one is kept until the source is open and the disk is known to have room.
+    The earlier one is kept until the source is open and the disk is known to have room. JPEGs that an interrupted call
+    of the same settings encoded are not encoded again.
 
     Raises:
         DatasetError: a source that is missing, damaged or wrong, a split that is impossible, or too little disk space.
@@ -126,7 +167,8 @@ def prepare(job: PrepareJob, output: Path) -> None:
         output.mkdir(parents=True, exist_ok=True)
         source = open_source(job.dataset, output)
         chosen = _choose(source, job.dataset)
-        _check_space(output, sum(len(positions) for _, positions in chosen.values()), source.image_size)
+        if not _jpeg(job.dataset):
+            _check_space(output, sum(len(positions) for _, positions in chosen.values()), source.image_size)
         _clear(output)
         record = _record(job, source, chosen, output)
         write_atomic(output / SPLITS, _splits_json(chosen, job.dataset.split_seed))

@@ -9,6 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field
 PartName = Literal["train", "validation", "test"]
 PARTS: tuple[PartName, ...] = ("train", "validation", "test")
 LABELS = "labels.npy"
+INDEX = "index.npy"
+Storage = Literal["pixels", "jpeg"]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Triple = Annotated[list[float], Field(min_length=3, max_length=3)]
 
@@ -45,6 +47,7 @@ class DatasetRecord(_Branch):
     parts: dict[PartName, PartRecord]
     content_hash: Sha256
     stand_in: str | None
+    storage: Storage = "pixels"
 
 
 class SourceRecord(_Branch):

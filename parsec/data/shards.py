@@ -33,6 +33,10 @@ class PixelStatistics:
         for channel, counts in enumerate(self._counts):
             counts += np.bincount(pixels[..., channel].ravel(), minlength=256)
 
+    def add_counts(self, counts: NDArray[np.int64]) -> None:
+        """Add counts of the 256 values of every channel, [3, 256]."""
+        self._counts += counts
+
     def mean_std(self) -> tuple[list[float], list[float]]:
         """Per channel, in units of the full range 255."""
         values = np.arange(256) / 255
@@ -64,7 +68,8 @@ def images_per_shard(side: int) -> int:
     return max(1, (SHARD_BYTES - HEADER_BYTES) // (side * side * 3))
 
 
-def _write_array(path: Path, array: NDArray[np.generic]) -> FileRecord:
+def write_array(path: Path, array: NDArray[np.generic]) -> FileRecord:
+    """Write a `.npy` file, whole or not at all."""
     with temporary_path(path) as temporary:
         with temporary.open("wb") as file:
             np.save(file, array, allow_pickle=False)
@@ -98,6 +103,6 @@ def write_part(
         if statistics is not None:
             statistics.add(shard)
         name = f"images-{number:03d}.npy"
-        files[name] = _write_array(folder / name, shard)
-    files[LABELS] = _write_array(folder / LABELS, images.labels[positions])
+        files[name] = write_array(folder / name, shard)
+    files[LABELS] = write_array(folder / LABELS, images.labels[positions])
     return PartRecord(files=files)

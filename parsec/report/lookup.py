@@ -13,7 +13,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from parsec.benchmarks.nasbench201 import DATA, Reals, ReportColumns, read_report_columns
+from parsec.benchmarks.columns import Reals
+from parsec.benchmarks.nasbench201 import DATA, ReportColumns, read_report_columns
 from parsec.errors import UserError
 from parsec.records.provenance import begin
 from parsec.records.results import read_results, write_json

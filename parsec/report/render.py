@@ -24,6 +24,8 @@ class Table:
     sections: list[Section]
     notes: list[str]
     sources: list[str]
+    texts: int = 2
+    """Columns at the end that hold text and are aligned left, as the first one is."""
 
 
 RULE = "———"
@@ -101,7 +103,7 @@ def latex(table: Table) -> str:
         r"\centering\footnotesize\setlength{\tabcolsep}{4pt}",
         rf"\caption{{{latex_text(table.caption)}}}",
         rf"\label{{tab:{table.label}}}",
-        rf"\begin{{tabular}}{{l{'r' * (width - 3)}ll}}",
+        rf"\begin{{tabular}}{{l{'r' * (width - 1 - table.texts)}{'l' * table.texts}}}",
         r"\toprule",
         " & ".join(map(_latex_heading, table.headings)) + r" \\",
         *(line for section in table.sections for line in _latex_section(section, width)),

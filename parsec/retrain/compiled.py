@@ -7,7 +7,7 @@ from typing import Any, ParamSpec, TypeVar
 import torch
 
 from parsec.errors import DeviceError
-from parsec.settings.tree import Compute
+from parsec.settings.compute import Compute
 
 logger = logging.getLogger(__name__)
 P = ParamSpec("P")

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import torch
 
 from parsec.data.augment import Augment
-from parsec.data.loader import Images
+from parsec.data.loader import AnyImages
 from parsec.data.order import evaluation_batches
 from parsec.network.fixed import FixedNetwork
 from parsec.runtime.device import Precision, autocast
@@ -23,16 +23,21 @@ class Errors(NamedTuple):
 
 
 def evaluate(
-    network: FixedNetwork, images: Images, augment: Augment, batch_size: int, device: torch.device, precision: Precision
+    network: FixedNetwork,
+    images: AnyImages,
+    augment: Augment,
+    batch_size: int,
+    device: torch.device,
+    precision: Precision,
 ) -> Errors:
     """Test `network` in evaluation mode on every image once; it is left in that mode."""
     network.eval()
     first, among = torch.zeros(2, dtype=torch.int64, device=device).unbind()
     classes = 0
     for indices in evaluation_batches(len(images), batch_size):
-        pixels, labels = images.gather(indices)
+        pixels, labels = images.evaluate(indices, augment)
         with torch.no_grad(), autocast(device, precision):
-            logits, _ = network(augment.evaluate(pixels))
+            logits, _ = network(pixels)
         classes = logits.shape[1]
         hits = logits.float().topk(min(TOP, classes)).indices == labels[:, None]
         first += hits[:, 0].sum()

@@ -14,13 +14,14 @@ import torch
 from safetensors.torch import save
 
 from parsec.data.augment import Augment
-from parsec.data.dataset import DatasetInfo, Part, joined, open_part, read_info
-from parsec.data.loader import Images
+from parsec.data.dataset import AnyPart, DatasetInfo, open_part, read_info, together
+from parsec.data.loader import open_images
 from parsec.network.complexity import network_cost
 from parsec.network.fixed import FixedNetwork
 from parsec.records.provenance import begin, provenance
 from parsec.records.results import cost, write_json
 from parsec.retrain.evaluate import Errors, evaluate
+from parsec.retrain.fit import fitted
 from parsec.retrain.task import RetrainTask
 from parsec.retrain.trainer import Retrainer
 from parsec.runtime import distributed, finished, loop
@@ -94,7 +95,7 @@ def retrain(request: Request) -> None:
         # The ranks have parted by now, so that however long the test takes, none waits for another.
         if not ranks.leads:
             return
-        errors = _test(trainer.network, task, data)
+        errors = _test(trainer.tested, task, data)
         record = {
             "cost": {**cost(spent, device), "ranks": ranks.count},
             "provenance": provenance(job, beginning, info),
@@ -132,29 +133,32 @@ def _task(
     device: torch.device,
     ranks: Ranks,
 ) -> RetrainTask:
+    augment = Augment(job.settings.augmentation, info, memory_format(job.compute.layout))
+    settings, classes = job.settings, len(info.classes)
+    network = fitted(genotype, settings.network, settings.multiply_adds, classes, augment.image_size)
     return RetrainTask(
         genotype=genotype,
-        settings=job.settings,
+        settings=settings.model_copy(update={"network": network}),
         compute=job.compute,
-        images=Images(training_part(data, info, job.settings.train_images), device),
-        augment=Augment(job.settings.augmentation, info, memory_format(job.compute.layout)),
-        classes=len(info.classes),
+        images=open_images(training_part(data, info, job.settings.train_images), device, seed),
+        augment=augment,
+        classes=classes,
         seed=seed,
         device=device,
         ranks=ranks,
     )
 
 
-def training_part(data: Path, info: DatasetInfo, limit: int | None) -> Part:
+def training_part(data: Path, info: DatasetInfo, limit: int | None) -> AnyPart:
     """Training and validation half together, or `limit` images of them in the halves' proportion."""
     train, validation = info.counts["train"], info.counts["validation"]
     count = train + validation if limit is None else min(limit, train + validation)
     share = round(count * train / (train + validation))
-    return joined([open_part(data, "train", share), open_part(data, "validation", count - share)])
+    return together(open_part(data, "train", share), open_part(data, "validation", count - share))
 
 
 def _test(network: FixedNetwork, task: RetrainTask, data: Path) -> Errors:
-    images = Images(open_part(data, "test"), task.device)
+    images = open_images(open_part(data, "test"), task.device, task.seed)
     return evaluate(network, images, task.augment, task.settings.batch_size, task.device, task.compute.precision)
 
 
@@ -170,6 +174,7 @@ def _result(trainer: Retrainer, errors: Errors) -> dict[str, Any]:
         "network": network.model_dump(mode="json"),
         "epochs": trainer.settings.epochs,
         "batch_norm_images": trainer.part,
+        "average": trainer.settings.average,
         "test": errors._asdict(),
         "train": {"loss": trainer.latest["train_loss"], "accuracy": trainer.latest["train_accuracy"]},
         "images_per_second": trainer.images_per_second,
@@ -179,7 +184,7 @@ def _result(trainer: Retrainer, errors: Errors) -> dict[str, Any]:
 
 def _write(output: Path, state: Path, trainer: Retrainer, result: dict[str, Any]) -> None:
     """Write the outputs, each whole or not at all; `result.json` last."""
-    weights = {name: value.cpu().contiguous() for name, value in trainer.network.state_dict().items()}
+    weights = {name: value.cpu().contiguous() for name, value in trainer.tested.state_dict().items()}
     write_atomic(output / "weights.safetensors", save(weights))
     write_atomic(output / "metrics.jsonl", (state / loop.METRICS).read_bytes())
     write_json(output / "result.json", result)

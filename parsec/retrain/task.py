@@ -5,10 +5,10 @@ from dataclasses import dataclass
 import torch
 
 from parsec.data.augment import Augment
-from parsec.data.loader import Images
+from parsec.data.loader import AnyImages
 from parsec.runtime.distributed import ALONE, Ranks
+from parsec.settings.compute import Compute
 from parsec.settings.retrain import RetrainStage
-from parsec.settings.tree import Compute
 from parsec.space.genotype import Genotype
 
 
@@ -19,7 +19,7 @@ class RetrainTask:
     genotype: Genotype
     settings: RetrainStage
     compute: Compute
-    images: Images
+    images: AnyImages
     augment: Augment
     classes: int
     seed: int

@@ -15,6 +15,7 @@ from parsec.data.order import epoch_order
 from parsec.errors import DivergedError
 from parsec.network.fixed import FixedNetwork
 from parsec.network.initialise import initialise
+from parsec.retrain.average import averaged_weights
 from parsec.retrain.compiled import compiled
 from parsec.retrain.loss import training_loss
 from parsec.retrain.parallel import averaged, part_size
@@ -45,6 +46,7 @@ class Retrainer:
         self.part = part_size(task.settings.batch_size, task.ranks)
         """Images of each batch that this process trains on; batch norm takes its statistics from them."""
         self.network = build_network(task).train()
+        self._average = averaged_weights(self.network, self.settings.average)
         self._compiled_forward = compiled(self._forward, task.compute, task.device)
         optimizer = self.settings.optimizer
         self._optimizer = torch.optim.SGD(
@@ -85,6 +87,8 @@ class Retrainer:
         loss, correct = averaged(list(self.network.parameters()), loss.detach(), correct, self.task.ranks)
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.settings.optimizer.gradient_clip)
         self._optimizer.step()
+        if self._average:
+            self._average.update_parameters(self.network)
         self._count(loss, correct)
         self.step += 1
         return self._finish_step(epoch, index, began)
@@ -95,8 +99,16 @@ class Retrainer:
     def _batch(self, epoch: int, index: int) -> tuple[Tensor, Tensor]:
         if self._order[0] != epoch:
             self._order = (epoch, self._draw_order(epoch))
-        images, labels = self.task.images.gather(self._order[1][index].split(self.part)[self.task.ranks.rank])
-        return self.task.augment.train(images, self._draws("augmentation")), labels
+        images, augment, draws = self.task.images, self.task.augment, self._draws("augmentation")
+        batch = images.train(self._mine(index), augment, draws, self.step)
+        if index + 1 < self.steps_per_epoch:
+            images.ahead(self._mine(index + 1), augment, draws, self.step + 1)
+        return batch
+
+    def _mine(self, index: int) -> Tensor:
+        """Positions of this process's images of a batch of the epoch."""
+        mine: Tensor = self._order[1][index].split(self.part)[self.task.ranks.rank]
+        return mine
 
     def _draws(self, name: str) -> Draws:
         return self._streams.draws(name, self.task.ranks.rank, self.task.ranks.count)
@@ -149,6 +161,14 @@ class Retrainer:
         return [self.latest]
 
     @property
+    def tested(self) -> FixedNetwork:
+        """The network whose weights are tested and kept: the moving average where there is one."""
+        if self._average is None:
+            return self.network
+        assert isinstance(self._average.module, FixedNetwork)
+        return self._average.module
+
+    @property
     def images_per_second(self) -> float | None:
         """Rate of training over the epochs whose rows have one; None if none has."""
         return self._timing.rate
@@ -189,6 +209,7 @@ class Retrainer:
         return {
             "step": self.step,
             "network": dict(self.network.state_dict()),
+            "average": self._average.state_dict() if self._average else None,
             "optimizer": self._optimizer.state_dict(),
             "streams": self._streams.state_dict(),
             "loss_sum": self._loss_sum,
@@ -202,6 +223,8 @@ class Retrainer:
         """Continue exactly where `state_dict` was taken."""
         self.step, self._seconds, self.latest = state["step"], state["seconds"], state["latest"]
         self.network.load_state_dict(state["network"])
+        if self._average:
+            self._average.load_state_dict(state["average"])
         self._optimizer.load_state_dict(state["optimizer"])
         self._streams.load_state_dict(state["streams"])
         self._timing.load_state_dict(state["timing"])

@@ -13,6 +13,10 @@ class Draws:
     def __init__(self, generator: torch.Generator, part: int = 0, parts: int = 1) -> None:
         self._generator, self._part, self._parts = generator, part, parts
 
+    def of(self, generator: torch.Generator) -> "Draws":
+        """Draws of another generator for the same part of a batch."""
+        return Draws(generator, self._part, self._parts)
+
     def uniform(self, *shape: int) -> Tensor:
         """Numbers in [0, 1), float32; the last dimension of `shape` counts this part's images."""
         whole = (*shape[:-1], shape[-1] * self._parts)

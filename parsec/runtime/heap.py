@@ -2,7 +2,7 @@
 
 import ctypes
 
-TRIM_THRESHOLD, TOP_PAD, MMAP_THRESHOLD = -1, -2, -3
+TRIM_THRESHOLD, TOP_PAD, MMAP_MAX = -1, -2, -4
 """Options of `mallopt` (glibc's malloc.h)."""
 
 
@@ -13,5 +13,6 @@ def keep_freed_memory() -> bool:
     tenth of the time of a search step on a CPU. The process grows no larger than its peak.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    options = {MMAP_THRESHOLD: 32 << 20, TRIM_THRESHOLD: 2**31 - 1, TOP_PAD: 64 << 20}
+    # No block is mapped on its own: glibc would give those above 32 MB back whatever the other options say.
+    options = {MMAP_MAX: 0, TRIM_THRESHOLD: 2**31 - 1, TOP_PAD: 64 << 20}
     return mallopt is not None and all(mallopt(option, value) for option, value in options.items())

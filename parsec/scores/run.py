@@ -1,6 +1,7 @@
 """The stage `score`: from a prepared data set to `scores.parquet`."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,8 @@ from torch import Tensor
 
 from parsec.data.augment import Augment
 from parsec.data.dataset import DatasetInfo, open_part, read_info
-from parsec.data.loader import Images
+from parsec.data.loader import Images, open_images
+from parsec.data.part import Part
 from parsec.errors import DatasetError
 from parsec.records.provenance import begin, provenance
 from parsec.records.results import cost
@@ -17,15 +19,20 @@ from parsec.runtime import loop
 from parsec.runtime.device import lease, memory_format, resolve, set_deterministic, to_device
 from parsec.runtime.draws import Draws
 from parsec.runtime.randomness import generator
-from parsec.scores.scoring import Scoring, chosen
+from parsec.scores.scoring import Scoring
+from parsec.scores.spaces import pool_of
 from parsec.scores.table import write_scores
 from parsec.settings.jobs import fingerprint
-from parsec.settings.score import ScoreJob
+from parsec.settings.score import AnyScoreJob
 from parsec.settings.tree import Running
 
 
-def score(job: ScoreJob, data: Path, seed: int, output: Path, state: Path, running: Running) -> None:
+def score(
+    job: AnyScoreJob, data: Path, seed: int, output: Path, state: Path, running: Running, table: Path | None = None
+) -> None:
     """Score architectures and write `scores.parquet` into `output`; `state` keeps the run resumable until then.
+
+    `table` is that of NAS-Bench-101 whose architectures are scored; without it they are drawn.
 
     Raises:
         UserError: anything the user can mend; see its subclasses.
@@ -35,17 +42,20 @@ def score(job: ScoreJob, data: Path, seed: int, output: Path, state: Path, runni
     info = read_info(data)
     if info.name != job.dataset:
         raise DatasetError(f"{data}: holds {info.name}, but the settings want {job.dataset}; give its folder")
-    identity = f"{fingerprint(job)}-seed{seed}-{info.content_hash[:16]}"
-    label = f"score {info.name}/{job.score.kind}/seed{seed}"
+    pool = pool_of(job, seed, table)
+    identity = f"{fingerprint(job)}-seed{seed}-{info.content_hash[:16]}{_shortened(pool.about)}"
+    label = f"score {job.space} {info.name}/{job.score.kind}/seed{seed}"
     with lease(resolve(job.compute.device)) as device:
-        task = Scoring(job, seed, chosen(job.architectures, seed), minibatch(job, data, info, seed, device))
+        images = minibatch(job, data, info, seed, device)
+        task = Scoring(job, seed, pool.indices(job.architectures, seed), images, pool)
         spent = loop.run(task, state, identity, running, label, device, beginning.code)
         about = {"seed": seed, "cost": cost(spent, device), "provenance": provenance(job, beginning, info)}
-    write_scores(output / "scores.parquet", _rows(state), about)
+        about |= pool.about
+    write_scores(output / "scores.parquet", metric_rows(state), about)
     loop.finish(state)
 
 
-def minibatch(job: ScoreJob, data: Path, info: DatasetInfo, seed: int, device: torch.device) -> Tensor:
+def minibatch(job: AnyScoreJob, data: Path, info: DatasetInfo, seed: int, device: torch.device) -> Tensor:
     """The images [N, 3, H, W] that all architectures are scored on: training images, or noise of their shape.
 
     Raises:
@@ -63,10 +73,16 @@ def minibatch(job: ScoreJob, data: Path, info: DatasetInfo, seed: int, device: t
         raise DatasetError(f"{data / 'train'}: {len(part)} images are fewer than batch_size ({settings.batch_size})")
     drawn = torch.randperm(len(part), generator=generator(seed, "images"))[: settings.batch_size]
     # Nothing else is read, so the part is not made resident.
-    pixels, _ = Images(part, device, resident_bytes=0).gather(drawn)
-    return augment.train(pixels, Draws(generator(seed, "augmentation", device=device)))
+    images = Images(part, device, resident_bytes=0) if isinstance(part, Part) else open_images(part, device, seed)
+    return images.train(drawn, augment, Draws(generator(seed, "augmentation", device=device)), 0)[0]
 
 
-def _rows(state: Path) -> list[dict[str, Any]]:
+def _shortened(about: Mapping[str, Any]) -> str:
+    """What tells the state of a scoring of one table from that of another; empty without a table."""
+    return f"-{about['table']['architectures_hash'][:16]}" if "table" in about else ""
+
+
+def metric_rows(state: Path) -> list[dict[str, Any]]:
+    """The rows that a finished run left in its state."""
     lines = (state / loop.METRICS).read_text(encoding="utf-8").splitlines()
     return [json.loads(line) for line in lines]

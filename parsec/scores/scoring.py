@@ -5,15 +5,15 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from parsec.network.nasbench201 import BenchmarkNetwork
 from parsec.runtime.device import autocast, memory_format
 from parsec.runtime.randomness import generator
 from parsec.scores.naswot import UnscoredError, eigenvalue_score, jacobian_correlation, log_determinant, relu_kernel
+from parsec.scores.pools import Pool
+from parsec.scores.spaces import NasBench201Pool
 from parsec.scores.weights import draw_weights
-from parsec.settings.score import ScoreJob
-from parsec.space.nasbench201 import SIZE, Architecture, architectures
+from parsec.settings.score import AnyScoreJob
 
 SCORES = {
     "relu_log_determinant": (relu_kernel, log_determinant),
@@ -21,21 +21,18 @@ SCORES = {
 }
 
 
-def chosen(count: int | None, seed: int) -> list[int]:
-    """Indices of so many different architectures in the order of a shuffle that the seed determines; None: of all."""
-    order: list[int] = torch.randperm(SIZE, generator=generator(seed, "architectures")).tolist()
-    return sorted(order) if count is None else order[:count]
-
-
 class Scoring:
-    """The scores of the architectures at `indices` on the normalised `images` [N, 3, H, W]; see `Trainer`.
+    """The scores of the architectures of `pool` at `indices` on the normalised `images` [N, 3, H, W]; see `Trainer`.
 
     The weights of an architecture depend on seed and index alone, so that a score does not depend on what was scored
     before; they are drawn on the CPU, the same for every device.
     """
 
-    def __init__(self, job: ScoreJob, seed: int, indices: Sequence[int], images: Tensor) -> None:
+    def __init__(
+        self, job: AnyScoreJob, seed: int, indices: Sequence[int], images: Tensor, pool: Pool[Any] | None = None
+    ) -> None:
         self._job, self._seed, self._indices, self._images = job, seed, indices, images
+        self._pool: Pool[Any] = pool or NasBench201Pool()
         self._matrix, self._number = SCORES[job.score.kind]
         self.step = 0
         self._failed = 0
@@ -49,13 +46,13 @@ class Scoring:
     def advance(self) -> list[dict[str, Any]]:
         """Score one architecture: its row of `scores.parquet`."""
         index = self._indices[self.step]
-        found, began = architectures()[index], time.perf_counter()
+        found, began = self._pool[index], time.perf_counter()
         score, reason = self._score(found, index)
         seconds = time.perf_counter() - began
         self.step, self._seconds = self.step + 1, self._seconds + seconds
         self._failed += reason is not None
         status = "scored" if reason is None else "failed"
-        text = str(found)
+        text = self._pool.text(found)
         return [
             {
                 "architecture": text,
@@ -67,7 +64,7 @@ class Scoring:
             }
         ]
 
-    def _score(self, found: Architecture, index: int) -> tuple[float | None, str | None]:
+    def _score(self, found: object, index: int) -> tuple[float | None, str | None]:
         """The score, or why there is none."""
         device, compute = self._images.device, self._job.compute
         try:
@@ -79,9 +76,9 @@ class Scoring:
         except (UnscoredError, torch.OutOfMemoryError) as error:
             return None, " ".join(str(error).split())
 
-    def _network(self, found: Architecture, index: int) -> BenchmarkNetwork:
-        settings = self._job.score
-        network = BenchmarkNetwork(found, settings.outputs).train(settings.mode == "train")
+    def _network(self, found: object, index: int) -> nn.Module:
+        settings, side = self._job.score, self._images.shape[-1]
+        network = self._pool.network(found, settings.outputs, side).train(settings.mode == "train")
         draw_weights(network, settings.initialisation, generator(self._seed, "weights", index))
         return network
 

@@ -8,17 +8,19 @@ from torch import Tensor, nn
 from parsec.network.initialise import initialise
 from parsec.settings.score import Initialisation
 
-Draw = Callable[[Tensor, torch.Generator], object]
+Layer = nn.Conv2d | nn.Linear
+Draw = Callable[[Layer, torch.Generator], object]
 
 
-def _identity(weight: Tensor, generator: torch.Generator) -> Tensor:
-    return nn.init.dirac_(weight) if weight.dim() == 4 else nn.init.eye_(weight)
+def _identity(layer: Layer, generator: torch.Generator) -> Tensor:
+    # Every group is an identity of its own: a depthwise convolution passes on all of its channels.
+    return nn.init.dirac_(layer.weight, layer.groups) if isinstance(layer, nn.Conv2d) else nn.init.eye_(layer.weight)
 
 
 _DRAWS: dict[Initialisation, Draw] = {
-    "normal": lambda weight, generator: nn.init.normal_(weight, generator=generator),
-    "uniform": lambda weight, generator: nn.init.uniform_(weight, generator=generator),
-    "orthogonal": lambda weight, generator: nn.init.orthogonal_(weight, generator=generator),
+    "normal": lambda layer, generator: nn.init.normal_(layer.weight, generator=generator),
+    "uniform": lambda layer, generator: nn.init.uniform_(layer.weight, generator=generator),
+    "orthogonal": lambda layer, generator: nn.init.orthogonal_(layer.weight, generator=generator),
     "identity": _identity,
 }
 
@@ -30,4 +32,4 @@ def draw_weights(network: nn.Module, initialisation: Initialisation, generator: 
         return
     for layer in network.modules():
         if isinstance(layer, (nn.Conv2d, nn.Linear)):
-            _DRAWS[initialisation](layer.weight, generator)
+            _DRAWS[initialisation](layer, generator)

@@ -28,14 +28,17 @@ class Batches:
         if self._order[0] != epoch:
             drawn = epoch_order(len(self._task.train), self._size, self._task.seed, "training order", epoch)
             self._order = (epoch, drawn)
-        images, labels = self._task.train.gather(self._order[1][index])
-        return self._task.augment.train(images, self._streams.draws("training augmentation")), labels
+        draws = self._streams.draws("training augmentation")
+        batch = self._task.train.train(self._order[1][index], self._task.augment, draws, step)
+        if index + 1 < self.per_epoch:
+            self._task.train.ahead(self._order[1][index + 1], self._task.augment, draws, step + 1)
+        return batch
 
-    def validation(self) -> Batch:
+    def validation(self, step: int) -> Batch:
         """A validation batch drawn anew, as DARTS does, whatever the size of the validation half."""
         order = torch.randperm(len(self._task.validation), generator=self._streams.cpu("validation order"))
-        images, labels = self._task.validation.gather(order[: self._size])
-        return self._task.augment.train(images, self._streams.draws("validation augmentation")), labels
+        draws = self._streams.draws("validation augmentation")
+        return self._task.validation.train(order[: self._size], self._task.augment, draws, step)
 
     def all_validation(self) -> Iterator[Batch]:
         """Every validation image once, not augmented.
@@ -46,5 +49,4 @@ class Batches:
         count = len(self._task.validation)
         order = torch.randperm(count, generator=generator(self._task.seed, "accuracy order"))
         for indices in order.tensor_split(count // self._size):
-            images, labels = self._task.validation.gather(indices)
-            yield self._task.augment.evaluate(images), labels
+            yield self._task.validation.evaluate(indices, self._task.augment)

@@ -12,7 +12,7 @@ from parsec.bench.rounds import Step, in_turn, stopwatch_for
 from parsec.bench.workload import SEED, Workload
 from parsec.data.augment import Augment
 from parsec.data.dataset import open_part, read_info
-from parsec.data.loader import Images
+from parsec.data.loader import open_images
 from parsec.data.order import epoch_order
 from parsec.prior.children import Children
 from parsec.prior.distribution import Prior
@@ -22,8 +22,8 @@ from parsec.runtime.device import device_name, lease, memory_format, resolve, se
 from parsec.runtime.draws import Draws
 from parsec.runtime.logs import logger
 from parsec.runtime.randomness import generator
+from parsec.settings.compute import Compute
 from parsec.settings.jobs import MeasureJob
-from parsec.settings.tree import Compute
 
 ALONE = "one child trained alone"
 SEARCH = "search step"
@@ -44,9 +44,10 @@ def _workload(job: MeasureJob, data: Path, device: torch.device) -> Workload:
     """The first training batch, and as many children as the largest K needs."""
     info = read_info(data)
     augment = Augment(job.augmentation, info, memory_format(job.compute.layout))
-    part = Images(open_part(data, "train", job.train_images), device)
-    images, labels = part.gather(epoch_order(len(part), job.batch_size, SEED, "training order", 0)[0])
-    images = augment.train(images, Draws(generator(SEED, "training augmentation", device=device)))
+    part = open_images(open_part(data, "train", job.train_images), device, SEED)
+    order = epoch_order(len(part), job.batch_size, SEED, "training order", 0)
+    draws = Draws(generator(SEED, "training augmentation", device=device))
+    images, labels = part.train(order[0], augment, draws, 0)
     prior = Prior(job.prior)
     table = prior.children(prior.sample(max(job.measure.samples), generator(SEED, "architectures"))).table
     return Workload(job.network, len(info.classes), images, labels, Children(table.to(device)), job.compute.precision)

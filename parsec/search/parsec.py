@@ -66,7 +66,9 @@ class Parsec:
         rows = [self._epoch_row()] if self.step == 0 else []
         began, epoch = time.perf_counter(), self.epoch
         rate = learning_rate(self.settings.weights, epoch, self.settings.epochs)
-        measured = self.updates.of_prior(self._batches.validation()) if epoch >= self.settings.warmup_epochs else {}
+        measured = {}
+        if epoch >= self.settings.warmup_epochs:
+            measured = self.updates.of_prior(self._batches.validation(self.step))
         measured |= self.updates.of_weights(self._batches.training(self.step), rate)
         self.step += 1
         self._rows.add({"event": "step", "epoch": epoch + 1, "step": self.step, "learning_rate": rate, **measured})

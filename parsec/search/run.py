@@ -8,7 +8,7 @@ import torch
 
 from parsec.data.augment import Augment
 from parsec.data.dataset import DatasetInfo, open_part, read_info
-from parsec.data.loader import Images
+from parsec.data.loader import AnyImages, open_images
 from parsec.data.record import PartName
 from parsec.errors import DatasetError, SettingsError
 from parsec.network.spaces import child_cost
@@ -21,6 +21,7 @@ from parsec.runtime import finished, loop
 from parsec.runtime.device import lease, memory_format, resolve, set_deterministic
 from parsec.runtime.distributed import ALONE, Ranks, joined
 from parsec.runtime.files import write_atomic
+from parsec.runtime.randomness import seed_of
 from parsec.search.methods import METHODS
 from parsec.search.task import Method, SearchTask
 from parsec.settings.jobs import SearchJob, fingerprint
@@ -61,7 +62,7 @@ def search(
     prior = read_prior(init_pi, job.prior, job.space) if init_pi else Prior(job.prior, space=SPACES[job.space])
     parent = _parent(init_pi)
     identity = fingerprint(job) + (f"-from-{parent['pi_fingerprint']}" if parent else "") + f"-seed{seed}"
-    label = f"{job.stage} {info.name}/{job.method}/seed{seed}"
+    label = f"{job.stage} {info.name}/{job.name}/seed{seed}"
     kind = resolve(job.compute.device)
     identity += f"-{info.content_hash[:16]}"
     places = finished.Places(state, output, SEARCH_FILES, keep_finished)
@@ -94,8 +95,9 @@ def _check_start(job: SearchJob, init_pi: Path | None) -> None:
         raise SettingsError(f"{job.stage}.start is {start}, but no π was given; add --init-pi with its pi.parquet")
 
 
-def _half(job: SearchJob, data: Path, part: PartName, limit: int | None, device: torch.device) -> Images:
-    images, batch_size = Images(open_part(data, part, limit), device), job.settings.batch_size
+def _half(job: SearchJob, data: Path, part: PartName, limit: int | None, device: torch.device, seed: int) -> AnyImages:
+    images = open_images(open_part(data, part, limit), device, seed_of(seed, part))
+    batch_size = job.settings.batch_size
     if len(images) < batch_size:
         raise DatasetError(f"{data / part}: {len(images)} images are fewer than batch_size ({batch_size}); lower it")
     return images
@@ -119,8 +121,8 @@ def make_task(
     return SearchTask(
         job=job,
         seed=seed,
-        train=_half(job, data, "train", settings.train_images, device),
-        validation=_half(job, data, "validation", settings.validation_images, device),
+        train=_half(job, data, "train", settings.train_images, device, seed),
+        validation=_half(job, data, "validation", settings.validation_images, device, seed),
         augment=Augment(settings.augmentation, info, memory_format(job.compute.layout)),
         classes=len(info.classes),
         prior=prior,
@@ -146,7 +148,7 @@ def _metadata(task: SearchTask, parent: dict[str, Any] | None) -> dict[str, str]
         "space": job.space,
         "stage": job.stage,
         "dataset": job.settings.dataset,
-        "method": job.method,
+        "method": job.name,
         "seed": str(task.seed),
         "epoch": str(job.settings.epochs),
         "settings_fingerprint": fingerprint(job),

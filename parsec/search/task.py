@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from parsec.data.augment import Augment
-from parsec.data.loader import Images
+from parsec.data.loader import AnyImages
 from parsec.prior.distribution import Prior
 from parsec.runtime.distributed import ALONE, Ranks
 from parsec.runtime.trainer import Trainer
@@ -24,8 +24,8 @@ class SearchTask:
 
     job: SearchJob
     seed: int
-    train: Images
-    validation: Images
+    train: AnyImages
+    validation: AnyImages
     augment: Augment
     classes: int
     prior: Prior

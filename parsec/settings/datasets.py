@@ -41,14 +41,27 @@ class Cifar10(Split):
     )
 
 
+class Jpeg(Strict):
+    """Keep an image whole, as a JPEG in a tar shard, instead of the pixels of its centre."""
+
+    quality: Annotated[int, Field(ge=1, le=100)] = Field(
+        90, description="quality of images that are encoded anew; `jpeg: null` stores pixels"
+    )
+
+
 class ImageFolder(Split):
-    """Any folder in ImageNet's layout: `train/<class>/*` and `val/<class>/*`; `val` is the test set."""
+    """Images in ImageNet's layout; `val` is the test set.
+
+    `train/<class>/*` and `val/<class>/*`; `val/*` with the devkit, Kaggle's solution or Tiny-ImageNet's annotations
+    beside; or the archives ILSVRC2012_img_train.tar and ILSVRC2012_img_val.tar with the devkit.
+    """
 
     source: Literal["image_folder"] = Field(description="chooses this kind of data set")
-    folder: str = Field(description="folder with `train/` and `val/`", min_length=1)
+    folder: str = Field(description="folder with `train/` and `val/`, or with the archives", min_length=1)
     image_size: Annotated[Positive, Field(ge=32)] = Field(
-        256, description="side of the stored square, pixels: the short side is resized to it, the centre kept"
+        256, description="short side of the stored image, pixels; without `jpeg` its centre square is what is stored"
     )
+    jpeg: Jpeg | None = Field(None, description="null: pixels are stored; else whole images as JPEGs in tar shards")
 
 
 Dataset = Annotated[Digits | DigitsFolder | Cifar10 | ImageFolder, Field(discriminator="source")]

@@ -75,6 +75,11 @@ def _groups(tree: Tree) -> Iterator[Group]:
         yield Group(f"`datasets`, source `{tag}`", "datasets.<name>", node)
     yield Group("`search`, `finetune`, `transfer`", "<stage>", tree.resolve(root["search"]))
     yield Group("`retrain`", "retrain.<dataset>", tree.resolve(tree.named(root["retrain"])))
+    yield Group("`benchmarks`", "benchmarks", tree.resolve(root["benchmarks"]))
+    for tag, node in tree.sources(tree.named(root["scores"])).items():
+        yield Group(f"`scores`, space `{tag}`", "scores.<name>", node)
+    yield Group("`ablation`", "ablation", tree.resolve(root["ablation"]))
+    yield Group("`variants`", "variants.<name>", tree.resolve(tree.named(root["variants"])))
     for name in ("measure", "compute", "running"):
         yield Group(f"`{name}`", name, tree.resolve(root[name]))
 
@@ -91,6 +96,9 @@ def _rows(tree: Tree, node: Node, prefix: str) -> Iterator[str]:
         if tree.is_leaf(child):
             cells = (f"`{path}`", tree.allowed(child), _default(child), child["description"])
             yield "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+        elif "patternProperties" in tree.resolve(child):
+            named = {"<name>": {**tree.named(child), "description": child["description"]}}
+            yield from _rows(tree, {"properties": named}, path)
         else:
             yield from _rows(tree, tree.resolve(child), path)
 

@@ -8,12 +8,15 @@ from typing import Any, Literal, Self
 from pydantic import Field, model_validator
 
 from parsec.settings.base import Method, Name, Positive, Space, Strict
+from parsec.settings.compute import Compute
 from parsec.settings.datasets import Dataset
 from parsec.settings.retrain import RetrainStage
+from parsec.settings.score import SCORE_JOBS, AblationJob, AnyScoreJob, changed_score
 from parsec.settings.search import Prior, SearchStage
 from parsec.settings.spaces import check_darts, check_space
 from parsec.settings.training import Augmentation, Network
-from parsec.settings.tree import Compute, Measure, Settings
+from parsec.settings.tree import Measure, Settings
+from parsec.settings.variants import base_method, settings_of
 
 PLACES = {"cifar10": ("folder", "order")}
 """By source: keys that say where images are found and not which, because their hashes are known."""
@@ -34,9 +37,15 @@ class SearchJob(Strict):
     stage: SearchStageName
     space: Space
     method: Method
+    variant: Name | None = Field(None, description="name under `variants`; null: the method itself")
     prior: Prior
     settings: SearchStage
     compute: Compute
+
+    @property
+    def name(self) -> str:
+        """Of the variant or the method; part of paths and tables."""
+        return self.variant or self.method
 
     @model_validator(mode="after")
     def check_space(self) -> Self:
@@ -109,15 +118,17 @@ def placed(job: PrepareJob, found: Places) -> PrepareJob:
     return PrepareJob.model_validate_json(json.dumps({"name": job.name, "dataset": data}))
 
 
-def search_job(settings: Settings, stage: SearchStageName, method: Method) -> SearchJob:
-    """What a stage that learns π reads."""
+def search_job(settings: Settings, stage: SearchStageName, name: str) -> SearchJob:
+    """What a stage that learns π reads, for a method or a variant."""
+    read = settings_of(settings, name)
     return SearchJob(
         stage=stage,
-        space=settings.space,
-        method=method,
-        prior=settings.prior,
-        settings=getattr(settings, stage),
-        compute=settings.compute,
+        space=read.space,
+        method=base_method(settings, name),
+        variant=name if name in settings.variants else None,
+        prior=read.prior,
+        settings=getattr(read, stage),
+        compute=read.compute,
     )
 
 
@@ -141,6 +152,28 @@ def measure_job(settings: Settings, stage: SearchStageName) -> MeasureJob:
         train_images=measured.train_images,
         augmentation=measured.augmentation,
         measure=settings.measure,
+        compute=settings.compute,
+    )
+
+
+def score_job(settings: Settings, name: str) -> AnyScoreJob:
+    """What a scoring reads."""
+    scores = settings.scores[name]
+    return SCORE_JOBS[scores.space](**dict(scores), compute=settings.compute)
+
+
+def ablation_job(settings: Settings) -> AblationJob:
+    """What the ablation of a score reads."""
+    ablation = settings.ablation
+    assert ablation is not None
+    scores = settings.scores[ablation.scores]
+    assert scores.space == "nasbench201"
+    return AblationJob(
+        space=scores.space,
+        dataset=scores.dataset,
+        architectures=ablation.architectures,
+        repeats=ablation.repeats,
+        conditions={name: changed_score(scores.score, changes) for name, changes in ablation.conditions.items()},
         compute=settings.compute,
     )
 

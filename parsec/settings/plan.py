@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from parsec.settings.jobs import SearchStageName
 from parsec.settings.tree import Settings
+from parsec.settings.variants import runs_stage, settings_of
 
 SEARCH_STAGES: tuple[SearchStageName, ...] = ("search", "finetune", "transfer")
 SEARCH_FILES = ("pi.parquet", "trajectory.parquet", "genotype.json", "metrics.jsonl", "result.json")
@@ -52,12 +53,16 @@ class Retrain(NamedTuple):
 
 
 def searches(settings: Settings) -> Iterator[Search]:
-    """Every run that learns π: stages × methods × seeds."""
+    """Every run that learns π: stages × methods and variants × seeds."""
     for stage in SEARCH_STAGES:
-        if chosen := getattr(settings, stage):
-            for method in settings.methods:
+        for method in settings.methods:
+            if runs_stage(settings, method, stage):
                 for seed in settings.seeds:
-                    yield Search(stage, chosen.dataset, method, seed)
+                    yield _search(settings, stage, method, seed)
+
+
+def _search(settings: Settings, stage: SearchStageName, method: str, seed: int) -> Search:
+    return Search(stage, getattr(settings_of(settings, method), stage).dataset, method, seed)
 
 
 def blocks(settings: Settings) -> Iterator[tuple[str, list[Search]]]:
@@ -73,16 +78,15 @@ def blocks(settings: Settings) -> Iterator[tuple[str, list[Search]]]:
 
 def parent(settings: Settings, search: Search) -> Search | None:
     """The run whose π this one starts from; None if it starts from uniform."""
-    start = getattr(settings, search.stage).start
-    if start == "uniform":
-        return None
-    return Search(start, getattr(settings, start).dataset, search.method, search.seed)
+    start = getattr(settings_of(settings, search.method), search.stage).start
+    return None if start == "uniform" else _search(settings, start, search.method, search.seed)
 
 
 def retrains(settings: Settings) -> Iterator[Retrain]:
     """Every training from scratch: data sets × genotypes × runs."""
     for dataset, stage in settings.retrain.items():
-        found = [(o, m, s) for o in stage.origins for m in settings.methods for s in settings.seeds]
+        origins = [(o, m) for o in stage.origins for m in settings.methods if runs_stage(settings, m, o)]
+        found = [(origin, method, seed) for origin, method in origins for seed in settings.seeds]
         known = [(PUBLISHED, name, 0) for name in stage.published]
         for origin, method, seed in found + known:
             for run in stage.runs:
@@ -93,5 +97,4 @@ def genotype_of(settings: Settings, retrain: Retrain) -> Search | None:
     """The run that found the genotype; None if it is a published one."""
     if retrain.origin == PUBLISHED:
         return None
-    stage = getattr(settings, retrain.origin)
-    return Search(retrain.origin, stage.dataset, retrain.method, retrain.seed)  # type: ignore[arg-type]
+    return _search(settings, retrain.origin, retrain.method, retrain.seed)  # type: ignore[arg-type]

@@ -35,6 +35,12 @@ class RetrainStage(Strict):
         0.2, description="drop-path probability that is approached, by equal steps, at the end"
     )
     label_smoothing: Annotated[Fraction, Field(lt=1.0)] = Field(0.0, description="label smoothing")
+    multiply_adds: Annotated[float, Field(gt=0.0)] | None = Field(
+        None, description="`network.channels` gives way to the largest even number with fewer multiply-adds; null: not"
+    )
+    average: Annotated[Fraction, Field(gt=0.0, lt=1.0)] | None = Field(
+        None, description="decay of a moving average of the weights, which is tested in their place; null: none"
+    )
     optimizer: Optimizer = Optimizer()
     augmentation: RetrainAugmentation = RetrainAugmentation()
 

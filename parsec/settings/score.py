@@ -1,12 +1,14 @@
 """Settings of training-free scoring."""
 
+import json
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
-from parsec.settings.base import Name, Positive, Strict
-from parsec.settings.training import Augmentation
-from parsec.settings.tree import Compute
+from parsec.settings.base import Distinct, Name, Positive, Strict
+from parsec.settings.changes import Change, apply
+from parsec.settings.compute import Compute
+from parsec.settings.training import Augmentation, Network
 
 Initialisation = Literal["default", "normal", "uniform", "orthogonal", "identity"]
 
@@ -37,13 +39,109 @@ class Score(Strict):
     outputs: Positive = Field(1, description="outputs of the network; the authors give it one")
 
 
-class ScoreJob(Strict):
-    """Scoring architectures of a space on one minibatch of a data set."""
+class NasBench201Scores(Strict):
+    """Scoring architectures of NAS-Bench-201 on one minibatch of a data set."""
 
-    space: Literal["nasbench201"]
-    dataset: Name
+    space: Literal["nasbench201"] = Field(description="chooses this space")
+    dataset: Name = Field(description="name of a data set under `datasets`")
     architectures: Annotated[Positive, Field(le=15_625)] | None = Field(
         description="so many different ones, drawn at random; a larger number keeps those of a smaller one; null: all"
     )
     score: Score = Score()
+
+
+class DartsScores(Strict):
+    """Scoring architectures of the DARTS space, drawn from the uniform prior, on one minibatch of a data set."""
+
+    space: Literal["darts"] = Field(description="chooses this space")
+    dataset: Name = Field(description="name of a data set under `datasets`")
+    network: Network = Field(description="size of the networks that are scored")
+    architectures: Positive = Field(
+        description="so many different ones, drawn at random; a larger number keeps those of a smaller one"
+    )
+    score: Score = Score()
+
+
+class NasBench101Scores(Strict):
+    """Scoring architectures of NAS-Bench-101, of a table or drawn, on one minibatch of a data set."""
+
+    space: Literal["nasbench101"] = Field(description="chooses this space")
+    dataset: Name = Field(description="name of a data set under `datasets`")
+    architectures: Positive | None = Field(
+        description="so many different ones, of the table or drawn at random; null: all of the table"
+    )
+    channels: Positive = Field(128, description="channels of the first stack; the benchmark has 128")
+    modules: Positive = Field(3, description="modules of a stack; the benchmark has 3")
+    score: Score = Score()
+
+
+Scores = Annotated[NasBench201Scores | DartsScores | NasBench101Scores, Field(discriminator="space")]
+"""By space a section of its own, so that a key of one space is no key of another."""
+
+
+class ScoreJob(NasBench201Scores):
+    """A scoring of NAS-Bench-201 and how it computes."""
+
     compute: Compute = Compute()
+
+
+class DartsScoreJob(DartsScores):
+    """A scoring of the DARTS space and how it computes."""
+
+    compute: Compute = Compute()
+
+
+class NasBench101ScoreJob(NasBench101Scores):
+    """A scoring of NAS-Bench-101 and how it computes."""
+
+    compute: Compute = Compute()
+
+
+AnyScoreJob = ScoreJob | DartsScoreJob | NasBench101ScoreJob
+SCORE_JOBS: dict[str, type[ScoreJob] | type[DartsScoreJob] | type[NasBench101ScoreJob]] = {
+    "nasbench201": ScoreJob,
+    "darts": DartsScoreJob,
+    "nasbench101": NasBench101ScoreJob,
+}
+
+
+class Ablation(Strict):
+    """How a score of a few architectures varies with what it is taken from (NASWOT, figure 5)."""
+
+    scores: Name = Field(description="name under `scores` of the scoring whose settings the conditions change")
+    architectures: Positive = Field(10, description="architectures, drawn at random")
+    repeats: Positive = Field(20, description="scores of each under every condition, with other images and weights")
+    conditions: dict[Name, Distinct[Change]] = Field(
+        description="by name, what a condition changes of `score`: `batch_size = 32` and the like; none: as it is"
+    )
+
+
+def changed_score(score: Score, changes: tuple[str, ...]) -> Score:
+    """The score with some of its settings changed.
+
+    Raises:
+        pydantic.ValidationError: a value that a key does not take.
+        KeyError: a key that there is not.
+    """
+    document = score.model_dump(mode="json")
+    apply(changes, document)
+    return Score.model_validate_json(json.dumps(document))
+
+
+class AblationJob(Strict):
+    """Scoring the same architectures of NAS-Bench-201 again and again, under several conditions."""
+
+    space: Literal["nasbench201"]
+    dataset: Name
+    architectures: Positive
+    repeats: Positive
+    conditions: dict[Name, Score]
+    compute: Compute = Compute()
+
+
+class ScoredSpace(Strict):
+    """Of the settings of a scoring the key that says which job it is."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    space: Literal["nasbench201", "nasbench101", "darts"]

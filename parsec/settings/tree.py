@@ -1,44 +1,21 @@
 """The whole settings tree: what one run of the workflow computes."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Self, get_args
 
 from pydantic import Field, model_validator
 
 from parsec.settings.base import Distinct, Method, Name, Place, Positive, Seed, Space, Strict
+from parsec.settings.changes import path_of
+from parsec.settings.compute import Compute
 from parsec.settings.datasets import Dataset
 from parsec.settings.retrain import RetrainStage
+from parsec.settings.score import Ablation, Scores, changed_score
 from parsec.settings.search import Prior, SearchStage
 from parsec.settings.spaces import check_space
+from parsec.settings.variants import Variant, runs_stage, settings_of
 
-
-class Compute(Strict):
-    """How numbers are computed; part of every fingerprint, because it can change the last digits."""
-
-    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="`auto`: CUDA where it is found, else the CPU")
-    precision: Literal["auto", "float32", "bfloat16"] = Field(
-        "auto", description="of activations; `auto`: bfloat16 on CUDA, float32 on the CPU; likelihoods are float64"
-    )
-    layout: Literal["auto", "contiguous", "channels_last"] = Field(
-        "auto", description="memory layout of images; `auto`: channels last"
-    )
-    deterministic: bool = Field(True, description="same bytes again on the same CUDA machine, at some speed")
-    executor: Literal["auto", "one", "stacked", "table"] = Field(
-        "auto",
-        description="how K children are run: `one` after another, in the memory of one; `stacked` along channels; "
-        "`table`: as data, in launches that one CUDA graph repeats; `auto`: `stacked` where it pays, else `one`",
-    )
-    samples_in_flight: Positive | None = Field(
-        None, description="S, children that `stacked` and `table` run at once; null: as many as `memory_gib` holds"
-    )
-    memory_gib: Annotated[float, Field(gt=0.0)] = Field(
-        4.0, description="memory that the children in flight may take, GiB (2³⁰ bytes)"
-    )
-    skip_negligible: bool = Field(
-        True, description="leave out the backward pass of children whose weight cannot change the gradient's last digit"
-    )
-    compile: Literal["auto", "on", "off"] = Field(
-        "auto", description="retraining: compile the network with `torch.compile`; `auto`: on CUDA only"
-    )
+STAGES = ("search", "finetune", "transfer")
+"""Stages that learn π."""
 
 
 class Running(Strict):
@@ -58,6 +35,18 @@ class Measure(Strict):
     repeats: Positive = Field(5, description="timed steps of each K; the median is shown")
 
 
+class Benchmarks(Strict):
+    """Files of tabular benchmarks, where `$NAME` stands for a variable of the environment.
+
+    Without a file, what needs it is left out, and the run says so.
+    """
+
+    nasbench201: str | None = Field(
+        None, description="Parquet table of NAS-Bench-201, as `python -m parsec import-benchmark` makes it; null: none"
+    )
+    nasbench101: str | None = Field(None, description="the same of NAS-Bench-101")
+
+
 class Settings(Strict):
     """Everything that one run of the workflow computes."""
 
@@ -70,13 +59,17 @@ class Settings(Strict):
         description="search space; on `nasbench201` a network's `cells` are those of a stage, and `retrain` is {}",
     )
     prior: Prior = Prior()
-    methods: Distinct[Method] = Field(("parsec",), description="search methods", min_length=1)
+    methods: Distinct[Name] = Field(("parsec",), description="search methods, and names under `variants`", min_length=1)
+    variants: dict[Name, Variant] = Field({}, description="methods with settings of their own")
     seeds: Distinct[Seed] = Field(description="seeds of the independent searches", min_length=1)
     datasets: dict[Name, Dataset] = Field(description="data sets by the name used in paths and tables")
     search: SearchStage = Field(description="proxy search on a small network")
     finetune: SearchStage | None = Field(None, description="fine-tuning of π on the large network; null: left out")
     transfer: SearchStage | None = Field(None, description="transfer of π to the large data set; null: left out")
     retrain: dict[Name, RetrainStage] = Field(description="retraining, by the name of the data set")
+    benchmarks: Benchmarks = Benchmarks()
+    scores: dict[Name, Scores] = Field({}, description="training-free scorings by the name used in paths and tables")
+    ablation: Ablation | None = Field(None, description="what a score depends on; null: left out")
     measure: Measure = Measure()
     compute: Compute = Compute()
     running: Running = Running()
@@ -84,6 +77,8 @@ class Settings(Strict):
     @model_validator(mode="after")
     def check_references(self) -> Self:
         """Every name must lead somewhere: data sets, the stage a π comes from, the origins of genotypes."""
+        self._check_methods()
+        self._check_scores()
         self._check_datasets()
         self._check_starts()
         self._check_origins()
@@ -102,10 +97,51 @@ class Settings(Strict):
             )
         return self
 
+    def _check_methods(self) -> None:
+        known = [*get_args(Method), *self.variants]
+        for name in self.methods:
+            if name not in known:
+                raise ValueError(f"methods: got {name!r}; allowed: {', '.join(known)}")
+        for name, variant in self.variants.items():
+            if name in get_args(Method):
+                raise ValueError(f"variants.{name}: a method has this name already; choose another")
+            for stage in variant.stages or ():
+                if stage not in STAGES:
+                    raise ValueError(f"variants.{name}.stages: got {stage!r}; allowed: {', '.join(STAGES)}")
+            self._check_changes(name)
+
+    def _check_scores(self) -> None:
+        if self.ablation is None:
+            return
+        name = self.ablation.scores
+        if name not in self.scores or self.scores[name].space != "nasbench201":
+            raise ValueError(f"ablation.scores: got {name!r}; allowed: a name under scores whose space is nasbench201")
+        for condition, changes in self.ablation.conditions.items():
+            try:
+                changed_score(self.scores[name].score, changes)
+            except KeyError as error:
+                raise ValueError(f"ablation.conditions.{condition}: there is no key {error.args[0]!r}") from error
+
+    def _check_changes(self, name: str) -> None:
+        where = f"variants.{name}.changes"
+        for change in self.variants[name].changes:
+            path = path_of(change)
+            if path.partition(".")[0] not in (*STAGES, "prior"):
+                raise ValueError(f"{where}: {path} is nothing that a search reads; change {', '.join(STAGES)} or prior")
+        try:
+            changed = settings_of(self, name)
+        except KeyError as error:
+            raise ValueError(f"{where}: there is no key {error.args[0]!r}; give whole paths") from error
+        for stage in STAGES:
+            start = getattr(changed, stage).start if runs_stage(self, name, stage) else "uniform"
+            if start != "uniform" and not runs_stage(self, name, start):
+                raise ValueError(f"variants.{name}.stages: {stage} starts from {start}, which it does not run; add it")
+
     def _check_datasets(self) -> None:
         used = {"search": self.search, "finetune": self.finetune, "transfer": self.transfer}
         named = {f"{stage}.dataset": s.dataset for stage, s in used.items() if s}
         named |= {f"retrain.{name}": name for name in self.retrain}
+        named |= {f"scores.{name}.dataset": scores.dataset for name, scores in self.scores.items()}
         for path, name in named.items():
             if name not in self.datasets:
                 raise ValueError(f"{path}: no data set {name!r} under datasets; there are {', '.join(self.datasets)}")

@@ -18,12 +18,12 @@ from parsec.retrain import run as retrain_run
 from parsec.retrain.trainer import Retrainer
 from parsec.search import run as search_run
 from parsec.search.parsec import Parsec
+from parsec.settings.compute import Compute
 from parsec.settings.datasets import Digits
 from parsec.settings.jobs import PrepareJob, RetrainJob, SearchJob, as_json
 from parsec.settings.retrain import RetrainAugmentation, RetrainStage
 from parsec.settings.search import Estimator, Prior, PriorOptimizer, SearchOptimizer, SearchStage
 from parsec.settings.training import Augmentation, Network, Optimizer
-from parsec.settings.tree import Compute
 
 FORK = multiprocessing.get_context("fork")
 COMPUTE = Compute(device="cpu", precision="float32")

@@ -8,12 +8,12 @@ import pytest
 import torch
 
 from parsec.data.prepare import prepare
+from parsec.settings.compute import Compute
 from parsec.settings.datasets import Digits
 from parsec.settings.jobs import PrepareJob, RetrainJob, SearchJob, as_json
 from parsec.settings.retrain import RetrainAugmentation, RetrainStage
 from parsec.settings.search import Estimator, Prior, SearchStage
 from parsec.settings.training import Augmentation, Network
-from parsec.settings.tree import Compute
 
 pytestmark = pytest.mark.skipif(torch.cuda.device_count() < 2, reason="needs two GPUs")
 

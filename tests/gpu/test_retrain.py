@@ -10,11 +10,11 @@ from parsec.data.prepare import prepare
 from parsec.retrain.task import RetrainTask
 from parsec.retrain.trainer import Retrainer
 from parsec.runtime.device import set_deterministic
+from parsec.settings.compute import Compute
 from parsec.settings.datasets import Digits
 from parsec.settings.jobs import PrepareJob
 from parsec.settings.retrain import RetrainAugmentation, RetrainStage
 from parsec.settings.training import Network
-from parsec.settings.tree import Compute
 from parsec.space.published import DARTS_V2
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")

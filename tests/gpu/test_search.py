@@ -17,12 +17,13 @@ from parsec.prior.distribution import Prior
 from parsec.runtime.device import autocast, memory_format, set_deterministic
 from parsec.runtime.memory import peak_bytes
 from parsec.search.run import search
+from parsec.settings.compute import Compute
 from parsec.settings.datasets import Digits
 from parsec.settings.jobs import PrepareJob, SearchJob
 from parsec.settings.search import Estimator, SearchStage
 from parsec.settings.search import Prior as Form
 from parsec.settings.training import Augmentation, Network
-from parsec.settings.tree import Compute, Running
+from parsec.settings.tree import Running
 from parsec.space.darts import NODES
 from parsec.space.genotype import genotype
 

@@ -13,12 +13,12 @@ from parsec.prior.distribution import Prior
 from parsec.runtime.device import lease, memory_format, resolve, set_deterministic
 from parsec.search.parsec import Parsec
 from parsec.search.task import SearchTask
+from parsec.settings.compute import Compute
 from parsec.settings.datasets import Digits
 from parsec.settings.jobs import PrepareJob, SearchJob
 from parsec.settings.search import Estimator, SearchStage
 from parsec.settings.search import Prior as Form
 from parsec.settings.training import Augmentation, Network
-from parsec.settings.tree import Compute
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
 FORMS = [Form(factors=f, inputs=i) for f in ("separate", "joint") for i in ("independent", "distinct")]

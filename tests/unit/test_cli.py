@@ -10,10 +10,10 @@ import torch
 
 from parsec import cli
 from parsec.cli import main
+from parsec.settings.compute import Compute
 from parsec.settings.jobs import SearchJob, as_json
 from parsec.settings.search import Prior, SearchStage
 from parsec.settings.training import Network
-from parsec.settings.tree import Compute
 from parsec.space.published import DARTS_V1, DARTS_V2
 
 CIFAR = ["--network", "cifar", "--cells", "20", "--channels", "36"]
@@ -110,7 +110,7 @@ def test_threads_below_one(refused):
         (changed(settings={**job().settings.model_dump(mode="json"), "epoch": 3}), "settings.epoch"),
         (changed(stage="retrain"), "stage"),
         (changed(method="darts"), "method"),
-        (changed(space="nasbench301"), "space"),
+        (changed(space="nasbench"), "space"),
         ("{", "the settings given as text"),
         ("nowhere.json", "nowhere.json: no such settings file"),
     ],

@@ -71,8 +71,7 @@ def methods():
 
 def dataset_of(stage):
     """Pattern of the data set of a stage."""
-    chosen = getattr(settings, stage)
-    return one_of([chosen.dataset] if chosen else [])
+    return one_of(dict.fromkeys(run.dataset for run in plan.searches(settings) if run.stage == stage))
 
 
 def wanted():

@@ -1,77 +1,83 @@
-"""Any folder of images in ImageNet's layout, listed by torchvision and decoded by Pillow while it is read."""
+"""Images in ImageNet's layout as people have it: folders a class, a flat `val`, or ILSVRC2012's archives."""
 
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
-import torch
-from PIL import Image
 
-from parsec.data.sources.base import Integers, Pixels, Source
+from parsec.data.sources.archives import classes_of, pieces
+from parsec.data.sources.base import Source
+from parsec.data.sources.encoded import Encoded, Piece, Square, squared
+from parsec.data.sources.validation_labels import validation_labels
 from parsec.data.vision import torchvision
 from parsec.errors import DatasetError
 from parsec.settings.datasets import ImageFolder
 
-
-def _square(side: int) -> Callable[[Image.Image], Image.Image]:
-    transforms = torchvision.transforms
-    square: Callable[[Image.Image], Image.Image] = transforms.Compose(
-        [transforms.Resize(side), transforms.CenterCrop(side)]
-    )
-    return square
+ARCHIVES = {"train": "ILSVRC2012_img_train.tar", "val": "ILSVRC2012_img_val.tar"}
+Named = tuple[str, Piece]
+"""Class and place of an image."""
 
 
-class Files(NamedTuple):
-    """A collection of image files; `square` makes each its stored size, `labels` and `indices` are [N]."""
-
-    paths: tuple[str, ...]
-    labels: Integers
-    indices: Integers
-    square: Callable[[Image.Image], Image.Image]
-
-    def read(self, positions: Integers) -> Pixels:
-        """Decode some files, as many at once as the process may use threads: Pillow works outside Python's lock."""
-        with ThreadPoolExecutor(torch.get_num_threads()) as pool:
-            return np.stack(list(pool.map(self._decode, positions)))
-
-    def _decode(self, position: int) -> Pixels:
-        path = self.paths[position]
-        try:
-            with Image.open(path) as image:
-                return np.asarray(self.square(image.convert("RGB")))
-        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-            raise DatasetError(f"cannot decode the image {path}: {error}; replace or remove the file") from error
-
-
-def _list(root: Path, side: int) -> tuple[tuple[str, ...], Files]:
-    if not root.is_dir():
-        raise DatasetError(f"no folder {root}; an image folder holds train/<class>/ and val/<class>/")
+def _in_class_folders(root: Path) -> Iterator[Named]:
     try:
         listing = torchvision.datasets.ImageFolder(str(root))
     except OSError as error:
         raise DatasetError(f"{root} is not an image folder: {' '.join(str(error).split())}") from error
-    paths, labels = zip(*listing.samples, strict=True)
-    return tuple(listing.classes), Files(paths, np.array(labels, dtype=np.int64), np.arange(len(paths)), _square(side))
+    return ((listing.classes[label], Piece(path)) for path, label in listing.samples)
 
 
-def _check_same_classes(training: tuple[str, ...], test: tuple[str, ...], folder: Path) -> None:
+def _flat(folder: Path, named: Iterable[tuple[str, Piece]]) -> Iterator[Named]:
+    """Images of `val` by the labels that lie beside it."""
+    labels = validation_labels(folder)
+    for name, piece in named:
+        if (stem := Path(name).stem) not in labels:
+            raise DatasetError(f"{folder}: nothing says the class of {name}; remove it or mend the list of labels")
+        yield labels[stem], piece
+
+
+def _flat_files(root: Path) -> list[Path]:
+    """Images of a `val` without class folders, or of Tiny-ImageNet's `val/images`."""
+    extensions = torchvision.datasets.folder.IMG_EXTENSIONS
+    below = root / "images" if (root / "val_annotations.txt").exists() else root
+    return sorted(path for path in below.iterdir() if path.suffix.lower() in extensions)
+
+
+def _found(folder: Path, part: str) -> Iterator[Named]:
+    root, archive = folder / part, folder / ARCHIVES[part]
+    if root.is_dir():
+        if part == "val" and (files := _flat_files(root)):
+            return _flat(folder, ((path.name, Piece(str(path))) for path in files))
+        return _in_class_folders(root)
+    if not archive.is_file():
+        raise DatasetError(
+            f"no folder {root}; an image folder holds train/<class>/ and val/<class>/, or ILSVRC2012's archives"
+        )
+    return classes_of(archive) if part == "train" else _flat(folder, sorted(pieces(archive)))
+
+
+def _collection(named: list[Named], classes: tuple[str, ...], square: Square) -> Encoded:
+    label_of = {name: label for label, name in enumerate(classes)}
+    labels = np.array([label_of[name] for name, _ in named], dtype=np.int64)
+    return Encoded([piece for _, piece in named], labels, np.arange(len(named)), square)
+
+
+def _check_same_classes(training: set[str], test: set[str], folder: Path) -> None:
     for here, there, fewer in ((training, test, "val"), (test, training, "train")):
-        if missing := sorted(set(here) - set(there)):
+        if missing := sorted(here - there):
             raise DatasetError(f"{folder / fewer} lacks the class folder {missing[0]} ({len(missing)} differ in all)")
 
 
 def open_folder(folder: Path, side: int) -> Source:
-    """List `train/` and `val/` of a folder; images are decoded later, resized by the short side, their centre kept.
+    """List the images of a folder; they are decoded later, resized by the short side, their centre kept.
 
     Raises:
-        DatasetError: a missing or empty folder, or classes of `train` and `val` that differ.
+        DatasetError: images that are missing, without labels, or whose classes differ between `train` and `val`.
     """
-    classes, training = _list(folder / "train", side)
-    test_classes, test = _list(folder / "val", side)
-    _check_same_classes(classes, test_classes, folder)
-    return Source(classes, side, training, test, served_by="folder")
+    training, test = (list(_found(folder, part)) for part in ("train", "val"))
+    classes = tuple(sorted({name for name, _ in training}))
+    _check_same_classes(set(classes), {name for name, _ in test}, folder)
+    sets = [_collection(named, classes, squared(side)) for named in (training, test)]
+    return Source(classes, side, sets[0], sets[1], served_by="folder")
 
 
 def open_image_folder(settings: ImageFolder) -> Source:

@@ -13,7 +13,7 @@ from parsec.network.executors.table import Table
 from parsec.network.footprint import TABLE_MAPS, child_bytes, map_bytes
 from parsec.network.supernet import Supernet
 from parsec.runtime.device import autocast
-from parsec.settings.tree import Compute
+from parsec.settings.compute import Compute
 
 GIB = 2**30
 CACHE_BYTES = 3 * 2**19

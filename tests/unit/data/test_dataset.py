@@ -9,7 +9,8 @@ import pytest
 
 from parsec.data import part as part_module
 from parsec.data import shards
-from parsec.data.dataset import joined, open_part, read_info
+from parsec.data.dataset import open_part, read_info
+from parsec.data.part import joined
 from parsec.data.prepare import prepare
 from parsec.errors import DatasetError
 from parsec.settings.datasets import Digits

@@ -19,8 +19,8 @@ from parsec.network.kernels import plain_operations
 from parsec.network.kernels.operations import operations
 from parsec.network.supernet import Supernet
 from parsec.prior.children import Children
+from parsec.settings.compute import Compute
 from parsec.settings.training import Network
-from parsec.settings.tree import Compute
 from parsec.space.darts import NODES, PRIMITIVES
 from parsec.space.genotype import genotype
 

@@ -14,8 +14,8 @@ from parsec.network.footprint import child_bytes, map_bytes
 from parsec.network.supernet import Supernet
 from parsec.prior.children import Children
 from parsec.runtime.memory import peak_bytes
+from parsec.settings.compute import Compute
 from parsec.settings.training import Network
-from parsec.settings.tree import Compute
 
 BATCH = 16
 

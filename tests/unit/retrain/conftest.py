@@ -8,11 +8,11 @@ from parsec.data.dataset import open_part, read_info
 from parsec.data.loader import Images
 from parsec.data.prepare import prepare
 from parsec.retrain.task import RetrainTask
+from parsec.settings.compute import Compute
 from parsec.settings.datasets import Digits
 from parsec.settings.jobs import PrepareJob, RetrainJob
 from parsec.settings.retrain import RetrainAugmentation, RetrainStage
 from parsec.settings.training import Network, Optimizer
-from parsec.settings.tree import Compute
 from parsec.space.published import DARTS_V2
 
 STAGE = RetrainStage(

@@ -11,8 +11,8 @@ from torch._dynamo.utils import counters
 from parsec.errors import DeviceError
 from parsec.retrain import compiled as compiling
 from parsec.retrain.trainer import Retrainer
+from parsec.settings.compute import Compute
 from parsec.settings.training import Optimizer
-from parsec.settings.tree import Compute
 from parsec.space.darts import NODES
 from parsec.space.genotype import Edge, Genotype
 

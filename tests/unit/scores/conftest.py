@@ -6,10 +6,11 @@ import pytest
 
 from parsec.data.prepare import prepare
 from parsec.scores.run import score
+from parsec.settings.compute import Compute
 from parsec.settings.datasets import Digits
 from parsec.settings.jobs import PrepareJob
 from parsec.settings.score import Score, ScoreJob
-from parsec.settings.tree import Compute, Running
+from parsec.settings.tree import Running
 
 SELDOM = Running(checkpoint_seconds=600.0, progress_seconds=600.0)
 

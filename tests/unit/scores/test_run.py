@@ -14,7 +14,8 @@ import torch
 from parsec.cli import main
 from parsec.errors import CheckpointError, DatasetError, UserError
 from parsec.scores.naswot import UnscoredError
-from parsec.scores.scoring import SCORES, Scoring, chosen
+from parsec.scores.pools import shuffled
+from parsec.scores.scoring import SCORES, Scoring
 from parsec.scores.table import read_scores
 from parsec.settings.jobs import as_json
 from parsec.settings.tree import Running
@@ -25,8 +26,8 @@ ALWAYS = Running(checkpoint_seconds=0.0, progress_seconds=600.0)
 
 def test_rows_name_architecture_index_and_score(start, tmp_path):
     rows, about = read_scores(start("a"))
-    assert rows["index"].tolist() == chosen(3, 0)
-    assert rows.architecture.tolist() == [str(architectures()[index]) for index in chosen(3, 0)]
+    assert rows["index"].tolist() == shuffled(SIZE, 3, 0)
+    assert rows.architecture.tolist() == [str(architectures()[index]) for index in shuffled(SIZE, 3, 0)]
     assert rows.status.tolist() == ["scored"] * 3
     assert rows.reason.isna().all()
     assert rows.score.notna().all()
@@ -56,8 +57,8 @@ def test_a_score_does_not_depend_on_what_was_scored_before(start):
 
 
 def test_a_sample_has_no_architecture_twice_and_all_are_all():
-    assert len(set(chosen(1000, 0))) == 1000
-    assert chosen(None, 0) == list(range(SIZE))
+    assert len(set(shuffled(SIZE, 1000, 0))) == 1000
+    assert shuffled(SIZE, None, 0) == list(range(SIZE))
 
 
 @pytest.mark.parametrize(

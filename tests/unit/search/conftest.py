@@ -12,12 +12,13 @@ from parsec.data.prepare import prepare
 from parsec.prior.distribution import Prior
 from parsec.search.run import search
 from parsec.search.task import SearchTask
+from parsec.settings.compute import Compute
 from parsec.settings.datasets import Digits
 from parsec.settings.jobs import PrepareJob, SearchJob
 from parsec.settings.search import Estimator, PriorOptimizer, SearchOptimizer, SearchStage
 from parsec.settings.search import Prior as Form
 from parsec.settings.training import Augmentation, Network
-from parsec.settings.tree import Compute, Running
+from parsec.settings.tree import Running
 from parsec.space.spaces import SPACES
 
 STAGE = SearchStage(

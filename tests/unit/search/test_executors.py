@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from parsec.search.parsec import Parsec
-from parsec.settings.tree import Compute
+from parsec.settings.compute import Compute
 
 
 def after(make_task, executor, steps=2):

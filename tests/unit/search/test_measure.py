@@ -3,10 +3,11 @@
 import json
 
 from parsec.search.measure import measure
+from parsec.settings.compute import Compute
 from parsec.settings.jobs import MeasureJob
 from parsec.settings.search import Prior
 from parsec.settings.training import Augmentation, Network
-from parsec.settings.tree import Compute, Measure
+from parsec.settings.tree import Measure
 
 
 def test_a_row_for_one_child_and_for_every_k(digits, tmp_path):

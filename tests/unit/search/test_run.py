@@ -13,12 +13,12 @@ from parsec.errors import DatasetError, DeviceError, DivergedError, PriorError, 
 from parsec.network.complexity import network_cost
 from parsec.prior.parquet import read_metadata, read_prior, write_prior
 from parsec.runtime.checkpoint import checkpoint_files
+from parsec.settings.compute import Compute
 from parsec.settings.jobs import as_json, fingerprint
 from parsec.settings.plan import SEARCH_FILES
 from parsec.settings.search import Prior as Form
 from parsec.settings.search import SearchOptimizer
 from parsec.settings.training import Network
-from parsec.settings.tree import Compute
 from parsec.space.genotype import from_dict, from_json
 
 

@@ -8,9 +8,9 @@ from parsec.network.executors.choose import executor_for
 from parsec.prior.children import Children
 from parsec.search import updates
 from parsec.search.parsec import Parsec
+from parsec.settings.compute import Compute
 from parsec.settings.search import Estimator
 from parsec.settings.search import Prior as Form
-from parsec.settings.tree import Compute
 from parsec.space.published import DARTS_V1, DARTS_V2
 
 READERS = ("tolist", "numpy", "cpu")

@@ -1,0 +1,106 @@
+"""NAS-Bench-101 as a table: what a search may see and what only a report may, read apart.
+
+The table is one Parquet file; `adjacency` and `operations` are the texts of the benchmark's file, accuracies are in
+percent, after 108 epochs. Rows of one architecture are single runs and are averaged. The table may be a part of the
+benchmark. `import-benchmark` makes it from the authors' file.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from parsec.benchmarks.columns import Kind, Reals, percentages, read_columns
+from parsec.errors import BenchmarkError, GenotypeError
+from parsec.space.nasbench101 import Architecture, from_columns
+
+CELL = ("adjacency", "operations")
+HASH = "hash"
+VALIDATION = "val_accuracy"
+TEST = "test_accuracy"
+SECONDS = "seconds"
+"""Of training, mean over the runs."""
+KIND = Kind(
+    "NAS-Bench-101",
+    "it must hold adjacency, operations and accuracies, as `import-benchmark` makes it from the authors' file "
+    "nasbench_only108.tfrecord (github.com/google-research/nasbench)",
+)
+
+
+@dataclass(frozen=True)
+class SearchColumns:
+    """What a search may be given: nothing in here was measured on a test image.
+
+    The n architectures are different, in the order of their first rows; `hashes` are the benchmark's names of them.
+    Arrays are [n]: validation accuracy in percent, and seconds of one training where the table has them.
+    """
+
+    architectures: tuple[Architecture, ...]
+    hashes: tuple[str, ...]
+    validation: Reals
+    seconds: Reals | None
+
+
+def read_search_columns(path: Path) -> SearchColumns:
+    """The columns that a search may see; no others are read from the file.
+
+    Raises:
+        BenchmarkError: the file is missing, damaged or another table, or a cell in it is not of the space.
+    """
+    table = read_columns(path, [*CELL, VALIDATION], KIND, optional=[HASH, SECONDS])
+    architectures, hashes, groups = _architectures(path, table)
+    seconds = _mean(table[SECONDS].to_numpy(), groups) if SECONDS in table.column_names else None
+    return SearchColumns(architectures, hashes, _accuracy(path, table, VALIDATION, groups), seconds)
+
+
+def read_architectures(path: Path) -> tuple[tuple[Architecture, ...], tuple[str, ...]]:
+    """Architectures and hashes as in `SearchColumns`; no accuracy is read.
+
+    Raises:
+        BenchmarkError: as `read_search_columns`.
+    """
+    return _architectures(path, read_columns(path, CELL, KIND, optional=[HASH]))[:2]
+
+
+def read_report_columns(path: Path) -> Reals:
+    """Test accuracies in percent [n], in the order of `SearchColumns`; only a report may see them.
+
+    Raises:
+        BenchmarkError: as `read_search_columns`.
+    """
+    table = read_columns(path, [*CELL, TEST], KIND, optional=[HASH])
+    return _accuracy(path, table, TEST, _architectures(path, table)[2])
+
+
+Groups = NDArray[np.int64]
+"""[rows]: number of the row's architecture."""
+
+
+def _architectures(path: Path, table: pa.Table) -> tuple[tuple[Architecture, ...], tuple[str, ...], Groups]:
+    """Different architectures, their hashes, and the architecture of every row."""
+    cells = [
+        _cell(path, row, *texts)
+        for row, texts in enumerate(zip(*(table[name].to_pylist() for name in CELL), strict=True))
+    ]
+    names = table[HASH].to_pylist() if HASH in table.column_names else [cell.canonical() for cell in cells]
+    first: dict[str, int] = {}
+    groups = np.array([first.setdefault(name, len(first)) for name in names], dtype=np.int64)
+    by_name = dict(zip(reversed(names), reversed(cells), strict=True))
+    return tuple(by_name[name] for name in first), tuple(first), groups
+
+
+def _cell(path: Path, row: int, adjacency: str, operations: str) -> Architecture:
+    try:
+        return from_columns(adjacency, operations)
+    except (GenotypeError, TypeError, AttributeError) as error:
+        raise BenchmarkError(f"{path}: row {row} is no cell of the space ({error}); {KIND.remedy}") from error
+
+
+def _accuracy(path: Path, table: pa.Table, name: str, groups: Groups) -> Reals:
+    return percentages(path, name, _mean(percentages(path, name, table[name].to_numpy(), KIND), groups), KIND)
+
+
+def _mean(values: Reals, groups: Groups) -> Reals:
+    return np.bincount(groups, weights=values) / np.bincount(groups)

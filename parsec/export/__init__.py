@@ -1,0 +1,1 @@
+"""Trained networks for use outside the project: ONNX, and predictions on folders of images."""

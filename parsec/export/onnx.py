@@ -1,0 +1,103 @@
+"""Writing a trained network as ONNX, checked against the logits of the network itself."""
+
+import logging
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from parsec.data.dataset import open_part
+from parsec.data.loader import open_images
+from parsec.errors import UserError
+from parsec.export.trained import Trained, load_trained
+from parsec.records.results import write_json
+from parsec.runtime.files import temporary_path
+
+CHECKED = 32
+"""Images that the two networks are compared on."""
+TOLERANCE = 1e-3
+"""Largest difference of a logit, as a share of the largest logit: single precision, summed in another order."""
+OPSET = 18
+REMEDY = "needs the packages of the extra `export`: pip install -e '.[export]'"
+
+logger = logging.getLogger("parsec")
+
+
+def export(run: Path, data: Path, output: Path) -> None:
+    """Write `network.onnx`, `example.npz` (images, uint8 [N, 3, H, W], and their logits) and `network.json`.
+
+    Raises:
+        UserError: a package is missing, or the exported network gives other logits.
+    """
+    trained = load_trained(run, data)
+    images = _examples(trained, data)
+    with torch.no_grad():
+        logits = trained.module(images).numpy()
+    with temporary_path(output / "network.onnx") as temporary:
+        _write(trained, images, temporary)
+        difference = _difference(temporary, images, logits)
+        if difference > TOLERANCE:
+            raise UserError(
+                f"{run}: the exported network's logits differ by {difference:.2g} of the largest; report it"
+            )
+    with temporary_path(output / "example.npz") as temporary, temporary.open("wb") as file:
+        np.savez(file, images=images.byte().numpy(), logits=logits)
+    write_json(output / "network.json", _about(trained, difference))
+    logger.info("%s: logits agree to %.1e of the largest", output / "network.onnx", difference)
+
+
+def _examples(trained: Trained, data: Path) -> Tensor:
+    """Images as the network sees them, before normalisation: float32 [N, 3, H, W] in [0, 255].
+
+    They are of the validation half: the test part is for retraining alone.
+    """
+    part = open_part(data, "validation", CHECKED)
+    images = open_images(part, "cpu", 0)
+    centred = images.pixels(torch.arange(len(part)), trained.image_size)
+    return centred.float()
+
+
+def _write(trained: Trained, images: Tensor, path: Path) -> None:
+    try:
+        import onnxscript  # noqa: F401 (the exporter fails late and unclearly without it)
+    except ImportError as error:
+        raise UserError(f"export {REMEDY}") from error
+    program = torch.onnx.export(
+        trained.module,
+        (images[:2],),
+        dynamo=True,
+        dynamic_shapes={"images": {0: "batch"}},
+        input_names=["images"],
+        output_names=["logits"],
+        opset_version=OPSET,
+        verbose=False,
+    )
+    assert program is not None
+    program.save(str(path), external_data=False)
+
+
+def _difference(path: Path, images: Tensor, logits: NDArray[np.float32]) -> float:
+    """Largest difference of the exported network's logits, as a share of the largest logit."""
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise UserError(f"export {REMEDY}") from error
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    (found,) = session.run(None, {"images": images.numpy()})
+    return float(np.abs(found - logits).max() / np.abs(logits).max())
+
+
+def _about(trained: Trained, difference: float) -> dict[str, object]:
+    """What one must know to use the network."""
+    return {
+        "input": f"images, float32 [batch, 3, {trained.image_size}, {trained.image_size}], RGB, values in [0, 255]",
+        "short_side": trained.whole_side,
+        "classes": list(trained.info.classes),
+        "genotype": trained.result["genotype"],
+        "network": trained.result["network"],
+        "test": trained.result["test"],
+        "logit_difference": difference,
+        "trained": trained.result["provenance"],
+    }

@@ -1,0 +1,214 @@
+"""Packed data sets: JPEGs in tar shards, from encoding over an interruption to batches."""
+
+import io
+import json
+import tarfile
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import torch
+from PIL import Image
+
+from parsec.data.augment import Augment
+from parsec.data.dataset import open_part, read_info, together
+from parsec.data.loader import open_images
+from parsec.data.packed import write
+from parsec.data.packed.boxes import centre_boxes, random_boxes
+from parsec.data.packed.decode import decode
+from parsec.data.packed.encode import encode
+from parsec.data.prepare import prepare
+from parsec.data.sources.encoded import Piece
+from parsec.data.vision import torchvision
+from parsec.errors import DatasetError, UserError
+from parsec.runtime.draws import Draws
+from parsec.runtime.randomness import generator
+from parsec.settings.datasets import ImageFolder, Jpeg
+from parsec.settings.jobs import PrepareJob
+from parsec.settings.training import Augmentation
+
+
+def job(folder: Path, side: int = 32, quality: int = 90) -> PrepareJob:
+    source = ImageFolder(source="image_folder", folder=str(folder), image_size=side, jpeg=Jpeg(quality=quality))
+    return PrepareJob(name="photos", dataset=source)
+
+
+@pytest.fixture
+def packed(image_folder: Path, tmp_path: Path) -> Path:
+    prepare(job(image_folder), tmp_path / "out")
+    return tmp_path / "out"
+
+
+def draws(seed: int = 0, part: int = 0, parts: int = 1) -> Draws:
+    return Draws(torch.Generator().manual_seed(seed), part, parts)
+
+
+def augment(folder: Path, **settings) -> Augment:
+    return Augment(Augmentation(**settings), read_info(folder), torch.channels_last)
+
+
+def test_parts_hold_every_image_as_a_jpeg_of_the_short_side(packed: Path) -> None:
+    info = read_info(packed)
+    assert info.counts == {"train": 12, "validation": 12, "test": 6}
+    both = together(open_part(packed, "train"), open_part(packed, "validation"))
+    assert np.bincount(both.labels).tolist() == [12, 12]
+    for position in range(len(both)):
+        with Image.open(io.BytesIO(both.jpeg(position).tobytes())) as image:
+            assert image.format == "JPEG"
+            assert image.size == (38, 32) == tuple(both.sizes(np.array([position]))[0])
+    assert not (packed / "partial").exists()
+
+
+def test_shards_are_plain_tar_archives(packed: Path) -> None:
+    with tarfile.open(packed / "test" / "images-000.tar") as tar:
+        assert [member.name for member in tar] == [f"{i:08d}.jpg" for i in range(6)]
+
+
+def test_statistics_are_those_of_the_stored_pixels(packed: Path) -> None:
+    parts = [open_part(packed, part) for part in ("train", "validation")]
+    stored = [np.asarray(Image.open(io.BytesIO(p.jpeg(i).tobytes()))) for p in parts for i in range(len(p))]
+    # The mean is taken before encoding, which moves it by less than a grey level.
+    assert np.allclose(np.concatenate(stored).reshape(-1, 3).mean(0) / 255, read_info(packed).mean, atol=1 / 255)
+
+
+def test_a_small_jpeg_keeps_its_bytes(tmp_path: Path) -> None:
+    Image.new("RGB", (40, 30), (200, 10, 90)).save(tmp_path / "small.jpg", quality=71)
+    stored = encode(Piece(str(tmp_path / "small.jpg")), short_side=32, quality=90)
+    assert stored.content == (tmp_path / "small.jpg").read_bytes()
+    assert (stored.width, stored.height) == (40, 30)
+
+
+def test_interrupted_preparation_goes_on_without_encoding_again(image_folder, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(write, "IMAGES_PER_SHARD", 5)
+    prepare(job(image_folder), tmp_path / "whole")
+    encoded = []
+
+    def failing(piece, *rest):
+        encoded.append(piece)
+        if len(encoded) == 14:
+            raise KeyboardInterrupt
+        return encode(piece, *rest)
+
+    monkeypatch.setattr(write, "encode", failing)
+    with pytest.raises(KeyboardInterrupt):
+        prepare(job(image_folder), tmp_path / "out")
+    assert len(list((tmp_path / "out" / "partial" / "train").glob("images-*.tar"))) == 3
+    monkeypatch.setattr(write, "encode", lambda piece, *rest: encoded.append(piece) or encode(piece, *rest))
+    encoded.clear()
+    prepare(job(image_folder), tmp_path / "out")
+    assert len(encoded) == 30 - 12
+    assert read_info(tmp_path / "out").content_hash == read_info(tmp_path / "whole").content_hash
+
+
+def test_shards_of_other_settings_are_not_taken_over(image_folder, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(write, "write_array", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        prepare(job(image_folder), tmp_path / "out")
+    monkeypatch.undo()
+    with pytest.raises(UserError, match="delete it to start anew"):
+        prepare(job(image_folder, quality=50), tmp_path / "out")
+
+
+def test_boxes_lie_inside_and_have_the_areas_and_ratios_asked_for() -> None:
+    sizes = np.tile([[500, 375], [256, 256], [300, 900]], (400, 1))
+    boxes = random_boxes(sizes, 0.08, draws())
+    assert (boxes[:, :2] >= 0).all()
+    assert (boxes[:, 2:] > 0).all()
+    assert (boxes[:, :2] + boxes[:, 2:] <= sizes).all()
+    assert (boxes[:, 2] / boxes[:, 3]).min() > 0.72
+    assert (boxes[:, 2] / boxes[:, 3]).max() < 1.37
+
+
+@pytest.mark.parametrize("size", [(500, 375), (300, 900)])
+def test_boxes_are_spread_as_torchvisions_are(size: tuple[int, int]) -> None:
+    ours = random_boxes(np.tile([size], (4000, 1)), 0.08, draws())
+    torch.manual_seed(0)
+    image, params = torch.empty(1, size[1], size[0]), torchvision.transforms.RandomResizedCrop.get_params
+    theirs = np.array([params(image, [0.08, 1.0], [3 / 4, 4 / 3]) for _ in range(4000)])[:, [1, 0, 3, 2]]
+    assert np.allclose(ours.mean(0), theirs.mean(0), rtol=0.05)
+    assert np.allclose(ours.std(0), theirs.std(0), rtol=0.05)
+
+
+def test_parts_of_a_batch_are_cut_as_the_whole_batch_is() -> None:
+    sizes = np.tile([[500, 375]], (8, 1))
+    whole = random_boxes(sizes, 0.08, draws())
+    halves = [random_boxes(sizes[:4], 0.08, draws(part=part, parts=2)) for part in (0, 1)]
+    assert np.array_equal(np.concatenate(halves), whole)
+
+
+def test_centre_boxes_are_the_customary_share() -> None:
+    assert centre_boxes(np.array([[341, 256], [256, 400]])).tolist() == [[58, 16, 224, 224], [16, 88, 224, 224]]
+
+
+@pytest.fixture(scope="session")
+def photo() -> np.ndarray:
+    shared = pytest.importorskip("os").environ.get("PARSEC_SHARED")
+    if not shared:
+        pytest.skip("real JPEGs lie where PARSEC_SHARED says")
+    table = pq.ParquetFile(Path(shared, "data", "imagenette224-val.parquet")).read_row_group(0)
+    return np.frombuffer(table["image_jpeg"][3].as_py(), dtype=np.uint8)
+
+
+@pytest.mark.parametrize(("box", "side"), [((13, 40, 150, 120), 128), ((0, 0, 224, 224), 64), ((50, 60, 100, 75), 96)])
+def test_boxes_are_resized_as_torchvision_resizes_them(photo, box, side) -> None:
+    found = decode(photo, np.array([224, 224]), np.array(box), side).numpy().astype(float)
+    with Image.open(io.BytesIO(photo.tobytes())) as image:
+        left, top, width, height = box
+        cropped = torchvision.transforms.functional.resized_crop(image, top, left, height, width, [side, side])
+    # A scale below one half lets the decoder average pixels by itself, by another filter.
+    assert np.abs(found - np.asarray(cropped)).mean() < (0.6 if side > 64 else 2.5)
+
+
+def test_a_damaged_jpeg_is_one_clear_line(photo) -> None:
+    with pytest.raises(DatasetError, match="makes the data set anew"):
+        decode(photo[:500], np.array([224, 224]), np.array([0, 0, 224, 224]), 64)
+
+
+def test_batches_ahead_are_those_that_are_asked_for(packed: Path) -> None:
+    change = augment(packed, crop="resized", size=24, flip=False)
+    indices = [torch.arange(4), torch.arange(4, 8)]
+    plain, ahead = (open_images(open_part(packed, "train"), "cpu", seed=3) for _ in range(2))
+    expected = [plain.train(batch, change, draws(), step) for step, batch in enumerate(indices)]
+    for step, batch in enumerate(indices):
+        ahead.ahead(batch, change, draws(), step)
+        images, labels = ahead.train(batch, change, draws(), step)
+        assert images.shape == (4, 3, 24, 24)
+        assert torch.equal(images, expected[step][0])
+        assert torch.equal(labels, expected[step][1])
+    other = open_images(open_part(packed, "train"), "cpu", seed=4).train(indices[0], change, draws(), 0)
+    assert not torch.equal(other[0], expected[0][0])
+
+
+def test_evaluation_sees_the_normalised_centre(packed: Path) -> None:
+    change, part = augment(packed, crop="resized", size=28), open_part(packed, "test")
+    images, labels = open_images(part, "cpu", 0).evaluate(torch.arange(2), change)
+    info = read_info(packed)
+    box = centre_boxes(part.sizes(np.array([1])))[0]
+    pixels = decode(part.jpeg(1), np.array([38, 32]), box, 28).double() / 255
+    expected = (pixels - torch.tensor(info.mean)) / torch.tensor(info.std)
+    assert torch.allclose(images[1].permute(1, 2, 0).double(), expected, atol=1e-5)
+    assert labels.tolist() == part.labels[:2].tolist()
+
+
+def test_padding_and_plain_crops_work_on_the_centre(packed: Path) -> None:
+    for crop in ("pad", "none"):
+        images, _ = open_images(open_part(packed, "train"), "cpu", 0).train(
+            torch.arange(3), augment(packed, crop=crop, size=32), draws(), 0
+        )
+        assert images.shape == (3, 3, 32, 32)
+        assert images.isfinite().all()
+
+
+def test_record_says_how_images_are_stored(packed: Path) -> None:
+    assert json.loads((packed / "dataset.json").read_text())["storage"] == "jpeg"
+
+
+def test_boxes_of_a_step_follow_seed_and_step_alone(packed: Path) -> None:
+    change, part = augment(packed, crop="resized", size=24, flip=False), open_part(packed, "train")
+    later = open_images(part, "cpu", seed=3)
+    later.train(torch.arange(4), change, draws(), 0)
+    resumed = open_images(part, "cpu", seed=3)
+    again = [images.train(torch.arange(4), change, draws(), 7)[0] for images in (later, resumed)]
+    assert torch.equal(*again)
+    assert generator(3, "boxes", 7).initial_seed() != generator(3, "boxes", 8).initial_seed()

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from parsec.errors import UserError
+from parsec.report import found
 from parsec.report.render import Table, latex, markdown
 from parsec.runtime.files import write_atomic
 
@@ -18,7 +19,11 @@ class Tabulated(NamedTuple):
     numbers: pd.DataFrame
 
 
-TABLES: dict[str, Callable[[Sequence[Path]], Tabulated]] = {}
+def _tabulated(make: Callable[[Sequence[Path]], tuple[Table, pd.DataFrame]]) -> Callable[[Sequence[Path]], Tabulated]:
+    return lambda inputs: Tabulated(*make(inputs))
+
+
+TABLES: dict[str, Callable[[Sequence[Path]], Tabulated]] = {"nasbench201-found": _tabulated(found.tabulate)}
 
 
 def tabulate(name: str, inputs: Sequence[Path], output: Path) -> None:

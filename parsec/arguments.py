@@ -149,7 +149,7 @@ def _reporting(add: Add) -> None:
     tabulate.add_argument("--output", type=Path, required=True, help="path without ending")
     tabulate.add_argument("inputs", type=Path, nargs="+", help="files that the table is made from, in its order")
     plot = add("plot")
-    plot.add_argument("name", help="entropy, pi, accuracy, operations, cells, cost or executor")
+    plot.add_argument("name", help="entropy, pi, accuracy, operations, cells, cost, executor or found")
     plot.add_argument("--output", type=Path, required=True, help="path without ending")
     plot.add_argument("inputs", type=Path, nargs="+", help="run folders or files that the figure shows")
     draw = add("draw")

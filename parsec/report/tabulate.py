@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
+from parsec.report import found
 from parsec.report.naswot import ablations, correlations, evolutions, searches
 from parsec.report.tabulated import as_files
 
@@ -13,5 +14,6 @@ TABLES: dict[str, Callable[[list[Path], Path], None]] = {
         "naswot-search": searches.tabulate,
         "naswot-evolution": evolutions.tabulate,
         "naswot-ablation": ablations.tabulate,
+        "nasbench201-found": found.tabulate,
     }.items()
 }

@@ -5,8 +5,8 @@ from typing import Annotated, Literal, get_args
 from pydantic import Field
 
 from parsec.settings.base import Name, Positive, Strict
+from parsec.settings.compute import Compute
 from parsec.settings.score import Initialisation, Score
-from parsec.settings.tree import Compute
 
 
 class Condition(Strict):

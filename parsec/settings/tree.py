@@ -82,6 +82,19 @@ class Settings(Strict):
         self._check_origins()
         return self
 
+    @model_validator(mode="after")
+    def check_space(self) -> Self:
+        """What the search space does not know is refused before anything is planned."""
+        stages = {"search": self.search, "finetune": self.finetune, "transfer": self.transfer}
+        networks = {f"{name}.network": stage.network for name, stage in stages.items() if stage}
+        check_space(self.space, self.prior, self.compute.executor, networks)
+        if self.space != "darts" and self.retrain:
+            given = ", ".join(self.retrain)
+            raise ValueError(
+                f"retrain: got {given}; allowed on {self.space}: {{}}, because its table has the accuracies"
+            )
+        return self
+
     def _check_methods(self) -> None:
         known = [*get_args(Method), *self.variants]
         for name in self.methods:
@@ -109,19 +122,6 @@ class Settings(Strict):
             start = getattr(changed, stage).start if runs_stage(self, name, stage) else "uniform"
             if start != "uniform" and not runs_stage(self, name, start):
                 raise ValueError(f"variants.{name}.stages: {stage} starts from {start}, which it does not run; add it")
-
-    @model_validator(mode="after")
-    def check_space(self) -> Self:
-        """What the search space does not know is refused before anything is planned."""
-        stages = {"search": self.search, "finetune": self.finetune, "transfer": self.transfer}
-        networks = {f"{name}.network": stage.network for name, stage in stages.items() if stage}
-        check_space(self.space, self.prior, self.compute.executor, networks)
-        if self.space != "darts" and self.retrain:
-            given = ", ".join(self.retrain)
-            raise ValueError(
-                f"retrain: got {given}; allowed on {self.space}: {{}}, because its table has the accuracies"
-            )
-        return self
 
     def _check_datasets(self) -> None:
         used = {"search": self.search, "finetune": self.finetune, "transfer": self.transfer}

@@ -9,6 +9,7 @@ from parsec.report.figures import (
     cost,
     entropy,
     executor,
+    found,
     naswot_ablation,
     naswot_cost,
     naswot_scatter,
@@ -30,5 +31,6 @@ FIGURES: dict[str, Callable[[list[Path], Path], None]] = {
         "naswot-ablation": naswot_ablation.draw,
         "naswot-cost": naswot_cost.draw,
         "naswot-scatter": naswot_scatter.draw,
+        "found": found.draw,
     }.items()
 }

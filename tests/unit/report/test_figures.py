@@ -46,6 +46,7 @@ def inputs(study, results):
         "cells": [genotype],
         "cost": [*results, default_folder() / "cifar10.csv"],
         "executor": [study.executor()],
+        "found": [study.lookup().with_suffix(".parquet")],
     }
 
 

@@ -13,6 +13,7 @@ VERBS = {
     "search": "Learn π in one stage: search, finetune or transfer.",
     "retrain": "Train a genotype from scratch and test it; the only verb that opens the test set.",
     "score": "Score architectures without training them (NASWOT), on one minibatch.",
+    "predictor": "Search a tabular benchmark with a predictor of accuracy, again and again, with every pool.",
     "import-benchmark": "Make the table of NAS-Bench-101 or NAS-Bench-201 from its authors' files.",
     "measure": "Measure memory and time of a search step.",
     "bench": "Measure speed or memory on this machine, beside plain references and the machine's floor.",
@@ -57,6 +58,9 @@ def _stages(add: Add) -> None:
     score = add("score")
     _resumable(score)
     score.add_argument("--benchmark", type=Path, help="nasbench101: table whose architectures are scored; else: drawn")
+    predictor = add("predictor")
+    _resumable(predictor, data=False)
+    predictor.add_argument("--benchmark", type=Path, required=True, help="table that is searched")
     importing = add("import-benchmark")
     importing.add_argument("--settings", required=True, help=SETTINGS_HELP)
     importing.add_argument("--source", type=Path, required=True, help="the authors' file, or their folder of files")
@@ -69,10 +73,11 @@ def _stages(add: Add) -> None:
     retrain.add_argument("--run", type=int, required=True, help="seed of this training")
 
 
-def _resumable(verb: argparse.ArgumentParser) -> None:
+def _resumable(verb: argparse.ArgumentParser, data: bool = True) -> None:
     """Arguments of the stages that can be stopped and continued."""
     verb.add_argument("--settings", required=True, help=SETTINGS_HELP)
-    verb.add_argument("--data", type=Path, required=True, help="folder of the prepared data set")
+    if data:
+        verb.add_argument("--data", type=Path, required=True, help="folder of the prepared data set")
     verb.add_argument("--seed", type=int, required=True, help="seed of the search or the scores")
     verb.add_argument("--output", type=Path, required=True, help="folder for the results")
     verb.add_argument("--state", type=Path, required=True, help="folder for checkpoints, removed at the end")

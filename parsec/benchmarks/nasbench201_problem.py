@@ -23,7 +23,7 @@ class NasBench201:
     def __init__(self, columns: SearchColumns, data: Data = "cifar10") -> None:
         self._architectures = columns.architectures
         self.reached = columns.validation[data]
-        self.everything: Sequence[int] = range(SIZE)
+        self.everything: Sequence[int] | None = range(SIZE)
 
     def draw(self, count: int, rng: np.random.Generator) -> list[int]:
         """See `Problem.draw`."""

@@ -44,6 +44,6 @@ def fit(graphs: Encoded, reached: Tensor, settings: Predictor, generators: Seque
     for _ in range(settings.steps):
         adam.zero_grad()
         loss = (networks(graphs) - targets).square().mean(-1).sum()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         adam.step()
     return Fitted(networks, mean, scale)

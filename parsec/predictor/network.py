@@ -39,7 +39,8 @@ class Networks(NamedTuple):
         count, vertices = graphs.weights.shape[-2:]
         pooled = (hidden.unflatten(2, (count, vertices)) * graphs.weights[:, None, ..., None]).sum(3)
         weight, bias = self.layers[-1]
-        return (pooled @ weight + bias[:, :, None])[..., 0]
+        predicted: Tensor = (pooled @ weight + bias[:, :, None])[..., 0]
+        return predicted
 
     def parameters(self) -> Iterator[Tensor]:
         """All weights."""
@@ -67,9 +68,7 @@ def _with_means(hidden: Tensor, spread: Tensor) -> Tensor:
     return torch.cat([hidden, *(part.permute(0, 3, 1, 2, 4).flatten(2, 3) for part in means.unbind(2))], dim=-1)
 
 
-def initial(
-    features: int, width: int, depth: int, members: int, generators: Sequence[torch.Generator]
-) -> Networks:
+def initial(features: int, width: int, depth: int, members: int, generators: Sequence[torch.Generator]) -> Networks:
     """Networks with fresh weights, those of a repeat drawn from its own generator (normal, He et al. 2015).
 
     Args:

@@ -36,7 +36,7 @@ class Predictor(Strict):
 
     members: Positive = Field(3, description="networks of an ensemble, which differ in their first weights")
     width: Positive = Field(16, description="outputs of a graph convolution")
-    depth: Positive = Field(2, description="graph convolutions")
+    depth: Positive = Field(3, description="graph convolutions")
     steps: Positive = Field(100, description="steps of Adam on all trained architectures at once")
     learning_rate: Rate = 0.02
     weight_decay: Annotated[float, Field(ge=0.0, le=1.0)] = Field(0.0, description="decoupled, as in AdamW")

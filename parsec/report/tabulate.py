@@ -2,23 +2,18 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NamedTuple
-
-import pandas as pd
 
 from parsec.errors import UserError
-from parsec.report.render import Table, latex, markdown
+from parsec.report.predictor import chosen, claims, gains
+from parsec.report.render import latex, markdown
+from parsec.report.tabulated import Tabulated
 from parsec.runtime.files import write_atomic
 
-
-class Tabulated(NamedTuple):
-    """A table as it is printed, and its numbers with all their digits, which become the CSV."""
-
-    table: Table
-    numbers: pd.DataFrame
-
-
-TABLES: dict[str, Callable[[Sequence[Path]], Tabulated]] = {}
+TABLES: dict[str, Callable[[Sequence[Path]], Tabulated]] = {
+    "predictor": gains.tabulate,
+    "predictor-claims": claims.tabulate,
+    "predictor-chosen": chosen.tabulate,
+}
 
 
 def tabulate(name: str, inputs: Sequence[Path], output: Path) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from parsec.report.figures import accuracy, cells, cost, entropy, executor, operations, pi
+from parsec.report.figures import accuracy, cells, cost, entropy, executor, operations, pi, predictor
 from parsec.report.figures.style import as_files
 
 FIGURES: dict[str, Callable[[list[Path], Path], None]] = {
@@ -16,5 +16,6 @@ FIGURES: dict[str, Callable[[list[Path], Path], None]] = {
         "cells": cells.draw,
         "cost": cost.draw,
         "executor": executor.draw,
+        "predictor": predictor.draw,
     }.items()
 }

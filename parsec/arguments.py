@@ -13,6 +13,7 @@ VERBS = {
     "search": "Learn π in one stage: search, finetune or transfer.",
     "retrain": "Train a genotype from scratch and test it; the only verb that opens the test set.",
     "score": "Score architectures without training them (NASWOT), on one minibatch.",
+    "predictor": "Search a tabular benchmark with a predictor of accuracy, again and again, with every pool.",
     "import-benchmark": "Make the table of NAS-Bench-101 or NAS-Bench-201 from its authors' files.",
     "ablate": "Score a few networks again and again, with other images, weights and batch sizes.",
     "simulate": "Replay searches on a tabular benchmark, many repeats each; a training is a look-up.",
@@ -60,6 +61,9 @@ def _stages(add: Add) -> None:
     score = add("score")
     _resumable(score)
     score.add_argument("--benchmark", type=Path, help="nasbench101: table whose architectures are scored; else: drawn")
+    predictor = add("predictor")
+    _resumable(predictor, data=False)
+    predictor.add_argument("--benchmark", type=Path, required=True, help="table that is searched")
     importing = add("import-benchmark")
     importing.add_argument("--settings", required=True, help=SETTINGS_HELP)
     importing.add_argument("--source", type=Path, required=True, help="the authors' file, or their folder of files")
@@ -82,10 +86,11 @@ def _studies(add: Add) -> None:
     simulate.add_argument("--output", type=Path, required=True, help="folder for simulations.parquet")
 
 
-def _resumable(verb: argparse.ArgumentParser) -> None:
+def _resumable(verb: argparse.ArgumentParser, data: bool = True) -> None:
     """Arguments of the stages that can be stopped and continued."""
     verb.add_argument("--settings", required=True, help=SETTINGS_HELP)
-    verb.add_argument("--data", type=Path, required=True, help="folder of the prepared data set")
+    if data:
+        verb.add_argument("--data", type=Path, required=True, help="folder of the prepared data set")
     verb.add_argument("--seed", type=int, required=True, help="seed of the search or the scores")
     verb.add_argument("--output", type=Path, required=True, help="folder for the results")
     verb.add_argument("--state", type=Path, required=True, help="folder for checkpoints, removed at the end")

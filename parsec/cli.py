@@ -67,6 +67,14 @@ def _score(arguments: Arguments) -> None:
     score(job, given.data, given.seed, given.output, given.state, _running(), given.benchmark)
 
 
+def _predictor(arguments: Arguments) -> None:
+    from parsec.predictor.run import search_repeatedly
+    from parsec.settings.predictor import PredictorJob
+
+    given, job = arguments, load_job(arguments.settings, PredictorJob)
+    search_repeatedly(job, given.benchmark, given.seed, given.output, given.state, _running())
+
+
 def _import_benchmark(arguments: Arguments) -> None:
     from parsec.benchmarks.importing import import_benchmark
     from parsec.settings.importing import ImportJob
@@ -182,6 +190,7 @@ def _actions() -> dict[str, Callable[[Arguments], None]]:
         "search": _search,
         "retrain": _retrain,
         "score": _score,
+        "predictor": _predictor,
         "import-benchmark": _import_benchmark,
         "ablate": lambda given: studies.ablate(given, _running()),
         "simulate": studies.simulate,

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from parsec.report import found
 from parsec.report.naswot import ablations, correlations, evolutions, searches
+from parsec.report.predictor import chosen, claims, gains
 from parsec.report.tabulated import as_files
 
 TABLES: dict[str, Callable[[list[Path], Path], None]] = {
@@ -15,5 +16,8 @@ TABLES: dict[str, Callable[[list[Path], Path], None]] = {
         "naswot-evolution": evolutions.tabulate,
         "naswot-ablation": ablations.tabulate,
         "nasbench201-found": found.tabulate,
+        "predictor": gains.tabulate,
+        "predictor-claims": claims.tabulate,
+        "predictor-chosen": chosen.tabulate,
     }.items()
 }

@@ -15,6 +15,7 @@ from parsec.report.figures import (
     naswot_scatter,
     operations,
     pi,
+    predictor,
 )
 from parsec.report.figures.style import as_files
 
@@ -32,5 +33,6 @@ FIGURES: dict[str, Callable[[list[Path], Path], None]] = {
         "naswot-cost": naswot_cost.draw,
         "naswot-scatter": naswot_scatter.draw,
         "found": found.draw,
+        "predictor": predictor.draw,
     }.items()
 }

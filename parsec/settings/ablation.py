@@ -12,7 +12,7 @@ from parsec.settings.score import Initialisation, Score
 class Condition(Strict):
     """One way to score, repeated: what a repeat draws anew, the rest of what is random staying as it is."""
 
-    name: Name
+    name: Name = Field(description="of the condition, in tables")
     varies: Literal["images", "weights"] = Field(description="what a repeat draws anew: the minibatch, or the weights")
     score: Score = Score()
 
@@ -28,14 +28,19 @@ def published_conditions() -> tuple[Condition, ...]:
     )
 
 
-class AblationJob(Strict):
+class Ablation(Strict):
     """Scores of a few networks of NAS-Bench-201 under several conditions, many times each."""
 
-    space: Literal["nasbench201"]
-    dataset: Name
+    space: Literal["nasbench201"] = Field(description="the space whose networks are scored")
+    dataset: Name = Field(description="name of a data set under `datasets`")
     networks: Annotated[Positive, Field(le=15_625)] = Field(10, description="drawn at random; the paper has 10")
     repeats: Positive = Field(20, description="of every condition; the paper has 20")
     conditions: Annotated[tuple[Condition, ...], Field(min_length=1)] = Field(
         default_factory=published_conditions, description="default: those of the paper's figure 5"
     )
+
+
+class AblationJob(Ablation):
+    """An ablation and how it computes."""
+
     compute: Compute = Compute()

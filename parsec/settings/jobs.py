@@ -7,12 +7,15 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
+from parsec.settings.ablation import AblationJob
 from parsec.settings.base import Method, Name, Positive, Space, Strict
 from parsec.settings.compute import Compute
 from parsec.settings.datasets import Dataset
+from parsec.settings.predictor import PredictorJob
 from parsec.settings.retrain import RetrainStage
 from parsec.settings.score import SCORE_JOBS, AnyScoreJob
 from parsec.settings.search import Prior, SearchStage
+from parsec.settings.simulate import SimulateJob
 from parsec.settings.spaces import check_darts, check_space
 from parsec.settings.training import Augmentation, Network
 from parsec.settings.tree import Measure, Settings
@@ -160,6 +163,22 @@ def score_job(settings: Settings, name: str) -> AnyScoreJob:
     """What a scoring reads."""
     scores = settings.scores[name]
     return SCORE_JOBS[scores.space](**dict(scores), compute=settings.compute)
+
+
+def ablation_job(settings: Settings) -> AblationJob:
+    """What the ablation of a score reads."""
+    assert settings.ablation is not None
+    return AblationJob(**dict(settings.ablation), compute=settings.compute)
+
+
+def simulate_job(settings: Settings, name: str) -> SimulateJob:
+    """What simulated searches read."""
+    return settings.simulations[name].search
+
+
+def predictor_job(settings: Settings, name: str) -> PredictorJob:
+    """What searches with a predictor read."""
+    return settings.predictors[name]
 
 
 def as_json(job: Strict) -> str:

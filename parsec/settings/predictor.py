@@ -38,14 +38,14 @@ class Predictor(Strict):
     width: Positive = Field(16, description="outputs of a graph convolution")
     depth: Positive = Field(3, description="graph convolutions")
     steps: Positive = Field(100, description="steps of Adam on all trained architectures at once")
-    learning_rate: Rate = 0.02
+    learning_rate: Rate = Field(0.02, description="of Adam")
     weight_decay: Annotated[float, Field(ge=0.0, le=1.0)] = Field(0.0, description="decoupled, as in AdamW")
 
 
 class PredictorJob(Strict):
     """Searches with a predictor in the manner of Mauch et al. (arXiv 2011.12043), with every pool."""
 
-    problem: Literal["nasbench201", "nasbench101"]
+    problem: Literal["nasbench201", "nasbench101"] = Field(description="benchmark whose table is searched")
     data: Literal["cifar10", "cifar100", "in16"] = Field(
         "cifar10", description="data set whose validation accuracy the search sees; nasbench101 has cifar10 alone"
     )

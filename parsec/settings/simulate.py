@@ -4,7 +4,7 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import Field
 
-from parsec.settings.base import Distinct, Momentum, Positive, Rate, Strict
+from parsec.settings.base import Distinct, Momentum, Name, Positive, Rate, Strict
 
 Simulated = Literal["random", "evolution", "assisted_evolution", "reinforce"]
 
@@ -32,7 +32,7 @@ class Reinforce(Strict):
 class SimulateJob(Strict):
     """Repeats of searches on a tabular benchmark, where a training is a look-up of its validation accuracy."""
 
-    space: Literal["nasbench201", "nasbench101"]
+    space: Literal["nasbench201", "nasbench101"] = Field(description="benchmark whose table is searched")
     dataset: Literal["cifar10", "cifar100", "in16"] = Field(
         "cifar10", description="whose validation accuracy the searches see; nasbench101 has cifar10 alone"
     )
@@ -47,3 +47,10 @@ class SimulateJob(Strict):
     evolution: Evolution = Evolution()
     assisted_evolution: AssistedEvolution = AssistedEvolution()
     reinforce: Reinforce = Reinforce()
+
+
+class Simulation(Strict):
+    """Simulated searches, and the scores that assist them."""
+
+    scores: Name | None = Field(None, description="name under `scores` of what assisted evolution begins with")
+    search: SimulateJob

@@ -4,13 +4,16 @@ from typing import Annotated, Self, get_args
 
 from pydantic import Field, model_validator
 
+from parsec.settings.ablation import Ablation
 from parsec.settings.base import Distinct, Method, Name, Place, Positive, Seed, Space, Strict
 from parsec.settings.changes import path_of
 from parsec.settings.compute import Compute
 from parsec.settings.datasets import Dataset
+from parsec.settings.predictor import PredictorJob
 from parsec.settings.retrain import RetrainStage
 from parsec.settings.score import Scores
 from parsec.settings.search import Prior, SearchStage
+from parsec.settings.simulate import Simulation
 from parsec.settings.spaces import check_space
 from parsec.settings.variants import Variant, runs_stage, settings_of
 
@@ -69,6 +72,9 @@ class Settings(Strict):
     retrain: dict[Name, RetrainStage] = Field(description="retraining, by the name of the data set")
     benchmarks: Benchmarks = Benchmarks()
     scores: dict[Name, Scores] = Field({}, description="training-free scorings by the name used in paths and tables")
+    ablation: Ablation | None = Field(None, description="what a score depends on; null: left out")
+    simulations: dict[Name, Simulation] = Field({}, description="simulated searches by the name used in paths")
+    predictors: dict[Name, PredictorJob] = Field({}, description="searches with a predictor by the name used in paths")
     measure: Measure = Measure()
     compute: Compute = Compute()
     running: Running = Running()
@@ -78,6 +84,7 @@ class Settings(Strict):
         """Every name must lead somewhere: data sets, the stage a π comes from, the origins of genotypes."""
         self._check_methods()
         self._check_datasets()
+        self._check_simulations()
         self._check_starts()
         self._check_origins()
         return self
@@ -128,9 +135,21 @@ class Settings(Strict):
         named = {f"{stage}.dataset": s.dataset for stage, s in used.items() if s}
         named |= {f"retrain.{name}": name for name in self.retrain}
         named |= {f"scores.{name}.dataset": scores.dataset for name, scores in self.scores.items()}
+        named |= {"ablation.dataset": self.ablation.dataset} if self.ablation else {}
         for path, name in named.items():
             if name not in self.datasets:
                 raise ValueError(f"{path}: no data set {name!r} under datasets; there are {', '.join(self.datasets)}")
+
+    def _check_simulations(self) -> None:
+        for name, simulation in self.simulations.items():
+            assisted = "assisted_evolution" in simulation.search.methods
+            found = self.scores.get(simulation.scores or "")
+            if assisted and (found is None or found.space != simulation.search.space):
+                space = simulation.search.space
+                raise ValueError(
+                    f"simulations.{name}.scores: got {simulation.scores!r}; allowed: a name under scores of the space "
+                    f"{space}, because assisted_evolution begins with its scores"
+                )
 
     def _check_starts(self) -> None:
         if self.search.start != "uniform":

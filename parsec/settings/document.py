@@ -22,6 +22,7 @@ This page is made from the settings tree: `python -m parsec settings > config/RE
 | --- | --- | --- | --- |
 | `config.yaml` | the default: every stage, small, minutes on a laptop | digits, shipped with scikit-learn | – |
 | `cifar10.yaml` | the chain at reduced scale, an hour on two cores | CIFAR-10 | `--configfile config/cifar10.yaml` |
+| `nasbench201.yaml` | NASWOT, predictors, PARSEC where the truth is known | CIFAR-10 | `--configfile config/nasbench201.yaml` |
 | `paper.yaml` | everything at the paper's scale, CUDA GPUs | CIFAR-10, ImageNet | `--configfile config/paper.yaml` |
 
 Every preset is complete: it writes every key, so that nothing is left to a default and a preset can be read by itself.
@@ -98,6 +99,9 @@ def _rows(tree: Tree, node: Node, prefix: str) -> Iterator[str]:
         if tree.is_leaf(child):
             cells = (f"`{path}`", tree.allowed(child), _default(child), child["description"])
             yield "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+            # A list of sections: their keys stand below it.
+            items = tree.resolve(child).get("items", {})
+            yield from [] if tree.is_leaf(items) else _rows(tree, tree.resolve(items), f"{path}[]")
         else:
             yield from _rows(tree, tree.resolve(child), path)
 

@@ -166,6 +166,7 @@ def _actions() -> dict[str, Callable[[Arguments], None]]:
         "score": _score,
         "import-benchmark": _import_benchmark,
         "ablate": lambda given: studies.ablate(given, _running()),
+        "kernels": studies.kernels,
         "simulate": studies.simulate,
         "measure": _measure,
         "bench": _bench,

@@ -21,3 +21,12 @@ def ablate(arguments: Arguments, running: Running) -> None:
 
     given, job = arguments, load_job(arguments.settings, AblationJob)
     work(job, given.data, given.seed, given.output, given.state, running)
+
+
+def kernels(arguments: Arguments) -> None:
+    """Keep the kernels of networks of every accuracy."""
+    from parsec.scores.kernels import kernels as work
+    from parsec.settings.kernels import KernelsJob
+
+    given, job = arguments, load_job(arguments.settings, KernelsJob)
+    work(job, given.data, given.benchmark, given.seed, given.output)

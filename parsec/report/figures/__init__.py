@@ -11,6 +11,7 @@ from parsec.report.figures import (
     executor,
     naswot_ablation,
     naswot_cost,
+    naswot_kernels,
     naswot_scatter,
     operations,
     pi,
@@ -29,6 +30,7 @@ FIGURES: dict[str, Callable[[list[Path], Path], None]] = {
         "executor": executor.draw,
         "naswot-ablation": naswot_ablation.draw,
         "naswot-cost": naswot_cost.draw,
+        "naswot-kernels": naswot_kernels.draw,
         "naswot-scatter": naswot_scatter.draw,
     }.items()
 }

@@ -93,5 +93,8 @@ def _repeats(
 ) -> Iterator[dict[str, float | None]]:
     for repeat in range(job.repeats):
         rng = np.random.default_rng(seed_of(seed, "simulate", name, repeat))
-        for better in follow(start(rng), problem, budget):
+        kept = follow(start(rng), problem, budget)
+        if not kept:
+            raise SettingsError(f"seconds: got {budget.seconds}; no training ends within it; give more")
+        for better in kept:
             yield {"repeat": repeat, **better._asdict()}

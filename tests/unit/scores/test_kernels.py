@@ -57,6 +57,7 @@ def test_a_kernel_has_the_score_of_its_network(keep, digits, make_job, tmp_path)
     rows, _ = FILE.read(tmp_path / "kernels.parquet")
     job, info = make_job(1), read_info(digits)
     images = minibatch(job, digits, info, 0, torch.device("cpu"))
+    checked = 0
     for row in rows.rename(columns={"index": "number"}).itertuples():
         kernel = row.kernel.reshape(8, 8).astype(float)
         (scored,) = Scoring(job, 0, [row.number], images).advance()
@@ -64,6 +65,8 @@ def test_a_kernel_has_the_score_of_its_network(keep, digits, make_job, tmp_path)
             # The determinant of a kernel that was divided by its N_A units is less by N log N_A.
             units = Scoring(job, 0, [], images).matrix(architectures()[row.number], row.number)[0, 0]
             assert log_determinant(kernel) + 8 * np.log(units) == pytest.approx(scored["score"], rel=1e-4)
+            checked += 1
+    assert checked
 
 
 @pytest.mark.parametrize(

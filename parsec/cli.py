@@ -110,14 +110,6 @@ def _table(arguments: Arguments) -> None:
     write_table(arguments.dataset, arguments.compare_with, arguments.results, arguments.output)
 
 
-def _tabulate(arguments: Arguments) -> None:
-    from parsec.report.tabulate import TABLES
-
-    if arguments.name not in TABLES:
-        raise UserError(f"tabulate: no table {arguments.name!r}; there are {', '.join(TABLES)}")
-    TABLES[arguments.name](arguments.inputs, arguments.output)
-
-
 def _plot(arguments: Arguments) -> None:
     from parsec.report.figures import FIGURES
 
@@ -165,14 +157,11 @@ def _actions() -> dict[str, Callable[[Arguments], None]]:
         "retrain": _retrain,
         "score": _score,
         "import-benchmark": _import_benchmark,
-        "ablate": lambda given: studies.ablate(given, _running()),
-        "kernels": studies.kernels,
-        "simulate": studies.simulate,
+        **studies.actions(_running),
         "measure": _measure,
         "bench": _bench,
         "complexity": _complexity,
         "table": _table,
-        "tabulate": _tabulate,
         "plot": _plot,
         "draw": _draw,
         "checklist": _checklist,

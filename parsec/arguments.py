@@ -16,6 +16,7 @@ VERBS = {
     "predictor": "Search a tabular benchmark with a predictor of accuracy, again and again, with every pool.",
     "import-benchmark": "Make the table of NAS-Bench-101 or NAS-Bench-201 from its authors' files.",
     "ablate": "Score a few networks again and again, with other images, weights and batch sizes.",
+    "kernels": "Keep the kernels that scores are read off, of networks of every trained accuracy, for a figure.",
     "simulate": "Replay searches on a tabular benchmark, many repeats each; a training is a look-up.",
     "measure": "Measure memory and time of a search step.",
     "bench": "Measure speed or memory on this machine, beside plain references and the machine's floor.",
@@ -78,6 +79,12 @@ def _stages(add: Add) -> None:
 
 def _studies(add: Add) -> None:
     _resumable(add("ablate"))
+    kernels = add("kernels")
+    kernels.add_argument("--settings", required=True, help=SETTINGS_HELP)
+    kernels.add_argument("--data", type=Path, required=True, help="folder of the prepared data set")
+    kernels.add_argument("--benchmark", type=Path, required=True, help="table of NAS-Bench-201, for the choice")
+    kernels.add_argument("--seed", type=int, required=True, help="seed of choice, images and weights")
+    kernels.add_argument("--output", type=Path, required=True, help="Parquet file for the kernels")
     simulate = add("simulate")
     simulate.add_argument("--settings", required=True, help=SETTINGS_HELP)
     simulate.add_argument("--benchmark", type=Path, required=True, help="the benchmark's table; no test column is read")

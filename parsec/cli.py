@@ -59,29 +59,6 @@ def _retrain(arguments: Arguments) -> None:
     retrain(Request(job, names, given.data, given.genotype, given.output, given.state, _running(), given.keep_finished))
 
 
-def _score(arguments: Arguments) -> None:
-    from parsec.scores.run import score
-    from parsec.settings.score import SCORE_JOBS, ScoredSpace
-
-    given, job = arguments, load_job(arguments.settings, SCORE_JOBS[load_job(arguments.settings, ScoredSpace).space])
-    score(job, given.data, given.seed, given.output, given.state, _running(), given.benchmark)
-
-
-def _predictor(arguments: Arguments) -> None:
-    from parsec.predictor.run import search_repeatedly
-    from parsec.settings.predictor import PredictorJob
-
-    given, job = arguments, load_job(arguments.settings, PredictorJob)
-    search_repeatedly(job, given.benchmark, given.seed, given.output, given.state, _running())
-
-
-def _import_benchmark(arguments: Arguments) -> None:
-    from parsec.benchmarks.importing import import_benchmark
-    from parsec.settings.importing import ImportJob
-
-    import_benchmark(load_job(arguments.settings, ImportJob), arguments.source, arguments.output)
-
-
 def _measure(arguments: Arguments) -> None:
     from parsec.search.measure import measure
     from parsec.settings.jobs import MeasureJob
@@ -116,20 +93,6 @@ def _table(arguments: Arguments) -> None:
     from parsec.report.tables import write_table
 
     write_table(arguments.dataset, arguments.compare_with, arguments.results, arguments.output)
-
-
-def _lookup(arguments: Arguments) -> None:
-    from parsec.report.lookup import lookup
-
-    lookup(arguments.runs, arguments.benchmark, arguments.output)
-
-
-def _tabulate(arguments: Arguments) -> None:
-    from parsec.report.tabulate import TABLES
-
-    if arguments.name not in TABLES:
-        raise UserError(f"tabulate: no table {arguments.name!r}; there are {', '.join(TABLES)}")
-    TABLES[arguments.name](arguments.inputs, arguments.output)
 
 
 def _plot(arguments: Arguments) -> None:
@@ -189,17 +152,11 @@ def _actions() -> dict[str, Callable[[Arguments], None]]:
         "prepare": _prepare,
         "search": _search,
         "retrain": _retrain,
-        "score": _score,
-        "predictor": _predictor,
-        "import-benchmark": _import_benchmark,
-        "ablate": lambda given: studies.ablate(given, _running()),
-        "simulate": studies.simulate,
+        **studies.actions(_running),
         "measure": _measure,
         "bench": _bench,
         "complexity": _complexity,
         "table": _table,
-        "lookup": _lookup,
-        "tabulate": _tabulate,
         "plot": _plot,
         "draw": _draw,
         "export": _export,

@@ -13,7 +13,8 @@ from parsec.predictor.acquire import Predictions, pick
 from parsec.predictor.encode import Encoder
 from parsec.predictor.fit import Fitted, fit
 from parsec.predictor.pools import Score, Seen, filled, propose
-from parsec.runtime.randomness import generator, seed_of
+from parsec.runtime.randomness import generator
+from parsec.runtime.seeds import seed_of
 from parsec.settings.predictor import Pool, PredictorJob
 
 

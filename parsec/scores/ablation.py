@@ -5,7 +5,7 @@ from typing import Any
 
 from torch import Tensor
 
-from parsec.runtime.randomness import seed_of
+from parsec.runtime.seeds import seed_of
 from parsec.scores.scoring import Scoring
 from parsec.settings.ablation import AblationJob, Condition
 from parsec.settings.score import ScoreJob

@@ -22,7 +22,7 @@ This page is made from the settings tree: `python -m parsec settings > config/RE
 | --- | --- | --- | --- |
 | `config.yaml` | the default: every stage, small, minutes on a laptop | digits, shipped with scikit-learn | – |
 | `cifar10.yaml` | the chain at reduced scale, an hour on two cores | CIFAR-10 | `--configfile config/cifar10.yaml` |
-| `nasbench201.yaml` | NASWOT, predictors, PARSEC where the truth is known | CIFAR-10 | `--configfile config/nasbench201.yaml` |
+| `nasbench201.yaml` | NASWOT, predictors, PARSEC on a table | CIFAR-10 | `--configfile config/nasbench201.yaml` |
 | `paper.yaml` | everything at the paper's scale, CUDA GPUs | CIFAR-10, ImageNet | `--configfile config/paper.yaml` |
 
 Every preset is complete: it writes every key, so that nothing is left to a default and a preset can be read by itself.

@@ -14,7 +14,7 @@ from parsec.benchmarks.problem import FactoredProblem, Problem
 from parsec.errors import SettingsError, UserError
 from parsec.records.provenance import begin, provenance
 from parsec.runtime.logs import logger
-from parsec.runtime.randomness import seed_of
+from parsec.runtime.seeds import seed_of
 from parsec.scores.table import read_scores
 from parsec.settings.simulate import Simulated, SimulateJob
 from parsec.simulate.assisted import assisted_evolution
@@ -93,5 +93,8 @@ def _repeats(
 ) -> Iterator[dict[str, float | None]]:
     for repeat in range(job.repeats):
         rng = np.random.default_rng(seed_of(seed, "simulate", name, repeat))
-        for better in follow(start(rng), problem, budget):
+        kept = follow(start(rng), problem, budget)
+        if not kept:
+            raise SettingsError(f"seconds: got {budget.seconds}; no training ends within it; give more")
+        for better in kept:
             yield {"repeat": repeat, **better._asdict()}

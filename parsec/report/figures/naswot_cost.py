@@ -18,6 +18,7 @@ from parsec.report.naswot.inputs import LABELS, Scored, read_scored
 from parsec.report.simulated import METHODS, Simulated, incumbents, read_simulated
 
 POINTS = 60
+AXES = {"trained": "Trained architectures", "seconds": "Seconds of training"}
 FROM = 5
 """Trainings from which on is shown: before, all searches are draws at random or a few good scores."""
 DASHES = {10: ":", 100: "--", 1000: "-."}
@@ -42,7 +43,7 @@ def draw(inputs: list[Path]) -> Drawing:
     figure = new_figure(DOUBLE, 2.6)
     grid = figure.subplots(1, len(DATA))
     for axes, name in zip(grid, DATA, strict=True):
-        _panel(axes, data[data["test_of"] == name], simulated.budget)
+        _panel(axes, data[data["test_of"] == name], simulated)
         axes.set_title(LABELS[name])
     grid[0].set_ylabel("Test accuracy (%)")
     legend_below(figure, grid)
@@ -50,35 +51,48 @@ def draw(inputs: list[Path]) -> Drawing:
 
 
 def _curves(simulated: Simulated, truth: ReportColumns) -> Iterator[dict[str, object]]:
-    points = np.unique(np.geomspace(min(FROM, simulated.budget), simulated.budget, POINTS).round().astype(np.int64))
+    points = np.geomspace(_first(simulated), simulated.spent, POINTS)
+    points = np.unique(points.round()) if simulated.cost == "trained" else points
     for method in (name for name in METHODS if name in set(simulated.rows["method"])):
-        found = incumbents(simulated.rows[simulated.rows["method"] == method], points)
+        found = incumbents(simulated.rows[simulated.rows["method"] == method], points, simulated.cost)
         for data in DATA:
-            for place, trained in enumerate(points):
+            for place, spent in enumerate(points):
                 reached = summarise([float(value) for value in truth.test[data][found[:, place]]])
-                yield {"method": method, "trained": int(trained), "test_of": data, **reached._asdict()}
+                yield {"method": method, "spent": spent, "unit": simulated.cost, "test_of": data, **reached._asdict()}
 
 
 def _levels(scored: Scored, truth: ReportColumns) -> Iterator[dict[str, object]]:
     for drawn in replay(scored):
         for data in DATA:
             reached = summarise([float(value) for value in truth.test[data][drawn.chosen]])
-            named = {"method": "naswot", "candidates": drawn.candidates, "trained": 0, "test_of": data}
+            named = {
+                "method": "naswot",
+                "candidates": drawn.candidates,
+                "spent": 0.0,
+                "test_of": data,
+            }
             yield {**named, **reached._asdict()}
 
 
-def _panel(axes: Axes, rows: pd.DataFrame, budget: int) -> None:
+def _first(simulated: Simulated) -> float:
+    """Cost from which on is shown."""
+    if simulated.cost == "trained":
+        return min(FROM, simulated.budget)
+    return simulated.spent * min(FROM, simulated.budget) / simulated.budget
+
+
+def _panel(axes: Axes, rows: pd.DataFrame, simulated: Simulated) -> None:
     for place, (method, label) in enumerate(METHODS.items()):
         line = rows[rows["method"] == method]
         if len(line):
             look = series(place)
-            axes.plot(line["trained"], line["mean"], label=label, markevery=every(len(line)), **look.plot())
-            axes.fill_between(line["trained"], line["low"], line["high"], color=look.colour, alpha=0.2, linewidth=0)
+            axes.plot(line["spent"], line["mean"], label=label, markevery=every(len(line)), **look.plot())
+            axes.fill_between(line["spent"], line["low"], line["high"], color=look.colour, alpha=0.2, linewidth=0)
     for level in rows[rows["method"] == "naswot"].to_dict("records"):
         count = int(level["candidates"])
         axes.axhline(level["mean"], color=GREY, linestyle=DASHES[count], label=f"NASWOT, N = {count:,}")
     axes.set_xscale("log")
-    axes.set_xlim(min(FROM, budget), budget)
+    axes.set_xlim(_first(simulated), simulated.spent)
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axes.xaxis.set_minor_formatter(FuncFormatter(lambda value, _: f"{value:g}" if f"{value:g}"[0] in "25" else ""))
-    axes.set_xlabel("Trained architectures")
+    axes.set_xlabel(AXES[simulated.cost])

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from parsec.report.naswot.inputs import Scored
-from parsec.runtime.randomness import seed_of
+from parsec.runtime.seeds import seed_of
 
 Indices = NDArray[np.int64]
 REPEATS = 500

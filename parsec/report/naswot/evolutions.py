@@ -20,6 +20,7 @@ from parsec.report.text import NOTHING, mean_and_std
 HEADINGS = ["Search", "Runs", *(f"{label} (%)" for label in LABELS.values()), "Source"]
 TRAINED = (25, 50, 100, 200)
 """Trainings after which the table looks, as far as the budget goes; the last of the budget is added."""
+UNITS = {"trained": "trainings", "seconds": "s"}
 PUBLISHED = {
     "RS": "Random search",
     "REINFORCE": "REINFORCE",
@@ -62,24 +63,33 @@ def tabulate(inputs: list[Path]) -> Tabulated:
 
 
 def _reached(simulated: Simulated, truth: ReportColumns) -> Iterator[dict[str, Any]]:
-    points = np.array(sorted({count for count in TRAINED if count < simulated.budget} | {simulated.budget}))
+    limited = simulated.seconds is not None
+    earlier = set() if limited else {float(count) for count in TRAINED if count < simulated.budget}
+    points = np.array(sorted(earlier | {simulated.spent if limited else float(simulated.budget)}))
+    cost = "seconds" if limited else "trained"
     for method in (name for name in METHODS if name in set(simulated.rows["method"])):
-        found = incumbents(simulated.rows[simulated.rows["method"] == method], points)
-        for place, trained in enumerate(points):
+        found = incumbents(simulated.rows[simulated.rows["method"] == method], points, cost)
+        for place, spent in enumerate(points):
             for data in DATA:
                 reached = summarise([float(value) for value in truth.test[data][found[:, place]]])
-                named = {"searched_on": simulated.dataset, "method": method, "trained": int(trained), "test_of": data}
+                named = {
+                    "searched_on": simulated.dataset,
+                    "method": method,
+                    "spent": spent,
+                    "unit": cost,
+                    "test_of": data,
+                }
                 yield {**named, **reached._asdict()}
 
 
 def _sections(simulated: Simulated, rows: list[dict[str, Any]]) -> Iterator[Section]:
-    for trained in dict.fromkeys(row["trained"] for row in rows):
-        here = [row for row in rows if row["trained"] == trained]
+    for spent, unit in dict.fromkeys((row["spent"], row["unit"]) for row in rows):
+        here = [row for row in rows if row["spent"] == spent]
         lines = []
         for method in dict.fromkeys(row["method"] for row in here):
             cells = [mean_and_std(_summary(row)) for row in here if row["method"] == method]
             lines.append([METHODS[method], str(simulated.repeats), *cells, ""])
-        yield Section(f"This run, search on {LABELS[simulated.dataset]}, {trained} trainings, test", lines)
+        yield Section(f"This run, search on {LABELS[simulated.dataset]}, {spent:,.0f} {UNITS[unit]}, test", lines)
 
 
 def _summary(row: dict[str, Any]) -> Summary:

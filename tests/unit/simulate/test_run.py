@@ -100,3 +100,26 @@ def test_what_cannot_be_is_refused_in_one_line(start, capsys, tmp_path, changes,
     assert message in printed
     assert "Traceback" not in printed
     assert not (tmp_path / "a").exists()
+
+
+@pytest.fixture
+def timed(searched, tmp_path):
+    """The table with times: 100 seconds a training on CIFAR-10."""
+    frame = pd.read_parquet(searched).assign(cifar10_seconds_12=100.0)
+    frame.to_parquet(tmp_path / "timed.parquet", index=False)
+    return tmp_path / "timed.parquet"
+
+
+def test_a_budget_in_seconds_ends_the_search(timed, tmp_path):
+    given = ["--benchmark", str(timed), "--seed", "0", "--output", str(tmp_path / "a")]
+    settings = SMALL | {"methods": ["random"], "seconds": 450.0}
+    assert main(["simulate", "--settings", json.dumps(settings), *given]) == 0
+    rows, _ = read_simulations(tmp_path / "a" / "simulations.parquet")
+    assert rows.trained.max() <= 4
+    assert (rows.seconds == 100.0 * rows.trained).all()
+
+
+def test_too_few_seconds_are_refused(timed, capsys, tmp_path):
+    given = ["--benchmark", str(timed), "--seed", "0", "--output", str(tmp_path / "a")]
+    assert main(["simulate", "--settings", json.dumps(SMALL | {"methods": ["random"], "seconds": 50.0}), *given]) == 2
+    assert "no training ends within it" in capsys.readouterr().err

@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from parsec.benchmarks.nasbench201 import VALIDATION_12
 from parsec.cli import main
-from parsec.errors import Interrupted, UserError
+from parsec.errors import CheckpointError, Interrupted, UserError
 from parsec.predictor.run import Blocks, search_repeatedly
 from parsec.predictor.table import read_run
 from parsec.settings.predictor import Pool, Predictor, PredictorJob
@@ -78,6 +79,17 @@ def test_a_stopped_run_goes_on_to_the_same_bytes(start, tmp_path, monkeypatch):
     assert (start("stopped") / "trained.parquet").read_bytes() == whole
     assert done == [0, 1, 2, 3, 4, 5]
     assert not (tmp_path / "stopped-state").exists()
+
+
+def test_a_run_does_not_go_on_with_another_table(table, start, tmp_path, monkeypatch):
+    rows = pd.read_parquet(table)
+    rows[VALIDATION_12["cifar10"]] -= 0.5
+    rows.to_parquet(tmp_path / "other.parquet", index=False)
+    monkeypatch.setattr(Blocks, "advance", lambda self: os.kill(os.getpid(), signal.SIGTERM) or [])
+    with pytest.raises(Interrupted):
+        start("a")
+    with pytest.raises(CheckpointError):
+        search_repeatedly(JOB, tmp_path / "other.parquet", 0, tmp_path / "a", tmp_path / "a-state", ALWAYS)
 
 
 def test_the_verb_writes_both_files_and_says_where_they_come_from(table, tmp_path):

@@ -1,5 +1,6 @@
 """The problem of a job; no torch."""
 
+import hashlib
 from pathlib import Path
 
 from parsec.benchmarks import nasbench101, nasbench201
@@ -20,6 +21,11 @@ def open_problem(job: PredictorJob, benchmark: Path) -> TabularProblem:
     if job.problem == "nasbench101":
         return NasBench101(nasbench101.read_search_columns(benchmark))
     return NasBench201(nasbench201.read_search_columns(benchmark), job.data)
+
+
+def content_hash(problem: TabularProblem) -> str:
+    """SHA-256 over what the searches see of a table: its validation accuracies in order."""
+    return hashlib.sha256(problem.reached.tobytes()).hexdigest()
 
 
 def check_size(job: PredictorJob, problem: TabularProblem) -> None:

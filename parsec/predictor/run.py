@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from parsec.predictor.loop import Searches
-from parsec.predictor.problem import TabularProblem, check_size, open_problem
+from parsec.predictor.problem import TabularProblem, check_size, content_hash, open_problem
 from parsec.predictor.table import write_trained
 from parsec.records.provenance import begin, provenance
 from parsec.records.results import cost, write_json
@@ -36,11 +36,13 @@ def search_repeatedly(
     problem = open_problem(job, benchmark)
     check_size(job, problem)
     task, device = Blocks(job, seed, problem), torch.device("cpu")
+    seen = content_hash(problem)
+    identity = f"{fingerprint(job)}-seed{seed}-{seen[:16]}"
     label = f"predictor {job.problem} {job.data}/seed{seed}"
-    spent = loop.run(task, state, f"{fingerprint(job)}-seed{seed}", running, label, device, beginning.code)
+    spent = loop.run(task, state, identity, running, label, device, beginning.code)
     write_trained(output / "trained.parquet", _rows(state))
     about = {"schema": SCHEMA, "kind": "predictor", "seed": seed, "architectures": len(problem.everything or ())}
-    about |= {"job": job.model_dump(mode="json"), "cost": cost(spent, device)}
+    about |= {"accuracies_hash": seen, "job": job.model_dump(mode="json"), "cost": cost(spent, device)}
     write_json(output / "predictor.json", {**about, "provenance": provenance(job, beginning, None)})
     loop.finish(state)
 

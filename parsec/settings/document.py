@@ -80,6 +80,7 @@ def _groups(tree: Tree) -> Iterator[Group]:
     for tag, node in tree.sources(tree.named(root["scores"])).items():
         yield Group(f"`scores`, space `{tag}`", "scores.<name>", node)
     yield Group("`ablation`", "ablation", tree.resolve(root["ablation"]))
+    yield Group("`kernels`", "kernels", tree.resolve(root["kernels"]))
     yield Group("`simulations`", "simulations.<name>", tree.resolve(tree.named(root["simulations"])))
     yield Group("`predictors`", "predictors.<name>", tree.resolve(tree.named(root["predictors"])))
     yield Group("`variants`", "variants.<name>", tree.resolve(tree.named(root["variants"])))

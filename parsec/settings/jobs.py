@@ -11,6 +11,7 @@ from parsec.settings.ablation import AblationJob
 from parsec.settings.base import Method, Name, Positive, Space, Strict
 from parsec.settings.compute import Compute
 from parsec.settings.datasets import Dataset
+from parsec.settings.kernels import KernelsJob
 from parsec.settings.predictor import PredictorJob
 from parsec.settings.retrain import RetrainStage
 from parsec.settings.score import SCORE_JOBS, AnyScoreJob
@@ -169,6 +170,12 @@ def ablation_job(settings: Settings) -> AblationJob:
     """What the ablation of a score reads."""
     assert settings.ablation is not None
     return AblationJob(**dict(settings.ablation), compute=settings.compute)
+
+
+def kernels_job(settings: Settings) -> KernelsJob:
+    """What the kernels of a figure read."""
+    assert settings.kernels is not None
+    return KernelsJob(**dict(settings.kernels), compute=settings.compute)
 
 
 def simulate_job(settings: Settings, name: str) -> SimulateJob:

@@ -19,14 +19,19 @@ def _rising(edges: tuple[float, ...]) -> tuple[float, ...]:
 Edges = Annotated[tuple[float, ...], Field(min_length=2), AfterValidator(_rising)]
 
 
-class KernelsJob(Strict):
+class Kernels(Strict):
     """Kernels of networks of NAS-Bench-201 drawn by trained accuracy: for a figure, not for a search."""
 
-    space: Literal["nasbench201"]
-    dataset: Name
+    space: Literal["nasbench201"] = Field(description="the space whose networks are shown")
+    dataset: Name = Field(description="name of a data set under `datasets`")
     edges: Edges = Field((0.0, 60.0, 80.0, 88.0, 92.0, 100.0), description="of bins of CIFAR-10 test accuracy, percent")
     networks: Positive = Field(5, description="drawn at random from every bin")
     batch_size: Annotated[Positive, Field(ge=2)] = Field(128, description="images")
+
+
+class KernelsJob(Kernels):
+    """Kernels and how they are computed."""
+
     compute: Compute = Compute()
 
     @property

@@ -113,6 +113,8 @@ def _naswot(settings: Settings) -> Iterator[Shown]:
         ablation = f"{RESULTS}/{folder(settings, 'ablation')}/ablation.parquet"
         yield Shown("tables", "naswot-ablation", (table, ablation))
         yield Shown("figures", "naswot-ablation", (table, ablation))
+    if settings.kernels:
+        yield Shown("figures", "naswot-kernels", (f"{RESULTS}/{folder(settings, 'kernels')}/kernels.parquet",))
     searched = [n for n in simulations(settings) if settings.simulations[n].search.space == "nasbench201"]
     files = tuple(f"{RESULTS}/{folder(settings, 'simulate', name)}/simulations.parquet" for name in searched)
     if files:

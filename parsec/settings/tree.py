@@ -9,6 +9,7 @@ from parsec.settings.base import Distinct, Method, Name, Place, Positive, Seed, 
 from parsec.settings.changes import path_of
 from parsec.settings.compute import Compute
 from parsec.settings.datasets import Dataset
+from parsec.settings.kernels import Kernels
 from parsec.settings.predictor import PredictorJob
 from parsec.settings.retrain import RetrainStage
 from parsec.settings.score import Scores
@@ -73,6 +74,7 @@ class Settings(Strict):
     benchmarks: Benchmarks = Benchmarks()
     scores: dict[Name, Scores] = Field({}, description="training-free scorings by the name used in paths and tables")
     ablation: Ablation | None = Field(None, description="what a score depends on; null: left out")
+    kernels: Kernels | None = Field(None, description="what scores are read off, for a figure; null: left out")
     simulations: dict[Name, Simulation] = Field({}, description="simulated searches by the name used in paths")
     predictors: dict[Name, PredictorJob] = Field({}, description="searches with a predictor by the name used in paths")
     measure: Measure = Measure()
@@ -136,6 +138,7 @@ class Settings(Strict):
         named |= {f"retrain.{name}": name for name in self.retrain}
         named |= {f"scores.{name}.dataset": scores.dataset for name, scores in self.scores.items()}
         named |= {"ablation.dataset": self.ablation.dataset} if self.ablation else {}
+        named |= {"kernels.dataset": self.kernels.dataset} if self.kernels else {}
         for path, name in named.items():
             if name not in self.datasets:
                 raise ValueError(f"{path}: no data set {name!r} under datasets; there are {', '.join(self.datasets)}")

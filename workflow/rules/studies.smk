@@ -63,6 +63,35 @@ rule ablate:
         " --output {params.folder:q} --state {params.state:q} --threads {threads} --log {log:q}"
 
 
+rule kernels:
+    input:
+        dataset=lambda wildcards: f"<results>/data/{settings.kernels.dataset}/dataset.json",
+        train=lambda wildcards: ancient(f"<results>/data/{settings.kernels.dataset}/train"),
+        benchmark=lambda wildcards: table_file("nasbench201"),
+    output:
+        "<results>/kernels/seed{seed}/kernels.parquet",
+    log:
+        "<results>/logs/kernels/seed{seed}.log",
+    benchmark:
+        "<results>/benchmarks/kernels/seed{seed}.tsv"
+    conda:
+        ENVIRONMENT
+    threads: 1
+    resources:
+        mem_mb=growing(8000),
+        runtime=growing(60),
+        gpu=GPUS,
+    params:
+        settings=json_of(jobs.kernels_job),
+        code=code("parsec.scores.kernels", "kernels/seed{seed}/kernels.parquet"),
+        data=subpath(input.dataset, parent=True),
+    message:
+        "Kernels of networks of every accuracy, seed {wildcards.seed}"
+    shell:
+        "python -m parsec kernels --settings {params.settings:q} --data {params.data:q} --seed {wildcards.seed}"
+        " --benchmark {input.benchmark:q} --output {output:q} --threads {threads} --log {log:q}"
+
+
 rule simulate:
     input:
         benchmark=lambda wildcards: table_file(settings.simulations[wildcards.name].search.space),

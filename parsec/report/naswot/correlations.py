@@ -30,8 +30,8 @@ HEADINGS = [
 NOTES = [
     "Accuracy after 200 epochs, mean over the benchmark's seeds. The intervals are bootstrapped over architectures.",
     "The published τ is with validation accuracy, about 1,000 architectures, each scored on images of its own data "
-    "set; on CIFAR-10 of networks trained on half of the images, those at 15 % and below left out. Where a table has no "
-    "validation accuracy after 200 epochs, our row on half of the images above 15 % comes closest, on test images.",
+    "set; on CIFAR-10 of networks trained on half of the images, those at 15 % and below left out. Where a table has "
+    "no validation accuracy after 200 epochs, our row on half of the images above 15 % comes closest, on test images.",
     "A failed architecture has no score; it is in neither correlation.",
 ]
 PROTOCOLS: dict[Data, tuple[str, float]] = {

@@ -75,6 +75,20 @@ def read_report_columns(path: Path) -> ReportColumns:
     return ReportColumns({data: found[name] for data, name in TEST_200.items()}, found[HALF_200])
 
 
+def read_validation(path: Path) -> dict[Data, Reals]:
+    """Validation accuracies after 200 epochs in percent, [15625] by index, by data set, of data sets that have them.
+
+    On CIFAR-10 they are of networks that were trained on half of the training images. A search may not see them: it
+    pays for 12 epochs. Empty if the table has no such columns, which those imported from the authors' files have.
+
+    Raises:
+        BenchmarkError: as `read_search_columns`.
+    """
+    names = {data: name for data, name in VALIDATION_200.items() if name in _names(path, VALIDATION_200)}
+    found = _read(path, list(names.values())) if names else {}
+    return {data: found[name] for data, name in names.items()}
+
+
 def read_seconds(path: Path) -> dict[Data, Reals] | None:
     """What one evaluation of a search costs: seconds of 12 epochs of training and one pass over the validation images.
 
@@ -84,13 +98,13 @@ def read_seconds(path: Path) -> dict[Data, Reals] | None:
     Raises:
         BenchmarkError: as `read_search_columns`.
     """
-    names = {data: name for data, name in SECONDS_12.items() if name in _names(path)}
+    names = {data: name for data, name in SECONDS_12.items() if name in _names(path, SECONDS_12)}
     found = _ordered(path, list(names.values())) if names else {}
     return {data: found[name] for data, name in names.items()} or None
 
 
-def _names(path: Path) -> list[str]:
-    found: list[str] = read_columns(path, [], KIND, optional=list(SECONDS_12.values())).column_names
+def _names(path: Path, optional: dict[Data, str]) -> list[str]:
+    found: list[str] = read_columns(path, [], KIND, optional=list(optional.values())).column_names
     return found
 
 

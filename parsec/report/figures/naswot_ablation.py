@@ -38,6 +38,8 @@ def draw(inputs: list[Path]) -> Drawing:
     rows, _ = read_ablation(inputs[1])
     shown = [_spread(name, group) for name, group in rows.groupby("condition", sort=False)]
     data = pd.concat(shown).assign(accuracy=lambda frame: accuracies[frame["index"]])
+    # Of all networks, so that one that fails under a condition leaves its place empty.
+    data["rank"] = data["accuracy"].rank(method="dense").astype(int)
     panels = _panels(list(data["condition"].unique()))
     figure = new_figure(DOUBLE, 2.6 * ((len(panels) + 1) // 2))
     for place, (title, names) in enumerate(panels.items(), 1):
@@ -67,13 +69,16 @@ def _panels(conditions: Sequence[str]) -> dict[str, list[str]]:
 
 def _draw_panel(axes: Axes, data: pd.DataFrame, names: Sequence[str]) -> None:
     for place, name in enumerate(names):
-        rows = data[data["condition"] == name].sort_values("accuracy")
+        rows = data[data["condition"] == name].sort_values("rank")
         # Side by side, so that none hides another.
-        where = [rank + 1 + 0.6 * (place - (len(names) - 1) / 2) / max(len(names), 2) for rank in range(len(rows))]
+        where = rows["rank"] + 0.7 * (place - (len(names) - 1) / 2) / len(names)
         ends = [rows["mean"] - rows["low"], rows["high"] - rows["mean"]]
         look = series(place)
         label = NAMES.get(name, name.rpartition("-")[2])
-        axes.errorbar(where, rows["mean"], ends, color=look.colour, marker=look.marker, linestyle="", label=label)
-    axes.set_xticks(range(1, len(rows) + 1))
+        axes.errorbar(
+            where, rows["mean"], ends, color=look.colour, marker=look.marker, linestyle="", markersize=2.5, label=label
+        )
+    axes.set_xticks(range(1, data["rank"].max() + 1))
     if len(names) > 1:
-        axes.legend(ncols=2, loc="upper left")
+        axes.margins(y=0.3)  # room for the legend
+        axes.legend(ncols=3, loc="upper center", columnspacing=0.8, handletextpad=0.2)

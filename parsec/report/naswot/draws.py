@@ -7,7 +7,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from parsec.report.naswot.inputs import Scored
-from parsec.runtime.seeds import seed_of
 
 Indices = NDArray[np.int64]
 REPEATS = 500
@@ -34,7 +33,7 @@ def replay(scored: Scored) -> Iterator[Drawn]:
     known, scores = scored.rows["index"].to_numpy(), scored.by_index()
     each = float(scored.rows["seconds"].mean())
     for count in (count for count in COUNTS if count <= len(known)):
-        rng = np.random.default_rng(seed_of(scored.seed, "naswot", count))
+        rng = np.random.default_rng((scored.seed, count))
         sample = known[rng.integers(len(known), size=(REPEATS, count))]
         best = scores[sample].argmax(axis=1)
         yield Drawn(count, sample[np.arange(REPEATS), best], sample, count * each)

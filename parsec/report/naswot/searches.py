@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from parsec.benchmarks.nasbench201 import DATA, Data
+from parsec.benchmarks.nasbench201 import DATA, Data, read_validation
 from parsec.records.statistics import Summary, summarise
 from parsec.report.naswot.draws import REPEATS, Drawn, replay
 from parsec.report.naswot.inputs import LABELS, Scored, read_inputs
@@ -19,11 +19,11 @@ from parsec.report.text import NOTHING, mean_and_std, significant
 
 HEADINGS = ["Method", "N", *(f"{label} (%)" for label in LABELS.values()), "Scoring (s)", "Source"]
 NOTES = [
-    f"Test accuracy after 200 epochs, mean ± standard deviation over {REPEATS} repeats. Ours draw with replacement "
+    f"Accuracy after 200 epochs, mean ± standard deviation over {REPEATS} repeats. Ours draw with replacement "
     "from the scored architectures, whose number stands above, N up to that number; each was scored once, and its "
     "accuracy is the mean over the benchmark's seeds. The published search drew weights and a training seed anew in "
     "every repeat.",
-    "Random: one architecture drawn. Best of the sample: the best test accuracy among N drawn, for each data set.",
+    "Random: one architecture drawn. Best of the sample: the best accuracy among N drawn, for each data set.",
     "Seconds are those that scoring N architectures took on the machine that scored them.",
 ]
 Reals = NDArray[np.float64]
@@ -31,7 +31,7 @@ Truth = dict[Data, Reals]
 
 
 class Line(NamedTuple):
-    """A method, its N, test accuracies by data set [500] and seconds."""
+    """A method, its N, accuracies by data set [500] and seconds."""
 
     method: str
     candidates: int | None
@@ -40,20 +40,25 @@ class Line(NamedTuple):
 
 
 def tabulate(inputs: list[Path]) -> Tabulated:
-    """The benchmark's table and files of scores → test accuracies that the searches reach.
+    """The benchmark's table and files of scores → test and, where known, validation accuracies that the searches reach.
 
     Raises:
         UserError: a file that is missing or another one.
     """
     truth, scored = read_inputs("naswot-search", inputs)
-    sections, rows = [], list[dict[str, Any]]()
-    for one in scored:
-        lines = list(_lines(one, truth.test))
-        sections.append(Section(f"{one.title}, {len(one.rows):,} architectures", [_cells(line) for line in lines]))
-        rows += [row for line in lines for row in _numbers(one, line)]
-    theirs, sources = _published()
+    splits, rows = {"test": truth.test, "validation": read_validation(inputs[0])}, list[dict[str, Any]]()
+    sections, sources = [], list[str]()
+    for split, accuracies in splits.items():
+        if len(accuracies) < len(DATA):
+            continue
+        for one in scored:
+            lines = list(_lines(one, accuracies))
+            title = f"{one.title}, {len(one.rows):,} architectures, {split}"
+            sections.append(Section(title, [_cells(line) for line in lines]))
+            rows += [row for line in lines for row in _numbers(one, split, line)]
+        sections += _published(split, sources)
     caption = "Architecture search without training on NAS-Bench-201"
-    table = Table("naswot-search", caption, HEADINGS, [*sections, *theirs], NOTES, sources, "lrrrrrl")
+    table = Table("naswot-search", caption, HEADINGS, sections, NOTES, sources, "lrrrrrl")
     return Tabulated(table, pd.DataFrame(rows))
 
 
@@ -84,25 +89,32 @@ def _seconds(value: float | None) -> str:
     return NOTHING if value is None else significant(value, 3)
 
 
-def _numbers(scored: Scored, line: Line) -> Iterator[dict[str, Any]]:
+def _numbers(scored: Scored, split: str, line: Line) -> Iterator[dict[str, Any]]:
     named = {"score": scored.kind, "mode": scored.mode, "dataset": scored.dataset, "seed": scored.seed}
     for data in DATA:
-        row = {**named, "method": line.method, "candidates": line.candidates, "test_of": data, "seconds": line.seconds}
+        row = {
+            **named,
+            "method": line.method,
+            "candidates": line.candidates,
+            "reached_on": data,
+            "split": split,
+            "seconds": line.seconds,
+        }
         yield {**row, **_summary(line.reached[data])._asdict()}
 
 
-def _published() -> tuple[list[Section], list[str]]:
-    """Sections of the versions of the paper, and the sources that their rows name by number."""
-    rows = naswot_rows("NAS-Bench-201", metric="accuracy_pct", split="test", runs="500")
+def _published(split: str, sources: list[str]) -> list[Section]:
+    """Sections of the versions of the paper; its sources, which rows name by number, are added to `sources`."""
+    rows = naswot_rows("NAS-Bench-201", metric="accuracy_pct", split=split, runs="500")
     titles = {
         ICML: "Published, ICML 2021: log-determinant, train mode",
         FIRST_TRAIN: "Published, code of the first version: Jacobian eigenvalues, train mode",
         FIRST_EVAL: "Published, first version: Jacobian eigenvalues, eval mode",
     }
     rows = rows[rows["method"].str.startswith(("NASWOT", "Random", "Optimal"))]
-    sources = list(dict.fromkeys(rows["source"]))
+    sources += [source for source in dict.fromkeys(rows["source"]) if source not in sources]
     groups = ((title, rows[rows["paper_version"] == version]) for version, title in titles.items())
-    return [Section(title, _printed(group, sources)) for title, group in groups], sources
+    return [Section(f"{title}, {split}", _printed(group, sources)) for title, group in groups]
 
 
 def _printed(rows: pd.DataFrame, sources: Sequence[str]) -> list[list[str]]:

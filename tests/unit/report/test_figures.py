@@ -7,6 +7,7 @@ import sys
 import warnings
 
 import pytest
+from naswot_files import figure_inputs
 
 from parsec.errors import UserError
 from parsec.report.figures import FIGURES
@@ -34,7 +35,7 @@ def content(output):
 
 
 @pytest.fixture
-def inputs(study, results):
+def inputs(study, results, tmp_path):
     """Inputs of every figure, for one seed and one stage where a figure takes runs."""
     genotype = study.write("genotype.json", DARTS_V2.as_dict())
     run = results[0].parent
@@ -47,14 +48,15 @@ def inputs(study, results):
         "cost": [*results, default_folder() / "cifar10.csv"],
         "executor": [study.executor()],
         "found": [study.lookup().with_suffix(".parquet")],
+        **figure_inputs(tmp_path),
     }
 
 
-STUDIES = {"naswot-ablation", "naswot-cost", "naswot-kernels", "naswot-scatter", "predictor"}
-"""Figures of studies, which are tested beside the tables of the same study."""
+ELSEWHERE = {"predictor"}
+"""Figures of studies that are tested beside the tables of the same study."""
 
 
-@pytest.mark.parametrize("name", sorted(FIGURES.keys() - STUDIES))
+@pytest.mark.parametrize("name", sorted(FIGURES.keys() - ELSEWHERE))
 def test_files_exist_in_all_formats_and_are_the_same_bytes_again(name, inputs, tmp_path):
     FIGURES[name](inputs[name], tmp_path / "once")
     FIGURES[name](inputs[name], tmp_path / "again")
@@ -181,7 +183,7 @@ def test_lines_of_primitives_differ_without_colour():
 
 
 def test_reports_load_without_torch():
-    modules = "parsec.report.figures, parsec.report.tables, parsec.report.checklist"
+    modules = "parsec.report.figures, parsec.report.tables, parsec.report.tabulate, parsec.report.checklist"
     code = f"import sys, {modules}; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"

@@ -3,41 +3,16 @@
 import numpy as np
 import pandas as pd
 import pytest
+from naswot_files import ABLATED, NETWORKS, write_some_ablation
 
 from parsec.cli import main
 from parsec.report.tabulate import TABLES
-from parsec.scores.ablated import write_ablation
-
-NETWORKS, REPEATS = 4, 3
-SCORES = {
-    "images": lambda network, repeat: 10.0 * network + repeat,
-    "weights-identity": lambda network, repeat: -10.0 * network,
-    "batch-32": lambda network, repeat: None if network == repeat == 0 else 10.0 * network,
-}
 
 
 @pytest.fixture
 def ablation(tmp_path):
-    """Scores that rise with the index, fall with it, or fail once; invented."""
-    rows = [
-        {
-            "condition": name,
-            "repeat": repeat,
-            "architecture": f"made up {network}",
-            "index": network,
-            "score": score(network, repeat),
-            "status": "failed" if score(network, repeat) is None else "scored",
-            "reason": None,
-            "seconds": 0.1,
-        }
-        for name, score in SCORES.items()
-        for repeat in range(REPEATS)
-        for network in range(NETWORKS)
-    ]
-    conditions = [{"name": name, "varies": "images"} for name in SCORES]
-    settings = {"dataset": "cifar10", "conditions": conditions}
-    write_ablation(tmp_path / "a.parquet", rows, {"seed": 0, "provenance": {"settings": settings}})
-    return tmp_path / "a.parquet"
+    """Scores that rise with the index, fall with it, or fail once."""
+    return write_some_ablation(tmp_path / "a.parquet")
 
 
 @pytest.fixture
@@ -63,7 +38,7 @@ def test_the_figure_has_the_lowest_mean_at_zero(rising, ablation, tmp_path):
     output = tmp_path / "f"
     assert main(["plot", "naswot-ablation", "--output", str(output), str(rising), str(ablation)]) == 0
     rows = pd.read_csv(output.with_suffix(".csv"))
-    assert rows.groupby("condition")["mean"].min().to_dict() == dict.fromkeys(SCORES, 0.0)
+    assert rows.groupby("condition")["mean"].min().to_dict() == dict.fromkeys(ABLATED, 0.0)
     images = rows[rows.condition == "images"]
     assert (images.high - images.low).to_list() == [2.0] * NETWORKS
     assert output.with_suffix(".png").stat().st_size

@@ -3,14 +3,15 @@
 import pandas as pd
 import pytest
 
+from parsec.benchmarks.nasbench201 import DATA
 from parsec.report.naswot import draws
-from parsec.report.naswot.inputs import read_scored
+from parsec.report.naswot.inputs import LABELS, read_scored
 from parsec.report.tabulate import TABLES
 
 
 def rows_of(benchmark, file, tmp_path):
     TABLES["naswot-search"]([benchmark, file], tmp_path / "t")
-    return pd.read_csv(tmp_path / "t.csv").set_index(["method", "candidates", "test_of"])["mean"]
+    return pd.read_csv(tmp_path / "t.csv").set_index(["method", "candidates", "reached_on"])["mean"]
 
 
 def test_scores_that_are_the_accuracy_choose_the_best_of_the_sample(benchmark, scores, tmp_path):
@@ -38,3 +39,17 @@ def test_the_published_stand_below(benchmark, scores, tmp_path):
     text = (tmp_path / "t.md").read_text(encoding="utf-8")
     assert "92.81 ± 0.99" in text  # N = 100, log-determinant
     assert "91.61 ± 1.71" in text  # N = 100, first version in eval mode
+
+
+def test_validation_stands_beside_the_published_where_the_table_has_it(truth, scores, tmp_path):
+    path = tmp_path / "imported.parquet"
+    validation = {f"{data}_val_200": truth[f"{data}_val_12"] for data in DATA}
+    truth.assign(**validation).to_parquet(path, index=False)
+    TABLES["naswot-search"]([path, scores()], tmp_path / "t")
+    rows = pd.read_csv(tmp_path / "t.csv")
+    assert set(rows.split) == {"test", "validation"}
+    best = rows[(rows.method == "Best of the sample") & (rows.candidates == 100) & (rows.split == "validation")]
+    assert (best["mean"] > 90).all()  # of numbers between 20 and 95
+    assert "89.92 ± 0.75" in (tmp_path / "t.md").read_text(encoding="utf-8")  # published, validation
+    TABLES["naswot-correlation"]([path, scores()], tmp_path / "c")
+    assert {f"{label} validation" for label in LABELS.values()} < set(pd.read_csv(tmp_path / "c.csv").accuracy)

@@ -3,36 +3,17 @@
 import numpy as np
 import pandas as pd
 import pytest
+from naswot_files import BUDGET, write_some_simulations
 
 from parsec.cli import main
 from parsec.report.simulated import incumbents
 from parsec.report.tabulate import TABLES
-from parsec.simulate.table import write_simulations
-
-BUDGET = 60
 
 
 @pytest.fixture
 def simulate(tmp_path):
-    """A function seconds of the budget → two repeats of two searches: number 7 at once and a better one later.
-
-    With a budget in seconds every training took 10.
-    """
-
-    def write(seconds=None):
-        rows = [
-            {"method": method, "repeat": repeat, "trained": trained, "architecture": found, "accuracy": float(trained)}
-            for method, late in {"random": 40, "evolution": 20}.items()
-            for repeat in range(2)
-            for trained, found in ((1, 7), (late + repeat, 100 + repeat))
-        ]
-        settings = {"space": "nasbench201", "dataset": "cifar10", "budget": BUDGET, "repeats": 2, "seconds": seconds}
-        frame = pd.DataFrame(rows)
-        frame["seconds"] = np.nan if seconds is None else 10.0 * frame["trained"]
-        write_simulations(tmp_path / "sim.parquet", frame, {"provenance": {"settings": settings}})
-        return tmp_path / "sim.parquet"
-
-    return write
+    """A function seconds of the budget → a `simulations.parquet`; see `write_some_simulations`."""
+    return lambda seconds=None: write_some_simulations(tmp_path / "sim.parquet", seconds)
 
 
 @pytest.fixture

@@ -14,10 +14,12 @@ from parsec.search.run import search
 from parsec.search.task import SearchTask
 from parsec.settings.datasets import Digits
 from parsec.settings.jobs import PrepareJob, SearchJob
+from parsec.settings.methods import RELAXED, Relaxation
 from parsec.settings.search import Estimator, PriorOptimizer, SearchOptimizer, SearchStage
 from parsec.settings.search import Prior as Form
 from parsec.settings.training import Augmentation, Network
 from parsec.settings.tree import Compute, Running
+from parsec.space.spaces import SPACES
 
 STAGE = SearchStage(
     dataset="digits",
@@ -47,13 +49,23 @@ def digits(tmp_path_factory):
 def make_job():
     """A function changes of the stage → the settings of a tiny search on the CPU, three steps an epoch."""
 
-    def make(stage="search", prior=None, compute=None, prior_rate=0.1, **changes):
+    def make(
+        stage="search",
+        prior=None,
+        compute=None,
+        prior_rate=0.1,
+        method="parsec",
+        space="darts",
+        relaxation=(),
+        **changes,
+    ):
         changes["prior"] = PriorOptimizer(learning_rate=prior_rate)
+        changes["relaxation"] = Relaxation(**{"learning_rate": prior_rate, **dict(relaxation)})
         return SearchJob(
             stage=stage,
-            space="darts",
-            method="parsec",
-            prior=prior or Form(),
+            space=space,
+            method=method,
+            prior=prior or Form(factors="edges" if method in RELAXED else "separate"),
             settings=STAGE.model_copy(update=changes),
             compute=compute or Compute(device="cpu", precision="float32"),
         )
@@ -75,7 +87,7 @@ def make_task(digits, make_job):
             validation=Images(open_part(digits, "validation", settings.validation_images), "cpu"),
             augment=Augment(settings.augmentation, info, torch.channels_last),
             classes=len(info.classes),
-            prior=Prior(job.prior),
+            prior=Prior(job.prior, space=SPACES[job.space]),
             device=torch.device("cpu"),
         )
 

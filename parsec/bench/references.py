@@ -14,11 +14,9 @@ from parsec.network.heads import AuxiliaryHead
 from parsec.network.sides import auxiliary_cell, cell_sides, edge_stride
 from parsec.network.stack import CellShape, cell_shapes, output_channels
 from parsec.settings.training import Network
-from parsec.space.darts import CELLS, EDGES, NODES, PRIMITIVES, SLOTS, edge_index
+from parsec.space.darts import CANDIDATES, CELLS, EDGES, NODES, SLOTS, edge_index
 from parsec.space.genotype import Cell, Genotype
 
-CANDIDATES = ("none", *PRIMITIVES)
-"""DARTS' eight primitives."""
 Step = Callable[[], object]
 
 

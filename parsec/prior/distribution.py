@@ -42,7 +42,7 @@ class Prior:
         self._all, self._first, self._second = map(self._indices, (range(len(self.factors)), slots[0::2], slots[1::2]))
         self._others = self._indices([i for i in range(len(self.factors)) if i not in slots[1::2]])
         self._pairs = self._indices(range(len(slots) // 2))
-        width = 1 if form.factors == "separate" else len(self.factors[0].choices) // 2
+        width = len(self.factors[0].choices) // 2 if form.factors == "joint" else 1
         source = torch.arange(mask.shape[1], device=values.device) // width
         self._same_input = source[:, None] == source
 
@@ -115,9 +115,15 @@ class Prior:
             return single.index_copy(0, self._second, pairs).sum()
 
     def mode(self) -> Architecture:
-        """Most probable architecture: the argmax of every factor, or of every pair of slots with distinct inputs."""
+        """Most probable architecture: the argmax of every factor, or of every pair of slots with distinct inputs.
+
+        In the form `edges` the one that the space derives from all probabilities.
+        """
         with torch.no_grad():
             log_p = self.log_probs()
+            if self.form.factors == "edges":
+                derived: Architecture = self.space.derive(log_p.exp().tolist())
+                return derived
             chosen = log_p.argmax(-1)
             if self.form.inputs == "distinct":
                 pairs = log_p[self._first][:, :, None] + self._second_given_first()

@@ -12,7 +12,15 @@ from parsec.records.statistics import Summary, summarise
 from parsec.report.search_cost import Cost, Result, SearchKey, by_key, cumulative, lineage, mean_cost
 from parsec.settings.plan import PUBLISHED, SEARCH_STAGES
 
-METHODS = {"parsec": ("PARSEC", "gradient-based")}
+METHODS = {
+    "parsec": ("PARSEC", "gradient-based"),
+    "darts": ("DARTS, first order", "gradient-based"),
+    "darts2": ("DARTS, second order", "gradient-based"),
+    "snas": ("SNAS", "gradient-based"),
+    "gdas": ("GDAS", "gradient-based"),
+    "random_shared": ("Random search, shared weights", "random"),
+    "random": ("Random search", "random"),
+}
 """Printed name and kind of a search method."""
 
 ORIGINS = (*SEARCH_STAGES, PUBLISHED)

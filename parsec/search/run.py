@@ -29,11 +29,6 @@ from parsec.settings.plan import SEARCH_FILES
 from parsec.settings.tree import Running
 from parsec.space.spaces import SPACES
 
-SELECTION = (
-    "mode of π after the last epoch, chosen without looking at any accuracy; π saw the validation half, "
-    "v the training half, and no test image was read"
-)
-
 
 def search(
     job: SearchJob,
@@ -181,7 +176,7 @@ def _write(
         "genotype": genotype.as_dict(),
         "entropy": method.prior.entropy(),
         "mode_accuracy": method.accuracy(genotype),
-        "selection": SELECTION,
+        "selection": method.selection,
         "parent": parent,
         "complexity": size._asdict(),
         "children": method.children,

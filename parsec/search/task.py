@@ -1,7 +1,7 @@
 """What a search method is given, and what it must offer: the interface that all methods share."""
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import torch
 from torch import Tensor
@@ -38,6 +38,8 @@ class Method(Trainer, Protocol):
     """A search method: a resumable trainer that ends with a distribution and an architecture."""
 
     history: History
+    selection: ClassVar[str]
+    """How the architecture is chosen, and what the method saw of the data."""
 
     def __init__(self, task: SearchTask) -> None: ...
 
@@ -47,11 +49,11 @@ class Method(Trainer, Protocol):
 
     @property
     def children(self) -> int:
-        """Children evaluated so far."""
+        """Children evaluated so far; a pass of a relaxed method's mixture of primitives counts as one."""
 
     @property
     def child_images(self) -> int:
-        """Forward passes of single images through children so far."""
+        """Forward passes of single images through children so far; through a mixture they cost several times more."""
 
     def genotype(self) -> Architecture:
         """The architecture that the method selects."""

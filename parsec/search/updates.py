@@ -7,7 +7,7 @@ from torch import Tensor
 
 from parsec.estimator import effective_sample_size, importance_weights, prior_coefficients, sample_count, temperature
 from parsec.network.executors.choose import executor_for
-from parsec.network.executors.protocol import accumulate
+from parsec.network.executors.protocol import Child, accumulate
 from parsec.network.executors.ranks import over_ranks
 from parsec.network.spaces import child_cost, shared_weights
 from parsec.prior.children import Children
@@ -47,6 +47,10 @@ class Updates:
         )
         self.children = 0
         """Children evaluated so far."""
+
+    def logits(self, child: Child, images: Tensor) -> Tensor:
+        """Logits (B × classes) of one child."""
+        return self.executor.logits(child, images)
 
     def draw(self) -> tuple[Tensor, Children]:
         """K architectures from p(α|π), as chosen indices and as children."""

@@ -21,7 +21,7 @@ Place = Annotated[str, Field(min_length=1), AfterValidator(_plain_path)]
 """A folder whose name goes into patterns of Snakemake, to which braces and angle brackets mean something."""
 
 Space = Literal["darts", "nasbench201"]
-Method = Literal["parsec"]
+Method = Literal["parsec", "darts", "darts2", "snas", "gdas", "random_shared", "random"]
 
 Positive = Annotated[int, Field(ge=1)]
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]

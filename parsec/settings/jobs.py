@@ -12,6 +12,7 @@ from parsec.settings.base import Method, Name, Positive, Space, Strict
 from parsec.settings.compute import Compute
 from parsec.settings.datasets import Dataset
 from parsec.settings.kernels import KernelsJob
+from parsec.settings.methods import RELAXED
 from parsec.settings.predictor import PredictorJob
 from parsec.settings.retrain import RetrainStage
 from parsec.settings.score import SCORE_JOBS, AnyScoreJob
@@ -55,6 +56,15 @@ class SearchJob(Strict):
     def check_space(self) -> Self:
         """See `settings.spaces`."""
         check_space(self.space, self.prior, self.compute.executor, {"settings.network": self.settings.network})
+        return self
+
+    @model_validator(mode="after")
+    def check_form(self) -> Self:
+        """A relaxed method has a distribution over all edges, and no other method can use one."""
+        relaxed = self.method in RELAXED
+        if relaxed != (self.prior.factors == "edges"):
+            allowed = "edges" if relaxed else "separate or joint"
+            raise ValueError(f"prior.factors: got {self.prior.factors!r}; allowed with {self.method}: {allowed}")
         return self
 
 
@@ -124,13 +134,13 @@ def placed(job: PrepareJob, found: Places) -> PrepareJob:
 
 def search_job(settings: Settings, stage: SearchStageName, name: str) -> SearchJob:
     """What a stage that learns π reads, for a method or a variant."""
-    read = settings_of(settings, name)
+    read, method = settings_of(settings, name), base_method(settings, name)
     return SearchJob(
         stage=stage,
         space=read.space,
-        method=base_method(settings, name),
+        method=method,
         variant=name if name in settings.variants else None,
-        prior=read.prior,
+        prior=Prior(factors="edges") if method in RELAXED else read.prior,
         settings=getattr(read, stage),
         compute=read.compute,
     )

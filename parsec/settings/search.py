@@ -5,15 +5,17 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from parsec.settings.base import Momentum, Name, Positive, Rate, Strict, check_batches
+from parsec.settings.methods import RandomSearch, Relaxation
 from parsec.settings.training import Augmentation, Network, Optimizer
 
 
 class Prior(Strict):
     """Form of the architecture distribution p(α|π) (PARSEC, section 2)."""
 
-    factors: Literal["separate", "joint"] = Field(
+    factors: Literal["separate", "joint", "edges"] = Field(
         "separate",
-        description="`separate`: a categorical for the input and one for the operation; `joint`: one for both",
+        description="`separate`: a categorical for the input and one for the operation; `joint`: one for both; "
+        "`edges`: one for every edge that there can be, which the relaxed methods take by themselves",
     )
     inputs: Literal["independent", "distinct"] = Field(
         "independent", description="`independent`: both inputs of a node may coincide; `distinct`: without replacement"
@@ -80,6 +82,8 @@ class SearchStage(Strict):
     estimator: Estimator = Estimator()
     weights: SearchOptimizer = SearchOptimizer()
     prior: PriorOptimizer = PriorOptimizer()
+    relaxation: Relaxation = Relaxation()
+    random: RandomSearch = RandomSearch()
     augmentation: Augmentation = Augmentation()
 
     @model_validator(mode="after")

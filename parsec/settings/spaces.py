@@ -21,7 +21,7 @@ def check_space(space: Space, prior: Prior, executor: str, networks: Mapping[str
     """
     if space == "darts":
         return
-    if prior.factors != "separate":
+    if prior.factors == "joint":
         raise ValueError(f"prior.factors: got {prior.factors}; allowed on {space}: separate (an operation an edge)")
     if prior.inputs != "independent":
         raise ValueError(f"prior.inputs: got {prior.inputs}; allowed on {space}: independent (its inputs are given)")

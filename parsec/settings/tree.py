@@ -84,6 +84,8 @@ class Settings(Strict):
     @model_validator(mode="after")
     def check_references(self) -> Self:
         """Every name must lead somewhere: data sets, the stage a π comes from, the origins of genotypes."""
+        if self.prior.factors == "edges":
+            raise ValueError("prior.factors: edges belongs to methods that take it by themselves; choose another")
         self._check_methods()
         self._check_datasets()
         self._check_simulations()

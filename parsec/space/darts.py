@@ -11,6 +11,9 @@ PRIMITIVES = (
 )
 """DARTS' candidates without `none`, which makes the paper's seven."""
 
+CANDIDATES = ("none", *PRIMITIVES)
+"""DARTS' eight primitives, of which a relaxed edge mixes all."""
+
 CELLS = ("normal", "reduce")
 NODES = 4
 SLOTS = 2

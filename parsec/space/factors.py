@@ -3,12 +3,13 @@
 import math
 from typing import Literal, NamedTuple
 
-from parsec.space.darts import CELLS, NODES, PRIMITIVES, SLOTS, input_name
+from parsec.space.darts import CANDIDATES, CELLS, NODES, PRIMITIVES, SLOTS, input_name
 from parsec.space.genotype import Edge, Genotype, Node
 
 Kind = Literal["input", "operation", "joint"]
-Form = Literal["separate", "joint"]
-"""Whether the input and the operation of an edge are chosen apart or together."""
+Form = Literal["separate", "joint", "edges"]
+"""Whether the input and the operation of a slot are chosen apart or together, or every possible edge has an operation,
+be it `none`: the form of the relaxed methods, from which `derivation` makes an architecture."""
 SEPARATOR = ":"
 
 
@@ -31,7 +32,13 @@ def _slot_factors(cell: str, node: int, slot: int, form: Form) -> tuple[Factor, 
 
 
 def factors(form: Form) -> tuple[Factor, ...]:
-    """All factors in order of cell, node, slot: 32 of 168 choices if `separate`, 16 of 392 if `joint`."""
+    """All factors in order of cell, node, slot: 32 of 168 choices if `separate`, 16 of 392 if `joint`.
+
+    In the form `edges` 28 of 224 choices; the slot of an edge is the number of its input.
+    """
+    if form == "edges":
+        edges = ((cell, node, source) for cell in CELLS for node in range(NODES) for source in range(node + 2))
+        return tuple(Factor(*edge, "operation", CANDIDATES) for edge in edges)
     return tuple(
         factor
         for cell in CELLS
@@ -42,8 +49,13 @@ def factors(form: Form) -> tuple[Factor, ...]:
 
 
 def uniform_entropy(form: Form) -> float:
-    """Entropy in nats when every choice is equally likely and independent: 50.285 for both forms."""
+    """Entropy in nats when every choice is equally likely and independent: 50.285 of slots in both forms."""
     return math.fsum(math.log(len(factor.choices)) for factor in factors(form))
+
+
+def _check_slots(form: Form) -> None:
+    if form == "edges":
+        raise ValueError("choices of the form edges are no architecture; derive one from their probabilities")
 
 
 def _edge(choice: list[str]) -> Edge:
@@ -52,7 +64,12 @@ def _edge(choice: list[str]) -> Edge:
 
 
 def decode(chosen: list[int], form: Form) -> Genotype:
-    """Turn one choice for every factor, in the order of `factors`, into a genotype."""
+    """Turn one choice for every factor, in the order of `factors`, into a genotype.
+
+    Raises:
+        ValueError: form `edges`, in which most choices are no architecture of the space.
+    """
+    _check_slots(form)
     names = [factor.choices[index] for factor, index in zip(factors(form), chosen, strict=True)]
     width = len(names) // (len(CELLS) * NODES * SLOTS)
     edges = [_edge(names[i : i + width]) for i in range(0, len(names), width)]
@@ -62,6 +79,7 @@ def decode(chosen: list[int], form: Form) -> Genotype:
 
 def encode(genotype: Genotype, form: Form) -> list[int]:
     """Inverse of `decode`."""
+    _check_slots(form)
     edges = [edge for cell in genotype for node in cell for edge in node]
     if form == "joint":
         return [edge.input * len(PRIMITIVES) + PRIMITIVES.index(edge.primitive) for edge in edges]

@@ -12,10 +12,12 @@ CELL = "cell"
 def factors(form: Form) -> tuple[Factor, ...]:
     """Six factors of five choices in the order of `EDGES`; the slot of an edge is the number of its source.
 
+    The forms `separate` and `edges` are the same here.
+
     Raises:
         ValueError: a form that chooses inputs together with operations; inputs are given here.
     """
-    if form != "separate":
+    if form == "joint":
         raise ValueError(f"nasbench201 has no form {form!r}: its edges choose nothing but their operation")
     return tuple(Factor(CELL, node, source, "operation", OPERATIONS) for source, node in EDGES)
 

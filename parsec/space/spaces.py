@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from parsec.errors import GenotypeError
-from parsec.space import darts, factors, genotype, nasbench201, nasbench201_factors
+from parsec.space import darts, derivation, factors, genotype, nasbench201, nasbench201_factors
 from parsec.space.factors import Factor, Form
 
 
@@ -26,6 +26,8 @@ class SearchSpace:
     """Cells that are searched, by the names that their factors carry."""
     primitives: tuple[str, ...]
     """Choices of an operation."""
+    candidates: tuple[str, ...]
+    """Choices of an edge in the form `edges`, `none` among them."""
     shape: tuple[int, ...]
     """Shape of the separate choices of one architecture, as `Children.table` holds them."""
     factors: Callable[[Form], tuple[Factor, ...]]
@@ -34,6 +36,8 @@ class SearchSpace:
     """From one choice for every factor to the architecture."""
     encode: Callable[[Any, Form], list[int]]
     """Inverse of `decode`."""
+    derive: Callable[[derivation.Probabilities], Any]
+    """From the probabilities of the form `edges` to the architecture."""
     from_dict: Callable[[object], Any]
     """Inverse of `Architecture.as_dict`; raises GenotypeError."""
 
@@ -42,10 +46,12 @@ DARTS = SearchSpace(
     name="darts",
     cells=darts.CELLS,
     primitives=darts.PRIMITIVES,
+    candidates=darts.CANDIDATES,
     shape=(len(darts.CELLS), darts.NODES, darts.SLOTS, 2),
     factors=factors.factors,
     decode=factors.decode,
     encode=factors.encode,
+    derive=derivation.derive_darts,
     from_dict=genotype.from_dict,
 )
 
@@ -53,10 +59,12 @@ NASBENCH201 = SearchSpace(
     name="nasbench201",
     cells=(nasbench201_factors.CELL,),
     primitives=nasbench201.OPERATIONS,
+    candidates=nasbench201.OPERATIONS,
     shape=(len(nasbench201.EDGES),),
     factors=nasbench201_factors.factors,
     decode=nasbench201_factors.decode,
     encode=nasbench201_factors.encode,
+    derive=derivation.derive_nasbench201,
     from_dict=nasbench201_factors.from_dict,
 )
 

@@ -3,18 +3,41 @@
 import pytest
 import torch
 
-from parsec.bench.references import PlainChild
+from parsec.bench.references import CANDIDATES, Darts, PlainChild
 from parsec.network.supernet import Supernet
 from parsec.prior.distribution import Prior
 from parsec.settings.search import Prior as Form
 from parsec.settings.training import Network
-from parsec.space.darts import SLOTS, edge_index
+from parsec.space.darts import NODES, SLOTS, edge_index
+from parsec.space.genotype import Edge
 
 CLASSES = 5
 
 
 def weight_pairs(plain, supernet, child):
     """(parameter of the plain child, leaf of the bank) of every weight that the child uses."""
+    pairs, bank = outer_pairs(plain, supernet), supernet.bank
+    for index, (cell, shape) in enumerate(zip(plain.cells, supernet.shapes, strict=True)):
+        edges = [edge for node in getattr(child, shape.kind) for edge in node]
+        for slot, (edge, layer) in enumerate(zip(edges, cell.edges, strict=True)):
+            pairs += edge_pairs(layer, bank, f"cells.{index}.{edge.primitive}", slot // SLOTS, edge)
+    return pairs
+
+
+def mixed_pairs(plain, supernet):
+    """The same of DARTS' network, which uses every weight; its batch norms begin as if they had no scale and shift."""
+    pairs, bank = outer_pairs(plain, supernet), supernet.bank
+    for index, cell in enumerate(plain.cells):
+        for node, source in [(target, source) for target in range(NODES) for source in range(target + 2)]:
+            for primitive, layer in zip(CANDIDATES, cell.edges[edge_index(node, source)].candidates, strict=True):
+                if any(True for _ in layer.parameters()):
+                    name = f"cells.{index}.{primitive}"
+                    pairs += edge_pairs(layer, bank, name, node, Edge(primitive, source))
+    return pairs
+
+
+def outer_pairs(plain, supernet):
+    """The same of stem, classifier and the inputs of the cells."""
     bank = supernet.bank
     stem = [layer for part in (plain.stem.before, plain.stem.last) for layer in part.modules()]
     convolutions = [layer for layer in stem if isinstance(layer, torch.nn.Conv2d)]
@@ -26,9 +49,6 @@ def weight_pairs(plain, supernet, child):
             pairs += halves(cell.before, bank, f"{name}.before")
         else:
             pairs.append((cell.before[1].weight, bank(f"{name}.before")))
-        edges = [edge for node in getattr(child, shape.kind) for edge in node]
-        for slot, (edge, layer) in enumerate(zip(edges, cell.edges, strict=True)):
-            pairs += edge_pairs(layer, bank, f"{name}.{edge.primitive}", slot // SLOTS, edge)
     return [
         *pairs,
         *zip(plain.classifier.parameters(), map(bank, ("classifier.weight", "classifier.bias")), strict=True),
@@ -75,3 +95,15 @@ def pair():
         return supernet, plain, pairs
 
     return build
+
+
+@pytest.fixture
+def relaxed_pair():
+    """The shared network and DARTS' network as plain modules with the same weights (float64)."""
+    network = Network(cells=3, channels=4)
+    supernet = Supernet(network, CLASSES, torch.Generator().manual_seed(0), dtype=torch.float64)
+    plain = Darts(network, CLASSES).double()
+    with torch.no_grad():
+        for parameter, leaf in mixed_pairs(plain, supernet):
+            parameter.copy_(leaf)
+    return supernet, plain

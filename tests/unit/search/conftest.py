@@ -15,6 +15,7 @@ from parsec.search.task import SearchTask
 from parsec.settings.compute import Compute
 from parsec.settings.datasets import Digits
 from parsec.settings.jobs import PrepareJob, SearchJob
+from parsec.settings.methods import RELAXED, Relaxation
 from parsec.settings.search import Estimator, PriorOptimizer, SearchOptimizer, SearchStage
 from parsec.settings.search import Prior as Form
 from parsec.settings.training import Augmentation, Network
@@ -49,13 +50,23 @@ def digits(tmp_path_factory):
 def make_job():
     """A function changes of the stage → the settings of a tiny search on the CPU, three steps an epoch."""
 
-    def make(stage="search", prior=None, compute=None, prior_rate=0.1, space="darts", **changes):
+    def make(
+        stage="search",
+        prior=None,
+        compute=None,
+        prior_rate=0.1,
+        method="parsec",
+        space="darts",
+        relaxation=(),
+        **changes,
+    ):
         changes["prior"] = PriorOptimizer(learning_rate=prior_rate)
+        changes["relaxation"] = Relaxation(**{"learning_rate": prior_rate, **dict(relaxation)})
         return SearchJob(
             stage=stage,
             space=space,
-            method="parsec",
-            prior=prior or Form(),
+            method=method,
+            prior=prior or Form(factors="edges" if method in RELAXED else "separate"),
             settings=STAGE.model_copy(update=changes),
             compute=compute or Compute(device="cpu", precision="float32"),
         )

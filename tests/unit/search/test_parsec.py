@@ -73,7 +73,8 @@ def test_metrics_of_steps_and_epochs(make_task):
     steps, epochs = events(rows, "step"), events(rows, "epoch")
     assert [(row["epoch"], row["step"]) for row in steps] == [(1, 1), (1, 2), (1, 3), (2, 4), (2, 5), (2, 6)]
     assert [(row["epoch"], row["step"]) for row in epochs] == [(0, 0), (1, 3), (2, 6)]
-    assert set(epochs[0]) == {"event", "epoch", "step", "entropy", "mode_accuracy", "operations"}
+    measured = {"entropy", "mode_accuracy", "operations", "skip_share", "genotype", "children", "child_images"}
+    assert set(epochs[0]) == {"event", "epoch", "step", *measured}
     assert epochs[0]["entropy"] == pytest.approx(50.285, abs=5e-4)
     for row, name in [(row, name) for row in steps for name in ("ess_prior", "ess_weights")]:
         assert 1 <= row[name] <= row["samples"] == 2

@@ -1,0 +1,54 @@
+"""SNAS: samples of the concrete distribution, π and v learnt in one backward pass (Xie et al., ICLR 2019).
+
+Not bilevel: every iteration takes one training batch and one relaxed sample, and both π and v descend its loss. As the
+temperature falls from epoch to epoch, samples come close to one primitive an edge. The validation half is only judged
+on, so that SNAS sees half of the images that the other methods learn from in as many epochs.
+"""
+
+from functools import cached_property
+
+from torch import Tensor
+
+from parsec.network.mixed.spaces import multiply_adds
+from parsec.search.gdas import concrete, gumbel
+from parsec.search.metrics import Row
+from parsec.search.relaxed import Relaxed
+
+RESOURCE = {"none": 0.0, "mild": 0.1, "moderate": 0.3, "aggressive": 1.0}
+"""Factor of the expected share of multiply-adds in the loss; the paper's levels are named, their values are not."""
+
+
+class Snas(Relaxed):
+    """SNAS with a resource constraint on the expected multiply-adds."""
+
+    selection = (
+        "derived from π after the last epoch (DARTS: the two strongest edges of a node; NAS-Bench-201: the argmax of "
+        "every edge), chosen without looking at any accuracy; π and v saw the training half, and no test image was read"
+    )
+
+    @cached_property
+    def _shares(self) -> Tensor:
+        """Multiply-adds of every primitive (C × E × O) as a share of those of the largest on every edge together."""
+        counted = multiply_adds(self.prior.space, self.settings.network, self.task.augment.image_size)
+        return counted / counted.amax(-1).sum()
+
+    def expected_share(self) -> Tensor:
+        """Expected multiply-adds of the edges under π, between 0 and 1: linear in the samples (SNAS, section 2.3)."""
+        return (self.updates.by_cell(self.prior.log_probs().exp()) * self._shares).sum()
+
+    def _temperature(self, epoch: int) -> float:
+        """It falls by equal factors from epoch to epoch."""
+        first, last = self.settings.relaxation.snas_temperature
+        return float(first * (last / first) ** self._progress_through(epoch))
+
+    def _learn(self, epoch: int) -> Row:
+        updates, rate, temperature = self.updates, self._rate(epoch), self._temperature(epoch)
+        log_p = self.prior.log_probs()
+        soft = concrete(log_p, gumbel(log_p.shape, self._streams.cpu("architectures")), temperature)
+        loss = updates.loss(updates.by_cell(soft), self._batches.training(self.step))
+        factor = RESOURCE[self.settings.relaxation.resource]
+        updates.backward(loss if factor == 0.0 else loss + (factor * self.expected_share()).to(loss.device))
+        if self._warm(epoch):
+            updates.step_prior(self.prior.logits.grad)
+        updates.step_weights(rate)
+        return self._measured(rate, {"train_loss": loss}, temperature=temperature)

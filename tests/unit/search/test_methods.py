@@ -1,0 +1,102 @@
+"""What all methods have in common: seeds, epochs, rows, cost, and continuing from any step; in both spaces."""
+
+import copy
+import json
+import math
+
+import pytest
+import torch
+
+from parsec.errors import DivergedError, SettingsError
+from parsec.runtime.distributed import Ranks
+from parsec.search.methods import METHODS
+from parsec.settings.methods import RandomSearch
+from parsec.space.spaces import SPACES
+
+OTHERS = sorted(METHODS.keys() - {"parsec"})
+QUICK = {"space": "nasbench201"}
+SMALL = {"random": RandomSearch(candidates=2, architectures=2, epochs=1)}
+
+
+@pytest.fixture
+def make(make_task):
+    """A function method, changes → a small search with it."""
+    return lambda method, **changes: METHODS[method](make_task(method=method, **SMALL, **changes))
+
+
+def advance(trainer, steps=None):
+    """Rows of so many steps, or of all that are left, without their seconds."""
+    last = trainer.total_steps if steps is None else trainer.step + steps
+    rows = []
+    while trainer.step < last:
+        rows += trainer.advance()
+    rows += trainer.flush()
+    return [{key: value for key, value in row.items() if key != "seconds"} for row in rows]
+
+
+def snapshot(trainer):
+    return copy.deepcopy({**trainer.state_dict(), "seconds": 0.0})
+
+
+def equal(one, other):
+    if isinstance(one, torch.Tensor):
+        return torch.equal(one, other)
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(equal(one[key], other[key]) for key in one)
+    if isinstance(one, (list, tuple)):
+        return len(one) == len(other) and all(map(equal, one, other))
+    return bool(one == other)
+
+
+@pytest.mark.parametrize("method", OTHERS)
+@pytest.mark.parametrize("space", SPACES)
+def test_continues_bit_exactly_from_any_step(make, method, space):
+    undisturbed = make(method, space=space, epochs=1, train_images=32)
+    for _ in range(undisturbed.total_steps):
+        resumed = make(method, space=space, epochs=1, train_images=32)
+        resumed.load_state_dict(snapshot(undisturbed))
+        assert advance(resumed, 1) == advance(undisturbed, 1)
+        assert equal(snapshot(resumed), snapshot(undisturbed))
+    assert resumed.genotype() == undisturbed.genotype()
+
+
+@pytest.mark.parametrize("method", OTHERS)
+def test_runs_of_one_seed_are_equal_and_of_two_are_not(make, method):
+    first, second, other = (advance(make(method, seed=seed, epochs=1, **QUICK)) for seed in (0, 0, 1))
+    assert first == second
+    assert first != other
+
+
+@pytest.mark.parametrize("method", OTHERS)
+def test_rows_of_epochs_tell_what_is_compared(make, method):
+    trainer = make(method, **QUICK)
+    rows = [row for row in advance(trainer) if row["event"] == "epoch"]
+    assert [row["epoch"] for row in rows] == [entry[0] for entry in trainer.history] == list(range(len(rows)))
+    for row in rows:
+        assert 0 <= row["skip_share"] <= 1
+        assert 0 <= row["mode_accuracy"] <= 1
+        total = sum(sum(counts.values()) for counts in row["operations"].values())
+        assert total == pytest.approx(6)
+    images = [row["child_images"] for row in rows]
+    assert images == sorted(set(images))
+    assert images[-1] == trainer.child_images
+    assert rows[-1]["genotype"] == json.loads(json.dumps(trainer.genotype().as_dict()))
+
+
+@pytest.mark.parametrize("method", OTHERS)
+def test_a_diverged_search_is_not_saved(make, method):
+    trainer = make(method, **QUICK)
+    advance(trainer, 1)
+    trainer.check_finite()
+    with torch.no_grad():
+        trainer.updates.supernet.bank.flat[5] = math.nan
+    with pytest.raises(DivergedError, match="epoch 1, step 1"):
+        trainer.check_finite()
+
+
+@pytest.mark.parametrize("method", OTHERS)
+def test_several_ranks_are_refused(make, make_task, method):
+    task = make_task(method=method)
+    object.__setattr__(task, "ranks", Ranks(0, 2, 0, 2))
+    with pytest.raises(SettingsError, match="runs in one process"):
+        METHODS[method](task)

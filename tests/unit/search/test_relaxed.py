@@ -1,0 +1,166 @@
+"""DARTS and GDAS: their gradients, samples and temperatures."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from parsec.network.mixed.spaces import relaxed
+from parsec.network.nasbench201_supernet import BenchmarkSupernet
+from parsec.network.supernet import Supernet
+from parsec.search.darts import Darts
+from parsec.search.gdas import Gdas, concrete, gumbel, straight_through
+from parsec.search.methods import METHODS
+from parsec.search.unrolled import hessian_product, unrolled_gradient
+from parsec.settings.methods import RELAXED, Relaxation
+from parsec.settings.training import Network
+
+
+def spied(trainer, monkeypatch):
+    """The list into which the mixtures of all passes go."""
+    seen, original = [], trainer.updates._mixed
+    monkeypatch.setattr(
+        trainer.updates, "_mixed", lambda mixture, images: seen.append(mixture.detach()) or original(mixture, images)
+    )
+    return seen
+
+
+def test_a_prior_step_of_darts_descends_the_validation_loss(make_task, monkeypatch):
+    """Adam's first step has the size of the learning rate against the gradient, weight decay included."""
+    trainer = Darts(make_task(method="darts", space="nasbench201"))
+    before = trainer.prior.logits.detach().clone()
+    batch = trainer._batches.validation(0)
+    loss = trainer.updates.loss(trainer._mixture(), batch)
+    gradient = torch.autograd.grad(loss, trainer.prior.logits)[0] + 1e-3 * before
+    monkeypatch.setattr(trainer._batches, "validation", lambda _: batch)
+    trainer.advance()
+    moved = trainer.prior.logits.detach() - before
+    torch.testing.assert_close(moved, -0.1 * gradient / (gradient.abs() + 1e-8), rtol=1e-4, atol=0)
+
+
+def test_the_first_logits_are_those_of_the_recipe(make_task):
+    logits = Darts(make_task(method="darts")).prior.logits.detach()
+    assert logits.shape == (28, 8)
+    assert float(logits.std()) == pytest.approx(1e-3, rel=0.2)
+    still = make_task(method="darts", relaxation={"initial_deviation": 0.0})
+    assert not Darts(still).prior.logits.any()
+
+
+def test_darts_mixes_all_primitives_with_the_same_probabilities_in_both_steps(make_task, monkeypatch):
+    trainer = Darts(make_task(method="darts", prior_rate=1e-6))
+    seen = spied(trainer, monkeypatch)
+    trainer.advance()
+    assert [mixture.shape for mixture in seen] == [(2, 14, 8)] * 2
+    torch.testing.assert_close(seen[-1].sum(-1), torch.ones(2, 14, dtype=torch.float64))
+    assert bool((seen[-1] > 0.1).all())
+
+
+def test_warm_up_leaves_the_prior(make_task):
+    for name in RELAXED:
+        trainer = METHODS[name](make_task(method=name, space="nasbench201", warmup_epochs=1))
+        before = trainer.prior.logits.detach().clone()
+        trainer.advance()
+        assert torch.equal(trainer.prior.logits, before)
+
+
+class Smallest:
+    """A relaxed network of either space with two losses, in float64."""
+
+    def __init__(self, kind, shape):
+        draws = torch.Generator().manual_seed(0)
+        network = kind(Network(cells=3, channels=2), 5, draws, dtype=torch.float64)
+        self.mixed, self.bank = relaxed(network), network.bank
+        self.logits = torch.randn(shape, generator=draws, dtype=torch.float64).requires_grad_()
+        self.images = torch.randn(2, 8, 3, 8, 8, generator=draws, dtype=torch.float64)
+        self.vector = torch.randn(self.bank.flat.shape, generator=draws, dtype=torch.float64)
+        self.labels = torch.arange(16).view(2, 8) % 5
+
+    def train(self):
+        return F.cross_entropy(self.mixed(self.logits.softmax(-1), self.images[0]), self.labels[0])
+
+    def validation(self):
+        return F.cross_entropy(self.mixed(self.logits.softmax(-1), self.images[1]), self.labels[1])
+
+    def exact(self):
+        """∇²_{π,v} L · vector by automatic differentiation, twice."""
+        self.train()
+        leaves = list(self.bank._leaves.values())
+        gradients = torch.autograd.grad(self.train(), leaves, create_graph=True, allow_unused=True)
+        pieces = [self.vector[leaf.storage_offset() :][: leaf.numel()].view_as(leaf) for leaf in leaves]
+        along = sum((g * piece).sum() for g, piece in zip(gradients, pieces, strict=True) if g is not None)
+        return torch.autograd.grad(along, self.logits)[0]
+
+
+SMALLEST = [(Supernet, (2, 14, 8)), (BenchmarkSupernet, (1, 6, 5))]
+
+
+@pytest.mark.parametrize(("kind", "shape"), SMALLEST)
+def test_the_finite_difference_tends_to_the_exact_hessian_product(kind, shape):
+    """With a step too short for the kinks of rectifiers; v is left as it was."""
+    tiny = Smallest(kind, shape)
+    before, exact = tiny.bank.flat.detach().clone(), tiny.exact()
+    found = hessian_product(tiny.bank, tiny.logits, tiny.train, tiny.vector, reach=1e-6)
+    torch.testing.assert_close(found, exact, rtol=0, atol=1e-5 * float(exact.abs().max()))
+    assert torch.equal(tiny.bank.flat, before)
+    assert not hessian_product(tiny.bank, tiny.logits, tiny.train, torch.zeros_like(tiny.vector)).any()
+
+
+@pytest.mark.parametrize(("kind", "shape"), SMALLEST)
+def test_the_second_order_gradient_is_the_slope_of_the_loss_after_a_step(kind, shape):
+    """Against a difference quotient of the whole of equation 7 along one direction of π."""
+    tiny, losses = Smallest(kind, shape), []
+    given = (tiny.bank, tiny.logits, tiny.train, tiny.validation, 0.01, 3e-4, 0.1 * tiny.vector, 1e-6)
+    direction = torch.randn(shape, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+    gradient = unrolled_gradient(*given)[1]
+    for step in (1e-6, -2e-6):
+        tiny.logits.data.add_(step * direction)
+        losses.append(float(unrolled_gradient(*given)[0]))
+    slope = (losses[0] - losses[1]) / 2e-6
+    assert float((gradient * direction).sum()) == pytest.approx(slope, rel=1e-4)
+    direct = torch.autograd.grad(tiny.validation(), tiny.logits)[0]
+    assert float((direct * direction).sum()) != pytest.approx(slope, rel=1e-2)
+
+
+def test_gdas_runs_one_primitive_an_edge_and_samples_anew(make_task, monkeypatch):
+    trainer = Gdas(make_task(method="gdas"))
+    seen = spied(trainer, monkeypatch)
+    trainer.advance()
+    first, second = seen[-2:]
+    for mixture in (first, second):
+        assert torch.equal(mixture.sort(-1).values, torch.eye(8, dtype=torch.float64)[-1].expand(2, 14, 8))
+    assert not torch.equal(first, second)
+
+
+def test_gdas_goes_on_where_a_sample_leaves_the_output_of_a_cell_without_an_edge(make_task, monkeypatch):
+    """On NAS-Bench-201 that is one sample in 125 of the uniform prior; the loss then has no gradient for π."""
+    trainer = Gdas(make_task(method="gdas", space="nasbench201", relaxation={"weight_decay": 0.0}))
+    none = F.one_hot(torch.zeros(1, 6, dtype=torch.int64), 5).double()
+    monkeypatch.setattr(trainer, "_sample", lambda _: none * trainer.updates.by_cell(trainer.prior.log_probs().exp()))
+    before = trainer.prior.logits.detach().clone()
+    trainer.advance()
+    assert torch.equal(trainer.prior.logits, before)
+
+
+def test_samples_have_the_probabilities_of_the_prior():
+    log_p = torch.tensor([[0.5, 0.3, 0.2]], dtype=torch.float64).log()
+    noise = gumbel(torch.Size((20_000, 3)), torch.Generator().manual_seed(0))
+    shares = straight_through(concrete(log_p, noise, 1.0)).mean(0)
+    # Four standard errors.
+    torch.testing.assert_close(shares, log_p.exp()[0], rtol=0, atol=4 * (0.25 / 20_000) ** 0.5)
+
+
+def test_straight_through_has_the_gradient_of_the_soft_sample():
+    logits = torch.randn(3, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64).requires_grad_()
+    factors = torch.arange(12.0, dtype=torch.float64).view(3, 4)
+    soft = logits.softmax(-1)
+    (expected,) = torch.autograd.grad((soft * factors).sum(), logits)
+    hard = straight_through(logits.softmax(-1))
+    assert torch.equal(hard.detach(), F.one_hot(logits.argmax(-1), 4).double())
+    (found,) = torch.autograd.grad((hard * factors).sum(), logits)
+    torch.testing.assert_close(found, expected)
+
+
+def test_the_temperature_of_gdas_falls_by_equal_steps(make_task):
+    trainer = Gdas(make_task(method="gdas", epochs=5))
+    falls = [trainer._temperature(epoch) for epoch in range(5)]
+    assert falls == pytest.approx([10.0, 7.525, 5.05, 2.575, 0.1])
+    assert Relaxation().gdas_temperature == (10.0, 0.1)

@@ -119,7 +119,7 @@ def test_threads_below_one(refused):
     [
         (changed(settings={**job().settings.model_dump(mode="json"), "epoch": 3}), "settings.epoch"),
         (changed(stage="retrain"), "stage"),
-        (changed(method="darts"), "method"),
+        (changed(method="magic"), "method"),
         (changed(space="nasbench"), "space"),
         ("{", "the settings given as text"),
         ("nowhere.json", "nowhere.json: no such settings file"),

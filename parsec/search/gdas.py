@@ -46,7 +46,8 @@ class Gdas(Relaxed):
             losses["validation_loss"] = loss = updates.loss(
                 self._sample(temperature), self._batches.validation(self.step)
             )
-            updates.step_prior(torch.autograd.grad(loss, self.prior.logits)[0])
+            # A sample may cut the output off from every edge, so that the loss does not depend on π at all.
+            updates.step_prior(torch.autograd.grad(loss, self.prior.logits, materialize_grads=True)[0])
         losses["train_loss"] = loss = updates.loss(
             self._sample(temperature).detach(), self._batches.training(self.step)
         )

@@ -132,6 +132,16 @@ def test_gdas_runs_one_primitive_an_edge_and_samples_anew(make_task, monkeypatch
     assert not torch.equal(first, second)
 
 
+def test_gdas_goes_on_where_a_sample_leaves_the_output_of_a_cell_without_an_edge(make_task, monkeypatch):
+    """On NAS-Bench-201 that is one sample in 125 of the uniform prior; the loss then has no gradient for π."""
+    trainer = Gdas(make_task(method="gdas", space="nasbench201", relaxation={"weight_decay": 0.0}))
+    none = F.one_hot(torch.zeros(1, 6, dtype=torch.int64), 5).double()
+    monkeypatch.setattr(trainer, "_sample", lambda _: none * trainer.updates.by_cell(trainer.prior.log_probs().exp()))
+    before = trainer.prior.logits.detach().clone()
+    trainer.advance()
+    assert torch.equal(trainer.prior.logits, before)
+
+
 def test_samples_have_the_probabilities_of_the_prior():
     log_p = torch.tensor([[0.5, 0.3, 0.2]], dtype=torch.float64).log()
     noise = gumbel(torch.Size((20_000, 3)), torch.Generator().manual_seed(0))

@@ -1,6 +1,5 @@
 """What all search methods share: steps and epochs, their metric rows, the trajectory of π, and their saved state."""
 
-import math
 import time
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
@@ -179,9 +178,10 @@ class Stepwise(ABC, Generic[L]):
     def progress(self) -> str:
         """One line on where the search stands; losses are those of the last row that was read."""
         last = self._rows.latest
+        loss = f"loss {last['train_loss']:.3f}" if "train_loss" in last else ""
         return (
             f"epoch {min(self.epoch + 1, self.epochs)}/{self.epochs}  entropy of π "
-            f"{self.prior.entropy():.2f} nats  {self._figures(last)}loss {last.get('train_loss', math.nan):.3f}"
+            f"{self.prior.entropy():.2f} nats  {self._figures(last)}{loss}".rstrip()
         )
 
     def _figures(self, last: Row) -> str:

@@ -14,6 +14,7 @@ report: "workflow/report/workflow.rst"
 
 
 include: "workflow/rules/common.smk"
+include: "workflow/rules/studies_common.smk"
 include: "workflow/rules/hooks.smk"
 
 
@@ -25,6 +26,7 @@ wildcard_constraints:
     dataset=one_of(settings.datasets),
     method=one_of(methods()),
     stage=one_of(plan.SEARCH_STAGES),
+    name=one_of([*settings.scores, *settings.simulations, *settings.predictors]),
     origin=one_of([*plan.SEARCH_STAGES, plan.PUBLISHED]),
     seed=r"\d+",
     run=r"\d+",
@@ -38,6 +40,8 @@ include: "workflow/rules/search.smk"
 include: "workflow/rules/retrain.smk"
 # Memory and time of one step of a search.
 include: "workflow/rules/measure.smk"
+# Tabular benchmarks: scores without training, simulated searches, a predictor, and the truth about what was found.
+include: "workflow/rules/studies.smk"
 # Records of runs to tables, figures, cell drawings and the checklist.
 include: "workflow/rules/report.smk"
 

@@ -12,15 +12,18 @@ VERBS = {
     "prepare": "Turn raw images into memory-mapped shards, split into train, validation and test.",
     "search": "Learn π in one stage: search, finetune or transfer.",
     "retrain": "Train a genotype from scratch and test it; the only verb that opens the test set.",
-    "ablate": "Score the same architectures under several conditions, again and again (NASWOT, figure 5).",
     "score": "Score architectures without training them (NASWOT), on one minibatch.",
+    "predictor": "Search a tabular benchmark with a predictor of accuracy, again and again, with every pool.",
     "import-benchmark": "Make the table of NAS-Bench-101 or NAS-Bench-201 from its authors' files.",
+    "ablate": "Score a few networks again and again, with other images, weights and batch sizes.",
+    "kernels": "Keep the kernels that scores are read off, of networks of every trained accuracy, for a figure.",
+    "simulate": "Replay searches on a tabular benchmark, many repeats each; a training is a look-up.",
     "measure": "Measure memory and time of a search step.",
     "bench": "Measure speed or memory on this machine, beside plain references and the machine's floor.",
     "complexity": "Print parameters and multiply-adds of a genotype as JSON (no auxiliary head).",
     "lookup": "Look up the true accuracies of what searches on NAS-Bench-201 found, as JSON and Parquet.",
     "table": "Write a table of results as CSV, Markdown and LaTeX.",
-    "tabulate": "Write a table of a study as CSV, Markdown and LaTeX.",
+    "tabulate": "Write a table that files of a study make, as CSV, Markdown and LaTeX.",
     "plot": "Draw a figure as SVG, PDF and PNG, with its numbers as CSV.",
     "draw": "Draw π over time and the cells of every given search, named after stage, method and seed.",
     "export": "Write a retrained network as ONNX, checked against its own logits.",
@@ -44,7 +47,7 @@ def parser(actions: Mapping[str, Callable[[Arguments], None]]) -> argparse.Argum
         verb.set_defaults(action=actions[name])
         return verb
 
-    for part in (_stages, _measurements, _reporting, _uses, _pages):
+    for part in (_stages, _studies, _measurements, _reporting, _uses, _pages):
         part(add)
     return whole
 
@@ -59,7 +62,9 @@ def _stages(add: Add) -> None:
     score = add("score")
     _resumable(score)
     score.add_argument("--benchmark", type=Path, help="nasbench101: table whose architectures are scored; else: drawn")
-    _resumable(add("ablate"))
+    predictor = add("predictor")
+    _resumable(predictor, data=False)
+    predictor.add_argument("--benchmark", type=Path, required=True, help="table that is searched")
     importing = add("import-benchmark")
     importing.add_argument("--settings", required=True, help=SETTINGS_HELP)
     importing.add_argument("--source", type=Path, required=True, help="the authors' file, or their folder of files")
@@ -72,10 +77,27 @@ def _stages(add: Add) -> None:
     retrain.add_argument("--run", type=int, required=True, help="seed of this training")
 
 
-def _resumable(verb: argparse.ArgumentParser) -> None:
+def _studies(add: Add) -> None:
+    _resumable(add("ablate"))
+    kernels = add("kernels")
+    kernels.add_argument("--settings", required=True, help=SETTINGS_HELP)
+    kernels.add_argument("--data", type=Path, required=True, help="folder of the prepared data set")
+    kernels.add_argument("--benchmark", type=Path, required=True, help="table of NAS-Bench-201, for the choice")
+    kernels.add_argument("--seed", type=int, required=True, help="seed of choice, images and weights")
+    kernels.add_argument("--output", type=Path, required=True, help="Parquet file for the kernels")
+    simulate = add("simulate")
+    simulate.add_argument("--settings", required=True, help=SETTINGS_HELP)
+    simulate.add_argument("--benchmark", type=Path, required=True, help="the benchmark's table; no test column is read")
+    simulate.add_argument("--scores", type=Path, help="scores.parquet that assisted evolution begins with")
+    simulate.add_argument("--seed", type=int, required=True, help="seed of all repeats")
+    simulate.add_argument("--output", type=Path, required=True, help="folder for simulations.parquet")
+
+
+def _resumable(verb: argparse.ArgumentParser, data: bool = True) -> None:
     """Arguments of the stages that can be stopped and continued."""
     verb.add_argument("--settings", required=True, help=SETTINGS_HELP)
-    verb.add_argument("--data", type=Path, required=True, help="folder of the prepared data set")
+    if data:
+        verb.add_argument("--data", type=Path, required=True, help="folder of the prepared data set")
     verb.add_argument("--seed", type=int, required=True, help="seed of the search or the scores")
     verb.add_argument("--output", type=Path, required=True, help="folder for the results")
     verb.add_argument("--state", type=Path, required=True, help="folder for checkpoints, removed at the end")
@@ -130,16 +152,16 @@ def _reporting(add: Add) -> None:
     table.add_argument("--compare-with", choices=("cifar10", "imagenet"), help="published rows to print under ours")
     table.add_argument("--output", type=Path, required=True, help="path without ending")
     table.add_argument("results", type=Path, nargs="+", help="result.json files of searches and retrainings")
-    tabulate = add("tabulate")
-    tabulate.add_argument("name", help="which table")
-    tabulate.add_argument("--output", type=Path, required=True, help="path without ending")
-    tabulate.add_argument("inputs", type=Path, nargs="+", help="files that the study wrote")
     lookup = add("lookup")
     lookup.add_argument("--benchmark", type=Path, required=True, help="table of NAS-Bench-201 (Parquet)")
     lookup.add_argument("--output", type=Path, required=True, help="path without ending")
     lookup.add_argument("runs", type=Path, nargs="+", help="folders of searches")
+    tabulate = add("tabulate")
+    tabulate.add_argument("name", help="a table of parsec/report/tabulate.py, such as naswot-correlation")
+    tabulate.add_argument("--output", type=Path, required=True, help="path without ending")
+    tabulate.add_argument("inputs", type=Path, nargs="+", help="files that the table is made from, in its order")
     plot = add("plot")
-    plot.add_argument("name", help="entropy, pi, accuracy, operations, cells, cost or executor")
+    plot.add_argument("name", help="entropy, pi, accuracy, operations, cells, cost, executor or found")
     plot.add_argument("--output", type=Path, required=True, help="path without ending")
     plot.add_argument("inputs", type=Path, nargs="+", help="run folders or files that the figure shows")
     draw = add("draw")

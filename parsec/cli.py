@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
+from parsec import studies
 from parsec.arguments import Arguments, parser
 from parsec.errors import UserError
 from parsec.runtime import launch
@@ -58,29 +59,6 @@ def _retrain(arguments: Arguments) -> None:
     retrain(Request(job, names, given.data, given.genotype, given.output, given.state, _running(), given.keep_finished))
 
 
-def _score(arguments: Arguments) -> None:
-    from parsec.scores.run import score
-    from parsec.settings.score import SCORE_JOBS, ScoredSpace
-
-    given, job = arguments, load_job(arguments.settings, SCORE_JOBS[load_job(arguments.settings, ScoredSpace).space])
-    score(job, given.data, given.seed, given.output, given.state, _running(), given.benchmark)
-
-
-def _ablate(arguments: Arguments) -> None:
-    from parsec.scores.ablation import ablate
-    from parsec.settings.score import AblationJob
-
-    given, job = arguments, load_job(arguments.settings, AblationJob)
-    ablate(job, given.data, given.seed, given.output, given.state, _running())
-
-
-def _import_benchmark(arguments: Arguments) -> None:
-    from parsec.benchmarks.importing import import_benchmark
-    from parsec.settings.importing import ImportJob
-
-    import_benchmark(load_job(arguments.settings, ImportJob), arguments.source, arguments.output)
-
-
 def _measure(arguments: Arguments) -> None:
     from parsec.search.measure import measure
     from parsec.settings.jobs import MeasureJob
@@ -115,18 +93,6 @@ def _table(arguments: Arguments) -> None:
     from parsec.report.tables import write_table
 
     write_table(arguments.dataset, arguments.compare_with, arguments.results, arguments.output)
-
-
-def _tabulate(arguments: Arguments) -> None:
-    from parsec.report.tabulate import tabulate
-
-    tabulate(arguments.name, arguments.inputs, arguments.output)
-
-
-def _lookup(arguments: Arguments) -> None:
-    from parsec.report.lookup import lookup
-
-    lookup(arguments.runs, arguments.benchmark, arguments.output)
 
 
 def _plot(arguments: Arguments) -> None:
@@ -186,15 +152,11 @@ def _actions() -> dict[str, Callable[[Arguments], None]]:
         "prepare": _prepare,
         "search": _search,
         "retrain": _retrain,
-        "score": _score,
-        "ablate": _ablate,
-        "import-benchmark": _import_benchmark,
+        **studies.actions(_running),
         "measure": _measure,
         "bench": _bench,
         "complexity": _complexity,
         "table": _table,
-        "tabulate": _tabulate,
-        "lookup": _lookup,
         "plot": _plot,
         "draw": _draw,
         "export": _export,

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from parsec.benchmarks.nasbench201 import Data, SearchColumns
 from parsec.benchmarks.problem import Graphs
-from parsec.space.nasbench201 import EDGES, NODES, OPERATIONS, SIZE, index_of
+from parsec.space.nasbench201 import EDGES, NODES, OPERATIONS, SIZE, Architecture, index_of
 
 INPUT, OUTPUT = len(EDGES), len(EDGES) + 1
 """Vertices after those of the operations."""
@@ -19,11 +19,12 @@ class NasBench201:
     """The 15,625 architectures with their accuracy after 12 epochs on the validation half of one data set."""
 
     name = "nasbench201"
+    choices: Sequence[int] = (len(OPERATIONS),) * len(EDGES)
 
     def __init__(self, columns: SearchColumns, data: Data = "cifar10") -> None:
         self._architectures = columns.architectures
         self.reached = columns.validation[data]
-        self.everything: Sequence[int] = range(SIZE)
+        self.everything: Sequence[int] | None = range(SIZE)
 
     def draw(self, count: int, rng: np.random.Generator) -> list[int]:
         """See `Problem.draw`."""
@@ -37,6 +38,10 @@ class NasBench201:
     def neighbours(self, found: int) -> list[int]:
         """The 24 that differ in one edge."""
         return [int(index) for index in self._neighbours[found]]
+
+    def of_choices(self, chosen: Sequence[int]) -> int:
+        """The architecture with these operations on its six edges."""
+        return index_of(Architecture(tuple(OPERATIONS[choice] for choice in chosen)))
 
     def accuracy(self, found: int) -> float:
         """Percent."""

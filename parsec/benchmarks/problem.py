@@ -1,7 +1,7 @@
 """What a simulated search is given: architectures, their neighbours and graphs, and the accuracy that it may see."""
 
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol, TypeVar
+from typing import NamedTuple, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,3 +37,14 @@ class Problem(Protocol[A]):
 
     def graphs(self, found: Sequence[A]) -> Graphs:
         """The architectures as graphs."""
+
+
+@runtime_checkable
+class FactoredProblem(Problem[A], Protocol[A]):
+    """A problem whose architectures are tuples of independent choices."""
+
+    choices: Sequence[int]
+    """Number of choices of every factor."""
+
+    def of_choices(self, chosen: Sequence[int]) -> A:
+        """The architecture with these choices, one a factor."""

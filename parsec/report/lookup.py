@@ -87,17 +87,26 @@ def of_result(result: dict[str, Any], columns: ReportColumns) -> dict[str, Any]:
 def of_epochs(folder: Path, result: dict[str, Any], columns: ReportColumns) -> pd.DataFrame:
     """Of every epoch, the start included: the mode of π, and `expected_…`, the mean accuracy of a draw from π.
 
-    The expectation is exact: the sum over all 15,625 architectures. Where choices are equally probable, as at the
-    start, the mode has the first of them.
+    The expectation is exact: the sum over all 15,625 architectures. Where the likeliest choices of an edge are equally
+    probable, as at the start, there is no mode, and what is looked up of it is null.
     """
     rows = []
     for epoch, choices in read_trajectory(folder).groupby("epoch", sort=True):
         probabilities = _probabilities(choices, folder)
-        mode = Architecture(tuple(OPERATIONS[choice] for choice in probabilities.argmax(1)))
+        mode = _mode(probabilities)
         of_each = probabilities[np.arange(len(EDGES)), _choices()].prod(1)
         expected = {f"expected_{data}": float(of_each @ columns.test[data]) for data in DATA}
-        rows.append({"epoch": int(epoch), **_named(index_of(mode), columns), **expected})
-    return pd.DataFrame(rows).assign(**{key: result[key] for key in KEYS})[[*KEYS, *rows[0]]]
+        rows.append({"epoch": int(epoch), **(_named(index_of(mode), columns) if mode else {}), **expected})
+    found = pd.DataFrame(rows).reindex(columns=["epoch", *_named(0, columns), *expected])
+    found = found.astype(dict.fromkeys(("index", *(f"rank_{data}" for data in DATA)), "Int64"))
+    return found.assign(**{key: result[key] for key in KEYS})[[*KEYS, *found.columns]]
+
+
+def _mode(probabilities: Reals) -> Architecture | None:
+    """The likeliest architecture; None if several are."""
+    if ((probabilities == probabilities.max(1, keepdims=True)).sum(1) > 1).any():
+        return None
+    return Architecture(tuple(OPERATIONS[choice] for choice in probabilities.argmax(1)))
 
 
 def _probabilities(choices: pd.DataFrame, folder: Path) -> Reals:

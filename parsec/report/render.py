@@ -24,8 +24,8 @@ class Table:
     sections: list[Section]
     notes: list[str]
     sources: list[str]
-    texts: int = 2
-    """Columns at the end that hold text and are aligned left, as the first one is."""
+    alignment: str | None = None
+    """Letters of LaTeX's `tabular`, one a column; None: names, then numbers, then two columns of text."""
 
 
 RULE = "———"
@@ -48,7 +48,11 @@ SYMBOLS = {
     "—": "---",
     "†": r"$^\dagger$",
     "π": r"$\pi$",
+    "≤": r"$\leq$",
+    "−": r"$-$",
     "½": r"$\tfrac12$",
+    "τ": r"$\tau$",
+    "ρ": r"$\rho$",
 }
 
 
@@ -95,6 +99,7 @@ def _latex_section(section: Section, width: int) -> list[str]:
 def latex(table: Table) -> str:
     """A complete `table` environment; needs the package booktabs."""
     width = len(table.headings)
+    alignment = table.alignment or f"l{'r' * (width - 3)}ll"
     notes = [latex_text(note) for note in table.notes]
     notes += [rf"[{i}]~{latex_text(source)}." for i, source in enumerate(table.sources, 1)]
     lines = [
@@ -103,7 +108,7 @@ def latex(table: Table) -> str:
         r"\centering\footnotesize\setlength{\tabcolsep}{4pt}",
         rf"\caption{{{latex_text(table.caption)}}}",
         rf"\label{{tab:{table.label}}}",
-        rf"\begin{{tabular}}{{l{'r' * (width - 1 - table.texts)}{'l' * table.texts}}}",
+        rf"\begin{{tabular}}{{{alignment}}}",
         r"\toprule",
         " & ".join(map(_latex_heading, table.headings)) + r" \\",
         *(line for section in table.sections for line in _latex_section(section, width)),

@@ -1,35 +1,23 @@
-"""Tables of studies by name; each is a function of the files that a study wrote."""
+"""The tables by name; each is a function of input files and an output path without its ending."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
 
-import pandas as pd
+from parsec.report import found
+from parsec.report.naswot import ablations, correlations, evolutions, searches
+from parsec.report.predictor import chosen, claims, gains
+from parsec.report.tabulated import as_files
 
-from parsec.errors import UserError
-from parsec.report.render import Table, latex, markdown
-from parsec.runtime.files import write_atomic
-
-
-class Tabulated(NamedTuple):
-    """A table as it is printed, and its numbers with all their digits, which become the CSV."""
-
-    table: Table
-    numbers: pd.DataFrame
-
-
-TABLES: dict[str, Callable[[Sequence[Path]], Tabulated]] = {}
-
-
-def tabulate(name: str, inputs: Sequence[Path], output: Path) -> None:
-    """Write a table as `output`.csv, .md and .tex.
-
-    Raises:
-        UserError: no table of this name, or a file that cannot be read.
-    """
-    if name not in TABLES:
-        raise UserError(f"tabulate: no table {name!r}; there are {', '.join(TABLES)}")
-    table, numbers = TABLES[name](inputs)
-    write_atomic(output.with_name(output.name + ".csv"), numbers.to_csv(index=False))
-    write_atomic(output.with_name(output.name + ".md"), markdown(table))
-    write_atomic(output.with_name(output.name + ".tex"), latex(table))
+TABLES: dict[str, Callable[[list[Path], Path], None]] = {
+    name: as_files(tabulate)
+    for name, tabulate in {
+        "naswot-correlation": correlations.tabulate,
+        "naswot-search": searches.tabulate,
+        "naswot-evolution": evolutions.tabulate,
+        "naswot-ablation": ablations.tabulate,
+        "nasbench201-found": found.tabulate,
+        "predictor": gains.tabulate,
+        "predictor-claims": claims.tabulate,
+        "predictor-chosen": chosen.tabulate,
+    }.items()
+}

@@ -28,7 +28,7 @@ from parsec.runtime import distributed, finished, loop
 from parsec.runtime.device import lease, memory_format, resolve, set_deterministic
 from parsec.runtime.distributed import Ranks
 from parsec.runtime.files import write_atomic
-from parsec.runtime.randomness import seed_of
+from parsec.runtime.seeds import seed_of
 from parsec.settings.jobs import RetrainJob, fingerprint
 from parsec.settings.plan import RETRAIN_FILES, Retrain
 from parsec.settings.tree import Running

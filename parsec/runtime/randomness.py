@@ -1,18 +1,11 @@
 """One tree of random streams: every draw comes from a generator that a seed and a name determine."""
 
-import hashlib
-import json
 from typing import Any
 
 import torch
 
 from parsec.runtime.draws import Draws
-
-
-def seed_of(seed: int, *names: str | int) -> int:
-    """A seed of 63 bits for the stream of this name: SHA-256 of seed and names."""
-    digest = hashlib.sha256(json.dumps([seed, *names]).encode()).digest()
-    return int.from_bytes(digest[:8], "big") >> 1
+from parsec.runtime.seeds import seed_of
 
 
 def generator(seed: int, *names: str | int, device: torch.device | str = "cpu") -> torch.Generator:

@@ -9,7 +9,8 @@ import torch
 from torch import nn
 
 from parsec.errors import SettingsError
-from parsec.runtime.randomness import generator, seed_of
+from parsec.runtime.randomness import generator
+from parsec.runtime.seeds import seed_of
 
 A = TypeVar("A")
 

@@ -9,7 +9,14 @@ from torch import Tensor, nn
 
 from parsec.runtime.device import autocast, memory_format
 from parsec.runtime.randomness import generator
-from parsec.scores.naswot import UnscoredError, eigenvalue_score, jacobian_correlation, log_determinant, relu_kernel
+from parsec.scores.naswot import (
+    Matrix,
+    UnscoredError,
+    eigenvalue_score,
+    jacobian_correlation,
+    log_determinant,
+    relu_kernel,
+)
 from parsec.scores.pools import Pool
 from parsec.scores.spaces import NasBench201Pool
 from parsec.scores.weights import draw_weights
@@ -66,15 +73,19 @@ class Scoring:
 
     def _score(self, found: object, index: int) -> tuple[float | None, str | None]:
         """The score, or why there is none."""
-        device, compute = self._images.device, self._job.compute
         try:
-            network = self._network(found, index).to(device)
-            network = network.to(memory_format=memory_format(compute.layout))  # type: ignore[call-overload]
-            with autocast(device, compute.precision):
-                matrix = self._matrix(network, self._images)
-            return self._number(matrix.cpu().numpy()), None
+            return self._number(self.matrix(found, index)), None
         except (UnscoredError, torch.OutOfMemoryError) as error:
             return None, " ".join(str(error).split())
+
+    def matrix(self, found: object, index: int) -> Matrix:
+        """What the score is read off, on the host: [N, N] of an architecture with the weights of its index."""
+        device, compute = self._images.device, self._job.compute
+        network = self._network(found, index).to(device)
+        network = network.to(memory_format=memory_format(compute.layout))  # type: ignore[call-overload]
+        with autocast(device, compute.precision):
+            matrix: Matrix = self._matrix(network, self._images).cpu().numpy()
+        return matrix
 
     def _network(self, found: object, index: int) -> nn.Module:
         settings, side = self._job.score, self._images.shape[-1]

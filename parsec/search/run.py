@@ -21,7 +21,7 @@ from parsec.runtime import finished, loop
 from parsec.runtime.device import lease, memory_format, resolve, set_deterministic
 from parsec.runtime.distributed import ALONE, Ranks, joined
 from parsec.runtime.files import write_atomic
-from parsec.runtime.randomness import seed_of
+from parsec.runtime.seeds import seed_of
 from parsec.search.methods import METHODS
 from parsec.search.task import Method, SearchTask
 from parsec.settings.jobs import SearchJob, fingerprint

@@ -22,6 +22,7 @@ This page is made from the settings tree: `python -m parsec settings > config/RE
 | --- | --- | --- | --- |
 | `config.yaml` | the default: every stage, small, minutes on a laptop | digits, shipped with scikit-learn | – |
 | `cifar10.yaml` | the chain at reduced scale, an hour on two cores | CIFAR-10 | `--configfile config/cifar10.yaml` |
+| `nasbench201.yaml` | NASWOT, predictors, PARSEC on a table | CIFAR-10 | `--configfile config/nasbench201.yaml` |
 | `paper.yaml` | everything at the paper's scale, CUDA GPUs | CIFAR-10, ImageNet | `--configfile config/paper.yaml` |
 
 Every preset is complete: it writes every key, so that nothing is left to a default and a preset can be read by itself.
@@ -79,6 +80,9 @@ def _groups(tree: Tree) -> Iterator[Group]:
     for tag, node in tree.sources(tree.named(root["scores"])).items():
         yield Group(f"`scores`, space `{tag}`", "scores.<name>", node)
     yield Group("`ablation`", "ablation", tree.resolve(root["ablation"]))
+    yield Group("`kernels`", "kernels", tree.resolve(root["kernels"]))
+    yield Group("`simulations`", "simulations.<name>", tree.resolve(tree.named(root["simulations"])))
+    yield Group("`predictors`", "predictors.<name>", tree.resolve(tree.named(root["predictors"])))
     yield Group("`variants`", "variants.<name>", tree.resolve(tree.named(root["variants"])))
     for name in ("measure", "compute", "running"):
         yield Group(f"`{name}`", name, tree.resolve(root[name]))
@@ -96,9 +100,9 @@ def _rows(tree: Tree, node: Node, prefix: str) -> Iterator[str]:
         if tree.is_leaf(child):
             cells = (f"`{path}`", tree.allowed(child), _default(child), child["description"])
             yield "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
-        elif "patternProperties" in tree.resolve(child):
-            named = {"<name>": {**tree.named(child), "description": child["description"]}}
-            yield from _rows(tree, {"properties": named}, path)
+            # A list of sections: their keys stand below it.
+            items = tree.resolve(child).get("items", {})
+            yield from [] if tree.is_leaf(items) else _rows(tree, tree.resolve(items), f"{path}[]")
         else:
             yield from _rows(tree, tree.resolve(child), path)
 

@@ -7,13 +7,17 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
+from parsec.settings.ablation import AblationJob
 from parsec.settings.base import Method, Name, Positive, Space, Strict
 from parsec.settings.compute import Compute
 from parsec.settings.datasets import Dataset
+from parsec.settings.kernels import KernelsJob
 from parsec.settings.methods import RELAXED
+from parsec.settings.predictor import PredictorJob
 from parsec.settings.retrain import RetrainStage
-from parsec.settings.score import SCORE_JOBS, AblationJob, AnyScoreJob, changed_score
+from parsec.settings.score import SCORE_JOBS, AnyScoreJob
 from parsec.settings.search import Prior, SearchStage
+from parsec.settings.simulate import SimulateJob
 from parsec.settings.spaces import check_darts, check_space
 from parsec.settings.training import Augmentation, Network
 from parsec.settings.tree import Measure, Settings
@@ -174,18 +178,24 @@ def score_job(settings: Settings, name: str) -> AnyScoreJob:
 
 def ablation_job(settings: Settings) -> AblationJob:
     """What the ablation of a score reads."""
-    ablation = settings.ablation
-    assert ablation is not None
-    scores = settings.scores[ablation.scores]
-    assert scores.space == "nasbench201"
-    return AblationJob(
-        space=scores.space,
-        dataset=scores.dataset,
-        architectures=ablation.architectures,
-        repeats=ablation.repeats,
-        conditions={name: changed_score(scores.score, changes) for name, changes in ablation.conditions.items()},
-        compute=settings.compute,
-    )
+    assert settings.ablation is not None
+    return AblationJob(**dict(settings.ablation), compute=settings.compute)
+
+
+def kernels_job(settings: Settings) -> KernelsJob:
+    """What the kernels of a figure read."""
+    assert settings.kernels is not None
+    return KernelsJob(**dict(settings.kernels), compute=settings.compute)
+
+
+def simulate_job(settings: Settings, name: str) -> SimulateJob:
+    """What simulated searches read."""
+    return settings.simulations[name].search
+
+
+def predictor_job(settings: Settings, name: str) -> PredictorJob:
+    """What searches with a predictor read."""
+    return settings.predictors[name]
 
 
 def as_json(job: Strict) -> str:

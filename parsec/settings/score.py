@@ -1,12 +1,10 @@
 """Settings of training-free scoring."""
 
-import json
 from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field
 
-from parsec.settings.base import Distinct, Name, Positive, Strict
-from parsec.settings.changes import Change, apply
+from parsec.settings.base import Name, Positive, Strict
 from parsec.settings.compute import Compute
 from parsec.settings.training import Augmentation, Network
 
@@ -103,40 +101,6 @@ SCORE_JOBS: dict[str, type[ScoreJob] | type[DartsScoreJob] | type[NasBench101Sco
     "darts": DartsScoreJob,
     "nasbench101": NasBench101ScoreJob,
 }
-
-
-class Ablation(Strict):
-    """How a score of a few architectures varies with what it is taken from (NASWOT, figure 5)."""
-
-    scores: Name = Field(description="name under `scores` of the scoring whose settings the conditions change")
-    architectures: Positive = Field(10, description="architectures, drawn at random")
-    repeats: Positive = Field(20, description="scores of each under every condition, with other images and weights")
-    conditions: dict[Name, Distinct[Change]] = Field(
-        description="by name, what a condition changes of `score`: `batch_size = 32` and the like; none: as it is"
-    )
-
-
-def changed_score(score: Score, changes: tuple[str, ...]) -> Score:
-    """The score with some of its settings changed.
-
-    Raises:
-        pydantic.ValidationError: a value that a key does not take.
-        KeyError: a key that there is not.
-    """
-    document = score.model_dump(mode="json")
-    apply(changes, document)
-    return Score.model_validate_json(json.dumps(document))
-
-
-class AblationJob(Strict):
-    """Scoring the same architectures of NAS-Bench-201 again and again, under several conditions."""
-
-    space: Literal["nasbench201"]
-    dataset: Name
-    architectures: Positive
-    repeats: Positive
-    conditions: dict[Name, Score]
-    compute: Compute = Compute()
 
 
 class ScoredSpace(Strict):

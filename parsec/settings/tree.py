@@ -4,13 +4,17 @@ from typing import Annotated, Self, get_args
 
 from pydantic import Field, model_validator
 
+from parsec.settings.ablation import Ablation
 from parsec.settings.base import Distinct, Method, Name, Place, Positive, Seed, Space, Strict
 from parsec.settings.changes import path_of
 from parsec.settings.compute import Compute
 from parsec.settings.datasets import Dataset
+from parsec.settings.kernels import Kernels
+from parsec.settings.predictor import PredictorJob
 from parsec.settings.retrain import RetrainStage
-from parsec.settings.score import Ablation, Scores, changed_score
+from parsec.settings.score import Scores
 from parsec.settings.search import Prior, SearchStage
+from parsec.settings.simulate import Simulation
 from parsec.settings.spaces import check_space
 from parsec.settings.variants import Variant, runs_stage, settings_of
 
@@ -70,6 +74,9 @@ class Settings(Strict):
     benchmarks: Benchmarks = Benchmarks()
     scores: dict[Name, Scores] = Field({}, description="training-free scorings by the name used in paths and tables")
     ablation: Ablation | None = Field(None, description="what a score depends on; null: left out")
+    kernels: Kernels | None = Field(None, description="what scores are read off, for a figure; null: left out")
+    simulations: dict[Name, Simulation] = Field({}, description="simulated searches by the name used in paths")
+    predictors: dict[Name, PredictorJob] = Field({}, description="searches with a predictor by the name used in paths")
     measure: Measure = Measure()
     compute: Compute = Compute()
     running: Running = Running()
@@ -80,10 +87,23 @@ class Settings(Strict):
         if self.prior.factors == "edges":
             raise ValueError("prior.factors: edges belongs to methods that take it by themselves; choose another")
         self._check_methods()
-        self._check_scores()
         self._check_datasets()
+        self._check_simulations()
         self._check_starts()
         self._check_origins()
+        return self
+
+    @model_validator(mode="after")
+    def check_space(self) -> Self:
+        """What the search space does not know is refused before anything is planned."""
+        stages = {"search": self.search, "finetune": self.finetune, "transfer": self.transfer}
+        networks = {f"{name}.network": stage.network for name, stage in stages.items() if stage}
+        check_space(self.space, self.prior, self.compute.executor, networks)
+        if self.space != "darts" and self.retrain:
+            given = ", ".join(self.retrain)
+            raise ValueError(
+                f"retrain: got {given}; allowed on {self.space}: {{}}, because its table has the accuracies"
+            )
         return self
 
     def _check_methods(self) -> None:
@@ -98,18 +118,6 @@ class Settings(Strict):
                 if stage not in STAGES:
                     raise ValueError(f"variants.{name}.stages: got {stage!r}; allowed: {', '.join(STAGES)}")
             self._check_changes(name)
-
-    def _check_scores(self) -> None:
-        if self.ablation is None:
-            return
-        name = self.ablation.scores
-        if name not in self.scores or self.scores[name].space != "nasbench201":
-            raise ValueError(f"ablation.scores: got {name!r}; allowed: a name under scores whose space is nasbench201")
-        for condition, changes in self.ablation.conditions.items():
-            try:
-                changed_score(self.scores[name].score, changes)
-            except KeyError as error:
-                raise ValueError(f"ablation.conditions.{condition}: there is no key {error.args[0]!r}") from error
 
     def _check_changes(self, name: str) -> None:
         where = f"variants.{name}.changes"
@@ -126,27 +134,27 @@ class Settings(Strict):
             if start != "uniform" and not runs_stage(self, name, start):
                 raise ValueError(f"variants.{name}.stages: {stage} starts from {start}, which it does not run; add it")
 
-    @model_validator(mode="after")
-    def check_space(self) -> Self:
-        """What the search space does not know is refused before anything is planned."""
-        stages = {"search": self.search, "finetune": self.finetune, "transfer": self.transfer}
-        networks = {f"{name}.network": stage.network for name, stage in stages.items() if stage}
-        check_space(self.space, self.prior, self.compute.executor, networks)
-        if self.space != "darts" and self.retrain:
-            given = ", ".join(self.retrain)
-            raise ValueError(
-                f"retrain: got {given}; allowed on {self.space}: {{}}, because its table has the accuracies"
-            )
-        return self
-
     def _check_datasets(self) -> None:
         used = {"search": self.search, "finetune": self.finetune, "transfer": self.transfer}
         named = {f"{stage}.dataset": s.dataset for stage, s in used.items() if s}
         named |= {f"retrain.{name}": name for name in self.retrain}
         named |= {f"scores.{name}.dataset": scores.dataset for name, scores in self.scores.items()}
+        named |= {"ablation.dataset": self.ablation.dataset} if self.ablation else {}
+        named |= {"kernels.dataset": self.kernels.dataset} if self.kernels else {}
         for path, name in named.items():
             if name not in self.datasets:
                 raise ValueError(f"{path}: no data set {name!r} under datasets; there are {', '.join(self.datasets)}")
+
+    def _check_simulations(self) -> None:
+        for name, simulation in self.simulations.items():
+            assisted = "assisted_evolution" in simulation.search.methods
+            found = self.scores.get(simulation.scores or "")
+            if assisted and (found is None or found.space != simulation.search.space):
+                space = simulation.search.space
+                raise ValueError(
+                    f"simulations.{name}.scores: got {simulation.scores!r}; allowed: a name under scores of the space "
+                    f"{space}, because assisted_evolution begins with its scores"
+                )
 
     def _check_starts(self) -> None:
         if self.search.start != "uniform":

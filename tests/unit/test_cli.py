@@ -14,6 +14,7 @@ from parsec.settings.compute import Compute
 from parsec.settings.jobs import SearchJob, as_json
 from parsec.settings.search import Prior, SearchStage
 from parsec.settings.training import Network
+from parsec.space.nasbench201 import architecture
 from parsec.space.published import DARTS_V1, DARTS_V2
 
 CIFAR = ["--network", "cifar", "--cells", "20", "--channels", "36"]
@@ -75,6 +76,15 @@ def test_complexity_of_a_file_is_that_of_its_genotype(capsys, tmp_path):
         printed.append(json.loads(capsys.readouterr().out))
     assert printed[0] == printed[1]
     assert (printed[0]["classes"], printed[0]["image_size"]) == (100, 64)
+
+
+def test_complexity_counts_architectures_of_nasbench201(capsys, refused, tmp_path):
+    path, largest = tmp_path / "genotype.json", architecture(["nor_conv_3x3"] * 6)
+    path.write_text(json.dumps(largest.as_dict()))
+    size = ["--cells", "5", "--channels", "16"]
+    assert main(["complexity", str(path), "--network", "cifar", *size]) == 0
+    assert json.loads(capsys.readouterr().out)["parameters"] == 1_531_546
+    assert "nasbench201 has only the stem of cifar" in refused("complexity", path, "--network", "imagenet", *size)
 
 
 def test_complexity_refuses_what_is_no_genotype(refused, tmp_path):

@@ -76,10 +76,12 @@ def dataset_of(stage):
 
 def wanted():
     """The files at the end of the chain; everything before them is made because they need it."""
-    figures = ["entropy", "accuracy", "operations", "executor-search", *(["cost"] if settings.retrain else [])]
+    figures = ["entropy", "accuracy", "operations", *(["executor-search"] if settings.space == "darts" else [])]
+    figures += ["cost"] if settings.retrain else []
     figures += [f"{name}-{run.name}" for run in plan.searches(settings) for name in ("pi", "cells")]
     tables = [f"<results>/tables/{dataset}.csv" for dataset in settings.retrain]
-    return [*tables, *(f"<results>/figures/{name}.svg" for name in figures), "<results>/checklist.md"]
+    studied = [f"<results>/{made.kind}/{made.name}.csv" for made in studies.shown(settings)]
+    return [*tables, *(f"<results>/figures/{name}.svg" for name in figures), *studied, "<results>/checklist.md"]
 
 
 json_text = cache(lambda job, *names: jobs.as_json(job(settings, *names)))
@@ -195,7 +197,12 @@ def compared(wildcards):
 def cited(*datasets):
     """Input: the published tables that results on these data sets are compared with."""
     names = dict.fromkeys(settings.retrain[dataset].compare_with for dataset in datasets)
-    return [local(os.path.relpath(root / "config" / "published" / f"{name}.csv")) for name in names if name]
+    return [cited_file(name) for name in names if name]
+
+
+def cited_file(name):
+    """Input: a published table."""
+    return local(os.path.relpath(root / "config" / "published" / f"{name}.csv"))
 
 
 def figure(path, caption, category, in_report=True, **labels):

@@ -19,6 +19,8 @@ def announce():
     """First lines of a run; in a quiet one, jobs speak from here on."""
     if any(kind.name == "RULES" for kind in workflow.output_settings.quiet or ()):
         logger.addFilter(brief)
+    for line in studies.left_out(settings):
+        print(line, file=sys.stderr)
     print(f"{settings.name}: results go to {home()} (profile: {given_profile()}).", file=sys.stderr)
 
 

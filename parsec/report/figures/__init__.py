@@ -3,7 +3,21 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from parsec.report.figures import accuracy, cells, cost, entropy, executor, operations, pi
+from parsec.report.figures import (
+    accuracy,
+    cells,
+    cost,
+    entropy,
+    executor,
+    found,
+    naswot_ablation,
+    naswot_cost,
+    naswot_kernels,
+    naswot_scatter,
+    operations,
+    pi,
+    predictor,
+)
 from parsec.report.figures.style import as_files
 
 FIGURES: dict[str, Callable[[list[Path], Path], None]] = {
@@ -16,5 +30,11 @@ FIGURES: dict[str, Callable[[list[Path], Path], None]] = {
         "cells": cells.draw,
         "cost": cost.draw,
         "executor": executor.draw,
+        "naswot-ablation": naswot_ablation.draw,
+        "naswot-cost": naswot_cost.draw,
+        "naswot-kernels": naswot_kernels.draw,
+        "naswot-scatter": naswot_scatter.draw,
+        "found": found.draw,
+        "predictor": predictor.draw,
     }.items()
 }

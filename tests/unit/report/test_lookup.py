@@ -44,6 +44,8 @@ def test_the_found_architecture_and_the_modes_are_looked_up(study, table, benchm
     rows = pd.read_parquet(tmp_path / "true.parquet")
     assert rows["epoch"].tolist() == [0, 1, 2, 3]
     assert rows["architecture"].iloc[-1] == str(FOUND)
+    # A uniform π has no mode.
+    assert rows.loc[0, ["index", "architecture", "test_in16", "rank_in16"]].isna().all()
     assert rows["test_in16"].iloc[-1] == table["in16_test_200"][index]
 
 

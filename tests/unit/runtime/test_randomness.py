@@ -4,7 +4,8 @@ import hashlib
 
 import torch
 
-from parsec.runtime.randomness import Streams, generator, seed_of
+from parsec.runtime.randomness import Streams, generator
+from parsec.runtime.seeds import seed_of
 
 
 def draw(stream):

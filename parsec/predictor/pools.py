@@ -1,0 +1,115 @@
+"""What a round lets the predictor score: the whole space, a uniform subset, or a subset near the best so far."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from parsec.benchmarks.problem import A, Problem
+from parsec.errors import BenchmarkError
+from parsec.predictor.acquire import Predictions, pick
+from parsec.settings.predictor import Acquisition, Pool
+
+Score = Callable[[Sequence[Any]], Predictions]
+"""Architectures → what the members predict, [E, p]."""
+Seen = Mapping[Any, float]
+"""Trained architectures and the accuracy of each, in the order of training."""
+
+PARENTS = 10
+"""Best architectures whose edits a smart subset and a generation are made of."""
+EXPLORING = 0.1
+"""Share of a smart subset that is uniform."""
+TWICE = 1.0 / 3
+"""Share of the edits of a smart subset that are two edits; one edit comes first, because it keeps most."""
+GENERATIONS = 5
+"""Of an evolution; they share the size of the pool."""
+TRIES = 10_000
+"""Draws in a row that bring nothing new, after which a space counts as used up."""
+
+
+def propose(
+    problem: Problem[Any], pool: Pool, seen: Seen, score: Score, rule: Acquisition, rng: np.random.Generator
+) -> Sequence[Any]:
+    """Architectures to score; `size` different ones that are not trained yet, or with `all` the whole space.
+
+    Raises:
+        BenchmarkError: the space has not so many, or cannot be listed.
+    """
+    if pool.size is None:
+        if problem.everything is None:
+            raise BenchmarkError(f"{problem.name}: too large to be scored whole; choose a pool with a size")
+        return problem.everything
+    if pool.kind == "evolution":
+        return evolution(problem, pool.size, seen, score, rule, rng)
+    near = smart(problem, pool.size, seen, rng) if pool.kind == "smart" else []
+    return filled(problem, near, pool.size, seen, rng)
+
+
+def best(seen: Seen, count: int) -> list[Any]:
+    """The best trained so far, best first; the earlier one of two equals first."""
+    return sorted(seen, key=lambda found: -seen[found])[:count]
+
+
+def smart(problem: Problem[Any], size: int, seen: Seen, rng: np.random.Generator) -> list[Any]:
+    """Architectures one and two edits from the best so far, less the share that is left to uniform draws.
+
+    Mauch et al.'s own rule is not known; locality is what mutation-based acquisition (BANANAS, NPENAS) relies on.
+    """
+    edits, parents = size - round(EXPLORING * size), best(seen, PARENTS)
+    once = _new((other for found in parents for other in problem.neighbours(found)), seen)
+    rng.shuffle(once)
+    once = once[: edits - round(TWICE * edits)]
+    chosen = dict.fromkeys(once)
+    for _ in range(TRIES):
+        if len(chosen) == edits:
+            break
+        found = _edited(problem, _edited(problem, parents[int(rng.integers(len(parents)))], rng), rng)
+        if found not in seen:
+            chosen[found] = None
+    return list(chosen)
+
+
+def evolution(
+    problem: Problem[Any], size: int, seen: Seen, score: Score, rule: Acquisition, rng: np.random.Generator
+) -> list[Any]:
+    """Generations of edits: parents are the best trained, then those of all scored that the predictor likes best."""
+    scored: list[Any] = []
+    parents = best(seen, PARENTS)
+    for generation in range(GENERATIONS):
+        aim = size * (generation + 1) // GENERATIONS
+        around = _new((other for found in parents for other in problem.neighbours(found)), {**seen, **_set(scored)})
+        rng.shuffle(around)
+        scored = filled(problem, [*scored, *around][:aim], aim, seen, rng)
+        parents = [scored[place] for place in pick(score(scored), PARENTS, rule, rng)] if scored else parents
+    return scored
+
+
+def filled(problem: Problem[Any], found: Sequence[Any], size: int, seen: Seen, rng: np.random.Generator) -> list[Any]:
+    """The architectures found, and uniform draws up to `size` different ones that are not trained.
+
+    Raises:
+        BenchmarkError: the space has not so many.
+    """
+    chosen, idle = _set(found), 0
+    while len(chosen) < size:
+        drawn = problem.draw(size - len(chosen), rng)
+        before = len(chosen)
+        chosen |= {each: None for each in drawn if each not in seen}
+        idle = idle + 1 if len(chosen) == before else 0
+        if idle > TRIES:
+            raise BenchmarkError(f"{problem.name}: has too few architectures for a pool of {size}; give a smaller size")
+    return list(chosen)
+
+
+def _set(found: Iterable[Any]) -> dict[Any, None]:
+    """Different ones in their order; a Python set's order is not that of the draws."""
+    return dict.fromkeys(found)
+
+
+def _new(found: Iterable[Any], seen: Mapping[Any, Any]) -> list[Any]:
+    return [each for each in _set(found) if each not in seen]
+
+
+def _edited(problem: Problem[A], found: A, rng: np.random.Generator) -> A:
+    around = problem.neighbours(found)
+    return around[int(rng.integers(len(around)))] if len(around) else found

@@ -1,0 +1,50 @@
+"""Tables that stages hand on: a Parquet file with checked columns, and where its rows come from."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from parsec.errors import UserError
+from parsec.runtime.files import temporary_path
+
+
+class RowsFile(NamedTuple):
+    """One kind of such file."""
+
+    fields: pa.Schema
+    what: str
+    """What its rows are, for messages."""
+    verb: str
+    """The verb that makes it."""
+    version: str = "1"
+
+    def write(self, path: Path, rows: pa.Table, about: Mapping[str, Any]) -> None:
+        """Write the rows, whole or not at all; `about` becomes the metadata `about`, as JSON.
+
+        Raises:
+            UserError: no space is left, or the folder cannot be written to.
+        """
+        metadata = {"schema": self.version, "about": json.dumps(about, sort_keys=True, allow_nan=False)}
+        with temporary_path(path) as temporary:
+            pq.write_table(rows.replace_schema_metadata(metadata), temporary, write_page_checksum=True)
+
+    def read(self, path: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
+        """Rows and `about` of a file.
+
+        Raises:
+            UserError: missing, damaged, or another table.
+        """
+        remedy = f"run `python -m parsec {self.verb}` to make it"
+        try:
+            table = pq.read_table(path, page_checksum_verification=True)
+        except (pa.ArrowException, OSError) as error:
+            raise UserError(f"{path}: missing, or no intact Parquet file; {remedy}") from error
+        metadata = table.schema.metadata or {}
+        if not table.schema.equals(self.fields) or metadata.get(b"schema") != self.version.encode():
+            raise UserError(f"{path}: not a table of {self.what} of version {self.version}; {remedy}")
+        return table.to_pandas(), json.loads(metadata[b"about"])

@@ -1,0 +1,79 @@
+"""Figure: scores of a few networks over images, noise, initialisations and batch sizes (NASWOT, figure 5)."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+from matplotlib.axes import Axes
+
+from parsec.benchmarks.nasbench201 import read_report_columns
+from parsec.errors import UserError
+from parsec.report.figures.palette import series
+from parsec.report.figures.style import DOUBLE, Drawing, new_figure
+from parsec.report.naswot.ablations import score_matrix
+from parsec.scores.ablated import read_ablation
+
+PANELS = {
+    "Minibatches": ("images",),
+    "Noise for images": ("noise",),
+    "Initialisations": tuple(f"weights-{i}" for i in ("default", "normal", "uniform", "orthogonal", "identity")),
+    "Batch sizes": ("batch-32", "batch-64", "images", "batch-256"),
+}
+"""Conditions of each panel; conditions of other names get a panel of their own."""
+NAMES = {"images": "128"}
+"""What a condition is called among those of its panel."""
+
+
+def draw(inputs: list[Path]) -> Drawing:
+    """The benchmark's table and one ablation.parquet: mean and range over repeats for every network.
+
+    Scores have the lowest mean of the condition's networks taken away, because they grow with the size of the batch.
+
+    Raises:
+        UserError: a file that is missing or another one.
+    """
+    if len(inputs) != 2:
+        raise UserError("naswot-ablation: give the benchmark's table, then one ablation.parquet")
+    accuracies = read_report_columns(inputs[0]).test["cifar10"]
+    rows, _ = read_ablation(inputs[1])
+    shown = [_spread(name, group) for name, group in rows.groupby("condition", sort=False)]
+    data = pd.concat(shown).assign(accuracy=lambda frame: accuracies[frame["index"]])
+    panels = _panels(list(data["condition"].unique()))
+    figure = new_figure(DOUBLE, 2.6 * ((len(panels) + 1) // 2))
+    for place, (title, names) in enumerate(panels.items(), 1):
+        axes = figure.add_subplot((len(panels) + 1) // 2, 2, place)
+        _draw_panel(axes, data, names)
+        axes.set_title(title)
+        axes.set_xlabel("Network, by CIFAR-10 test accuracy")
+        axes.set_ylabel("Score above the lowest")
+    return Drawing(figure, data)
+
+
+def _spread(name: object, rows: pd.DataFrame) -> pd.DataFrame:
+    """Mean, least and greatest score of every network under one condition, above the lowest mean."""
+    matrix = score_matrix(rows)
+    lowest = matrix.mean(axis=1).min()
+    ends = {"mean": matrix.mean(axis=1), "low": matrix.min(axis=1), "high": matrix.max(axis=1)}
+    return (pd.DataFrame(ends) - lowest).reset_index().assign(condition=name, lowest=lowest)
+
+
+def _panels(conditions: Sequence[str]) -> dict[str, list[str]]:
+    known = {title: [name for name in names if name in conditions] for title, names in PANELS.items()}
+    placed = {name for names in known.values() for name in names}
+    return {title: names for title, names in known.items() if names} | {
+        name: [name] for name in conditions if name not in placed
+    }
+
+
+def _draw_panel(axes: Axes, data: pd.DataFrame, names: Sequence[str]) -> None:
+    for place, name in enumerate(names):
+        rows = data[data["condition"] == name].sort_values("accuracy")
+        # Side by side, so that none hides another.
+        where = [rank + 1 + 0.6 * (place - (len(names) - 1) / 2) / max(len(names), 2) for rank in range(len(rows))]
+        ends = [rows["mean"] - rows["low"], rows["high"] - rows["mean"]]
+        look = series(place)
+        label = NAMES.get(name, name.rpartition("-")[2])
+        axes.errorbar(where, rows["mean"], ends, color=look.colour, marker=look.marker, linestyle="", label=label)
+    axes.set_xticks(range(1, len(rows) + 1))
+    if len(names) > 1:
+        axes.legend(ncols=2, loc="upper left")

@@ -1,0 +1,129 @@
+"""Where every file of the studies on tabular benchmarks lies, and which tables and figures a settings tree asks for."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from parsec.settings import plan
+from parsec.settings.tree import Settings
+
+Benchmark = Literal["nasbench201", "nasbench101"]
+BENCHMARKS: tuple[Benchmark, ...] = ("nasbench201", "nasbench101")
+PUBLISHED = "published:naswot"
+"""In the place of a file: the published rows of NASWOT."""
+RESULTS = "<results>"
+
+
+class Shown(NamedTuple):
+    """A table or a figure: its name, and the arguments of the verb that makes it, in their order."""
+
+    kind: Literal["tables", "figures"]
+    name: str
+    arguments: tuple[str, ...]
+    """Files of the results, or `benchmark:NAME`, or `PUBLISHED`."""
+
+
+def seed(settings: Settings) -> int:
+    """Seed of scores, of simulated searches and of searches with a predictor: the first one."""
+    return settings.seeds[0]
+
+
+def folder(settings: Settings, kind: str, name: str = "") -> str:
+    """Folder of a study's outputs, below the results folder."""
+    return "/".join([kind, *([name] if name else []), f"seed{seed(settings)}"])
+
+
+def asked(settings: Settings, name: Benchmark) -> str | None:
+    """Where the settings say that a benchmark's table is, with variables of the environment filled in."""
+    given: str | None = getattr(settings.benchmarks, name)
+    return None if given is None else os.path.expandvars(given)
+
+
+def table_of(settings: Settings, name: Benchmark) -> str | None:
+    """A benchmark's table; None if the settings name none, or none is there."""
+    path = asked(settings, name)
+    return path if path is not None and Path(path).is_file() else None
+
+
+def left_out(settings: Settings) -> Iterator[str]:
+    """One line for every benchmark whose table is asked for and not there."""
+    for name in BENCHMARKS:
+        path = asked(settings, name)
+        if path is not None and table_of(settings, name) is None:
+            yield (
+                f"what needs {name} is left out: there is no {path}; `python -m parsec import-benchmark` makes it from "
+                f"the authors' file, and benchmarks.{name} says where it is"
+            )
+
+
+def scorings(settings: Settings) -> list[str]:
+    """Names of the scorings that can be made: those of a table that is not there cannot."""
+    return [name for name, scores in settings.scores.items() if scores.space != "nasbench101" or _known(settings, name)]
+
+
+def _known(settings: Settings, name: str) -> bool:
+    scores = settings.scores[name]
+    return scores.space == "nasbench101" and table_of(settings, "nasbench101") is not None
+
+
+def simulations(settings: Settings) -> list[str]:
+    """Names of the simulated searches whose benchmark is there."""
+    return [name for name, made in settings.simulations.items() if table_of(settings, made.search.space)]
+
+
+def predictors(settings: Settings) -> list[str]:
+    """Names of the searches with a predictor whose benchmark is there."""
+    return [name for name, made in settings.predictors.items() if table_of(settings, made.problem)]
+
+
+def shown(settings: Settings) -> Iterator[Shown]:
+    """Every table and figure of the studies that can be made."""
+    if table_of(settings, "nasbench201"):
+        yield from _found(settings)
+        yield from _naswot(settings)
+    runs = [folder(settings, "predictor", name) for name in predictors(settings)]
+    pairs = [
+        (f"{RESULTS}/{run}", f"benchmark:{settings.predictors[n].problem}")
+        for run, n in zip(runs, predictors(settings), strict=True)
+    ]
+    if pairs:
+        arguments = tuple(argument for pair in pairs for argument in pair)
+        yield from (Shown("tables", name, arguments) for name in ("predictor", "predictor-claims", "predictor-chosen"))
+        yield Shown("figures", "predictor", arguments)
+
+
+def _found(settings: Settings) -> Iterator[Shown]:
+    """What searches on NAS-Bench-201 found."""
+    if settings.space == "nasbench201":
+        yield Shown("tables", "nasbench201-found", (f"{RESULTS}/lookup/nasbench201.json", PUBLISHED))
+        yield Shown("figures", "found", (f"{RESULTS}/lookup/nasbench201.parquet",))
+
+
+def _naswot(settings: Settings) -> Iterator[Shown]:
+    """What NASWOT's paper shows of NAS-Bench-201."""
+    table = "benchmark:nasbench201"
+    names = [name for name in scorings(settings) if settings.scores[name].space == "nasbench201"]
+    scores = tuple(f"{RESULTS}/{folder(settings, 'score', name)}/scores.parquet" for name in names)
+    if scores:
+        yield Shown("tables", "naswot-correlation", (table, *scores))
+        yield Shown("tables", "naswot-search", (table, *scores))
+        yield Shown("figures", "naswot-scatter", (table, *scores))
+    if settings.ablation:
+        ablation = f"{RESULTS}/{folder(settings, 'ablation')}/ablation.parquet"
+        yield Shown("tables", "naswot-ablation", (table, ablation))
+        yield Shown("figures", "naswot-ablation", (table, ablation))
+    if settings.kernels:
+        yield Shown("figures", "naswot-kernels", (f"{RESULTS}/{folder(settings, 'kernels')}/kernels.parquet",))
+    searched = [n for n in simulations(settings) if settings.simulations[n].search.space == "nasbench201"]
+    files = tuple(f"{RESULTS}/{folder(settings, 'simulate', name)}/simulations.parquet" for name in searched)
+    if files:
+        assisting = settings.simulations[searched[0]].scores
+        beside = scores[names.index(assisting) : names.index(assisting) + 1] if assisting in names else ()
+        yield Shown("tables", "naswot-evolution", (table, *files))
+        yield Shown("figures", "naswot-cost", (table, files[0], *beside))
+
+
+def searched(settings: Settings) -> list[plan.Search]:
+    """Searches whose architectures are looked up."""
+    return list(plan.searches(settings)) if settings.space == "nasbench201" else []

@@ -1,0 +1,87 @@
+"""What the verbs do that study tabular benchmarks, training-free scores and simulated searches."""
+
+from collections.abc import Callable
+
+from parsec.arguments import Arguments
+from parsec.errors import UserError
+from parsec.settings.load import load_job
+from parsec.settings.tree import Running
+
+
+def _simulate(arguments: Arguments) -> None:
+    """Replay searches on a tabular benchmark."""
+    from parsec.settings.simulate import SimulateJob
+    from parsec.simulate.run import simulate as work
+
+    given, job = arguments, load_job(arguments.settings, SimulateJob)
+    work(job, given.benchmark, given.scores, given.seed, given.output)
+
+
+def _ablate(arguments: Arguments, running: Running) -> None:
+    """Score a few networks again and again under several conditions."""
+    from parsec.scores.ablate import ablate as work
+    from parsec.settings.ablation import AblationJob
+
+    given, job = arguments, load_job(arguments.settings, AblationJob)
+    work(job, given.data, given.seed, given.output, given.state, running)
+
+
+def _kernels(arguments: Arguments) -> None:
+    """Keep the kernels of networks of every accuracy."""
+    from parsec.scores.kernels import kernels as work
+    from parsec.settings.kernels import KernelsJob
+
+    given, job = arguments, load_job(arguments.settings, KernelsJob)
+    work(job, given.data, given.benchmark, given.seed, given.output)
+
+
+def _tabulate(arguments: Arguments) -> None:
+    """Write a table of the registry."""
+    from parsec.report.tabulate import TABLES
+
+    if arguments.name not in TABLES:
+        raise UserError(f"tabulate: no table {arguments.name!r}; there are {', '.join(TABLES)}")
+    TABLES[arguments.name](arguments.inputs, arguments.output)
+
+
+def _lookup(arguments: Arguments) -> None:
+    from parsec.report.lookup import lookup
+
+    lookup(arguments.runs, arguments.benchmark, arguments.output)
+
+
+def _score(arguments: Arguments, running: Running) -> None:
+    from parsec.scores.run import score
+    from parsec.settings.score import SCORE_JOBS, ScoredSpace
+
+    given, job = arguments, load_job(arguments.settings, SCORE_JOBS[load_job(arguments.settings, ScoredSpace).space])
+    score(job, given.data, given.seed, given.output, given.state, running, given.benchmark)
+
+
+def _predictor(arguments: Arguments, running: Running) -> None:
+    from parsec.predictor.run import search_repeatedly
+    from parsec.settings.predictor import PredictorJob
+
+    given, job = arguments, load_job(arguments.settings, PredictorJob)
+    search_repeatedly(job, given.benchmark, given.seed, given.output, given.state, running)
+
+
+def _import_benchmark(arguments: Arguments) -> None:
+    from parsec.benchmarks.importing import import_benchmark
+    from parsec.settings.importing import ImportJob
+
+    import_benchmark(load_job(arguments.settings, ImportJob), arguments.source, arguments.output)
+
+
+def actions(running: Callable[[], Running]) -> dict[str, Callable[[Arguments], None]]:
+    """What every verb of a study does; `running` reads how a run behaves."""
+    return {
+        "score": lambda arguments: _score(arguments, running()),
+        "ablate": lambda arguments: _ablate(arguments, running()),
+        "predictor": lambda arguments: _predictor(arguments, running()),
+        "import-benchmark": _import_benchmark,
+        "lookup": _lookup,
+        "kernels": _kernels,
+        "simulate": _simulate,
+        "tabulate": _tabulate,
+    }

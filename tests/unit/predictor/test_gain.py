@@ -1,0 +1,71 @@
+"""The sample efficiency gain: random search against simulation, and what is not known is not said."""
+
+import numpy as np
+import pytest
+
+from parsec.predictor import random_search
+from parsec.predictor.gain import Quality, gain, interval, needed, qualities
+
+SIZE, GOOD, BUDGET = 60, 5, 8
+
+
+@pytest.fixture(scope="module")
+def orders():
+    """Many random searches: the rank of the architectures in the order of training, 0 the best."""
+    return np.random.default_rng(0).permuted(np.tile(np.arange(SIZE), (20_000, 1)), axis=1)
+
+
+@pytest.fixture(scope="module")
+def times(orders):
+    return (orders < GOOD).argmax(1) + 1
+
+
+def test_random_search_is_exact(times):
+    assert random_search.needed(SIZE, GOOD) == pytest.approx(times.mean(), rel=0.02)
+    assert random_search.needed_within(SIZE, GOOD, BUDGET) == pytest.approx(np.minimum(times, BUDGET).mean(), rel=0.02)
+    missed = random_search.missed(SIZE, GOOD, BUDGET)
+    assert missed == pytest.approx([(times > count).mean() for count in range(BUDGET + 1)], abs=0.01)
+    assert random_search.needed_within(SIZE, GOOD, SIZE) == pytest.approx(random_search.needed(SIZE, GOOD))
+
+
+def test_the_best_of_random_architectures_is_exact(orders):
+    best = orders[:, :BUDGET].min(1)
+    shares = random_search.chosen(SIZE, BUDGET)
+    assert shares.sum() == pytest.approx(1)
+    assert shares == pytest.approx(np.bincount(best, minlength=SIZE) / len(best), abs=0.01)
+    accuracies = 90.0 - np.arange(SIZE)
+    for share in (0.2, 0.5, 0.8):
+        found = random_search.best_so_far(accuracies, BUDGET, share)
+        assert found == np.quantile(90.0 - best, share, method="inverted_cdf")
+
+
+def test_the_gain_of_random_search_is_one(times):
+    found = gain(times[:2000].astype(float), Quality("", 0.0, GOOD), SIZE, SIZE)
+    assert not found.bounded
+    assert found.gain.low < 1 < found.gain.high
+    assert found.median == np.median(times[:2000])
+
+
+def test_a_search_that_misses_gives_a_bound_and_no_number():
+    trained = np.array([[1.0, 9.0, 1.0, 1.0], [1.0, 1.0, 1.0, 1.0], [1.0, 1.0, 1.0, 1.0]])
+    quality = Quality("best", 9.0, 1)
+    times = needed(trained, quality)
+    assert times.tolist() == [2, np.inf, np.inf]
+    found = gain(times, quality, 99, 4)
+    assert found.bounded
+    assert found.median is None
+    assert found.reached.value == pytest.approx(1 / 3)
+    assert found.gain.value == pytest.approx(50 / (10 / 3))
+    assert found.within.value == pytest.approx(random_search.needed_within(99, 1, 4) / (10 / 3))
+
+
+def test_qualities_count_equal_accuracies():
+    accuracies = np.concatenate([[95.0, 95.0], np.arange(998) / 20])
+    found = {quality.name: (quality.accuracy, quality.good) for quality in qualities(accuracies)}
+    assert found == {"top 1 %": (49.5, 10), "top 0.1 %": (95.0, 2), "best 10": (49.5, 10), "best": (95.0, 2)}
+
+
+def test_the_interval_covers_the_mean_about_as_often_as_it_says():
+    rng = np.random.default_rng(0)
+    drawn = [interval(rng.exponential(size=60), seed=place) for place in range(200)]
+    assert 0.88 <= np.mean([each.low <= 1.0 <= each.high for each in drawn]) <= 0.99

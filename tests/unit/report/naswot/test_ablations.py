@@ -1,0 +1,69 @@
+"""The table and the figure of ablations: spread within and between networks, and their order."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from parsec.cli import main
+from parsec.report.tabulate import TABLES
+from parsec.scores.ablated import write_ablation
+
+NETWORKS, REPEATS = 4, 3
+SCORES = {
+    "images": lambda network, repeat: 10.0 * network + repeat,
+    "weights-identity": lambda network, repeat: -10.0 * network,
+    "batch-32": lambda network, repeat: None if network == repeat == 0 else 10.0 * network,
+}
+
+
+@pytest.fixture
+def ablation(tmp_path):
+    """Scores that rise with the index, fall with it, or fail once; invented."""
+    rows = [
+        {
+            "condition": name,
+            "repeat": repeat,
+            "architecture": f"made up {network}",
+            "index": network,
+            "score": score(network, repeat),
+            "status": "failed" if score(network, repeat) is None else "scored",
+            "reason": None,
+            "seconds": 0.1,
+        }
+        for name, score in SCORES.items()
+        for repeat in range(REPEATS)
+        for network in range(NETWORKS)
+    ]
+    conditions = [{"name": name, "varies": "images"} for name in SCORES]
+    settings = {"dataset": "cifar10", "conditions": conditions}
+    write_ablation(tmp_path / "a.parquet", rows, {"seed": 0, "provenance": {"settings": settings}})
+    return tmp_path / "a.parquet"
+
+
+@pytest.fixture
+def rising(truth, tmp_path):
+    """A table in which the accuracy of the first four architectures rises with the index."""
+    frame = truth.copy()
+    frame.loc[: NETWORKS - 1, "cifar10_test_200"] = [50.0, 60.0, 70.0, 80.0]
+    frame.to_parquet(tmp_path / "rising.parquet", index=False)
+    return tmp_path / "rising.parquet"
+
+
+def test_spread_and_order_of_every_condition(rising, ablation, tmp_path):
+    TABLES["naswot-ablation"]([rising, ablation], tmp_path / "t")
+    rows = pd.read_csv(tmp_path / "t.csv").set_index("condition")
+    assert rows.within.to_dict() == pytest.approx({"images": 1.0, "weights-identity": 0.0, "batch-32": 0.0})
+    assert rows.between["images"] == pytest.approx(np.std([0, 10, 20, 30], ddof=1))
+    assert rows.tau_between_repeats.to_list() == pytest.approx([1, 1, 1])
+    assert rows.tau_with_accuracy.to_list() == pytest.approx([1, -1, 1])
+    assert rows.networks.to_list() == [4, 4, 3]  # one failed once and is left out
+
+
+def test_the_figure_has_the_lowest_mean_at_zero(rising, ablation, tmp_path):
+    output = tmp_path / "f"
+    assert main(["plot", "naswot-ablation", "--output", str(output), str(rising), str(ablation)]) == 0
+    rows = pd.read_csv(output.with_suffix(".csv"))
+    assert rows.groupby("condition")["mean"].min().to_dict() == dict.fromkeys(SCORES, 0.0)
+    images = rows[rows.condition == "images"]
+    assert (images.high - images.low).to_list() == [2.0] * NETWORKS
+    assert output.with_suffix(".png").stat().st_size

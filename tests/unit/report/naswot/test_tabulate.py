@@ -1,0 +1,48 @@
+"""The verb `tabulate`: three files of one table, and what it refuses."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from parsec.cli import main
+from parsec.report.tabulate import TABLES
+
+NAME = "naswot-correlation"
+
+
+def test_a_table_comes_as_csv_markdown_and_latex(benchmark, scores, tmp_path):
+    output = tmp_path / "made" / "table"
+    assert main(["tabulate", NAME, "--output", str(output), str(benchmark), str(scores())]) == 0
+    rows = pd.read_csv(output.with_suffix(".csv"))
+    # Scores of the fixture are the CIFAR-10 test accuracies themselves, and one architecture failed.
+    whole = rows[(rows.accuracy == "CIFAR-10 test") & (rows.trained_on == "all")]
+    assert whole.tau.item() == pytest.approx(1)
+    assert whole.failed.item() == 1
+    assert "0.574" in output.with_suffix(".md").read_text(encoding="utf-8")
+    assert r"\begin{tabular}{lllrrrll}" in output.with_suffix(".tex").read_text(encoding="utf-8")
+
+
+def test_equal_inputs_give_equal_bytes(benchmark, scores, tmp_path):
+    for name in ("a", "b"):
+        TABLES[NAME]([benchmark, scores()], tmp_path / name)
+    for kind in ("csv", "md", "tex"):
+        assert (tmp_path / f"a.{kind}").read_bytes() == (tmp_path / f"b.{kind}").read_bytes()
+
+
+def test_an_unknown_table_is_refused_in_one_line(capsys, tmp_path):
+    assert main(["tabulate", "what", "--output", str(tmp_path / "t"), "file"]) == 2
+    assert f"there are {NAME}" in capsys.readouterr().err
+
+
+def test_the_benchmark_comes_first(benchmark, scores, capsys, tmp_path):
+    assert main(["tabulate", NAME, "--output", str(tmp_path / "t"), str(scores()), str(benchmark)]) == 2
+    assert "not a table of NAS-Bench-201" in capsys.readouterr().err
+    assert main(["tabulate", NAME, "--output", str(tmp_path / "t"), str(benchmark)]) == 2
+    assert "give the benchmark's table first" in capsys.readouterr().err
+    assert not list(tmp_path.glob("t.*"))
+
+
+def test_the_interval_holds_the_correlation(benchmark, scores, tmp_path):
+    TABLES[NAME]([benchmark, scores(noise=5.0)], tmp_path / "t")
+    rows = pd.read_csv(tmp_path / "t.csv")
+    assert np.all((rows.low <= rows.tau) & (rows.tau <= rows.high))

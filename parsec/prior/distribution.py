@@ -114,6 +114,12 @@ class Prior:
             pairs = (log_p[self._first].exp() * _entropy(self._second_given_first())).sum(-1)
             return single.index_copy(0, self._second, pairs).sum()
 
+    def has_mode(self) -> bool:
+        """Whether every factor has one choice that is more probable than all others."""
+        with torch.no_grad():
+            highest = self.marginals().topk(2).values
+            return bool((highest[:, 0] > highest[:, 1]).all())
+
     def mode(self) -> Architecture:
         """Most probable architecture: the argmax of every factor, or of every pair of slots with distinct inputs.
 

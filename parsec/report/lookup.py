@@ -18,7 +18,7 @@ from parsec.benchmarks.nasbench201 import DATA, ReportColumns, read_report_colum
 from parsec.errors import UserError
 from parsec.records.provenance import begin
 from parsec.records.results import read_results, write_json
-from parsec.report.runs import KEYS, read_trajectory, run_folder
+from parsec.report.runs import KEYS, read_run, read_trajectory, run_folder
 from parsec.runtime.files import temporary_path
 from parsec.space.nasbench201 import EDGES, OPERATIONS, Architecture, architectures, index_of
 from parsec.space.nasbench201_factors import from_dict
@@ -85,21 +85,31 @@ def of_result(result: dict[str, Any], columns: ReportColumns) -> dict[str, Any]:
 
 
 def of_epochs(folder: Path, result: dict[str, Any], columns: ReportColumns) -> pd.DataFrame:
-    """Of every epoch, the start included: the mode of π, and `expected_…`, the mean accuracy of a draw from π.
+    """Of every epoch, the start included: what the search then selected, and `expected_…`, the mean of a draw from π.
 
-    The expectation is exact: the sum over all 15,625 architectures. Where the likeliest choices of an edge are equally
-    probable, as at the start, there is no mode, and what is looked up of it is null.
+    The expectation is exact: the sum over all 15,625 architectures. What is selected is the mode of π, or what the
+    metrics name where a method selects by other means; it is null as long as nothing speaks for any architecture.
+    `child_images` and `seconds` are what the search had spent by then; the seconds leave evaluations out.
     """
-    rows = []
+    rows, metrics = [], read_run(folder).set_index("epoch")
     for epoch, choices in read_trajectory(folder).groupby("epoch", sort=True):
         probabilities = _probabilities(choices, folder)
-        mode = _mode(probabilities)
+        selected = _selected(metrics, int(epoch), probabilities)
         of_each = probabilities[np.arange(len(EDGES)), _choices()].prod(1)
         expected = {f"expected_{data}": float(of_each @ columns.test[data]) for data in DATA}
-        rows.append({"epoch": int(epoch), **(_named(index_of(mode), columns) if mode else {}), **expected})
-    found = pd.DataFrame(rows).reindex(columns=["epoch", *_named(0, columns), *expected])
+        rows.append({"epoch": int(epoch), **(_named(index_of(selected), columns) if selected else {}), **expected})
+    spent = metrics.reindex(columns=["child_images", "seconds"]).assign(seconds=metrics["seconds"].fillna(0).cumsum())
+    found = pd.DataFrame(rows).reindex(columns=["epoch", *_named(0, columns), *expected]).join(spent, on="epoch")
     found = found.astype(dict.fromkeys(("index", *(f"rank_{data}" for data in DATA)), "Int64"))
     return found.assign(**{key: result[key] for key in KEYS})[[*KEYS, *found.columns]]
+
+
+def _selected(metrics: pd.DataFrame, epoch: int, probabilities: Reals) -> Architecture | None:
+    """What a search would have ended with after an epoch; None if it could not tell."""
+    if "genotype" not in metrics:
+        return _mode(probabilities)
+    recorded = metrics["genotype"].get(epoch)
+    return from_dict(recorded) if isinstance(recorded, dict) else None
 
 
 def _mode(probabilities: Reals) -> Architecture | None:

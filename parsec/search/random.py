@@ -73,6 +73,11 @@ class RandomSearch(Stepwise[Trained]):
             row |= updates.judge(updates.child, super().accuracy)
         return row
 
+    @property
+    def decided(self) -> bool:
+        """Whether any was judged."""
+        return self.updates.best is not None
+
     def genotype(self) -> Architecture:
         """The best architecture so far; before any was judged a random one."""
         return self.updates.best or self.updates.first()

@@ -60,6 +60,11 @@ class RandomShared(Stepwise[Sampling]):
         child = self.updates.draw("architectures")
         return {"learning_rate": rate, "train_loss": self.updates.train(child, self._batches.training(self.step), rate)}
 
+    @property
+    def decided(self) -> bool:
+        """Whether any was judged."""
+        return self.updates.best is not None
+
     def genotype(self) -> Architecture:
         """The best child so far; before any was judged a random one."""
         return self.updates.best or self.updates.first()

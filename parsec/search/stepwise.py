@@ -126,6 +126,11 @@ class Stepwise(ABC, Generic[L]):
         """The mode of π."""
         return self.prior.mode()
 
+    @property
+    def decided(self) -> bool:
+        """Whether anything speaks for the selected architecture; before that it is one of many equals."""
+        return self.prior.has_mode()
+
     def accuracy(self, child: Architecture) -> float:
         """Accuracy in [0, 1] of a child with shared weights on the validation half, with batch statistics."""
         correct = torch.zeros((), dtype=torch.int64, device=self.task.device)
@@ -145,7 +150,7 @@ class Stepwise(ABC, Generic[L]):
             "mode_accuracy": self.accuracy(chosen),
             "operations": expected_operations(self.prior),
             "skip_share": skip_share(chosen, self.prior.space),
-            "genotype": chosen.as_dict(),
+            "genotype": chosen.as_dict() if self.decided else None,
             "children": self.children,
             "child_images": self.child_images,
         }

@@ -49,6 +49,25 @@ def test_the_found_architecture_and_the_modes_are_looked_up(study, table, benchm
     assert rows["test_in16"].iloc[-1] == table["in16_test_200"][index]
 
 
+def test_what_a_method_selects_by_other_means_than_its_mode_is_what_is_looked_up(
+    study, table, benchmark_file, tmp_path
+):
+    """Random searches keep the best of those judged, while their π stays uniform; before the first there is none."""
+    run, selected = study.nasbench201(FOUND, epochs=3).parent, [None, None, 7, 9]
+    rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    for row in (row for row in rows if row["event"] == "epoch"):
+        index = selected[row["epoch"]]
+        row |= {"genotype": None if index is None else architectures()[index].as_dict(), "child_images": row["step"]}
+    (run / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    lookup([run], benchmark_file, tmp_path / "true")
+    found = pd.read_parquet(tmp_path / "true.parquet")
+    assert found["index"].isna().tolist() == [True, True, False, False]
+    assert found["index"].dropna().tolist() == [7, 9]
+    assert found["test_cifar10"].iloc[-1] == table["cifar10_test_200"][9]
+    assert found["child_images"].tolist() == [0, 10, 20, 30]
+    assert found["seconds"].tolist() == [0.0, 3.0, 6.0, 9.0]
+
+
 def test_the_expected_accuracy_is_the_mean_over_draws_from_the_prior(study, table, benchmark_file, tmp_path):
     run = study.nasbench201(FOUND, epochs=1).parent
     lookup([run], benchmark_file, tmp_path / "true")

@@ -54,8 +54,9 @@ def draw(inputs: list[Path]) -> Drawing:
 def _spread(name: object, rows: pd.DataFrame) -> pd.DataFrame:
     """Mean, least and greatest score of every network under one condition, above the lowest mean."""
     matrix = score_matrix(rows)
-    lowest = matrix.mean(axis=1).min()
-    ends = {"mean": matrix.mean(axis=1), "low": matrix.min(axis=1), "high": matrix.max(axis=1)}
+    low, high = matrix.min(axis=1), matrix.max(axis=1)
+    mean = matrix.mean(axis=1).clip(low, high)  # of equal scores it may round to beside them
+    lowest, ends = mean.min(), {"mean": mean, "low": low, "high": high}
     return (pd.DataFrame(ends) - lowest).reset_index().assign(condition=name, lowest=lowest)
 
 

@@ -63,11 +63,18 @@ def _measured(rows: pd.DataFrame, varied: dict[str, str], accuracies: NDArray[np
         pairs = combinations(scores.T, 2)
         yield {
             **named,
-            "within": float(np.sqrt(scores.var(axis=1, ddof=1).mean())) if scores.shape[1] > 1 else None,
+            "within": _within(scores),
             "between": float(scores.mean(axis=1).std(ddof=1)) if scores.shape[0] > 1 else None,
             "tau_between_repeats": _mean([kendalltau(one, other).statistic for one, other in pairs]),
             "tau_with_accuracy": _mean([kendalltau(one, accuracies[matrix.index]).statistic for one in scores.T]),
         }
+
+
+def _within(scores: NDArray[np.float64]) -> float | None:
+    """Spread over repeats; from differences, so that equal scores have none at all."""
+    if scores.shape[1] < 2:
+        return None
+    return float(np.sqrt((scores - scores[:, :1]).var(axis=1, ddof=1).mean()))
 
 
 def _mean(values: Sequence[float]) -> float | None:

@@ -185,6 +185,7 @@ def _uses(add: Add) -> None:
 def _pages(add: Add) -> None:
     checklist = add("checklist")
     checklist.add_argument("--output", type=Path, required=True)
+    checklist.add_argument("--left-out", action="append", default=[], help="what the run could not make; repeatable")
     checklist.add_argument("results", type=Path, nargs="+", help="result.json files")
     record = add("record")
     record.add_argument("results", type=Path, help="folder of the finished run, or file of bench --json")

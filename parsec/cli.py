@@ -124,7 +124,7 @@ def _predict(arguments: Arguments) -> None:
 def _checklist(arguments: Arguments) -> None:
     from parsec.report.checklist import write_checklist
 
-    write_checklist(arguments.results, arguments.output)
+    write_checklist(arguments.results, arguments.output, arguments.left_out)
 
 
 def _record(arguments: Arguments) -> None:

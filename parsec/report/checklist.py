@@ -1,5 +1,6 @@
 """The NAS best-practice checklist (Lindauer and Hutter, JMLR 21(243), 2020), answered from result files alone."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from parsec.errors import UserError
@@ -58,8 +59,10 @@ def _limits(records: Records) -> list[str]:
     return [*lines, *(f"- data: {sentence}" for sentence in replaced)]
 
 
-def write_checklist(results: list[Path], output: Path) -> None:
+def write_checklist(results: list[Path], output: Path, left_out: Sequence[str] = ()) -> None:
     """Answer the checklist from result.json files of searches and retrainings, as Markdown.
+
+    `left_out` says what the run was asked for and could not make.
 
     Raises:
         UserError: no result, or a damaged one.
@@ -72,4 +75,5 @@ def write_checklist(results: list[Path], output: Path) -> None:
     lines = [HEAD.format(searches=len(records.searches), retrains=len(records.retrains))]
     for title, items in SECTIONS.items():
         lines += _section(title, [(item, question(records)) for item, question in items])
-    write_atomic(output, "\n".join([*lines, *_limits(records)]) + "\n")
+    missing = ["", "## Left out", "", *(f"- {line}" for line in left_out)] if left_out else []
+    write_atomic(output, "\n".join([*lines, *_limits(records), *missing]) + "\n")

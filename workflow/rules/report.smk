@@ -190,7 +190,8 @@ rule checklist:
         runtime=10,
     params:
         code=code("parsec.report.checklist", "checklist.md"),
+        left_out=[word for line in studies.left_out(settings) for word in ("--left-out", line)],
     message:
         "Checklist of good practice"
     shell:
-        "python -m parsec checklist --output {output:q} --log {log:q} {input:q}"
+        "python -m parsec checklist --output {output:q} --log {log:q} {params.left_out:q} {input:q}"

@@ -1,0 +1,49 @@
+"""Studies on a tabular benchmark: everything with its table, and everything else without it."""
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+from place import ROOT, Place, new_place
+
+TABLES = {
+    "nasbench201-found",
+    "naswot-ablation",
+    "naswot-correlation",
+    "naswot-evolution",
+    "naswot-search",
+    "predictor",
+}
+FIGURES = {"found", "naswot-ablation", "naswot-cost", "naswot-kernels", "naswot-scatter", "predictor"}
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    made = new_place(tmp_path / "place")
+    shutil.copy(ROOT / "tests/workflow/studies.yaml", made.base / "settings.yaml")
+    return made
+
+
+@pytest.mark.skipif("PARSEC_SHARED" not in os.environ, reason="the table lies where PARSEC_SHARED says")
+def test_every_table_and_figure_is_made_and_stays(place: Place) -> None:
+    done = place.run("--cores", "2")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "left out" not in done.stderr
+    assert {path.stem for path in (place.results / "tables").glob("*.md")} >= TABLES
+    assert {path.stem for path in (place.results / "figures").glob("*.svg")} >= FIGURES
+    (run,) = json.loads((place.results / "lookup" / "nasbench201.json").read_text())["runs"]
+    assert 0 < run["test_cifar10"] < 95
+    assert place.planned() == {}
+
+
+def test_without_the_table_its_studies_are_left_out_with_a_line(place: Place) -> None:
+    place.change("benchmarks.nasbench201", "nowhere/nasbench201.parquet")
+    done = place.run("results/checklist.md")
+    assert done.returncode == 0, done.stdout + done.stderr
+    line = next(line for line in done.stderr.splitlines() if "left out" in line)
+    assert "there is no nowhere/nasbench201.parquet" in line
+    assert "import-benchmark" in line
+    assert line in (place.results / "checklist.md").read_text()
+    assert not {"simulate", "predictor", "lookup", "kernels"} & set(place.planned())

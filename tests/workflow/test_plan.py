@@ -1,5 +1,6 @@
 """What is planned: all presets, both entries, a clean lint, and no plan at all for wrong settings."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -32,6 +33,16 @@ def test_preset_plans_its_whole_chain(preset, tmp_path, job_counts):
     once = ("figure_entropy", "figure_accuracy", "figure_operations", "figure_cost", "figure_executor", "checklist")
     others = dict.fromkeys((*drawn, *once, "measure_executor"), 1)
     assert planned == PRESETS[preset] | others
+
+
+@pytest.mark.skipif("PARSEC_SHARED" not in os.environ, reason="the table lies where PARSEC_SHARED says")
+def test_preset_of_the_studies_plans_them(tmp_path, job_counts):
+    done = snakemake("--dry-run", "--directory", str(tmp_path), "--configfile", "config/nasbench201.yaml")
+    assert done.returncode == 0, done.stderr
+    planned = job_counts(done.stdout + done.stderr)
+    expected = {"search": 2, "score": 3, "ablate": 1, "kernels": 1, "simulate": 1, "predictor": 2, "lookup": 1}
+    assert {rule: planned.get(rule) for rule in expected} == expected
+    assert not {"retrain", "table", "figure_cost", "measure_executor"} & planned.keys()
 
 
 def test_both_entries_plan_the_same(tmp_path, job_counts):

@@ -33,3 +33,6 @@ class Parsec(Stepwise[Updates]):
     def _figures(self, last: Row) -> str:
         share = f"{last['ess_weights']:.2f}/{last['samples']}" if last else "-"
         return f"effective samples {share}  "
+
+    def _rates(self) -> list[str]:
+        return [*super()._rates(), f"prior.learning_rate {self.settings.prior.learning_rate}"]

@@ -25,7 +25,11 @@ from parsec.search.task import SearchTask
 
 
 class RelaxedUpdates:
-    """π, v and their optimisers. A pass of the mixture counts as one child, however many primitives it runs."""
+    """π, v and their optimisers.
+
+    A pass of the mixture counts as one child, however many primitives it runs: costs are compared in seconds, which say
+    what it took. `compute.executor` is for methods that run several children a step, and plays no part.
+    """
 
     def __init__(self, task: SearchTask, streams: Streams) -> None:
         if task.ranks.count > 1:
@@ -153,5 +157,5 @@ class Relaxed(Stepwise[RelaxedUpdates]):
         """Where an epoch lies between the first (0) and the last (1)."""
         return epoch / max(self.settings.epochs - 1, 1)
 
-    def _other_rate(self) -> str:
-        return f"relaxation.learning_rate {self.settings.relaxation.learning_rate}"
+    def _rates(self) -> list[str]:
+        return [*super()._rates(), f"relaxation.learning_rate {self.settings.relaxation.learning_rate}"]

@@ -1,6 +1,5 @@
 """What all search methods share: steps and epochs, their metric rows, the trajectory of π, and their saved state."""
 
-import math
 import time
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
@@ -170,23 +169,23 @@ class Stepwise(ABC, Generic[L]):
         if self._rows.first_bad is None and self.updates.finite():
             return
         step = self._rows.first_bad or self.step
-        weights = self.settings.weights
         raise DivergedError(
             f"the loss is no longer finite at epoch {max(step - 1, 0) // self._batches.per_epoch + 1}, step {step}: "
-            f"weights.learning_rate {weights.learning_rate}, gradient_clip {weights.gradient_clip}, "
-            f"{self._other_rate()}; lower a learning rate or the clip"
+            f"{', '.join(self._rates())}; lower a learning rate or the clip"
         )
 
-    def _other_rate(self) -> str:
-        """The key and value of the learning rate of π."""
-        return f"prior.learning_rate {self.settings.prior.learning_rate}"
+    def _rates(self) -> list[str]:
+        """Key and value of the settings that a diverged loss may come from."""
+        weights = self.settings.weights
+        return [f"weights.learning_rate {weights.learning_rate}", f"gradient_clip {weights.gradient_clip}"]
 
     def progress(self) -> str:
         """One line on where the search stands; losses are those of the last row that was read."""
         last = self._rows.latest
+        loss = f"loss {last['train_loss']:.3f}" if "train_loss" in last else ""
         return (
             f"epoch {min(self.epoch + 1, self.epochs)}/{self.epochs}  entropy of π "
-            f"{self.prior.entropy():.2f} nats  {self._figures(last)}loss {last.get('train_loss', math.nan):.3f}"
+            f"{self.prior.entropy():.2f} nats  {self._figures(last)}{loss}".rstrip()
         )
 
     def _figures(self, last: Row) -> str:

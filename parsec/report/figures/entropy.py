@@ -50,6 +50,8 @@ def _draw_stage(column: np.ndarray, title: str, panel: pd.DataFrame, looks: Look
 def draw(inputs: list[Path]) -> Drawing:
     """Run folders → entropy in nats above, effective sample size 1/Σω² below (mean of the epoch's steps)."""
     runs = read_runs(inputs)
+    # Methods without samples have none of their sizes.
+    runs = runs.reindex(columns=[*runs, *(name for name in METRICS if name not in runs)])
     looks, panels = looks_of(runs), runs.groupby("panel", sort=False)
     figure = new_figure(SINGLE if len(panels) == 1 else DOUBLE, 3.4)
     grid = figure.subplots(2, len(panels), squeeze=False, sharey="row", sharex="col")

@@ -212,3 +212,13 @@ def test_many_seeds_leave_the_panels_room(study, tmp_path):
         warnings.simplefilter("error")
         FIGURES["entropy"](runs, tmp_path / "many")
     assert len({row["seed"] for row in numbers(tmp_path / "many")}) == 60
+
+
+def test_the_entropy_of_methods_without_samples_is_drawn(study, tmp_path):
+    """DARTS and the random searches have no effective sample size."""
+    run = study.search().parent
+    rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
+    kept = [{key: value for key, value in row.items() if not key.startswith(("ess", "samples"))} for row in rows]
+    (run / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in kept), encoding="utf-8")
+    FIGURES["entropy"]([run], tmp_path / "entropy")
+    assert {(row["ess_prior"], row["samples"]) for row in numbers(tmp_path / "entropy")} == {("", "")}

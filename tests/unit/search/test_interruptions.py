@@ -12,8 +12,10 @@ import torch
 
 from parsec.errors import CheckpointError
 from parsec.runtime.checkpoint import checkpoint_files
-from parsec.search.parsec import Parsec
+from parsec.search.methods import METHODS
+from parsec.search.stepwise import Stepwise
 from parsec.settings.jobs import as_json
+from parsec.settings.methods import RandomSearch
 from parsec.settings.training import Network
 
 
@@ -21,8 +23,8 @@ from parsec.settings.training import Network
 def interrupted(start, tmp_path, monkeypatch):
     """A function name → state folder of a tiny search that was stopped after its third step."""
 
-    def run(name, **changes):
-        advance = Parsec.advance
+    def run(name, method="parsec", **changes):
+        advance = Stepwise.advance
 
         def limited(trainer):
             if trainer.step == 3:
@@ -30,9 +32,9 @@ def interrupted(start, tmp_path, monkeypatch):
             return advance(trainer)
 
         with monkeypatch.context() as patch:
-            patch.setattr(Parsec, "advance", limited)
+            patch.setattr(Stepwise, "advance", limited)
             with pytest.raises(KeyboardInterrupt):
-                start(name, **changes)
+                start(name, method=method, **changes)
         return tmp_path / "state" / name
 
     return run
@@ -57,6 +59,23 @@ def test_corrupt_checkpoints(start, interrupted, tmp_path):
         path.write_bytes(b"nothing")
     with pytest.raises(CheckpointError, match="damaged, like all before it"):
         start("b")
+
+
+@pytest.mark.parametrize("method", sorted(METHODS))
+def test_a_search_that_was_cut_off_ends_with_the_same_bytes(start, interrupted, method):
+    changes = {
+        "method": method,
+        "space": "nasbench201",
+        "random": RandomSearch(candidates=3, architectures=3, epochs=1),
+    }
+    interrupted("cut", **changes)
+    undisturbed, cut = start("undisturbed", **changes), start("cut", **changes)
+    for name in ("pi.parquet", "trajectory.parquet", "genotype.json"):
+        assert (cut / name).read_bytes() == (undisturbed / name).read_bytes()
+    found, expected = (json.loads((folder / "result.json").read_text()) for folder in (cut, undisturbed))
+    assert found["cost"]["restarts"] == 1
+    for key in ("genotype", "entropy", "mode_accuracy", "selection", "children", "child_images"):
+        assert found[key] == expected[key]
 
 
 def wait_for(path, rows, process, seconds=300):

@@ -10,9 +10,11 @@ from parsec.network.supernet import Supernet
 from parsec.search.darts import Darts
 from parsec.search.gdas import Gdas, concrete, gumbel, straight_through
 from parsec.search.methods import METHODS
+from parsec.search.snas import Snas
 from parsec.search.unrolled import hessian_product, unrolled_gradient
 from parsec.settings.methods import RELAXED, Relaxation
 from parsec.settings.training import Network
+from parsec.space.nasbench201 import OPERATIONS
 
 
 def spied(trainer, monkeypatch):
@@ -164,3 +166,70 @@ def test_the_temperature_of_gdas_falls_by_equal_steps(make_task):
     falls = [trainer._temperature(epoch) for epoch in range(5)]
     assert falls == pytest.approx([10.0, 7.525, 5.05, 2.575, 0.1])
     assert Relaxation().gdas_temperature == (10.0, 0.1)
+
+
+def test_snas_learns_both_from_one_training_batch(make_task, monkeypatch):
+    trainer = Snas(make_task(method="snas", space="nasbench201"))
+    seen, weights = spied(trainer, monkeypatch), trainer.updates.supernet.bank.flat.detach().clone()
+    monkeypatch.setattr(trainer._batches, "validation", lambda _: pytest.fail("no validation batch is learnt from"))
+    logits = trainer.prior.logits.detach().clone()
+    trainer.advance()
+    assert len(seen) == trainer.children == 1
+    assert not torch.equal(trainer.prior.logits, logits)
+    assert not torch.equal(trainer.updates.supernet.bank.flat, weights)
+
+
+def test_samples_of_snas_sharpen_as_the_temperature_falls(make_task, monkeypatch):
+    trainer = Snas(make_task(method="snas", space="nasbench201", epochs=3, prior_rate=1e-6))
+    assert [trainer._temperature(epoch) for epoch in range(3)] == pytest.approx([1.0, 0.03**0.5, 0.03])
+    seen = spied(trainer, monkeypatch)
+    while trainer.step < trainer.total_steps:
+        trainer.advance()
+    largest = [float(mixture.amax(-1).mean()) for mixture in seen]
+    assert max(largest[:3]) < 0.8 < min(largest[-3:])
+
+
+def test_the_resource_constraint_of_snas_counts_expected_multiply_adds(make_task):
+    """Its gradient favours cheap primitives; a certain architecture costs what its network's edges cost."""
+    task = make_task(
+        method="snas", space="nasbench201", relaxation={"resource": "aggressive", "initial_deviation": 0.0}
+    )
+    trainer = Snas(task)
+    uniform = trainer.expected_share()
+    assert float(uniform.detach()) == pytest.approx((1 + 9) / 9 / 5)
+    (gradient,) = torch.autograd.grad(uniform, trainer.prior.logits)
+    order = [OPERATIONS.index(name) for name in ("none", "nor_conv_1x1", "nor_conv_3x3")]
+    assert bool((gradient[:, order].diff(dim=-1) > 0).all())
+    trainer.prior.logits.data[:, OPERATIONS.index("nor_conv_3x3")] = 100.0
+    assert float(trainer.expected_share().detach()) == pytest.approx(1.0)
+
+
+def test_an_aggressive_constraint_moves_the_prior_to_cheap_primitives(make_task):
+    shares = []
+    for resource in ("none", "aggressive"):
+        trainer = Snas(make_task(method="snas", space="nasbench201", epochs=4, relaxation={"resource": resource}))
+        while trainer.step < trainer.total_steps:
+            trainer.advance()
+        shares.append(float(trainer.expected_share().detach()))
+    assert shares[1] < shares[0]
+
+
+def saved_bytes(trainer, mixture):
+    """Bytes that a pass keeps for its backward pass."""
+    kept, batch = {}, trainer._batches.validation(0)
+
+    def pack(tensor):
+        kept[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        loss = trainer.updates.loss(mixture, batch)
+    assert loss.requires_grad
+    return sum(kept.values())
+
+
+def test_gdas_keeps_one_path_in_memory_where_darts_keeps_all(make_task):
+    trainer = Gdas(make_task(method="gdas", batch_size=48))
+    everything = saved_bytes(trainer, trainer.updates.by_cell(trainer.prior.log_probs().exp()))
+    paths = [saved_bytes(trainer, trainer._sample(1.0)) for _ in range(4)]
+    assert max(paths) < everything / 3

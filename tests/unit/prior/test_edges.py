@@ -1,0 +1,50 @@
+"""π over the operations of all edges, the form of the relaxed methods: entropy, mode, and its files."""
+
+import math
+
+import pytest
+import torch
+
+from parsec.errors import PriorError
+from parsec.prior.distribution import Prior
+from parsec.prior.parquet import read_prior, write_prior
+from parsec.settings.search import Prior as Form
+from parsec.space.darts import EDGES, edge_index
+from parsec.space.spaces import SPACES
+
+EDGE = Form(factors="edges")
+
+
+def prior(space, seed=0):
+    uniform = Prior(EDGE, space=SPACES[space])
+    draws = torch.Generator().manual_seed(seed)
+    return Prior(EDGE, torch.randn(uniform.logits.shape, generator=draws, dtype=torch.float64), SPACES[space])
+
+
+@pytest.mark.parametrize(("space", "edges", "primitives"), [("darts", 28, 8), ("nasbench201", 6, 5)])
+def test_a_factor_is_an_edge_with_all_primitives(space, edges, primitives):
+    uniform = Prior(EDGE, space=SPACES[space])
+    assert uniform.logits.shape == (edges, primitives)
+    assert uniform.entropy() == pytest.approx(edges * math.log(primitives))
+    assert {factor.choices for factor in uniform.factors} == {SPACES[space].candidates}
+
+
+def test_edges_lie_in_the_order_of_the_network():
+    for index, factor in enumerate(Prior(EDGE).factors):
+        assert index == EDGES * ("normal", "reduce").index(factor.cell) + edge_index(factor.node, factor.slot)
+
+
+@pytest.mark.parametrize("space", SPACES)
+def test_the_mode_is_derived_from_the_probabilities(space):
+    found = prior(space)
+    assert found.mode() == SPACES[space].derive(found.marginals().tolist())
+
+
+@pytest.mark.parametrize("space", SPACES)
+def test_it_survives_its_file_and_fits_no_other_form(space, tmp_path):
+    found = prior(space)
+    write_prior(tmp_path / "pi.parquet", found, {"space": space})
+    again = read_prior(tmp_path / "pi.parquet", EDGE, space)
+    assert torch.equal(again.logits, found.logits)
+    with pytest.raises(PriorError, match="factors 'edges', but 'separate' is needed"):
+        read_prior(tmp_path / "pi.parquet", Form(), space)

@@ -1,0 +1,94 @@
+"""Both random searches: which children they train and judge, and that the best is kept."""
+
+import pytest
+import torch
+
+from parsec.search.random import RandomSearch
+from parsec.search.random_shared import RandomShared
+from parsec.settings.methods import RandomSearch as Settings
+
+
+@pytest.fixture
+def make(make_task):
+    """A function class, settings → a random search on NAS-Bench-201, three steps an epoch."""
+
+    def build(kind, **settings):
+        method = "random" if kind is RandomSearch else "random_shared"
+        return kind(make_task(method=method, space="nasbench201", random=Settings(**settings)))
+
+    return build
+
+
+def finish(trainer):
+    rows = []
+    while trainer.step < trainer.total_steps:
+        rows += trainer.advance()
+    return rows
+
+
+def spied(trainer, monkeypatch):
+    """Which children were trained, and what was judged as how good."""
+    trained, judged, updates = [], [], trainer.updates
+    train, judge = updates.train, updates.judge
+
+    def spy(child, accuracy):
+        row = judge(child, accuracy)
+        judged.append((row["candidate_accuracy"], child))
+        return row
+
+    monkeypatch.setattr(updates, "train", lambda child, *rest: trained.append(child) or train(child, *rest))
+    monkeypatch.setattr(updates, "judge", spy)
+    return trained, judged
+
+
+def test_shared_weights_train_on_fresh_children_and_the_best_of_the_candidates_is_kept(make, monkeypatch):
+    trainer = make(RandomShared, candidates=5)
+    trained, judged = spied(trainer, monkeypatch)
+    rows = finish(trainer)
+    assert len(trained) == 6
+    assert len(set(trained)) > 4
+    assert len(judged) == 5
+    best = max(judged, key=lambda pair: pair[0])
+    assert (rows[-1]["mode_accuracy"], trainer.genotype()) == best
+    assert trainer.accuracy(best[1]) == best[0]
+    assert trainer.children == 6 + 5
+    assert trainer.child_images == 6 * 16 + 5 * 48
+    assert [row["epoch"] for row in rows if row["event"] == "epoch"] == [0, 1, 2, 3]
+
+
+def test_architectures_are_trained_one_after_another_from_new_weights(make, monkeypatch):
+    trainer, starts = make(RandomSearch, architectures=3, epochs=2), []
+    trained, judged = spied(trainer, monkeypatch)
+    begin = trainer.updates.begin
+    monkeypatch.setattr(trainer.updates, "begin", lambda *name: starts.append(begin(*name) or first(trainer)))
+    rows = finish(trainer)
+    assert [trained.count(child) for child in dict.fromkeys(trained)] == [6, 6, 6]
+    assert [child for _, child in judged] == list(dict.fromkeys(trained))
+    assert len(set(starts)) == 3
+    best = max(judged, key=lambda pair: pair[0])
+    assert (rows[-1]["mode_accuracy"], trainer.genotype()) == best
+    assert trainer.child_images == 18 * 16 + 3 * 48
+    rates = [row["learning_rate"] for row in rows if row["event"] == "step"]
+    assert rates == pytest.approx([0.1] * 3 + [0.0505] * 3 + [0.1] * 3 + [0.0505] * 3 + [0.1] * 3 + [0.0505] * 3)
+
+
+def first(trainer):
+    return float(trainer.updates.supernet.bank.flat.detach()[0])
+
+
+def test_of_equal_candidates_the_first_stays(make):
+    trainer = make(RandomShared, candidates=2)
+    one, other = trainer.updates.draw("candidates"), trainer.updates.draw("candidates")
+    assert one != other
+    for child in (one, other):
+        trainer.updates.judge(child, lambda _: 0.5)
+    assert trainer.genotype() == one
+
+
+@pytest.mark.parametrize("kind", [RandomShared, RandomSearch])
+def test_before_anything_was_judged_the_choice_is_random_and_stays(make, kind):
+    trainer = make(kind)
+    before = trainer.genotype()
+    trainer.advance()
+    assert trainer.genotype() == before
+    assert not torch.any(trainer.prior.logits)

@@ -118,6 +118,29 @@ def test_operation_shares_sum_to_one(study, tmp_path):
     assert sum(last) == pytest.approx(1.0)
 
 
+def test_every_method_has_panels_of_its_own(study):
+    """A collapse of one method must not vanish in a mean over all."""
+    runs = []
+    for seed, method in enumerate(["parsec", "darts", "gdas", "snas", "random"]):
+        path = study.search(seed=seed, epochs=2)
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"method": method, "seed": 0}), encoding="utf-8")
+        runs.append(path.parent)
+    figure = FIGURES["operations"].__wrapped__(runs).figure
+    titles = [axes.get_title() for axes in figure.axes]
+    assert [title for title in titles if title] == ["darts", "gdas", "parsec", "random", "snas"]
+    assert len(figure.axes) == 2 * 5
+    assert not any(axes.collections for axes in figure.axes)
+
+
+def test_the_form_edges_has_one_panel_an_edge(study):
+    figure, data = draw_pi([study.search(epochs=1, form="edges").parent])
+    assert (len(figure.axes), len(data)) == (28, 2 * 224)
+    figure.draw_without_rendering()
+    above, below = (figure.axes[13].get_tightbbox(), figure.axes[14].get_tightbbox())
+    heading = next(text for text in figure.texts if text.get_text() == "Reduction cell").get_window_extent()
+    assert above.y0 > heading.y1 > heading.y0 > below.y1
+
+
 def test_joint_factors_have_one_panel_a_slot(study):
     figure, data = draw_pi([study.search(epochs=1, form="joint").parent])
     assert (len(figure.axes), len(data)) == (16, 2 * 392)

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import warnings
 
+import matplotlib
 import pytest
 
 from parsec.errors import UserError
@@ -15,6 +16,7 @@ from parsec.report.figures.curves import looks_of
 from parsec.report.figures.palette import PRIMITIVES
 from parsec.report.figures.pi import draw as draw_pi
 from parsec.report.figures.runs import draw_runs
+from parsec.report.figures.style import STYLE
 from parsec.report.published import default_folder
 from parsec.report.runs import read_runs
 from parsec.space.darts import PRIMITIVES as NAMES
@@ -133,10 +135,11 @@ def test_every_method_has_panels_of_its_own(study):
 
 
 def test_the_form_edges_has_one_panel_an_edge(study):
-    figure, data = draw_pi([study.search(epochs=1, form="edges").parent])
+    with matplotlib.rc_context(STYLE):
+        figure, data = draw_pi([study.search(epochs=1, form="edges").parent])
+        figure.draw_without_rendering()
+        above, below = (figure.axes[place].get_tightbbox() for place in (13, 14))
     assert (len(figure.axes), len(data)) == (28, 2 * 224)
-    figure.draw_without_rendering()
-    above, below = (figure.axes[13].get_tightbbox(), figure.axes[14].get_tightbbox())
     heading = next(text for text in figure.texts if text.get_text() == "Reduction cell").get_window_extent()
     assert above.y0 > heading.y1 > heading.y0 > below.y1
 

@@ -12,21 +12,22 @@ from parsec.report.figures.style import DOUBLE
 from parsec.space.darts import input_name
 from parsec.space.nasbench201_factors import CELL
 
-ROW, HEADING, LEGEND = 0.78, 0.5, 0.72
-"""Height of a row of panels, of what stands above a cell's rows, and below the last of them, inches."""
+ROW, HEADING, AXIS, LEGEND = 0.78, 0.5, 0.3, 0.72
+"""Height of a row of panels, of what stands above a cell's rows, of an axis' labels between cells, and of what stands
+below the last row, inches."""
 LEFT, RIGHT = 0.42, 0.08
 
 
 def draw_edges(slots: Slots) -> Figure:
     """A grid of panels for every cell; a node has as many panels as edges lead to it."""
     cells = {cell: sorted({node for each, node, *_ in slots if each == cell}) for cell, *_ in slots}
-    height = LEGEND + sum(HEADING + ROW * len(nodes) for nodes in cells.values())
+    height = LEGEND + (len(cells) - 1) * AXIS + sum(HEADING + ROW * len(nodes) for nodes in cells.values())
     figure, top = Figure(figsize=(DOUBLE, height)), height
     for cell, nodes in cells.items():
         top -= HEADING
         _draw_cell(figure, {key: curves for key, curves in slots.items() if key[0] == cell}, nodes, top)
         figure.text(0.06 / DOUBLE, (top + 0.32) / height, NAMES[cell], fontsize=8.5, fontweight="bold")
-        top -= ROW * len(nodes)
+        top -= ROW * len(nodes) + AXIS
     _legend(figure, slots)
     return figure
 
@@ -53,8 +54,8 @@ def _draw_cell(figure: Figure, slots: Slots, nodes: list[int], top: float) -> No
 
 
 def _heading(cell: str, source: int, node: int) -> str:
-    """Where an edge leads from and to; DARTS' cells have inputs with names."""
-    return f"{source} → {node}" if cell == CELL else f"from {input_label(input_name(source))}"
+    """Where an edge leads from, and to where its row does not tell; DARTS' cells have inputs with names."""
+    return f"{source} → {node}" if cell == CELL else input_label(input_name(source))
 
 
 def _legend(figure: Figure, slots: Slots) -> None:

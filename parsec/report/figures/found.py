@@ -1,4 +1,4 @@
-"""Figure: true accuracy of the mode of π, and expected accuracy of a draw from π, over epochs of searches."""
+"""Figure: true accuracy of the selected architecture, and expected accuracy of a draw from π, over epochs."""
 
 from pathlib import Path
 from typing import Any
@@ -49,7 +49,7 @@ def draw(inputs: list[Path]) -> Drawing:
             _draw_panel(axes, found, data, looks)
             axes.set_title(LABELS[data] if len(stages) == 1 else f"{LABELS[data]}, {stage}")
         panels[0].set_ylabel("Test accuracy (%)")
-    for look in ({"label": "mode of π", "marker": "o"}, EXPECTED | {"label": "mean of draws from π"}):
+    for look in ({"label": "selected architecture", "marker": "o"}, EXPECTED | {"label": "mean of draws from π"}):
         grid[0, 0].add_line(Line2D([], [], color=BLACK, **look))
     legend_below(figure, grid.flat)
     return Drawing(figure, rows)

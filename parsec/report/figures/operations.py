@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
@@ -11,6 +12,8 @@ from parsec.report.figures.palette import PRIMITIVES, primitive_label, primitive
 from parsec.report.figures.style import DOUBLE, SINGLE, Drawing, every, from_zero, legend_below, new_figure
 from parsec.report.runs import KEYS, ORDER, read_runs
 
+COLUMNS = 4
+"""Panels side by side, at most."""
 NAMES = {"normal": "Normal cell", "reduce": "Reduction cell", "cell": "Cell"}
 
 
@@ -45,8 +48,27 @@ def _cells(runs: pd.DataFrame) -> tuple[str, ...]:
     return found.pop()
 
 
+def _title(shares: pd.DataFrame, panel: str, method: str) -> str:
+    """What tells a panel from the others: its stage and data set, its method, or both."""
+    several = {"panel": shares["panel"].nunique() > 1, "method": shares["method"].nunique() > 1}
+    return f"{method}, {panel}" if all(several.values()) else method if several["method"] else panel
+
+
+def _draw_panel(column: np.ndarray, title: str, panel: pd.DataFrame, cells: tuple[str, ...], labelled: bool) -> None:
+    """One method in one stage: its cells below each other."""
+    for axes, cell in zip(column, cells, strict=True):
+        _draw_cell(axes, panel[panel["cell"] == cell])
+        epoch_axis(axes, labelled=cell == cells[-1])
+        axes.tick_params(labelbottom=cell == cells[-1])
+        if labelled:
+            axes.set_ylabel(f"{NAMES[cell]}\nshare under π (%)")
+    column[0].set_title(title)
+
+
 def draw(inputs: list[Path]) -> Drawing:
     """Run folders → share in percent of each primitive in the slots (or edges) of a cell, expected under π.
+
+    Every method has panels of its own, because a collapse of one must not be hidden in a mean over all.
 
     Raises:
         UserError: a run that cannot be read, or runs on different search spaces.
@@ -54,17 +76,19 @@ def draw(inputs: list[Path]) -> Drawing:
     runs = read_runs(inputs).dropna(subset="operations")
     cells = _cells(runs)
     shares = pd.concat([_shares(runs, cell) for cell in cells])
-    panels = shares.groupby("panel", sort=False)
-    figure = new_figure(SINGLE if len(panels) == 1 else DOUBLE, 0.6 + 1.5 * len(cells))
-    grid = figure.subplots(len(cells), len(panels), squeeze=False, sharex="col", sharey=True)
-    for column, (title, panel) in zip(grid.T, panels, strict=True):
-        for axes, cell in zip(column, cells, strict=True):
-            _draw_cell(axes, panel[panel["cell"] == cell])
-            epoch_axis(axes, labelled=cell == cells[-1])
-        column[0].set_title(title)
-    from_zero(list(grid.flat))
-    for axes, cell in zip(grid[:, 0], cells, strict=True):
-        axes.set_ylabel(f"{NAMES[cell]}\nshare under π (%)")
-    legend_below(figure, grid.flat)
+    panels = [(_title(shares, *key), panel) for key, panel in shares.groupby(["panel", "method"], sort=False)]
+    wide = min(len(panels), COLUMNS)
+    rows = -(-len(panels) // wide) * len(cells)
+    figure = new_figure(SINGLE if wide == 1 else DOUBLE, 0.6 + 1.5 * rows)
+    grid = figure.subplots(rows, wide, squeeze=False, sharey=True)
+    for place, (title, panel) in enumerate(panels):
+        block, column = divmod(place, wide)
+        _draw_panel(grid[block * len(cells) :, column][: len(cells)], title, panel, cells, labelled=column == 0)
+    for axes in grid.flat:
+        if not axes.has_data():
+            axes.remove()
+    drawn = [axes for axes in grid.flat if axes.has_data()]
+    from_zero(drawn)
+    legend_below(figure, drawn)
     shown = shares.sort_values([*ORDER, "cell", "epoch"], kind="stable")
     return Drawing(figure, shown[[*KEYS, "epoch", "cell", "primitive", "share"]])

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import warnings
 
+import matplotlib
 import pytest
 from naswot_files import figure_inputs
 
@@ -16,6 +17,7 @@ from parsec.report.figures.curves import looks_of
 from parsec.report.figures.palette import PRIMITIVES
 from parsec.report.figures.pi import draw as draw_pi
 from parsec.report.figures.runs import draw_runs
+from parsec.report.figures.style import STYLE
 from parsec.report.published import default_folder
 from parsec.report.runs import read_runs
 from parsec.space.darts import PRIMITIVES as NAMES
@@ -118,6 +120,30 @@ def test_operation_shares_sum_to_one(study, tmp_path):
     last = [float(row["share"]) for row in rows if (row["epoch"], row["cell"]) == ("2", "normal")]
     assert len(last) == len(NAMES)
     assert sum(last) == pytest.approx(1.0)
+
+
+def test_every_method_has_panels_of_its_own(study):
+    """A collapse of one method must not vanish in a mean over all."""
+    runs = []
+    for seed, method in enumerate(["parsec", "darts", "gdas", "snas", "random"]):
+        path = study.search(seed=seed, epochs=2)
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"method": method, "seed": 0}), encoding="utf-8")
+        runs.append(path.parent)
+    figure = FIGURES["operations"].__wrapped__(runs).figure
+    titles = [axes.get_title() for axes in figure.axes]
+    assert [title for title in titles if title] == ["darts", "gdas", "parsec", "random", "snas"]
+    assert len(figure.axes) == 2 * 5
+    assert not any(axes.collections for axes in figure.axes)
+
+
+def test_the_form_edges_has_one_panel_an_edge(study):
+    with matplotlib.rc_context(STYLE):
+        figure, data = draw_pi([study.search(epochs=1, form="edges").parent])
+        figure.draw_without_rendering()
+        above, below = (figure.axes[place].get_tightbbox() for place in (13, 14))
+    assert (len(figure.axes), len(data)) == (28, 2 * 224)
+    heading = next(text for text in figure.texts if text.get_text() == "Reduction cell").get_window_extent()
+    assert above.y0 > heading.y1 > heading.y0 > below.y1
 
 
 def test_joint_factors_have_one_panel_a_slot(study):

@@ -22,7 +22,7 @@ from parsec.runtime.randomness import Streams
 from parsec.schedule import drop_path
 from parsec.settings.compute import Compute
 from parsec.settings.retrain import RetrainStage
-from parsec.settings.training import Network
+from parsec.settings.training import Stack
 from parsec.space.published import DARTS_V2
 
 EPOCHS = 600
@@ -34,7 +34,7 @@ PLAIN, EAGER, COMPILED = "plain modules, contiguous", "eager, channels last", "c
 class Training(NamedTuple):
     """A network and how much of its training is timed."""
 
-    network: Network
+    network: Stack
     image_size: int
     batch_size: int
     batches: int
@@ -42,9 +42,9 @@ class Training(NamedTuple):
     rounds: int
 
 
-TINY = Training(Network(cells=3, channels=2), 8, 4, 4, 1)
-SMALL = Training(Network(cells=8, channels=16), 32, 96, 16, 3)
-PAPER = Training(Network(cells=20, channels=36), 32, 96, 64, 5)
+TINY = Training(Stack(cells=3, channels=2), 8, 4, 4, 1)
+SMALL = Training(Stack(cells=8, channels=16), 32, 96, 16, 3)
+PAPER = Training(Stack(cells=20, channels=36), 32, 96, 64, 5)
 
 
 def bench_retrain(job: BenchJob, device: torch.device, rates: Rates) -> Iterator[dict[str, Any]]:

@@ -41,6 +41,8 @@ class Darts(Relaxed):
 class DartsSecondOrder(Darts):
     """DARTS of second order, with the finite differences of its authors."""
 
+    passes = (1, 5)
+
     def _learn_prior(self, train: Batch, validation: Batch, rate: float) -> Tensor:
         updates, weights = self.updates, self.settings.weights
         flat = updates.supernet.bank.flat

@@ -30,6 +30,8 @@ def straight_through(soft: Tensor) -> Tensor:
 class Gdas(Relaxed):
     """GDAS. An entry that is not sampled is not run, so that its own gradient is left out, as in the paper."""
 
+    hard = True
+
     def _temperature(self, epoch: int) -> float:
         """It falls by equal steps from epoch to epoch."""
         first, last = self.settings.relaxation.gdas_temperature

@@ -17,6 +17,7 @@ class Parsec(Stepwise[Updates]):
         "mode of π after the last epoch, chosen without looking at any accuracy; π saw the validation half, "
         "v the training half, and no test image was read"
     )
+    passes = (1, 2)
 
     def _learner(self) -> Updates:
         return Updates(self.task, self._streams)

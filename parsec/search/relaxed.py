@@ -4,8 +4,8 @@ C kinds of cells, E edges, O primitives, B images. π lies on the CPU, which dec
 a step, is what the host waits for.
 """
 
-from functools import partial
-from typing import Any
+from functools import cached_property, partial
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -14,6 +14,7 @@ from parsec.errors import SettingsError
 from parsec.network.executors.one import One
 from parsec.network.executors.protocol import Child, summed_cross_entropy
 from parsec.network.mixed.spaces import relaxed
+from parsec.network.mixed.worth import worth
 from parsec.network.spaces import shared_weights
 from parsec.runtime.device import autocast
 from parsec.runtime.randomness import Streams, generator
@@ -27,8 +28,8 @@ from parsec.search.task import SearchTask
 class RelaxedUpdates:
     """π, v and their optimisers.
 
-    A pass of the mixture counts as one child, however many primitives it runs: costs are compared in seconds, which say
-    what it took. `compute.executor` is for methods that run several children a step, and plays no part.
+    A pass of the mixture counts as one child, however many primitives it runs; `Relaxed.child_images` counts them in.
+    `compute.executor` is for methods that run several children a step, and plays no part.
     """
 
     def __init__(self, task: SearchTask, streams: Streams) -> None:
@@ -136,9 +137,23 @@ class Relaxed(Stepwise[RelaxedUpdates]):
         "every edge), chosen without looking at any accuracy; π saw the validation half, v the training half, and no "
         "test image was read"
     )
+    passes = (1, 2)
+    hard: ClassVar[bool] = False
+    """Whether a pass runs one primitive an edge, and not all."""
 
     def _learner(self) -> RelaxedUpdates:
         return RelaxedUpdates(self.task, self._streams)
+
+    @cached_property
+    def worth(self) -> float:
+        """Children that a pass counts for."""
+        task = self.task
+        return worth(task.prior.space, task.job.settings.network, task.classes, task.augment.image_size, hard=self.hard)
+
+    @property
+    def child_images(self) -> int:
+        """Forward passes of single images so far, in those through a mean child of the same multiply-adds."""
+        return round(self.children * self.settings.batch_size * self.worth)
 
     def _rate(self, epoch: int) -> float:
         """Learning rate of v."""

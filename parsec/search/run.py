@@ -22,6 +22,7 @@ from parsec.runtime.device import lease, memory_format, resolve, set_determinist
 from parsec.runtime.distributed import ALONE, Ranks, joined
 from parsec.runtime.files import write_atomic
 from parsec.runtime.seeds import seed_of
+from parsec.search.budget import within_budget
 from parsec.search.methods import METHODS
 from parsec.search.task import Method, SearchTask
 from parsec.settings.jobs import SearchJob, fingerprint
@@ -68,7 +69,7 @@ def search(
     ):
         if ending.put_back(identity):
             return
-        task = make_task(job, data, info, seed, prior, device, ranks)
+        task = within_budget(make_task(job, data, info, seed, prior, device, ranks))
         method = METHODS[job.method](task)
         spent = loop.run(method, state, identity, running, label, device, beginning.code, ranks)
         if not ranks.leads:
@@ -77,7 +78,7 @@ def search(
             "cost": {**cost(spent, device), "ranks": ranks.count},
             "provenance": provenance(job, beginning, info),
         }
-        _write(output, state, task, method, parent, result)
+        _write(output, state, task, method, _metadata(job, task, parent), {"parent": parent, **result})
         ending.finish(identity)
 
 
@@ -136,16 +137,15 @@ def _parent(init_pi: Path | None) -> dict[str, Any] | None:
     return {**named, "seed": int(metadata.get("seed", -1)), "pi_fingerprint": digest}
 
 
-def _metadata(task: SearchTask, parent: dict[str, Any] | None) -> dict[str, str]:
-    """Where this π came from; nothing that differs between two equal runs."""
-    job = task.job
+def _metadata(job: SearchJob, task: SearchTask, parent: dict[str, Any] | None) -> dict[str, str]:
+    """Where this π came from, `job` as it was given; nothing that differs between two equal runs."""
     return {
         "space": job.space,
         "stage": job.stage,
         "dataset": job.settings.dataset,
         "method": job.name,
         "seed": str(task.seed),
-        "epoch": str(job.settings.epochs),
+        "epoch": str(task.job.settings.epochs),
         "settings_fingerprint": fingerprint(job),
         "parent_fingerprint": parent["pi_fingerprint"] if parent else "",
         "code_fingerprint": code_fingerprint("parsec.search.run"),
@@ -157,11 +157,11 @@ def _write(
     state: Path,
     task: SearchTask,
     method: Method,
-    parent: dict[str, Any] | None,
+    metadata: dict[str, str],
     result: dict[str, Any],
 ) -> None:
     """Write the outputs, each whole or not at all; `result.json` last."""
-    job, metadata, genotype = task.job, _metadata(task, parent), method.genotype()
+    job, genotype = task.job, method.genotype()
     write_prior(output / "pi.parquet", method.prior, metadata)
     write_trajectory(output / "trajectory.parquet", job.prior, method.history, metadata, SPACES[job.space])
     origin = {key: metadata[key] for key in ("stage", "dataset", "method", "settings_fingerprint")}
@@ -177,7 +177,6 @@ def _write(
         "entropy": method.prior.entropy(),
         "mode_accuracy": method.accuracy(genotype),
         "selection": method.selection,
-        "parent": parent,
         "complexity": size._asdict(),
         "children": method.children,
         "child_images": method.child_images,

@@ -25,6 +25,7 @@ class Snas(Relaxed):
         "derived from π after the last epoch (DARTS: the two strongest edges of a node; NAS-Bench-201: the argmax of "
         "every edge), chosen without looking at any accuracy; π and v saw the training half, and no test image was read"
     )
+    passes = (1, 1)
 
     @cached_property
     def _shares(self) -> Tensor:

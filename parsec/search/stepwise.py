@@ -49,6 +49,8 @@ class Stepwise(ABC, Generic[L]):
 
     selection: ClassVar[str]
     """How the architecture is chosen, and what the method saw of the data."""
+    passes: ClassVar[tuple[int, int]] = (1, 1)
+    """Passes of minibatches that a step takes in the warm-up and after it."""
 
     def __init__(self, task: SearchTask) -> None:
         self.task, self.settings = task, task.job.settings

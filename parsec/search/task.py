@@ -40,6 +40,8 @@ class Method(Trainer, Protocol):
     history: History
     selection: ClassVar[str]
     """How the architecture is chosen, and what the method saw of the data."""
+    passes: ClassVar[tuple[int, int]]
+    """Passes of minibatches that a step takes in the warm-up and after it; PARSEC's by each of its K children."""
 
     def __init__(self, task: SearchTask) -> None: ...
 
@@ -49,11 +51,11 @@ class Method(Trainer, Protocol):
 
     @property
     def children(self) -> int:
-        """Children evaluated so far; a pass of a relaxed method's mixture of primitives counts as one."""
+        """Children evaluated so far; a pass of a mixture of primitives counts as one."""
 
     @property
     def child_images(self) -> int:
-        """Forward passes of single images through children so far; through a mixture they cost several times more."""
+        """Forward passes of single images through children so far; `search.budget` says what a mixture counts for."""
 
     def genotype(self) -> Architecture:
         """The architecture that the method selects."""

@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from parsec.settings.base import Distinct, Fraction, Positive, Seed, Strict, check_batches
-from parsec.settings.training import Augmentation, Network, Optimizer
+from parsec.settings.training import Augmentation, Optimizer, Stack
 
 Origin = Literal["search", "finetune", "transfer"]
 Published = Literal["DARTS_V1", "DARTS_V2"]
@@ -26,7 +26,7 @@ class RetrainStage(Strict):
     )
     runs: Distinct[Seed] = Field(description="seeds of the trainings of every genotype", min_length=1)
     compare_with: Literal["cifar10", "imagenet"] | None = Field(None, description="published table printed under ours")
-    network: Network
+    network: Stack
     epochs: Positive = Field(description="passes over the full training set")
     batch_size: Annotated[Positive, Field(ge=2)] = Field(96, description="images of a batch")
     train_images: Positive | None = Field(None, description="use only so many training images; null: all")

@@ -6,7 +6,7 @@ from pydantic import ConfigDict, Field
 
 from parsec.settings.base import Name, Positive, Strict
 from parsec.settings.compute import Compute
-from parsec.settings.training import Augmentation, Network
+from parsec.settings.training import Augmentation, Stack
 
 Initialisation = Literal["default", "normal", "uniform", "orthogonal", "identity"]
 
@@ -53,7 +53,7 @@ class DartsScores(Strict):
 
     space: Literal["darts"] = Field(description="chooses this space")
     dataset: Name = Field(description="name of a data set under `datasets`")
-    network: Network = Field(description="size of the networks that are scored")
+    network: Stack = Field(description="size of the networks that are scored")
     architectures: Positive = Field(
         description="so many different ones, drawn at random; a larger number keeps those of a smaller one"
     )

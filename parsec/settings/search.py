@@ -73,6 +73,11 @@ class SearchStage(Strict):
     )
     network: Network
     epochs: Positive = Field(description="passes over the training half")
+    budget: Positive | None = Field(
+        None,
+        description="children × images: forward passes of single images through children, the same for all methods; "
+        "epochs (of `random` architectures) become as many as fit; null: as many as written",
+    )
     warmup_epochs: Annotated[int, Field(ge=0)] = Field(0, description="first epochs in which only v is trained")
     batch_size: Annotated[Positive, Field(ge=2)] = Field(
         64, description="B, images of a training and a validation batch"

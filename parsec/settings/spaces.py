@@ -8,7 +8,7 @@ from parsec.settings.training import Network
 
 
 def check_space(space: Space, prior: Prior, executor: str, networks: Mapping[str, Network]) -> None:
-    """Refuse what NAS-Bench-201 does not know; DARTS takes everything.
+    """Refuse what a space does not know.
 
     Args:
         space: the search space.
@@ -20,6 +20,9 @@ def check_space(space: Space, prior: Prior, executor: str, networks: Mapping[str
         ValueError: naming the key, what was given and what is allowed.
     """
     if space == "darts":
+        for path, network in networks.items():
+            if network.cells < 3:
+                raise ValueError(f"{path}.cells: got {network.cells}; allowed on {space}: 3 or more (two reduce)")
         return
     if prior.factors == "joint":
         raise ValueError(f"prior.factors: got {prior.factors}; allowed on {space}: separate (an operation an edge)")

@@ -8,13 +8,21 @@ from parsec.settings.base import Fraction, Momentum, Positive, Rate, Strict
 
 
 class Network(Strict):
-    """Size of a cell network (DARTS, section 3)."""
+    """Size of a cell network (DARTS, section 3; NAS-Bench-201, section 2.1)."""
 
     stem: Literal["cifar", "imagenet"] = Field(
         "cifar", description="`cifar`: one 3 × 3 convolution; `imagenet`: three of stride 2, for large images"
     )
-    cells: Annotated[Positive, Field(ge=3, le=100)] = Field(description="cells in the stack; two of them reduce")
+    cells: Annotated[Positive, Field(le=100)] = Field(
+        description="cells in the stack, 3 or more, of which two reduce; on nasbench201 cells of a stage"
+    )
     channels: Annotated[Positive, Field(ge=2, multiple_of=2)] = Field(description="channels of the first cell")
+
+
+class Stack(Network):
+    """Size of a network of DARTS' cells."""
+
+    cells: Annotated[Positive, Field(ge=3, le=100)] = Field(description="cells in the stack; two of them reduce")
 
 
 class Augmentation(Strict):

@@ -1,0 +1,65 @@
+"""One budget for all methods: what they spend fits into it, and one epoch more would not."""
+
+from itertools import islice
+from statistics import fmean
+
+import pytest
+
+from parsec.errors import SettingsError
+from parsec.network.mixed.worth import worth
+from parsec.network.spaces import child_cost
+from parsec.search.budget import within_budget
+from parsec.search.methods import METHODS
+from parsec.settings.methods import RandomSearch
+from parsec.settings.training import Network
+from parsec.space.nasbench201 import architectures
+from parsec.space.spaces import SPACES
+
+SMALL = {"random": RandomSearch(candidates=3, architectures=50, epochs=2), "network": Network(cells=3, channels=2)}
+
+
+def spend(task):
+    method = METHODS[task.job.method](task)
+    while method.step < method.total_steps:
+        method.advance()
+    return method.child_images, method.epochs
+
+
+@pytest.mark.parametrize("warmup", [0, 1])
+@pytest.mark.parametrize("method", METHODS)
+def test_a_method_spends_its_budget_and_no_more(make_task, method, warmup):
+    budget = 3000
+    task = make_task(method=method, budget=budget, warmup_epochs=warmup, **SMALL)
+    spent, epochs = spend(within_budget(task))
+    longer = within_budget(make_task(method=method, budget=2 * budget, warmup_epochs=warmup, **SMALL))
+    more, more_epochs = spend(longer)
+    each = (more - spent) / (more_epochs - epochs)
+    unit = each * (SMALL["random"].epochs if method == "random" else 1)
+    assert budget - unit < spent <= budget
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_budget_below_one_epoch_is_refused(make_task, method):
+    with pytest.raises(SettingsError, match=r"search.budget: got 10; \w+ needs \d+ or more"):
+        within_budget(make_task(method=method, budget=10, **SMALL))
+
+
+def test_without_a_budget_all_is_as_written(make_task):
+    task = make_task()
+    assert within_budget(task) is task
+
+
+def test_a_pass_counts_by_its_multiply_adds():
+    space, network, size = SPACES["nasbench201"], Network(cells=3, channels=4), (10, 32)
+    every = [child_cost(found, network, *size).multiply_adds for found in islice(architectures(), 15_625)]
+    empty, mean = min(every), fmean(every)
+    assert worth(space, network, *size, hard=True) == pytest.approx(1.0, rel=0.05)
+    # All five primitives on every edge: five times what a child's edges take on average.
+    assert worth(space, network, *size, hard=False) == pytest.approx((empty + 5 * (mean - empty)) / mean, rel=0.05)
+
+
+def test_a_path_of_darts_runs_more_edges_than_a_child():
+    size = (SPACES["darts"], Network(cells=3, channels=4), 10, 32)
+    path, mixture = worth(*size, hard=True), worth(*size, hard=False)
+    assert 1.0 < path < 14 / 8
+    assert mixture > 5 * path

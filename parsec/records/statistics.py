@@ -5,7 +5,7 @@ import statistics
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from scipy.special import stdtrit
+from scipy.special import stdtr, stdtrit
 
 
 class Summary(NamedTuple):
@@ -35,3 +35,40 @@ def summarise(values: Sequence[float]) -> Summary:
     std = statistics.stdev(values)
     half = float(stdtrit(n - 1, 0.975)) * std / math.sqrt(n)
     return Summary(n, mean, std, mean - half, mean + half)
+
+
+class Paired(NamedTuple):
+    """Of n pairs: the mean difference, the ends of its 95 % interval, and the p of no difference.
+
+    Both are Student's t of the differences, two-sided. One pair alone has neither: None.
+    """
+
+    n: int
+    mean: float
+    low: float | None
+    high: float | None
+    p: float | None
+
+
+def paired(values: Sequence[float], others: Sequence[float]) -> Paired:
+    """Differences `values` − `others`, pair by pair, in their unit.
+
+    Raises:
+        ValueError: different numbers of values, none, or one that is not finite.
+    """
+    found = summarise([value - other for value, other in zip(values, others, strict=True)])
+    if found.std is None:
+        return Paired(found.n, found.mean, None, None, None)
+    if found.std == 0.0:
+        return Paired(found.n, found.mean, found.low, found.high, float(found.mean == 0.0))
+    t = abs(found.mean) / (found.std / math.sqrt(found.n))
+    return Paired(found.n, found.mean, found.low, found.high, 2.0 * float(stdtr(found.n - 1, -t)))
+
+
+def holm(probabilities: Sequence[float]) -> list[float]:
+    """The p of several tests, adjusted for their number (Holm, 1979), in the same order."""
+    adjusted, largest = [0.0] * len(probabilities), 0.0
+    for place, index in enumerate(sorted(range(len(probabilities)), key=probabilities.__getitem__)):
+        largest = max(largest, min(1.0, (len(probabilities) - place) * probabilities[index]))
+        adjusted[index] = largest
+    return adjusted

@@ -24,6 +24,7 @@ from parsec.runtime.files import write_atomic
 from parsec.runtime.seeds import seed_of
 from parsec.search.budget import within_budget
 from parsec.search.methods import METHODS
+from parsec.search.operations import skip_share
 from parsec.search.task import Method, SearchTask
 from parsec.settings.jobs import SearchJob, fingerprint
 from parsec.settings.plan import SEARCH_FILES
@@ -178,6 +179,7 @@ def _write(
         "mode_accuracy": method.accuracy(genotype),
         "selection": method.selection,
         "complexity": size._asdict(),
+        "skip_share": skip_share(genotype, SPACES[job.space]),
         "children": method.children,
         "child_images": method.child_images,
         **result,

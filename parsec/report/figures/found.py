@@ -19,8 +19,19 @@ from parsec.report.runs import KEYS
 EXPECTED: dict[str, Any] = {"linestyle": (0, (4, 1.5)), "marker": "", "label": "_"}
 
 
-def _read(path: Path) -> pd.DataFrame:
-    columns = [*KEYS, "epoch", *(f"{kind}_{data}" for kind in ("test", "expected") for data in DATA)]
+def read_epochs(path: Path) -> pd.DataFrame:
+    """Rows of every epoch that `lookup` wrote.
+
+    Raises:
+        UserError: the file is missing, damaged or another one.
+    """
+    columns = [
+        *KEYS,
+        "epoch",
+        "child_images",
+        "seconds",
+        *(f"{kind}_{data}" for kind in ("test", "expected") for data in DATA),
+    ]
     try:
         return pd.read_parquet(path, columns=columns)
     except (OSError, pa.ArrowException) as error:
@@ -40,7 +51,7 @@ def draw(inputs: list[Path]) -> Drawing:
     Raises:
         UserError: a file that is missing, damaged or another one.
     """
-    rows = pd.concat([_read(path) for path in inputs], ignore_index=True)
+    rows = pd.concat([read_epochs(path) for path in inputs], ignore_index=True)
     looks, stages = looks_of(rows), rows.groupby("stage", sort=False)
     figure = new_figure(DOUBLE, 0.5 + 1.8 * len(stages))
     grid = figure.subplots(len(stages), len(DATA), squeeze=False)

@@ -33,7 +33,8 @@ SERIES = (
     Line(SKY, "-", "P"),
     Line(BLACK, "-", "X"),
 )
-"""Seeds and other members of a group; they repeat after seven."""
+"""Seeds and other members of a group; after seven they come again with other dashes."""
+ROUNDS: tuple[Dash, ...] = ("-", (0, (5, 1.5)), (0, (1, 1)))
 
 PRIMITIVES = {
     "skip_connect": Line(BLACK, "-", ""),
@@ -65,7 +66,8 @@ SHORT = {
 
 def series(index: int) -> Line:
     """Line of the member number `index` of a group."""
-    return SERIES[index % len(SERIES)]
+    turn, place = divmod(index, len(SERIES))
+    return SERIES[place]._replace(dash=ROUNDS[turn % len(ROUNDS)])
 
 
 def primitive_line(name: str) -> Line:

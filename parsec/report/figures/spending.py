@@ -1,0 +1,88 @@
+"""Figures: accuracy over what a search has spent, in images through children and in seconds; a band spans the seeds."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from matplotlib.axes import Axes
+
+from parsec.benchmarks.nasbench201 import DATA
+from parsec.report.figures.found import read_epochs
+from parsec.report.figures.palette import series
+from parsec.report.figures.style import DOUBLE, Drawing, every, legend_below, new_figure
+from parsec.report.found import LABELS
+from parsec.report.rows import METHODS
+from parsec.report.runs import KEYS, read_runs
+
+SPENT = {"child_images": (1e-6, "Images through children (millions)"), "elapsed": (1.0, "Time of training (s)")}
+"""Columns of the horizontal axes, with the factor and the name of what is drawn."""
+BAND = 0.15
+
+Looks = Mapping[str, dict[str, Any]]
+
+
+def _looks(rows: pd.DataFrame) -> Looks:
+    """By method: its look, and its printed name."""
+    names = {name: METHODS.get(name, (name, ""))[0] for name in dict.fromkeys(rows["method"])}
+    return {name: series(place).plot() | {"label": label} for place, (name, label) in enumerate(names.items())}
+
+
+def _draw(axes: Axes, rows: pd.DataFrame, spent: str, value: str, looks: Looks) -> None:
+    """Mean over seeds as a line over their mean spending, all seeds as a band, where all of them have a value."""
+    factor, name = SPENT[spent]
+    for method, runs in rows.groupby("method", sort=False):
+        seeds = runs.pivot(index="epoch", columns="seed", values=[spent, value]).dropna().astype(float)
+        over = factor * seeds[spent].mean(axis=1)
+        look = looks[str(method)] | {"markevery": every(len(seeds))}
+        axes.plot(over, seeds[value].mean(axis=1), **look)
+        axes.fill_between(
+            over, seeds[value].min(axis=1), seeds[value].max(axis=1), color=look["color"], alpha=BAND, lw=0
+        )
+    axes.set_xlabel(name)
+    axes.margins(x=0.03)
+
+
+def _grid(rows: pd.DataFrame, columns: Sequence[tuple[str, pd.DataFrame, str]], label: str) -> Drawing:
+    """One column a title, rows and their value; below each other both ways to count what was spent."""
+    looks = _looks(rows)
+    figure = new_figure(DOUBLE, 4.2)
+    grid = figure.subplots(len(SPENT), len(columns), squeeze=False, sharey="col")
+    for panels, spent in zip(grid, SPENT, strict=True):
+        for axes, (title, shown, value) in zip(panels, columns, strict=True):
+            _draw(axes, shown, spent, value, looks)
+            if spent == next(iter(SPENT)):
+                axes.set_title(title)
+        panels[0].set_ylabel(label)
+    legend_below(figure, grid.flat)
+    return Drawing(figure, rows[[*KEYS, "epoch", *SPENT, *dict.fromkeys(value for *_, value in columns)]])
+
+
+def draw_found(inputs: list[Path]) -> Drawing:
+    """Parquet files of `lookup` → true accuracy in percent of what a search would have ended with.
+
+    Raises:
+        UserError: a file that is missing, damaged or another one.
+    """
+    rows = pd.concat([read_epochs(path) for path in inputs], ignore_index=True)
+    rows = rows[rows["stage"] == "search"].rename(columns={"seconds": "elapsed"})
+    return _grid(rows, [(LABELS[data], rows, f"test_{data}") for data in DATA], "Test accuracy (%)")
+
+
+def draw_validated(inputs: list[Path]) -> Drawing:
+    """Run folders → validation accuracy in percent, with the search's own weights, of what it would have ended with.
+
+    Methods and variants of them have panels of their own; PARSEC is in both.
+
+    Raises:
+        UserError: a run that cannot be read.
+    """
+    runs = read_runs(inputs)
+    runs = runs[runs["stage"] == "search"].sort_values(["method", "seed", "epoch"], ignore_index=True)
+    elapsed = runs["seconds"].fillna(0.0).groupby([runs["method"], runs["seed"]], sort=False).cumsum()
+    runs = runs.assign(elapsed=elapsed, accuracy=100 * runs["mode_accuracy"])
+    methods = runs[runs["method"].isin(METHODS)]
+    variants = runs[~runs["method"].isin(METHODS) | runs["method"].eq("parsec")]
+    columns = [("Methods", methods, "accuracy"), ("PARSEC and variants", variants, "accuracy")]
+    shown = columns if variants["method"].nunique() > 1 else columns[:1]
+    return _grid(runs, shown, "Validation accuracy (%)")

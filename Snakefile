@@ -44,6 +44,8 @@ include: "workflow/rules/measure.smk"
 include: "workflow/rules/studies.smk"
 # Records of runs to tables, figures, cell drawings and the checklist.
 include: "workflow/rules/report.smk"
+# Several methods beside each other.
+include: "workflow/rules/compare.smk"
 
 
 rule all:

@@ -19,6 +19,7 @@ VERBS = {
     "kernels": "Keep the kernels that scores are read off, of networks of every trained accuracy, for a figure.",
     "simulate": "Replay searches on a tabular benchmark, many repeats each; a training is a look-up.",
     "measure": "Measure memory and time of a search step.",
+    "depths": "Measure the memory of search methods against the depth of their networks.",
     "bench": "Measure speed or memory on this machine, beside plain references and the machine's floor.",
     "complexity": "Print parameters and multiply-adds of a genotype as JSON (no auxiliary head).",
     "lookup": "Look up the true accuracies of what searches on NAS-Bench-201 found, as JSON and Parquet.",
@@ -121,10 +122,11 @@ def _training(verb: argparse.ArgumentParser) -> None:
 
 
 def _measurements(add: Add) -> None:
-    measure = add("measure")
-    measure.add_argument("--settings", required=True, help=SETTINGS_HELP)
-    measure.add_argument("--data", type=Path, required=True, help="folder of the prepared data set")
-    measure.add_argument("--output", type=Path, required=True, help="file for the measurements (JSON)")
+    for verb in ("measure", "depths"):
+        measure = add(verb)
+        measure.add_argument("--settings", required=True, help=SETTINGS_HELP)
+        measure.add_argument("--data", type=Path, required=True, help="folder of the prepared data set")
+        measure.add_argument("--output", type=Path, required=True, help="file for the measurements (JSON)")
     bench = add("bench")
     bench.add_argument("what", choices=("search", "savings", "memory", "retrain", "loader"))
     bench.add_argument("--json", type=Path, help="file for the numbers, with machine and versions")

@@ -66,6 +66,13 @@ def _measure(arguments: Arguments) -> None:
     measure(load_job(arguments.settings, MeasureJob), arguments.data, arguments.output)
 
 
+def _depths(arguments: Arguments) -> None:
+    from parsec.search.depths import measure_depths
+    from parsec.settings.jobs import DepthsJob
+
+    measure_depths(load_job(arguments.settings, DepthsJob), arguments.data, arguments.output)
+
+
 def _bench(arguments: Arguments) -> None:
     from parsec.bench.job import BenchJob
     from parsec.bench.run import bench
@@ -154,6 +161,7 @@ def _actions() -> dict[str, Callable[[Arguments], None]]:
         "retrain": _retrain,
         **studies.actions(_running),
         "measure": _measure,
+        "depths": _depths,
         "bench": _bench,
         "complexity": _complexity,
         "table": _table,

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from parsec.report import found
+from parsec.report.compare import table as comparison
 from parsec.report.naswot import ablations, correlations, evolutions, searches
 from parsec.report.predictor import chosen, claims, gains
 from parsec.report.tabulated import as_files
@@ -15,6 +16,7 @@ TABLES: dict[str, Callable[[list[Path], Path], None]] = {
         "naswot-search": searches.tabulate,
         "naswot-evolution": evolutions.tabulate,
         "naswot-ablation": ablations.tabulate,
+        "comparison": comparison.tabulate,
         "nasbench201-found": found.tabulate,
         "predictor": gains.tabulate,
         "predictor-claims": claims.tabulate,

@@ -55,7 +55,9 @@ def _worth(task: SearchTask) -> float:
 
 def _judging(task: SearchTask) -> int:
     """Images of the comparison after the last epoch."""
-    return task.job.settings.random.candidates * len(task.validation) if task.job.method == "random_shared" else 0
+    settings = task.job.settings
+    judged = {"random_shared": settings.random.candidates, "parsec": settings.estimator.best_of or 0}
+    return judged.get(task.job.method, 0) * len(task.validation)
 
 
 def _check(task: SearchTask, number: int, least: float) -> None:

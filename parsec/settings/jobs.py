@@ -8,11 +8,11 @@ from typing import Any, Literal, Self
 from pydantic import Field, model_validator
 
 from parsec.settings.ablation import AblationJob
-from parsec.settings.base import Method, Name, Positive, Space, Strict
+from parsec.settings.base import Distinct, Method, Name, Positive, Space, Strict
 from parsec.settings.compute import Compute
 from parsec.settings.datasets import Dataset
 from parsec.settings.kernels import KernelsJob
-from parsec.settings.methods import RELAXED
+from parsec.settings.methods import RELAXED, RandomSearch
 from parsec.settings.predictor import PredictorJob
 from parsec.settings.retrain import RetrainStage
 from parsec.settings.score import SCORE_JOBS, AnyScoreJob
@@ -81,6 +81,13 @@ class RetrainJob(Strict):
         """A tabular benchmark holds the accuracies of its space."""
         check_darts(self.space, "accuracies of the others are looked up: `python -m parsec lookup`")
         return self
+
+
+class DepthsJob(Strict):
+    """Measuring the memory of methods in networks of several depths; the `cells` of the searches are replaced."""
+
+    methods: tuple[SearchJob, ...]
+    depths: Distinct[Positive] = Field(min_length=1)
 
 
 class MeasureJob(Strict):
@@ -165,9 +172,23 @@ def measure_job(settings: Settings, stage: SearchStageName) -> MeasureJob:
         batch_size=measured.batch_size,
         train_images=measured.train_images,
         augmentation=measured.augmentation,
-        measure=settings.measure,
+        measure=settings.measure.model_copy(update={"depths": ()}),
         compute=settings.compute,
     )
+
+
+def depths_job(settings: Settings) -> DepthsJob:
+    """What the measurement of memory against depth reads: every method once, as it is without variants.
+
+    What makes a search longer is blanked, so that it re-measures nothing; one batch of each half is enough.
+    """
+    names = dict.fromkeys(base_method(settings, name) for name in settings.methods)
+    jobs = [search_job(settings, "search", name) for name in names]
+    size = settings.search.batch_size
+    same: dict[str, Any] = {"epochs": 2, "warmup_epochs": 0, "budget": None, "random": RandomSearch()}
+    same |= {"train_images": size, "validation_images": size}
+    blanked = [job.model_copy(update={"settings": job.settings.model_copy(update=same)}) for job in jobs]
+    return DepthsJob(methods=tuple(blanked), depths=settings.measure.depths)
 
 
 def score_job(settings: Settings, name: str) -> AnyScoreJob:

@@ -49,6 +49,11 @@ class Estimator(Strict):
     cost_target: Annotated[float, Field(gt=0.0)] = Field(
         600e6, description="multiply-adds above which a child is penalised, in the network of the stage"
     )
+    best_of: Positive | None = Field(
+        None,
+        description="draws of the final π, of which the best on the validation half with shared weights is selected; "
+        "null: the mode of π, whatever its accuracy",
+    )
 
     @model_validator(mode="after")
     def check_samples(self) -> Self:
@@ -94,7 +99,7 @@ class SearchStage(Strict):
     @model_validator(mode="after")
     def check_counts(self) -> Self:
         """Without an epoch after the warm-up π would stay where it started; without a batch, v too."""
-        if self.warmup_epochs >= self.epochs:
+        if self.budget is None and self.warmup_epochs >= self.epochs:
             raise ValueError(f"warmup_epochs: got {self.warmup_epochs}; allowed: less than epochs ({self.epochs})")
         check_batches(self.batch_size, train_images=self.train_images, validation_images=self.validation_images)
         return self

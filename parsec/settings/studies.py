@@ -98,6 +98,8 @@ def _found(settings: Settings) -> Iterator[Shown]:
     if settings.space == "nasbench201":
         yield Shown("tables", "nasbench201-found", (f"{RESULTS}/lookup/nasbench201.json", PUBLISHED))
         yield Shown("figures", "found", (f"{RESULTS}/lookup/nasbench201.parquet",))
+        if len(settings.methods) > 1:
+            yield Shown("figures", "found-spending", (f"{RESULTS}/lookup/nasbench201.parquet",))
 
 
 def _naswot(settings: Settings) -> Iterator[Shown]:

@@ -37,6 +37,9 @@ class Measure(Strict):
 
     samples: Distinct[Positive] = Field((1, 2, 4, 8, 16), description="values of K that are measured", min_length=1)
     repeats: Positive = Field(5, description="timed steps of each K; the median is shown")
+    depths: Distinct[Positive] = Field(
+        (), description="`cells` of the networks on which the memory of every method is measured; none: left out"
+    )
 
 
 class Benchmarks(Strict):

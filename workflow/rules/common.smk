@@ -79,9 +79,18 @@ def wanted():
     figures = ["entropy", "accuracy", "operations", *(["executor-search"] if settings.space == "darts" else [])]
     figures += ["cost"] if settings.retrain else []
     figures += [f"{name}-{run.name}" for run in plan.searches(settings) for name in ("pi", "cells")]
+    figures += ["spending"] if len(settings.methods) > 1 else []
+    figures += ["depths"] if settings.measure.depths else []
     tables = [f"<results>/tables/{dataset}.csv" for dataset in settings.retrain]
+    tables += ["<results>/tables/comparison.csv"] if comparable() else []
     studied = [f"<results>/{made.kind}/{made.name}.csv" for made in studies.shown(settings)]
     return [*tables, *(f"<results>/figures/{name}.svg" for name in figures), *studied, "<results>/checklist.md"]
+
+
+def comparable():
+    """Whether there are several methods, and something that tells what they found is worth."""
+    table = settings.space == "nasbench201" and studies.table_of(settings, "nasbench201")
+    return len(settings.methods) > 1 and bool(settings.retrain or table)
 
 
 json_text = cache(lambda job, *names: jobs.as_json(job(settings, *names)))

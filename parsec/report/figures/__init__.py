@@ -7,6 +7,7 @@ from parsec.report.figures import (
     accuracy,
     cells,
     cost,
+    depths,
     entropy,
     executor,
     found,
@@ -17,6 +18,7 @@ from parsec.report.figures import (
     operations,
     pi,
     predictor,
+    spending,
 )
 from parsec.report.figures.style import as_files
 
@@ -29,12 +31,15 @@ FIGURES: dict[str, Callable[[list[Path], Path], None]] = {
         "operations": operations.draw,
         "cells": cells.draw,
         "cost": cost.draw,
+        "depths": depths.draw,
         "executor": executor.draw,
         "naswot-ablation": naswot_ablation.draw,
         "naswot-cost": naswot_cost.draw,
         "naswot-kernels": naswot_kernels.draw,
         "naswot-scatter": naswot_scatter.draw,
         "found": found.draw,
+        "found-spending": spending.draw_found,
         "predictor": predictor.draw,
+        "spending": spending.draw_validated,
     }.items()
 }

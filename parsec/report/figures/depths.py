@@ -1,0 +1,55 @@
+"""Figure: memory of every search method against the depth of its network."""
+
+import json
+from pathlib import Path
+
+import pandas as pd
+from matplotlib.ticker import FixedLocator, NullLocator, ScalarFormatter
+
+from parsec.errors import UserError
+from parsec.report.figures.palette import series
+from parsec.report.figures.style import DOUBLE, Drawing, legend_below, new_figure
+from parsec.report.rows import METHODS
+
+MEBIBYTE = 2**20
+ONE = {"one": ", one child at a time"}
+"""What is added to the name of a method that ran with an executor."""
+
+
+def _read(path: Path) -> pd.DataFrame:
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+        return pd.DataFrame(document["rows"], columns=["method", "executor", "cells", "peak_bytes"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{path}: not a measurement ({error}); run `depths` again") from error
+
+
+def _label(method: str, executor: str) -> str:
+    added = ONE.get(executor, ", several children at once") if method == "parsec" else ""
+    return METHODS.get(method, (method, ""))[0] + added
+
+
+def draw(inputs: list[Path]) -> Drawing:
+    """Files of `depths` (JSON) → most bytes of tensors at once over the number of cells, both axes logarithmic.
+
+    Raises:
+        UserError: a file that is missing, damaged or empty.
+    """
+    rows = pd.concat([_read(path) for path in inputs], ignore_index=True)
+    if rows.empty:
+        raise UserError("the figure depths has no measurement to show; give `measure.depths` and run `depths` again")
+    figure = new_figure(DOUBLE, 3.0)
+    axes = figure.add_subplot()
+    for place, ((method, executor), line) in enumerate(rows.groupby(["method", "executor"], sort=False)):
+        look = series(place).plot() | {"label": _label(str(method), str(executor))}
+        axes.plot(line["cells"], line["peak_bytes"] / MEBIBYTE, **look)
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    axes.xaxis.set_major_locator(FixedLocator(sorted(set(rows["cells"]))))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.xaxis.set_major_formatter(ScalarFormatter())
+    axes.yaxis.set_major_formatter(ScalarFormatter())
+    axes.set_xlabel("Cells of the network (on NAS-Bench-201 of a stage)")
+    axes.set_ylabel("Peak memory (MiB)")
+    legend_below(figure, [axes])
+    return Drawing(figure, rows)

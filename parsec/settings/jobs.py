@@ -185,7 +185,7 @@ def depths_job(settings: Settings) -> DepthsJob:
     names = dict.fromkeys(base_method(settings, name) for name in settings.methods)
     jobs = [search_job(settings, "search", name) for name in names]
     size = settings.search.batch_size
-    same: dict[str, Any] = {"epochs": 2, "warmup_epochs": 0, "budget": None, "random": RandomSearch()}
+    same: dict[str, Any] = {"epochs": 3, "warmup_epochs": 0, "budget": None, "random": RandomSearch()}
     same |= {"train_images": size, "validation_images": size}
     blanked = [job.model_copy(update={"settings": job.settings.model_copy(update=same)}) for job in jobs]
     return DepthsJob(methods=tuple(blanked), depths=settings.measure.depths)

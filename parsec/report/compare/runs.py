@@ -1,5 +1,6 @@
 """One row a search: what came of the architecture that it found, and what it had cost by then."""
 
+import math
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from statistics import fmean
@@ -75,5 +76,5 @@ def _costs(searches: dict[SearchKey, Result], key: SearchKey) -> dict[str, float
         "seconds": sum(result["cost"]["device_seconds"] for result in chain),
         "peak_bytes": max(result["cost"]["peak_memory_bytes"] for result in chain),
         **chain[0]["complexity"],
-        "skip_share": chain[0]["skip_share"],
+        "skip_share": chain[0].get("skip_share", math.nan),
     }

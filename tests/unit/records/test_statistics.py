@@ -3,7 +3,7 @@
 import pytest
 from scipy import stats
 
-from parsec.records.statistics import Summary, summarise
+from parsec.records.statistics import Paired, Summary, holm, paired, summarise
 
 
 def test_worked_example():
@@ -25,3 +25,28 @@ def test_one_value_has_no_spread():
 def test_values_that_cannot_be_summarised(values):
     with pytest.raises(ValueError, match="finite values"):
         summarise(values)
+
+
+def test_paired_differences_are_tested_as_scipy_does():
+    ours, theirs = [2.5, 2.7, 2.6, 2.9], [2.6, 3.0, 2.8, 2.85]
+    found, expected = paired(ours, theirs), stats.ttest_rel(ours, theirs)
+    interval = expected.confidence_interval(0.95)
+    assert found == pytest.approx(Paired(4, -0.1375, interval.low, interval.high, expected.pvalue))
+
+
+def test_differences_without_spread():
+    assert paired([1.0, 2.0], [1.0, 2.0]).p == 1.0
+    assert paired([2.0, 3.0], [1.0, 2.0]).p == 0.0
+    assert paired([2.0], [1.5]) == Paired(1, 0.5, None, None, None)
+
+
+def test_pairs_must_match():
+    with pytest.raises(ValueError, match="zip"):
+        paired([1.0], [1.0, 2.0])
+
+
+def test_holm_is_monotone_and_at_most_one():
+    # Worked example: smallest times 3, next times 2, largest times 1, and never below the one before.
+    assert holm([0.04, 0.01, 0.03]) == pytest.approx([0.06, 0.03, 0.06])
+    assert holm([0.9, 0.8]) == [1.0, 1.0]
+    assert holm([]) == []

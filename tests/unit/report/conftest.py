@@ -72,6 +72,7 @@ def search_metrics(epochs, seed, start, rng):
             "mode_accuracy": 0.1 + 0.8 * (1 - math.exp(-3 * done)) + 0.02 * rng.random(),
             "operations": {"normal": operations(done), "reduce": operations(done / 2)},
             "seconds": 3.0,
+            "child_images": 1024 * epoch,
         }
 
 
@@ -105,24 +106,26 @@ class Study:
 
     def search(self, stage="search", dataset="digits", seed=0, *, start=None, epochs=20, seconds=1800.0, **more):
         accelerator, form = more.get("accelerator", False), more.get("form", "separate")
-        folder = f"{stage}/{dataset}/parsec/seed{seed}"
+        method = more.get("method", "parsec")
+        folder = f"{stage}/{dataset}/{method}/seed{seed}"
         result = {
             "schema": 1,
             "kind": "search",
             "stage": stage,
             "space": "darts",
-            "method": "parsec",
+            "method": method,
             "dataset": dataset,
             "seed": seed,
             "genotype": DARTS_V2.as_dict(),
             "entropy": 10.0,
             "mode_accuracy": 0.9,
             "selection": "mode of π after the last epoch; no test image was read",
-            "parent": parent(start, more.get("start_dataset", dataset), "parsec", seed),
+            "parent": parent(start, more.get("start_dataset", dataset), method, seed),
             "complexity": {"parameters": 21_300, "multiply_adds": 1_500_000},
             "cost": cost(seconds, accelerator),
             "children": 320,
             "child_images": 20480,
+            "skip_share": 0.25,
             "provenance": provenance(stand_in=more.get("stand_in"), dirty=more.get("dirty", False)),
         }
         path = self.write(f"{folder}/result.json", result)
@@ -176,7 +179,8 @@ class Study:
             runs.append({**key, **reached, **ranks, "cost": cost(3600.0 * (seed + 1))})
             for epoch in range(epochs + 1):
                 drawn = {f"expected_{name}": reached[f"test_{name}"] - epochs + epoch for name in names}
-                rows.append({**key, "epoch": epoch, **reached, **drawn})
+                spent = {"child_images": 1000 * epoch, "seconds": 2.0 * epoch}
+                rows.append({**key, "epoch": epoch, **spent, **reached, **drawn})
         best, mean = (dict.fromkeys(names, value) for value in (94.37, 87.06))
         path = self.write(
             f"lookup/{method}.json", {"kind": "lookup", "schema": 1, "runs": runs, "best": best, "mean": mean}
@@ -205,6 +209,15 @@ class Study:
             "provenance": provenance(more.get("settings"), more.get("stand_in")),
         }
         return self.write(f"retrain/{dataset}/{origin}/{method}/seed{seed}/run{run}/result.json", result)
+
+    def depths(self):
+        methods = {("parsec", "one"): 10, ("parsec", "auto"): 40, ("darts", "auto"): 90}
+        rows = [
+            {"method": method, "executor": executor, "cells": cells, "peak_bytes": factor * cells << 20}
+            for (method, executor), factor in methods.items()
+            for cells in (3, 5, 8)
+        ]
+        return self.write("measure/depths.json", {"device": "cpu", "rows": rows, "provenance": provenance()})
 
     def executor(self, accelerator=False):
         one = {"setting": "one child trained alone", "executor": "one", "samples": 1, "seconds": 0.11}

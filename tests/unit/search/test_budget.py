@@ -11,6 +11,7 @@ from parsec.network.spaces import child_cost
 from parsec.search.budget import within_budget
 from parsec.search.methods import METHODS
 from parsec.settings.methods import RandomSearch
+from parsec.settings.search import Estimator
 from parsec.settings.training import Network
 from parsec.space.nasbench201 import architectures
 from parsec.space.spaces import SPACES
@@ -42,6 +43,13 @@ def test_a_method_spends_its_budget_and_no_more(make_task, method, warmup):
 def test_a_budget_below_one_epoch_is_refused(make_task, method):
     with pytest.raises(SettingsError, match=r"search.budget: got 10; \w+ needs \d+ or more"):
         within_budget(make_task(method=method, budget=10, **SMALL))
+
+
+def test_the_comparison_of_draws_is_paid_for(make_task):
+    task = make_task(budget=3000, estimator=Estimator(samples=2, best_of=10))
+    spent, epochs = spend(within_budget(task))
+    assert 3000 - 4 * 48 < spent <= 3000
+    assert epochs < spend(within_budget(make_task(budget=3000)))[1]
 
 
 def test_without_a_budget_all_is_as_written(make_task):

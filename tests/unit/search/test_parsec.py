@@ -10,6 +10,7 @@ from parsec.errors import DivergedError
 from parsec.estimator import cost_share, importance_weights
 from parsec.network.complexity import network_cost
 from parsec.prior.distribution import Prior
+from parsec.runtime.randomness import generator
 from parsec.search import metrics
 from parsec.search.parsec import Parsec
 from parsec.settings.search import Estimator, PriorOptimizer, SearchOptimizer
@@ -256,3 +257,20 @@ def test_progress_tells_epoch_entropy_and_effective_samples(make_task):
 def test_the_prior_optimizer_has_the_betas_of_the_settings(make_task):
     task = make_task()
     assert Parsec(task).updates.prior_optimizer.defaults["betas"] == PriorOptimizer().betas
+
+
+def test_best_of_several_draws_is_selected_at_the_end_alone(make_task):
+    trainer = Parsec(make_task(estimator=Estimator(samples=2, best_of=5)))
+    advance(trainer, trainer.total_steps - 1)
+    trained = trainer.child_images
+    assert trainer.genotype() == trainer.prior.mode()
+    rows = events(advance(trainer), "epoch")
+    best = trainer.genotype()
+    drawn = trainer.prior.children(trainer.prior.sample(5, generator(0, "draws of the final π"))).genotypes
+    assert best in drawn
+    assert trainer.accuracy(best) == max(map(trainer.accuracy, drawn)) == rows[-1]["mode_accuracy"]
+    step = trained / (trainer.total_steps - 1)
+    assert trainer.child_images == trained + step + 5 * len(trainer.task.validation)
+    resumed = Parsec(make_task(estimator=Estimator(samples=2, best_of=5)))
+    resumed.load_state_dict(snapshot(trainer))
+    assert resumed.genotype() == best

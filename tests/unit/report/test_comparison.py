@@ -1,0 +1,54 @@
+"""Methods beside each other: means, paired differences and costs are those of the runs."""
+
+import pandas as pd
+import pytest
+
+from parsec.errors import UserError
+from parsec.report.compare.table import tabulate
+
+ERRORS = {"parsec": [3.0, 4.0, 5.0], "darts": [4.0, 5.5, 6.0], "mean": [3.0, 4.0]}
+
+
+@pytest.fixture
+def inputs(study):
+    runs = [(method, seed, error) for method, errors in ERRORS.items() for seed, error in enumerate(errors)]
+    searches = [study.search(seed=seed, method=method, seconds=60.0) for method, seed, _ in runs]
+    return searches + [study.retrain(error, seed=seed, method=method) for method, seed, error in runs]
+
+
+def test_differences_are_paired_by_seed(inputs):
+    table, data = tabulate(inputs)
+    rows = data.set_index("method")
+    assert rows.loc["darts", ["top1_error_mean", "runs"]].tolist() == pytest.approx([31 / 6, 3])
+    assert rows.loc["darts", "top1_error_difference_mean"] == pytest.approx(3.5 / 3)
+    assert rows.loc["darts", "top1_error_difference_n"] == 3
+    assert rows.loc["darts", "top1_error_p_holm"] == pytest.approx(2 * rows.loc["darts", "top1_error_difference_p"])
+    # A variant that ran with two of the seeds is compared on these two.
+    assert rows.loc["mean", "top1_error_difference_n"] == 2
+    assert rows.loc["mean", "top1_error_difference_mean"] == 0.0
+    assert pd.isna(rows.loc["parsec", "top1_error_difference_mean"])
+    assert rows.loc["parsec", ["seconds", "skip_share", "child_images"]].tolist() == [60.0, 0.25, 20480]
+    printed = table.sections[0].rows
+    assert [row[0] for row in printed] == ["PARSEC", "DARTS, first order", "mean"]
+    assert printed[1][3].startswith("+1.17 [")
+
+
+def test_costs_are_those_of_the_lineage(study):
+    inputs = [
+        *(study.search(seed=seed, seconds=60.0) for seed in (0, 1)),
+        *(study.search("finetune", seed=seed, start="search", seconds=30.0) for seed in (0, 1)),
+        *(study.retrain(3.0, "finetune", seed=seed) for seed in (0, 1)),
+    ]
+    (row,) = tabulate(inputs).data.to_dict("records")
+    assert (row["stage"], row["seconds"], row["child_images"]) == ("finetune", 90.0, 2 * 20480)
+
+
+def test_accuracies_that_were_looked_up(study):
+    paths = [study.lookup(), *(study.search(dataset="cifar10", seed=seed) for seed in (0, 1))]
+    (row,) = tabulate(paths).data.to_dict("records")
+    assert (row["test_cifar10_mean"], row["test_in16_mean"]) == (90.5, 50.5)
+
+
+def test_nothing_that_tells_what_was_found(study):
+    with pytest.raises(UserError, match="retrainings or a lookup"):
+        tabulate([study.search()])

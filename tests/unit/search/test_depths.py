@@ -1,0 +1,26 @@
+"""Memory against depth: one row a method and depth, and what the paper says of them: one child, and all primitives."""
+
+import json
+
+import pytest
+
+from parsec.search.depths import measure_depths
+from parsec.settings.jobs import DepthsJob
+
+
+@pytest.fixture
+def measured(digits, make_job, tmp_path):
+    methods = tuple(
+        make_job(method=name, train_images=16, validation_images=16) for name in ("parsec", "darts", "gdas")
+    )
+    measure_depths(DepthsJob(methods=methods, depths=(3, 6)), digits, tmp_path / "depths.json")
+    return json.loads((tmp_path / "depths.json").read_text())["rows"]
+
+
+def test_a_mixture_holds_more_than_one_child_at_every_depth(measured):
+    peaks = {(row["method"], row["executor"], row["cells"]): row["peak_bytes"] for row in measured}
+    kinds = (("parsec", "one"), ("parsec", "auto"), ("darts", "auto"), ("gdas", "auto"))
+    assert list(peaks) == [(*kind, cells) for kind in kinds for cells in (3, 6)]
+    for cells in (3, 6):
+        assert peaks["darts", "auto", cells] > 1.5 * peaks["parsec", "one", cells]
+    assert all(peaks[(*kind, 6)] > peaks[(*kind, 3)] for kind in kinds)

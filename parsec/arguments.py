@@ -13,6 +13,7 @@ VERBS = {
     "search": "Learn π in one stage: search, finetune or transfer.",
     "retrain": "Train a genotype from scratch and test it; the only verb that opens the test set.",
     "score": "Score architectures without training them (NASWOT), on one minibatch.",
+    "fit-pi": "Fit π to the best of scored architectures, for a search to start from.",
     "predictor": "Search a tabular benchmark with a predictor of accuracy, again and again, with every pool.",
     "import-benchmark": "Make the table of NAS-Bench-101 or NAS-Bench-201 from its authors' files.",
     "ablate": "Score a few networks again and again, with other images, weights and batch sizes.",
@@ -78,6 +79,10 @@ def _stages(add: Add) -> None:
 
 
 def _studies(add: Add) -> None:
+    fitting = add("fit-pi")
+    fitting.add_argument("--settings", required=True, help=SETTINGS_HELP)
+    fitting.add_argument("--scores", type=Path, required=True, help="scores.parquet of a scoring")
+    fitting.add_argument("--output", type=Path, required=True, help="folder for pi.parquet and fit.json")
     _resumable(add("ablate"))
     kernels = add("kernels")
     kernels.add_argument("--settings", required=True, help=SETTINGS_HELP)

@@ -11,6 +11,7 @@ from parsec.settings.ablation import AblationJob
 from parsec.settings.base import Method, Name, Positive, Space, Strict
 from parsec.settings.compute import Compute
 from parsec.settings.datasets import Dataset
+from parsec.settings.fit import FitPiJob
 from parsec.settings.kernels import KernelsJob
 from parsec.settings.methods import RELAXED
 from parsec.settings.predictor import PredictorJob
@@ -174,6 +175,13 @@ def score_job(settings: Settings, name: str) -> AnyScoreJob:
     """What a scoring reads."""
     scores = settings.scores[name]
     return SCORE_JOBS[scores.space](**dict(scores), compute=settings.compute)
+
+
+def fit_pi_job(settings: Settings) -> FitPiJob:
+    """What fitting π to scores reads."""
+    assert settings.scores_prior is not None
+    given = {key: value for key, value in settings.scores_prior if key != "scores"}
+    return FitPiJob(**given, space=settings.space, prior=settings.prior)
 
 
 def ablation_job(settings: Settings) -> AblationJob:

@@ -9,14 +9,16 @@ from parsec.settings.base import Distinct, Method, Name, Place, Positive, Seed, 
 from parsec.settings.changes import path_of
 from parsec.settings.compute import Compute
 from parsec.settings.datasets import Dataset
+from parsec.settings.fit import ScoresPrior
 from parsec.settings.kernels import Kernels
+from parsec.settings.methods import RELAXED
 from parsec.settings.predictor import PredictorJob
 from parsec.settings.retrain import RetrainStage
 from parsec.settings.score import Scores
 from parsec.settings.search import Prior, SearchStage
 from parsec.settings.simulate import Simulation
 from parsec.settings.spaces import check_space
-from parsec.settings.variants import Variant, runs_stage, settings_of
+from parsec.settings.variants import Variant, base_method, runs_stage, settings_of
 
 STAGES = ("search", "finetune", "transfer")
 """Stages that learn π."""
@@ -73,6 +75,9 @@ class Settings(Strict):
     retrain: dict[Name, RetrainStage] = Field(description="retraining, by the name of the data set")
     benchmarks: Benchmarks = Benchmarks()
     scores: dict[Name, Scores] = Field({}, description="training-free scorings by the name used in paths and tables")
+    scores_prior: ScoresPrior | None = Field(
+        None, description="π fitted to the best of the scored architectures, for `start: scores`; null: left out"
+    )
     ablation: Ablation | None = Field(None, description="what a score depends on; null: left out")
     kernels: Kernels | None = Field(None, description="what scores are read off, for a figure; null: left out")
     simulations: dict[Name, Simulation] = Field({}, description="simulated searches by the name used in paths")
@@ -131,7 +136,7 @@ class Settings(Strict):
             raise ValueError(f"{where}: there is no key {error.args[0]!r}; give whole paths") from error
         for stage in STAGES:
             start = getattr(changed, stage).start if runs_stage(self, name, stage) else "uniform"
-            if start != "uniform" and not runs_stage(self, name, start):
+            if start not in ("uniform", "scores") and not runs_stage(self, name, start):
                 raise ValueError(f"variants.{name}.stages: {stage} starts from {start}, which it does not run; add it")
 
     def _check_datasets(self) -> None:
@@ -157,12 +162,38 @@ class Settings(Strict):
                 )
 
     def _check_starts(self) -> None:
-        if self.search.start != "uniform":
+        if self.search.start not in ("uniform", "scores"):
             raise ValueError("search.start: the first stage starts from uniform")
         if self.finetune and self.finetune.start == "finetune":
             raise ValueError("finetune.start: a stage cannot start from itself; choose uniform or search")
         if self.transfer and self.transfer.start == "finetune" and not self.finetune:
             raise ValueError("transfer.start: finetune is left out (null); choose uniform or search")
+
+    @model_validator(mode="after")
+    def check_scores_prior(self) -> Self:
+        """A π is fitted to scores of this space, and only stages that read a π of slots start from it."""
+        fitted = self.scores_prior
+        scores = self.scores.get(fitted.scores) if fitted else None
+        if fitted and (scores is None or scores.space != self.space):
+            raise ValueError(
+                f"scores_prior.scores: got {fitted.scores!r}; allowed: a name under scores of the space {self.space}"
+            )
+        if fitted and self.prior.inputs != "independent":
+            raise ValueError(f"prior.inputs: got {self.prior.inputs}; allowed with scores_prior: independent")
+        for name in self.methods:
+            self._check_scores_start(name)
+        return self
+
+    def _check_scores_start(self, name: str) -> None:
+        read = settings_of(self, name)
+        starts = {stage: getattr(read, stage).start for stage in STAGES if runs_stage(self, name, stage)}
+        for stage in (stage for stage, start in starts.items() if start == "scores"):
+            if stage != "search" or self.scores_prior is None or self.space != "nasbench201":
+                raise ValueError(
+                    f"{stage}.start: got scores; allowed: in the stage search on nasbench201, with a scores_prior"
+                )
+            if base_method(self, name) in RELAXED:
+                raise ValueError(f"search.start: got scores; allowed with {name}: uniform, because its π is another")
 
     def _check_origins(self) -> None:
         for name, stage in self.retrain.items():

@@ -33,6 +33,34 @@ rule score:
         " {params.benchmark:q} --output {params.folder:q} --state {params.state:q} --threads {threads} --log {log:q}"
 
 
+rule fit_pi:
+    input:
+        scores=fitted_scores,
+    output:
+        pi="<results>/fit/seed{seed}/pi.parquet",
+        fit="<results>/fit/seed{seed}/fit.json",
+    log:
+        "<results>/logs/fit/seed{seed}.log",
+    benchmark:
+        "<results>/benchmarks/fit/seed{seed}.tsv"
+    localrule: True
+    conda:
+        "../../envs/cpu.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    params:
+        settings=json_of(jobs.fit_pi_job),
+        code=code("parsec.prior.from_scores", "fit/seed{seed}/pi.parquet"),
+        folder=subpath(output.pi, parent=True),
+    message:
+        "Fitting π to the best of the scored architectures, seed {wildcards.seed}"
+    shell:
+        "python -m parsec fit-pi --settings {params.settings:q} --scores {input.scores:q} --output {params.folder:q}"
+        " --threads {threads} --log {log:q}"
+
+
 rule ablate:
     input:
         dataset=ablated_data("dataset.json"),

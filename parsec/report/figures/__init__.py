@@ -17,6 +17,7 @@ from parsec.report.figures import (
     operations,
     pi,
     predictor,
+    proposal,
 )
 from parsec.report.figures.style import as_files
 
@@ -36,5 +37,6 @@ FIGURES: dict[str, Callable[[list[Path], Path], None]] = {
         "naswot-scatter": naswot_scatter.draw,
         "found": found.draw,
         "predictor": predictor.draw,
+        "proposal": proposal.draw,
     }.items()
 }

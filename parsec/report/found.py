@@ -41,7 +41,7 @@ def tabulate(inputs: Sequence[Path]) -> Tabulated:
     Raises:
         UserError: no file of `lookup` was given, one is damaged, or the same run is in two.
     """
-    documents = [_read(path) for path in inputs if path.suffix == ".json"]
+    documents = [read_lookup(path) for path in inputs if path.suffix == ".json"]
     if not documents:
         raise UserError("the table found needs what `python -m parsec lookup` wrote; give its JSON files")
     runs = pd.DataFrame([run for document in documents for run in document["runs"]])
@@ -58,7 +58,12 @@ def tabulate(inputs: Sequence[Path]) -> Tabulated:
     return Tabulated(table, pd.DataFrame([_numbers(row) for row in ours + published]))
 
 
-def _read(path: Path) -> dict[str, Any]:
+def read_lookup(path: Path) -> dict[str, Any]:
+    """What `lookup` wrote as JSON.
+
+    Raises:
+        UserError: missing, damaged or another file.
+    """
     remedy = "run `python -m parsec lookup` to make it"
     try:
         document = json.loads(path.read_text(encoding="utf-8"))

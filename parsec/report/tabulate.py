@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from parsec.report import found, proposals
+from parsec.report import found, primed, proposals
 from parsec.report.naswot import ablations, correlations, evolutions, searches
 from parsec.report.predictor import chosen, claims, gains
 from parsec.report.tabulated import as_files
@@ -19,6 +19,7 @@ TABLES: dict[str, Callable[[list[Path], Path], None]] = {
         "predictor": gains.tabulate,
         "predictor-claims": claims.tabulate,
         "predictor-chosen": chosen.tabulate,
+        "primed": primed.tabulate,
         "proposal": proposals.tabulate,
     }.items()
 }

@@ -15,6 +15,7 @@ from parsec.settings.fit import FitPiJob
 from parsec.settings.kernels import KernelsJob
 from parsec.settings.methods import RELAXED
 from parsec.settings.predictor import PredictorJob
+from parsec.settings.proposal import ProposalJob
 from parsec.settings.retrain import RetrainStage
 from parsec.settings.score import SCORE_JOBS, AnyScoreJob
 from parsec.settings.search import Prior, SearchStage
@@ -204,6 +205,12 @@ def simulate_job(settings: Settings, name: str) -> SimulateJob:
 def predictor_job(settings: Settings, name: str) -> PredictorJob:
     """What searches with a predictor read."""
     return settings.predictors[name]
+
+
+def proposal_job(settings: Settings) -> ProposalJob:
+    """What the study of proposals reads."""
+    assert settings.proposal is not None
+    return settings.proposal
 
 
 def as_json(job: Strict) -> str:

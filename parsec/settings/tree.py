@@ -11,14 +11,15 @@ from parsec.settings.compute import Compute
 from parsec.settings.datasets import Dataset
 from parsec.settings.fit import ScoresPrior
 from parsec.settings.kernels import Kernels
-from parsec.settings.methods import RELAXED
 from parsec.settings.predictor import PredictorJob
+from parsec.settings.proposal import ProposalJob
 from parsec.settings.retrain import RetrainStage
 from parsec.settings.score import Scores
 from parsec.settings.search import Prior, SearchStage
 from parsec.settings.simulate import Simulation
 from parsec.settings.spaces import check_space
-from parsec.settings.variants import Variant, base_method, runs_stage, settings_of
+from parsec.settings.starts import check_proposal, check_scores_prior
+from parsec.settings.variants import Variant, runs_stage, settings_of
 
 STAGES = ("search", "finetune", "transfer")
 """Stages that learn π."""
@@ -82,6 +83,9 @@ class Settings(Strict):
     kernels: Kernels | None = Field(None, description="what scores are read off, for a figure; null: left out")
     simulations: dict[Name, Simulation] = Field({}, description="simulated searches by the name used in paths")
     predictors: dict[Name, PredictorJob] = Field({}, description="searches with a predictor by the name used in paths")
+    proposal: ProposalJob | None = Field(
+        None, description="children from a predictor's proposal in the place of π, weighed; null: left out"
+    )
     measure: Measure = Measure()
     compute: Compute = Compute()
     running: Running = Running()
@@ -96,6 +100,8 @@ class Settings(Strict):
         self._check_simulations()
         self._check_starts()
         self._check_origins()
+        check_scores_prior(self)
+        check_proposal(self)
         return self
 
     @model_validator(mode="after")
@@ -168,32 +174,6 @@ class Settings(Strict):
             raise ValueError("finetune.start: a stage cannot start from itself; choose uniform or search")
         if self.transfer and self.transfer.start == "finetune" and not self.finetune:
             raise ValueError("transfer.start: finetune is left out (null); choose uniform or search")
-
-    @model_validator(mode="after")
-    def check_scores_prior(self) -> Self:
-        """A π is fitted to scores of this space, and only stages that read a π of slots start from it."""
-        fitted = self.scores_prior
-        scores = self.scores.get(fitted.scores) if fitted else None
-        if fitted and (scores is None or scores.space != self.space):
-            raise ValueError(
-                f"scores_prior.scores: got {fitted.scores!r}; allowed: a name under scores of the space {self.space}"
-            )
-        if fitted and self.prior.inputs != "independent":
-            raise ValueError(f"prior.inputs: got {self.prior.inputs}; allowed with scores_prior: independent")
-        for name in self.methods:
-            self._check_scores_start(name)
-        return self
-
-    def _check_scores_start(self, name: str) -> None:
-        read = settings_of(self, name)
-        starts = {stage: getattr(read, stage).start for stage in STAGES if runs_stage(self, name, stage)}
-        for stage in (stage for stage, start in starts.items() if start == "scores"):
-            if stage != "search" or self.scores_prior is None or self.space != "nasbench201":
-                raise ValueError(
-                    f"{stage}.start: got scores; allowed: in the stage search on nasbench201, with a scores_prior"
-                )
-            if base_method(self, name) in RELAXED:
-                raise ValueError(f"search.start: got scores; allowed with {name}: uniform, because its π is another")
 
     def _check_origins(self) -> None:
         for name, stage in self.retrain.items():

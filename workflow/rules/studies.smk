@@ -176,6 +176,34 @@ rule predictor:
         " --seed {wildcards.seed} --output {params.folder:q} --state {params.state:q} --threads {threads} --log {log:q}"
 
 
+rule propose:
+    input:
+        benchmark=lambda wildcards: table_file("nasbench201"),
+        pi=lambda wildcards: [f"<results>/{file}" for file in studies.proposed(settings)],
+    output:
+        "<results>/proposal/seed{seed}/proposal.parquet",
+    log:
+        "<results>/logs/proposal/seed{seed}.log",
+    benchmark:
+        "<results>/benchmarks/proposal/seed{seed}.tsv"
+    conda:
+        "../../envs/cpu.yaml"
+    threads: 1
+    resources:
+        mem_mb=growing(4000),
+        runtime=growing(120),
+    params:
+        settings=json_of(jobs.proposal_job),
+        code=code("parsec.predictor.propose", "proposal/seed{seed}/proposal.parquet"),
+        folder=subpath(output[0], parent=True),
+        state=state("proposal/seed{seed}"),
+    message:
+        "Weighing children that a predictor proposes, seed {wildcards.seed}"
+    shell:
+        "python -m parsec propose --settings {params.settings:q} --benchmark {input.benchmark:q} --pi {input.pi:q}"
+        " --seed {wildcards.seed} --output {params.folder:q} --state {params.state:q} --threads {threads} --log {log:q}"
+
+
 rule lookup:
     input:
         benchmark=lambda wildcards: table_file("nasbench201"),

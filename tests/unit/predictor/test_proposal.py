@@ -88,8 +88,8 @@ def test_resampling_is_unbiased_for_a_pool_of_any_size(space):
 
 def test_resampling_from_a_large_pool_follows_the_exact_proposal(space):
     log_prior, _, predicted = space
-    uniform = torch.rand(20_000, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
-    pool = draw(log_prior.exp(), uniform[:5_000])
+    uniform = torch.rand(10_000, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+    pool = draw(log_prior.exp(), uniform[:4_000])
     children = resample(predicted[pool], 1.2, uniform)
     log_q = tilted(log_prior, predicted, 1.2)
     shares = torch.bincount(pool[children.positions], minlength=N) / len(uniform)

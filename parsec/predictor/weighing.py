@@ -78,7 +78,7 @@ class Weighing:
 
     def _mean(self, weights: Tensor, found: Tensor | Sequence[int] | slice = slice(None)) -> Tensor:
         """Weighted mean of the one-hot operations; less π's own it is the gradient with respect to the logits."""
-        return torch.einsum("k,kfo->fo", weights, self._operations[found])
+        return torch.einsum("k,kij->ij", weights, self._operations[found])
 
     def _weighed(self, log_w: Tensor, children: Tensor, exact: Tensor) -> tuple[list[Tensor], list[Tensor]]:
         """Effective sample size by K, and squared error of the gradient, of every repeat; log weights [R, K]."""

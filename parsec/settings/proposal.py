@@ -19,7 +19,7 @@ class ProposalJob(Strict):
     moments: Distinct[Fraction] = Field(
         (0.0, 0.5, 1.0), description="shares of a search's epochs after which its π is studied", min_length=1
     )
-    trained: Distinct[Positive] = Field(
+    trained: Distinct[Annotated[Positive, Field(le=15_625)]] = Field(
         (20, 50, 100),
         description="different architectures, drawn from π, that the predictor is fitted to",
         min_length=1,

@@ -20,8 +20,8 @@ ENDS = ("low", "high")
 NOTES = (
     "q(α) ∝ π(α) exp(β · log-likelihood that the predictor expects); β = 0 is π. Children weigh p(y|α) π(α)/q(α).",
     "ESS/K: mean effective sample size of K children by K; in the limit of many children it is exact.",
-    "Error: mean squared error of the estimated gradient of log p(y|π), by that under π; its inverse is how many times "
-    "as many children of π would be as good.",
+    "Error: mean squared error of the estimated gradient of log p(y|π), by that under π. Where "
+    "children are so many that it falls like 1/K, its inverse is how many times as many children of π are as good.",
     "±: half of the 95 % bootstrap interval over repeats; those of a number use the same random numbers with every β.",
     "The likelihood of an architecture is made up from its validation accuracy a after 12 epochs: a log a + (1 − a) "
     "log((1 − a)/(C − 1)) of an image, times the number of images. One image: the likelihood tempered by the size of "

@@ -13,7 +13,9 @@ VERBS = {
     "search": "Learn π in one stage: search, finetune or transfer.",
     "retrain": "Train a genotype from scratch and test it; the only verb that opens the test set.",
     "score": "Score architectures without training them (NASWOT), on one minibatch.",
+    "fit-pi": "Fit π to the best of scored architectures, for a search to start from.",
     "predictor": "Search a tabular benchmark with a predictor of accuracy, again and again, with every pool.",
+    "propose": "Weigh children that a predictor proposes in the place of π, on NAS-Bench-201.",
     "import-benchmark": "Make the table of NAS-Bench-101 or NAS-Bench-201 from its authors' files.",
     "ablate": "Score a few networks again and again, with other images, weights and batch sizes.",
     "kernels": "Keep the kernels that scores are read off, of networks of every trained accuracy, for a figure.",
@@ -79,6 +81,14 @@ def _stages(add: Add) -> None:
 
 
 def _studies(add: Add) -> None:
+    fitting = add("fit-pi")
+    fitting.add_argument("--settings", required=True, help=SETTINGS_HELP)
+    fitting.add_argument("--scores", type=Path, required=True, help="scores.parquet of a scoring")
+    fitting.add_argument("--output", type=Path, required=True, help="folder for pi.parquet and fit.json")
+    propose = add("propose")
+    _resumable(propose, data=False)
+    propose.add_argument("--benchmark", type=Path, required=True, help="table of NAS-Bench-201; no test column is read")
+    propose.add_argument("--pi", type=Path, nargs="+", required=True, help="pi.parquet and trajectory.parquet files")
     _resumable(add("ablate"))
     kernels = add("kernels")
     kernels.add_argument("--settings", required=True, help=SETTINGS_HELP)

@@ -66,6 +66,21 @@ def _predictor(arguments: Arguments, running: Running) -> None:
     search_repeatedly(job, given.benchmark, given.seed, given.output, given.state, running)
 
 
+def _fit_pi(arguments: Arguments) -> None:
+    from parsec.prior.from_scores import fit_pi
+    from parsec.settings.fit import FitPiJob
+
+    fit_pi(load_job(arguments.settings, FitPiJob), arguments.scores, arguments.output)
+
+
+def _propose(arguments: Arguments, running: Running) -> None:
+    from parsec.predictor.propose import propose
+    from parsec.settings.proposal import ProposalJob
+
+    given, job = arguments, load_job(arguments.settings, ProposalJob)
+    propose(job, given.benchmark, given.pi, given.seed, given.output, given.state, running)
+
+
 def _import_benchmark(arguments: Arguments) -> None:
     from parsec.benchmarks.importing import import_benchmark
     from parsec.settings.importing import ImportJob
@@ -79,6 +94,8 @@ def actions(running: Callable[[], Running]) -> dict[str, Callable[[Arguments], N
         "score": lambda arguments: _score(arguments, running()),
         "ablate": lambda arguments: _ablate(arguments, running()),
         "predictor": lambda arguments: _predictor(arguments, running()),
+        "propose": lambda arguments: _propose(arguments, running()),
+        "fit-pi": _fit_pi,
         "import-benchmark": _import_benchmark,
         "lookup": _lookup,
         "kernels": _kernels,

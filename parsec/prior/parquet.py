@@ -101,12 +101,34 @@ def read_prior(path: Path, form: Form, space: str) -> Prior:
     Raises:
         PriorError: missing, damaged, of another space or form, not finite, or not a distribution.
     """
+    return _by_name(path, _checked(path, form, space)[0], Prior(form, space=SPACES[space]))
+
+
+def _checked(path: Path, form: Form, space: str) -> tuple[list[Row], dict[str, str]]:
+    """Rows and metadata of a file of this form and space."""
     rows, found = _read(path)
     expected = {"schema": SCHEMA_VERSION, "space": space, "factors": form.factors, "inputs": form.inputs}
     for key, value in expected.items():
         if found.get(key) != value:
             raise PriorError(f"{path}: π has {key} {found.get(key)!r}, but {value!r} is needed; give a π that fits")
-    return _by_name(path, rows, Prior(form, space=SPACES[space]))
+    return rows, found
+
+
+def read_history(path: Path, form: Form, space: str) -> list[tuple[int, Prior]]:
+    """Every (epoch, π) of a `trajectory.parquet`; of a `pi.parquet` the one that it holds, with its epoch.
+
+    Raises:
+        PriorError: as `read_prior`.
+    """
+    rows, about = _checked(path, form, space)
+    if rows and "epoch" not in rows[0]:
+        return [(int(about.get("epoch", -1)), _by_name(path, rows, Prior(form, space=SPACES[space])))]
+    by_epoch: dict[int, list[Row]] = {}
+    for row in rows:
+        by_epoch.setdefault(row["epoch"], []).append(row)
+    if not by_epoch:
+        raise PriorError(f"{path}: the trajectory of π is empty; run the stage that writes it again")
+    return [(epoch, _by_name(path, by_epoch[epoch], Prior(form, space=SPACES[space]))) for epoch in sorted(by_epoch)]
 
 
 def _by_name(path: Path, rows: list[Row], prior: Prior) -> Prior:

@@ -77,11 +77,16 @@ def _named(index: int, columns: ReportColumns) -> dict[str, Any]:
 
 
 def of_result(result: dict[str, Any], columns: ReportColumns) -> dict[str, Any]:
-    """What is true of the architecture that a search selected, beside what the search itself recorded."""
+    """What is true of the architecture that a search selected, beside what the search itself recorded.
+
+    `base` is the method behind a variant, `start` the stage whose π it started from, null for uniform.
+    """
     recorded = {key: result[key] for key in (*KEYS, "entropy", "mode_accuracy", "children", "child_images", "cost")}
     fingerprint = result["provenance"]["settings_fingerprint"]
     found = _named(index_of(from_dict(result["genotype"])), columns)
-    return {**recorded, **found, "settings_fingerprint": fingerprint}
+    base = result["provenance"]["settings"].get("method", result["method"])
+    start = result["parent"] and result["parent"]["stage"]
+    return {**recorded, "base": base, "start": start, **found, "settings_fingerprint": fingerprint}
 
 
 def of_epochs(folder: Path, result: dict[str, Any], columns: ReportColumns) -> pd.DataFrame:

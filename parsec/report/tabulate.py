@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from parsec.report import found
+from parsec.report import found, primed, proposals
 from parsec.report.compare import table as comparison
 from parsec.report.naswot import ablations, correlations, evolutions, searches
 from parsec.report.predictor import chosen, claims, gains
@@ -21,5 +21,7 @@ TABLES: dict[str, Callable[[list[Path], Path], None]] = {
         "predictor": gains.tabulate,
         "predictor-claims": claims.tabulate,
         "predictor-chosen": chosen.tabulate,
+        "primed": primed.tabulate,
+        "proposal": proposals.tabulate,
     }.items()
 }

@@ -79,10 +79,12 @@ def _groups(tree: Tree) -> Iterator[Group]:
     yield Group("`benchmarks`", "benchmarks", tree.resolve(root["benchmarks"]))
     for tag, node in tree.sources(tree.named(root["scores"])).items():
         yield Group(f"`scores`, space `{tag}`", "scores.<name>", node)
+    yield Group("`scores_prior`", "scores_prior", tree.resolve(root["scores_prior"]))
     yield Group("`ablation`", "ablation", tree.resolve(root["ablation"]))
     yield Group("`kernels`", "kernels", tree.resolve(root["kernels"]))
     yield Group("`simulations`", "simulations.<name>", tree.resolve(tree.named(root["simulations"])))
     yield Group("`predictors`", "predictors.<name>", tree.resolve(tree.named(root["predictors"])))
+    yield Group("`proposal`", "proposal", tree.resolve(root["proposal"]))
     yield Group("`variants`", "variants.<name>", tree.resolve(tree.named(root["variants"])))
     for name in ("measure", "compute", "running"):
         yield Group(f"`{name}`", name, tree.resolve(root[name]))

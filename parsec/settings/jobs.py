@@ -11,9 +11,11 @@ from parsec.settings.ablation import AblationJob
 from parsec.settings.base import Distinct, Method, Name, Positive, Space, Strict
 from parsec.settings.compute import Compute
 from parsec.settings.datasets import Dataset
+from parsec.settings.fit import FitPiJob
 from parsec.settings.kernels import KernelsJob
 from parsec.settings.methods import RELAXED, RandomSearch
 from parsec.settings.predictor import PredictorJob
+from parsec.settings.proposal import ProposalJob
 from parsec.settings.retrain import RetrainStage
 from parsec.settings.score import SCORE_JOBS, AnyScoreJob
 from parsec.settings.search import Prior, SearchStage
@@ -197,6 +199,13 @@ def score_job(settings: Settings, name: str) -> AnyScoreJob:
     return SCORE_JOBS[scores.space](**dict(scores), compute=settings.compute)
 
 
+def fit_pi_job(settings: Settings) -> FitPiJob:
+    """What fitting π to scores reads."""
+    assert settings.scores_prior is not None
+    given = {key: value for key, value in settings.scores_prior if key != "scores"}
+    return FitPiJob(**given, space=settings.space, prior=settings.prior)
+
+
 def ablation_job(settings: Settings) -> AblationJob:
     """What the ablation of a score reads."""
     assert settings.ablation is not None
@@ -217,6 +226,12 @@ def simulate_job(settings: Settings, name: str) -> SimulateJob:
 def predictor_job(settings: Settings, name: str) -> PredictorJob:
     """What searches with a predictor read."""
     return settings.predictors[name]
+
+
+def proposal_job(settings: Settings) -> ProposalJob:
+    """What the study of proposals reads."""
+    assert settings.proposal is not None
+    return settings.proposal
 
 
 def as_json(job: Strict) -> str:

@@ -76,10 +76,28 @@ def blocks(settings: Settings) -> Iterator[tuple[str, list[Search]]]:
             yield f"{stage}_{method}_{first // BLOCK}", block[first : first + BLOCK]
 
 
+def _start(settings: Settings, search: Search) -> str:
+    found: str = getattr(settings_of(settings, search.method), search.stage).start
+    return found
+
+
 def parent(settings: Settings, search: Search) -> Search | None:
-    """The run whose π this one starts from; None if it starts from uniform."""
-    start = getattr(settings_of(settings, search.method), search.stage).start
-    return None if start == "uniform" else _search(settings, start, search.method, search.seed)
+    """The run whose π this one starts from; None if it starts from uniform, or from a π that no run learnt."""
+    start = _start(settings, search)
+    return None if start in ("uniform", "scores") else _search(settings, start, search.method, search.seed)  # type: ignore[arg-type]
+
+
+def initial_pi(settings: Settings, search: Search) -> str | None:
+    """The `pi.parquet` that a run starts from, below the results folder; None if it starts from uniform."""
+    before = parent(settings, search)
+    if before is not None:
+        return f"{before.folder}/pi.parquet"
+    return f"{fit_folder(settings)}/pi.parquet" if _start(settings, search) == "scores" else None
+
+
+def fit_folder(settings: Settings) -> str:
+    """Folder of the π that is fitted to scores, whose seed is the first one."""
+    return f"fit/seed{settings.seeds[0]}"
 
 
 def retrains(settings: Settings) -> Iterator[Retrain]:

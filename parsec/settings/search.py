@@ -73,8 +73,9 @@ class SearchStage(Strict):
     """One stage that learns π with shared weights."""
 
     dataset: Name = Field(description="name of a data set under `datasets`")
-    start: Literal["uniform", "search", "finetune"] = Field(
-        "uniform", description="the π it starts from: uniform, or the one learnt by an earlier stage"
+    start: Literal["uniform", "search", "finetune", "scores"] = Field(
+        "uniform",
+        description="the π it starts from: uniform, the one learnt by an earlier stage, or the one of `scores_prior`",
     )
     network: Network
     epochs: Positive = Field(description="passes over the training half")

@@ -7,6 +7,7 @@ from typing import Literal, NamedTuple
 
 from parsec.settings import plan
 from parsec.settings.tree import Settings
+from parsec.settings.variants import base_method
 
 Benchmark = Literal["nasbench201", "nasbench101"]
 BENCHMARKS: tuple[Benchmark, ...] = ("nasbench201", "nasbench101")
@@ -100,6 +101,12 @@ def _found(settings: Settings) -> Iterator[Shown]:
         yield Shown("figures", "found", (f"{RESULTS}/lookup/nasbench201.parquet",))
         if len(settings.methods) > 1:
             yield Shown("figures", "found-spending", (f"{RESULTS}/lookup/nasbench201.parquet",))
+        if any(plan.initial_pi(settings, run) == fitted_pi(settings) for run in plan.searches(settings)):
+            looked_up = (f"{RESULTS}/lookup/nasbench201.{kind}" for kind in ("json", "parquet"))
+            yield Shown("tables", "primed", (*looked_up, f"{RESULTS}/{plan.fit_folder(settings)}/fit.json"))
+        if settings.proposal:
+            study = (f"{RESULTS}/{folder(settings, 'proposal')}/proposal.parquet",)
+            yield from (Shown("tables", "proposal", study), Shown("figures", "proposal", study))
 
 
 def _naswot(settings: Settings) -> Iterator[Shown]:
@@ -124,6 +131,18 @@ def _naswot(settings: Settings) -> Iterator[Shown]:
         beside = scores[names.index(assisting) : names.index(assisting) + 1] if assisting in names else ()
         yield Shown("tables", "naswot-evolution", (table, *files))
         yield Shown("figures", "naswot-cost", (table, files[0], *beside))
+
+
+def fitted_pi(settings: Settings) -> str | None:
+    """The π that is fitted to scores, below the results folder."""
+    return f"{plan.fit_folder(settings)}/pi.parquet" if settings.scores_prior else None
+
+
+def proposed(settings: Settings) -> list[str]:
+    """The π's whose proposals are studied, below the results folder: that of the scores, and those of one search."""
+    runs = [run for run in plan.searches(settings) if base_method(settings, run.method) == "parsec"]
+    fitted = fitted_pi(settings)
+    return [*([fitted] if fitted else []), f"{runs[0].folder}/trajectory.parquet"]
 
 
 def searched(settings: Settings) -> list[plan.Search]:

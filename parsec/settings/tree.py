@@ -9,13 +9,16 @@ from parsec.settings.base import Distinct, Method, Name, Place, Positive, Seed, 
 from parsec.settings.changes import path_of
 from parsec.settings.compute import Compute
 from parsec.settings.datasets import Dataset
+from parsec.settings.fit import ScoresPrior
 from parsec.settings.kernels import Kernels
 from parsec.settings.predictor import PredictorJob
+from parsec.settings.proposal import ProposalJob
 from parsec.settings.retrain import RetrainStage
 from parsec.settings.score import Scores
 from parsec.settings.search import Prior, SearchStage
 from parsec.settings.simulate import Simulation
 from parsec.settings.spaces import check_space
+from parsec.settings.starts import check_proposal, check_scores_prior
 from parsec.settings.variants import Variant, runs_stage, settings_of
 
 STAGES = ("search", "finetune", "transfer")
@@ -76,10 +79,16 @@ class Settings(Strict):
     retrain: dict[Name, RetrainStage] = Field(description="retraining, by the name of the data set")
     benchmarks: Benchmarks = Benchmarks()
     scores: dict[Name, Scores] = Field({}, description="training-free scorings by the name used in paths and tables")
+    scores_prior: ScoresPrior | None = Field(
+        None, description="π fitted to the best of the scored architectures, for `start: scores`; null: left out"
+    )
     ablation: Ablation | None = Field(None, description="what a score depends on; null: left out")
     kernels: Kernels | None = Field(None, description="what scores are read off, for a figure; null: left out")
     simulations: dict[Name, Simulation] = Field({}, description="simulated searches by the name used in paths")
     predictors: dict[Name, PredictorJob] = Field({}, description="searches with a predictor by the name used in paths")
+    proposal: ProposalJob | None = Field(
+        None, description="children from a predictor's proposal in the place of π, weighed; null: left out"
+    )
     measure: Measure = Measure()
     compute: Compute = Compute()
     running: Running = Running()
@@ -94,6 +103,8 @@ class Settings(Strict):
         self._check_simulations()
         self._check_starts()
         self._check_origins()
+        check_scores_prior(self)
+        check_proposal(self)
         return self
 
     @model_validator(mode="after")
@@ -134,7 +145,7 @@ class Settings(Strict):
             raise ValueError(f"{where}: there is no key {error.args[0]!r}; give whole paths") from error
         for stage in STAGES:
             start = getattr(changed, stage).start if runs_stage(self, name, stage) else "uniform"
-            if start != "uniform" and not runs_stage(self, name, start):
+            if start not in ("uniform", "scores") and not runs_stage(self, name, start):
                 raise ValueError(f"variants.{name}.stages: {stage} starts from {start}, which it does not run; add it")
 
     def _check_datasets(self) -> None:
@@ -160,7 +171,7 @@ class Settings(Strict):
                 )
 
     def _check_starts(self) -> None:
-        if self.search.start != "uniform":
+        if self.search.start not in ("uniform", "scores"):
             raise ValueError("search.start: the first stage starts from uniform")
         if self.finetune and self.finetune.start == "finetune":
             raise ValueError("finetune.start: a stage cannot start from itself; choose uniform or search")

@@ -15,8 +15,10 @@ TABLES = {
     "naswot-evolution",
     "naswot-search",
     "predictor",
+    "primed",
+    "proposal",
 }
-FIGURES = {"found", "naswot-ablation", "naswot-cost", "naswot-kernels", "naswot-scatter", "predictor"}
+FIGURES = {"found", "naswot-ablation", "naswot-cost", "naswot-kernels", "naswot-scatter", "predictor", "proposal"}
 
 
 @pytest.fixture
@@ -33,8 +35,9 @@ def test_every_table_and_figure_is_made_and_stays(place: Place) -> None:
     assert "left out" not in done.stderr
     assert {path.stem for path in (place.results / "tables").glob("*.md")} >= TABLES
     assert {path.stem for path in (place.results / "figures").glob("*.svg")} >= FIGURES
-    (run,) = json.loads((place.results / "lookup" / "nasbench201.json").read_text())["runs"]
-    assert 0 < run["test_cifar10"] < 95
+    runs = json.loads((place.results / "lookup" / "nasbench201.json").read_text())["runs"]
+    assert [(run["method"], run["start"]) for run in runs] == [("parsec", None), ("primed", "scores")]
+    assert all(0 < run["test_cifar10"] < 95 for run in runs)
     assert place.planned() == {}
 
 
@@ -46,4 +49,4 @@ def test_without_the_table_its_studies_are_left_out_with_a_line(place: Place) ->
     assert "there is no nowhere/nasbench201.parquet" in line
     assert "import-benchmark" in line
     assert line in (place.results / "checklist.md").read_text()
-    assert not {"simulate", "predictor", "lookup", "kernels"} & set(place.planned())
+    assert not {"simulate", "predictor", "lookup", "kernels", "propose"} & set(place.planned())

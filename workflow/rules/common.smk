@@ -138,14 +138,14 @@ def parent_pi(stage):
 
     def found(wildcards):
         run = plan.Search(stage, wildcards.dataset, wildcards.method, int(wildcards.seed))
-        before = plan.parent(settings, run)
-        return f"<results>/{before.folder}/pi.parquet" if before else []
+        pi = plan.initial_pi(settings, run)
+        return f"<results>/{pi}" if pi else []
 
     return found
 
 
 def initial_pi(wildcards, input):
-    """Param: the option that hands over the π of an earlier stage."""
+    """Param: the option that hands over the π to start from."""
     return ["--init-pi", input.pi] if input.get("pi") else []
 
 

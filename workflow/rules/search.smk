@@ -4,6 +4,7 @@ rule search:
         dataset="<results>/data/{dataset}/dataset.json",
         train=ancient("<results>/data/{dataset}/train"),
         validation=ancient("<results>/data/{dataset}/validation"),
+        pi=parent_pi("search"),
     output:
         **files_of_run("search/{dataset}/{method}/seed{seed}", plan.SEARCH_FILES),
     log:

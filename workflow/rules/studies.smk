@@ -33,6 +33,34 @@ rule score:
         " {params.benchmark:q} --output {params.folder:q} --state {params.state:q} --threads {threads} --log {log:q}"
 
 
+rule fit_pi:
+    input:
+        scores=fitted_scores,
+    output:
+        pi="<results>/fit/seed{seed}/pi.parquet",
+        fit="<results>/fit/seed{seed}/fit.json",
+    log:
+        "<results>/logs/fit/seed{seed}.log",
+    benchmark:
+        "<results>/benchmarks/fit/seed{seed}.tsv"
+    localrule: True
+    conda:
+        "../../envs/cpu.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    params:
+        settings=json_of(jobs.fit_pi_job),
+        code=code("parsec.prior.from_scores", "fit/seed{seed}/pi.parquet"),
+        folder=subpath(output.pi, parent=True),
+    message:
+        "Fitting π to the best of the scored architectures, seed {wildcards.seed}"
+    shell:
+        "python -m parsec fit-pi --settings {params.settings:q} --scores {input.scores:q} --output {params.folder:q}"
+        " --threads {threads} --log {log:q}"
+
+
 rule ablate:
     input:
         dataset=ablated_data("dataset.json"),
@@ -145,6 +173,34 @@ rule predictor:
         "Searching with a predictor of accuracy: {wildcards.name}, seed {wildcards.seed}"
     shell:
         "python -m parsec predictor --settings {params.settings:q} --benchmark {input.benchmark:q}"
+        " --seed {wildcards.seed} --output {params.folder:q} --state {params.state:q} --threads {threads} --log {log:q}"
+
+
+rule propose:
+    input:
+        benchmark=lambda wildcards: table_file("nasbench201"),
+        pi=lambda wildcards: [f"<results>/{file}" for file in studies.proposed(settings)],
+    output:
+        "<results>/proposal/seed{seed}/proposal.parquet",
+    log:
+        "<results>/logs/proposal/seed{seed}.log",
+    benchmark:
+        "<results>/benchmarks/proposal/seed{seed}.tsv"
+    conda:
+        "../../envs/cpu.yaml"
+    threads: 1
+    resources:
+        mem_mb=growing(4000),
+        runtime=growing(120),
+    params:
+        settings=json_of(jobs.proposal_job),
+        code=code("parsec.predictor.propose", "proposal/seed{seed}/proposal.parquet"),
+        folder=subpath(output[0], parent=True),
+        state=state("proposal/seed{seed}"),
+    message:
+        "Weighing children that a predictor proposes, seed {wildcards.seed}"
+    shell:
+        "python -m parsec propose --settings {params.settings:q} --benchmark {input.benchmark:q} --pi {input.pi:q}"
         " --seed {wildcards.seed} --output {params.folder:q} --state {params.state:q} --threads {threads} --log {log:q}"
 
 

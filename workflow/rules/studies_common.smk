@@ -25,6 +25,11 @@ def scored_table(wildcards):
     return table_file("nasbench101") if settings.scores[wildcards.name].space == "nasbench101" else []
 
 
+def fitted_scores(wildcards):
+    """Input: the scores that π is fitted to."""
+    return f"<results>/{studies.folder(settings, 'score', settings.scores_prior.scores)}/scores.parquet"
+
+
 def assisting_scores(wildcards):
     """Input: the scores that assisted evolution begins with, if any."""
     name = settings.simulations[wildcards.name].scores

@@ -18,6 +18,7 @@ from parsec.report.figures import (
     operations,
     pi,
     predictor,
+    proposal,
     spending,
 )
 from parsec.report.figures.style import as_files
@@ -41,5 +42,6 @@ FIGURES: dict[str, Callable[[list[Path], Path], None]] = {
         "found-spending": spending.draw_found,
         "predictor": predictor.draw,
         "spending": spending.draw_validated,
+        "proposal": proposal.draw,
     }.items()
 }

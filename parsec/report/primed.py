@@ -1,0 +1,157 @@
+"""Table: epochs that a search on NAS-Bench-201 saves when it starts from a π fitted to training-free scores."""
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from parsec.errors import UserError
+from parsec.records.statistics import summarise
+from parsec.report.found import read_lookup
+from parsec.report.render import Section, Table
+from parsec.report.tabulated import Tabulated
+from parsec.report.text import NOTHING, mean_and_std, significant
+from parsec.space.nasbench201 import SIZE
+
+PAIRED = ["stage", "dataset", "seed"]
+HEADINGS = ["Seed", "Uniform start (epoch)", "Start from scores (epoch)", "Epochs saved"]
+NOTES = (
+    "Epoch: the first after which it holds to the end of the search; 0 is the start. Searches of a row share seed and "
+    "settings, but for the start. Accuracies: CIFAR-10 test after 200 epochs, looked up when the searches had ended.",
+    "Mode: the most probable architecture, of which a uniform π has none. Mean of a draw: exact, over the whole space. "
+    "In epochs of warm-up π rests.",
+    "> or <: one of the two never got there, and would need an unknown number more.",
+)
+Reached = Callable[[pd.DataFrame, pd.DataFrame], pd.Series]
+"""The epochs of a search, and those of the one that starts from scores → whether it holds, by epoch."""
+
+
+def _within(share: float) -> Reached:
+    return lambda epochs, _: epochs["rank_cifar10"] <= share * SIZE
+
+
+def _as_good(column: str, place: int) -> Reached:
+    return lambda epochs, primed: epochs[column] >= primed[column].iloc[place]
+
+
+QUALITIES: dict[str, Reached] = {
+    "Mode within the top 1 %": _within(0.01),
+    "Mode within the top 5 %": _within(0.05),
+    "Mode within the top 20 %": _within(0.2),
+    "Mode as accurate as that of the scores' π": _as_good("test_cifar10", 0),
+    "Mean of a draw as accurate as from the scores' π": _as_good("expected_cifar10", 0),
+    "Mean of a draw as accurate as at the end of the search from scores": _as_good("expected_cifar10", -1),
+}
+
+
+class Pair(NamedTuple):
+    """One search from uniform and one from scores, by epoch."""
+
+    seed: int
+    plain: pd.DataFrame
+    primed: pd.DataFrame
+
+
+def for_good(holds: NDArray[np.bool_]) -> int | None:
+    """The first place from which it holds to the end; None if it does not hold at the end."""
+    failed = np.flatnonzero(~holds)
+    first = int(failed[-1]) + 1 if len(failed) else 0
+    return first if first < len(holds) else None
+
+
+def tabulate(inputs: Sequence[Path]) -> Tabulated:
+    """What `lookup` wrote (JSON, then Parquet) and `fit.json` → a section a quality, a row a seed.
+
+    Raises:
+        UserError: other files, or a search from scores without the one from uniform beside it.
+    """
+    if len(inputs) != 3:
+        raise UserError("primed: give the JSON and the Parquet file of `lookup` and the fit.json of `fit-pi`")
+    pairs, fitted = list(_pairs(inputs[0], inputs[1])), _read_fit(inputs[2])
+    numbers = pd.DataFrame([row for name in QUALITIES for row in _numbers(name, pairs)])
+    sections = [Section(name, _rows(group)) for name, group in numbers.groupby("quality", sort=False)]
+    notes = [_start(pairs), _cost(pairs, fitted), *NOTES]
+    title = "Search epochs saved by a start from training-free scores"
+    table = Table("primed", title, HEADINGS, sections, notes, [], alignment="lrrr")
+    return Tabulated(table, numbers.assign(scoring_seconds=fitted["scoring_seconds"], scored=fitted["scored"]))
+
+
+def _pairs(document: Path, epochs: Path) -> Iterator[Pair]:
+    runs = pd.DataFrame(read_lookup(document)["runs"])
+    try:
+        rows = pd.read_parquet(epochs).sort_values("epoch")
+        primed = runs[runs["start"] == "scores"]
+        plain = runs[runs["start"].isna() & (runs["method"] == runs["base"])]
+    except (OSError, pa.ArrowException, KeyError) as error:
+        raise UserError(f"{epochs}: not what `python -m parsec lookup` writes now ({error}); run it again") from error
+    found = primed.merge(plain, on=[*PAIRED, "base"], suffixes=("_primed", "_plain")).to_dict("records")
+    if not found or len(found) != len(primed):
+        raise UserError(f"{document}: a search from scores lacks the one from uniform beside it; look both up")
+    for pair in found:
+        here = rows[(rows[PAIRED] == [pair[key] for key in PAIRED]).all(axis=1)]
+        of = {kind: here[here["method"] == pair[f"method_{kind}"]] for kind in ("plain", "primed")}
+        yield Pair(pair["seed"], of["plain"], of["primed"])
+
+
+def _read_fit(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        if found["kind"] != "fit" or not found["scored"] or not found["kept"] or found["scoring_seconds"] < 0:
+            raise ValueError("another document")
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{path}: not what `python -m parsec fit-pi` writes ({error}); run it again") from error
+    read: dict[str, Any] = found
+    return read
+
+
+def _numbers(name: str, pairs: Sequence[Pair]) -> Iterator[dict[str, Any]]:
+    for pair in pairs:
+        holds = (QUALITIES[name](epochs, pair.primed) for epochs in (pair.plain, pair.primed))
+        plain, primed = (for_good(found.fillna(False).to_numpy(dtype=bool)) for found in holds)
+        yield {"quality": name, "seed": pair.seed, "epochs": len(pair.plain) - 1, "plain": plain, "primed": primed}
+
+
+def _rows(numbers: pd.DataFrame) -> list[list[str]]:
+    found = numbers.astype(object).where(numbers.notna(), None).to_dict("records")
+    rows = [[str(row["seed"]), _epoch(row["plain"]), _epoch(row["primed"]), _saved(row)] for row in found]
+    known = (numbers["plain"] - numbers["primed"]).dropna().astype(float).tolist()
+    if len(known) == len(found) > 1:
+        rows.append(["mean", NOTHING, NOTHING, mean_and_std(summarise(known))])
+    return rows
+
+
+def _epoch(value: float | None) -> str:
+    return "not reached" if value is None else f"{value:.0f}"
+
+
+def _saved(row: dict[str, Any]) -> str:
+    """Epochs saved, or their bound where one search never got there."""
+    plain, primed, last = row["plain"], row["primed"], row["epochs"]
+    if plain is None and primed is None:
+        return NOTHING
+    if plain is None or primed is None:
+        return f"> {last - primed:.0f}" if plain is None else f"< {plain - last:.0f}".replace("-", "−")
+    return f"{plain - primed:.0f}".replace("-", "−")
+
+
+def _start(pairs: Sequence[Pair]) -> str:
+    plain, first = (each.iloc[0] for each in (pairs[0].plain, pairs[0].primed))
+    mode = "it has no mode" if pd.isna(first["rank_cifar10"]) else f"its mode is number {first['rank_cifar10']}"
+    drawn = f"{first['expected_cifar10']:.2f} %, from the uniform one {plain['expected_cifar10']:.2f} %"
+    return f"A draw from the π of the scores has on average {drawn}; {mode} of {SIZE}."
+
+
+def _cost(pairs: Sequence[Pair], fitted: dict[str, Any]) -> str:
+    each = [[epochs["seconds"].max() / (len(epochs) - 1) for epochs in (pair.plain, pair.primed)] for pair in pairs]
+    seconds, primed = map(float, np.mean(each, axis=0))
+    spent = fitted["scoring_seconds"]
+    return (
+        f"π is fitted to the best {len(fitted['kept'])} of {fitted['scored']} scored architectures. Scoring them took "
+        f"{spent:.0f} s, as much as {significant(spent / seconds, 2)} epochs of the searches from uniform "
+        f"({significant(seconds, 2)} s each, on their machine; {significant(primed, 2)} s of those from scores)."
+    )

@@ -1,0 +1,126 @@
+"""π fitted to architectures, against sums; and to the best of scores, as a file that a search starts from."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from parsec.cli import main
+from parsec.errors import UserError
+from parsec.prior.distribution import Prior
+from parsec.prior.fit import fit
+from parsec.prior.from_scores import fit_pi
+from parsec.prior.parquet import read_metadata, read_prior
+from parsec.scores.table import write_scores
+from parsec.settings.fit import FitPiJob
+from parsec.settings.search import Prior as Form
+from parsec.space.darts_draw import draw
+from parsec.space.nasbench201 import architectures
+from parsec.space.spaces import DARTS, NASBENCH201
+
+FACTORS = NASBENCH201.factors("separate")
+JOB = FitPiJob(space="nasbench201", keep=5)
+FAILED = 7
+
+
+@pytest.fixture
+def chosen():
+    return np.random.default_rng(0).integers(5, size=(40, 6)) // 2
+
+
+def test_probabilities_are_shares_of_the_counts(chosen):
+    shares = fit(chosen, FACTORS, 2.0).exp()
+    for place, column in enumerate(chosen.T):
+        expected = [((column == choice).sum() + 2.0) / (40 + 10.0) for choice in range(5)]
+        assert shares[place].tolist() == pytest.approx(expected, abs=1e-15)
+
+
+def test_no_other_prior_makes_the_architectures_more_probable(chosen):
+    """At the fitted logits the gradient of the likelihood is zero, and the likelihood is concave in them."""
+    prior = Prior(Form(), fit(chosen, FACTORS, 1e-9), NASBENCH201)
+    total = prior.log_prob(torch.from_numpy(chosen)).sum()
+    (gradient,) = torch.autograd.grad(total, prior.logits)
+    assert gradient.abs().max() < 1e-6
+    for seed in range(5):
+        noise = 0.1 * torch.randn(6, 5, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+        other = Prior(Form(), prior.logits + noise, NASBENCH201)
+        assert other.log_prob(torch.from_numpy(chosen)).sum() < total
+
+
+def test_factors_of_different_sizes_are_padded():
+    factors = DARTS.factors("separate")
+    chosen = np.array([DARTS.encode(draw(np.random.default_rng(i)), "separate") for i in range(30)])
+    prior = Prior(Form(), fit(chosen, factors, 0.5))
+    assert (prior.logits[~prior.mask] == 0).all()
+    assert prior.marginals()[0, :2].tolist() == pytest.approx(np.bincount(chosen[:, 0], minlength=2) / 31 + 0.5 / 31)
+
+
+def test_nothing_to_fit_is_refused(chosen):
+    for indices, count in ((chosen[:0], 1.0), (chosen, -1.0), (chosen + 3, 1.0)):
+        with pytest.raises(ValueError, match="fitting π needs"):
+            fit(indices, FACTORS, count)
+
+
+@pytest.fixture
+def scores(tmp_path):
+    """Scores that fall with the number of the architecture; number 7 has none."""
+
+    def made(texts, space="nasbench201"):
+        rows = [
+            {
+                "architecture": text,
+                "index": index,
+                "score": None if index == FAILED else 100.0 - index,
+                "status": "failed" if index == FAILED else "scored",
+                "reason": "singular" if index == FAILED else None,
+                "seconds": 0.5,
+            }
+            for index, text in enumerate(texts)
+        ]
+        settings = {"space": space, "dataset": "digits", "score": {"kind": "relu_log_determinant"}}
+        path = tmp_path / "scores.parquet"
+        write_scores(path, rows[::-1], {"seed": 3, "provenance": {"settings": settings}})
+        return path
+
+    return made
+
+
+def test_the_verb_fits_to_the_best_and_says_what_it_cost(scores, tmp_path):
+    found = architectures()[:30]
+    path = scores(map(str, found))
+    given = ["--settings", JOB.model_dump_json(), "--scores", str(path)]
+    assert main(["fit-pi", *given, "--output", str(tmp_path / "a")]) == 0
+    best = np.array([NASBENCH201.encode(each, "separate") for each in found[:5]])
+    prior = read_prior(tmp_path / "a/pi.parquet", Form(), "nasbench201")
+    assert torch.equal(prior.logits, fit(best, FACTORS, 1.0))
+    assert read_metadata(tmp_path / "a/pi.parquet")["stage"] == "scores"
+    document = json.loads((tmp_path / "a/fit.json").read_text())
+    assert document["kept"] == [str(each) for each in found[:5]]
+    assert (document["scored"], document["failed"], document["scoring_seconds"]) == (30, 1, 15.0)
+    assert main(["fit-pi", *given, "--output", str(tmp_path / "b")]) == 0
+    assert (tmp_path / "a/pi.parquet").read_bytes() == (tmp_path / "b/pi.parquet").read_bytes()
+
+
+def test_a_part_is_drawn_and_paid_for_and_a_failed_one_is_never_kept(scores, tmp_path):
+    path = scores(map(str, architectures()[:12]))
+    fit_pi(JOB.model_copy(update={"scored": 6, "keep": 2}), path, tmp_path)
+    assert json.loads((tmp_path / "fit.json").read_text())["scoring_seconds"] == 3.0
+    fit_pi(JOB.model_copy(update={"keep": 11}), path, tmp_path)
+    assert str(architectures()[FAILED]) not in json.loads((tmp_path / "fit.json").read_text())["kept"]
+    with pytest.raises(UserError, match="11 architectures have a score, fewer than keep"):
+        fit_pi(JOB.model_copy(update={"keep": 12}), path, tmp_path)
+    with pytest.raises(UserError, match="12 architectures, fewer than scored"):
+        fit_pi(JOB.model_copy(update={"scored": 13}), path, tmp_path)
+
+
+def test_genotypes_of_darts_are_fitted_too_and_another_space_is_refused(scores, tmp_path):
+    texts = [json.dumps(draw(np.random.default_rng(i)).as_dict()) for i in range(20)]
+    path = scores(texts, "darts")
+    with pytest.raises(UserError, match="scores of darts, but the settings want nasbench201"):
+        fit_pi(JOB, path, tmp_path)
+    joint = Form(factors="joint")
+    fit_pi(JOB.model_copy(update={"space": "darts", "prior": joint}), path, tmp_path)
+    assert read_prior(tmp_path / "pi.parquet", joint, "darts").entropy() < 50
+    assert list(pd.read_parquet(tmp_path / "pi.parquet")["factor"].unique()) == ["joint"]

@@ -1,0 +1,86 @@
+"""Epochs that a start from scores saves: two made-up searches whose answers are known."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from parsec.errors import UserError
+from parsec.report.primed import for_good, tabulate
+from parsec.report.render import latex, markdown
+
+RANKS = {"parsec": [None, 5000, 100, 900, 700, 600], "primed": [700, 1000, 3000, 150, 120, 100]}
+EXPECTED = {"parsec": [80, 85, 88, 90, 91, 92], "primed": [90, 89, 90, 91, 92, 93]}
+
+
+def run(method, seed=0):
+    start = "scores" if method == "primed" else None
+    return {"stage": "search", "dataset": "cifar10", "method": method, "base": "parsec", "seed": seed, "start": start}
+
+
+@pytest.fixture
+def files(tmp_path):
+    """The three inputs; ranks of 15,625, of which the top 1 % are 156, 5 % 781 and 20 % 3,125."""
+    rows = [
+        {
+            **{key: value for key, value in run(method).items() if key not in ("base", "start")},
+            **{"epoch": epoch, "rank_cifar10": rank, "expected_cifar10": EXPECTED[method][epoch]},
+            **{"test_cifar10": None if rank is None else 95 - rank / 1000, "seconds": 2.0 * epoch},
+        }
+        for method, ranks in RANKS.items()
+        for epoch, rank in enumerate(ranks)
+    ]
+    epochs = pd.DataFrame(rows).astype({"rank_cifar10": "Int64"})
+    epochs.to_parquet(tmp_path / "lookup.parquet", index=False)
+    lookup = {"kind": "lookup", "schema": 1, "runs": [run("parsec"), run("primed")]}
+    (tmp_path / "lookup.json").write_text(json.dumps(lookup))
+    fitted = {"kind": "fit", "scored": 40, "kept": ["a", "b"], "scoring_seconds": 12.0}
+    (tmp_path / "fit.json").write_text(json.dumps(fitted))
+    return [tmp_path / name for name in ("lookup.json", "lookup.parquet", "fit.json")]
+
+
+def test_for_good_is_the_first_place_that_holds_to_the_end():
+    for holds, place in (([1, 1], 0), ([1, 0, 1], 2), ([0, 1, 1], 1), ([1, 0], None)):
+        assert for_good(np.array(holds, dtype=bool)) == place
+
+
+def test_epochs_saved_are_counted_and_bounded_where_one_never_arrives(files):
+    table, numbers = tabulate(files)
+    printed = {section.title: section.rows[0] for section in table.sections}
+    assert printed["Mode within the top 1 %"] == ["0", "not reached", "3", "> 2"]
+    assert printed["Mode within the top 5 %"] == ["0", "4", "3", "1"]
+    assert printed["Mode within the top 20 %"] == ["0", "2", "0", "2"]
+    assert printed["Mode as accurate as that of the scores' π"] == ["0", "4", "3", "1"]
+    assert printed["Mean of a draw as accurate as from the scores' π"] == ["0", "3", "2", "1"]
+    last = "Mean of a draw as accurate as at the end of the search from scores"
+    assert printed[last] == ["0", "not reached", "5", "> 0"]
+    assert numbers["scoring_seconds"].tolist() == [12.0] * 6
+    assert numbers.set_index("quality").loc["Mode within the top 5 %", ["plain", "primed"]].tolist() == [4, 3]
+    text = markdown(table)
+    assert "the best 2 of 40 scored architectures. Scoring them took 12 s, as much as 6 epochs" in text
+    assert "on average 90.00 %, from the uniform one 80.00 %; its mode is number 700" in text
+    assert not set(latex(table)) & set("π−≤")
+
+
+def test_a_start_from_scores_that_never_arrives_is_a_bound_from_above(files):
+    rows = pd.read_parquet(files[1])
+    rows["method"] = rows["method"].replace({"parsec": "primed", "primed": "parsec"})
+    rows.to_parquet(files[1], index=False)
+    table, _ = tabulate(files)
+    printed = {section.title: section.rows[0] for section in table.sections}
+    assert printed["Mode within the top 1 %"] == ["0", "3", "not reached", "< −2"]
+
+
+def test_inputs_that_do_not_fit_are_one_line(files, tmp_path):
+    with pytest.raises(UserError, match="give the JSON and the Parquet"):
+        tabulate(files[:2])
+    with pytest.raises(UserError, match="not what `python -m parsec fit-pi` writes"):
+        tabulate([*files[:2], files[0]])
+    document = json.loads(files[0].read_text())
+    files[0].write_text(json.dumps(document | {"runs": [run("primed")]}))
+    with pytest.raises(UserError, match="lacks the one from uniform"):
+        tabulate(files)
+    files[0].write_text(json.dumps(document | {"runs": [{"method": "parsec"}]}))
+    with pytest.raises(UserError, match="run it again"):
+        tabulate(files)

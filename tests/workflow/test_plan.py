@@ -11,10 +11,13 @@ from parsec.settings import plan
 from parsec.settings.load import load
 
 ROOT = Path(__file__).resolve().parents[2]
+DEPTHS = {"measure_depths": 1, "figure_depths": 1}
+COMPARED = {"figure_spending": 1, "comparison": 1}
 PRESETS = {
     "config": {"prepare_dataset": 2, "search": 2, "finetune": 2, "transfer": 2, "retrain": 7, "table": 2},
     "cifar10": {"prepare_dataset": 1, "search": 2, "finetune": 2, "retrain": 5, "table": 1},
-    "paper": {"prepare_dataset": 2, "search": 4, "finetune": 4, "transfer": 4, "retrain": 49, "table": 2},
+    "paper": {"prepare_dataset": 2, "search": 4, "finetune": 4, "transfer": 4, "retrain": 49, "table": 2} | DEPTHS,
+    "compare": {"prepare_dataset": 1, "search": 57, "retrain": 58, "table": 1} | DEPTHS | COMPARED,
 }
 
 

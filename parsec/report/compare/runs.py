@@ -16,8 +16,6 @@ from parsec.report.search_cost import Result, SearchKey, by_key, lineage
 from parsec.settings.plan import PUBLISHED
 
 COSTS = ["child_images", "seconds", "peak_bytes", "parameters", "multiply_adds", "skip_share"]
-GROUP = ["stage", "outcome"]
-"""What the searches that are compared with each other have in common: the stage, and where its result was measured."""
 
 
 class Outcome(NamedTuple):
@@ -36,8 +34,8 @@ def outcomes(runs: pd.DataFrame) -> list[Outcome]:
 def read_compared(inputs: Iterable[Path]) -> pd.DataFrame:
     """Result files of searches and of retrainings, and perhaps one of `lookup` → one row a search.
 
-    Columns are `GROUP`, method, seed, outcomes in percent (of a genotype that was trained several times the mean), and
-    `COSTS`, those of the whole lineage of the search.
+    Columns are stage, method, seed, where the `outcome` was measured, outcomes in percent (of a genotype that was
+    trained several times the mean), and `COSTS`, those of the whole lineage of the search.
 
     Raises:
         UserError: a file is missing or damaged, or nothing tells what the searches found is worth.
@@ -49,17 +47,18 @@ def read_compared(inputs: Iterable[Path]) -> pd.DataFrame:
     rows = [*_retrained(results), *(row for path in looked_up for row in _looked_up(path))]
     if not rows:
         raise UserError("the comparison needs retrainings or a lookup of what the searches found; give their files")
-    return pd.DataFrame([row | _costs(searches, (row["stage"], row["method"], row["seed"])) for row in rows])
+    return pd.DataFrame([_costs(searches, (row["stage"], row["method"], row["seed"])) | row for row in rows])
 
 
 def _retrained(results: list[Result]) -> Iterator[dict[str, Any]]:
-    errors: dict[tuple[str, str, str, int], list[float]] = {}
+    trainings: dict[tuple[str, str, str, int], list[Result]] = {}
     for result in results:
         if result["kind"] == "retrain" and result["origin"] != PUBLISHED:
             key = (result["origin"], result["dataset"], result["method"], result["seed"])
-            errors.setdefault(key, []).append(result["test"]["top1_error"])
-    for (stage, dataset, method, seed), found in errors.items():
-        yield {"stage": stage, "outcome": dataset, "method": method, "seed": seed, "top1_error": fmean(found)}
+            trainings.setdefault(key, []).append(result)
+    for (stage, dataset, method, seed), found in trainings.items():
+        named = {"stage": stage, "outcome": dataset, "method": method, "seed": seed}
+        yield {**named, "top1_error": fmean(r["test"]["top1_error"] for r in found), **found[0]["complexity"]}
 
 
 def _looked_up(path: Path) -> Iterator[dict[str, Any]]:

@@ -7,13 +7,17 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from parsec.records.statistics import Paired, Summary, holm, paired, summarise
-from parsec.report.compare.runs import COSTS, GROUP, Outcome, outcomes, read_compared
+from parsec.report.compare.runs import COSTS, Outcome, outcomes, read_compared
 from parsec.report.render import Section, Table
 from parsec.report.rows import METHODS, STAGES
 from parsec.report.tabulated import Tabulated
 from parsec.report.text import NOTHING, listing, mean_and_std, millions, significant
+from parsec.settings.plan import SEARCH_STAGES
 
 REFERENCE = "parsec"
+Key = tuple[str, str]
+"""Method and stage."""
+Outcomes = dict[Key, "pd.Series[float]"]
 COST_HEADINGS = [
     "Child images (M)",
     "Time (s)",
@@ -23,14 +27,14 @@ COST_HEADINGS = [
     "Skip connections (%)",
 ]
 NOTES = [
-    "n searches with seeds of their own; ± is the sample standard deviation over them. Difference: to PARSEC with the "
-    "same seed, in the column before it (the CSV has the others), mean with its 95 % interval (Student t of "
-    "the pairs); p is of no difference, two-sided, adjusted by Holm for the number of methods it was tested for.",
+    "n searches with seeds of their own; ± is the sample standard deviation over them. Difference: to the first row "
+    "with the same seed, in the column before it (the CSV has the others), mean with its 95 % interval (Student t of "
+    "the pairs); p is of no difference, two-sided, adjusted by Holm for the number of rows it was tested for.",
     "Child images: forward passes of single images through children in the search; one through a mixture counts as "
     "many children as it takes multiply-adds for. Time and memory are those of the search's process on its device, "
     "means over searches; processes that ran at the same time share the machine.",
-    "Skip connections: their share of the edges of the architectures found. Parameters and multiply-adds are those of "
-    "the architectures as networks of the size of the search.",
+    "Skip connections: their share of the edges of the architectures found. Parameters and multiply-adds are means of "
+    "the networks trained from scratch; where accuracies were looked up, of networks of the size of the search.",
 ]
 
 
@@ -47,6 +51,7 @@ class Line(NamedTuple):
     """One method in one stage."""
 
     method: str
+    stage: str
     runs: pd.DataFrame
     found: dict[str, Found]
 
@@ -59,11 +64,11 @@ def tabulate(inputs: Sequence[Path]) -> Tabulated:
     """
     runs = read_compared(inputs)
     measured, sections, data = outcomes(runs), list[Section](), list[dict[str, Any]]()
-    for (stage, where), group in runs.groupby(GROUP, sort=False):
+    for where, group in runs.groupby("outcome", sort=False):
         lines = _lines(group, [outcome for outcome in measured if group[outcome.name].notna().all()])
-        title = f"{STAGES[stage].capitalize()}; what was found, on {where}"
-        sections.append(Section(title, [_cells(line, measured) for line in lines]))
-        data += [{"stage": stage, "outcome": where, **_numbers(line)} for line in lines]
+        several = group["stage"].nunique() > 1
+        sections.append(Section(f"What was found, on {where}", [_cells(line, measured, several) for line in lines]))
+        data += [{"outcome": where, **_numbers(line)} for line in lines]
     first, *others = [outcome.heading for outcome in measured]
     headings = ["Method", "n", first, "Difference", "p", *others, *COST_HEADINGS]
     caption = f"Methods beside each other on {listing(runs['outcome'])}"
@@ -72,38 +77,41 @@ def tabulate(inputs: Sequence[Path]) -> Tabulated:
 
 
 def _lines(group: pd.DataFrame, measured: list[Outcome]) -> list[Line]:
-    """One line a method, PARSEC first."""
-    names = sorted(dict.fromkeys(group["method"]), key=lambda name: name != REFERENCE)
-    by_name = {name: group[group["method"] == name].set_index("seed").sort_index() for name in names}
-    columns = {outcome.name: _found(by_name, outcome.name) for outcome in measured}
-    return [Line(name, runs, {key: found[name] for key, found in columns.items()}) for name, runs in by_name.items()]
+    """One line a method and stage, PARSEC's last stage first."""
+    runs = {key: found.set_index("seed").sort_index() for key, found in group.groupby(["method", "stage"], sort=False)}
+    stages = [stage for stage in SEARCH_STAGES if (REFERENCE, stage) in runs]
+    reference = (REFERENCE, stages[-1]) if stages else None
+    keys = sorted(runs, key=lambda key: key != reference)
+    columns = {o.name: _found({key: runs[key][o.name] for key in keys}, reference) for o in measured}
+    lines = {key: {name: found[key] for name, found in columns.items()} for key in keys}
+    return [Line(method, stage, runs[method, stage], found) for (method, stage), found in lines.items()]
 
 
-def _found(by_name: dict[str, pd.DataFrame], outcome: str) -> dict[str, Found]:
+def _found(values: Outcomes, reference: Key | None) -> dict[Key, Found]:
     """An outcome of all methods."""
-    values = {name: runs[outcome] for name, runs in by_name.items()}
-    differences = {name: _difference(name, values) for name in values}
-    tested = {name: pair.p for name, pair in differences.items() if pair and pair.p is not None}
+    differences = {key: _difference(key, values, reference) for key in values}
+    tested = {key: pair.p for key, pair in differences.items() if pair and pair.p is not None}
     adjusted = dict(zip(tested, holm(list(tested.values())), strict=True))
     return {
-        name: Found(summarise(found.to_list()), differences[name], adjusted.get(name)) for name, found in values.items()
+        key: Found(summarise(found.to_list()), differences[key], adjusted.get(key)) for key, found in values.items()
     }
 
 
-def _difference(name: str, values: "dict[str, pd.Series[float]]") -> Paired | None:
+def _difference(key: Key, values: Outcomes, reference: Key | None) -> Paired | None:
     """To PARSEC, over the seeds that both have; None for PARSEC itself, and where it did not run."""
-    if name == REFERENCE or REFERENCE not in values:
+    if reference is None or key == reference:
         return None
-    seeds = values[name].index.intersection(values[REFERENCE].index)
+    seeds = values[key].index.intersection(values[reference].index)
     if seeds.empty:
         return None
-    return paired(values[name][seeds].to_list(), values[REFERENCE][seeds].to_list())
+    return paired(values[key][seeds].to_list(), values[reference][seeds].to_list())
 
 
-def _cells(line: Line, measured: list[Outcome]) -> list[str]:
+def _cells(line: Line, measured: list[Outcome], several: bool) -> list[str]:
+    """The printed row; the stage is named where there are several."""
     means = line.runs[COSTS].mean()
     first, *others = [line.found.get(outcome.name) for outcome in measured]
-    name = METHODS.get(line.method, (line.method, ""))[0]
+    name = METHODS.get(line.method, (line.method, ""))[0] + (f" ({STAGES[line.stage]})" if several else "")
     values = [mean_and_std(found.summary if found else None) for found in (first, *others)]
     counts = [millions(means["parameters"]), millions(means["multiply_adds"]), f"{100 * means['skip_share']:.0f}"]
     costs = [significant(means["seconds"], 3), significant(means["peak_bytes"] / 1e6, 3)]
@@ -133,7 +141,7 @@ def _signed(value: float | None) -> str:
 
 
 def _numbers(line: Line) -> dict[str, Any]:
-    numbers: dict[str, Any] = {"method": line.method, "runs": len(line.runs)}
+    numbers: dict[str, Any] = {"stage": line.stage, "method": line.method, "runs": len(line.runs)}
     for name, found in line.found.items():
         numbers |= {f"{name}_{part}": value for part, value in found.summary._asdict().items() if part != "n"}
         if found.difference:

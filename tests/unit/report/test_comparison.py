@@ -39,8 +39,11 @@ def test_costs_are_those_of_the_lineage(study):
         *(study.search("finetune", seed=seed, start="search", seconds=30.0) for seed in (0, 1)),
         *(study.retrain(3.0, "finetune", seed=seed) for seed in (0, 1)),
     ]
-    (row,) = tabulate(inputs).data.to_dict("records")
-    assert (row["stage"], row["seconds"], row["child_images"]) == ("finetune", 90.0, 2 * 20480)
+    inputs += [study.retrain(3.5 + seed, "search", seed=seed) for seed in (0, 1)]
+    tuned, carried = tabulate(inputs).data.to_dict("records")
+    assert (tuned["stage"], tuned["seconds"], tuned["child_images"]) == ("finetune", 90.0, 2 * 20480)
+    # What is carried over as it is, is compared with what was tuned.
+    assert (carried["stage"], carried["seconds"], carried["top1_error_difference_mean"]) == ("search", 60.0, 1.0)
 
 
 def test_accuracies_that_were_looked_up(study):

@@ -57,7 +57,7 @@ def inputs(study, results, tmp_path):
     }
 
 
-ELSEWHERE = {"predictor"}
+ELSEWHERE = {"predictor", "proposal"}
 """Figures of studies that are tested beside the tables of the same study."""
 
 

@@ -84,11 +84,11 @@ def _bench(arguments: Arguments) -> None:
 
 def _complexity(arguments: Arguments) -> None:
     from parsec.network.spaces import child_cost
-    from parsec.settings.training import Network
+    from parsec.settings.training import Stack
     from parsec.space.published import of_any_space
 
     network = {"stem": arguments.network, "cells": arguments.cells, "channels": arguments.channels}
-    checked = load_job(json.dumps(network), Network)
+    checked = load_job(json.dumps(network), Stack)
     default_classes, default_size = {"cifar": (10, 32), "imagenet": (1000, 224)}[arguments.network]
     classes = _at_least_one("--classes", arguments.classes, default_classes)
     size = _at_least_one("--image-size", arguments.image_size, default_size)

@@ -48,12 +48,16 @@ def test_result_of_a_search(start, digits, make_job):
     result, job = result_of(start("a", seed=3)), make_job()
     assert set(result) == {
         "schema", "kind", "stage", "space", "method", "dataset", "seed", "genotype", "entropy", "mode_accuracy",
-        "selection", "parent", "complexity", "cost", "children", "child_images", "provenance",
+        "selection", "parent", "complexity", "skip_share", "cost", "children", "child_images", "provenance",
     }  # fmt: skip
     named = {"schema": 1, "kind": "search", "stage": "search", "space": "darts", "method": "parsec"}
     assert (named | {"dataset": "digits", "seed": 3, "parent": None}).items() <= result.items()
     mode = from_dict(result["genotype"])
     assert result["complexity"] == network_cost(mode, job.settings.network, 10, 8)._asdict()
+    assert (
+        result["skip_share"]
+        == sum(edge.primitive == "skip_connect" for cell in mode for node in cell for edge in node) / 16
+    )
     assert (result["children"], result["child_images"]) == (6 * 2 * 2, 6 * 2 * 2 * 16)
     assert result["cost"]["device"] == "cpu"
     assert result["cost"]["restarts"] == 0

@@ -4,7 +4,8 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -59,13 +60,24 @@ class Place:
 
     def change(self, path: str, value: Any) -> None:
         """Change one key of the settings, given by its path."""
+        with self._branch(path) as (branch, last):
+            branch[last] = value
+
+    def remove(self, path: str) -> None:
+        """Take one key out of the settings, given by its path."""
+        with self._branch(path) as (branch, last):
+            del branch[last]
+
+    @contextmanager
+    def _branch(self, path: str) -> Iterator[tuple[dict[str, Any], str]]:
+        """Where a key is in the settings; what is done there is written."""
         file = self.base / "settings.yaml"
         settings = yaml.safe_load(file.read_text())
         *parents, last = path.split(".")
         branch = settings
         for name in parents:
             branch = branch.setdefault(name, {})
-        branch[last] = value
+        yield branch, last
         file.write_text(yaml.safe_dump(settings))
 
     def rewrite(self, path: str, change: Callable[[str], str]) -> None:

@@ -10,6 +10,7 @@ from place import ROOT, Place, new_place
 
 TABLES = {
     "nasbench201-found",
+    "comparison",
     "naswot-ablation",
     "naswot-correlation",
     "naswot-evolution",
@@ -18,7 +19,17 @@ TABLES = {
     "primed",
     "proposal",
 }
-FIGURES = {"found", "naswot-ablation", "naswot-cost", "naswot-kernels", "naswot-scatter", "predictor", "proposal"}
+FIGURES = {
+    "found",
+    "found-spending",
+    "spending",
+    "naswot-ablation",
+    "naswot-cost",
+    "naswot-kernels",
+    "naswot-scatter",
+    "predictor",
+    "proposal",
+}
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ from parsec.errors import CheckpointError, DivergedError, Interrupted
 from parsec.runtime.checkpoint import checkpoint_files, remove_checkpoints
 from parsec.runtime.device import peak_memory_bytes
 from parsec.runtime.distributed import ALONE, Ranks
+from parsec.runtime.energy import Meter
 from parsec.runtime.logs import logger
 from parsec.runtime.signals import StopRequest
 from parsec.runtime.store import METRICS as METRICS
@@ -92,7 +93,8 @@ class _Attempt:
     ) -> None:
         self._trainer, self._store, self._ranks = trainer, store, ranks
         self._running, self._label, self._device = running, label, device
-        self._before = Spent(code_fingerprints=(code,))
+        self._before = Spent(code_fingerprints=(code,), energy_joules=0.0)
+        self._meter = Meter(device)
         self._began = self._saved = time.monotonic()
         self._shown: float | None = None
         self._first_step = trainer.step
@@ -167,6 +169,7 @@ class _Attempt:
     def spent(self) -> Spent:
         """Cost up to now over all attempts; the device is held throughout."""
         seconds = time.monotonic() - self._began
+        joules, before = self._meter.joules(), self._before.energy_joules
         return Spent(
             self._before.wall_seconds + seconds,
             self._before.device_seconds + seconds * self._ranks.count,
@@ -174,6 +177,7 @@ class _Attempt:
             max(self._before.peak_memory_bytes, peak_memory_bytes(self._device)),
             self._before.code_fingerprints,
             self._before.saving_seconds + self._saving,
+            None if joules is None or before is None else before + joules,
         )
 
     def _append(self, rows: list[dict[str, Any]]) -> None:

@@ -44,3 +44,5 @@ class Spent(NamedTuple):
     """Code of all attempts, in order, each once."""
     saving_seconds: float = 0.0
     """What of the wall time went into saving checkpoints."""
+    energy_joules: float | None = None
+    """Of the whole processors and the GPU, other work on them included; None if an attempt could not read it."""

@@ -15,7 +15,7 @@ from parsec.report.found import LABELS, read_lookup
 from parsec.report.search_cost import Result, SearchKey, by_key, lineage
 from parsec.settings.plan import PUBLISHED
 
-COSTS = ["child_images", "seconds", "peak_bytes", "parameters", "multiply_adds", "skip_share"]
+COSTS = ["child_images", "seconds", "peak_bytes", "joules", "parameters", "multiply_adds", "skip_share"]
 
 
 class Outcome(NamedTuple):
@@ -73,7 +73,14 @@ def _costs(searches: dict[SearchKey, Result], key: SearchKey) -> dict[str, float
     return {
         "child_images": sum(result["child_images"] for result in chain),
         "seconds": sum(result["cost"]["device_seconds"] for result in chain),
+        "joules": sum(_joules(result) for result in chain),
         "peak_bytes": max(result["cost"]["peak_memory_bytes"] for result in chain),
         **chain[0]["complexity"],
         "skip_share": chain[0].get("skip_share", math.nan),
     }
+
+
+def _joules(result: Result) -> float:
+    """Energy, where the machine could tell it; results of old have no word of it."""
+    joules = result["cost"].get("energy_joules")
+    return math.nan if joules is None else float(joules)

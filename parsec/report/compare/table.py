@@ -1,5 +1,6 @@
 """Table: all methods at one budget, with the difference of each to PARSEC, paired by seed."""
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,6 +23,7 @@ COST_HEADINGS = [
     "Child images (M)",
     "Time (s)",
     "Memory (MB)",
+    "Energy (kJ)",
     "Parameters (M)",
     "Multiply-adds (M)",
     "Skip connections (%)",
@@ -32,7 +34,8 @@ NOTES = [
     "the pairs); p is of no difference, two-sided, adjusted by Holm for the number of rows it was tested for.",
     "Child images: forward passes of single images through children in the search; one through a mixture counts as "
     "many children as it takes multiply-adds for. Time and memory are those of the search's process on its device, "
-    "means over searches; processes that ran at the same time share the machine.",
+    "means over searches; processes that ran at the same time share the machine. Energy is that of whole processors "
+    "and GPUs while the search ran, where the machine can tell it.",
     "Skip connections: their share of the edges of the architectures found. Parameters and multiply-adds are means of "
     "the networks trained from scratch; where accuracies were looked up, of networks of the size of the search.",
 ]
@@ -114,7 +117,8 @@ def _cells(line: Line, measured: list[Outcome], several: bool) -> list[str]:
     name = METHODS.get(line.method, (line.method, ""))[0] + (f" ({STAGES[line.stage]})" if several else "")
     values = [mean_and_std(found.summary if found else None) for found in (first, *others)]
     counts = [millions(means["parameters"]), millions(means["multiply_adds"]), f"{100 * means['skip_share']:.0f}"]
-    costs = [significant(means["seconds"], 3), significant(means["peak_bytes"] / 1e6, 3)]
+    energy = NOTHING if math.isnan(means["joules"]) else significant(means["joules"] / 1e3, 3)
+    costs = [significant(means["seconds"], 3), significant(means["peak_bytes"] / 1e6, 3), energy]
     compared = _compared(first) if first else [NOTHING, NOTHING]
     return [
         name,

@@ -64,13 +64,17 @@ def read_architectures(path: Path) -> tuple[tuple[Architecture, ...], tuple[str,
     return _architectures(path, read_columns(path, CELL, KIND, optional=[HASH]))[:2]
 
 
-def read_report_columns(path: Path) -> Reals:
+def read_report_columns(path: Path) -> Reals | None:
     """Test accuracies in percent [n], in the order of `SearchColumns`; only a report may see them.
+
+    None for a table that has validation accuracies alone.
 
     Raises:
         BenchmarkError: as `read_search_columns`.
     """
-    table = read_columns(path, [*CELL, TEST], KIND, optional=[HASH])
+    table = read_columns(path, CELL, KIND, optional=[HASH, TEST])
+    if TEST not in table.column_names:
+        return None
     return _accuracy(path, table, TEST, _architectures(path, table)[2])
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import yaml
 
+from parsec.records.claims.page import claims_page
 from parsec.records.results import read_results
 from parsec.runtime.files import write_atomic
 
@@ -16,20 +17,22 @@ OPEN = "open.csv"
 
 
 def write_index(records: Path) -> None:
-    """Write `README.md` of the folder of records: runs, benchmarks, and the open runs of `open.csv`."""
+    """Write `README.md` of the folder of records (runs, benchmarks, open runs of `open.csv`) and `claims.md`."""
     runs = [_run(folder) for folder in sorted(records.iterdir()) if (folder / "settings.yaml").is_file()]
     benchmarks = [_benchmark(file) for file in sorted((records / BENCHMARKS).glob("*.json"))]
-    waiting = [f"| {row['what']} | `{row['command']}` | {row['needs']} |" for row in _open_runs(records / OPEN)]
+    to_do = _open_runs(records / OPEN)
+    waiting = [f"| {row['what']} | `{row['command']}` | {row['needs']} |" for row in to_do]
     lines = [
         "# Runs done, and runs that are open",
         "",
         "One folder a run: settings, data set hashes, π, genotypes, metrics, results with provenance, tables, figures.",
-        "This page is made by `python -m parsec record`.",
+        "What they show of the papers' claims: [claims](claims.md). Both pages are made by `python -m parsec record`.",
         "",
         *_section("Done", "record | run | machine | jobs | hours, summed over jobs | commit", runs),
         *_section("Benchmarks", "record | machine | threads | what was to be reached | commit", benchmarks),
         *_section("Open: these need a GPU", "what | command | needs", waiting),
     ]
+    write_atomic(records / "claims.md", claims_page(records, to_do))
     write_atomic(records / "README.md", "\n".join(lines))
 
 

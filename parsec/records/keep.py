@@ -19,6 +19,15 @@ PAGES = (
     "figures/*.svg",
     "data/*/dataset.json",
     "data/*/source.json",
+    "measure/**/*.json",
+    "lookup/*",
+    "fit/**/*.json",
+    "fit/**/pi.parquet",
+    "score/*/*/scores.parquet",
+    "ablation/*/ablation.parquet",
+    "simulate/*/*/simulations.parquet",
+    "predictor/*/*/*",
+    "proposal/*/proposal.parquet",
 )
 LARGE = "weights.safetensors"
 
@@ -50,7 +59,7 @@ def _files_of_runs(settings: Settings) -> list[str]:
     """Small files of exactly the runs that the settings ask for, whatever else lies in the folder."""
     searches = [f"{run.folder}/{name}" for run in plan.searches(settings) for name in plan.SEARCH_FILES]
     trainings = [f"{run.folder}/{name}" for run in plan.retrains(settings) for name in plan.RETRAIN_FILES]
-    return [*(file for file in searches + trainings if not file.endswith(LARGE)), "measure/search/executor.json"]
+    return [file for file in searches + trainings if not file.endswith(LARGE)]
 
 
 def keep_benchmark(document: Path, record: Path) -> None:

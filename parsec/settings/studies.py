@@ -101,7 +101,8 @@ def _found(settings: Settings) -> Iterator[Shown]:
         yield Shown("figures", "found", (f"{RESULTS}/lookup/nasbench201.parquet",))
         if len(settings.methods) > 1:
             yield Shown("figures", "found-spending", (f"{RESULTS}/lookup/nasbench201.parquet",))
-        if any(plan.initial_pi(settings, run) == fitted_pi(settings) for run in plan.searches(settings)):
+        fitted = fitted_pi(settings)
+        if fitted and any(plan.initial_pi(settings, run) == fitted for run in plan.searches(settings)):
             looked_up = (f"{RESULTS}/lookup/nasbench201.{kind}" for kind in ("json", "parquet"))
             yield Shown("tables", "primed", (*looked_up, f"{RESULTS}/{plan.fit_folder(settings)}/fit.json"))
         if settings.proposal:

@@ -31,7 +31,10 @@ def tabulate(inputs: Sequence[Path]) -> Tabulated:
         for study, rows in found
     ]
     headings = ["Pool", "Validation (%)", *(f"{name} test (%)" for name in names)]
-    notes = ["Mean over repeats and its 95 % bootstrap interval. The searches see validation accuracy alone."]
+    notes = [
+        "Mean over repeats and its 95 % bootstrap interval. The searches see validation accuracy alone.",
+        "Without a test accuracy: the table of the benchmark has none.",
+    ][: 1 + any(not _tests(study) for study, _ in found)]
     caption = "Accuracy of the architecture chosen by predictor-based search"
     table = Table("predictor-chosen", caption, headings, sections, notes, [], "l" + "r" * (len(headings) - 1))
     return Tabulated(table, pd.DataFrame(line for study, rows in found for line in _numbers(study, rows)))
@@ -53,7 +56,8 @@ def _rows(study: Study) -> Iterator[tuple[str, Row]]:
 
 def _tests(study: Study) -> dict[str, Reals]:
     if study.job.problem == "nasbench101":
-        return {"cifar10": nasbench101.read_report_columns(study.benchmark)}
+        tests = nasbench101.read_report_columns(study.benchmark)
+        return {} if tests is None else {"cifar10": tests}
     return {str(name): values for name, values in nasbench201.read_report_columns(study.benchmark).test.items()}
 
 

@@ -1,0 +1,1 @@
+"""The claims of the papers, and what our records show of them."""

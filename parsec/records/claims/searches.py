@@ -1,0 +1,97 @@
+"""What records show of the claims of PARSEC."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import pandas as pd
+
+from parsec.records.claims.claim import (
+    FAILS,
+    HOLDS,
+    REDUCED,
+    Claim,
+    Evidence,
+    interval,
+    judged,
+    numbers,
+    title,
+    with_std,
+)
+
+PAPER_EPOCHS = 600
+"""Of the retraining on CIFAR-10 in the paper; a record with fewer does not test its numbers."""
+
+
+def retrained(record: Path, claim: Claim) -> Evidence | None:
+    """Test error on CIFAR-10 of what a stage found; a verdict only with the paper's epochs."""
+    origin = {"cifar10-proxy": "search", "cifar10-finetuned": "finetune"}[claim.claim]
+    table = numbers(record, "cifar10")
+    if table.empty:
+        return None
+    rows = table[(table["section"] == "ours") & (table["origin"] == origin) & (table["method"] == "parsec")]
+    if rows.empty:
+        return None
+    row = rows.iloc[0]
+    ours = f"{with_std(row['top1_error_mean'], row['top1_error_std'])}, n = {row['trainings']:.0f}"
+    scale = f"{row['cells']:.0f} cells × {row['channels']:.0f} channels, {row['epochs']:.0f} epochs"
+    if row["epochs"] < PAPER_EPOCHS:
+        return Evidence(ours, scale, "not shown" + REDUCED)
+    return Evidence(ours, scale, HOLDS if row["top1_error_low95"] <= float(claim.value) else FAILS)
+
+
+def memory(record: Path, claim: Claim) -> Evidence | None:
+    """Targets of `bench memory` for one child at a time."""
+    if record.suffix != ".json":
+        return None
+    document = json.loads(record.read_text(encoding="utf-8"))
+    targets = [t for contest in document["contests"] for t in contest["targets"] if t["quantity"] == "ratio"]
+    if not targets:
+        return None
+    worst, gpu = max(target["found"] for target in targets), document["provenance"]["machine"]["gpu"]
+    verdict = HOLDS if all(target["reached"] for target in targets) else FAILS
+    ours = f"at most {worst:.2f} of the hungriest child trained alone"
+    return Evidence(ours, gpu["name"] if gpu else "bytes of tensors, CPU", verdict if gpu else verdict + REDUCED)
+
+
+def transfer(record: Path, claim: Claim) -> Evidence | None:
+    """π learnt on the large network from uniform, against π fine-tuned there, at equal cost."""
+    words = "error from uniform − error fine-tuned:"
+    return _difference(record, {"method": "direct", "stage": "finetune"}, "top1_error", 1, words)
+
+
+def random(record: Path, claim: Claim) -> Evidence | None:
+    """Random search against PARSEC: test errors of retraining, or accuracies that were looked up."""
+    errors = _difference(record, {"method": "random"}, "top1_error", 1, "error of random search − PARSEC:")
+    return errors or _difference(
+        record, {"method": "random"}, "test_cifar10", -1, "accuracy of random search − PARSEC:"
+    )
+
+
+def _difference(record: Path, find: Mapping[str, str], outcome: str, better: int, words: str) -> Evidence | None:
+    """A row of the table of methods against PARSEC, paired by seed; `better` is the sign that speaks for PARSEC."""
+    table, name = numbers(record, "comparison"), f"{outcome}_difference"
+    if f"{name}_mean" not in table:
+        return None
+    rows = table[(table[list(find)] == pd.Series(find)).all(axis=1)].dropna(subset=f"{name}_mean")
+    if rows.empty:
+        return None
+    row = rows.iloc[0]
+    verdict = judged(row[f"{name}_low"], row[f"{name}_high"], better)
+    ours = f"{words} {interval(row, name)} points, {row[f'{name}_n']:.0f} pairs"
+    return Evidence(ours, title(record), verdict + REDUCED)
+
+
+def collapse(record: Path, claim: Claim) -> Evidence | None:
+    """What PARSEC found on NAS-Bench-201 against the mean of the space."""
+    table = numbers(record, "comparison")
+    if "test_cifar10_mean" not in table:
+        return None
+    row = table.set_index("method").loc["parsec"]
+    mean = json.loads((record / "lookup" / "nasbench201.json").read_text(encoding="utf-8"))["mean"]["cifar10"]
+    ours = (
+        f"{with_std(row['test_cifar10_mean'], row['test_cifar10_std'])} against {mean:.2f} % of a random architecture; "
+        f"{100 * row['skip_share']:.0f} % skip connections; n = {row['runs']:.0f}"
+    )
+    verdict = judged(row["test_cifar10_low"] - mean, row["test_cifar10_high"] - mean, 1)
+    return Evidence(ours, title(record), verdict + REDUCED)

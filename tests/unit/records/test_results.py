@@ -63,9 +63,9 @@ def test_cost_has_the_keys_of_the_schema():
         "device_seconds": 1.0,
         "restarts": 3,
         "peak_memory_bytes": 4,
+        "code_fingerprints": (),
         "saving_seconds": 0.0,
         "energy_joules": None,
-        "saving_seconds": 0.0,
         "device": "cpu",
         "accelerator": False,
     }

@@ -28,12 +28,12 @@ class RandomShared(Stepwise[Sampling]):
     @property
     def _trained(self) -> int:
         """Steps that train v."""
-        return self.settings.epochs * self._batches.per_epoch
+        return self.settings.epochs * self._batches.per_epoch if self._cut is None else self._cut
 
     @property
     def epochs(self) -> int:
         """Epochs to do, that of the judging included."""
-        return self.settings.epochs + 1
+        return self._trained // self._batches.per_epoch + 1
 
     @property
     def total_steps(self) -> int:
@@ -45,7 +45,7 @@ class RandomShared(Stepwise[Sampling]):
         """Epochs that are complete."""
         if self.step < self._trained:
             return self.step // self._batches.per_epoch
-        return self.settings.epochs + (self.step == self.total_steps)
+        return self._trained // self._batches.per_epoch + (self.step == self.total_steps)
 
     @property
     def child_images(self) -> int:

@@ -38,6 +38,8 @@ class Learner(Protocol):
 
 
 L = TypeVar("L", bound=Learner)
+DAY = 86_400.0
+"""Seconds."""
 
 
 class Stepwise(ABC, Generic[L]):
@@ -58,9 +60,11 @@ class Stepwise(ABC, Generic[L]):
         self.updates = self._learner()
         self._batches = Batches(task, self._streams)
         self.step = 0
+        self._cut: int | None = None
+        """The step with which training ended because its time was over."""
         self.history: History = [self._moment()]
         self._rows = StepRows()
-        self._seconds = 0.0
+        self._seconds = self._spent = 0.0
 
     @abstractmethod
     def _learner(self) -> L:
@@ -78,7 +82,7 @@ class Stepwise(ABC, Generic[L]):
     @property
     def total_steps(self) -> int:
         """Steps to do."""
-        return self.epochs * self._batches.per_epoch
+        return self.epochs * self._batches.per_epoch if self._cut is None else self._cut
 
     @property
     def epoch(self) -> int:
@@ -111,8 +115,17 @@ class Stepwise(ABC, Generic[L]):
         self._seconds += time.perf_counter() - began
         if self.epoch > epoch:
             self.history.append(self._moment())
-            rows.append(self._epoch_row())
+            rows.append(self._end_epoch())
         return rows
+
+    def _end_epoch(self) -> Row:
+        """The row of an epoch; it is the last if the time of the stage is over by the clock of any rank."""
+        limit = self.settings.device_days
+        if limit is not None and self._cut is None:
+            self._spent += self._seconds * self.task.ranks.count
+            (over,) = self.task.ranks.agree(int(self._spent >= limit * DAY))
+            self._cut = self.step if over else None
+        return self._epoch_row()
 
     def flush(self) -> list[Row]:
         """The metric rows that were not handed over yet; waits for the device."""
@@ -203,11 +216,14 @@ class Stepwise(ABC, Generic[L]):
             "history": self.history,
             "rows": self._rows.state_dict(),
             "seconds": self._seconds,
+            "spent": self._spent,
+            "cut": self._cut,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue exactly where `state_dict` was taken."""
         self.step, self._seconds = state["step"], state["seconds"]
+        self._spent, self._cut = state["spent"], state["cut"]
         self.updates.load_state_dict(state["updates"])
         self._streams.load_state_dict(state["streams"])
         self.history = [tuple(entry) for entry in state["history"]]

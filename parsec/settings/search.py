@@ -84,6 +84,11 @@ class SearchStage(Strict):
         description="children × images: forward passes of single images through children, the same for all methods; "
         "epochs (of `random` architectures) become as many as fit; null: as many as written",
     )
+    device_days: Annotated[float, Field(gt=0.0)] | None = Field(
+        None,
+        description="GPU-days (without a GPU, days of its processes) of training after which the stage ends with the "
+        "epoch that it is in; the schedules are cut, and equal runs may end differently; null: no limit",
+    )
     warmup_epochs: Annotated[int, Field(ge=0)] = Field(0, description="first epochs in which only v is trained")
     batch_size: Annotated[Positive, Field(ge=2)] = Field(
         64, description="B, images of a training and a validation batch"

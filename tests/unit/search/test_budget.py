@@ -71,3 +71,24 @@ def test_a_path_of_darts_runs_more_edges_than_a_child():
     path, mixture = worth(*size, hard=True), worth(*size, hard=False)
     assert 1.0 < path < 14 / 8
     assert mixture > 5 * path
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_time_ends_a_stage_with_the_epoch_that_it_is_in(make_task, method):
+    task = make_task(method=method, epochs=50, device_days=1e-9, **SMALL)
+    trainer = METHODS[method](task)
+    while trainer.step < trainer.total_steps:
+        trainer.advance()
+    judged = SMALL["random"].candidates if method == "random_shared" else 0
+    assert trainer.step == 3 + judged
+    assert trainer.history[1][:2] == (1, 3)
+    resumed = METHODS[method](task)
+    resumed.load_state_dict(trainer.state_dict())
+    assert (resumed.total_steps, resumed.epoch) == (trainer.step, trainer.epoch)
+
+
+def test_time_that_is_not_over_ends_nothing(make_task):
+    trainer = METHODS["parsec"](make_task(device_days=1.0))
+    while trainer.step < trainer.total_steps:
+        trainer.advance()
+    assert trainer.step == 6

@@ -61,6 +61,11 @@ class ImageFolder(Split):
     image_size: Annotated[Positive, Field(ge=32)] = Field(
         256, description="short side of the stored image, pixels; without `jpeg` its centre square is what is stored"
     )
+    classes: Annotated[Positive, Field(ge=2)] | None = Field(
+        None,
+        description="so many classes, drawn with `split_seed`, to search on a part of the data; a larger number keeps "
+        "those of a smaller one; null: all",
+    )
     jpeg: Jpeg | None = Field(None, description="null: pixels are stored; else whole images as JPEGs in tar shards")
 
 

@@ -11,6 +11,7 @@ from parsec.data.sources.encoded import Encoded, Piece, Square, squared
 from parsec.data.sources.validation_labels import validation_labels
 from parsec.data.vision import torchvision
 from parsec.errors import DatasetError
+from parsec.runtime.seeds import seed_of
 from parsec.settings.datasets import ImageFolder
 
 ARCHIVES = {"train": "ILSVRC2012_img_train.tar", "val": "ILSVRC2012_img_val.tar"}
@@ -67,19 +68,39 @@ def _check_same_classes(training: set[str], test: set[str], folder: Path) -> Non
             raise DatasetError(f"{folder / fewer} lacks the class folder {missing[0]} ({len(missing)} differ in all)")
 
 
-def open_folder(folder: Path, side: int) -> Source:
+def _drawn(every: list[str], count: int | None, seed: int, folder: Path) -> tuple[str, ...]:
+    """So many of the classes, in the order of their names; a larger number keeps those of a smaller one."""
+    if count is None:
+        return tuple(every)
+    if count > len(every):
+        raise DatasetError(f"{folder}: has {len(every)} classes, and {count} were asked for; lower `classes`")
+    order = np.random.default_rng(seed_of(seed, "classes")).permutation(len(every))
+    return tuple(every[index] for index in sorted(order[:count]))
+
+
+def open_folder(folder: Path, side: int, count: int | None = None, seed: int = 0) -> Source:
     """List the images of a folder; they are decoded later, resized by the short side, their centre kept.
 
+    Args:
+        folder: in one of the layouts above.
+        side: short side, pixels.
+        count: so many classes; None: all.
+        seed: of their draw.
+
     Raises:
-        DatasetError: images that are missing, without labels, or whose classes differ between `train` and `val`.
+        DatasetError: images that are missing, without labels, or whose classes differ between `train` and `val`; or
+            fewer classes than asked for.
     """
     training, test = (list(_found(folder, part)) for part in ("train", "val"))
-    classes = tuple(sorted({name for name, _ in training}))
-    _check_same_classes(set(classes), {name for name, _ in test}, folder)
-    sets = [_collection(named, classes, squared(side)) for named in (training, test)]
+    every = sorted({name for name, _ in training})
+    _check_same_classes(set(every), {name for name, _ in test}, folder)
+    classes = _drawn(every, count, seed, folder)
+    kept = [[(name, piece) for name, piece in named if name in classes] for named in (training, test)]
+    sets = [_collection(named, classes, squared(side)) for named in kept]
     return Source(classes, side, sets[0], sets[1], served_by="folder")
 
 
 def open_image_folder(settings: ImageFolder) -> Source:
     """The image folder that the settings name."""
-    return open_folder(Path(settings.folder).expanduser(), settings.image_size)
+    folder = Path(settings.folder).expanduser()
+    return open_folder(folder, settings.image_size, settings.classes, settings.split_seed)

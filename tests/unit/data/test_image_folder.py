@@ -144,3 +144,22 @@ def test_real_jpegs(imagenette: Path, tmp_path: Path) -> None:
     assert info.counts == {"train": 19, "validation": 11, "test": 10}
     assert all(0.3 < mean < 0.6 for mean in info.mean)
     assert all(0.2 < std < 0.4 for std in info.std)
+
+
+def test_a_part_of_the_classes(tmp_path: Path) -> None:
+    names = [f"class{number}" for number in range(6)]
+    for label, name in enumerate(names):
+        for part in ("train", "val"):
+            (tmp_path / part / name).mkdir(parents=True)
+            Image.new("RGB", (32, 32), (40 * label, 0, 0)).save(tmp_path / part / name / "one.png")
+    few, more = (open_folder(tmp_path, 32, count, seed=3) for count in (3, 4))
+    assert len(few.classes) == 3
+    assert set(few.classes) < set(more.classes) < set(names)
+    assert list(few.classes) == sorted(few.classes)
+    for source in (few.training, few.test):
+        reds = source.read(np.arange(3))[:, 0, 0, 0]
+        assert [names[red // 40] for red in reds.tolist()] == [few.classes[label] for label in source.labels]
+    assert open_folder(tmp_path, 32).classes == tuple(names)
+    assert open_folder(tmp_path, 32, 3, seed=4).classes != few.classes
+    with pytest.raises(DatasetError, match="has 6 classes, and 7 were asked for; lower `classes`"):
+        open_folder(tmp_path, 32, 7)

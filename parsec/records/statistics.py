@@ -40,7 +40,8 @@ def summarise(values: Sequence[float]) -> Summary:
 class Paired(NamedTuple):
     """Of n pairs: the mean difference, the ends of its 95 % interval, and the p of no difference.
 
-    Both are Student's t of the differences, two-sided. One pair alone has neither: None.
+    Both are Student's t of the differences, two-sided. One pair alone has neither, and differences that are all the
+    same have no p, because nothing tells their spread: None.
     """
 
     n: int
@@ -60,7 +61,7 @@ def paired(values: Sequence[float], others: Sequence[float]) -> Paired:
     if found.std is None:
         return Paired(found.n, found.mean, None, None, None)
     if found.std == 0.0:
-        return Paired(found.n, found.mean, found.low, found.high, float(found.mean == 0.0))
+        return Paired(found.n, found.mean, found.low, found.high, None)
     t = abs(found.mean) / (found.std / math.sqrt(found.n))
     return Paired(found.n, found.mean, found.low, found.high, 2.0 * float(stdtr(found.n - 1, -t)))
 

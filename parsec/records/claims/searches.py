@@ -89,9 +89,8 @@ def collapse(record: Path, claim: Claim) -> Evidence | None:
         return None
     row = table.set_index("method").loc["parsec"]
     mean = json.loads((record / "lookup" / "nasbench201.json").read_text(encoding="utf-8"))["mean"]["cifar10"]
-    ours = (
-        f"{with_std(row['test_cifar10_mean'], row['test_cifar10_std'])} against {mean:.2f} % of a random architecture; "
-        f"{100 * row['skip_share']:.0f} % skip connections; n = {row['runs']:.0f}"
-    )
+    skips = "" if pd.isna(row["skip_share"]) else f"; {100 * row['skip_share']:.0f} % skip connections"
+    accuracy = with_std(row["test_cifar10_mean"], row["test_cifar10_std"])
+    ours = f"{accuracy} against {mean:.2f} % of a random architecture{skips}; n = {row['runs']:.0f}"
     verdict = judged(row["test_cifar10_low"] - mean, row["test_cifar10_high"] - mean, 1)
     return Evidence(ours, title(record), verdict + REDUCED)

@@ -116,9 +116,9 @@ def _cells(line: Line, measured: list[Outcome], several: bool) -> list[str]:
     first, *others = [line.found.get(outcome.name) for outcome in measured]
     name = METHODS.get(line.method, (line.method, ""))[0] + (f" ({STAGES[line.stage]})" if several else "")
     values = [mean_and_std(found.summary if found else None) for found in (first, *others)]
-    counts = [millions(means["parameters"]), millions(means["multiply_adds"]), f"{100 * means['skip_share']:.0f}"]
-    energy = NOTHING if math.isnan(means["joules"]) else significant(means["joules"] / 1e3, 3)
-    costs = [significant(means["seconds"], 3), significant(means["peak_bytes"] / 1e6, 3), energy]
+    counts = [millions(means["parameters"]), millions(means["multiply_adds"]), _known(100 * means["skip_share"], 2)]
+    memory, energy = significant(means["peak_bytes"] / 1e6, 3), _known(means["joules"] / 1e3, 3)
+    costs = [significant(means["seconds"], 3), memory, energy]
     compared = _compared(first) if first else [NOTHING, NOTHING]
     return [
         name,
@@ -130,6 +130,11 @@ def _cells(line: Line, measured: list[Outcome], several: bool) -> list[str]:
         *costs,
         *counts,
     ]
+
+
+def _known(value: float, digits: int) -> str:
+    """A number that not every machine or version tells."""
+    return NOTHING if math.isnan(value) else significant(value, digits)
 
 
 def _compared(found: Found) -> list[str]:

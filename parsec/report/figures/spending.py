@@ -15,7 +15,7 @@ from parsec.report.found import LABELS
 from parsec.report.rows import METHODS
 from parsec.report.runs import KEYS, read_runs
 
-SPENT = {"child_images": (1e-6, "Images through children (millions)"), "elapsed": (1.0, "Time of training (s)")}
+SPENT = {"child_images": (1e-3, "Images through children (thousands)"), "elapsed": (1.0, "Time of training (s)")}
 """Columns of the horizontal axes, with the factor and the name of what is drawn."""
 BAND = 0.15
 
@@ -23,19 +23,24 @@ Looks = Mapping[str, dict[str, Any]]
 
 
 def _looks(rows: pd.DataFrame) -> Looks:
-    """By method: its look, and its printed name."""
-    names = {name: METHODS.get(name, (name, ""))[0] for name in dict.fromkeys(rows["method"])}
+    """By method: its look, and its printed name; variants come after the methods."""
+    found = list(dict.fromkeys(rows["method"]))
+    names = {name: label for name, (label, _) in METHODS.items() if name in found} | {
+        name: name for name in found if name not in METHODS
+    }
     return {name: series(place).plot() | {"label": label} for place, (name, label) in enumerate(names.items())}
 
 
 def _draw(axes: Axes, rows: pd.DataFrame, spent: str, value: str, looks: Looks) -> None:
     """Mean over seeds as a line over their mean spending, all seeds as a band, where all of them have a value."""
     factor, name = SPENT[spent]
-    for method, runs in rows.groupby("method", sort=False):
+    for method, look in looks.items():
+        runs = rows[rows["method"] == method]
+        if runs.empty:
+            continue
         seeds = runs.pivot(index="epoch", columns="seed", values=[spent, value]).dropna().astype(float)
         over = factor * seeds[spent].mean(axis=1)
-        look = looks[str(method)] | {"markevery": every(len(seeds))}
-        axes.plot(over, seeds[value].mean(axis=1), **look)
+        axes.plot(over, seeds[value].mean(axis=1), markevery=every(len(seeds)), **look)
         axes.fill_between(
             over, seeds[value].min(axis=1), seeds[value].max(axis=1), color=look["color"], alpha=BAND, lw=0
         )
@@ -83,6 +88,6 @@ def draw_validated(inputs: list[Path]) -> Drawing:
     runs = runs.assign(elapsed=elapsed, accuracy=100 * runs["mode_accuracy"])
     methods = runs[runs["method"].isin(METHODS)]
     variants = runs[~runs["method"].isin(METHODS) | runs["method"].eq("parsec")]
-    columns = [("Methods", methods, "accuracy"), ("PARSEC and variants", variants, "accuracy")]
+    columns = [("Methods", methods, "accuracy"), ("PARSEC and all variants", variants, "accuracy")]
     shown = columns if variants["method"].nunique() > 1 else columns[:1]
     return _grid(runs, shown, "Validation accuracy (%)")

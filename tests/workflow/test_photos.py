@@ -1,0 +1,99 @@
+"""Real photographs through the chain of ImageNet: JPEG shards, search, retraining, export and prediction."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+import yaml
+from place import Place, environment
+
+PART = {"train": 12, "val": 4}
+"""Images of a class."""
+
+pytestmark = pytest.mark.skipif("PARSEC_SHARED" not in os.environ, reason="photographs lie where PARSEC_SHARED says")
+
+
+def photographs(name: str, part: str, count: int, classes: int) -> pd.DataFrame:
+    """JPEG bytes and class of the first images of the first classes."""
+    table = pq.read_table(Path(os.environ["PARSEC_SHARED"], "data", f"{name}-{part}.parquet"))
+    rows = table.select(["image_jpeg", "wnid", "file"]).to_pandas()
+    kept = sorted(rows["wnid"].unique())[:classes]
+    return rows[rows["wnid"].isin(kept)].groupby("wnid").head(count)
+
+
+def write_folders(folder: Path, rows: pd.DataFrame) -> None:
+    for number, row in enumerate(rows.itertuples()):
+        (folder / row.wnid).mkdir(parents=True, exist_ok=True)
+        (folder / row.wnid / f"{number}.JPEG").write_bytes(row.image_jpeg)
+
+
+@pytest.fixture
+def imagenette(tmp_path: Path) -> Path:
+    for part, count in PART.items():
+        write_folders(tmp_path / "imagenette" / part, photographs("imagenette224", part, count, 5))
+    return tmp_path / "imagenette"
+
+
+@pytest.fixture
+def tiny_imagenet(tmp_path: Path) -> Path:
+    """As it is unpacked: `val` is flat, and its labels lie in a file."""
+    folder = tmp_path / "tiny-imagenet"
+    write_folders(folder / "train", photographs("tiny-imagenet-32", "train", 4, 200))
+    rows = photographs("tiny-imagenet-32", "val", 1, 200)
+    (folder / "val" / "images").mkdir(parents=True)
+    lines = []
+    for number, row in enumerate(rows.itertuples()):
+        (folder / "val" / "images" / f"val_{number}.JPEG").write_bytes(row.image_jpeg)
+        lines.append(f"val_{number}.JPEG\t{row.wnid}\t0\t0\t31\t31\n")
+    (folder / "val" / "val_annotations.txt").write_text("".join(lines))
+    return folder
+
+
+def chain(place: Place, folder: Path, size: int, crop: int, **data: object) -> None:
+    """The tiny settings with search and retraining on these photographs."""
+    settings = yaml.safe_load((place.base / "settings.yaml").read_text())
+    settings["datasets"] = {"photos": {"source": "image_folder", "folder": str(folder), "image_size": size, **data}}
+    augmentation = {"crop": "resized", "size": crop, "scale": 0.3, "colour_jitter": 0.4}
+    stage = settings["search"] | {"dataset": "photos", "augmentation": augmentation, "train_images": None}
+    stage |= {"network": {"stem": "imagenet", "cells": 3, "channels": 4}, "validation_images": None}
+    training = settings["retrain"]["digits-folder"] | {"origins": ["search"], "augmentation": augmentation}
+    training |= {"train_images": None, "compare_with": None}
+    settings |= {"search": stage, "finetune": None, "transfer": None, "retrain": {"photos": training}}
+    (place.base / "settings.yaml").write_text(yaml.safe_dump(settings))
+    done = place.run("--cores", "2")
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def parsec(place: Place, *options: str) -> str:
+    command = [sys.executable, "-m", "parsec", *options]
+    done = subprocess.run(command, cwd=place.work, env=environment(), capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_photographs_of_some_classes_as_shards(fresh: Place, imagenette: Path, tmp_path: Path) -> None:
+    chain(fresh, imagenette, 128, 64, classes=4, jpeg={"quality": 90})
+    data, run = fresh.results / "data" / "photos", fresh.results / "retrain/photos/search/parsec/seed0/run0"
+    info = json.loads((data / "dataset.json").read_text())
+    assert len(info["classes"]) == 4
+    assert list(data.glob("test/*.tar"))
+    result = json.loads((run / "result.json").read_text())
+    assert (result["test"]["images"], result["provenance"]["settings"]["settings"]["epochs"]) == (16, 1)
+    parsec(fresh, "export", str(run), "--data", str(data), "--output", str(tmp_path / "exported"))
+    assert (tmp_path / "exported" / "network.onnx").stat().st_size > 10_000
+    parsec(fresh, "predict", str(run), "--data", str(data), "--images", str(imagenette / "val"), "--output", "out.csv")
+    predicted = pd.read_csv(fresh.work / "out.csv")
+    assert len(predicted) == 20
+    assert set(predicted["class"]) <= set(info["classes"])
+
+
+def test_tiny_imagenet_with_its_flat_validation_folder(fresh: Place, tiny_imagenet: Path) -> None:
+    chain(fresh, tiny_imagenet, 32, 32)
+    result = json.loads((fresh.results / "retrain/photos/search/parsec/seed0/run0/result.json").read_text())
+    assert result["test"]["images"] == 200
+    assert 0 <= result["test"]["top5_error"] <= result["test"]["top1_error"] <= 100

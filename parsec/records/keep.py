@@ -29,6 +29,8 @@ PAGES = (
     "predictor/*/*/*",
     "proposal/*/proposal.parquet",
 )
+REDRAWN = ("figures/pi-*", "figures/cells-*.csv")
+"""Figures of single runs, left out: `python -m parsec draw` makes them again from what is kept of the run."""
 LARGE = "weights.safetensors"
 
 
@@ -42,7 +44,8 @@ def keep(results: Path, record: Path) -> None:
         raise UserError(f"{results}: no finished run (settings.yaml is missing); let snakemake end first")
     if record.exists():
         raise UserError(f"{record}: exists already; records are never overwritten, choose another name")
-    copied = [path for pattern in PAGES for path in results.glob(pattern)]
+    pages = [path for pattern in PAGES for path in results.glob(pattern)]
+    copied = [path for path in pages if not any(map(path.match, REDRAWN))]
     copied += [results / file for file in _files_of_runs(load(results / "settings.yaml"))]
     # Under another name until it is whole, so that a kill in between leaves no half of a record.
     partial = record.with_name(f".partial-{record.name}")

@@ -37,7 +37,10 @@ def results(tmp_path):
         (folder / place).mkdir(parents=True)
         for name in {*plan.SEARCH_FILES, *plan.RETRAIN_FILES}:
             (folder / place / name).write_text(json.dumps(RESULT))
-    for file in ("tables/digits.md", "data/digits/dataset.json", "data/digits/train/images.npy"):
+    figures = [
+        f"figures/{name}" for name in ("pi-search-parsec-seed0.svg", "cells-search-parsec-seed0.svg", "cost.csv")
+    ]
+    for file in ("tables/digits.md", "data/digits/dataset.json", "data/digits/train/images.npy", *figures):
         (folder / file).parent.mkdir(parents=True, exist_ok=True)
         (folder / file).write_text("{}")
     (folder / "measure/search").mkdir(parents=True)
@@ -59,7 +62,9 @@ def test_small_files_of_this_run_alone_are_kept(results, record):
     searched = {f"search/digits/parsec/seed0/{name}" for name in plan.SEARCH_FILES}
     trained = {f"retrain/digits/search/parsec/seed0/run0/{name}" for name in ("result.json", "metrics.jsonl")}
     pages = {"settings.yaml", "tables/digits.md", "data/digits/dataset.json", "measure/search/executor.json"}
-    assert kept == searched | trained | pages
+    # The course of π over time can be drawn again.
+    figures = {"figures/cells-search-parsec-seed0.svg", "figures/cost.csv"}
+    assert kept == searched | trained | pages | figures
 
 
 def test_index_lists_runs_and_what_is_open(results, record):

@@ -20,7 +20,7 @@ rule score:
         runtime=growing(720),
         gpu=GPUS,
     params:
-        settings=json_of(jobs.score_job, "{name}"),
+        settings=json_of(study_jobs.score_job, "{name}"),
         code=code("parsec.scores.run", "score/{name}/seed{seed}/scores.parquet"),
         data=subpath(input.dataset, parent=True),
         benchmark=option("--benchmark", "benchmark"),
@@ -51,7 +51,7 @@ rule fit_pi:
         mem_mb=4000,
         runtime=30,
     params:
-        settings=json_of(jobs.fit_pi_job),
+        settings=json_of(study_jobs.fit_pi_job),
         code=code("parsec.prior.from_scores", "fit/seed{seed}/pi.parquet"),
         folder=subpath(output.pi, parent=True),
     message:
@@ -79,7 +79,7 @@ rule ablate:
         runtime=growing(240),
         gpu=GPUS,
     params:
-        settings=json_of(jobs.ablation_job),
+        settings=json_of(study_jobs.ablation_job),
         code=code("parsec.scores.ablate", "ablation/seed{seed}/ablation.parquet"),
         data=subpath(input.dataset, parent=True),
         folder=subpath(output[0], parent=True),
@@ -110,7 +110,7 @@ rule kernels:
         runtime=growing(60),
         gpu=GPUS,
     params:
-        settings=json_of(jobs.kernels_job),
+        settings=json_of(study_jobs.kernels_job),
         code=code("parsec.scores.kernels", "kernels/seed{seed}/kernels.parquet"),
         data=subpath(input.dataset, parent=True),
     message:
@@ -137,7 +137,7 @@ rule simulate:
         mem_mb=growing(4000),
         runtime=growing(60),
     params:
-        settings=json_of(jobs.simulate_job, "{name}"),
+        settings=json_of(study_jobs.simulate_job, "{name}"),
         code=code("parsec.simulate.run", "simulate/{name}/seed{seed}/simulations.parquet"),
         scores=option("--scores", "scores"),
         folder=subpath(output[0], parent=True),
@@ -165,7 +165,7 @@ rule predictor:
         mem_mb=growing(8000),
         runtime=growing(240),
     params:
-        settings=json_of(jobs.predictor_job, "{name}"),
+        settings=json_of(study_jobs.predictor_job, "{name}"),
         code=code("parsec.predictor.run", "predictor/{name}/seed{seed}/predictor.json"),
         folder=subpath(output.run, parent=True),
         state=state("predictor/{name}/seed{seed}"),
@@ -193,7 +193,7 @@ rule propose:
         mem_mb=growing(4000),
         runtime=growing(120),
     params:
-        settings=json_of(jobs.proposal_job),
+        settings=json_of(study_jobs.proposal_job),
         code=code("parsec.predictor.propose", "proposal/seed{seed}/proposal.parquet"),
         folder=subpath(output[0], parent=True),
         state=state("proposal/seed{seed}"),

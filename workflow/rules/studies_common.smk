@@ -1,6 +1,6 @@
 """What the rules of the studies share: their inputs, and the tables of benchmarks, which lie outside of the results."""
 
-from parsec.settings import studies
+from parsec.settings import studies, study_jobs
 
 STUDY_CODE = {"tables": "parsec.report.tabulate", "figures": "parsec.report.figures"}
 

@@ -7,8 +7,9 @@ import yaml
 
 from parsec.errors import SettingsError
 from parsec.settings import plan, studies
-from parsec.settings.jobs import fit_pi_job, search_job
+from parsec.settings.jobs import search_job
 from parsec.settings.load import load
+from parsec.settings.study_jobs import fit_pi_job
 
 PRESET = Path(__file__).parents[3] / "config" / "nasbench201.yaml"
 

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from parsec.errors import SettingsError
-from parsec.settings.jobs import score_job
 from parsec.settings.load import load
 from parsec.settings.score import DartsScoreJob, ScoreJob
+from parsec.settings.study_jobs import score_job
 
 DEFAULT = load(Path(__file__).parents[3] / "config" / "config.yaml").model_dump(mode="json")
 ICML = {"space": "nasbench201", "dataset": "digits", "architectures": 10}

@@ -23,11 +23,11 @@ from parsec.settings.datasets import Digits
 from parsec.settings.jobs import PrepareJob, RetrainJob, SearchJob, as_json
 from parsec.settings.retrain import RetrainAugmentation, RetrainStage
 from parsec.settings.search import Estimator, Prior, PriorOptimizer, SearchOptimizer, SearchStage
-from parsec.settings.training import Augmentation, Network, Optimizer
+from parsec.settings.training import Augmentation, Optimizer, Stack
 
 FORK = multiprocessing.get_context("fork")
 COMPUTE = Compute(device="cpu", precision="float32")
-TINY = {"network": Network(cells=3, channels=2), "batch_size": 16}
+TINY = {"network": Stack(cells=3, channels=2), "batch_size": 16}
 SEARCH = SearchJob(
     stage="search",
     space="darts",

@@ -13,7 +13,7 @@ from parsec.settings.datasets import Digits
 from parsec.settings.jobs import PrepareJob, RetrainJob, SearchJob, as_json
 from parsec.settings.retrain import RetrainAugmentation, RetrainStage
 from parsec.settings.search import Estimator, Prior, SearchStage
-from parsec.settings.training import Augmentation, Network
+from parsec.settings.training import Augmentation, Stack
 
 pytestmark = pytest.mark.skipif(torch.cuda.device_count() < 2, reason="needs two GPUs")
 
@@ -31,7 +31,7 @@ def search(folder):
     """A function name, ranks → folder of a finished search of six steps in float32."""
     stage = SearchStage(
         dataset="digits",
-        network=Network(cells=3, channels=4),
+        network=Stack(cells=3, channels=4),
         epochs=2,
         batch_size=32,
         train_images=96,
@@ -71,7 +71,7 @@ def test_repeats_on_two_gpus_write_equal_bytes(search):
 def retrained(folder, name):
     """What a training of two epochs on both GPUs leaves."""
     stage = RetrainStage(
-        origins=(), runs=(0,), network=Network(cells=3, channels=4), epochs=2, batch_size=32, train_images=256,
+        origins=(), runs=(0,), network=Stack(cells=3, channels=4), epochs=2, batch_size=32, train_images=256,
         augmentation=RetrainAugmentation(padding=1, cutout=2),
     )  # fmt: skip
     job = RetrainJob(dataset="digits", space="darts", settings=stage, compute=Compute(device="cuda"))

@@ -14,7 +14,7 @@ from parsec.settings.compute import Compute
 from parsec.settings.datasets import Digits
 from parsec.settings.jobs import PrepareJob
 from parsec.settings.retrain import RetrainAugmentation, RetrainStage
-from parsec.settings.training import Network
+from parsec.settings.training import Stack
 from parsec.space.published import DARTS_V2
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a C
 STAGE = RetrainStage(
     origins=(),
     runs=(0,),
-    network=Network(cells=6, channels=8),
+    network=Stack(cells=6, channels=8),
     epochs=2,
     batch_size=32,
     augmentation=RetrainAugmentation(padding=1, cutout=2),

@@ -23,7 +23,7 @@ from parsec.settings.datasets import Digits
 from parsec.settings.jobs import PrepareJob, RetrainJob
 from parsec.settings.plan import Retrain
 from parsec.settings.retrain import RetrainAugmentation, RetrainStage
-from parsec.settings.training import Network
+from parsec.settings.training import Stack
 from parsec.settings.tree import Running
 
 
@@ -35,7 +35,7 @@ def trained(tmp_path_factory) -> tuple[Path, Path]:
     stage = RetrainStage(
         origins=(),
         runs=(0,),
-        network=Network(cells=3, channels=4),
+        network=Stack(cells=3, channels=4),
         epochs=4,
         augmentation=RetrainAugmentation(padding=1, flip=False, cutout=0),
     )

@@ -12,13 +12,13 @@ from parsec.settings.compute import Compute
 from parsec.settings.datasets import Digits
 from parsec.settings.jobs import PrepareJob, RetrainJob
 from parsec.settings.retrain import RetrainAugmentation, RetrainStage
-from parsec.settings.training import Network, Optimizer
+from parsec.settings.training import Optimizer, Stack
 from parsec.space.published import DARTS_V2
 
 STAGE = RetrainStage(
     origins=(),
     runs=(0,),
-    network=Network(cells=3, channels=2),
+    network=Stack(cells=3, channels=2),
     epochs=2,
     batch_size=16,
     train_images=64,

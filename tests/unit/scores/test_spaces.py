@@ -22,7 +22,7 @@ from parsec.scores.weights import draw_weights
 from parsec.settings.compute import Compute
 from parsec.settings.jobs import as_json
 from parsec.settings.score import DartsScoreJob, NasBench101ScoreJob, Score, ScoreJob
-from parsec.settings.training import Network
+from parsec.settings.training import Stack
 from parsec.settings.tree import Running
 from parsec.space.darts_draw import draw
 from parsec.space.genotype import from_json
@@ -35,7 +35,7 @@ CHAIN = from_columns("0100001000010000", "input,conv3x3-bn-relu,conv1x1-bn-relu,
 
 
 def darts(count=3, **changes):
-    network = Network(cells=3, channels=2)
+    network = Stack(cells=3, channels=2)
     return DartsScoreJob(space="darts", network=network, architectures=count, **{**COMMON, **changes})
 
 

@@ -47,9 +47,11 @@ def fit_pi(job: FitPiJob, scores: Path, output: Path) -> None:
     metadata |= {"seed": str(about["seed"]), "epoch": "0", "settings_fingerprint": fingerprint(job)}
     metadata |= {"parent_fingerprint": "", "code_fingerprint": beginning.code}
     write_prior(output / "pi.parquet", prior, metadata)
-    document: dict[str, Any] = {"schema": SCHEMA, "kind": "fit", "seed": about["seed"], "scored": len(seen)}
-    document |= {"failed": int((seen["status"] == "failed").sum()), "scoring_seconds": float(seen["seconds"].sum())}
-    document |= {"kept": kept["architecture"].tolist(), "entropy": prior.entropy()}
+    document: dict[str, Any] = {"schema": SCHEMA, "kind": "fit", "stage": STAGE, "method": metadata["method"]}
+    document |= {"seed": about["seed"], "parent": None, "scored": len(seen), "cost": _cost(seen, about["cost"])}
+    document |= {"child_images": len(seen) * settings["score"]["batch_size"]}
+    document |= {"failed": int((seen["status"] == "failed").sum()), "kept": kept["architecture"].tolist()}
+    document |= {"entropy": prior.entropy()}
     document |= {"mode": prior.mode().as_dict() if prior.has_mode() else None}
     write_json(output / "fit.json", {**document, "provenance": provenance(job, beginning, None)})
     logger.info("fit-pi: the best %d of %d, π of %.2f nats", len(kept), len(seen), document["entropy"])
@@ -77,6 +79,12 @@ def best(rows: pd.DataFrame, count: int, path: Path) -> pd.DataFrame:
     if count > len(scored):
         raise UserError(f"{path}: {len(scored)} architectures have a score, fewer than keep ({count}); lower keep")
     return scored.sort_values(["score", "index"], ascending=[False, True]).iloc[:count]
+
+
+def _cost(seen: pd.DataFrame, scoring: dict[str, Any]) -> dict[str, Any]:
+    """What scoring those that were looked at took, of what the whole scoring did; its energy cannot be split."""
+    seconds = float(seen["seconds"].sum())
+    return {**scoring, "device_seconds": seconds, "wall_seconds": seconds, "energy_joules": None}
 
 
 def _architecture(job: FitPiJob, text: str) -> Architecture:

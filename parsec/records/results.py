@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from parsec.runtime.trainer import Spent
 
 SCHEMA = 1
-KINDS = ("search", "retrain")
+KINDS = ("search", "retrain", "fit")
 
 
 def cost(spent: "Spent", device: "torch.device") -> dict[str, Any]:

@@ -78,7 +78,7 @@ def tabulate(inputs: Sequence[Path]) -> Tabulated:
     notes = [_start(pairs), _cost(pairs, fitted), *NOTES]
     title = "Search epochs saved by a start from training-free scores"
     table = Table("primed", title, HEADINGS, sections, notes, [], alignment="lrrr")
-    return Tabulated(table, numbers.assign(scoring_seconds=fitted["scoring_seconds"], scored=fitted["scored"]))
+    return Tabulated(table, numbers.assign(scoring_seconds=fitted["cost"]["device_seconds"], scored=fitted["scored"]))
 
 
 def _pairs(document: Path, epochs: Path) -> Iterator[Pair]:
@@ -101,7 +101,7 @@ def _pairs(document: Path, epochs: Path) -> Iterator[Pair]:
 def _read_fit(path: Path) -> dict[str, Any]:
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
-        if found["kind"] != "fit" or not found["scored"] or not found["kept"] or found["scoring_seconds"] < 0:
+        if found["kind"] != "fit" or not found["scored"] or not found["kept"] or found["cost"]["device_seconds"] < 0:
             raise ValueError("another document")
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"{path}: not what `python -m parsec fit-pi` writes ({error}); run it again") from error
@@ -149,7 +149,7 @@ def _start(pairs: Sequence[Pair]) -> str:
 def _cost(pairs: Sequence[Pair], fitted: dict[str, Any]) -> str:
     each = [[epochs["seconds"].max() / (len(epochs) - 1) for epochs in (pair.plain, pair.primed)] for pair in pairs]
     seconds, primed = map(float, np.mean(each, axis=0))
-    spent = fitted["scoring_seconds"]
+    spent = fitted["cost"]["device_seconds"]
     return (
         f"π is fitted to the best {len(fitted['kept'])} of {fitted['scored']} scored architectures. Scoring them took "
         f"{spent:.0f} s, as much as {significant(spent / seconds, 2)} epochs of the searches from uniform "

@@ -105,7 +105,7 @@ def our_rows(results: Iterable[Result], dataset: str) -> list[Row]:
         UserError: the search that found a genotype, or one of its ancestors, is not among the results.
     """
     results = list(results)
-    searches = by_key(result for result in results if result["kind"] == "search")
+    searches = by_key(results)
     trainings = [result for result in results if result["kind"] == "retrain" and result["dataset"] == dataset]
     if not trainings:
         return []

@@ -16,13 +16,13 @@ SearchKey = tuple[str, str, int]
 
 
 def by_key(results: Iterable[Result]) -> dict[SearchKey, Result]:
-    """Search results by stage, method and seed.
+    """Of these results those that a π comes from, searches and fits, by stage, method and seed.
 
     Raises:
         UserError: two results of one search.
     """
     found: dict[SearchKey, Result] = {}
-    for result in results:
+    for result in (result for result in results if result["kind"] in ("search", "fit")):
         key = (result["stage"], result["method"], result["seed"])
         if key in found:
             raise UserError(f"two results of {_name(key)} were given; give those of one run only")
@@ -40,7 +40,7 @@ def lineage(searches: dict[SearchKey, Result], key: SearchKey) -> list[Result]:
     step: SearchKey | None = key
     while step is not None:
         if step not in searches:
-            raise UserError(f"the result.json of {_name(step)} is missing, so the search cost is unknown; give it too")
+            raise UserError(f"the result of {_name(step)} is missing, so the search cost is unknown; give it too")
         chain.append(searches[step])
         parent = chain[-1]["parent"]
         step = parent and (parent["stage"], parent["method"], parent["seed"])

@@ -60,4 +60,6 @@ def test_without_the_table_its_studies_are_left_out_with_a_line(place: Place) ->
     assert "there is no nowhere/nasbench201.parquet" in line
     assert "import-benchmark" in line
     assert line in (place.results / "checklist.md").read_text()
-    assert not {"simulate", "predictor", "lookup", "kernels", "propose"} & set(place.planned())
+    planned = place.planned()
+    assert not {"simulate", "lookup", "kernels", "propose", "comparison"} & set(planned)
+    assert planned["predictor"] == 1, "NAS-Bench-101 is there"

@@ -184,10 +184,16 @@ def all_results(wildcards):
 
 
 def results_of_dataset(wildcards):
-    """Input: records of all trainings on a data set, and of the searches behind their genotypes, back to uniform."""
+    """Input: records of all trainings on a data set, and of what lies behind their genotypes, back to uniform."""
     trainings = [run for run in plan.retrains(settings) if run.dataset == wildcards.dataset]
     searches = dict.fromkeys(run for training in trainings for run in ancestry(plan.genotype_of(settings, training)))
-    return [f"<results>/{run.folder}/result.json" for run in [*trainings, *searches]]
+    return [f"<results>/{run.folder}/result.json" for run in [*trainings, *searches]] + fits(searches)
+
+
+def fits(searches):
+    """Input: the record of the fit to scores, if one of these searches starts from it."""
+    fitted = any(plan.initial_pi(settings, run) == studies.fitted_pi(settings) is not None for run in searches)
+    return [f"<results>/{plan.fit_folder(settings)}/fit.json"] if fitted else []
 
 
 def ancestry(search):

@@ -43,7 +43,7 @@ def read_compared(inputs: Iterable[Path]) -> pd.DataFrame:
     paths = list(inputs)
     looked_up = [path for path in paths if path.parent.name == "lookup"]
     results = read_results(path for path in paths if path not in looked_up)
-    searches = by_key(result for result in results if result["kind"] == "search")
+    searches = by_key(results)
     rows = [*_retrained(results), *(row for path in looked_up for row in _looked_up(path))]
     if not rows:
         raise UserError("the comparison needs retrainings or a lookup of what the searches found; give their files")

@@ -79,9 +79,10 @@ def scores(tmp_path):
             }
             for index, text in enumerate(texts)
         ]
-        settings = {"space": space, "dataset": "digits", "score": {"kind": "relu_log_determinant"}}
+        settings = {"space": space, "dataset": "digits", "score": {"kind": "relu_log_determinant", "batch_size": 8}}
         path = tmp_path / "scores.parquet"
-        write_scores(path, rows[::-1], {"seed": 3, "provenance": {"settings": settings}})
+        cost = {"device_seconds": 99.0, "peak_memory_bytes": 7, "accelerator": False}
+        write_scores(path, rows[::-1], {"seed": 3, "provenance": {"settings": settings}, "cost": cost})
         return path
 
     return made
@@ -98,7 +99,8 @@ def test_the_verb_fits_to_the_best_and_says_what_it_cost(scores, tmp_path):
     assert read_metadata(tmp_path / "a/pi.parquet")["stage"] == "scores"
     document = json.loads((tmp_path / "a/fit.json").read_text())
     assert document["kept"] == [str(each) for each in found[:5]]
-    assert (document["scored"], document["failed"], document["scoring_seconds"]) == (30, 1, 15.0)
+    assert (document["scored"], document["failed"], document["child_images"]) == (30, 1, 240)
+    assert (document["cost"]["device_seconds"], document["cost"]["peak_memory_bytes"]) == (15.0, 7)
     assert main(["fit-pi", *given, "--output", str(tmp_path / "b")]) == 0
     assert (tmp_path / "a/pi.parquet").read_bytes() == (tmp_path / "b/pi.parquet").read_bytes()
 
@@ -106,7 +108,7 @@ def test_the_verb_fits_to_the_best_and_says_what_it_cost(scores, tmp_path):
 def test_a_part_is_drawn_and_paid_for_and_a_failed_one_is_never_kept(scores, tmp_path):
     path = scores(map(str, architectures()[:12]))
     fit_pi(JOB.model_copy(update={"scored": 6, "keep": 2}), path, tmp_path)
-    assert json.loads((tmp_path / "fit.json").read_text())["scoring_seconds"] == 3.0
+    assert json.loads((tmp_path / "fit.json").read_text())["cost"]["device_seconds"] == 3.0
     fit_pi(JOB.model_copy(update={"keep": 11}), path, tmp_path)
     assert str(architectures()[FAILED]) not in json.loads((tmp_path / "fit.json").read_text())["kept"]
     with pytest.raises(UserError, match="11 architectures have a score, fewer than keep"):

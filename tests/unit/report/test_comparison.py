@@ -46,6 +46,16 @@ def test_costs_are_those_of_the_lineage(study):
     assert (carried["stage"], carried["seconds"], carried["top1_error_difference_mean"]) == ("search", 60.0, 1.0)
 
 
+def test_a_start_from_scores_costs_what_scoring_did(study):
+    fit = {"schema": 1, "kind": "fit", "stage": "scores", "method": "parsec", "seed": 0, "parent": None}
+    fit |= {"child_images": 500, "cost": {"device_seconds": 40.0, "peak_memory_bytes": 1, "accelerator": False}}
+    inputs = [study.search(seconds=60.0, start="scores"), study.retrain(3.0)]
+    with pytest.raises(UserError, match="result of scores with parsec, seed 0 is missing"):
+        tabulate(inputs)
+    (row,) = tabulate([*inputs, study.write("fit/seed0/fit.json", fit)]).data.to_dict("records")
+    assert (row["seconds"], row["child_images"]) == (100.0, 20980)
+
+
 def test_accuracies_that_were_looked_up(study):
     paths = [study.lookup(), *(study.search(dataset="cifar10", seed=seed) for seed in (0, 1))]
     (row,) = tabulate(paths).data.to_dict("records")

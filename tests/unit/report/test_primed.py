@@ -35,7 +35,7 @@ def files(tmp_path):
     epochs.to_parquet(tmp_path / "lookup.parquet", index=False)
     lookup = {"kind": "lookup", "schema": 1, "runs": [run("parsec"), run("primed")]}
     (tmp_path / "lookup.json").write_text(json.dumps(lookup))
-    fitted = {"kind": "fit", "scored": 40, "kept": ["a", "b"], "scoring_seconds": 12.0}
+    fitted = {"kind": "fit", "scored": 40, "kept": ["a", "b"], "schema": 1, "cost": {"device_seconds": 12.0}}
     (tmp_path / "fit.json").write_text(json.dumps(fitted))
     return [tmp_path / name for name in ("lookup.json", "lookup.parquet", "fit.json")]
 

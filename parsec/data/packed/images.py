@@ -41,7 +41,7 @@ class PackedImages:
         """Augmented training images [B, 3, h, w] and labels [B] on the device; `indices` are int64 [B] on the CPU."""
         key = (step, indices.numpy().tobytes())
         pending = self._ahead.pop(key, None) or self._begin(indices, augment, draws, step)
-        self._ahead.clear()
+        self._ahead = {other: begun for other, begun in self._ahead.items() if other[0] > step}
         return augment.train(self._collected(pending), draws, augment.resizes), self._labels_of(indices)
 
     def ahead(self, indices: Tensor, augment: Augment, draws: Draws, step: int) -> None:

@@ -14,6 +14,7 @@ from PIL import Image
 from parsec.data.augment import Augment
 from parsec.data.dataset import open_part, read_info, together
 from parsec.data.loader import open_images
+from parsec.data.packed import images as images_module
 from parsec.data.packed import write
 from parsec.data.packed.boxes import centre_boxes, random_boxes
 from parsec.data.packed.decode import decode
@@ -178,6 +179,16 @@ def test_batches_ahead_are_those_that_are_asked_for(packed: Path) -> None:
         assert torch.equal(labels, expected[step][1])
     other = open_images(open_part(packed, "train"), "cpu", seed=4).train(indices[0], change, draws(), 0)
     assert not torch.equal(other[0], expected[0][0])
+
+
+def test_no_image_is_decoded_twice_for_a_step(packed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    decoded, change = [], augment(packed, crop="resized", size=24, flip=False)
+    monkeypatch.setattr(images_module, "decode", lambda *given: decoded.append(given) or decode(*given))
+    images = open_images(open_part(packed, "train"), "cpu", seed=3)
+    images.ahead(torch.arange(4, 8), change, draws(), 1)
+    for step in range(2):
+        images.train(torch.arange(4) + 4 * step, change, draws(), step)
+    assert len(decoded) == 8
 
 
 def test_evaluation_sees_the_normalised_centre(packed: Path) -> None:

@@ -29,8 +29,8 @@ PAGES = (
     "predictor/*/*/*",
     "proposal/*/proposal.parquet",
 )
-REDRAWN = ("figures/pi-*", "figures/cells-*.csv")
-"""Figures of single runs, left out: `python -m parsec draw` makes them again from what is kept of the run."""
+REDRAWN = ("figures/pi-*", "figures/cells-*.csv", "figures/operations.csv")
+"""Left out for their size: `python -m parsec draw` makes them again from what is kept of the runs."""
 LARGE = "weights.safetensors"
 
 

@@ -73,3 +73,9 @@ def holm(probabilities: Sequence[float]) -> list[float]:
         largest = max(largest, min(1.0, (len(probabilities) - place) * probabilities[index]))
         adjusted[index] = largest
     return adjusted
+
+
+def difference_text(mean: float, low: float | None = None, high: float | None = None) -> str:
+    """A difference with its sign, and its interval if there is one: `+1.57 [−1.04, +4.19]`."""
+    interval = "" if low is None or high is None else f" [{low:+.2f}, {high:+.2f}]"
+    return f"{mean:+.2f}{interval}".replace("-", "−")

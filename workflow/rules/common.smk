@@ -183,6 +183,11 @@ def all_results(wildcards):
     return [f"<results>/{run.folder}/result.json" for run in runs]
 
 
+def costed_results(wildcards):
+    """Input: the records of all searches and trainings, and of what searches started from."""
+    return all_results(wildcards) + fits(plan.searches(settings))
+
+
 def results_of_dataset(wildcards):
     """Input: records of all trainings on a data set, and of what lies behind their genotypes, back to uniform."""
     trainings = [run for run in plan.retrains(settings) if run.dataset == wildcards.dataset]

@@ -66,8 +66,7 @@ use rule figure_entropy as figure_spending with:
 
 rule comparison:
     input:
-        all_results,
-        lambda wildcards: fits(plan.searches(settings)),
+        costed_results,
         lambda wildcards: ["<results>/lookup/nasbench201.json"] if settings.space == "nasbench201" else [],
     output:
         csv="<results>/tables/comparison.csv",

@@ -136,7 +136,7 @@ for name, runs in plan.blocks(settings):
 
 use rule figure_entropy as figure_cost with:
     input:
-        all_results,
+        costed_results,
         cited(*settings.retrain),
     output:
         **figure("cost", "cost", "4 Cost", figure="error against cost"),

@@ -9,6 +9,7 @@ import pandas as pd
 import yaml
 
 from parsec.errors import UserError
+from parsec.records.statistics import difference_text
 
 HOLDS, FAILS, OPEN = "holds", "does not hold", "not told apart"
 REDUCED = " at reduced scale"
@@ -80,8 +81,7 @@ def with_std(mean: float, std: float, unit: str = " %") -> str:
 
 def interval(row: "pd.Series[Any]", name: str) -> str:
     """A mean with its 95 % interval."""
-    low, high = row[f"{name}_low"], row[f"{name}_high"]
-    return f"{row[f'{name}_mean']:+.2f} [{low:+.2f}, {high:+.2f}]"
+    return difference_text(row[f"{name}_mean"], row[f"{name}_low"], row[f"{name}_high"])
 
 
 def judged(low: float, high: float, better: int) -> str:

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from parsec.records.statistics import Paired, Summary, holm, paired, summarise
+from parsec.records.statistics import Paired, Summary, difference_text, holm, paired, summarise
 from parsec.report.compare.runs import COSTS, Outcome, outcomes, read_compared
 from parsec.report.render import Section, Table
 from parsec.report.rows import METHODS, STAGES
@@ -141,12 +141,8 @@ def _compared(found: Found) -> list[str]:
     difference, p = found.difference, found.p
     if difference is None:
         return [NOTHING, NOTHING]
-    interval = "" if difference.low is None else f" [{_signed(difference.low)}, {_signed(difference.high)}]"
-    return [_signed(difference.mean) + interval, NOTHING if p is None else significant(p, 2)]
-
-
-def _signed(value: float | None) -> str:
-    return f"{value:+.2f}".replace("-", "−")
+    text = difference_text(difference.mean, difference.low, difference.high)
+    return [text, NOTHING if p is None else significant(p, 2)]
 
 
 def _numbers(line: Line) -> dict[str, Any]:

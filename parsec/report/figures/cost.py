@@ -30,7 +30,9 @@ PAPER = "PARSEC, published"
 SOURCES = {"ours": "this run", "published": "published"}
 
 
-COLUMNS = ["source", "label", "architecture", "data_set", "cost", "unit", "error", "std"]
+SMALL = 5
+"""Points of the names of methods, which stand beside their points where there are several."""
+COLUMNS = ["source", "label", "method", "architecture", "data_set", "cost", "unit", "error", "std"]
 """One row an architecture: cost in `unit`, error and its standard deviation in percent."""
 
 
@@ -38,7 +40,8 @@ def _our_point(row: Row, data_set: str) -> tuple[Any, ...]:
     unit = GPU_DAYS if GPU_DAYS in row.cost else CPU_HOURS
     label = f"ours, {TITLES[row.origin].lower()}"
     extra = "".join(f" (+ {significant(v, 2)} {name})" for name, v in row.cost.items() if name != unit)
-    return "ours", label + extra, row.architecture, data_set, row.cost[unit], unit, row.top1.mean, row.top1.std
+    found = (row.cost[unit], unit, row.top1.mean, row.top1.std)
+    return "ours", label + extra, row.method, row.architecture, data_set, *found
 
 
 def _our_points(results: list[Result]) -> pd.DataFrame:
@@ -95,8 +98,21 @@ def _draw_panel(axes: Axes, points: pd.DataFrame, unit: str, ours: list[str]) ->
     for label, members in points.groupby("label", sort=False):
         look = _look(label, ours) | {"linestyle": "", "capsize": 2, "elinewidth": 0.8, "label": label}
         axes.errorbar(members["cost"], members["error"], members["std"], **look)
+    if points["method"].nunique() > 1:
+        _name_methods(axes, points.dropna(subset="method"))
     _cost_axis(axes, points["cost"], unit)
     axes.set_ylabel("Test error (%), mean ± std")
+
+
+def _name_methods(axes: Axes, points: pd.DataFrame) -> None:
+    """Names beside points: to the right, but to the left where another point stands in the way."""
+    near = (points["error"].max() - points["error"].min()) / 50
+    for point in points.to_dict("records"):
+        beside = points["cost"].between(point["cost"], 1.3 * point["cost"], inclusive="right")
+        in_the_way = beside & ((points["error"] - point["error"]).abs() <= near)
+        offset, side = ((-4, 1), "right") if in_the_way.any() else ((4, 1), "left")
+        look: dict[str, Any] = {"textcoords": "offset points", "fontsize": SMALL, "ha": side, "zorder": 5}
+        axes.annotate(point["method"], (point["cost"], point["error"]), offset, **look)
 
 
 def draw(inputs: list[Path]) -> Drawing:
@@ -115,7 +131,8 @@ def draw(inputs: list[Path]) -> Drawing:
     panels = points.groupby([points["data_set"].replace(_beside(points, results)), "unit"], sort=False)
     ours = list(points.query("source == 'ours'")["label"].unique())
     columns, rows = min(len(panels), 2), math.ceil(len(panels) / 2)
-    figure = new_figure(SINGLE * columns + 0.2 * (columns - 1), 0.8 + 2.2 * rows)
+    width = 2 if points["method"].nunique() > 1 else columns
+    figure = new_figure(SINGLE * width + 0.2 * (width - 1), 0.8 + 2.2 * rows)
     grid = [figure.add_subplot(rows, columns, place) for place in range(1, len(panels) + 1)]
     for axes, ((data_set, unit), members) in zip(grid, panels, strict=True):
         _draw_panel(axes, members, unit, ours)

@@ -62,7 +62,8 @@ def test_a_difference_is_judged_by_its_interval(records, write, low, high, verdi
     for text in ("What PARSEC finds", "π learnt on a small"):
         cells = row_of(records, text)
         assert (cells[4], cells[5]) == ("a small run", f"{verdict} at reduced scale")
-        assert f"{(low + high) / 2:+.2f} [{low:+.2f}, {high:+.2f}] points, 3 pairs" in cells[2]
+        interval = f"{(low + high) / 2:+.2f} [{low:+.2f}, {high:+.2f}]".replace("-", "−")
+        assert f"{interval} points, 3 pairs" in cells[2]
 
 
 def test_of_accuracies_more_is_better(records, write):

@@ -59,11 +59,13 @@ def _score(arguments: Arguments, running: Running) -> None:
 
 
 def _predictor(arguments: Arguments, running: Running) -> None:
-    from parsec.predictor.run import search_repeatedly
-    from parsec.settings.predictor import PredictorJob
+    from parsec.predictor.run import Sources, search_repeatedly
+    from parsec.settings.predictor import PREDICTOR_JOBS, PredictedProblem
 
-    given, job = arguments, load_job(arguments.settings, PredictorJob)
-    search_repeatedly(job, given.benchmark, given.seed, given.output, given.state, running)
+    given, problem = arguments, load_job(arguments.settings, PredictedProblem).problem
+    sources = Sources(given.benchmark, given.data, given.pi)
+    job = load_job(given.settings, PREDICTOR_JOBS[problem])
+    search_repeatedly(job, sources, given.seed, given.output, given.state, running)
 
 
 def _fit_pi(arguments: Arguments) -> None:

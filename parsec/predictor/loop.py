@@ -15,7 +15,7 @@ from parsec.predictor.fit import Fitted, fit
 from parsec.predictor.pools import Score, Seen, filled, propose
 from parsec.runtime.randomness import generator
 from parsec.runtime.seeds import seed_of
-from parsec.settings.predictor import Pool, PredictorJob
+from parsec.settings.predictor import AnyPredictorJob, Pool
 
 
 class Searches:
@@ -24,9 +24,11 @@ class Searches:
     The first architectures of a repeat depend on seed and repeat alone, so that repeats are paired between pools.
     """
 
-    def __init__(self, problem: Problem[Any], job: PredictorJob, seed: int, encoder: Encoder | None = None) -> None:
-        self._problem, self._job, self._seed = problem, job, seed
-        self._encoder = encoder or Encoder(problem)
+    def __init__(
+        self, problem: Problem[Any], job: AnyPredictorJob, seed: int, prior: NDArray[np.float64] | None = None
+    ) -> None:
+        self._problem, self._job, self._seed, self._prior = problem, job, seed, prior
+        self._encoder = Encoder(problem)
 
     def run(self, pool: Pool, repeats: Sequence[int]) -> list[dict[Any, float]]:
         """For each repeat the trained architectures and their validation accuracy, in the order of training.
@@ -64,7 +66,7 @@ class Searches:
     def _chosen(self, pool: Pool, seen: Seen, score: Score, rng: np.random.Generator) -> list[Any]:
         """The best of a pool that are not trained yet; uniform ones where the pool holds too few."""
         job = self._job
-        found = propose(self._problem, pool, seen, score, job.acquisition, rng)
+        found = propose(self._problem, pool, seen, score, job.acquisition, rng, self._prior)
         new = [place for place, each in enumerate(found) if each not in seen]
         taken = pick(score(found)[:, new], job.per_round, job.acquisition, rng)
         return filled(self._problem, [found[new[place]] for place in taken], job.per_round, seen, rng)

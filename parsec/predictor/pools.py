@@ -1,15 +1,17 @@
-"""What a round lets the predictor score: the whole space, a uniform subset, or a subset near the best so far."""
+"""What a round lets the predictor score: the whole space, a uniform subset, or one that something speaks for."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from parsec.benchmarks.problem import A, Problem
+from parsec.benchmarks.problem import A, FactoredProblem, Problem
 from parsec.errors import BenchmarkError
 from parsec.predictor.acquire import Predictions, pick
 from parsec.settings.predictor import Acquisition, Pool
 
+Reals = NDArray[np.float64]
 Score = Callable[[Sequence[Any]], Predictions]
 """Architectures → what the members predict, [E, p]."""
 Seen = Mapping[Any, float]
@@ -23,14 +25,24 @@ TWICE = 1.0 / 3
 """Share of the edits of a smart subset that are two edits; one edit comes first, because it keeps most."""
 GENERATIONS = 5
 """Of an evolution; they share the size of the pool."""
+DRAWS = 4
+"""From π for every architecture that a pool wants."""
 TRIES = 10_000
 """Draws in a row that bring nothing new, after which a space counts as used up."""
 
 
 def propose(
-    problem: Problem[Any], pool: Pool, seen: Seen, score: Score, rule: Acquisition, rng: np.random.Generator
+    problem: Problem[Any],
+    pool: Pool,
+    seen: Seen,
+    score: Score,
+    rule: Acquisition,
+    rng: np.random.Generator,
+    prior: Reals | None = None,
 ) -> Sequence[Any]:
     """Architectures to score; `size` different ones that are not trained yet, or with `all` the whole space.
+
+    `prior` [F, O] are the probabilities of the π that the kind `prior` draws from.
 
     Raises:
         BenchmarkError: the space has not so many, or cannot be listed.
@@ -42,7 +54,20 @@ def propose(
     if pool.kind == "evolution":
         return evolution(problem, pool.size, seen, score, rule, rng)
     near = smart(problem, pool.size, seen, rng) if pool.kind == "smart" else []
+    if pool.kind == "prior":
+        assert isinstance(problem, FactoredProblem)
+        assert prior is not None
+        near = likely(problem, pool.size, seen, prior, rng)
     return filled(problem, near, pool.size, seen, rng)
+
+
+def likely(problem: FactoredProblem[Any], size: int, seen: Seen, prior: Reals, rng: np.random.Generator) -> list[Any]:
+    """Different draws from π, at most `size`; fewer where π is so sure that many draws bring too few."""
+    uniform = rng.random((DRAWS * size, len(problem.choices)))
+    above = prior.cumsum(axis=1)[None] <= uniform[:, :, None]
+    # Rounding may leave the sum of a factor below one.
+    chosen = np.minimum(above.sum(axis=2), np.array(problem.choices) - 1)
+    return _new((problem.of_choices(each) for each in chosen), seen)[:size]
 
 
 def best(seen: Seen, count: int) -> list[Any]:

@@ -1,4 +1,4 @@
-"""The π's that proposals are studied for, from the files that searches and `fit-pi` write."""
+"""The π's that proposals are studied for and pools draw from, in the files that searches and `fit-pi` write."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -6,14 +6,18 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from parsec.errors import PriorError
 from parsec.prior.distribution import Prior
-from parsec.prior.parquet import read_history, read_metadata
+from parsec.prior.parquet import read_history, read_metadata, read_prior
+from parsec.settings.predictor import AnyPredictorJob
 from parsec.settings.search import Prior as Form
 from parsec.space.nasbench201 import architectures
 from parsec.space.spaces import NASBENCH201
+
+Reals = NDArray[np.float64]
 
 
 class Studied(NamedTuple):
@@ -42,6 +46,20 @@ def read_studied(files: Sequence[Path], moments: Sequence[float]) -> list[Studie
     names = [each.name for each in found]
     if repeated := next((name for name in names if names.count(name) > 1), None):
         raise PriorError(f"{repeated} was given twice; give every π once")
+    return found
+
+
+def read_marginals(job: AnyPredictorJob, path: Path | None) -> Reals | None:
+    """Probabilities [F, O] of the π that a pool of the job draws from; None if none does.
+
+    Raises:
+        PriorError: there is none, or it is of another space or form.
+    """
+    if not any(pool.kind == "prior" for pool in job.pools):
+        return None
+    if path is None:
+        raise PriorError("predictor: a pool of the kind prior needs --pi, the pi.parquet of a search on the same space")
+    found: Reals = read_prior(path, Form(), job.problem).marginals().detach().numpy()
     return found
 
 

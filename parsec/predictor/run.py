@@ -1,28 +1,41 @@
-"""The stage `predictor`: from a tabular benchmark to `trained.parquet` and `predictor.json`."""
+"""The stage `predictor`: from a tabular benchmark, or scores of the DARTS space, to `trained.parquet` and its page."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
 from parsec.predictor.loop import Searches
-from parsec.predictor.problem import TabularProblem, check_size, content_hash, open_problem
+from parsec.predictor.priors import read_marginals
+from parsec.predictor.problem import Reals, Searched, check_size, content_hash, open_problem
 from parsec.predictor.table import write_trained
 from parsec.records.provenance import begin, provenance
 from parsec.records.results import cost, write_json
 from parsec.runtime import loop
 from parsec.runtime.device import set_deterministic
 from parsec.settings.jobs import fingerprint
-from parsec.settings.predictor import Pool, PredictorJob
+from parsec.settings.predictor import AnyPredictorJob, Pool
 from parsec.settings.tree import Running
+from parsec.space.genotype import Genotype
 
 SCHEMA = 1
 
 
+class Sources(NamedTuple):
+    """What searches read."""
+
+    benchmark: Path
+    """The table; for darts the `scores.parquet` whose conditions and sample are used."""
+    data: Path | None = None
+    """For darts the data set of the scores."""
+    pi: Path | None = None
+    """The `pi.parquet` that a pool of the kind `prior` draws from."""
+
+
 def search_repeatedly(
-    job: PredictorJob, benchmark: Path, seed: int, output: Path, state: Path, running: Running
+    job: AnyPredictorJob, sources: Sources, seed: int, output: Path, state: Path, running: Running
 ) -> None:
     """Search with every pool and write `trained.parquet` and `predictor.json` into `output`; on the CPU.
 
@@ -33,15 +46,16 @@ def search_repeatedly(
     """
     beginning = begin("parsec.predictor.run")
     set_deterministic(True)
-    problem = open_problem(job, benchmark)
+    problem = open_problem(job, sources.benchmark, sources.data)
     check_size(job, problem)
-    task, device = Blocks(job, seed, problem), torch.device("cpu")
-    seen = content_hash(problem)
-    identity = f"{fingerprint(job)}-seed{seed}-{seen[:16]}"
-    label = f"predictor {job.problem} {job.data}/seed{seed}"
+    prior = read_marginals(job, sources.pi)
+    task, device = Blocks(job, seed, problem, prior), torch.device("cpu")
+    seen = content_hash(problem.reached)
+    identity = f"{fingerprint(job)}-seed{seed}-{seen[:16]}" + ("" if prior is None else f"-{content_hash(prior)[:16]}")
+    label = f"predictor {job.problem} {job.target}/seed{seed}"
     spent = loop.run(task, state, identity, running, label, device, beginning.code)
-    write_trained(output / "trained.parquet", _rows(state))
-    about = {"schema": SCHEMA, "kind": "predictor", "seed": seed, "architectures": len(problem.everything or ())}
+    write_trained(output / "trained.parquet", job, _rows(state))
+    about = {"schema": SCHEMA, "kind": "predictor", "seed": seed, "architectures": len(problem.reached)}
     about |= {"accuracies_hash": seen, "job": job.model_dump(mode="json"), "cost": cost(spent, device)}
     write_json(output / "predictor.json", {**about, "provenance": provenance(job, beginning, None)})
     loop.finish(state)
@@ -50,8 +64,8 @@ def search_repeatedly(
 class Blocks:
     """All blocks of repeats of all pools, one after another; see `Trainer`."""
 
-    def __init__(self, job: PredictorJob, seed: int, problem: TabularProblem) -> None:
-        self._searches = Searches(problem, job, seed)
+    def __init__(self, job: AnyPredictorJob, seed: int, problem: Searched, prior: Reals | None = None) -> None:
+        self._searches = Searches(problem, job, seed, prior)
         self._blocks = list(_blocks(job))
         self.step = 0
 
@@ -66,7 +80,7 @@ class Blocks:
         searches = self._searches.run(pool, repeats)
         self.step += 1
         return [
-            {"pool": pool.name, "repeat": repeat, "order": order, "architecture": found, "accuracy": accuracy}
+            {"pool": pool.name, "repeat": repeat, "order": order, "architecture": _named(found), "accuracy": accuracy}
             for repeat, seen in zip(repeats, searches, strict=True)
             for order, (found, accuracy) in enumerate(seen.items(), 1)
         ]
@@ -92,7 +106,12 @@ class Blocks:
         self.step = state["step"]
 
 
-def _blocks(job: PredictorJob) -> Iterator[tuple[Pool, Sequence[int]]]:
+def _named(found: int | Genotype) -> int | str:
+    """The number in the table, or the content of `genotype.json`."""
+    return json.dumps(found.as_dict(), separators=(",", ":")) if isinstance(found, Genotype) else found
+
+
+def _blocks(job: AnyPredictorJob) -> Iterator[tuple[Pool, Sequence[int]]]:
     for pool in job.pools:
         for first in range(0, job.repeats, job.block):
             yield pool, range(first, min(first + job.block, job.repeats))

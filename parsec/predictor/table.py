@@ -12,34 +12,36 @@ from pydantic import ValidationError
 
 from parsec.errors import UserError
 from parsec.runtime.files import temporary_path
-from parsec.settings.predictor import PredictorJob
+from parsec.settings.predictor import PREDICTOR_JOBS, AnyPredictorJob, PredictorJob
 
-FIELDS = pa.schema(
-    [
-        pa.field("pool", pa.string(), nullable=False),
-        pa.field("repeat", pa.int32(), nullable=False),
-        pa.field("order", pa.int32(), nullable=False),
-        pa.field("architecture", pa.int64(), nullable=False),
-        pa.field("accuracy", pa.float64(), nullable=False),
-    ]
-)
-"""`order` counts trained architectures from 1; `architecture` is its number in the benchmark; validation in percent."""
+
+def fields(job: AnyPredictorJob) -> pa.Schema:
+    """The columns of a job's table.
+
+    `order` counts trained architectures from 1; `architecture` is its number in the benchmark, of darts the content of
+    its `genotype.json`; `accuracy` is of validation, in percent, or the score that stands in its place.
+    """
+    types = {"pool": pa.string(), "repeat": pa.int32(), "order": pa.int32()}
+    types |= {"architecture": pa.int64() if isinstance(job, PredictorJob) else pa.string(), "accuracy": pa.float64()}
+    return pa.schema([pa.field(name, kind, nullable=False) for name, kind in types.items()])
 
 
 class Run(NamedTuple):
     """The job of a run, and its trained architectures."""
 
-    job: PredictorJob
+    job: AnyPredictorJob
     trained: pd.DataFrame
+    accuracies_hash: str
+    """Of what stood for the space, see `content_hash`."""
 
 
-def write_trained(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+def write_trained(path: Path, job: AnyPredictorJob, rows: Sequence[Mapping[str, Any]]) -> None:
     """Write the rows, whole or not at all.
 
     Raises:
         UserError: no space is left, or the folder cannot be written to.
     """
-    table = pa.Table.from_pylist([dict(row) for row in rows], schema=FIELDS)
+    table = pa.Table.from_pylist([dict(row) for row in rows], schema=fields(job))
     with temporary_path(path) as temporary:
         pq.write_table(table, temporary, write_page_checksum=True)
 
@@ -54,11 +56,12 @@ def read_run(folder: Path) -> Run:
     path = folder / "predictor.json"
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
-        job = PredictorJob.model_validate_json(json.dumps(document["job"]))
+        job = PREDICTOR_JOBS[document["job"]["problem"]].model_validate_json(json.dumps(document["job"]))
+        seen = str(document["accuracies_hash"])
         path = folder / "trained.parquet"
         table = pq.read_table(path, page_checksum_verification=True)
     except (OSError, ValueError, KeyError, TypeError, ValidationError, pa.ArrowException) as error:
         raise UserError(f"{path}: missing or damaged; {remedy}") from error
-    if not table.schema.equals(FIELDS):
+    if not table.schema.equals(fields(job)):
         raise UserError(f"{path}: not a table of trained architectures; {remedy}")
-    return Run(job, table.to_pandas())
+    return Run(job, table.to_pandas(), seen)

@@ -54,7 +54,7 @@ class Scoring:
         """Score one architecture: its row of `scores.parquet`."""
         index = self._indices[self.step]
         found, began = self._pool[index], time.perf_counter()
-        score, reason = self._score(found, index)
+        score, reason = self.score(found, index)
         seconds = time.perf_counter() - began
         self.step, self._seconds = self.step + 1, self._seconds + seconds
         self._failed += reason is not None
@@ -71,26 +71,26 @@ class Scoring:
             }
         ]
 
-    def _score(self, found: object, index: int) -> tuple[float | None, str | None]:
-        """The score, or why there is none."""
+    def score(self, found: object, name: int | str) -> tuple[float | None, str | None]:
+        """The score with the weights that follow from the seed and `name`, or why there is none."""
         try:
-            return self._number(self.matrix(found, index)), None
+            return self._number(self.matrix(found, name)), None
         except (UnscoredError, torch.OutOfMemoryError) as error:
             return None, " ".join(str(error).split())
 
-    def matrix(self, found: object, index: int) -> Matrix:
-        """What the score is read off, on the host: [N, N] of an architecture with the weights of its index."""
+    def matrix(self, found: object, name: int | str) -> Matrix:
+        """What the score is read off, on the host: [N, N] of an architecture with the weights of its name or index."""
         device, compute = self._images.device, self._job.compute
-        network = self._network(found, index).to(device)
+        network = self._network(found, name).to(device)
         network = network.to(memory_format=memory_format(compute.layout))  # type: ignore[call-overload]
         with autocast(device, compute.precision):
             matrix: Matrix = self._matrix(network, self._images).cpu().numpy()
         return matrix
 
-    def _network(self, found: object, index: int) -> nn.Module:
+    def _network(self, found: object, name: int | str) -> nn.Module:
         settings, side = self._job.score, self._images.shape[-1]
         network = self._pool.network(found, settings.outputs, side).train(settings.mode == "train")
-        draw_weights(network, settings.initialisation, generator(self._seed, "weights", index))
+        draw_weights(network, settings.initialisation, generator(self._seed, "weights", name))
         return network
 
     def flush(self) -> list[dict[str, Any]]:

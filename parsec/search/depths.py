@@ -44,12 +44,15 @@ def measure_depths(job: DepthsJob, data: Path, output: Path) -> None:
 
 
 def _contenders(job: DepthsJob) -> list[SearchJob]:
-    """PARSEC one child after another, as it is published, and as the settings run it; the others as they are."""
+    """PARSEC one child after another, as it is published, and as the settings run it; the others as they are.
+
+    On NAS-Bench-201 there is but one way to run it.
+    """
     found = []
     for each in job.methods:
         if each.method == "parsec":
             found.append(each.model_copy(update={"compute": each.compute.model_copy(update={"executor": "one"})}))
-        if each.method != "parsec" or each.compute.executor != "one":
+        if each.method != "parsec" or (each.compute.executor != "one" and each.space == "darts"):
             found.append(each)
     return found
 

@@ -1,7 +1,7 @@
 """`config/schema.json` and `config/README.md`, made from the settings tree."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from parsec.settings.literature import GIVEN, NOT_GIVEN
@@ -22,7 +22,12 @@ This page is made from the settings tree: `python -m parsec settings > config/RE
 | --- | --- | --- | --- |
 | `config.yaml` | the default: every stage, small, minutes on a laptop | digits, shipped with scikit-learn | – |
 | `cifar10.yaml` | the chain at reduced scale, an hour on two cores | CIFAR-10 | `--configfile config/cifar10.yaml` |
+| `compare.yaml` | seven methods and twelve variants at one budget | digits | `--configfile config/compare.yaml` |
+| `compare-nasbench201.yaml` | seven methods on a table | CIFAR-10 | `--configfile config/compare-nasbench201.yaml` |
+| `transfer.yaml` | whether a π of a small network helps on a large one | digits | `--configfile config/transfer.yaml` |
+| `transfer-cifar10.yaml` | the same on real images | CIFAR-10 | `--configfile config/transfer-cifar10.yaml` |
 | `nasbench201.yaml` | NASWOT, predictors, PARSEC on a table | CIFAR-10 | `--configfile config/nasbench201.yaml` |
+| `predictor-darts.yaml` | predictors where no table can be made | digits | `--configfile config/predictor-darts.yaml` |
 | `paper.yaml` | everything at the paper's scale, CUDA GPUs | CIFAR-10, ImageNet | `--configfile config/paper.yaml` |
 
 Every preset is complete: it writes every key, so that nothing is left to a default and a preset can be read by itself.
@@ -83,11 +88,20 @@ def _groups(tree: Tree) -> Iterator[Group]:
     yield Group("`ablation`", "ablation", tree.resolve(root["ablation"]))
     yield Group("`kernels`", "kernels", tree.resolve(root["kernels"]))
     yield Group("`simulations`", "simulations.<name>", tree.resolve(tree.named(root["simulations"])))
-    yield Group("`predictors`", "predictors.<name>", tree.resolve(tree.named(root["predictors"])))
+    for tags, node in _shared(tree.sources(tree.named(root["predictors"]))):
+        yield Group(f"`predictors`, problem {' or '.join(f'`{tag}`' for tag in tags)}", "predictors.<name>", node)
     yield Group("`proposal`", "proposal", tree.resolve(root["proposal"]))
     yield Group("`variants`", "variants.<name>", tree.resolve(tree.named(root["variants"])))
     for name in ("measure", "compute", "running"):
         yield Group(f"`{name}`", name, tree.resolve(root[name]))
+
+
+def _shared(sources: Mapping[str, Node]) -> Iterator[tuple[list[str], Node]]:
+    """Every branch of a union once, with all the values that choose it."""
+    branches = list(sources.values())
+    for place, node in enumerate(branches):
+        if node not in branches[:place]:
+            yield [tag for tag, other in sources.items() if other == node], node
 
 
 def _table(tree: Tree, group: Group) -> str:

@@ -1,12 +1,12 @@
-"""Settings of a search with a predictor of accuracy, repeated on a tabular benchmark."""
+"""Settings of a search with a predictor of accuracy, repeated on a tabular benchmark or on a space without one."""
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
-from parsec.settings.base import Distinct, Positive, Rate, Strict
+from parsec.settings.base import Distinct, Name, Positive, Rate, Strict
 
-PoolKind = Literal["all", "uniform", "smart", "evolution"]
+PoolKind = Literal["all", "uniform", "smart", "evolution", "prior"]
 Acquisition = Literal["mean", "upper_bound", "thompson"]
 
 
@@ -15,7 +15,8 @@ class Pool(Strict):
 
     kind: PoolKind = Field(
         description="`all`: the whole space; `uniform`: a new random subset; `smart`: one and two edits of the best so"
-        " far and a uniform share; `evolution`: generations of edits, selected by the predictor"
+        " far and a uniform share; `evolution`: generations of edits, selected by the predictor; `prior`: draws from"
+        " the π that the first search of PARSEC found, on the same space"
     )
     size: Positive | None = Field(None, description="architectures scored in a round; null for the whole space")
 
@@ -42,13 +43,9 @@ class Predictor(Strict):
     weight_decay: Annotated[float, Field(ge=0.0, le=1.0)] = Field(0.0, description="decoupled, as in AdamW")
 
 
-class PredictorJob(Strict):
+class PredictorSearches(Strict):
     """Searches with a predictor in the manner of Mauch et al. (arXiv 2011.12043), with every pool."""
 
-    problem: Literal["nasbench201", "nasbench101"] = Field(description="benchmark whose table is searched")
-    data: Literal["cifar10", "cifar100", "in16"] = Field(
-        "cifar10", description="data set whose validation accuracy the search sees; nasbench101 has cifar10 alone"
-    )
     pools: Distinct[Pool] = Field(min_length=1, description="the search is repeated with each of them")
     start: Positive = Field(20, description="architectures that are trained first, drawn at random")
     rounds: Positive = Field(13, description="of fitting the predictor, scoring the pool and training the best")
@@ -60,13 +57,65 @@ class PredictorJob(Strict):
     repeats: Positive = Field(100, description="searches with each pool; those of a number start alike in all pools")
     block: Positive = Field(10, description="repeats whose predictors are trained together")
 
+    @property
+    def budget(self) -> int:
+        """Architectures that a search trains."""
+        return self.start + self.rounds * self.per_round
+
+
+class PredictorJob(PredictorSearches):
+    """Searches on a tabular benchmark."""
+
+    problem: Literal["nasbench201", "nasbench101"] = Field(description="benchmark whose table is searched")
+    data: Literal["cifar10", "cifar100", "in16"] = Field(
+        "cifar10", description="data set whose validation accuracy the search sees; nasbench101 has cifar10 alone"
+    )
+
+    @property
+    def target(self) -> str:
+        """What the searches see: validation accuracy on this data set."""
+        return self.data
+
     @model_validator(mode="after")
     def _known(self) -> Self:
         if self.problem == "nasbench101" and self.data != "cifar10":
             raise ValueError(f"data: got {self.data!r}; allowed: cifar10 with the problem nasbench101")
         return self
 
+
+class DartsPredictorJob(PredictorSearches):
+    """Searches on the DARTS space, which has no table: a training-free score stands in the place of accuracy."""
+
+    problem: Literal["darts"] = Field(description="chooses this space")
+    scores: Name = Field(
+        description="name under `scores`, of this space: the score that the searches see, computed for every "
+        "architecture that they ask for; the scored sample stands for the space where random search is counted"
+    )
+
     @property
-    def budget(self) -> int:
-        """Architectures that a search trains."""
-        return self.start + self.rounds * self.per_round
+    def target(self) -> str:
+        """What the searches see: this score."""
+        return self.scores
+
+    @model_validator(mode="after")
+    def _not_whole(self) -> Self:
+        if any(pool.kind == "all" for pool in self.pools):
+            raise ValueError("pools: got the kind all; allowed with the problem darts: the others, it is too large")
+        return self
+
+
+AnyPredictorJob = PredictorJob | DartsPredictorJob
+PREDICTOR_JOBS: dict[str, type[PredictorJob] | type[DartsPredictorJob]] = {
+    "nasbench201": PredictorJob,
+    "nasbench101": PredictorJob,
+    "darts": DartsPredictorJob,
+}
+Predictors = Annotated[AnyPredictorJob, Field(discriminator="problem")]
+
+
+class PredictedProblem(Strict):
+    """Of the settings of a search with a predictor the key that says which job it is."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    problem: Literal["nasbench201", "nasbench101", "darts"]

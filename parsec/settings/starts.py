@@ -1,4 +1,4 @@
-"""What must fit together where a π comes from training-free scores, or is studied with proposals."""
+"""What must fit together where a π comes from training-free scores, is studied with proposals, or fills a pool."""
 
 from typing import TYPE_CHECKING
 
@@ -47,3 +47,26 @@ def check_proposal(settings: "Settings") -> None:
     searched = any(base_method(settings, name) == "parsec" for name in settings.methods)
     if settings.proposal and not (searched and settings.space == "nasbench201"):
         raise ValueError("proposal: allowed: null, unless parsec searches nasbench201, because its π is studied")
+
+
+def check_predictors(settings: "Settings") -> None:
+    """Searches on darts see scores of darts; a pool that draws from π needs a search with PARSEC on its own space.
+
+    Raises:
+        ValueError: naming the key, what was given and what is allowed.
+    """
+    searched = any(base_method(settings, name) == "parsec" for name in settings.methods)
+    drawable = searched and settings.prior.factors == "separate" and settings.prior.inputs == "independent"
+    for name, made in settings.predictors.items():
+        where = f"predictors.{name}"
+        if made.problem == "darts":
+            scores = settings.scores.get(made.scores)
+            if scores is None or scores.space != "darts":
+                raise ValueError(
+                    f"{where}.scores: got {made.scores!r}; allowed: a name under scores of the space darts"
+                )
+        if any(pool.kind == "prior" for pool in made.pools) and not (drawable and settings.space == made.problem):
+            raise ValueError(
+                f"{where}.pools: got the kind prior; allowed where parsec searches {made.problem} with a π of separate "
+                "factors and independent inputs, from which it draws"
+            )

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from parsec.settings import plan
+from parsec.settings.predictor import DartsPredictorJob
 from parsec.settings.tree import Settings
 from parsec.settings.variants import base_method
 
@@ -75,7 +76,23 @@ def simulations(settings: Settings) -> list[str]:
 
 def predictors(settings: Settings) -> list[str]:
     """Names of the searches with a predictor whose benchmark is there."""
-    return [name for name, made in settings.predictors.items() if table_of(settings, made.problem)]
+    return [n for n, made in settings.predictors.items() if made.problem == "darts" or table_of(settings, made.problem)]
+
+
+def searched_by(settings: Settings, name: str) -> str:
+    """What searches with a predictor search: the benchmark's table; of darts the scores that stand in its place."""
+    made = settings.predictors[name]
+    if isinstance(made, DartsPredictorJob):
+        return f"{RESULTS}/{folder(settings, 'score', made.scores)}/scores.parquet"
+    return f"benchmark:{made.problem}"
+
+
+def drawn_from(settings: Settings, name: str) -> str | None:
+    """The π that a pool of these searches draws from, below the results folder; None if none does."""
+    if not any(pool.kind == "prior" for pool in settings.predictors[name].pools):
+        return None
+    first = next(run for run in plan.searches(settings) if base_method(settings, run.method) == "parsec")
+    return f"{first.folder}/pi.parquet"
 
 
 def shown(settings: Settings) -> Iterator[Shown]:
@@ -83,15 +100,19 @@ def shown(settings: Settings) -> Iterator[Shown]:
     if table_of(settings, "nasbench201"):
         yield from _found(settings)
         yield from _naswot(settings)
-    runs = [folder(settings, "predictor", name) for name in predictors(settings)]
-    pairs = [
-        (f"{RESULTS}/{run}", f"benchmark:{settings.predictors[n].problem}")
-        for run, n in zip(runs, predictors(settings), strict=True)
-    ]
-    if pairs:
-        arguments = tuple(argument for pair in pairs for argument in pair)
-        yield from (Shown("tables", name, arguments) for name in ("predictor", "predictor-claims", "predictor-chosen"))
-        yield Shown("figures", "predictor", arguments)
+    named = predictors(settings)
+    tabular = [name for name in named if settings.predictors[name].problem != "darts"]
+    if named:
+        yield from (Shown("tables", title, _pairs(settings, named)) for title in ("predictor", "predictor-claims"))
+        yield Shown("figures", "predictor", _pairs(settings, named))
+    if tabular:
+        yield Shown("tables", "predictor-chosen", _pairs(settings, tabular))
+
+
+def _pairs(settings: Settings, names: list[str]) -> tuple[str, ...]:
+    """Of every run its folder, then what it searched."""
+    pairs = ((f"{RESULTS}/{folder(settings, 'predictor', name)}", searched_by(settings, name)) for name in names)
+    return tuple(argument for pair in pairs for argument in pair)
 
 
 def _found(settings: Settings) -> Iterator[Shown]:

@@ -3,7 +3,7 @@
 from parsec.settings.ablation import AblationJob
 from parsec.settings.fit import FitPiJob
 from parsec.settings.kernels import KernelsJob
-from parsec.settings.predictor import PredictorJob
+from parsec.settings.predictor import AnyPredictorJob
 from parsec.settings.proposal import ProposalJob
 from parsec.settings.score import SCORE_JOBS, AnyScoreJob
 from parsec.settings.simulate import SimulateJob
@@ -40,7 +40,7 @@ def simulate_job(settings: Settings, name: str) -> SimulateJob:
     return settings.simulations[name].search
 
 
-def predictor_job(settings: Settings, name: str) -> PredictorJob:
+def predictor_job(settings: Settings, name: str) -> AnyPredictorJob:
     """What searches with a predictor read."""
     return settings.predictors[name]
 

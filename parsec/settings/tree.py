@@ -11,14 +11,14 @@ from parsec.settings.compute import Compute
 from parsec.settings.datasets import Dataset
 from parsec.settings.fit import ScoresPrior
 from parsec.settings.kernels import Kernels
-from parsec.settings.predictor import PredictorJob
+from parsec.settings.predictor import Predictors
 from parsec.settings.proposal import ProposalJob
 from parsec.settings.retrain import RetrainStage
 from parsec.settings.score import Scores
 from parsec.settings.search import Prior, SearchStage
 from parsec.settings.simulate import Simulation
 from parsec.settings.spaces import check_space
-from parsec.settings.starts import check_proposal, check_scores_prior
+from parsec.settings.starts import check_predictors, check_proposal, check_scores_prior
 from parsec.settings.variants import Variant, runs_stage, settings_of
 
 STAGES = ("search", "finetune", "transfer")
@@ -85,7 +85,7 @@ class Settings(Strict):
     ablation: Ablation | None = Field(None, description="what a score depends on; null: left out")
     kernels: Kernels | None = Field(None, description="what scores are read off, for a figure; null: left out")
     simulations: dict[Name, Simulation] = Field({}, description="simulated searches by the name used in paths")
-    predictors: dict[Name, PredictorJob] = Field({}, description="searches with a predictor by the name used in paths")
+    predictors: dict[Name, Predictors] = Field({}, description="searches with a predictor by the name used in paths")
     proposal: ProposalJob | None = Field(
         None, description="children from a predictor's proposal in the place of π, weighed; null: left out"
     )
@@ -105,6 +105,7 @@ class Settings(Strict):
         self._check_origins()
         check_scores_prior(self)
         check_proposal(self)
+        check_predictors(self)
         return self
 
     @model_validator(mode="after")

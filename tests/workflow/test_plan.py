@@ -17,6 +17,7 @@ PRESETS = {
     "config": {"prepare_dataset": 2, "search": 2, "finetune": 2, "transfer": 2, "retrain": 7, "table": 2},
     "cifar10": {"prepare_dataset": 1, "search": 2, "finetune": 2, "retrain": 5, "table": 1},
     "paper": {"prepare_dataset": 2, "search": 4, "finetune": 4, "transfer": 4, "retrain": 49, "table": 2} | DEPTHS,
+    "transfer-cifar10": {"prepare_dataset": 1, "search": 3, "finetune": 6, "retrain": 9, "table": 1} | COMPARED,
     "compare": {"prepare_dataset": 1, "search": 57, "retrain": 58, "table": 1} | DEPTHS | COMPARED,
 }
 

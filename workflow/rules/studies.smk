@@ -150,7 +150,9 @@ rule simulate:
 
 rule predictor:
     input:
-        benchmark=lambda wildcards: table_file(settings.predictors[wildcards.name].problem),
+        benchmark=lambda wildcards: study_file(studies.searched_by(settings, wildcards.name)),
+        data=predicted_data,
+        pi=drawn_pi,
     output:
         trained="<results>/predictor/{name}/seed{seed}/trained.parquet",
         run="<results>/predictor/{name}/seed{seed}/predictor.json",
@@ -169,10 +171,13 @@ rule predictor:
         code=code("parsec.predictor.run", "predictor/{name}/seed{seed}/predictor.json"),
         folder=subpath(output.run, parent=True),
         state=state("predictor/{name}/seed{seed}"),
+        data=lambda wildcards, input: ["--data", Path(input.data[0]).parent] if input.data else [],
+        pi=option("--pi", "pi"),
     message:
         "Searching with a predictor of accuracy: {wildcards.name}, seed {wildcards.seed}"
     shell:
         "python -m parsec predictor --settings {params.settings:q} --benchmark {input.benchmark:q}"
+        " {params.data:q} {params.pi:q}"
         " --seed {wildcards.seed} --output {params.folder:q} --state {params.state:q} --threads {threads} --log {log:q}"
 
 

@@ -30,6 +30,21 @@ def fitted_scores(wildcards):
     return f"<results>/{studies.folder(settings, 'score', settings.scores_prior.scores)}/scores.parquet"
 
 
+def predicted_data(wildcards):
+    """Input: the data set that architectures of darts are scored on; none where a table is searched."""
+    made = settings.predictors[wildcards.name]
+    if made.problem != "darts":
+        return []
+    dataset = settings.scores[made.scores].dataset
+    return [f"<results>/data/{dataset}/dataset.json", ancient(f"<results>/data/{dataset}/train")]
+
+
+def drawn_pi(wildcards):
+    """Input: the π that a pool draws from, if any."""
+    found = studies.drawn_from(settings, wildcards.name)
+    return f"<results>/{found}" if found else []
+
+
 def assisting_scores(wildcards):
     """Input: the scores that assisted evolution begins with, if any."""
     name = settings.simulations[wildcards.name].scores

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pandas as pd
-from matplotlib.ticker import FixedLocator, NullLocator, ScalarFormatter
+from matplotlib.ticker import FixedLocator, LogLocator, NullFormatter, NullLocator, ScalarFormatter
 
 from parsec.errors import UserError
 from parsec.report.figures.palette import series
@@ -48,8 +48,10 @@ def draw(inputs: list[Path]) -> Drawing:
     axes.xaxis.set_major_locator(FixedLocator(sorted(set(rows["cells"]))))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(ScalarFormatter())
+    axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
     axes.yaxis.set_major_formatter(ScalarFormatter())
-    axes.set_xlabel("Cells of the network (on NAS-Bench-201 of a stage)")
+    axes.yaxis.set_minor_formatter(NullFormatter())
+    axes.set_xlabel("Cells of the network, or of a stage of NAS-Bench-201")
     axes.set_ylabel("Peak memory (MiB)")
     legend_below(figure, [axes])
     return Drawing(figure, rows)

@@ -28,7 +28,6 @@ def draw(inputs: list[Path]) -> Drawing:
     for axes, study in zip(grid, studies, strict=True):
         numbers.append(pd.concat(_curves(study)))
         _panel(axes, study, numbers[-1])
-    grid[0].set_ylabel("Best validation accuracy so far (%)")
     legend_below(figure, grid)
     return Drawing(figure, pd.concat(numbers))
 
@@ -52,10 +51,12 @@ def _panel(axes: Axes, study: Study, curves: pd.DataFrame) -> None:
         line = series(place).plot() if pool != RANDOM else {"color": GREY, "linestyle": "--"}
         axes.plot(curve["trained"], curve["median"], label=str(pool), markevery=every(len(curve)), **line)
         axes.fill_between(curve["trained"], curve["lower"], curve["upper"], color=line["color"], alpha=0.15, lw=0)
-    top = float(study.accuracies.max())
-    axes.axhline(top, color=GREY, linewidth=0.6, linestyle=":")
+    top = float(study.accuracies.max() if study.tabular else curves["upper"].max())
+    if study.tabular:
+        axes.axhline(top, color=GREY, linewidth=0.6, linestyle=":")
     # What the first few random architectures reach is of no interest and would take all the height.
     low = float(curves.loc[curves["trained"] >= min(study.job.start, study.job.budget), "lower"].min())
     axes.set_ylim(low - 0.1 * (top - low), top + 0.05 * (top - low))
-    axes.set_xlabel("Trained architectures")
+    axes.set_xlabel("Trained architectures" if study.tabular else "Scored architectures")
+    axes.set_ylabel("Best validation accuracy so far (%)" if study.tabular else "Best score so far")
     axes.set_title(study.title)

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from parsec.benchmarks import nasbench101, nasbench201
+from parsec.errors import UserError
 from parsec.predictor import random_search
 from parsec.predictor.gain import Interval, interval
 from parsec.report.predictor.inputs import RANDOM, Reals, Study, bracketed, read_studies
@@ -23,7 +24,9 @@ def tabulate(inputs: Sequence[Path]) -> Tabulated:
     Raises:
         UserError: see `read_studies`.
     """
-    found = [(study, dict(_rows(study))) for study in read_studies(inputs)]
+    found = [(study, dict(_rows(study))) for study in read_studies(inputs) if study.tabular]
+    if not found:
+        raise UserError("predictor-chosen: no run on a table was given; the architectures of darts have no accuracy")
     names = [name for name in DATA if any(name in row for _, rows in found for row in rows.values())]
     columns = ["validation", *names]
     sections = [
@@ -78,7 +81,7 @@ def _numbers(study: Study, rows: Mapping[str, Row]) -> Iterator[dict[str, object
         for name, found in row.items():
             yield {
                 "problem": study.job.problem,
-                "data": study.job.data,
+                "data": study.job.target,
                 "pool": pool,
                 "accuracy": name,
                 **found._asdict(),

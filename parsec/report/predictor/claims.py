@@ -58,11 +58,13 @@ def verdicts(study: Study) -> Iterator[Verdict]:
     """All claims that the pools of a study can answer, for every quality."""
     for quality in study.qualities:
         if "all" in study.architectures:
-            yield _full_space(study, quality)
+            yield _over_random(study, quality, "all", "scoring the whole space")
         for pool in study.job.pools:
             if pool.kind == "uniform" and "all" in study.architectures:
                 yield _drop(study, quality, pool.name)
-            elif pool.kind in ("smart", "evolution"):
+            elif pool.kind == "uniform":
+                yield _over_random(study, quality, pool.name, f"scoring the uniform subset {pool.name}")
+            elif pool.kind != "all":
                 yield from _recovery(study, quality, pool)
 
 
@@ -74,11 +76,11 @@ def sentences(study: Study) -> list[str]:
     ]
 
 
-def _full_space(study: Study, quality: Quality) -> Verdict:
+def _over_random(study: Study, quality: Quality, pool: str, scoring: str) -> Verdict:
     size, budget = len(study.accuracies), study.job.budget
-    saved = interval(random_search.needed_within(size, quality.good, budget) - _within(study, "all", quality))
-    claim = "scoring the whole space trains fewer than random search"
-    return Verdict(claim, quality.name, (("random − all", saved),), _one_sided(saved))
+    saved = interval(random_search.needed_within(size, quality.good, budget) - _within(study, pool, quality))
+    claim = f"{scoring} trains fewer than random search"
+    return Verdict(claim, quality.name, ((f"random − {pool}", saved),), _one_sided(saved))
 
 
 def _drop(study: Study, quality: Quality, uniform: str) -> Verdict:
@@ -88,12 +90,19 @@ def _drop(study: Study, quality: Quality, uniform: str) -> Verdict:
 
 
 def _recovery(study: Study, quality: Quality, smart: Pool) -> Iterator[Verdict]:
-    """Against the uniform subset of the same size; recovered in full where the whole space is not clearly better."""
+    """Against the uniform subset of the same size; recovered in full where the whole space is not clearly better.
+
+    Where the whole space cannot be scored, only whether there is anything to recover.
+    """
     uniform = f"uniform-{smart.size}"
-    if not {"all", uniform} <= study.architectures.keys():
+    if uniform not in study.architectures:
         return
     ours = _within(study, smart.name, quality)
     saved = interval(_within(study, uniform, quality) - ours)
+    if "all" not in study.architectures:
+        claim = f"the subset {smart.name} trains fewer than {uniform}"
+        yield Verdict(claim, quality.name, ((f"{uniform} − {smart.name}", saved),), _one_sided(saved))
+        return
     left = interval(ours - _within(study, "all", quality))
     verdict = IN_PART if saved.low > 0 and left.low > 0 else _one_sided(saved)
     differences = ((f"{uniform} − {smart.name}", saved), (f"{smart.name} − all", left))
@@ -118,5 +127,5 @@ def _cells(found: Verdict) -> list[str]:
 
 def _numbers(study: Study, found: Verdict) -> Iterator[dict[str, object]]:
     for name, difference in found.differences:
-        common = {"problem": study.job.problem, "data": study.job.data, "quality": found.quality}
+        common = {"problem": study.job.problem, "data": study.job.target, "quality": found.quality}
         yield {**common, "claim": found.claim, "verdict": found.verdict, "difference": name, **difference._asdict()}

@@ -24,6 +24,11 @@ NOTES = (
     "Median number: trained architectures, the random start included.",
 )
 
+SAMPLED = (
+    "darts: the space is too large to be known; N architectures drawn at random stand for it, by the score that the "
+    "searches see in the place of accuracy."
+)
+
 
 def tabulate(inputs: Sequence[Path]) -> Tabulated:
     """Pairs of a run's folder and its benchmark → gains, and the verdicts on the paper's claims as notes.
@@ -38,13 +43,14 @@ def tabulate(inputs: Sequence[Path]) -> Tabulated:
         f"{study.job.start} of them at random."
         for study in studies
     ]
+    notes = NOTES if all(study.tabular for study in studies) else (*NOTES, SAMPLED)
     verdicts = [sentence for study in studies for sentence in sentences(study)]
     table = Table(
         "predictor",
         "Sample efficiency of predictor-based search over random search",
         HEADINGS,
         sections,
-        [*budgets, *NOTES, *verdicts],
+        [*budgets, *notes, *verdicts],
         [],
         alignment="l" + "r" * (len(HEADINGS) - 1),
     )
@@ -76,7 +82,7 @@ def _random(study: Study, quality: Quality) -> list[str]:
 def _numbers(study: Study) -> Iterator[dict[str, Any]]:
     size, budget = len(study.accuracies), study.job.budget
     for quality in study.qualities:
-        common: dict[str, Any] = {"problem": study.job.problem, "data": study.job.data, "quality": quality.name}
+        common: dict[str, Any] = {"problem": study.job.problem, "data": study.job.target, "quality": quality.name}
         common |= {"good": quality.good, "architectures": size, "budget": budget, "repeats": study.job.repeats}
         common |= {"random_needed": random_search.needed(size, quality.good)}
         common |= {"random_needed_within": random_search.needed_within(size, quality.good, budget)}

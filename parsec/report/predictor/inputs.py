@@ -2,16 +2,16 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from parsec.errors import UserError
-from parsec.predictor.gain import Interval, Quality, needed, qualities
-from parsec.predictor.problem import open_problem
+from parsec.predictor.gain import SHARES, Interval, Quality, needed, qualities
+from parsec.predictor.problem import content_hash, read_reached
 from parsec.predictor.table import read_run
-from parsec.settings.predictor import PredictorJob
+from parsec.settings.predictor import AnyPredictorJob, PredictorJob
 
 Reals = NDArray[np.float64]
 RANDOM = "random search, exact"
@@ -20,26 +20,33 @@ RANDOM = "random search, exact"
 class Study(NamedTuple):
     """One run: what its searches trained, and the space that they searched."""
 
-    job: PredictorJob
+    job: AnyPredictorJob
     benchmark: Path
-    architectures: Mapping[str, NDArray[np.int64]]
-    """Pool → numbers of the trained architectures in order [R, B]."""
+    architectures: Mapping[str, NDArray[Any]]
+    """Pool → the trained architectures in order [R, B], as `trained.parquet` names them."""
+    reached: Mapping[str, Reals]
+    """Pool → what they reached, in the same order."""
     accuracies: Reals
-    """Validation accuracy of the whole space in percent [N]."""
+    """Validation accuracy of the whole space in percent [N]; of darts the scores of a uniform sample."""
+
+    @property
+    def tabular(self) -> bool:
+        """Whether there is a table of the whole space."""
+        return isinstance(self.job, PredictorJob)
 
     @property
     def title(self) -> str:
-        """Benchmark and data set, as a heading."""
-        return f"{self.job.problem}, {self.job.data}"
+        """Benchmark and data set, or space and score, as a heading."""
+        return f"{self.job.problem}, {'' if self.tabular else 'score '}{self.job.target}"
 
     @property
     def qualities(self) -> list[Quality]:
-        """What the searches have to find."""
-        return qualities(self.accuracies)
+        """What the searches have to find; the best of a sample is no quality of a space."""
+        return qualities(self.accuracies)[: None if self.tabular else len(SHARES)]
 
     def trained(self, pool: str) -> Reals:
-        """Validation accuracies in the order of training [R, B]."""
-        return self.accuracies[self.architectures[pool]]
+        """Validation accuracies, or scores, in the order of training [R, B]."""
+        return self.reached[pool]
 
     def times(self, pool: str, quality: Quality) -> Reals:
         """Trained architectures until the quality [R]; infinite where the budget did not do."""
@@ -58,15 +65,16 @@ def read_studies(inputs: Sequence[Path]) -> list[Study]:
 
 
 def _study(folder: Path, benchmark: Path) -> Study:
-    job, rows = read_run(folder)
-    accuracies = np.asarray(open_problem(job, benchmark).reached)
-    known = rows["architecture"].between(0, len(accuracies) - 1).all()
-    if not known or not np.array_equal(accuracies[rows["architecture"]], rows["accuracy"]):
-        raise UserError(f"{benchmark}: not the table that {folder} searched; give that one")
-    shape = (job.repeats, job.budget)
-    groups = rows.sort_values(["repeat", "order"]).groupby("pool", sort=False)["architecture"]
-    found = {pool: values.to_numpy().reshape(shape) for pool, values in groups}
-    return Study(job, benchmark, {pool.name: found[pool.name] for pool in job.pools}, accuracies)
+    job, rows, seen = read_run(folder)
+    accuracies = read_reached(job, benchmark)
+    if content_hash(accuracies) != seen:
+        raise UserError(f"{benchmark}: not what {folder} searched; give that file")
+    groups = dict(list(rows.sort_values(["repeat", "order"]).groupby("pool")))
+    named, reached = (
+        {pool.name: groups[pool.name][column].to_numpy().reshape(job.repeats, job.budget) for pool in job.pools}
+        for column in ("architecture", "accuracy")
+    )
+    return Study(job, benchmark, named, reached, accuracies)
 
 
 def bracketed(found: Interval, digits: int) -> str:

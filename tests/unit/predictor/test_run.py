@@ -12,7 +12,7 @@ import pytest
 from parsec.benchmarks.nasbench201 import VALIDATION_12
 from parsec.cli import main
 from parsec.errors import CheckpointError, Interrupted, UserError
-from parsec.predictor.run import Blocks, search_repeatedly
+from parsec.predictor.run import Blocks, Sources, search_repeatedly
 from parsec.predictor.table import read_run
 from parsec.settings.predictor import Pool, Predictor, PredictorJob
 from parsec.settings.tree import Running
@@ -26,14 +26,14 @@ JOB = PredictorJob(problem="nasbench201", pools=POOLS, start=10, rounds=2, per_r
 @pytest.fixture
 def start(table, tmp_path):
     def run(name, job=JOB, seed=0):
-        search_repeatedly(job, table, seed, tmp_path / name, tmp_path / f"{name}-state", ALWAYS)
+        search_repeatedly(job, Sources(table), seed, tmp_path / name, tmp_path / f"{name}-state", ALWAYS)
         return tmp_path / name
 
     return run
 
 
 def test_every_repeat_trains_its_budget_once_and_starts_as_with_other_pools(start, problem):
-    job, rows = read_run(start("a"))
+    job, rows, _ = read_run(start("a"))
     assert job == JOB
     runs = rows.groupby(["pool", "repeat"], sort=False)
     assert list(runs.groups) == [(pool.name, repeat) for pool in POOLS for repeat in range(3)]
@@ -52,7 +52,7 @@ def test_the_table_held_no_test_column(table, start):
 
 
 def test_a_search_with_the_predictor_beats_its_random_start(start):
-    _, rows = read_run(start("a", JOB.model_copy(update={"pools": POOLS[:1], "predictor": Predictor(steps=50)})))
+    _, rows, _ = read_run(start("a", JOB.model_copy(update={"pools": POOLS[:1], "predictor": Predictor(steps=50)})))
     later = rows[rows.order > 15].groupby("repeat").accuracy.mean()
     assert (later > rows[rows.order <= 10].groupby("repeat").accuracy.mean()).all()
 
@@ -89,7 +89,7 @@ def test_a_run_does_not_go_on_with_another_table(table, start, tmp_path, monkeyp
     with pytest.raises(Interrupted):
         start("a")
     with pytest.raises(CheckpointError):
-        search_repeatedly(JOB, tmp_path / "other.parquet", 0, tmp_path / "a", tmp_path / "a-state", ALWAYS)
+        search_repeatedly(JOB, Sources(tmp_path / "other.parquet"), 0, tmp_path / "a", tmp_path / "a-state", ALWAYS)
 
 
 def test_the_verb_writes_both_files_and_says_where_they_come_from(table, tmp_path):
@@ -122,5 +122,5 @@ def test_settings_that_contradict_each_other_are_refused():
 def test_a_part_of_nasbench101_is_searched_by_the_same_code(tmp_path):
     table = f"{os.environ['PARSEC_SHARED']}/data/nasbench101-subset.parquet"
     job = JOB.model_copy(update={"problem": "nasbench101", "repeats": 1})
-    search_repeatedly(job, Path(table), 0, tmp_path / "a", tmp_path / "s", ALWAYS)
+    search_repeatedly(job, Sources(Path(table)), 0, tmp_path / "a", tmp_path / "s", ALWAYS)
     assert len(read_run(tmp_path / "a").trained) == 3 * 20

@@ -9,6 +9,7 @@ import pytest
 from parsec.benchmarks.nasbench201 import DATA, HALF_200, TEST_200, VALIDATION_12
 from parsec.cli import main
 from parsec.errors import UserError
+from parsec.predictor.problem import content_hash
 from parsec.predictor.table import write_trained
 from parsec.report.figures import predictor as figure
 from parsec.report.predictor import chosen, claims, gains
@@ -48,8 +49,9 @@ def folder(tmp_path_factory):
                 {"pool": pool, "repeat": repeat, "order": order, "architecture": each, "accuracy": falling[each]}
                 for order, each in enumerate(found.tolist(), 1)
             ]
-    write_trained(path / "trained.parquet", rows)
-    (path / "predictor.json").write_text(json.dumps({"job": JOB.model_dump(mode="json")}))
+    write_trained(path / "trained.parquet", JOB, rows)
+    page = {"job": JOB.model_dump(mode="json"), "accuracies_hash": content_hash(falling)}
+    (path / "predictor.json").write_text(json.dumps(page))
     return path
 
 
@@ -84,7 +86,7 @@ def test_verdicts_follow_the_intervals(folder, benchmark):
 def test_without_a_difference_no_claim_holds(folder, benchmark, tmp_path):
     rows = pd.read_parquet(folder / "trained.parquet")
     same = pd.concat(rows[rows.pool == "all"].assign(pool=pool) for pool in FOUND_AT)
-    write_trained(tmp_path / "trained.parquet", same.to_dict("records"))
+    write_trained(tmp_path / "trained.parquet", JOB, same.to_dict("records"))
     (tmp_path / "predictor.json").write_bytes((folder / "predictor.json").read_bytes())
     _, numbers = claims.tabulate([tmp_path, benchmark])
     verdicts = numbers[numbers.quality == "best"].set_index("difference").verdict
@@ -95,7 +97,7 @@ def test_without_a_difference_no_claim_holds(folder, benchmark, tmp_path):
 def test_recovery_is_in_part_where_the_whole_space_is_still_better(folder, benchmark, tmp_path):
     rows = pd.read_parquet(folder / "trained.parquet")
     rows["pool"] = rows["pool"].replace({"all": "smart-9", "smart-9": "all"})
-    write_trained(tmp_path / "trained.parquet", rows.to_dict("records"))
+    write_trained(tmp_path / "trained.parquet", JOB, rows.to_dict("records"))
     (tmp_path / "predictor.json").write_bytes((folder / "predictor.json").read_bytes())
     _, numbers = claims.tabulate([tmp_path, benchmark])
     assert numbers[numbers.difference == "smart-9 − all"].verdict.tolist()[-1] == "holds in part"
@@ -135,7 +137,7 @@ def test_another_benchmark_than_the_one_searched_is_refused(folder, benchmark, t
     rows = pd.read_parquet(benchmark)
     rows[VALIDATION_12["cifar10"]] -= 0.5
     rows.to_parquet(tmp_path / "other.parquet", index=False)
-    with pytest.raises(UserError, match="not the table that"):
+    with pytest.raises(UserError, match=r"not what .* searched"):
         gains.tabulate([folder, tmp_path / "other.parquet"])
     with pytest.raises(UserError, match="followed by the file"):
         gains.tabulate([folder])

@@ -130,14 +130,14 @@ def test_a_killed_run_continues_where_it_was(start, digits, make_job, tmp_path):
     assert not (tmp_path / "a").exists()
 
     scored = []
-    original = Scoring._score
+    original = Scoring.score
 
     def counted(self, found, index):
         scored.append(index)
         return original(self, found, index)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Scoring, "_score", counted)
+        patch.setattr(Scoring, "score", counted)
         continued, about = read_scores(start("a", architectures=6, running=ALWAYS))
     assert len(scored) < 5
     assert continued.drop(columns="seconds").equals(expected.drop(columns="seconds"))

@@ -11,7 +11,7 @@ from parsec.settings.literature import NOT_GIVEN
 from parsec.settings.load import load
 
 CONFIG = Path(__file__).parents[3] / "config"
-PRESETS = ("config", "cifar10", "nasbench201", "compare", "compare-nasbench201", "transfer", "paper")
+PRESETS = tuple(path.stem for path in CONFIG.glob("*.yaml"))
 LEAF = re.compile(r"(?P<indent> *)(?P<key>[A-Za-z0-9_-]+):(?P<value> [^#]*?)?(?:  # (?P<comment>.+))?")
 MARK = "not given by the paper"
 

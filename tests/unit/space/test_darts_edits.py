@@ -1,0 +1,36 @@
+"""Edits of DARTS architectures: one change each, every one of them, and none twice."""
+
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from parsec.space.darts_draw import draw
+from parsec.space.darts_edits import neighbours
+
+
+@pytest.fixture(params=range(5))
+def found(request):
+    return draw(np.random.default_rng(request.param)).canonical()
+
+
+def edges(architecture):
+    return [Counter(node) for cell in architecture for node in cell]
+
+
+def test_every_neighbour_differs_in_one_half_of_one_edge(found):
+    for other in neighbours(found):
+        changed = [(a, b) for a, b in zip(edges(found), edges(other), strict=True) if a != b]
+        assert len(changed) == 1
+        here, there = changed[0]
+        (before,), (after,) = (here - there).elements(), (there - here).elements()
+        assert (before.primitive != after.primitive) + (before.input != after.input) == 1
+
+
+def test_there_are_so_many_edits_and_each_leads_back(found):
+    around = neighbours(found)
+    twins = sum(len(set(node)) == 1 for cell in found for node in cell)
+    assert len(set(around)) == len(around)
+    assert len(around) <= 96 + 40
+    assert twins or len(around) > 120
+    assert all(found in neighbours(other) for other in around[::17])

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from parsec.report import found, primed, proposals
 from parsec.report.compare import table as comparison
-from parsec.report.naswot import ablations, correlations, evolutions, searches
+from parsec.report.naswot import ablations, correlations, correlations101, evolutions, searches
 from parsec.report.predictor import chosen, claims, gains
 from parsec.report.tabulated import as_files
 
@@ -13,6 +13,7 @@ TABLES: dict[str, Callable[[list[Path], Path], None]] = {
     name: as_files(tabulate)
     for name, tabulate in {
         "naswot-correlation": correlations.tabulate,
+        correlations101.NAME: correlations101.tabulate,
         "naswot-search": searches.tabulate,
         "naswot-evolution": evolutions.tabulate,
         "naswot-ablation": ablations.tabulate,

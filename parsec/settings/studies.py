@@ -100,6 +100,8 @@ def shown(settings: Settings) -> Iterator[Shown]:
     if table_of(settings, "nasbench201"):
         yield from _found(settings)
         yield from _naswot(settings)
+    if scored := _scores(settings, "nasbench101").values():
+        yield Shown("tables", "naswot-correlation-nasbench101", ("benchmark:nasbench101", *scored))
     named = predictors(settings)
     tabular = [name for name in named if settings.predictors[name].problem != "darts"]
     if named:
@@ -134,12 +136,11 @@ def _found(settings: Settings) -> Iterator[Shown]:
 def _naswot(settings: Settings) -> Iterator[Shown]:
     """What NASWOT's paper shows of NAS-Bench-201."""
     table = "benchmark:nasbench201"
-    names = [name for name in scorings(settings) if settings.scores[name].space == "nasbench201"]
-    scores = tuple(f"{RESULTS}/{folder(settings, 'score', name)}/scores.parquet" for name in names)
+    scores = _scores(settings, "nasbench201")
     if scores:
-        yield Shown("tables", "naswot-correlation", (table, *scores))
-        yield Shown("tables", "naswot-search", (table, *scores))
-        yield Shown("figures", "naswot-scatter", (table, *scores))
+        yield Shown("tables", "naswot-correlation", (table, *scores.values()))
+        yield Shown("tables", "naswot-search", (table, *scores.values()))
+        yield Shown("figures", "naswot-scatter", (table, *scores.values()))
     if settings.ablation:
         ablation = f"{RESULTS}/{folder(settings, 'ablation')}/ablation.parquet"
         yield Shown("tables", "naswot-ablation", (table, ablation))
@@ -150,9 +151,15 @@ def _naswot(settings: Settings) -> Iterator[Shown]:
     files = tuple(f"{RESULTS}/{folder(settings, 'simulate', name)}/simulations.parquet" for name in searched)
     if files:
         assisting = settings.simulations[searched[0]].scores
-        beside = scores[names.index(assisting) : names.index(assisting) + 1] if assisting in names else ()
+        beside = [scores[assisting]] if assisting in scores else []
         yield Shown("tables", "naswot-evolution", (table, *files))
         yield Shown("figures", "naswot-cost", (table, files[0], *beside))
+
+
+def _scores(settings: Settings, space: Benchmark) -> dict[str, str]:
+    """File by name of every scoring of a space that can be made."""
+    names = (name for name in scorings(settings) if settings.scores[name].space == space)
+    return {name: f"{RESULTS}/{folder(settings, 'score', name)}/scores.parquet" for name in names}
 
 
 def fitted_pi(settings: Settings) -> str | None:

@@ -5,6 +5,7 @@ import os
 import shutil
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from place import ROOT, Place, new_place
 
@@ -13,6 +14,7 @@ TABLES = {
     "comparison",
     "naswot-ablation",
     "naswot-correlation",
+    "naswot-correlation-nasbench101",
     "naswot-evolution",
     "naswot-search",
     "predictor",
@@ -63,3 +65,20 @@ def test_without_the_table_its_studies_are_left_out_with_a_line(place: Place) ->
     planned = place.planned()
     assert not {"simulate", "lookup", "kernels", "propose", "comparison"} & set(planned)
     assert planned["predictor"] == 1, "NAS-Bench-101 is there"
+
+
+def test_the_predictor_searches_the_darts_space_with_no_table_at_all(tmp_path: Path) -> None:
+    place = new_place(tmp_path / "place")
+    shutil.copy(ROOT / "tests/workflow/predictor-darts.yaml", place.base / "settings.yaml")
+    done = place.run("--cores", "2")
+    assert done.returncode == 0, done.stdout + done.stderr
+    made = {path.stem for path in (place.results / "tables").glob("*.md")}
+    assert made == {"predictor", "predictor-claims"}
+    assert (place.results / "figures" / "predictor.svg").exists()
+    trained = pd.read_parquet(place.results / "predictor" / "darts" / "seed0" / "trained.parquet")
+    assert set(trained["pool"]) == {"uniform-6", "smart-6", "evolution-6", "prior-6"}
+    assert place.planned() == {}
+    place.change("predictors.darts.pools", [{"kind": "all"}])
+    refused = place.run("--dry-run")
+    assert refused.returncode != 0
+    assert "too large" in refused.stdout + refused.stderr

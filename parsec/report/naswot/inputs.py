@@ -42,16 +42,16 @@ class Scored(NamedTuple):
         return found
 
 
-def read_scored(path: Path) -> Scored:
-    """One `scores.parquet` of NAS-Bench-201.
+def read_scored(path: Path, space: str = "nasbench201") -> Scored:
+    """One `scores.parquet` of this space.
 
     Raises:
         UserError: missing, damaged, or scores of another space.
     """
     rows, about = read_scores(path)
     settings = about["provenance"]["settings"]
-    if settings["space"] != "nasbench201":
-        raise UserError(f"{path}: scores of {settings['space']}; give scores of nasbench201")
+    if settings["space"] != space:
+        raise UserError(f"{path}: scores of {settings['space']}; give scores of {space}")
     score = settings["score"]
     return Scored(rows, score["kind"], score["mode"], settings["dataset"], about["seed"])
 

@@ -22,7 +22,8 @@ This page is made from the settings tree: `python -m parsec settings > config/RE
 | --- | --- | --- | --- |
 | `config.yaml` | the default: every stage, small, minutes on a laptop | digits, shipped with scikit-learn | – |
 | `cifar10.yaml` | the chain at reduced scale, an hour on two cores | CIFAR-10 | `--configfile config/cifar10.yaml` |
-| `compare.yaml` | seven methods and twelve variants at one budget | digits | `--configfile config/compare.yaml` |
+| `compare.yaml` | all methods and variants at one budget | digits | `--configfile config/compare.yaml` |
+| `compare-paper.yaml` | the same at full scale, CUDA GPUs | CIFAR-10 | `--configfile config/compare-paper.yaml` |
 | `compare-nasbench201.yaml` | seven methods on a table | CIFAR-10 | `--configfile config/compare-nasbench201.yaml` |
 | `transfer.yaml` | whether a π of a small network helps on a large one | digits | `--configfile config/transfer.yaml` |
 | `transfer-cifar10.yaml` | the same on real images | CIFAR-10 | `--configfile config/transfer-cifar10.yaml` |

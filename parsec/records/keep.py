@@ -46,7 +46,9 @@ def keep(results: Path, record: Path) -> None:
         raise UserError(f"{record}: exists already; records are never overwritten, choose another name")
     pages = [path for pattern in PAGES for path in results.glob(pattern)]
     copied = [path for path in pages if not any(map(path.match, REDRAWN))]
-    copied += [results / file for file in _files_of_runs(load(results / "settings.yaml"))]
+    settings = load(results / "settings.yaml")
+    copied += [results / file for file in _files_of_runs(settings)]
+    copied += [results / log for log in _logs(settings) if (results / log).is_file()]
     # Under another name until it is whole, so that a kill in between leaves no half of a record.
     partial = record.with_name(f".partial-{record.name}")
     shutil.rmtree(partial, ignore_errors=True)
@@ -63,6 +65,11 @@ def _files_of_runs(settings: Settings) -> list[str]:
     searches = [f"{run.folder}/{name}" for run in plan.searches(settings) for name in plan.SEARCH_FILES]
     trainings = [f"{run.folder}/{name}" for run in plan.retrains(settings) for name in plan.RETRAIN_FILES]
     return [file for file in searches + trainings if not file.endswith(LARGE)]
+
+
+def _logs(settings: Settings) -> list[str]:
+    """What these runs said; a run that was not made by the workflow has none."""
+    return [f"logs/{run.folder}.log" for run in [*plan.searches(settings), *plan.retrains(settings)]]
 
 
 def keep_benchmark(document: Path, record: Path) -> None:

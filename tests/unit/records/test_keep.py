@@ -43,6 +43,9 @@ def results(tmp_path):
     for file in ("tables/digits.md", "data/digits/dataset.json", "data/digits/train/images.npy", *figures):
         (folder / file).parent.mkdir(parents=True, exist_ok=True)
         (folder / file).write_text("{}")
+    for place in ("search/digits/parsec/seed0", "search/digits/parsec/seed7"):
+        (folder / "logs" / place).parent.mkdir(parents=True, exist_ok=True)
+        (folder / "logs" / f"{place}.log").write_text("epoch 1/1")
     (folder / "measure/search").mkdir(parents=True)
     (folder / "measure/search/executor.json").write_text("{}")
     (folder / "settings.yaml").write_text(yaml.safe_dump(settings))
@@ -62,9 +65,10 @@ def test_small_files_of_this_run_alone_are_kept(results, record):
     searched = {f"search/digits/parsec/seed0/{name}" for name in plan.SEARCH_FILES}
     trained = {f"retrain/digits/search/parsec/seed0/run0/{name}" for name in ("result.json", "metrics.jsonl")}
     pages = {"settings.yaml", "tables/digits.md", "data/digits/dataset.json", "measure/search/executor.json"}
+    logs = {"logs/search/digits/parsec/seed0.log"}
     # The course of π over time can be drawn again.
     figures = {"figures/cells-search-parsec-seed0.svg", "figures/cost.csv"}
-    assert kept == searched | trained | pages | figures
+    assert kept == searched | trained | pages | figures | logs
 
 
 def test_index_lists_runs_and_what_is_open(results, record):

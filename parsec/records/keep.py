@@ -69,7 +69,8 @@ def _files_of_runs(settings: Settings) -> list[str]:
 
 def _logs(settings: Settings) -> list[str]:
     """What these runs said; a run that was not made by the workflow has none."""
-    return [f"logs/{run.folder}.log" for run in [*plan.searches(settings), *plan.retrains(settings)]]
+    folders = [run.folder for run in plan.searches(settings)] + [run.folder for run in plan.retrains(settings)]
+    return [f"logs/{folder}.log" for folder in folders]
 
 
 def keep_benchmark(document: Path, record: Path) -> None:

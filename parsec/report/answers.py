@@ -29,8 +29,14 @@ class Records:
 
     @property
     def methods(self) -> list[str]:
-        """Search methods with retrained genotypes."""
-        return sorted({result["method"] for result in self.retrains if result["origin"] != PUBLISHED})
+        """Search methods whose genotypes were retrained, or looked up."""
+        trained = {result["method"] for result in self.retrains if result["origin"] != PUBLISHED}
+        return sorted(trained | {result["method"] for result in self.tabular})
+
+    @property
+    def tabular(self) -> list[Result]:
+        """Searches whose genotypes a tabular benchmark has trained."""
+        return [result for result in self.searches if result.get("space") == "nasbench201"]
 
 
 Question = Callable[[Records], Answer]

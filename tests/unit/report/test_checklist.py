@@ -4,6 +4,7 @@ import pytest
 
 from parsec.errors import UserError
 from parsec.report.checklist import SECTIONS, write_checklist
+from parsec.space.nasbench201 import architectures
 
 
 def answers(results, output):
@@ -47,6 +48,17 @@ def test_selection_and_stand_in_are_stated(study, tmp_path):
     text = (tmp_path / "c.md").read_text(encoding="utf-8")
     assert "no test image was read" in text
     assert "digits stand in for CIFAR-10" in text
+
+
+def test_a_tabular_benchmark_answers_for_training(study, tmp_path):
+    searches = [study.nasbench201(architectures()[5], seed=seed) for seed in (0, 1)]
+    found = answers(searches, tmp_path / "c.md")
+    assert found["Tabular or surrogate benchmarks"] == (
+        "yes",
+        "2 searches on NAS-Bench-201, whose accuracies are looked up",
+    )
+    assert found["Several runs, with their seeds"][0] == found["Same evaluation protocol for all methods"][0] == "yes"
+    assert found["Comparison with random search"] == ("no", "methods: parsec")
 
 
 def test_no_results_is_an_error(tmp_path):

@@ -8,10 +8,11 @@ NEAR = 0.05
 """A correlation as near as this to the published one reproduces it."""
 FULL = "full: the benchmark's own networks"
 REPLAYED = "full: replayed on the table"
+BY_SCORE = "DARTS space, a score in the place of accuracy"
 WORDS = {
     "predictor-all": "scoring the whole space trains fewer",
-    "predictor-uniform": "the uniform subset",
-    "predictor-smart": "recovers what",
+    "predictor-uniform": "trains more than the whole space",
+    "predictor-smart": "recovers what|trains fewer than uniform",
 }
 """What tells the rows of a claim in the table of the predictor's claims."""
 
@@ -73,4 +74,5 @@ def predictor(record: Path, claim: Claim) -> Evidence | None:
     held = rows["verdict"].eq(HOLDS)
     parts = [f"on {name} {held[found.index].sum()} of {len(found)}" for name, found in rows.groupby("problem")]
     verdict = HOLDS if held.all() else "holds in part" if held.any() else FAILS
-    return Evidence(f"qualities and pools for which it holds: {', '.join(parts)}", REPLAYED, verdict)
+    scale = BY_SCORE if rows["problem"].eq("darts").any() else REPLAYED
+    return Evidence(f"qualities and pools for which it holds: {', '.join(parts)}", scale, verdict)

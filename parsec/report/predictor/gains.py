@@ -76,7 +76,8 @@ def _cells(found: Gain) -> list[str]:
 def _random(study: Study, quality: Quality) -> list[str]:
     missed = random_search.missed(len(study.accuracies), quality.good, study.job.budget)
     middle = int((missed > 0.5).sum())
-    return [RANDOM, f"{100 * (1 - missed[-1]):.1f}", f"{middle}" if missed[-1] <= 0.5 else NOTHING, "1", "1"]
+    name = RANDOM if study.tabular else "random search, in the sample"
+    return [name, f"{100 * (1 - missed[-1]):.1f}", f"{middle}" if missed[-1] <= 0.5 else NOTHING, "1", "1"]
 
 
 def _numbers(study: Study) -> Iterator[dict[str, Any]]:

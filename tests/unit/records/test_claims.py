@@ -126,6 +126,21 @@ def test_a_claim_on_predictors_may_hold_in_part(records, write):
         assert row_of(records, "A predictor that scores")[5] == expected
 
 
+def test_without_a_table_only_the_subsets_are_compared(records, write):
+    claims = {
+        "scoring the uniform subset uniform-9 trains fewer than random search": "holds",
+        "the subset smart-9 trains fewer than uniform-9": "does not hold: the opposite does",
+        "the subset prior-9 trains fewer than uniform-9": "holds",
+    }
+    named = {"problem": "darts", "quality": "top 1 %"}
+    write("predictor-claims", [named | {"claim": claim, "verdict": verdict} for claim, verdict in claims.items()])
+    cells = row_of(records, "A well chosen subset")
+    assert "on darts 1 of 2" in cells[2]
+    assert (cells[4], cells[5]) == ("DARTS space, a score in the place of accuracy", "holds in part")
+    for text in ("A predictor that scores", "Scoring a uniform subset"):
+        assert "darts" not in row_of(records, text)[2], "the whole space was not scored"
+
+
 @pytest.mark.parametrize(("gpu", "verdict"), [(None, "holds at reduced scale"), ({"name": "Synthetic"}, "holds")])
 def test_memory_is_read_off_the_benchmark(records, gpu, verdict):
     targets = [

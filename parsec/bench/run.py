@@ -1,6 +1,5 @@
 """The verb `bench`: runs one benchmark, prints its tables as they are done and writes them as JSON."""
 
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,8 +19,8 @@ from parsec.errors import UserError
 from parsec.records.provenance import begin, provenance
 from parsec.records.results import write_json
 from parsec.runtime.device import autocast, device_name, lease, resolve, set_deterministic
-from parsec.runtime.files import reported
 from parsec.runtime.logs import logger
+from parsec.runtime.outputs import check_file
 
 SCHEMA = 1
 
@@ -40,15 +39,6 @@ def _documents(job: BenchJob, device: torch.device, rates: Rates, data: Path | N
     return bench_loader(job, device, rates, data)
 
 
-def _check_place(output: Path) -> None:
-    """Find out before minutes of measuring whether the numbers can be written."""
-    if output.is_dir():
-        raise UserError(f"{output}: is a folder; give --json a file")
-    with reported(output):
-        output.parent.mkdir(parents=True, exist_ok=True)
-        tempfile.TemporaryFile(dir=output.parent).close()
-
-
 def bench(job: BenchJob, data: Path | None, output: Path | None) -> None:
     """Run a benchmark, print its tables as they are done, and write them to `output` if given.
 
@@ -63,7 +53,7 @@ def bench(job: BenchJob, data: Path | None, output: Path | None) -> None:
     if data is not None and job.what != "loader":
         raise UserError(f"--data: bench {job.what} reads no images; leave it out")
     if output is not None:
-        _check_place(output)
+        check_file(output, "json bench")
     beginning = begin("parsec.bench.run")
     set_deterministic(False)
     with lease(resolve(job.device)) as device:

@@ -15,6 +15,7 @@ from parsec.benchmarks import nasbench101_file, nats_bench_file
 from parsec.errors import BenchmarkError
 from parsec.records.provenance import begin, provenance
 from parsec.runtime.files import temporary_path
+from parsec.runtime.outputs import check_file, parquet_signature
 from parsec.settings.importing import ImportJob
 
 logger = logging.getLogger("parsec")
@@ -47,10 +48,12 @@ def import_benchmark(job: ImportJob, source: Path, output: Path) -> None:
         UserError: no space is left, or the folder cannot be written to.
     """
     beginning = begin("parsec.benchmarks.importing")
+    check_file(output)
     read, table_of = READERS[job.benchmark]
     items: Iterable[object] = read(source)
     table: pa.Table = table_of(_told(items, job.benchmark), source)  # type: ignore[operator]
     about = {"source": source.name, "provenance": provenance(job, beginning, Source(_content_hash(source)))}
+    check_file(output, parquet_signature(table.column_names))
     with temporary_path(output) as temporary:
         metadata = {"about": json.dumps(about, sort_keys=True, allow_nan=False)}
         pq.write_table(table.replace_schema_metadata(metadata), temporary, write_page_checksum=True)

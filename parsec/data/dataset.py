@@ -42,13 +42,15 @@ def _read_record(folder: Path) -> DatasetRecord:
         raise DatasetError(f"{path} is damaged or of another version; `prepare` makes it anew") from error
 
 
-def read_info(folder: Path) -> DatasetInfo:
-    """Read the facts of the data set in `folder`.
+def read_info(folder: Path, name: str | None = None) -> DatasetInfo:
+    """Read the facts of the data set in `folder`, which must be the one of this `name` if given.
 
     Raises:
-        DatasetError: there is none, or its record is damaged.
+        DatasetError: there is none, its record is damaged, or it is another one.
     """
     record = _read_record(folder)
+    if name is not None and record.name != name:
+        raise DatasetError(f"{folder}: holds {record.name}, but the settings want {name}; give its folder")
     return DatasetInfo(
         name=record.name,
         classes=tuple(record.classes),

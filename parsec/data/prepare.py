@@ -9,13 +9,24 @@ from pathlib import Path
 import numpy as np
 
 from parsec.data.packed.write import check_partial, remove_notes, write_packed_part
-from parsec.data.record import PARTS, DatasetRecord, PartName, PartRecord, SourceRecord, as_json, content_hash
+from parsec.data.record import (
+    INDEX,
+    LABELS,
+    PARTS,
+    DatasetRecord,
+    PartName,
+    PartRecord,
+    SourceRecord,
+    as_json,
+    content_hash,
+)
 from parsec.data.shards import PixelStatistics, write_part
 from parsec.data.sources.base import Collection, Integers, Source
 from parsec.data.sources.encoded import Encoded
 from parsec.data.split import stratified
-from parsec.errors import DatasetError
-from parsec.runtime.files import remove_partial, reported, write_atomic
+from parsec.errors import DatasetError, UserError
+from parsec.runtime.files import is_partial, remove_partial, reported, write_atomic
+from parsec.runtime.outputs import check_apart, check_run_folder, mark_folder, remove_written
 from parsec.settings.datasets import Cifar10, Dataset, Digits, DigitsFolder, ImageFolder, Jpeg
 from parsec.settings.jobs import PrepareJob, fingerprint
 
@@ -24,6 +35,8 @@ logger = logging.getLogger("parsec")
 RECORD = "dataset.json"
 SPLITS = "splits.json"
 SOURCE = "source.json"
+PART_FILES = ("images-*.npy", "images-*.tar", "images-*.json", INDEX, LABELS, ".snakemake_timestamp")
+"""What the folder of a part holds; the last is Snakemake's, in a folder that is an output of a rule."""
 PARTIAL = "partial"
 """Folder of packed parts that are not complete; no output of a rule, so that a job that was killed goes on from it."""
 SPACE_MARGIN = 1.05
@@ -74,8 +87,22 @@ def _clear(output: Path) -> None:
     for name in (RECORD, SPLITS, SOURCE):
         (output / name).unlink(missing_ok=True)
     for part in PARTS:
-        shutil.rmtree(output / part, ignore_errors=True)
+        remove_written(output / part, PART_FILES)
     remove_partial(output)
+
+
+def check_output(job: PrepareJob, output: Path) -> None:
+    """Refuse a folder that holds what we did not write, another data set, or the images themselves.
+
+    Raises:
+        UserError: see `check_run_folder` and `check_apart`.
+    """
+    folder = getattr(job.dataset, "folder", None)
+    check_apart({"--output": output}, {"the data set's folder": None if folder is None else Path(folder).expanduser()})
+    check_run_folder(output, "prepare", job.name, [RECORD, *PARTS])
+    for path in (path for part in PARTS for path in (output / part).glob("*")):
+        if not is_partial(path) and not any(map(path.match, PART_FILES)):
+            raise UserError(f"{path}: nothing that parsec wrote; move it out of {path.parent}, which is to be replaced")
 
 
 def _check_space(output: Path, images: int, side: int) -> None:
@@ -163,8 +190,9 @@ def prepare(job: PrepareJob, output: Path) -> None:
         DatasetError: a source that is missing, damaged or wrong, a split that is impossible, or too little disk space.
         UserError: the folder cannot be written to.
     """
+    check_output(job, output)
+    mark_folder(output, "prepare", run=job.name)
     with reported(output):
-        output.mkdir(parents=True, exist_ok=True)
         source = open_source(job.dataset, output)
         chosen = _choose(source, job.dataset)
         if not _jpeg(job.dataset):

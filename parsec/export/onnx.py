@@ -14,6 +14,7 @@ from parsec.errors import UserError
 from parsec.export.trained import Trained, load_trained
 from parsec.records.results import write_json
 from parsec.runtime.files import temporary_path
+from parsec.runtime.outputs import check_apart, check_run_folder, mark_folder
 
 CHECKED = 32
 """Images that the two networks are compared on."""
@@ -31,6 +32,8 @@ def export(run: Path, data: Path, output: Path) -> None:
     Raises:
         UserError: a package is missing, or the exported network gives other logits.
     """
+    check_apart({"--output": output}, {"the folder of the retraining": run, "--data": data})
+    check_run_folder(output, "export", f"export of {run}", ["network.onnx", "network.json", "example.npz"])
     trained = load_trained(run, data)
     images = _examples(trained, data)
     with torch.no_grad():
@@ -42,6 +45,7 @@ def export(run: Path, data: Path, output: Path) -> None:
             raise UserError(
                 f"{run}: the exported network's logits differ by {difference:.2g} of the largest; report it"
             )
+        mark_folder(output, "export", run=f"export of {run}")
     with temporary_path(output / "example.npz") as temporary, temporary.open("wb") as file:
         np.savez(file, images=images.byte().numpy(), logits=logits)
     write_json(output / "network.json", _about(trained, difference))

@@ -15,10 +15,11 @@ from parsec.data.vision import torchvision
 from parsec.errors import UserError
 from parsec.export.trained import Trained, load_trained
 from parsec.runtime.files import temporary_path
+from parsec.runtime.outputs import check_file, signature_of
 
 BATCH = 64
 Row = tuple[str, str | None, float | None, str | None]
-"""Image, class, probability, error."""
+COLUMNS = ("image", "class", "probability", "error")
 PROGRESS_SECONDS = 5.0
 
 logger = logging.getLogger("parsec")
@@ -30,6 +31,7 @@ def predict(run: Path, data: Path, images: Path, output: Path) -> None:
     Raises:
         UserError: no images, or a network that cannot be loaded.
     """
+    check_file(output, signature_of(",".join(COLUMNS).encode()))
     trained = load_trained(run, data)
     paths = _images(images)
     rows: list[Row] = []
@@ -40,7 +42,7 @@ def predict(run: Path, data: Path, images: Path, output: Path) -> None:
             spoken = time.monotonic()
             logger.info("predict: %d of %d images", len(rows), len(paths))
     with temporary_path(output) as temporary:
-        pd.DataFrame(rows, columns=["image", "class", "probability", "error"]).to_csv(temporary, index=False)
+        pd.DataFrame(rows, columns=list(COLUMNS)).to_csv(temporary, index=False)
     failed = sum(row[3] is not None for row in rows)
     logger.info("%s: %d images, %d not decoded", output, len(rows), failed)
 

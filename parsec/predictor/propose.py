@@ -1,7 +1,6 @@
 """The stage `propose`: from π's of NAS-Bench-201 and its table to `proposal.parquet`."""
 
 import hashlib
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,8 +15,9 @@ from parsec.predictor.proposal_table import FIELDS, FILE
 from parsec.predictor.weighing import Weighing
 from parsec.records.provenance import begin, provenance
 from parsec.records.results import cost
-from parsec.runtime import loop
+from parsec.runtime import finished, loop
 from parsec.runtime.device import set_deterministic
+from parsec.runtime.store import read_metrics
 from parsec.settings.jobs import fingerprint
 from parsec.settings.proposal import ProposalJob
 from parsec.settings.tree import Running
@@ -35,16 +35,21 @@ def propose(
         UserError: anything the user can mend; see its subclasses.
     """
     beginning = begin("parsec.predictor.propose")
+    run = f"propose {job.data}/seed{seed}"
+    places = finished.Places(state, output, ("proposal.parquet",), run)
+    places.check()
     set_deterministic(True)
     problem = NasBench201(read_search_columns(benchmark), job.data)
     seen = hashlib.sha256(problem.reached.tobytes() + b"".join(path.read_bytes() for path in files)).hexdigest()
     task, device = Blocks(job, seed, problem, read_studied(files, job.moments)), torch.device("cpu")
     identity = f"{fingerprint(job)}-seed{seed}-{seen[:16]}"
-    spent = loop.run(task, state, identity, running, f"propose {job.data}/seed{seed}", device, beginning.code)
-    rows = [json.loads(line) for line in (state / loop.METRICS).read_text(encoding="utf-8").splitlines()]
-    about = {"seed": seed, "cost": cost(spent, device), "provenance": provenance(job, beginning, None)}
-    FILE.write(output / "proposal.parquet", pa.Table.from_pylist(rows, schema=FIELDS), about)
-    loop.finish(state)
+    stands_for = {**job.model_dump(mode="json"), "seed": seed, "accuracies and pi": seen}
+    with finished.claimed(places, beginning.code) as ending:
+        ending.begin(identity, stands_for)
+        spent = loop.run(task, state, identity, running, run, device, beginning.code)
+        about = {"seed": seed, "cost": cost(spent, device), "provenance": provenance(job, beginning, None)}
+        FILE.write(output / "proposal.parquet", pa.Table.from_pylist(read_metrics(state), schema=FIELDS), about)
+        ending.finish(identity)
 
 
 class Block(NamedTuple):

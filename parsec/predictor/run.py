@@ -13,8 +13,9 @@ from parsec.predictor.problem import Reals, Searched, check_size, content_hash, 
 from parsec.predictor.table import write_trained
 from parsec.records.provenance import begin, provenance
 from parsec.records.results import cost, write_json
-from parsec.runtime import loop
+from parsec.runtime import finished, loop
 from parsec.runtime.device import set_deterministic
+from parsec.runtime.store import read_metrics
 from parsec.settings.jobs import fingerprint
 from parsec.settings.predictor import AnyPredictorJob, Pool
 from parsec.settings.tree import Running
@@ -45,20 +46,25 @@ def search_repeatedly(
         UserError: anything the user can mend; see its subclasses.
     """
     beginning = begin("parsec.predictor.run")
+    run = f"predictor {job.problem} {job.target}/seed{seed}"
+    places = finished.Places(state, output, ("trained.parquet", "predictor.json"), run)
+    places.check(data=sources.data)
     set_deterministic(True)
     problem = open_problem(job, sources.benchmark, sources.data)
     check_size(job, problem)
     prior = read_marginals(job, sources.pi)
     task, device = Blocks(job, seed, problem, prior), torch.device("cpu")
-    seen = content_hash(problem.reached)
-    identity = f"{fingerprint(job)}-seed{seed}-{seen[:16]}" + ("" if prior is None else f"-{content_hash(prior)[:16]}")
-    label = f"predictor {job.problem} {job.target}/seed{seed}"
-    spent = loop.run(task, state, identity, running, label, device, beginning.code)
-    write_trained(output / "trained.parquet", job, _rows(state))
-    about = {"schema": SCHEMA, "kind": "predictor", "seed": seed, "architectures": len(problem.reached)}
-    about |= {"accuracies_hash": seen, "job": job.model_dump(mode="json"), "cost": cost(spent, device)}
-    write_json(output / "predictor.json", {**about, "provenance": provenance(job, beginning, None)})
-    loop.finish(state)
+    seen, drawn_from = content_hash(problem.reached), None if prior is None else content_hash(prior)
+    identity = f"{fingerprint(job)}-seed{seed}-{seen[:16]}" + (f"-{drawn_from[:16]}" if drawn_from else "")
+    stands_for = {**job.model_dump(mode="json"), "seed": seed, "accuracies": seen, "pi": drawn_from}
+    with finished.claimed(places, beginning.code) as ending:
+        ending.begin(identity, stands_for)
+        spent = loop.run(task, state, identity, running, run, device, beginning.code)
+        write_trained(output / "trained.parquet", job, read_metrics(state))
+        about = {"schema": SCHEMA, "kind": "predictor", "seed": seed, "architectures": len(problem.reached)}
+        about |= {"accuracies_hash": seen, "job": job.model_dump(mode="json"), "cost": cost(spent, device)}
+        write_json(output / "predictor.json", {**about, "provenance": provenance(job, beginning, None)})
+        ending.finish(identity)
 
 
 class Blocks:
@@ -115,8 +121,3 @@ def _blocks(job: AnyPredictorJob) -> Iterator[tuple[Pool, Sequence[int]]]:
     for pool in job.pools:
         for first in range(0, job.repeats, job.block):
             yield pool, range(first, min(first + job.block, job.repeats))
-
-
-def _rows(state: Path) -> list[dict[str, Any]]:
-    lines = (state / loop.METRICS).read_text(encoding="utf-8").splitlines()
-    return [json.loads(line) for line in lines]

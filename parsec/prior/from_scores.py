@@ -13,6 +13,7 @@ from parsec.prior.parquet import write_prior
 from parsec.records.provenance import begin, provenance
 from parsec.records.results import write_json
 from parsec.runtime.logs import logger
+from parsec.runtime.outputs import check_run_folder, mark_folder
 from parsec.runtime.seeds import seed_of
 from parsec.scores.table import read_scores
 from parsec.settings.fit import FitPiJob
@@ -34,6 +35,8 @@ def fit_pi(job: FitPiJob, scores: Path, output: Path) -> None:
         UserError: scores that are missing, damaged, of another space, or too few.
     """
     beginning = begin("parsec.prior.from_scores")
+    run = f"fit-pi of {scores} (settings {fingerprint(job)})"
+    check_run_folder(output, "fit-pi", run, ["pi.parquet", "fit.json"])
     rows, about = read_scores(scores)
     settings = about["provenance"]["settings"]
     if settings["space"] != job.space:
@@ -46,6 +49,7 @@ def fit_pi(job: FitPiJob, scores: Path, output: Path) -> None:
     metadata = {"space": job.space, "stage": STAGE, "dataset": settings["dataset"], "method": settings["score"]["kind"]}
     metadata |= {"seed": str(about["seed"]), "epoch": "0", "settings_fingerprint": fingerprint(job)}
     metadata |= {"parent_fingerprint": "", "code_fingerprint": beginning.code}
+    mark_folder(output, "fit-pi", run=run)
     write_prior(output / "pi.parquet", prior, metadata)
     document: dict[str, Any] = {"schema": SCHEMA, "kind": "fit", "stage": STAGE, "method": metadata["method"]}
     document |= {"seed": about["seed"], "parent": None, "scored": len(seen), "cost": _cost(seen, about["cost"])}

@@ -10,10 +10,21 @@ import yaml
 
 from parsec.records.claims.page import claims_page
 from parsec.records.results import read_results
-from parsec.runtime.files import write_atomic
+from parsec.runtime.outputs import check_file, signature_of, write_outputs
 
 BENCHMARKS = "benchmarks"
 OPEN = "open.csv"
+TITLE = "# Runs done, and runs that are open"
+"""First line of the index, by which it is known as ours."""
+
+
+def check_index(records: Path) -> None:
+    """Refuse a folder whose `README.md` is not the index of records, before anything is copied into it.
+
+    Raises:
+        UserError: it is somebody's own page, or cannot be written.
+    """
+    check_file(records / "README.md", signature_of(TITLE.encode()))
 
 
 def write_index(records: Path) -> None:
@@ -23,7 +34,7 @@ def write_index(records: Path) -> None:
     to_do = _open_runs(records / OPEN)
     waiting = [f"| {row['what']} | `{row['command']}` | {row['needs']} |" for row in to_do]
     lines = [
-        "# Runs done, and runs that are open",
+        TITLE,
         "",
         "One folder a run: settings, data set hashes, π, genotypes, metrics, results with provenance, tables, figures.",
         "What they show of the papers' claims: [claims](claims.md). Both pages are made by `python -m parsec record`.",
@@ -32,8 +43,7 @@ def write_index(records: Path) -> None:
         *_section("Benchmarks", "record | machine | threads | what was to be reached | commit", benchmarks),
         *_section("Open: these need a GPU", "what | command | needs", waiting),
     ]
-    write_atomic(records / "claims.md", claims_page(records, to_do))
-    write_atomic(records / "README.md", "\n".join(lines))
+    write_outputs({records / "claims.md": claims_page(records, to_do), records / "README.md": "\n".join(lines)})
 
 
 def _section(title: str, columns: str, rows: Sequence[str]) -> list[str]:

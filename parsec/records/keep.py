@@ -5,8 +5,8 @@ import shutil
 from pathlib import Path
 
 from parsec.errors import UserError
-from parsec.records.index import BENCHMARKS, write_index
-from parsec.runtime.files import write_atomic
+from parsec.records.index import BENCHMARKS, check_index, write_index
+from parsec.runtime.files import partial_path, reported, write_atomic
 from parsec.settings import plan
 from parsec.settings.load import load
 from parsec.settings.tree import Settings
@@ -44,19 +44,20 @@ def keep(results: Path, record: Path) -> None:
         raise UserError(f"{results}: no finished run (settings.yaml is missing); let snakemake end first")
     if record.exists():
         raise UserError(f"{record}: exists already; records are never overwritten, choose another name")
+    check_index(record.parent)
     pages = [path for pattern in PAGES for path in results.glob(pattern)]
     copied = [path for path in pages if not any(map(path.match, REDRAWN))]
     settings = load(results / "settings.yaml")
     copied += [results / file for file in _files_of_runs(settings)]
     copied += [results / log for log in _logs(settings) if (results / log).is_file()]
     # Under another name until it is whole, so that a kill in between leaves no half of a record.
-    partial = record.with_name(f".partial-{record.name}")
-    shutil.rmtree(partial, ignore_errors=True)
-    for path in copied:
-        place = partial / path.relative_to(results)
-        place.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(path, place)
-    partial.replace(record)
+    partial = partial_path(record)
+    with reported(record):
+        for path in copied:
+            place = partial / path.relative_to(results)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, place)
+        partial.replace(record)
     write_index(record.parent)
 
 
@@ -89,5 +90,6 @@ def keep_benchmark(document: Path, record: Path) -> None:
         raise UserError(f"{record}: benchmarks are kept as results/records/{BENCHMARKS}/NAME.json")
     if record.exists():
         raise UserError(f"{record}: exists already; records are never overwritten, choose another name")
+    check_index(record.parent.parent)
     write_atomic(record, document.read_bytes())
     write_index(record.parent.parent)

@@ -7,7 +7,7 @@ from parsec.errors import UserError
 from parsec.records.results import read_results
 from parsec.report import comparison, evidence
 from parsec.report.answers import Answer, Question, Records
-from parsec.runtime.files import write_atomic
+from parsec.runtime.outputs import write_output
 
 SECTIONS: dict[str, tuple[tuple[str, Question], ...]] = {
     "Releasing code": (
@@ -76,4 +76,4 @@ def write_checklist(results: list[Path], output: Path, left_out: Sequence[str] =
     for title, items in SECTIONS.items():
         lines += _section(title, [(item, question(records)) for item, question in items])
     missing = ["", "## Left out", "", *(f"- {line}" for line in left_out)] if left_out else []
-    write_atomic(output, "\n".join([*lines, *_limits(records), *missing]) + "\n")
+    write_output(output, "\n".join([*lines, *_limits(records), *missing]) + "\n")

@@ -20,6 +20,7 @@ from parsec.records.provenance import begin
 from parsec.records.results import read_results, write_json
 from parsec.report.runs import KEYS, read_run, read_trajectory, run_folder
 from parsec.runtime.files import temporary_path
+from parsec.runtime.outputs import check_file, parquet_signature
 from parsec.space.nasbench201 import EDGES, OPERATIONS, Architecture, architectures, index_of
 from parsec.space.nasbench201_factors import from_dict
 
@@ -39,10 +40,13 @@ def lookup(runs: Iterable[Path], benchmark: Path, output: Path) -> None:
         UserError: a run is missing, damaged, or of another space.
     """
     beginning = begin("parsec.report.lookup")
+    table, page = (output.with_name(f"{output.name}.{kind}") for kind in ("parquet", "json"))
+    check_file(page, "json lookup")
     columns = read_report_columns(benchmark)
     results = {folder: _result(folder) for folder in dict.fromkeys(run_folder(path) for path in runs)}
     epochs = pd.concat([of_epochs(folder, result, columns) for folder, result in results.items()])
-    with temporary_path(output.with_name(f"{output.name}.parquet")) as temporary:
+    check_file(table, parquet_signature(epochs.columns))
+    with temporary_path(table) as temporary:
         epochs.to_parquet(temporary, index=False)
     document = {
         "schema": SCHEMA,
@@ -54,7 +58,7 @@ def lookup(runs: Iterable[Path], benchmark: Path, output: Path) -> None:
         "code_fingerprint": beginning.code,
         "git": beginning.git,
     }
-    write_json(output.with_name(f"{output.name}.json"), document)
+    write_json(page, document)
 
 
 def _result(folder: Path) -> dict[str, Any]:

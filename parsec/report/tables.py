@@ -14,7 +14,7 @@ from parsec.report.raw import raw_ours, raw_published
 from parsec.report.render import Section, Table, latex, markdown, or_nothing
 from parsec.report.rows import Row, our_rows
 from parsec.report.text import NOTHING, cost_text, mean_and_std, millions
-from parsec.runtime.files import write_atomic
+from parsec.runtime.outputs import write_outputs
 
 Published = dict[str, str]
 
@@ -100,5 +100,5 @@ def write_table(
         raw = pd.concat([raw, raw_published(theirs, rules["data_set"], raw.columns)])
     headings = ["Architecture", *(column.heading for column in columns), "Source"]
     table = Table(dataset, CAPTION.format(dataset), headings, sections, _notes(rows, dataset, rules), sources)
-    for kind, text in (("csv", raw.to_csv(index=False)), ("md", markdown(table)), ("tex", latex(table))):
-        write_atomic(output.with_name(f"{output.name}.{kind}"), text)
+    texts = {"csv": raw.to_csv(index=False), "md": markdown(table), "tex": latex(table)}
+    write_outputs({output.with_name(f"{output.name}.{kind}"): text for kind, text in texts.items()})

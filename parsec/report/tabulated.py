@@ -8,7 +8,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from parsec.report.render import Table, latex, markdown
-from parsec.runtime.files import write_atomic
+from parsec.runtime.outputs import write_outputs
 
 
 class Tabulated(NamedTuple):
@@ -25,7 +25,6 @@ def as_files(tabulate: Callable[[list[Path]], Tabulated]) -> Callable[[list[Path
     def write(inputs: list[Path], output: Path) -> None:
         table, data = tabulate([Path(path) for path in inputs])
         texts = {"csv": data.to_csv(index=False), "md": markdown(table), "tex": latex(table)}
-        for kind, text in texts.items():
-            write_atomic(output.with_name(f"{output.name}.{kind}"), text)
+        write_outputs({output.with_name(f"{output.name}.{kind}"): text for kind, text in texts.items()})
 
     return write

@@ -74,11 +74,12 @@ def retrain(request: Request) -> None:
     """
     job, names, data, state = request.job, request.names, request.data, request.state
     beginning = begin("parsec.retrain.run")
+    run = f"retrain {job.dataset}/{names.origin}/{names.method}/seed{names.seed}/run{names.run}"
+    places = finished.Places(state, request.output, RETRAIN_FILES, run, request.keep_finished)
+    places.check(data=data)
     set_deterministic(job.compute.deterministic)
-    info, architecture = read_info(data), named_or_file(request.genotype)
-    label = f"retrain {info.name}/{names.origin}/{names.method}/seed{names.seed}/run{names.run}"
+    info, architecture = read_info(data, job.dataset), named_or_file(request.genotype)
     kind = resolve(job.compute.device)
-    places = finished.Places(state, request.output, RETRAIN_FILES, request.keep_finished)
     with contextlib.ExitStack() as held:
         with distributed.joined(kind) as ranks:
             ending = held.enter_context(finished.claimed(places, beginning.code, ranks))
@@ -88,10 +89,15 @@ def retrain(request: Request) -> None:
             identity, source = _identity(task, job, info), _source(request.genotype)
             # What a finished run records, apart from what it computes, must be the same for it to stand for this one.
             whole = f"{identity}-{names.folder}-{source['sha256'] if source else names.method}"
-            if ending.put_back(whole):
+            stands_for = {
+                **job.model_dump(mode="json"),
+                "genotype": architecture.as_dict(),
+                "images": info.content_hash,
+            }
+            if ending.begin(whole, stands_for, identity):
                 return
             trainer = Retrainer(task)
-            spent = loop.run(trainer, state, identity, request.running, label, device, beginning.code, ranks)
+            spent = loop.run(trainer, state, identity, request.running, run, device, beginning.code, ranks)
         # The ranks have parted by now, so that however long the test takes, none waits for another.
         if not ranks.leads:
             return

@@ -1,17 +1,24 @@
 """Writing files so that a reader sees the old content or the new one, never half of it."""
 
 import errno
+import json
 import os
+import re
 import secrets
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from parsec.errors import UserError
 
 PARTIAL = ".partial-"
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-_REFUSED = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST}
+_REFUSED = {
+    *(errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.EEXIST),
+    *(errno.ENOENT, errno.ENAMETOOLONG, errno.ELOOP, errno.EINVAL, errno.EXDEV),
+}
 
 
 @contextmanager
@@ -36,6 +43,23 @@ def reported(path: Path) -> Iterator[None]:
         raise
 
 
+def read_json(path: Path, what: str) -> dict[str, Any]:
+    """The mapping in a JSON file; `what` it is, for messages.
+
+    Raises:
+        UserError: missing, unreadable, or no JSON mapping.
+    """
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror}); it should be {what}") from error
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{path}: damaged, not JSON ({error}); it should be {what}") from error
+    if not isinstance(document, dict):
+        raise UserError(f"{path}: not {what}, but JSON of another form")
+    return document
+
+
 def sync(path: Path) -> None:
     """Wait until a file's or folder's content is on the disk."""
     descriptor = os.open(path, os.O_RDONLY)
@@ -43,6 +67,11 @@ def sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def partial_path(path: Path) -> Path:
+    """A random name beside `path` for what is not complete yet."""
+    return path.with_name(f"{PARTIAL}{secrets.token_hex(4)}-{path.name}")
 
 
 @contextmanager
@@ -54,7 +83,7 @@ def temporary_path(path: Path) -> Iterator[Path]:
     Raises:
         UserError: no space is left, or the folder cannot be written to.
     """
-    temporary = path.with_name(f"{PARTIAL}{secrets.token_hex(4)}-{path.name}")
+    temporary = partial_path(path)
     with reported(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -77,7 +106,15 @@ def write_atomic(path: Path, content: bytes | str) -> None:
         temporary.write_bytes(content.encode() if isinstance(content, str) else content)
 
 
+def is_partial(path: Path) -> bool:
+    """Whether this is the temporary file or folder of a writer, from its name."""
+    return re.match(re.escape(PARTIAL) + "[0-9a-f]{8}-", path.name) is not None
+
+
 def remove_partial(folder: Path) -> None:
     """Remove what killed writers left in `folder`; only for a folder that nobody else writes to."""
-    for leftover in folder.glob(f"{PARTIAL}*"):
-        leftover.unlink(missing_ok=True)
+    for leftover in filter(is_partial, folder.glob(f"{PARTIAL}*")):
+        if leftover.is_dir():
+            shutil.rmtree(leftover)
+        else:
+            leftover.unlink(missing_ok=True)

@@ -6,10 +6,14 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
+from parsec.errors import UserError
 from parsec.runtime.files import reported
 from parsec.runtime.launch import rank
+from parsec.runtime.outputs import check_file
 
 logger = logging.getLogger("parsec")
+ATTEMPT = "== attempt of"
+"""How the lines of an attempt begin in a log file."""
 
 
 class _Plain(logging.Formatter):
@@ -44,10 +48,14 @@ def configure(log_file: Path | None) -> None:
 
 
 def _appender(log_file: Path) -> logging.Handler:
+    check_file(log_file)
     with reported(log_file):
+        # A log grows below the lines of earlier attempts; any other file is somebody's own.
+        if log_file.is_file() and log_file.read_bytes()[: len(ATTEMPT)] not in (b"", ATTEMPT.encode()):
+            raise UserError(f"{log_file}: exists and is no log of parsec; give --log another name")
         log_file.parent.mkdir(parents=True, exist_ok=True)
         with log_file.open("a", encoding="utf-8") as stream:
-            stream.write(f"== attempt of {datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC, process {os.getpid()}\n")
+            stream.write(f"{ATTEMPT} {datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC, process {os.getpid()}\n")
         handler = logging.FileHandler(log_file, encoding="utf-8")
     handler.setFormatter(_Plain("%(asctime)s %(message)s", "%Y-%m-%d %H:%M:%S"))
     return handler

@@ -1,6 +1,5 @@
 """Driving a trainer from its last checkpoint to its end, through kills, stop signals and diverging losses."""
 
-import shutil
 import signal
 import time
 from datetime import timedelta
@@ -10,13 +9,13 @@ from typing import Any, NamedTuple
 import torch
 
 from parsec.errors import CheckpointError, DivergedError, Interrupted
-from parsec.runtime.checkpoint import checkpoint_files, remove_checkpoints
+from parsec.runtime.checkpoint import checkpoint_files
 from parsec.runtime.device import peak_memory_bytes
 from parsec.runtime.distributed import ALONE, Ranks
 from parsec.runtime.energy import Meter
 from parsec.runtime.logs import logger
+from parsec.runtime.outputs import METRICS as METRICS
 from parsec.runtime.signals import StopRequest
-from parsec.runtime.store import METRICS as METRICS
 from parsec.runtime.store import Store, opened
 from parsec.runtime.trainer import Spent, Trainer
 from parsec.settings.tree import Running
@@ -70,12 +69,6 @@ def run(
             where = f"the last good checkpoint is {kept[-1]}" if kept else "there was no checkpoint yet"
             raise DivergedError(f"{label}: {error} (settings {fingerprint}); {where}") from error
         return attempt.spent()
-
-
-def finish(state_folder: Path) -> None:
-    """Remove the state of a run whose outputs are final; killed in between, the newest checkpoint still continues."""
-    remove_checkpoints(state_folder)
-    shutil.rmtree(state_folder, ignore_errors=True)
 
 
 class _Attempt:

@@ -1,14 +1,14 @@
 """What a run keeps on the disk while it lasts: its checkpoints, and metrics that end where the checkpoint does."""
 
 import contextlib
+import json
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
 from parsec.runtime.checkpoint import Checkpoints
 from parsec.runtime.metrics import MetricsFile
-
-METRICS = "metrics.jsonl"
+from parsec.runtime.outputs import METRICS
 
 
 class Store(Protocol):
@@ -70,3 +70,8 @@ def opened(folder: Path, fingerprint: str, leads: bool) -> Iterator[Store]:
         contextlib.closing(MetricsFile(folder / METRICS)) as metrics,
     ):
         yield OnDisk(checkpoints, metrics)
+
+
+def read_metrics(folder: Path) -> list[dict[str, Any]]:
+    """The rows that a run which has ended left in its state folder."""
+    return [json.loads(line) for line in (folder / METRICS).read_text(encoding="utf-8").splitlines()]

@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 
 from parsec.benchmarks.nasbench201 import read_report_columns
 from parsec.data.dataset import read_info
-from parsec.errors import DatasetError, SettingsError
+from parsec.errors import SettingsError
 from parsec.records.provenance import begin, provenance
 from parsec.runtime.device import lease, resolve, set_deterministic
 from parsec.runtime.logs import logger
+from parsec.runtime.outputs import check_file, parquet_signature
 from parsec.runtime.seeds import seed_of
 from parsec.scores.kernels_file import FIELDS, FILE
 from parsec.scores.run import minibatch
@@ -33,10 +34,9 @@ def kernels(job: KernelsJob, data: Path, benchmark: Path, seed: int, output: Pat
         UserError: anything the user can mend; see its subclasses.
     """
     beginning = begin("parsec.scores.kernels")
+    check_file(output, parquet_signature(FIELDS.names))
     set_deterministic(job.compute.deterministic)
-    info = read_info(data)
-    if info.name != job.dataset:
-        raise DatasetError(f"{data}: holds {info.name}, but the settings want {job.dataset}; give its folder")
+    info = read_info(data, job.dataset)
     chosen = list(_chosen(job, read_report_columns(benchmark).test["cifar10"], seed))
     scored = ScoreJob(
         space=job.space, dataset=job.dataset, architectures=len(chosen), score=job.score, compute=job.compute

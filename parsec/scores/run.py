@@ -1,6 +1,5 @@
 """The stage `score`: from a prepared data set to `scores.parquet`."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,10 +14,11 @@ from parsec.data.part import Part
 from parsec.errors import DatasetError
 from parsec.records.provenance import begin, provenance
 from parsec.records.results import cost
-from parsec.runtime import loop
+from parsec.runtime import finished, loop
 from parsec.runtime.device import lease, memory_format, resolve, set_deterministic, to_device
 from parsec.runtime.draws import Draws
 from parsec.runtime.randomness import generator
+from parsec.runtime.store import read_metrics
 from parsec.scores.scoring import Scoring
 from parsec.scores.spaces import pool_of
 from parsec.scores.table import write_scores
@@ -38,21 +38,22 @@ def score(
         UserError: anything the user can mend; see its subclasses.
     """
     beginning = begin("parsec.scores.run")
+    run = f"score {job.space} {job.dataset}/{job.score.kind}/seed{seed}"
+    places = finished.Places(state, output, ("scores.parquet",), run)
+    places.check(data=data)
     set_deterministic(job.compute.deterministic)
-    info = read_info(data)
-    if info.name != job.dataset:
-        raise DatasetError(f"{data}: holds {info.name}, but the settings want {job.dataset}; give its folder")
+    info = read_info(data, job.dataset)
     pool = pool_of(job, seed, table)
     identity = f"{fingerprint(job)}-seed{seed}-{info.content_hash[:16]}{_shortened(pool.about)}"
-    label = f"score {job.space} {info.name}/{job.score.kind}/seed{seed}"
-    with lease(resolve(job.compute.device)) as device:
+    stands_for = {**job.model_dump(mode="json"), "seed": seed, "images": info.content_hash, **pool.about}
+    with finished.claimed(places, beginning.code) as ending, lease(resolve(job.compute.device)) as device:
+        ending.begin(identity, stands_for)
         images = minibatch(job, data, info, seed, device)
         task = Scoring(job, seed, pool.indices(job.architectures, seed), images, pool)
-        spent = loop.run(task, state, identity, running, label, device, beginning.code)
+        spent = loop.run(task, state, identity, running, run, device, beginning.code)
         about = {"seed": seed, "cost": cost(spent, device), "provenance": provenance(job, beginning, info)}
-        about |= pool.about
-    write_scores(output / "scores.parquet", metric_rows(state), about)
-    loop.finish(state)
+        write_scores(output / "scores.parquet", read_metrics(state), {**about, **pool.about})
+        ending.finish(identity)
 
 
 def minibatch(job: AnyScoreJob, data: Path, info: DatasetInfo, seed: int, device: torch.device) -> Tensor:
@@ -80,9 +81,3 @@ def minibatch(job: AnyScoreJob, data: Path, info: DatasetInfo, seed: int, device
 def _shortened(about: Mapping[str, Any]) -> str:
     """What tells the state of a scoring of one table from that of another; empty without a table."""
     return f"-{about['table']['architectures_hash'][:16]}" if "table" in about else ""
-
-
-def metric_rows(state: Path) -> list[dict[str, Any]]:
-    """The rows that a finished run left in its state."""
-    lines = (state / loop.METRICS).read_text(encoding="utf-8").splitlines()
-    return [json.loads(line) for line in lines]

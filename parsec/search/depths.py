@@ -12,6 +12,7 @@ from parsec.records.results import write_json
 from parsec.runtime.device import device_name, lease, resolve, set_deterministic
 from parsec.runtime.logs import logger
 from parsec.runtime.memory import peak_bytes
+from parsec.runtime.outputs import check_file
 from parsec.search.methods import METHODS
 from parsec.search.run import make_task
 from parsec.settings.jobs import DepthsJob, SearchJob
@@ -31,11 +32,13 @@ def measure_depths(job: DepthsJob, data: Path, output: Path) -> None:
         DatasetError: the data set is missing, damaged or smaller than a batch.
     """
     beginning, info = begin("parsec.search.depths"), read_info(data)
+    check_file(output, "json depths")
     compute = job.methods[0].compute
     set_deterministic(compute.deterministic)
     with lease(resolve(compute.device)) as device:
         rows = [_row(each, cells, data, info, device) for each in _contenders(job) for cells in job.depths]
         document = {
+            "kind": "depths",
             "device": device_name(device),
             "rows": rows,
             "provenance": provenance(job, beginning, info),

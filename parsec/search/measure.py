@@ -21,6 +21,7 @@ from parsec.records.results import write_json
 from parsec.runtime.device import device_name, lease, memory_format, resolve, set_deterministic
 from parsec.runtime.draws import Draws
 from parsec.runtime.logs import logger
+from parsec.runtime.outputs import check_file
 from parsec.runtime.randomness import generator
 from parsec.settings.compute import Compute
 from parsec.settings.jobs import MeasureJob
@@ -99,10 +100,12 @@ def _rows(settings: list[Setting], repeats: int, device: torch.device) -> list[d
 def measure(job: MeasureJob, data: Path, output: Path) -> None:
     """Measure the search step of a stage for every K of the settings and write the rows as JSON."""
     beginning = begin("parsec.search.measure")
+    check_file(output, "json measure")
     set_deterministic(job.compute.deterministic)
     with lease(resolve(job.compute.device)) as device:
         load = _workload(job, data, device)
         document = {
+            "kind": "measure",
             "stage": job.stage,
             "network": job.network.model_dump(),
             "batch_size": job.batch_size,

@@ -52,27 +52,27 @@ def search(
     """
     beginning = begin("parsec.search.run")
     _check_start(job, init_pi)
+    run = f"{job.stage} {job.settings.dataset}/{job.name}/seed{seed}"
+    places = finished.Places(state, output, SEARCH_FILES, run, keep_finished)
+    places.check(data=data)
     set_deterministic(job.compute.deterministic)
-    info = read_info(data)
-    if info.name != job.settings.dataset:
-        raise DatasetError(f"{data}: holds {info.name}, but the settings want {job.settings.dataset}; give its folder")
+    info = read_info(data, job.settings.dataset)
     prior = read_prior(init_pi, job.prior, job.space) if init_pi else Prior(job.prior, space=SPACES[job.space])
     parent = _parent(init_pi)
     identity = fingerprint(job) + (f"-from-{parent['pi_fingerprint']}" if parent else "") + f"-seed{seed}"
-    label = f"{job.stage} {info.name}/{job.name}/seed{seed}"
     kind = resolve(job.compute.device)
     identity += f"-{info.content_hash[:16]}"
-    places = finished.Places(state, output, SEARCH_FILES, keep_finished)
+    stands_for = {**job.model_dump(mode="json"), "parent": parent, "seed": seed, "images": info.content_hash}
     with (
         joined(kind) as ranks,
         finished.claimed(places, beginning.code, ranks) as ending,
         lease(kind, ranks) as device,
     ):
-        if ending.put_back(identity):
+        if ending.begin(identity, stands_for):
             return
         task = within_budget(make_task(job, data, info, seed, prior, device, ranks))
         method = METHODS[job.method](task)
-        spent = loop.run(method, state, identity, running, label, device, beginning.code, ranks)
+        spent = loop.run(method, state, identity, running, run, device, beginning.code, ranks)
         if not ranks.leads:
             return
         result = {

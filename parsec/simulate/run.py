@@ -14,8 +14,10 @@ from parsec.benchmarks.problem import FactoredProblem, Problem
 from parsec.errors import SettingsError, UserError
 from parsec.records.provenance import begin, provenance
 from parsec.runtime.logs import logger
+from parsec.runtime.outputs import check_run_folder, mark_folder
 from parsec.runtime.seeds import seed_of
 from parsec.scores.table import read_scores
+from parsec.settings.jobs import fingerprint
 from parsec.settings.simulate import Simulated, SimulateJob
 from parsec.simulate.assisted import assisted_evolution
 from parsec.simulate.evolution import evolution
@@ -38,6 +40,8 @@ def simulate(job: SimulateJob, benchmark: Path, scores: Path | None, seed: int, 
         UserError: anything the user can mend; see its subclasses.
     """
     beginning = begin("parsec.simulate.run")
+    run = f"simulate {job.space} {job.dataset}/seed{seed} (settings {fingerprint(job)})"
+    check_run_folder(output, "simulate", run, ["simulations.parquet"])
     problem, costs = _problem(job, benchmark)
     if job.seconds is not None and costs is None:
         raise SettingsError(f"seconds: {benchmark} has no times; leave the key out, or import a table with them")
@@ -47,6 +51,7 @@ def simulate(job: SimulateJob, benchmark: Path, scores: Path | None, seed: int, 
         logger.info("simulate %s: %d repeats of up to %d trainings", name, job.repeats, job.budget)
         found += [{"method": name, **row} for row in _repeats(job, name, start, problem, budget, seed)]
     about = {"seed": seed, "provenance": provenance(job, beginning, None)}
+    mark_folder(output, "simulate", run=run)
     write_simulations(output / "simulations.parquet", pd.DataFrame(found), about)
 
 

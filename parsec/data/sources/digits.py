@@ -1,7 +1,6 @@
 """The handwritten digits that scikit-learn ships, as they are and written out as an image folder."""
 
 import logging
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -42,8 +41,9 @@ def _write_png(pixels: Pixels, side: int, path: Path) -> None:
 
 
 def write_digits_folder(folder: Path, side: int) -> None:
-    """Write the digits as PNGs in ImageNet's layout, `train/<class>/` and `val/<class>/`; what is there is replaced."""
-    shutil.rmtree(folder, ignore_errors=True)
+    """Write the digits as PNGs in ImageNet's layout, `train/<class>/` and `val/<class>/`; earlier ones are removed."""
+    for old in folder.glob("*/*/digit-*.png"):
+        old.unlink()
     source = open_digits(Digits(source="digits"))
     for name, part in (("train", source.training), ("val", source.test)):
         images = part.read(np.arange(len(part.labels)))

@@ -12,7 +12,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from parsec.runtime.files import write_atomic
+from parsec.runtime.outputs import AUTHOR, write_outputs
 
 SINGLE, DOUBLE = 3.3, 6.8
 """Width of a figure of one and of two columns, inches."""
@@ -49,9 +49,9 @@ STYLE: Any = {
     "svg.hashsalt": "parsec",
 }
 METADATA: dict[str, dict[str, str | None]] = {
-    "svg": {"Date": None},
-    "pdf": {"CreationDate": None},
-    "png": {"Software": None},
+    "svg": {"Date": None, "Creator": AUTHOR},
+    "pdf": {"CreationDate": None, "Creator": AUTHOR},
+    "png": {"Software": AUTHOR},
 }
 
 
@@ -111,8 +111,8 @@ def as_files(draw: Callable[[list[Path]], Drawing]) -> Callable[[list[Path], Pat
             if figure.get_layout_engine():  # laid out once, so that the formats agree and take less time
                 figure.draw_without_rendering()
                 figure.set_layout_engine(None)
-            for kind in METADATA:
-                write_atomic(output.with_name(f"{output.name}.{kind}"), _bytes(figure, kind))
-        write_atomic(output.with_name(f"{output.name}.csv"), data.to_csv(index=False))
+            files: dict[str, bytes | str] = {kind: _bytes(figure, kind) for kind in METADATA}
+        files["csv"] = data.to_csv(index=False)
+        write_outputs({output.with_name(f"{output.name}.{kind}"): content for kind, content in files.items()})
 
     return write

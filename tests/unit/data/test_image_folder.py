@@ -104,7 +104,6 @@ def test_progress_is_told(
 
 def test_digits_stand_in_goes_through_an_image_folder(tmp_path: Path) -> None:
     settings = DigitsFolder(source="digits_folder", image_size=32)
-    (tmp_path / "folder" / "train" / "left over").mkdir(parents=True)
     prepare(PrepareJob(name="stand-in", dataset=settings), tmp_path)
     assert len(list((tmp_path / "folder" / "train").glob("[0-9]/*.png"))) == 1437
     assert len(list((tmp_path / "folder" / "val").glob("[0-9]/*.png"))) == 360

@@ -90,7 +90,7 @@ def test_record_depends_on_images_and_split_alone(digits: Path, tmp_path: Path) 
 def test_same_bytes_when_repeated_over_an_old_one(digits: Path, tmp_path: Path) -> None:
     prepare(job(validation_fraction=0.2), tmp_path)
     (tmp_path / "train" / "images-007.npy").write_bytes(b"left over")
-    (tmp_path / ".partial-00-dataset.json").write_bytes(b"of a killed writer")
+    (tmp_path / ".partial-0a1b2c3d-dataset.json").write_bytes(b"of a killed writer")
     prepare(job(), tmp_path)
     assert tree(tmp_path) == tree(digits)
 
@@ -138,7 +138,7 @@ def test_interrupted_preparation_is_no_data_set_and_is_mended_by_repeating(
         patch.setattr(shards.np, "save", killed)
         with pytest.raises(KeyboardInterrupt):
             prepare(job(), tmp_path)
-    assert sorted(tree(tmp_path)) == ["train/images-000.npy", "train/labels.npy"]
+    assert sorted(tree(tmp_path)) == [".parsec.json", "train/images-000.npy", "train/labels.npy"]
     with pytest.raises(DatasetError, match="`prepare` makes it"):
         read_info(tmp_path)
     prepare(job(), tmp_path)

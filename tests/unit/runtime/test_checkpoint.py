@@ -105,7 +105,7 @@ def test_full_disk_keeps_the_older_checkpoint(store, tmp_path, monkeypatch):
 
 
 def test_leftovers_of_a_kill_are_removed_on_opening(tmp_path):
-    (tmp_path / ".partial-ab-step-000000000001.ckpt").write_text("half")
+    (tmp_path / ".partial-0a1b2c3d-step-000000000001.ckpt").write_text("half")
     Checkpoints(tmp_path, "aa").close()
     assert not list(tmp_path.glob(".partial-*"))
 

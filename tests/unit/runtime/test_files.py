@@ -81,7 +81,8 @@ def test_folder_that_is_a_file_is_one_line(tmp_path):
 
 
 def test_remove_partial_takes_only_leftovers(tmp_path):
-    (tmp_path / ".partial-0a-x").write_text("half")
+    (tmp_path / ".partial-0a1b2c3d-x").write_text("half")
+    (tmp_path / ".partial-mine").write_text("a name of somebody's own")
     (tmp_path / "x").write_text("whole")
     remove_partial(tmp_path)
-    assert names(tmp_path) == ["x"]
+    assert names(tmp_path) == [".partial-mine", "x"]

@@ -7,20 +7,22 @@ import pytest
 
 from parsec.errors import CheckpointError
 from parsec.runtime.finished import Places, claimed
-from parsec.runtime.forget import forget
+from parsec.runtime.outputs import MARKER, forget
 
 NAMES = ("pi", "result")
 
 
 @pytest.fixture
 def places(tmp_path):
-    return Places(tmp_path / "results" / "state" / "run", tmp_path / "results" / "run", NAMES, keep=True)
+    return Places(
+        tmp_path / "results" / "state" / "run", tmp_path / "results" / "run", NAMES, "search digits", keep=True
+    )
 
 
 def run(places, identity="same", code="code"):
     """Whether the outputs were put back; else they are made."""
     with claimed(places, code) as ending:
-        if ending.put_back(identity):
+        if ending.begin(identity, {"setting": identity}):
             return True
         places.output.mkdir(parents=True, exist_ok=True)
         for name in NAMES:
@@ -32,7 +34,7 @@ def run(places, identity="same", code="code"):
 
 
 def contents(places):
-    return {path.name: path.read_text() for path in places.output.iterdir()}
+    return {path.name: path.read_text() for path in places.output.iterdir() if path.name != MARKER}
 
 
 def test_outputs_that_were_deleted_are_put_back(places, caplog):
@@ -50,7 +52,7 @@ def test_kept_outputs_are_links_and_checkpoints_are_gone(places):
     run(places)
     kept = places.state / "finished"
     assert all((kept / name).samefile(places.output / name) for name in NAMES)
-    assert {path.name for path in places.state.iterdir()} == {"finished", "run.lock"}
+    assert {path.name for path in places.state.iterdir()} == {"finished", "run.lock", MARKER}
     assert {path.name for path in kept.iterdir()} == {*NAMES, "manifest.json"}
 
 

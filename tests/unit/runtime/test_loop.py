@@ -14,6 +14,7 @@ import torch
 from parsec.errors import CheckpointError, DivergedError, Interrupted
 from parsec.runtime import loop
 from parsec.runtime.checkpoint import Checkpoints, checkpoint_files
+from parsec.runtime.outputs import remove_state
 from parsec.runtime.randomness import Streams
 from parsec.settings.tree import Running
 
@@ -270,7 +271,7 @@ def test_kill_while_finishing_loses_nothing(tmp_path, after):
 
     def child():
         loop.Path.unlink = lambda path, **options: (unlink(path, **options), next(removed) == after and kill_self())
-        loop.finish(tmp_path / "state")
+        remove_state(tmp_path / "state")
 
     process = FORK.Process(target=child)
     process.start()
@@ -284,8 +285,8 @@ def test_kill_while_finishing_loses_nothing(tmp_path, after):
 
 def test_finish_removes_the_state(tmp_path):
     run(Walk(), tmp_path / "state")
-    loop.finish(tmp_path / "state")
-    loop.finish(tmp_path / "state")
+    remove_state(tmp_path / "state")
+    remove_state(tmp_path / "state")
     assert not (tmp_path / "state").exists()
 
 

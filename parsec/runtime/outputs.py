@@ -1,0 +1,215 @@
+"""What a command may write, replace and remove: folders that carry our marker, and files of the kind it writes.
+
+Every call of Snakemake loads this module: no torch here.
+"""
+
+import contextlib
+import json
+import os
+import tempfile
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from parsec.errors import UserError
+from parsec.runtime.files import is_partial, read_json, remove_partial, reported, write_atomic
+
+MARKER = ".parsec.json"
+"""File that makes a folder one of ours; its `folder` says what for. An empty one, made by hand, serves for any."""
+AUTHOR = "parsec-nas"
+"""Name in the metadata of every figure that we write."""
+METRICS, FINISHED, MANIFEST = "metrics.jsonl", "finished", "manifest.json"
+"""In the state folder of a run: the growing history, the folder of kept outputs, and the file written last there."""
+STATE_FILES = ("step-*.damaged", "step-*.ckpt", METRICS, "lock", "run.lock")
+"""What a run writes into its state folder, in the order of removal: the newest checkpoint is the last to go."""
+
+
+def read_marker(folder: Path) -> dict[str, Any] | None:
+    """The marker of a folder; empty where it was made by hand, None where there is none.
+
+    Raises:
+        UserError: a marker that is damaged.
+    """
+    path = folder / MARKER
+    if not path.is_file():
+        return None
+    return read_json(path, "the marker of a folder") if path.stat().st_size else {}
+
+
+def check_folder(folder: Path, kind: str) -> dict[str, Any]:
+    """Refuse a folder that holds what we did not write; returns its marker, empty for a new folder.
+
+    Raises:
+        UserError: not a folder, not ours, ours but of another kind, or a place that cannot be written to.
+    """
+    with reported(folder):
+        if not folder.exists():
+            _check_writable(folder)
+            return {}
+        if not folder.is_dir():
+            raise UserError(f"{folder}: is a file; give a folder for {kind}")
+        marker = read_marker(folder)
+        # A killed writer may have left its temporary file before there was a marker.
+        if marker is None and any(not is_partial(path) for path in folder.iterdir()):
+            raise UserError(
+                f"{folder}: holds files and no {MARKER}, so it is not a folder that parsec made; "
+                f"choose a new or empty folder for {kind}"
+            )
+    if marker and marker["folder"] != kind:
+        raise UserError(f"{folder}: is parsec's folder for {marker['folder']}; choose another one for {kind}")
+    return marker or {}
+
+
+def check_run_folder(folder: Path, kind: str, run: str, names: Iterable[str]) -> None:
+    """Refuse a folder that is not free for the outputs `names` of this `run`.
+
+    Raises:
+        UserError: as `check_folder`, or the folder holds the outputs of another run.
+    """
+    marker = check_folder(folder, kind)
+    there = [name for name in names if (folder / name).exists()]
+    if there and marker.get("run", run) != run:
+        raise UserError(
+            f"{folder}: holds {there[0]} of {marker['run']}, not of {run}; choose another folder, or move that away"
+        )
+
+
+def mark_folder(folder: Path, kind: str, **facts: Any) -> None:  # noqa: ANN401 - whatever JSON holds
+    """Make `folder` ours; `facts` are kept in its marker."""
+    marker = {"folder": kind, **facts}
+    # Unchanged markers stay, so that marking twice writes nothing.
+    if not folder.is_dir() or read_marker(folder) != marker:
+        write_atomic(folder / MARKER, json.dumps(marker, indent=1, sort_keys=True, ensure_ascii=False) + "\n")
+
+
+def remove_written(folder: Path, patterns: Iterable[str]) -> None:
+    """Remove what we wrote into `folder`: files that match the patterns, in their order, and temporary files.
+
+    The folder and its marker go too if nothing else is left in it.
+    """
+    for path in (path for pattern in patterns for path in sorted(folder.glob(pattern))):
+        path.unlink(missing_ok=True)
+    remove_partial(folder)
+    if not folder.is_dir() or [path.name for path in folder.iterdir()] not in ([], [MARKER]):
+        return
+    (folder / MARKER).unlink(missing_ok=True)
+    # Another process may have begun to write here.
+    with contextlib.suppress(OSError):
+        folder.rmdir()
+
+
+def remove_state(folder: Path) -> None:
+    """Remove the state of a run that needs it no more; killed in between, the newest checkpoint still continues."""
+    if (manifest := folder / FINISHED / MANIFEST).is_file():
+        remove_written(folder / FINISHED, [*read_json(manifest, "a list of outputs")["files"], MANIFEST])
+    remove_written(folder, STATE_FILES)
+
+
+def forget(states: Iterable[Path]) -> None:
+    """Remove the state of runs that kept their outputs; for a workflow whose every job has ended well."""
+    for state in states:
+        if not (state / FINISHED / MANIFEST).exists():
+            continue
+        remove_state(state)
+        with contextlib.suppress(OSError):
+            for parent in state.parents:
+                parent.rmdir()
+
+
+def check_apart(outputs: Mapping[str, Path], inputs: Mapping[str, Path | None]) -> None:
+    """Refuse folders to be written that lie inside one another, or inside a folder that is read, or around it.
+
+    Both map the name that the user knows a folder by to the folder.
+
+    Raises:
+        UserError: two that overlap, named.
+    """
+    written = list(outputs.items())
+    others = [*written, *((name, folder) for name, folder in inputs.items() if folder is not None)]
+    for number, (name, folder) in enumerate(written):
+        for other_name, other in others[number + 1 :]:
+            if overlap(folder, other):
+                raise UserError(
+                    f"{name} ({folder}) and {other_name} ({other}) overlap; choose a folder for {name} apart from it"
+                )
+
+
+def overlap(one: Path, other: Path) -> bool:
+    """Whether two folders are the same or one lies inside the other, links followed."""
+    first, second = Path(os.path.realpath(one)), Path(os.path.realpath(other))
+    return first.is_relative_to(second) or second.is_relative_to(first)
+
+
+def check_file(path: Path, signature: str | None = None) -> None:
+    """Refuse, before the work, a file that could not be written or that is not of the kind to be written.
+
+    `signature` is that of the content to come, see `signature_of`; None: checked when it is written.
+
+    Raises:
+        UserError: a folder, a place that cannot be written to, or a file of another kind.
+    """
+    with reported(path):
+        if path.is_dir():
+            raise UserError(f"{path}: is a folder; give a file")
+        _check_writable(path)
+    if signature is not None and path.exists():
+        _check_same(path, signature)
+
+
+def write_output(path: Path, content: bytes | str) -> None:
+    """Write a file whose name a user chose; one that is there is replaced only if it is of the same kind.
+
+    Raises:
+        UserError: a file of another kind is there, no space is left, or the folder cannot be written to.
+    """
+    write_outputs({path: content})
+
+
+def write_outputs(contents: Mapping[Path, bytes | str]) -> None:
+    """Write files that belong together, none if one may not be written; see `write_output`."""
+    for path, content in contents.items():
+        check_file(path, signature_of(content.encode() if isinstance(content, str) else content))
+    for path, content in contents.items():
+        write_atomic(path, content)
+
+
+def signature_of(content: bytes) -> str:
+    """The kind of a file that we write, told from its content; two files of equal kinds may replace each other.
+
+    A figure has our name in its metadata, JSON a `kind`, Parquet its columns, a table or a page its first line. Empty:
+    none of these.
+    """
+    if content.startswith((b"\x89PNG", b"%PDF", b"<?xml", b"<svg")):
+        return "figure" if AUTHOR.encode() in content else ""
+    if content.startswith(b"PAR1"):
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        try:
+            return parquet_signature(pq.read_schema(pa.BufferReader(content)).names)
+        except pa.ArrowInvalid:
+            return ""
+    if content.startswith(b"{"):
+        try:
+            kind = json.loads(content).get("kind")
+        except (ValueError, RecursionError):
+            return ""
+        return f"json {kind}" if kind else ""
+    line = content.partition(b"\n")[0].strip().decode(errors="replace")
+    return f"text {line}" if line else ""
+
+
+def parquet_signature(columns: Iterable[str]) -> str:
+    """The signature of a Parquet file with these columns."""
+    return f"parquet {', '.join(columns)}"
+
+
+def _check_same(path: Path, signature: str) -> None:
+    if not path.is_file() or signature_of(path.read_bytes()) != signature:
+        raise UserError(f"{path}: exists and is another kind of file than would be written; give another name")
+
+
+def _check_writable(path: Path) -> None:
+    """Try to write where `path` is to be made, in the first folder above it that exists; nothing is left there."""
+    above = next(folder for folder in path.absolute().parents if os.path.lexists(folder))
+    tempfile.TemporaryFile(dir=above).close()

@@ -10,7 +10,7 @@ from parsec import studies
 from parsec.arguments import Arguments, parser
 from parsec.errors import UserError
 from parsec.runtime import launch
-from parsec.runtime.shortage import shortage
+from parsec.runtime.faults import OutputError, as_user_error, release_output
 from parsec.settings.load import load_job
 from parsec.settings.tree import Running
 
@@ -199,27 +199,35 @@ def _launches(parsed: Arguments) -> bool:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one verb; a mistake that the user can mend is one line on stderr and a non-zero exit code."""
+    logger = logging.getLogger("parsec")
+    try:
+        code = _run(sys.argv[1:] if arguments is None else arguments)
+        # A full disk or a closed pipe behind the standard output shows when what was printed is written.
+        sys.stdout.flush()
+    except (Exception, KeyboardInterrupt) as error:
+        told = as_user_error(error)
+        if isinstance(told, OutputError):
+            release_output()
+        if told is None:
+            logger.exception("unexpected; please report it with this log")
+            return 1
+        logger.error("%s", told)
+        return told.exit_code
+    return code
+
+
+def _run(given: Sequence[str]) -> int:
     from parsec.runtime.heap import keep_freed_memory
     from parsec.runtime.logs import configure
 
-    given = sys.argv[1:] if arguments is None else arguments
-    parsed = parser(_actions()).parse_args(given)
-    logger = logging.getLogger("parsec")
     configure(None)
-    try:
-        if _launches(parsed):
-            return launch.launch(parsed.ranks, given)
-        configure(parsed.log)
-        _limit_threads(parsed.threads)
-        keep_freed_memory()
-        parsed.action(parsed)
-    except UserError as error:
-        logger.error("%s", error)
-        return error.exit_code
-    except Exception as error:
-        if short := shortage(error):
-            logger.error("%s", short)
-            return short.exit_code
-        logger.exception("unexpected; please report it with this log")
-        return 1
+    for argument in given:
+        argument.encode()  # names that are not UTF-8 are refused before the work
+    parsed = parser(_actions()).parse_args(given)
+    if _launches(parsed):
+        return launch.launch(parsed.ranks, given)
+    configure(parsed.log)
+    _limit_threads(parsed.threads)
+    keep_freed_memory()
+    parsed.action(parsed)
     return 0

@@ -16,6 +16,7 @@ from parsec.settings.problems import explain, join, shown
 from parsec.settings.tree import Settings
 
 Model = TypeVar("Model", bound=Strict)
+MOST_VALUES = 100_000
 
 
 def load(config: Mapping[str, Any] | Path) -> Settings:
@@ -24,7 +25,7 @@ def load(config: Mapping[str, Any] | Path) -> Settings:
     Raises:
         SettingsError: in one line, three problems at most: the key's path, what was given, what is allowed.
     """
-    return _checked(config if isinstance(config, Mapping) else _read(config), Settings)
+    return _checked(config if isinstance(config, Mapping) else read_document(config), Settings)
 
 
 def load_job(text_or_path: str | Path, job: type[Model]) -> Model:
@@ -36,10 +37,15 @@ def load_job(text_or_path: str | Path, job: type[Model]) -> Model:
     text = str(text_or_path)
     if isinstance(text_or_path, str) and text.lstrip().startswith("{"):
         return _checked(_parse(text, "the settings given as text"), job)
-    return _checked(_read(Path(text)), job)
+    return _checked(read_document(Path(text)), job)
 
 
-def _read(path: Path) -> object:
+def read_document(path: Path) -> object:
+    """What a YAML or JSON file holds, not yet checked against the settings tree.
+
+    Raises:
+        SettingsError: missing, not UTF-8, neither YAML nor JSON, or with a key that stands twice.
+    """
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError as error:
@@ -50,28 +56,69 @@ def _read(path: Path) -> object:
     return _parse(text, str(path))
 
 
+class _Loader(yaml.SafeLoader):
+    """YAML whose mappings hold every key once; by itself YAML would let the last one count, in silence."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode) and key.value != "<<"]
+        for number, key in enumerate(keys):
+            if key in keys[:number]:
+                mark = node.value[number][0].start_mark
+                raise yaml.constructor.ConstructorError(None, None, f"the key {key!r} stands twice", mark)
+        return super().construct_mapping(node, deep)
+
+
+def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    document = dict(pairs)
+    if len(document) < len(pairs):
+        keys = [key for key, _ in pairs]
+        repeated = next(key for number, key in enumerate(keys) if key in keys[:number])
+        raise SettingsError(f"the key {repeated!r} stands twice")
+    return document
+
+
 def _parse(text: str, where: str) -> object:
     """JSON first: YAML 1.1 would read JSON's `1e-05` as text."""
-    with suppress(json.JSONDecodeError):
-        return json.loads(text)
     try:
-        return yaml.safe_load(text)
+        with suppress(json.JSONDecodeError):
+            return json.loads(text, object_pairs_hook=_each_once)
+        return yaml.load(text, Loader=_Loader)
+    except SettingsError as error:
+        raise SettingsError(f"{where}: {error}; keep one of them") from error
+    except RecursionError as error:
+        raise SettingsError(f"{where}: nested too deeply for settings") from error
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f" line {mark.line + 1}, column {mark.column + 1}:" if mark else ""
         problem = getattr(error, "problem", None) or "unreadable"
-        raise SettingsError(f"{where}: neither YAML nor JSON:{line} {problem}") from error
+        kind = "" if isinstance(error, yaml.constructor.ConstructorError) else " neither YAML nor JSON:"
+        raise SettingsError(f"{where}:{kind}{line} {problem}") from error
 
 
 def _checked(document: object, model: type[Model]) -> Model:
     if not isinstance(document, Mapping):
         raise SettingsError(f"the settings are {shown(document)}; they must be a mapping of keys to values")
+    # Aliases of YAML make a short file hold more values than memory; settings have a few hundred.
+    if (count := _count(document, {})) > MOST_VALUES:
+        raise SettingsError(f"the settings hold {count:.3g} values, aliases written out; allowed: {MOST_VALUES:,}")
     if lines := _not_plain(document, ""):
         raise SettingsError(join(lines))
     try:
         return model.model_validate_json(json.dumps(document))
     except ValidationError as error:
         raise SettingsError(explain(error, model)) from error
+
+
+def _count(value: object, known: dict[int, float]) -> float:
+    """Values in a tree whose branches may be shared; infinite if one contains itself."""
+    if not isinstance(value, Mapping | list | tuple):
+        return 1
+    if id(value) not in known:
+        known[id(value)] = math.inf
+        known[id(value)] = 1 + sum(
+            _count(item, known) for item in (value.values() if isinstance(value, Mapping) else value)
+        )
+    return known[id(value)]
 
 
 def _not_plain(value: object, path: str) -> list[str]:

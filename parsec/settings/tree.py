@@ -1,9 +1,13 @@
 """The whole settings tree: what one run of the workflow computes."""
 
+import os
+import re
+from pathlib import Path
 from typing import Annotated, Self, get_args
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
+from parsec.runtime.outputs import overlap
 from parsec.settings.ablation import Ablation
 from parsec.settings.base import Distinct, Method, Name, Place, Positive, Seed, Space, Strict
 from parsec.settings.changes import path_of
@@ -23,6 +27,16 @@ from parsec.settings.variants import Variant, runs_stage, settings_of
 
 STAGES = ("search", "finetune", "transfer")
 """Stages that learn π."""
+
+
+def _plain_line(text: str) -> str:
+    if not text.isprintable() or text != text.strip() or re.search(r"[*\\<>`|{}]", text):
+        raise ValueError(f"got {text!r}; allowed: one line, no spaces around it, without any of * \\ < > ` | {{ }}")
+    return text
+
+
+Title = Annotated[str, Field(min_length=1, max_length=120), AfterValidator(_plain_line)]
+"""Text for pages, without characters that mean something to reStructuredText, Markdown or HTML."""
 
 
 class Running(Strict):
@@ -60,9 +74,7 @@ class Benchmarks(Strict):
 class Settings(Strict):
     """Everything that one run of the workflow computes."""
 
-    name: str = Field(
-        description="what this run is, in a few words; the title of its report", min_length=1, max_length=120
-    )
+    name: Title = Field(description="what this run is, in a few words; the title of its report")
     results: Place = Field("results", description="folder of the run's outputs, relative to the working directory")
     space: Space = Field(
         "darts",
@@ -100,6 +112,7 @@ class Settings(Strict):
             raise ValueError("prior.factors: edges belongs to methods that take it by themselves; choose another")
         self._check_methods()
         self._check_datasets()
+        self._check_results()
         self._check_simulations()
         self._check_starts()
         self._check_origins()
@@ -159,6 +172,16 @@ class Settings(Strict):
         for path, name in named.items():
             if name not in self.datasets:
                 raise ValueError(f"{path}: no data set {name!r} under datasets; there are {', '.join(self.datasets)}")
+
+    def _check_results(self) -> None:
+        """Outputs below `results` are removed before they are made again, so no images may lie there."""
+        for name, dataset in self.datasets.items():
+            folder = getattr(dataset, "folder", None)
+            if folder is not None and overlap(Path(self.results), Path(os.path.expandvars(folder)).expanduser()):
+                raise ValueError(
+                    f"results: got {self.results!r}, which overlaps datasets.{name}.folder ({folder}); "
+                    "allowed: a folder apart from all images"
+                )
 
     def _check_simulations(self) -> None:
         for name, simulation in self.simulations.items():

@@ -12,19 +12,46 @@ from snakemake.io import IOFile
 root = Path(str(workflow.current_basedir)).parents[1]
 sys.path.insert(0, str(root))
 
-from parsec.errors import SettingsError
+from parsec.errors import SettingsError, UserError
 from parsec.records.code import code_fingerprint
+from parsec.runtime.outputs import MARKER, check_folder
 from parsec.settings import jobs, plan
-from parsec.settings.load import load
+from parsec.settings.load import load, read_document
 
 
 def checked_settings():
-    """The settings tree; a mistake in it ends Snakemake with that mistake alone, before any job is planned."""
+    """The settings tree; a mistake in it ends Snakemake with only that mistake, before any job is planned."""
     try:
-        return load(config)
-    except SettingsError as error:
+        # Jobs get the settings that were checked here, and their results folder is in use by then.
+        if workflow.is_main_process:
+            check_configfiles()
+        checked = load(config)
+        if workflow.is_main_process:
+            check_results(Path(checked.results))
+        return checked
+    except UserError as error:
         print(error, file=sys.stderr)
-        sys.exit(SettingsError.exit_code)
+        sys.exit(error.exit_code)
+
+
+def check_configfiles():
+    """Snakemake merges the files after one --configfile, but of several options it takes the last, in silence."""
+    given = [word for word in sys.argv[1:] if re.match("--configfiles?(=|$)", word)]
+    if len(given) > 1:
+        raise SettingsError(
+            "--configfile: given twice, and only the last would count; give both files after one of them"
+        )
+    for file in workflow.configfiles:
+        read_document(Path(file))
+
+
+def check_results(folder):
+    """Outputs that Snakemake makes again are removed first, so they go into a folder of ours only."""
+    try:
+        check_folder(folder, "results")
+    except UserError as error:
+        remedy = f"; if an earlier version of parsec made it, say so with: touch {folder / MARKER}"
+        raise SettingsError(f"results: {error}{remedy if folder.is_dir() else ''}") from error
 
 
 def prepare_environment(settings):

@@ -5,7 +5,7 @@ import subprocess
 import yaml
 from snakemake.logging import logger
 
-from parsec.runtime.forget import forget
+from parsec.runtime.outputs import forget, mark_folder
 
 
 def brief(record):
@@ -19,6 +19,7 @@ def announce():
     """First lines of a run; in a quiet one, jobs speak from here on."""
     if any(kind.name == "RULES" for kind in workflow.output_settings.quiet or ()):
         logger.addFilter(brief)
+    mark_folder(Path(settings.results), "results")
     for line in studies.left_out(settings):
         print(line, file=sys.stderr)
     print(f"{settings.name}: results go to {home()} (profile: {given_profile()}).", file=sys.stderr)
@@ -45,7 +46,6 @@ def conclude():
     if not any(job.rule.name == "all" for job in workflow.dag.jobs):
         return
     folder = Path(settings.results)
-    folder.mkdir(parents=True, exist_ok=True)
     effective = folder / "settings.yaml"
     text = yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
     effective.write_text(text, encoding="utf-8")

@@ -1,9 +1,11 @@
 """Settings are read strictly; every mistake is one line with the key's path, what was given and what is allowed."""
 
 import copy
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
+import yaml
 
 from parsec.errors import SettingsError
 from parsec.settings.jobs import (
@@ -27,6 +29,8 @@ SMALL = {
     "retrain": {"digits": {"origins": ["search"], "runs": [0], "network": {"cells": 3, "channels": 4}, "epochs": 1}},
 }
 
+BOMB = "".join(f"{new}: &{new} [{', '.join([f'*{old}'] * 10)}]\n" for old, new in pairwise("abcdefghi"))
+"""Ten aliases of ten aliases and so on: a hundred million values in a few lines."""
 CIFAR = {"source": "cifar10", "order": ["folder"], "split_seed": 3}
 
 
@@ -250,3 +254,46 @@ def test_a_folder_of_images_is_what_preparing_reads():
     settings = load(changed(datasets__digits={"source": "image_folder", "folder": "images"}))
     assert prepare_job(settings, "digits").dataset.folder == "images"
     assert places(settings) == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("name: a\nseeds: [0]\nname: b\n", "settings.yaml: line 3, column 1: the key 'name' stands twice"),
+        ("search: {epochs: 1, epochs: 2}\n", "line 1, column 21: the key 'epochs' stands twice"),
+        ('{"name": "a", "name": "b"}', "settings.yaml: the key 'name' stands twice"),
+        ('{"x": ' * 5000, "nested too deeply"),
+        ("x: " + "[" * 5000, "nested too deeply"),
+        ("a: &a [*a]\n", "inf values, aliases written out"),
+        ("a: &a [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]\n" + BOMB, "values, aliases written out; allowed: 100,000"),
+    ],
+)
+def test_a_treacherous_file_is_one_line(tmp_path, text, line):
+    (tmp_path / "settings.yaml").write_text(text)
+    assert line in complaint(tmp_path / "settings.yaml")
+
+
+def test_aliases_of_a_section_are_no_bomb(tmp_path):
+    text = yaml.safe_dump(SMALL | {"finetune": None}).replace("finetune: null", "finetune: *s")
+    text = text.replace("search:\n", "search: &s\n")
+    head, _, tail = text.partition("finetune: *s\n")
+    (tmp_path / "settings.yaml").write_text(head + tail + "finetune: *s\n")
+    assert load(tmp_path / "settings.yaml").finetune == load(SMALL).search
+
+
+@pytest.mark.parametrize(
+    "name", ["x**\n\n.. include:: /etc/passwd", "<script>alert(1)</script>", " a", "`x`", "a\x1b[0m"]
+)
+def test_a_name_is_one_plain_line(name):
+    assert complaint(SMALL | {"name": name}).startswith("name: got")
+
+
+@pytest.mark.parametrize(
+    ("results", "folder"), [("r", "r"), ("r", "r/images"), ("images/r", "images"), ("r", "./x/../r")]
+)
+def test_results_among_images_are_refused(tmp_path, monkeypatch, results, folder):
+    monkeypatch.chdir(tmp_path)
+    mine = {"mine": {"source": "image_folder", "folder": folder}}
+    config = SMALL | {"results": results, "datasets": SMALL["datasets"] | mine}
+    assert "which overlaps datasets.mine.folder" in complaint(config)
+    load(config | {"results": "elsewhere"})

@@ -29,7 +29,7 @@ seeds = st.lists(st.integers(0, 2**31 - 1), min_size=1, max_size=4, unique=True)
 rates = st.floats(1e-8, 10.0)
 trees = st.fixed_dictionaries(
     {
-        "name": st.text(min_size=1, max_size=20),
+        "name": st.from_regex(r"[\w.,:;()+%=-]{1,20}", fullmatch=True).filter(str.isprintable),
         "seeds": seeds,
         "datasets": st.dictionaries(
             st.from_regex(r"[A-Za-z0-9][A-Za-z0-9_-]{0,8}", fullmatch=True),

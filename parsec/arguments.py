@@ -3,6 +3,12 @@
 import argparse
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any, NoReturn
+
+from pydantic import TypeAdapter, ValidationError
+
+from parsec.errors import UserError
+from parsec.settings.base import Name, Positive, Seed
 
 Arguments = argparse.Namespace
 Add = Callable[[str], argparse.ArgumentParser]
@@ -38,15 +44,40 @@ VERBS = {
 }
 
 
+class Parser(argparse.ArgumentParser):
+    """A parser whose complaints are one line, like all others."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise what is wrong with the arguments."""
+        raise UserError(f"{message.removeprefix('argument ')}; see {self.prog} --help")
+
+
+def _as(model: Any, allowed: str) -> Callable[[str], Any]:  # noqa: ANN401 - an annotated type
+    """A type of the settings as one of arguments, so that both allow the same."""
+    adapter = TypeAdapter(model)
+
+    def convert(text: str) -> Any:  # noqa: ANN401
+        try:
+            return adapter.validate_python(text)
+        except ValidationError as error:
+            raise argparse.ArgumentTypeError(f"got {text}; give {allowed}") from error
+
+    return convert
+
+
+as_seed, as_count = _as(Seed, "a whole number from 0 to 2147483647"), _as(Positive, "1 or more")
+as_name = _as(Name, "at most 64 letters, digits, _ and -, the first a letter or digit")
+
+
 def parser(actions: Mapping[str, Callable[[Arguments], None]]) -> argparse.ArgumentParser:
     """The parser of all verbs; `action` of what it reads is the verb's own."""
-    whole = argparse.ArgumentParser(prog="python -m parsec", description="Probabilistic neural architecture search.")
+    whole = Parser(prog="python -m parsec", description="Probabilistic neural architecture search.")
     verbs = whole.add_subparsers(required=True, metavar="VERB")
 
     def add(name: str) -> argparse.ArgumentParser:
         verb = verbs.add_parser(name, help=VERBS[name], description=VERBS[name])
         verb.add_argument("--log", type=Path, help="file to which messages are appended as well")
-        verb.add_argument("--threads", type=int, help="processor threads of all ranks; default: what the machine has")
+        verb.add_argument("--threads", type=as_count, help="processor threads of all ranks; default: all")
         verb.set_defaults(action=actions[name])
         return verb
 
@@ -77,9 +108,9 @@ def _stages(add: Add) -> None:
     retrain = add("retrain")
     _training(retrain)
     retrain.add_argument("--genotype", required=True, help="genotype.json, or the name of a published genotype")
-    retrain.add_argument("--origin", required=True, help="stage that found the genotype, or `published`")
-    retrain.add_argument("--method", required=True, help="method that found it, or its published name")
-    retrain.add_argument("--run", type=int, required=True, help="seed of this training")
+    retrain.add_argument("--origin", type=as_name, required=True, help="stage that found the genotype, or `published`")
+    retrain.add_argument("--method", type=as_name, required=True, help="method that found it, or its published name")
+    retrain.add_argument("--run", type=as_seed, required=True, help="seed of this training")
 
 
 def _studies(add: Add) -> None:
@@ -96,13 +127,13 @@ def _studies(add: Add) -> None:
     kernels.add_argument("--settings", required=True, help=SETTINGS_HELP)
     kernels.add_argument("--data", type=Path, required=True, help="folder of the prepared data set")
     kernels.add_argument("--benchmark", type=Path, required=True, help="table of NAS-Bench-201, for the choice")
-    kernels.add_argument("--seed", type=int, required=True, help="seed of choice, images and weights")
+    kernels.add_argument("--seed", type=as_seed, required=True, help="seed of choice, images and weights")
     kernels.add_argument("--output", type=Path, required=True, help="Parquet file for the kernels")
     simulate = add("simulate")
     simulate.add_argument("--settings", required=True, help=SETTINGS_HELP)
     simulate.add_argument("--benchmark", type=Path, required=True, help="the benchmark's table; no test column is read")
     simulate.add_argument("--scores", type=Path, help="scores.parquet that assisted evolution begins with")
-    simulate.add_argument("--seed", type=int, required=True, help="seed of all repeats")
+    simulate.add_argument("--seed", type=as_seed, required=True, help="seed of all repeats")
     simulate.add_argument("--output", type=Path, required=True, help="folder for simulations.parquet")
 
 
@@ -111,7 +142,7 @@ def _resumable(verb: argparse.ArgumentParser, data: bool = True) -> None:
     verb.add_argument("--settings", required=True, help=SETTINGS_HELP)
     if data:
         verb.add_argument("--data", type=Path, required=True, help="folder of the prepared data set")
-    verb.add_argument("--seed", type=int, required=True, help="seed of the search or the scores")
+    verb.add_argument("--seed", type=as_seed, required=True, help="seed of the search or the scores")
     verb.add_argument("--output", type=Path, required=True, help="folder for the results")
     verb.add_argument("--state", type=Path, required=True, help="folder for checkpoints, removed at the end")
 
@@ -121,7 +152,7 @@ def _training(verb: argparse.ArgumentParser) -> None:
     _resumable(verb)
     verb.add_argument(
         "--ranks",
-        type=int,
+        type=as_count,
         default=1,
         help="processes that do the run together, each with a GPU of its own: a search shares children out, a training"
         " from scratch batches; on all nodes of a SLURM job together",
@@ -147,7 +178,7 @@ def _measurements(add: Add) -> None:
     )
     bench.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     bench.add_argument("--precision", choices=("auto", "float32", "bfloat16"), default="auto", help="of activations")
-    bench.add_argument("--rounds", type=int, help="timed rounds; default: what suits the size")
+    bench.add_argument("--rounds", type=as_count, help="timed rounds; default: what suits the size")
     size = bench.add_mutually_exclusive_group()
     size.add_argument("--paper", action="store_true", help="the paper's sizes and more rounds")
     size.add_argument("--tiny", action="store_true", help="the smallest sizes: shows that it runs, no more")
@@ -157,12 +188,12 @@ def _reporting(add: Add) -> None:
     complexity = add("complexity")
     complexity.add_argument("genotype", metavar="NAME_OR_FILE", help="DARTS_V1, DARTS_V2 or a genotype.json")
     complexity.add_argument("--network", choices=("cifar", "imagenet"), required=True)
-    complexity.add_argument("--cells", type=int, required=True)
-    complexity.add_argument("--channels", type=int, required=True)
-    complexity.add_argument("--classes", type=int, help="default: 10 (cifar) or 1000 (imagenet)")
-    complexity.add_argument("--image-size", type=int, help="pixels; default: 32 (cifar) or 224 (imagenet)")
+    complexity.add_argument("--cells", type=as_count, required=True)
+    complexity.add_argument("--channels", type=as_count, required=True)
+    complexity.add_argument("--classes", type=as_count, help="default: 10 (cifar) or 1000 (imagenet)")
+    complexity.add_argument("--image-size", type=as_count, help="pixels; default: 32 (cifar) or 224 (imagenet)")
     table = add("table")
-    table.add_argument("dataset", help="name of the data set")
+    table.add_argument("dataset", type=as_name, help="name of the data set")
     table.add_argument("--compare-with", choices=("cifar10", "imagenet"), help="published rows to print under ours")
     table.add_argument("--output", type=Path, required=True, help="path without ending")
     table.add_argument("results", type=Path, nargs="+", help="result.json files of searches and retrainings")

@@ -77,7 +77,6 @@ def _bench(arguments: Arguments) -> None:
     from parsec.bench.job import BenchJob
     from parsec.bench.run import bench
 
-    _at_least_one("--rounds", arguments.rounds)
     given = {name: getattr(arguments, name) for name in ("what", "device", "precision", "rounds", "paper", "tiny")}
     bench(load_job(json.dumps(given), BenchJob), arguments.data, arguments.json)
 
@@ -90,8 +89,7 @@ def _complexity(arguments: Arguments) -> None:
     network = {"stem": arguments.network, "cells": arguments.cells, "channels": arguments.channels}
     checked = load_job(json.dumps(network), Stack)
     default_classes, default_size = {"cifar": (10, 32), "imagenet": (1000, 224)}[arguments.network]
-    classes = _at_least_one("--classes", arguments.classes, default_classes)
-    size = _at_least_one("--image-size", arguments.image_size, default_size)
+    classes, size = arguments.classes or default_classes, arguments.image_size or default_size
     cost = child_cost(of_any_space(arguments.genotype), checked, classes, size)
     print(json.dumps({**cost._asdict(), **network, "classes": classes, "image_size": size}))
 
@@ -176,17 +174,10 @@ def _actions() -> dict[str, Callable[[Arguments], None]]:
     }
 
 
-def _at_least_one(option: str, given: int | None, default: int = 1) -> int:
-    if given is not None and given < 1:
-        raise UserError(f"{option}: got {given}; give 1 or more")
-    return default if given is None else given
-
-
 def _limit_threads(count: int | None) -> None:
     """Set the thread pools before torch is imported: two pools that share a core slow each other down many times."""
     if count is None:
         return
-    _at_least_one("--threads", count)
     ranks = int(os.environ["LOCAL_WORLD_SIZE"]) if launch.RANKED in os.environ else 1
     for name in THREAD_VARIABLES:
         os.environ[name] = str(max(count // ranks, 1))
@@ -194,7 +185,7 @@ def _limit_threads(count: int | None) -> None:
 
 def _launches(parsed: Arguments) -> bool:
     """Whether this process is to start the ranks of a run, and is none of them."""
-    return _at_least_one("--ranks", getattr(parsed, "ranks", 1)) > 1 and launch.RANKED not in os.environ
+    return getattr(parsed, "ranks", 1) > 1 and launch.RANKED not in os.environ
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -52,11 +52,11 @@ def read_json(path: Path, what: str) -> dict[str, Any]:
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror}); it should be {what}") from error
+        raise UserError(f"{path}: cannot be read ({error.strerror}); it must be {what}") from error
     except (ValueError, RecursionError) as error:
-        raise UserError(f"{path}: damaged, not JSON ({error}); it should be {what}") from error
+        raise UserError(f"{path}: damaged, not JSON ({error}); it must be {what}") from error
     if not isinstance(document, dict):
-        raise UserError(f"{path}: not {what}, but JSON of another form")
+        raise UserError(f"{path}: holds JSON of another form; it must be {what}")
     return document
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from synthetic import search_result
 
 from parsec.errors import UserError
 from parsec.records.index import OPEN
@@ -14,12 +15,7 @@ from parsec.settings.load import load
 
 PRESET = Path(__file__).resolve().parents[3] / "config/config.yaml"
 
-RESULT = {
-    "schema": 1,
-    "kind": "search",
-    "cost": {"wall_seconds": 1800.0},
-    "provenance": {"machine": {"cpu": "Abacus", "cores": 2, "gpu": None}, "git": {"commit": "0" * 40, "dirty": True}},
-}
+RESULT = search_result()
 
 
 @pytest.fixture

@@ -6,12 +6,13 @@ import sys
 
 import pytest
 import torch
+from synthetic import retrain_result, search_result
 
 from parsec.errors import UserError
 from parsec.records.results import cost, read_results, write_json
 from parsec.runtime.trainer import Spent
 
-RESULT = {"schema": 1, "kind": "retrain", "test": {"top1_error": 2.5, "top5_error": None}}
+RESULT = retrain_result()
 
 
 def test_results_come_back_in_order(tmp_path):
@@ -38,9 +39,10 @@ def test_numbers_that_json_cannot_hold_are_refused(tmp_path):
     [
         (json.dumps(RESULT)[:-5].encode(), "damaged, not JSON"),
         (b"\xff\xfe", "damaged, not JSON"),
-        (b"[]", "not a result"),
+        (b"[]", "JSON of another form"),
         (b'{"schema": 1, "kind": "genotype"}', "not a result"),
-        (b'{"schema": 2, "kind": "search"}', "not a result"),
+        (b'{"schema": 2, "kind": "search"}', r"not a result that this version reads \(schema"),
+        (b'{"kind": ' * 5000, "damaged, not JSON"),
     ],
 )
 def test_damaged_file_is_one_line(tmp_path, content, message):
@@ -74,3 +76,22 @@ def test_cost_has_the_keys_of_the_schema():
 def test_reading_needs_no_torch():
     script = "import sys, parsec.records.results, parsec.records.statistics; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", script], check=True)
+
+
+@pytest.mark.parametrize("result", [search_result(), retrain_result()], ids=["search", "retrain"])
+def test_a_missing_key_is_named(tmp_path, result):
+    optional = {"space", "entropy", "mode_accuracy", "children", "skip_share", "train"}
+    for key in set(result) - optional - {"kind"}:
+        write_json(tmp_path / "result.json", {name: value for name, value in result.items() if name != key})
+        with pytest.raises(UserError, match=rf"\({key}: Field required\)"):
+            read_results([tmp_path / "result.json"])
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"method": "../../evil"}, {"stage": "/tmp"}, {"dataset": "a\n.. include::"}, {"seed": -1}, {"seed": 2**31}],
+)
+def test_names_and_seeds_that_would_leave_a_folder_are_refused(tmp_path, changes):
+    write_json(tmp_path / "result.json", search_result(**changes))
+    with pytest.raises(UserError, match=rf"\({next(iter(changes))}: "):
+        read_results([tmp_path / "result.json"])

@@ -2,6 +2,7 @@
 
 import pandas as pd
 import pytest
+from synthetic import COST, fit_result
 
 from parsec.errors import UserError
 from parsec.report.compare.table import tabulate
@@ -47,8 +48,7 @@ def test_costs_are_those_of_the_lineage(study):
 
 
 def test_a_start_from_scores_costs_what_scoring_did(study):
-    fit = {"schema": 1, "kind": "fit", "stage": "scores", "method": "parsec", "seed": 0, "parent": None}
-    fit |= {"child_images": 500, "cost": {"device_seconds": 40.0, "peak_memory_bytes": 1, "accelerator": False}}
+    fit = fit_result(cost=COST | {"device_seconds": 40.0})
     inputs = [study.search(seconds=60.0, start="scores"), study.retrain(3.0)]
     with pytest.raises(UserError, match="result of scores with parsec, seed 0 is missing"):
         tabulate(inputs)

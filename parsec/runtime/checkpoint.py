@@ -5,6 +5,7 @@ A file is a magic line, the SHA-256 of the payload as a hexadecimal line, and th
 
 import hashlib
 import io
+import pickle
 from collections import OrderedDict
 from pathlib import Path
 from types import TracebackType
@@ -117,8 +118,17 @@ def _read(path: Path) -> dict[str, Any] | None:
     payload = memoryview(content)[_HEADER:]
     if content[:_HEADER] != _MAGIC + hashlib.sha256(payload).hexdigest().encode() + b"\n":
         return None
-    document: dict[str, Any] = torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True)
-    return document
+    try:
+        document = torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True)
+        known = {"fingerprint": str, "step": int, "state": dict}
+        if not all(isinstance(document[key], kind) for key, kind in known.items()):
+            raise TypeError("of another form")
+    except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError, TypeError, ValueError, AttributeError) as error:
+        # Not PyTorch's own words: they advise to unpickle what nobody vouches for.
+        raise CheckpointError(
+            f"{path}: holds something else than a checkpoint of parsec; give another --state"
+        ) from error
+    return dict(document)
 
 
 def _set_aside(damaged: list[Path], good: Path) -> None:

@@ -1,6 +1,8 @@
 """Checkpoints: exact, checked, bound to settings, kept by one process."""
 
 import errno
+import hashlib
+import io
 import os
 from collections import OrderedDict
 
@@ -120,3 +122,26 @@ def test_clear_removes_all(store, tmp_path):
     store.save(1, {})
     store.clear()
     assert store.load() is None
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        torch.nn.Linear(1, 1),
+        {"weights": torch.zeros(1)},
+        {"fingerprint": "aa", "step": "1", "state": {}},
+        b"no archive",
+    ],
+    ids=["an object", "a state of something else", "a step of another type", "bytes"],
+)
+def test_what_is_no_checkpoint_is_one_line(store, tmp_path, payload):
+    buffer = io.BytesIO()
+    if isinstance(payload, bytes):
+        buffer.write(payload)
+    else:
+        torch.save(payload, buffer)
+    digest = hashlib.sha256(buffer.getvalue()).hexdigest().encode()
+    (tmp_path / "step-000000000001.ckpt").write_bytes(b"PARSEC checkpoint 1\n" + digest + b"\n" + buffer.getvalue())
+    with pytest.raises(CheckpointError, match="something else than a checkpoint of parsec") as caught:
+        store.load()
+    assert "weights_only" not in str(caught.value)

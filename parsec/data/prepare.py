@@ -64,7 +64,8 @@ def _jpeg(dataset: Dataset) -> Jpeg | None:
 
 
 def _choose(source: Source, dataset: Dataset) -> Chosen:
-    train, validation = stratified(source.training.labels, dataset.validation_fraction, dataset.split_seed)
+    names = [f"train/{name}" for name in source.classes]
+    train, validation = stratified(source.training.labels, dataset.validation_fraction, dataset.split_seed, names)
     test = np.arange(len(source.test.labels))
     return {"train": (source.training, train), "validation": (source.training, validation), "test": (source.test, test)}
 

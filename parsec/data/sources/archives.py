@@ -4,7 +4,7 @@ import tarfile
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
-from parsec.data.sources.encoded import Piece
+from parsec.data.sources.encoded import DAMAGED, Piece
 from parsec.errors import DatasetError
 
 
@@ -21,7 +21,7 @@ def pieces(archive: Path, start: int = 0) -> Iterator[tuple[str, Piece]]:
                 for member in tar:
                     if member.isfile():
                         yield member.name, Piece(str(archive), member.offset_data, member.size)
-    except tarfile.TarError as error:
+    except (*DAMAGED, tarfile.TarError) as error:
         raise DatasetError(f"{archive} is no intact tar archive ({error}); get it again") from error
 
 

@@ -24,8 +24,8 @@ def stratified(labels: Integers, fraction: float, seed: int, names: Sequence[str
     classes, counts = np.unique(labels, return_counts=True)
     if (rare := classes[counts < 2]).size:
         name = names[rare[0]] if names else f"class {rare[0]}"
-        others = f", as {rare.size - 1} other classes have" if rare.size > 1 else ""
-        raise DatasetError(f"{name} has 1 image{others}; the split needs 2: add images or remove the class")
+        what = f"{name} has 1 image" if rare.size == 1 else f"{rare.size} classes have 1 image, the first {name}"
+        raise DatasetError(f"{what}; the split needs 2: add images or remove the class")
     try:
         rest, chosen = train_test_split(
             np.arange(len(labels)), test_size=fraction, random_state=seed, shuffle=True, stratify=labels

@@ -1,5 +1,6 @@
 """Images in ImageNet's layout as people have it: folders a class, a flat `val`, or ILSVRC2012's archives."""
 
+import itertools
 import logging
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -9,7 +10,7 @@ import numpy as np
 from parsec.data.sources.archives import classes_of, pieces
 from parsec.data.sources.base import Source
 from parsec.data.sources.encoded import Encoded, Piece, Square, squared
-from parsec.data.sources.listing import ANNOTATIONS, ARCHIVES, EXTENSIONS, Folder, Listing, list_images
+from parsec.data.sources.listing import ANNOTATIONS, ARCHIVES, EXTENSIONS, Folder, Listing, list_images, printable
 from parsec.data.sources.validation_labels import validation_labels
 from parsec.errors import DatasetError
 from parsec.runtime.seeds import seed_of
@@ -24,19 +25,14 @@ Named = tuple[str, Piece]
 def _in_class_folders(listing: Listing, folders: list[Folder]) -> Iterator[Named]:
     """Images by the first folder below the root that they lie in."""
     _check_one_class_each(listing)
-    classes = {folder.place.partition("/")[0]: False for folder in folders}
-    if not classes:
-        raise DatasetError(
-            f"{listing.root}: holds no class folders; put the images of a class into {listing.root}/<class>/"
-        )
-    for folder in sorted(folders, key=lambda folder: (folder.place.partition("/")[0], folder.place)):
-        label = folder.place.partition("/")[0]
-        classes[label] |= bool(folder.images)
-        yield from ((label, Piece(f"{listing.root}/{folder.place}/{name}")) for name in folder.images)
-    if empty := [label for label, filled in classes.items() if not filled]:
-        raise DatasetError(
-            f"{listing.root}/{empty[0]}: holds no image ({', '.join(EXTENSIONS)}); fill or remove the folder"
-        )
+    if not folders:
+        raise DatasetError(f"{listing.root}: holds no class folders; put images into {listing.root}/<class>/")
+    by_class = sorted((folder.place.partition("/")[0], folder) for folder in folders)
+    for label, inner in itertools.groupby(by_class, key=lambda pair: pair[0]):
+        images = [f"{listing.root}/{folder.place}/{name}" for _, folder in inner for name in folder.images]
+        if not images:
+            raise DatasetError(f"{listing.root}/{label}: holds no image ({', '.join(EXTENSIONS)}); fill or remove it")
+        yield from ((label, Piece(path)) for path in images)
 
 
 def _check_one_class_each(listing: Listing) -> None:
@@ -44,7 +40,9 @@ def _check_one_class_each(listing: Listing) -> None:
     for place, first in listing.repeated:
         here, there = (path.partition("/")[0] if "/" in path else "" for path in (place, first))
         if here and there and here != there:
-            raise DatasetError(f"{listing.root}: {place} is a link to what {first} is, under another class; remove one")
+            raise DatasetError(
+                f"{listing.root}: {first} and {place} are the same by a link; remove one of the two classes"
+            )
 
 
 def _flat(folder: Path, named: Iterable[tuple[str, Piece]]) -> Iterator[Named]:
@@ -68,31 +66,26 @@ def _found(folder: Path, part: str) -> Iterator[Named]:
 
 
 def _listed(folder: Path, listing: Listing, part: str) -> Iterator[Named]:
-    """Class folders if there are any with images, else the images of a flat `val`."""
+    """Images of class folders if there are any, else those of a flat `val`."""
+    for what, places in (
+        ("hidden files and folders", listing.hidden),
+        ("links to what is listed already", [place for place, _ in listing.repeated]),
+    ):
+        _say_left_out(listing, what, places)
     top, *below = listing.folders
-    if listing.hidden:
-        logger.info(
-            "%s: %d hidden files or folders left out (%s …)", listing.root, len(listing.hidden), listing.hidden[0]
-        )
-    if listing.repeated:
-        logger.info(
-            "%s: %d links to what is listed already left out (%s …)",
-            listing.root,
-            len(listing.repeated),
-            listing.repeated[0][0],
-        )
     if part == "val":
-        images = next((inner for inner in below if inner.place == "images"), None)
-        if (folder / ANNOTATIONS).is_file() and images and images.images:
-            top, below = images, []
-        if not any(inner.images for inner in below) and top.images:
-            files = [(name, Piece(f"{listing.root}/{top.place}/{name}")) for name in top.images]
-            return _flat(folder, files)
-    if top.images:
-        logger.info(
-            "%s: %d images beside the class folders left out (%s …)", listing.root, len(top.images), top.images[0]
-        )
+        # Tiny-ImageNet's images lie in a folder that is no class.
+        images = [inner for inner in below if inner.place == "images" and (folder / ANNOTATIONS).is_file()]
+        flat = next((inner for inner in images if inner.images), top)
+        if flat is not top or (top.images and not any(inner.images for inner in below)):
+            return _flat(folder, [(name, Piece(str(Path(listing.root, flat.place, name)))) for name in flat.images])
+    _say_left_out(listing, "images beside the class folders", top.images)
     return _in_class_folders(listing, below)
+
+
+def _say_left_out(listing: Listing, what: str, places: list[str]) -> None:
+    if places:
+        logger.info("%s: %s left out: %d, the first %s", listing.root, what, len(places), printable(places[0]))
 
 
 def _collection(named: list[Named], classes: tuple[str, ...], square: Square) -> Encoded:
@@ -145,9 +138,10 @@ def open_folder(folder: Path, side: int, count: int | None = None, seed: int = 0
     if (folder / "test").is_dir():
         logger.info("%s is not read: the test set is val", folder / "test")
     training, test = (list(_found(folder, part)) for part in ARCHIVES)
-    every = sorted({name for name, _ in training})
-    _check_several_classes(folder / "train", every)
-    _check_same_classes(set(every), {name for name, _ in test}, folder)
+    every, tested = (sorted({name for name, _ in named}) for named in (training, test))
+    for part, found in (("train", every), ("val", tested)):
+        _check_several_classes(folder / part, found)
+    _check_same_classes(set(every), set(tested), folder)
     classes = _drawn(every, count, seed, folder)
     kept = [[(name, piece) for name, piece in named if name in classes] for named in (training, test)]
     sets = [_collection(named, classes, squared(side)) for named in kept]

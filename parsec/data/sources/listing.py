@@ -98,8 +98,12 @@ def _check_name(root: str, place: str) -> None:
     try:
         place.encode()
     except UnicodeEncodeError as error:
-        shown = os.fsencode(place).decode("utf-8", "backslashreplace")
-        raise DatasetError(f"{root}: the name {shown} is not UTF-8; rename it") from error
+        raise DatasetError(f"{root}: the name {printable(place)} is not UTF-8; rename it") from error
+
+
+def printable(name: str) -> str:
+    """A file's name with escapes in place of bytes that are no UTF-8."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
 def _leave_out_linked_twice(listing: Listing) -> None:
@@ -121,21 +125,23 @@ def _leave_out_linked_twice(listing: Listing) -> None:
 def listing_fingerprint(folder: Path) -> str | None:
     """A hash of what `source: image_folder` finds in a folder: names and sizes of images, archives and labels.
 
-    Names only above `SIZED` images. No times, so that a copy has the fingerprint of its original. None: there is no
-    such folder, or it cannot be listed.
+    Names only above `SIZED` images. No times, so that a copy has the fingerprint of its original. None: `train` or
+    `val` is gone, as when the source was deleted after its preparation, or cannot be listed.
     """
     digest = hashlib.sha256()
     labels = (META, TRUTH, SOLUTION, ANNOTATIONS, f"{DEVKIT}.tar.gz")
     try:
-        listings = [list_images(folder / part) for part in ARCHIVES if (folder / part).is_dir()]
-        sized = sum(len(found.images) for listing in listings for found in listing.folders) <= SIZED
-        for listing in listings:
+        if not all((folder / part).is_dir() or (folder / archive).is_file() for part, archive in ARCHIVES.items()):
+            return None
+        listings = {part: list_images(folder / part) for part in ARCHIVES if (folder / part).is_dir()}
+        sized = sum(len(found.images) for listing in listings.values() for found in listing.folders) <= SIZED
+        for part, listing in listings.items():
             for found in listing.folders:
                 sizes = [os.stat(f"{found.real}/{name}").st_size for name in found.images if sized]  # noqa: PTH116
-                digest.update(repr((listing.root.removeprefix(str(folder)), found.place, found.images, sizes)).encode())
+                digest.update(repr((part, found.place, found.images, sizes)).encode())
         for path in (folder / name for name in (*ARCHIVES.values(), *labels)):
             if path.is_file():
                 digest.update(repr((path.name, path.stat().st_size)).encode())
     except (DatasetError, OSError):
         return None
-    return digest.hexdigest()[:16] if folder.is_dir() else None
+    return digest.hexdigest()[:16]

@@ -58,7 +58,7 @@ def _devkit_folder(path: Path) -> Labels:
 
 
 def _devkit_archive(path: Path) -> Labels:
-    with tarfile.open(path) as tar:
+    with tarfile.open(path, "r:gz") as tar:
 
         def content(name: str) -> bytes:
             file = tar.extractfile(name)

@@ -79,14 +79,16 @@ def _entered(listing: Listing, folder: Folder) -> list[tuple[str, str]]:
             if entry.name.startswith("."):
                 listing.hidden.append(place)
             elif Path(entry.path).is_dir() if link else entry.is_dir():
-                _check_name(listing.root, place)
+                check_name(listing.root, place)
                 real = os.path.realpath(entry.path) if link else f"{folder.real}/{entry.name}"
-                if any(f"{inside}/".startswith(f"{real}/") for inside in (folder.real, listing.folders[0].real)):
+                if any(
+                    f"{inside}/".startswith(f"{real.rstrip('/')}/") for inside in (folder.real, listing.folders[0].real)
+                ):
                     listing.repeated.append((f"{place}/", ""))
                 else:
                     inner.append((place, real))
             elif entry.name.lower().endswith(EXTENSIONS):
-                _check_name(listing.root, place)
+                check_name(listing.root, place)
                 if not (Path(entry.path).is_file() if link else entry.is_file()):
                     raise DatasetError(f"{entry.path} is no regular file; remove it")
                 folder.images.append(entry.name)
@@ -94,7 +96,12 @@ def _entered(listing: Listing, folder: Folder) -> list[tuple[str, str]]:
     return inner
 
 
-def _check_name(root: str, place: str) -> None:
+def check_name(root: str, place: str) -> None:
+    """Refuse a name that no text file, such as the record of the data set, could hold.
+
+    Raises:
+        DatasetError: it is not UTF-8.
+    """
     try:
         place.encode()
     except UnicodeEncodeError as error:

@@ -202,3 +202,11 @@ def test_archive_of_one_class_is_refused(flat: Path) -> None:
         add(outer, f"{WNIDS[0]}.tar", inner.getvalue())
     with pytest.raises(DatasetError, match=f"one class only, {WNIDS[0]}; a data set needs two or more"):
         open_folder(flat, 32)
+
+
+def test_archive_with_a_name_that_is_not_utf8_is_refused(flat: Path) -> None:
+    shutil.rmtree(flat / "train")
+    with tarfile.open(flat / "ILSVRC2012_img_train.tar", "w") as outer:
+        add(outer, "\udce9.tar", b"")
+    with pytest.raises(DatasetError, match=r"img_train\.tar: the name \\xe9\.tar is not UTF-8"):
+        open_folder(flat, 32)

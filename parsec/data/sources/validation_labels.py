@@ -1,6 +1,7 @@
 """Which class the images of a validation folder without class folders have, from the files that people have for it."""
 
 import csv
+import gzip
 import io
 import tarfile
 from collections.abc import Callable
@@ -58,7 +59,8 @@ def _devkit_folder(path: Path) -> Labels:
 
 
 def _devkit_archive(path: Path) -> Labels:
-    with tarfile.open(path, "r:gz") as tar:
+    # Read to its end, because only there does gzip check what it read; SciPy crashes on some damaged matrices.
+    with tarfile.open(fileobj=io.BytesIO(gzip.decompress(path.read_bytes()))) as tar:
 
         def content(name: str) -> bytes:
             file = tar.extractfile(name)

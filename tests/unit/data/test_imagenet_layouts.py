@@ -166,7 +166,8 @@ def other_matrix() -> bytes:
 
 BINARY = bytes(range(256))
 DAMAGED = {
-    "truncated": (f"{DEVKIT}.tar.gz", damaged_devkit()[: len(damaged_devkit()) // 2], "is damaged"),
+    "changed byte": (f"{DEVKIT}.tar.gz", damaged_devkit()[:-8] + bytes(4) + damaged_devkit()[-4:], "CRC check failed"),
+    "truncated": (f"{DEVKIT}.tar.gz", damaged_devkit()[:-20], "end-of-stream"),
     "no .mat": (f"{DEVKIT}.tar.gz", damaged_devkit(meta=b"no matrix" * 50), "is damaged"),
     "another .mat": (f"{DEVKIT}.tar.gz", damaged_devkit(meta=other_matrix()), "meta.mat holds no synsets"),
     "half a .mat": (f"{DEVKIT}.tar.gz", damaged_devkit(meta=devkit_files()[META][:300]), "is damaged"),

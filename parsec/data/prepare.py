@@ -25,6 +25,7 @@ from parsec.data.sources.base import Collection, Integers, Source
 from parsec.data.sources.encoded import Encoded
 from parsec.data.split import stratified
 from parsec.errors import DatasetError, UserError
+from parsec.records.code import code_fingerprint
 from parsec.runtime.files import is_partial, remove_partial, reported, write_atomic
 from parsec.runtime.outputs import check_apart, check_run_folder, mark_folder, remove_written
 from parsec.settings.datasets import Cifar10, Dataset, Digits, DigitsFolder, ImageFolder, Jpeg
@@ -77,7 +78,8 @@ def _jpeg(dataset: Dataset) -> Jpeg | None:
 
 
 def _choose(source: Source, dataset: Dataset) -> Chosen:
-    train, validation = stratified(source.training.labels, dataset.validation_fraction, dataset.split_seed)
+    names = [f"train/{name}" for name in source.classes]
+    train, validation = stratified(source.training.labels, dataset.validation_fraction, dataset.split_seed, names)
     test = np.arange(len(source.test.labels))
     return {"train": (source.training, train), "validation": (source.training, validation), "test": (source.test, test)}
 
@@ -143,13 +145,13 @@ def _finish_parts(output: Path) -> None:
 
 
 def _identity(job: PrepareJob, chosen: Chosen) -> str:
-    """What shards that an interrupted call left must belong to: the same settings, and images at the same places."""
+    """What shards that an interrupted call left must belong to: these settings, this code, images at these places."""
     listed = hashlib.sha256()
     for images, positions in chosen.values():
         assert isinstance(images, Encoded)
         listed.update(images.labels[positions].tobytes())
         listed.update("\n".join(str(images.pieces[position]) for position in positions).encode())
-    return f"{fingerprint(job)}-{listed.hexdigest()[:16]}"
+    return f"{fingerprint(job)}-{listed.hexdigest()[:16]}-{code_fingerprint('parsec.data.packed.encode')}"
 
 
 def _record(job: PrepareJob, source: Source, chosen: Chosen, output: Path) -> DatasetRecord:

@@ -8,11 +8,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
-from PIL import Image
 
-from parsec.data.sources.encoded import UNDECODABLE
+from parsec.data.sources.encoded import Piece, read_rgb
 from parsec.data.vision import torchvision
-from parsec.errors import UserError
+from parsec.errors import DatasetError, UserError
 from parsec.export.trained import Trained, load_trained
 from parsec.runtime.files import temporary_path
 from parsec.runtime.outputs import check_file, signature_of
@@ -69,10 +68,10 @@ def _opened(trained: Trained, path: Path) -> torch.Tensor | str:
     transforms = torchvision.transforms
     square = transforms.Compose([transforms.Resize(trained.whole_side), transforms.CenterCrop(trained.image_size)])
     try:
-        with Image.open(path) as image:
-            return torch.from_numpy(np.array(square(image.convert("RGB")))).permute(2, 0, 1)
-    except UNDECODABLE as error:
-        return " ".join(str(error).split())
+        image = read_rgb(Piece(str(path)).read(), path.name)
+    except DatasetError as error:
+        return str(error)
+    return torch.from_numpy(np.array(square(image))).permute(2, 0, 1)
 
 
 def _answers(trained: Trained, images: torch.Tensor) -> list[tuple[str, float]]:

@@ -1,5 +1,9 @@
 """What a change re-runs, and what it leaves alone."""
 
+import shutil
+
+from PIL import Image
+
 STAGES = ("search", "finetune", "transfer")
 PAGES = {"table", "figure_cost", "checklist"}
 
@@ -86,3 +90,28 @@ def test_descriptions_and_messages_re_run_nothing(copy):
     copy.rewrite("parsec/settings/search.py", lambda text: text.replace('description="', 'description="said anew: '))
     copy.rewrite("parsec/settings/base.py", lambda text: text.replace("listed twice", "there twice"))
     assert copy.planned() == {}
+
+
+def test_changed_image_folder_is_prepared_anew(fresh, tmp_path):
+    folder, target = tmp_path / "photos", "results/data/photos/dataset.json"
+    for name in ("train/a", "train/b", "val/a", "val/b"):
+        (folder / name).mkdir(parents=True)
+        for number in range(2):
+            Image.new("RGB", (32, 32), (50 * number, 0, 0)).save(folder / name / f"{number}.png")
+    fresh.change("datasets.photos", {"source": "image_folder", "folder": str(folder), "image_size": 32})
+    assert fresh.run("--force", target).returncode == 0
+    assert fresh.planned(target) == {}
+
+    # A copy and what a file manager leaves behind are no change.
+    shutil.copytree(folder, tmp_path / "copied", copy_function=shutil.copyfile)
+    shutil.rmtree(folder)
+    (tmp_path / "copied").rename(folder)
+    (folder / "train" / "a" / ".DS_Store").touch()
+    assert fresh.planned(target) == {}
+
+    shutil.copy(folder / "train" / "a" / "0.png", folder / "train" / "a" / "2.png")
+    assert fresh.planned(target) == {"prepare_dataset": 1}
+
+    # Images that were deleted after they were prepared are not missed.
+    shutil.rmtree(folder)
+    assert fresh.planned(target) == {}

@@ -13,6 +13,7 @@ root = Path(str(workflow.current_basedir)).parents[1]
 sys.path.insert(0, str(root))
 
 from parsec.errors import SettingsError, UserError
+from parsec.data.sources.listing import listing_fingerprint
 from parsec.records.code import code_fingerprint
 from parsec.runtime.outputs import MARKER, check_folder
 from parsec.settings import jobs, plan
@@ -122,6 +123,7 @@ def comparable():
 
 json_text = cache(lambda job, *names: jobs.as_json(job(settings, *names)))
 fingerprint_of = cache(code_fingerprint)
+listing_of = cache(listing_fingerprint)
 
 
 def json_of(job, *names):
@@ -133,16 +135,28 @@ def code(module, output):
     """Param: fingerprint of the code behind an output; the recorded one while a change of code re-runs nothing."""
 
     def fingerprint(wildcards):
-        recorded = () if settings.running.rerun_on_code_change else recorded_params(output.format(**dict(wildcards)))
-        found = (value.strip("'") for value in recorded if value.startswith("'code "))
-        return next(found, f"code {fingerprint_of(module)}")
+        recorded = None
+        if not settings.running.rerun_on_code_change:
+            recorded = recorded_param("code", output.format(**dict(wildcards)))
+        return recorded or f"code {fingerprint_of(module)}"
 
     return fingerprint
 
 
-def recorded_params(output):
-    """What Snakemake recorded of a file; it offers no public way to that, and compares every param with exactly that."""
-    return workflow.persistence.params(IOFile(str(Path(settings.results, output)))) or ()
+def images(wildcards):
+    """Param: fingerprint of what an image folder holds; the recorded one when the folder is no longer there."""
+    data = settings.datasets[wildcards.dataset]
+    if data.source != "image_folder":
+        return ""
+    found = listing_of(Path(data.folder).expanduser())
+    recorded = recorded_param("images", f"data/{wildcards.dataset}/dataset.json")
+    return f"images {found}" if found else recorded or "images unknown"
+
+
+def recorded_param(kind, output):
+    """A param, text that begins with its kind, as Snakemake recorded it; it offers no public way to that."""
+    recorded = workflow.persistence.params(IOFile(str(Path(settings.results, output)))) or ()
+    return next((text.strip("'") for text in recorded if text.startswith(f"'{kind} ")), None)
 
 
 def files_of_run(folder, names):

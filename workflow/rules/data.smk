@@ -20,6 +20,8 @@ rule prepare_dataset:
     params:
         settings=json_of(jobs.prepare_job, "{dataset}"),
         code=code("parsec.data.prepare", "data/{dataset}/dataset.json"),
+        # Not for the command: a folder whose images changed is prepared anew.
+        images=images,
         folder=subpath(output.dataset, parent=True),
     message:
         "Preparing {wildcards.dataset}"

@@ -3,12 +3,16 @@
 import io
 from typing import NamedTuple
 
+import numpy as np
+import simplejpeg
 from PIL import Image
 
-from parsec.data.sources.encoded import UNDECODABLE, Piece, undecodable
+from parsec.data.sources.encoded import Piece, read_rgb
 
 SPARE = 2
 """A JPEG is first decoded at the smallest scale with so many times the pixels that are kept, a side."""
+SAME = 1.0
+"""Two decodings whose values differ by less, on average, are of one image; builds of libjpeg may round differently."""
 
 
 class Stored(NamedTuple):
@@ -28,17 +32,28 @@ def encode(piece: Piece, short_side: int, quality: int) -> Stored:
         DatasetError: an image that cannot be decoded, named.
     """
     content = piece.read()
-    try:
-        with Image.open(io.BytesIO(content)) as image:
-            if image.format == "JPEG" and image.mode == "RGB" and min(image.size) <= short_side:
-                return Stored(content, *image.size, image.histogram())
-            image.draft("RGB", (SPARE * short_side, SPARE * short_side))
-            small = _shrunk(image.convert("RGB"), short_side)
-    except UNDECODABLE as error:
-        raise undecodable(piece, error) from error
+    image = read_rgb(content, piece.name, SPARE * short_side)
+    if min(image.size) <= short_side and _trains_as(content, image):
+        return Stored(content, *image.size, image.histogram())
+    small = _shrunk(image, short_side)
     written = io.BytesIO()
     small.save(written, "JPEG", quality=quality)
     return Stored(written.getvalue(), *small.size, small.histogram())
+
+
+def _trains_as(content: bytes, image: Image.Image) -> bool:
+    """Whether the file is a colour JPEG that the decoder of training accepts, and decodes to this image.
+
+    That decoder refuses what Pillow only warns of, such as spare bytes, and leaves EXIF orientation out.
+    """
+    try:
+        if simplejpeg.decode_jpeg_header(content)[2] not in ("YCbCr", "RGB"):
+            return False
+        pixels = simplejpeg.decode_jpeg(content, "RGB")
+    except ValueError:
+        return False
+    expected = np.asarray(image)
+    return pixels.shape == expected.shape and float(np.abs(pixels - expected.astype(np.int16)).mean()) < SAME
 
 
 def _shrunk(image: Image.Image, short_side: int) -> Image.Image:

@@ -119,9 +119,9 @@ def check_partial(folder: Path, identity: str) -> None:
     """Make `folder` one of these settings and images: what another left there would be taken for its own.
 
     Raises:
-        UserError: it holds the shards of other settings or images.
+        UserError: it holds the shards of other settings, images or code.
     """
     note = folder / "identity"
     if note.is_file() and note.read_text(encoding="utf-8") != identity:
-        raise UserError(f"{folder} holds shards of other settings or images; delete it to start anew")
+        raise UserError(f"{folder} holds shards of other settings, images or code; delete it to start anew")
     write_atomic(note, identity)

@@ -4,7 +4,8 @@ import tarfile
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
-from parsec.data.sources.encoded import Piece
+from parsec.data.sources.encoded import DAMAGED, Piece
+from parsec.data.sources.listing import check_name
 from parsec.errors import DatasetError
 
 
@@ -12,7 +13,7 @@ def pieces(archive: Path, start: int = 0) -> Iterator[tuple[str, Piece]]:
     """Name and place of every file of the archive that begins at byte `start` of a file.
 
     Raises:
-        DatasetError: not a tar archive, or truncated.
+        DatasetError: not a tar archive, truncated, or with a name that is not UTF-8.
     """
     try:
         with archive.open("rb") as file:
@@ -20,8 +21,9 @@ def pieces(archive: Path, start: int = 0) -> Iterator[tuple[str, Piece]]:
             with tarfile.open(fileobj=file, mode="r:") as tar:
                 for member in tar:
                     if member.isfile():
+                        check_name(str(archive), member.name)
                         yield member.name, Piece(str(archive), member.offset_data, member.size)
-    except tarfile.TarError as error:
+    except (*DAMAGED, tarfile.TarError) as error:
         raise DatasetError(f"{archive} is no intact tar archive ({error}); get it again") from error
 
 

@@ -1,21 +1,40 @@
 """Images as encoded files, on their own or inside archives, decoded by Pillow while they are read."""
 
 import io
+import os
+import stat
+import struct
+import zlib
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import numpy as np
 import torch
-from PIL import Image
+from PIL import ExifTags, Image, UnidentifiedImageError
 
 from parsec.data.sources.base import Integers, Pixels
 from parsec.data.vision import torchvision
 from parsec.errors import DatasetError
 
 Square = Callable[[Image.Image], Image.Image]
-UNDECODABLE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
-"""What Pillow raises for a file that is no image, or a damaged one."""
+DAMAGED = (
+    *(ArithmeticError, AttributeError, EOFError, LookupError, NotImplementedError, OSError, SyntaxError, TypeError),
+    *(ValueError, struct.error, zlib.error, Image.DecompressionBombError),
+)
+"""What readers of file formats raise for a file that is damaged, or another kind of file."""
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""What makes an image upright, by its EXIF orientation."""
+SIXTEEN_BITS_AS_32 = ("PNG", "PPM")
+"""Formats whose 16-bit images Pillow (some versions) reads as mode I, values 0 to 65535."""
 
 
 class Piece(NamedTuple):
@@ -25,11 +44,80 @@ class Piece(NamedTuple):
     offset: int = 0
     length: int = -1
 
+    @property
+    def name(self) -> str:
+        """For messages."""
+        return f"{self.path} at byte {self.offset}" if self.length >= 0 else self.path
+
     def read(self) -> bytes:
-        """The encoded image."""
-        with open(self.path, "rb") as file:  # noqa: PTH123 (a million of them; text is smaller than Path)
-            file.seek(self.offset)
-            return file.read(self.length)
+        """The encoded image.
+
+        Raises:
+            DatasetError: no regular file (a named pipe would be waited for without end), or one that cannot be read.
+        """
+        try:
+            descriptor = os.open(self.path, os.O_RDONLY | os.O_NONBLOCK)
+            with os.fdopen(descriptor, "rb") as file:
+                if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                    raise DatasetError(f"{self.path} is no regular file; remove it")
+                file.seek(self.offset)
+                return file.read(self.length)
+        except OSError as error:
+            raise DatasetError(f"cannot read the image {self.path}: {error.strerror}; replace or remove it") from error
+
+
+def read_rgb(content: bytes, name: str, least: int | None = None) -> Image.Image:
+    """Decode an image to 8-bit RGB, upright: the one place that says what an image file looks like to a network.
+
+    The EXIF orientation is applied. Values of 16 bits are divided by 256, so that 65535 becomes 255. 32-bit integers
+    and floating-point numbers have no range of their own and are refused. Transparency is dropped as by Pillow and
+    torchvision: colours are those stored, whatever the alpha. Of several frames the first is taken.
+
+    Args:
+        content: the encoded image.
+        name: of the file, for messages.
+        least: a JPEG may be decoded at a smaller scale whose sides are at least so many pixels; None: full size.
+
+    Raises:
+        DatasetError: an image that cannot be decoded, named.
+    """
+    try:
+        with Image.open(io.BytesIO(content)) as image:
+            if least is not None:
+                image.draft("RGB", (least, least))
+            image.load()
+            turn = TURNS.get(_orientation(image))
+            # A transparent colour is dropped beforehand, or Pillow warns that it is lost.
+            image.info.pop("transparency", None)
+            rgb = _eight_bits(image).convert("RGB")
+            return rgb if turn is None else rgb.transpose(turn)
+    except UnidentifiedImageError as error:
+        reason = "no image of a kind that Pillow reads" if content else "the file is empty"
+        raise DatasetError(f"cannot decode the image {name}: {reason}; replace or remove the file") from error
+    except DAMAGED as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise DatasetError(f"cannot decode the image {name}: {reason}; replace or remove the file") from error
+
+
+def _orientation(image: Image.Image) -> int:
+    try:
+        return int(image.getexif().get(ExifTags.Base.Orientation, 1))
+    except DAMAGED:
+        # A damaged EXIF block is common and says nothing; the image itself is intact.
+        return 1
+
+
+def _eight_bits(image: Image.Image) -> Image.Image:
+    """The image with at most 8 bits per channel.
+
+    Raises:
+        ValueError: values whose range is not known.
+    """
+    if image.mode.startswith("I;16") or (image.mode == "I" and image.format in SIXTEEN_BITS_AS_32):
+        return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+    if image.mode in ("I", "F"):
+        raise ValueError(f"mode {image.mode} (32 bits per value) has no fixed range; convert it to 8 or 16 bits")
+    return image
 
 
 class Encoded(NamedTuple):
@@ -46,17 +134,8 @@ class Encoded(NamedTuple):
             return np.stack(list(pool.map(self._decode, positions)))
 
     def _decode(self, position: int) -> Pixels:
-        try:
-            with Image.open(io.BytesIO(self.pieces[position].read())) as image:
-                return np.asarray(self.square(image.convert("RGB")))
-        except UNDECODABLE as error:
-            raise undecodable(self.pieces[position], error) from error
-
-
-def undecodable(piece: Piece, error: BaseException) -> DatasetError:
-    """What to tell the user about an image that cannot be decoded."""
-    inside = f" at byte {piece.offset}" if piece.length >= 0 else ""
-    return DatasetError(f"cannot decode the image {piece.path}{inside}: {error}; replace or remove the file")
+        piece = self.pieces[position]
+        return np.asarray(self.square(read_rgb(piece.read(), piece.name)))
 
 
 def squared(side: int) -> Square:

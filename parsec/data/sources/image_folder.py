@@ -1,5 +1,7 @@
 """Images in ImageNet's layout as people have it: folders a class, a flat `val`, or ILSVRC2012's archives."""
 
+import itertools
+import logging
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -8,23 +10,39 @@ import numpy as np
 from parsec.data.sources.archives import classes_of, pieces
 from parsec.data.sources.base import Source
 from parsec.data.sources.encoded import Encoded, Piece, Square, squared
+from parsec.data.sources.listing import ANNOTATIONS, ARCHIVES, EXTENSIONS, Folder, Listing, list_images, printable
 from parsec.data.sources.validation_labels import validation_labels
-from parsec.data.vision import torchvision
 from parsec.errors import DatasetError
 from parsec.runtime.seeds import seed_of
 from parsec.settings.datasets import ImageFolder
 
-ARCHIVES = {"train": "ILSVRC2012_img_train.tar", "val": "ILSVRC2012_img_val.tar"}
+logger = logging.getLogger("parsec")
+
 Named = tuple[str, Piece]
 """Class and place of an image."""
 
 
-def _in_class_folders(root: Path) -> Iterator[Named]:
-    try:
-        listing = torchvision.datasets.ImageFolder(str(root))
-    except OSError as error:
-        raise DatasetError(f"{root} is not an image folder: {' '.join(str(error).split())}") from error
-    return ((listing.classes[label], Piece(path)) for path, label in listing.samples)
+def _in_class_folders(listing: Listing, folders: list[Folder]) -> Iterator[Named]:
+    """Images by the first folder below the root that they lie in."""
+    _check_one_class_each(listing)
+    if not folders:
+        raise DatasetError(f"{listing.root}: holds no class folders; put images into {listing.root}/<class>/")
+    by_class = sorted((folder.place.partition("/")[0], folder) for folder in folders)
+    for label, inner in itertools.groupby(by_class, key=lambda pair: pair[0]):
+        images = [f"{listing.root}/{folder.place}/{name}" for _, folder in inner for name in folder.images]
+        if not images:
+            raise DatasetError(f"{listing.root}/{label}: holds no image ({', '.join(EXTENSIONS)}); fill or remove it")
+        yield from ((label, Piece(path)) for path in images)
+
+
+def _check_one_class_each(listing: Listing) -> None:
+    """Images that a symbolic link shows in a second class have no class that could be learnt."""
+    for place, first in listing.repeated:
+        here, there = (path.partition("/")[0] if "/" in path else "" for path in (place, first))
+        if here and there and here != there:
+            raise DatasetError(
+                f"{listing.root}: {first} and {place} are the same by a link; remove one of the two classes"
+            )
 
 
 def _flat(folder: Path, named: Iterable[tuple[str, Piece]]) -> Iterator[Named]:
@@ -36,24 +54,38 @@ def _flat(folder: Path, named: Iterable[tuple[str, Piece]]) -> Iterator[Named]:
         yield labels[stem], piece
 
 
-def _flat_files(root: Path) -> list[Path]:
-    """Images of a `val` without class folders, or of Tiny-ImageNet's `val/images`."""
-    extensions = torchvision.datasets.folder.IMG_EXTENSIONS
-    below = root / "images" if (root / "val_annotations.txt").exists() else root
-    return sorted(path for path in below.iterdir() if path.suffix.lower() in extensions)
-
-
 def _found(folder: Path, part: str) -> Iterator[Named]:
     root, archive = folder / part, folder / ARCHIVES[part]
     if root.is_dir():
-        if part == "val" and (files := _flat_files(root)):
-            return _flat(folder, ((path.name, Piece(str(path))) for path in files))
-        return _in_class_folders(root)
+        return _listed(folder, list_images(root), part)
     if not archive.is_file():
         raise DatasetError(
             f"no folder {root}; an image folder holds train/<class>/ and val/<class>/, or ILSVRC2012's archives"
         )
     return classes_of(archive) if part == "train" else _flat(folder, sorted(pieces(archive)))
+
+
+def _listed(folder: Path, listing: Listing, part: str) -> Iterator[Named]:
+    """Images of class folders if there are any, else those of a flat `val`."""
+    for what, places in (
+        ("hidden files and folders", listing.hidden),
+        ("links to what is listed already", [place for place, _ in listing.repeated]),
+    ):
+        _say_left_out(listing, what, places)
+    top, *below = listing.folders
+    if part == "val":
+        # Tiny-ImageNet's images lie in a folder that is no class.
+        images = [inner for inner in below if inner.place == "images" and (folder / ANNOTATIONS).is_file()]
+        flat = next((inner for inner in images if inner.images), top)
+        if flat is not top or (top.images and not any(inner.images for inner in below)):
+            return _flat(folder, [(name, Piece(str(Path(listing.root, flat.place, name)))) for name in flat.images])
+    _say_left_out(listing, "images beside the class folders", top.images)
+    return _in_class_folders(listing, below)
+
+
+def _say_left_out(listing: Listing, what: str, places: list[str]) -> None:
+    if places:
+        logger.info("%s: %s left out: %d, the first %s", listing.root, what, len(places), printable(places[0]))
 
 
 def _collection(named: list[Named], classes: tuple[str, ...], square: Square) -> Encoded:
@@ -66,6 +98,18 @@ def _check_same_classes(training: set[str], test: set[str], folder: Path) -> Non
     for here, there, fewer in ((training, test, "val"), (test, training, "train")):
         if missing := sorted(here - there):
             raise DatasetError(f"{folder / fewer} lacks the class folder {missing[0]} ({len(missing)} differ in all)")
+
+
+def _check_several_classes(root: Path, classes: list[str]) -> None:
+    if len(classes) > 1:
+        return
+    deeper = sorted(path.name for name in classes for path in (root / name).glob("*/") if not path.name.startswith("."))
+    found, remedy = f"one class only, {classes[0]}" if classes else "no class", "a data set needs two or more"
+    if deeper:
+        remedy = (
+            f"class folders lie one level deeper: move {deeper[0]} and all beside it from {root / classes[0]} to {root}"
+        )
+    raise DatasetError(f"{root}: {found}; {remedy}")
 
 
 def _drawn(every: list[str], count: int | None, seed: int, folder: Path) -> tuple[str, ...]:
@@ -91,9 +135,13 @@ def open_folder(folder: Path, side: int, count: int | None = None, seed: int = 0
         DatasetError: images that are missing, without labels, or whose classes differ between `train` and `val`; or
             fewer classes than asked for.
     """
-    training, test = (list(_found(folder, part)) for part in ("train", "val"))
-    every = sorted({name for name, _ in training})
-    _check_same_classes(set(every), {name for name, _ in test}, folder)
+    if (folder / "test").is_dir():
+        logger.info("%s is not read: the test set is val", folder / "test")
+    training, test = (list(_found(folder, part)) for part in ARCHIVES)
+    every, tested = (sorted({name for name, _ in named}) for named in (training, test))
+    for part, found in (("train", every), ("val", tested)):
+        _check_several_classes(folder / part, found)
+    _check_same_classes(set(every), set(tested), folder)
     classes = _drawn(every, count, seed, folder)
     kept = [[(name, piece) for name, piece in named if name in classes] for named in (training, test)]
     sets = [_collection(named, classes, squared(side)) for named in kept]

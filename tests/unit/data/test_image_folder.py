@@ -2,6 +2,7 @@
 
 import logging
 import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,10 @@ from PIL import Image
 from parsec.data import shards
 from parsec.data.dataset import open_part, read_info
 from parsec.data.prepare import prepare
+from parsec.data.sources import listing
 from parsec.data.sources.image_folder import open_folder
+from parsec.data.sources.listing import listing_fingerprint
+from parsec.data.vision import torchvision
 from parsec.errors import DatasetError
 from parsec.settings.datasets import DigitsFolder, ImageFolder
 from parsec.settings.jobs import PrepareJob
@@ -34,11 +38,11 @@ def test_whole_chain(image_folder: Path, tmp_path: Path) -> None:
 def test_short_side_is_resized_and_the_centre_kept(tmp_path: Path) -> None:
     stripes = np.zeros((32, 96, 3), dtype=np.uint8)
     stripes[:, 32:64] = (10, 20, 30)
-    for part in ("train", "val"):
-        (tmp_path / part / "only").mkdir(parents=True)
-        Image.fromarray(stripes).save(tmp_path / part / "only" / "wide.png")
+    for part in ("train/only", "train/other", "val/only", "val/other"):
+        (tmp_path / part).mkdir(parents=True)
+        Image.fromarray(stripes).save(tmp_path / part / "wide.png")
         Image.fromarray(stripes.transpose(1, 0, 2)).resize((64, 192), Image.Resampling.NEAREST).save(
-            tmp_path / part / "only" / "high.png"
+            tmp_path / part / "high.png"
         )
     images = open_folder(tmp_path, 32).training.read(np.arange(2))
     assert images.shape == (2, 32, 32, 3)
@@ -48,9 +52,9 @@ def test_short_side_is_resized_and_the_centre_kept(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("mode", ["L", "RGBA", "CMYK", "P"])
 def test_every_colour_mode_becomes_rgb(tmp_path: Path, mode: str) -> None:
-    for part in ("train", "val"):
-        (tmp_path / part / "only").mkdir(parents=True)
-        Image.new("RGB", (32, 32), (204, 204, 204)).convert(mode).save(tmp_path / part / "only" / "one.tiff")
+    for part in ("train/only", "train/other", "val/only", "val/other"):
+        (tmp_path / part).mkdir(parents=True)
+        Image.new("RGB", (32, 32), (204, 204, 204)).convert(mode).save(tmp_path / part / "one.tiff")
     pixels = open_folder(tmp_path, 32).training.read(np.arange(1))
     assert pixels.dtype == np.uint8
     assert np.abs(pixels.astype(int) - 204).max() <= 1
@@ -87,7 +91,7 @@ def test_classes_that_differ_are_named(image_folder: Path, part: str, other: str
 
 def test_class_without_images_is_named(image_folder: Path) -> None:
     (image_folder / "train" / "newt").mkdir()
-    with pytest.raises(DatasetError, match=r"train is not an image folder: .*newt"):
+    with pytest.raises(DatasetError, match=r"train/newt: holds no image \(\.jpg.*fill or remove it"):
         open_folder(image_folder, 32)
 
 
@@ -114,6 +118,209 @@ def test_digits_stand_in_goes_through_an_image_folder(tmp_path: Path) -> None:
     test = open_part(tmp_path, "test")
     with Image.open(min((tmp_path / "folder" / "val" / "0").iterdir())) as png:
         assert np.array_equal(test.read(np.arange(1))[0], np.asarray(png))
+
+
+@pytest.fixture
+def said(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> pytest.LogCaptureFixture:
+    """Its `messages` are what is logged."""
+    monkeypatch.setattr(logging.getLogger("parsec"), "propagate", True)
+    caplog.set_level(logging.INFO, logger="parsec")
+    return caplog
+
+
+def names(folder: Path, part: str) -> list[str]:
+    """Class and file of the images of a part, in order."""
+    source = open_folder(folder, 32)
+    images = source.training if part == "train" else source.test
+    return [
+        f"{source.classes[label]}/{Path(p.path).name}" for p, label in zip(images.pieces, images.labels, strict=True)
+    ]
+
+
+def test_order_is_that_of_torchvision(image_folder: Path) -> None:
+    for place in ("cat/b/z.png", "cat/b-c/y.JPG", "cat/B/x.png", "cat/b/a/w.webp", "cat-2/v.png"):
+        for part in ("train", "val"):
+            (image_folder / part / place).parent.mkdir(parents=True, exist_ok=True)
+            (image_folder / part / place).touch()
+    theirs = torchvision.datasets.ImageFolder(str(image_folder / "train"))
+    ours = open_folder(image_folder, 32)
+    assert list(ours.classes) == theirs.classes
+    assert [
+        (p.path, label) for p, label in zip(ours.training.pieces, ours.training.labels, strict=True)
+    ] == theirs.samples
+
+
+@pytest.mark.parametrize(
+    ("place", "hidden"),
+    [
+        (".ipynb_checkpoints/00.png", ".ipynb_checkpoints"),
+        ("cat/.ipynb_checkpoints/00.png", "cat/.ipynb_checkpoints"),
+        ("cat/._00.png", "cat/._00.png"),
+        (".cat\udce9", r".cat\xe9"),
+    ],
+)
+@pytest.mark.parametrize("part", ["train", "val"])
+def test_hidden_files_and_folders_are_left_out(
+    image_folder: Path, said: pytest.LogCaptureFixture, part: str, place: str, hidden: str
+) -> None:
+    before = names(image_folder, part)
+    (image_folder / part / place).parent.mkdir(exist_ok=True)
+    (image_folder / part / place).touch()
+    assert names(image_folder, part) == before
+    assert said.messages == [f"{image_folder / part}: hidden files and folders left out: 1, the first {hidden}"]
+
+
+def test_one_class_is_refused(image_folder: Path) -> None:
+    for part in ("train", "val"):
+        shutil.rmtree(image_folder / part / "cat")
+    with pytest.raises(DatasetError, match="train: one class only, dog; a data set needs two or more"):
+        open_folder(image_folder, 32)
+
+
+@pytest.mark.parametrize("parts", [("train", "val"), ("train",), ("val",)])
+def test_class_folders_one_level_deeper_are_noticed(image_folder: Path, parts: tuple[str, ...]) -> None:
+    for part in parts:
+        (image_folder / part).rename(image_folder / "away")
+        (image_folder / part).mkdir()
+        (image_folder / "away").rename(image_folder / part / "images")
+    with pytest.raises(
+        DatasetError, match=f"{parts[0]}: one class only, images; class folders lie one level deeper: move cat"
+    ):
+        open_folder(image_folder, 32)
+
+
+@pytest.mark.parametrize("part", ["train", "val"])
+def test_class_folders_win_over_a_stray_picture(image_folder: Path, said: pytest.LogCaptureFixture, part: str) -> None:
+    before = names(image_folder, part)
+    (image_folder / part / "preview.png").touch()
+    assert names(image_folder, part) == before
+    assert said.messages == [
+        f"{image_folder / part}: images beside the class folders left out: 1, the first preview.png"
+    ]
+
+
+def test_a_folder_named_test_is_not_read_and_said_so(image_folder: Path, said: pytest.LogCaptureFixture) -> None:
+    (image_folder / "test").mkdir()
+    open_folder(image_folder, 32)
+    assert said.messages == [f"{image_folder}/test is not read: the test set is val"]
+
+
+@pytest.mark.parametrize("target", [".", "..", "../..", "../../..", "/", "../cat"])
+def test_loops_of_links_are_not_followed(image_folder: Path, target: str) -> None:
+    before = names(image_folder, "train")
+    (image_folder / "train" / "cat" / "loop").symlink_to(target)
+    (image_folder / "train" / "loop").symlink_to(".")
+    (image_folder / "train" / "self").symlink_to("self")
+    assert names(image_folder, "train") == before
+
+
+def test_loops_through_another_folder_are_not_followed(image_folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "more").mkdir()
+    Image.new("RGB", (32, 32)).save(tmp_path / "more" / "new.png")
+    (tmp_path / "more" / "back").symlink_to(image_folder)
+    before = names(image_folder, "train")
+    (image_folder / "train" / "dog" / "more").symlink_to(tmp_path / "more")
+    assert names(image_folder, "train") == [*before, "dog/new.png"]
+
+
+def test_no_image_counts_twice_through_links(image_folder: Path, said: pytest.LogCaptureFixture) -> None:
+    cat = image_folder / "train" / "cat"
+    (cat / "inner").mkdir()
+    (cat / "00.png").rename(cat / "inner" / "00.png")
+    before = sorted(names(image_folder, "train"))
+    (cat / "again").symlink_to("inner")
+    (cat / "copy.png").symlink_to("01.png")
+    found = names(image_folder, "train")
+    assert len(found) == len(before)
+    assert sum(name in ("cat/01.png", "cat/copy.png") for name in found) == 1
+    assert any(
+        line.startswith(f"{image_folder}/train: links to what is listed already left out: 2") for line in said.messages
+    )
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_an_image_in_two_classes_is_refused(image_folder: Path, whole: bool) -> None:
+    link = image_folder / "train" / ("eel" if whole else "dog/x.png")
+    link.symlink_to("cat" if whole else "../cat/00.png")
+    both = "cat/ and eel/" if whole else r"cat/00\.png and dog/x\.png"
+    with pytest.raises(DatasetError, match=f"train: {both} are the same by a link; remove one of the two classes"):
+        open_folder(image_folder, 32)
+
+
+def test_linked_files_and_class_folders_are_read(image_folder: Path, tmp_path: Path) -> None:
+    before = [names(image_folder, part) for part in ("train", "val")]
+    for part in ("train", "val"):
+        (tmp_path / "linked" / part / "cat").mkdir(parents=True)
+        (tmp_path / "linked" / part / "dog").symlink_to(image_folder / part / "dog")
+        for path in (image_folder / part / "cat").iterdir():
+            (tmp_path / "linked" / part / "cat" / path.name).symlink_to(path)
+    assert [names(tmp_path / "linked", part) for part in ("train", "val")] == before
+
+
+def test_what_is_no_regular_file_is_refused(image_folder: Path) -> None:
+    os.mkfifo(image_folder / "train" / "dog" / "x.jpg")
+    with pytest.raises(DatasetError, match=r"train/dog/x\.jpg is no regular file; remove it"):
+        open_folder(image_folder, 32)
+    (image_folder / "train" / "dog" / "x.jpg").unlink()
+    (image_folder / "train" / "dog" / "y.jpg").symlink_to("gone.jpg")
+    with pytest.raises(DatasetError, match=r"train/dog/y\.jpg is no regular file"):
+        open_folder(image_folder, 32)
+
+
+@pytest.mark.parametrize("place", [b"cat/cat\xe9.png", b"cat\xe9/0.png"])
+def test_name_that_is_not_utf8_is_told_before_the_work(image_folder: Path, tmp_path: Path, place: bytes) -> None:
+    path = image_folder / "train" / os.fsdecode(place)
+    path.parent.mkdir(exist_ok=True)
+    shutil.copy(image_folder / "train" / "cat" / "00.png", path)
+    with pytest.raises(DatasetError, match=r"train: the name .*cat\\xe9.* is not UTF-8; rename it"):
+        prepare(job(image_folder), tmp_path / "out")
+    assert not (tmp_path / "out" / "train").exists()
+
+
+def test_class_with_one_image_is_named(image_folder: Path, tmp_path: Path) -> None:
+    for name, said in (("newt", "train/newt has"), ("toad", "2 classes have 1 image, the first train/newt")):
+        for part in ("train", "val"):
+            (image_folder / part / name).mkdir()
+            Image.new("RGB", (32, 32)).save(image_folder / part / name / "0.png")
+        with pytest.raises(DatasetError, match=f"^{said}.*; the split needs 2"):
+            prepare(job(image_folder), tmp_path / "out")
+
+
+def test_fingerprint_of_a_folder_follows_its_images(image_folder: Path, tmp_path: Path) -> None:
+    first = listing_fingerprint(image_folder)
+    assert first == listing_fingerprint(image_folder)
+    shutil.copytree(image_folder, tmp_path / "copy", copy_function=shutil.copyfile)
+    (tmp_path / "copy" / "train" / ".DS_Store").touch()
+    (tmp_path / "copy" / "notes.txt").touch()
+    assert listing_fingerprint(tmp_path / "copy") == first
+    seen = {first}
+    image = tmp_path / "copy" / "val" / "dog" / "00.png"
+    for act in (
+        lambda: image.write_bytes(image.read_bytes() + b"\0"),
+        lambda: image.rename(image.with_name("99.png")),
+        lambda: (tmp_path / "copy" / "val" / "dog" / "98.png").touch(),
+        lambda: (tmp_path / "copy" / "train" / "newt").mkdir(),
+        lambda: (tmp_path / "copy" / "LOC_val_solution.csv").touch(),
+        lambda: (tmp_path / "copy" / "LOC_val_solution.csv").write_text("ImageId"),
+        lambda: (tmp_path / "copy" / "ILSVRC2012_img_train.tar").touch(),
+    ):
+        act()
+        found = listing_fingerprint(tmp_path / "copy")
+        assert found is not None
+        assert found not in seen
+        seen.add(found)
+    shutil.rmtree(tmp_path / "copy" / "val")
+    assert listing_fingerprint(tmp_path / "copy") is None
+    assert listing_fingerprint(tmp_path / "gone") is None
+
+
+def test_fingerprint_of_many_images_asks_for_no_sizes(image_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(listing, "SIZED", 29)
+    first = listing_fingerprint(image_folder)
+    (image_folder / "val" / "dog" / "00.png").write_bytes(b"longer or shorter")
+    assert listing_fingerprint(image_folder) == first
+    (image_folder / "val" / "dog" / "00.png").rename(image_folder / "val" / "dog" / "99.png")
+    assert listing_fingerprint(image_folder) != first
 
 
 @pytest.fixture

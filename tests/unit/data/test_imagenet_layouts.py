@@ -2,6 +2,7 @@
 
 import csv
 import io
+import shutil
 import tarfile
 from pathlib import Path
 
@@ -145,4 +146,68 @@ def test_damaged_labels_and_archives_are_named(flat: Path) -> None:
     (flat / "val").rmdir()
     (flat / "ILSVRC2012_img_val.tar").write_bytes(b"no archive" * 100)
     with pytest.raises(DatasetError, match="no intact tar archive"):
+        open_folder(flat, 32)
+
+
+def damaged_devkit(**changed: bytes) -> bytes:
+    """The devkit's archive with some of its files replaced."""
+    file, names = io.BytesIO(), {"meta": META, "truth": TRUTH}
+    with tarfile.open(fileobj=file, mode="w:gz") as tar:
+        for name, content in {**devkit_files(), **{names[key]: value for key, value in changed.items()}}.items():
+            add(tar, name, content)
+    return file.getvalue()
+
+
+def other_matrix() -> bytes:
+    file = io.BytesIO()
+    savemat(file, {"other": np.ones(3)})
+    return file.getvalue()
+
+
+BINARY = bytes(range(256))
+DAMAGED = {
+    "changed byte": (f"{DEVKIT}.tar.gz", damaged_devkit()[:-8] + bytes(4) + damaged_devkit()[-4:], "CRC check failed"),
+    "truncated": (f"{DEVKIT}.tar.gz", damaged_devkit()[:-20], "end-of-stream"),
+    "no .mat": (f"{DEVKIT}.tar.gz", damaged_devkit(meta=b"no matrix" * 50), "is damaged"),
+    "another .mat": (f"{DEVKIT}.tar.gz", damaged_devkit(meta=other_matrix()), "meta.mat holds no synsets"),
+    "half a .mat": (f"{DEVKIT}.tar.gz", damaged_devkit(meta=devkit_files()[META][:300]), "is damaged"),
+    "unknown class": (f"{DEVKIT}.tar.gz", damaged_devkit(truth=b"1\n2\n77\n"), "holds the class 77, which"),
+    "no numbers": (f"{DEVKIT}.tar.gz", damaged_devkit(truth=BINARY), "is damaged"),
+    "no columns": (SOLUTION, b"image,label\n1,2\n", "no column ImageId"),
+    "empty CSV": (SOLUTION, b"", "no column ImageId"),
+    "binary CSV": (SOLUTION, BINARY, "is damaged"),
+    "CSV without a class": (SOLUTION, b"ImageId,PredictionString\nILSVRC2012_val_00000001,\n", "no class of ILSVRC"),
+    "annotation without a class": ("val/val_annotations.txt", b"a.JPEG n01440764\n", "line 1 names no class"),
+    "binary annotations": ("val/val_annotations.txt", BINARY, "is damaged"),
+}
+
+
+@pytest.mark.parametrize("kind", DAMAGED)
+def test_damaged_labels_are_one_line_that_names_the_file(flat: Path, kind: str) -> None:
+    name, content, reason = DAMAGED[kind]
+    (flat / name).write_bytes(content)
+    with pytest.raises(DatasetError, match=reason) as raised:
+        open_folder(flat, 32)
+    assert str(raised.value).startswith(f"{flat / name} is damaged (")
+    assert str(raised.value).endswith("; get it again")
+    assert "\n" not in str(raised.value)
+
+
+def test_archive_of_one_class_is_refused(flat: Path) -> None:
+    write_devkit(flat, packed=True)
+    inner = io.BytesIO()
+    with tarfile.open(fileobj=inner, mode="w") as tar:
+        add(tar, "one.JPEG", jpeg(1))
+    shutil.rmtree(flat / "train")
+    with tarfile.open(flat / "ILSVRC2012_img_train.tar", "w") as outer:
+        add(outer, f"{WNIDS[0]}.tar", inner.getvalue())
+    with pytest.raises(DatasetError, match=f"one class only, {WNIDS[0]}; a data set needs two or more"):
+        open_folder(flat, 32)
+
+
+def test_archive_with_a_name_that_is_not_utf8_is_refused(flat: Path) -> None:
+    shutil.rmtree(flat / "train")
+    with tarfile.open(flat / "ILSVRC2012_img_train.tar", "w") as outer:
+        add(outer, "\udce9.tar", b"")
+    with pytest.raises(DatasetError, match=r"img_train\.tar: the name \\xe9\.tar is not UTF-8"):
         open_folder(flat, 32)

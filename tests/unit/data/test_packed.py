@@ -8,9 +8,11 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+import simplejpeg
 import torch
-from PIL import Image
+from PIL import ExifTags, Image, ImageOps
 
+from parsec.data import prepare as stage
 from parsec.data.augment import Augment
 from parsec.data.dataset import open_part, read_info, together
 from parsec.data.loader import open_images
@@ -80,6 +82,53 @@ def test_a_small_jpeg_keeps_its_bytes(tmp_path: Path) -> None:
     assert (stored.width, stored.height) == (40, 30)
 
 
+def with_spare_bytes(content: bytes) -> bytes:
+    """A JPEG that Pillow reads and the decoder of training refuses."""
+    return content[:-2] + bytes(214) + content[-2:]
+
+
+def test_a_jpeg_that_training_would_refuse_is_encoded_anew(image_folder: Path, tmp_path: Path) -> None:
+    damaged = []
+    for path in list(image_folder.rglob("*.png")):
+        with Image.open(path) as image:
+            image.resize((20, 16)).save(path.with_suffix(".jpg"), quality=95)
+        path.unlink()
+        damaged.append(path.with_suffix(".jpg"))
+    for path in damaged[::2]:
+        path.write_bytes(with_spare_bytes(path.read_bytes()))
+    with pytest.raises(DatasetError, match="damaged"):
+        decode(np.frombuffer(damaged[0].read_bytes(), np.uint8), np.array([20, 16]), np.array([0, 0, 20, 16]), 16)
+    prepare(job(image_folder), tmp_path / "out")
+    kept = {path.read_bytes() for path in damaged[1::2]}
+    stored = set()
+    for name in ("train", "validation", "test"):
+        part = open_part(tmp_path / "out", name)
+        for position in range(len(part)):
+            decode(part.jpeg(position), part.sizes(np.array([position]))[0], np.array([0, 0, 16, 16]), 16)
+            stored.add(part.jpeg(position).tobytes())
+    assert kept < stored
+
+
+@pytest.mark.parametrize("orientation", [3, 6])
+def test_a_stored_jpeg_is_upright(tmp_path: Path, orientation: int) -> None:
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = orientation
+    image = Image.new("RGB", (40, 30), (200, 10, 90))
+    image.paste((10, 200, 30), (0, 0, 20, 30))
+    image.save(tmp_path / "small.jpg", quality=95, exif=exif)
+    stored = encode(Piece(str(tmp_path / "small.jpg")), short_side=32, quality=95)
+    upright = np.asarray(ImageOps.exif_transpose(Image.open(tmp_path / "small.jpg"))).astype(int)
+    assert (stored.height, stored.width) == upright.shape[:2]
+    assert np.abs(simplejpeg.decode_jpeg(stored.content) - upright).mean() < 3
+
+
+def test_grey_jpegs_are_stored_in_colour(tmp_path: Path) -> None:
+    Image.new("L", (40, 30), 77).save(tmp_path / "grey.jpg")
+    stored = encode(Piece(str(tmp_path / "grey.jpg")), short_side=32, quality=90)
+    with Image.open(io.BytesIO(stored.content)) as image:
+        assert image.mode == "RGB"
+
+
 def test_interrupted_preparation_goes_on_without_encoding_again(image_folder, tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(write, "IMAGES_PER_SHARD", 5)
     prepare(job(image_folder), tmp_path / "whole")
@@ -109,6 +158,9 @@ def test_shards_of_other_settings_are_not_taken_over(image_folder, tmp_path, mon
     monkeypatch.undo()
     with pytest.raises(UserError, match="delete it to start anew"):
         prepare(job(image_folder, quality=50), tmp_path / "out")
+    monkeypatch.setattr(stage, "code_fingerprint", lambda *_: "another way to encode")
+    with pytest.raises(UserError, match="other settings, images or code"):
+        prepare(job(image_folder), tmp_path / "out")
 
 
 def test_boxes_lie_inside_and_have_the_areas_and_ratios_asked_for() -> None:

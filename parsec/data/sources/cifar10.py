@@ -18,6 +18,7 @@ from parsec.data.sources.batches import BATCHES, ReadBytes, read_batches
 from parsec.data.sources.npm import member, read_npm
 from parsec.data.vision import torchvision
 from parsec.errors import DatasetError
+from parsec.settings.base import expanded
 from parsec.settings.datasets import Cifar10
 
 logger = logging.getLogger("parsec")
@@ -55,7 +56,7 @@ def _read_official(read: ReadBytes) -> Pair:
 def _from_folder(settings: Cifar10, cache: Path) -> Pair:
     if settings.folder is None:
         raise DatasetError("no folder is set")
-    folder = Path(settings.folder).expanduser()
+    folder = Path(expanded(settings.folder, "dataset.folder"))
     if not folder.is_dir():
         raise DatasetError(f"no folder {folder}")
     try:

@@ -13,7 +13,7 @@ from parsec.settings.fit import ScoresPrior
 from parsec.settings.kernels import Kernels
 from parsec.settings.predictor import Predictors
 from parsec.settings.proposal import ProposalJob
-from parsec.settings.retrain import RetrainStage
+from parsec.settings.retrain import RetrainStage, check_published
 from parsec.settings.score import Scores
 from parsec.settings.search import Prior, SearchStage
 from parsec.settings.simulate import Simulation
@@ -46,15 +46,12 @@ class Measure(Strict):
 
 
 class Benchmarks(Strict):
-    """Files of tabular benchmarks, where `$NAME` stands for a variable of the environment.
+    """Files of tabular benchmarks. Without a file, what needs it is left out, and the run says so."""
 
-    Without a file, what needs it is left out, and the run says so.
-    """
-
-    nasbench201: str | None = Field(
+    nasbench201: Place | None = Field(
         None, description="Parquet table of NAS-Bench-201, as `python -m parsec import-benchmark` makes it; null: none"
     )
-    nasbench101: str | None = Field(None, description="the same of NAS-Bench-101")
+    nasbench101: Place | None = Field(None, description="the same of NAS-Bench-101")
 
 
 class Settings(Strict):
@@ -103,6 +100,7 @@ class Settings(Strict):
         self._check_simulations()
         self._check_starts()
         self._check_origins()
+        check_published(self)
         check_scores_prior(self)
         check_proposal(self)
         check_predictors(self)

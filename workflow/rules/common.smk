@@ -12,7 +12,7 @@ from snakemake.io import IOFile
 root = Path(str(workflow.current_basedir)).parents[1]
 sys.path.insert(0, str(root))
 
-from parsec.errors import SettingsError
+from parsec.errors import UserError
 from parsec.records.code import code_fingerprint
 from parsec.settings import jobs, plan
 from parsec.settings.load import load
@@ -21,10 +21,10 @@ from parsec.settings.load import load
 def checked_settings():
     """The settings tree; a mistake in it ends Snakemake with that mistake alone, before any job is planned."""
     try:
-        return load(config)
-    except SettingsError as error:
+        return plan.on_this_machine(load(config))
+    except UserError as error:
         print(error, file=sys.stderr)
-        sys.exit(SettingsError.exit_code)
+        sys.exit(error.exit_code)
 
 
 def prepare_environment(settings):
@@ -64,8 +64,8 @@ def one_of(names):
 
 
 def methods():
-    """Search methods, and the names of published genotypes, which stand in their place when retrained."""
-    published = [name for stage in settings.retrain.values() for name in stage.published]
+    """Search methods, and the names of given genotypes, which stand in their place when retrained."""
+    published = [given.name for stage in settings.retrain.values() for given in stage.published]
     return dict.fromkeys([*settings.methods, *published])
 
 
@@ -150,8 +150,10 @@ def initial_pi(wildcards, input):
 
 
 def found_genotype(wildcards):
-    """Input: the genotype to retrain; none if it is known by its published name."""
+    """Input: the genotype to retrain, of a search or in a file; none if it is known by its published name."""
     w = wildcards
+    if file := plan.genotype_files(settings, w.dataset).get(w.method):
+        return local(file)
     search = plan.genotype_of(settings, plan.Retrain(w.dataset, w.origin, w.method, int(w.seed), int(w.run)))
     return f"<results>/{search.folder}/genotype.json" if search else []
 

@@ -16,7 +16,7 @@ from parsec.data.sources.encoded import Encoded
 from parsec.data.split import stratified
 from parsec.errors import DatasetError
 from parsec.runtime.files import remove_partial, reported, write_atomic
-from parsec.settings.datasets import Cifar10, Dataset, Digits, DigitsFolder, ImageFolder, Jpeg
+from parsec.settings.datasets import Cifar10, Cifar100, Dataset, Digits, DigitsFolder, ImageFolder, Jpeg
 from parsec.settings.jobs import PrepareJob, fingerprint
 
 logger = logging.getLogger("parsec")
@@ -48,10 +48,10 @@ def open_source(dataset: Dataset, output: Path) -> Source:
             from parsec.data.sources.digits import open_digits_folder
 
             return open_digits_folder(dataset, output)
-        case Cifar10():
-            from parsec.data.sources.cifar10 import open_cifar10
+        case Cifar10() | Cifar100():
+            from parsec.data.sources.cifar import open_cifar
 
-            return open_cifar10(dataset, output)
+            return open_cifar(dataset, output)
         case ImageFolder():
             from parsec.data.sources.image_folder import open_image_folder
 

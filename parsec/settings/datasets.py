@@ -39,6 +39,16 @@ class Cifar10(Split):
     )
 
 
+class Cifar100(Split):
+    """CIFAR-100 with its 100 fine classes, verified by the published MD5s of its official files."""
+
+    source: Literal["cifar100"] = Field(description="chooses this kind of data set")
+    folder: Place | None = Field(None, description="folder that holds `cifar-100-python` (torchvision's format)")
+    order: Distinct[Literal["folder", "torchvision"]] = Field(
+        ("folder", "torchvision"), description="sources in the order in which they are tried", min_length=1
+    )
+
+
 class Jpeg(Strict):
     """Keep an image whole, as a JPEG in a tar shard, instead of the pixels of its centre."""
 
@@ -67,4 +77,4 @@ class ImageFolder(Split):
     jpeg: Jpeg | None = Field(None, description="null: pixels are stored; else whole images as JPEGs in tar shards")
 
 
-Dataset = Annotated[Digits | DigitsFolder | Cifar10 | ImageFolder, Field(discriminator="source")]
+Dataset = Annotated[Digits | DigitsFolder | Cifar10 | Cifar100 | ImageFolder, Field(discriminator="source")]

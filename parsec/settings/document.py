@@ -46,7 +46,7 @@ They do not build on each other; each has its own `results` folder. For a run of
 - Snakemake's `--config key=value` sets a key of the top level; inside a list or a section it makes every value text,
   which is refused, so put such changes into a file.
 - A job re-runs when a key that it reads changes; a new seed or run adds jobs and re-runs none. `running` re-runs none,
-  nor does the place of CIFAR-10 (`folder`, `order`), because its images are known by their hash.
+  nor does the place of CIFAR-10 and CIFAR-100 (`folder`, `order`), because their images are known by their hashes.
 - Threads, memory, time and GPUs are resources of the workflow's profile, not settings.
 
 ## Keys

@@ -35,6 +35,10 @@ class Given(Strict):
             raise ValueError(f"name: {self.name} and {self.file}: a published genotype has this name; choose another")
         return self
 
+    def __repr__(self) -> str:
+        """As messages name it."""
+        return repr(self.name)
+
 
 def _given(value: object) -> object:
     """A published name, or the path of a file, which is then named after the file."""

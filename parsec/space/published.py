@@ -115,7 +115,7 @@ def content_of(given: str) -> bytes | None:
     if given in PUBLISHED:
         return None
     if _is_text(given):
-        return given.encode()
+        return given.encode("utf-8", "surrogateescape")
     path = Path(given)
     try:
         # Anything but a regular file, such as a pipe, might never end.

@@ -154,7 +154,7 @@ def test_genotypes_are_planned_under_their_names(mine):
         ([{"file": "x.json"}], r"published\[0\]\.name: missing"),
         (["my genotype.json"], r'published\[0\]: "my genotype" of the file .* cannot be a name; write {name: '),
         ([3], r"published\[0\]: got 3; allowed: a section with the keys name, file or one of DARTS_V1, .* or a path"),
-        (["DARTS_V2", "DARTS_V2"], "is listed twice"),
+        (["DARTS_V2", "DARTS_V2"], "published: 'DARTS_V2' is listed twice"),
         (["a/x.json", "b/x.json"], "two genotypes are called x; write {name: "),
         (["parsec.json"], "parsec is a method or variant; choose another name"),
         (["a/DARTS_V1.json"], "a published genotype has this name; choose another"),

@@ -14,6 +14,7 @@ Arguments = argparse.Namespace
 Add = Callable[[str], argparse.ArgumentParser]
 """Adds the verb of a name and gives its parser."""
 SETTINGS_HELP = "the job's settings: JSON text, or a JSON or YAML file"
+GENOTYPE_HELP = "name of a published genotype, such as DARTS_V2; file with a genotype (JSON or text); or its text"
 VERBS = {
     "prepare": "Turn raw images into memory-mapped shards, split into train, validation and test.",
     "search": "Learn π in one stage: search, finetune or transfer.",
@@ -107,9 +108,9 @@ def _stages(add: Add) -> None:
     importing.add_argument("--output", type=Path, required=True, help="Parquet file for the table")
     retrain = add("retrain")
     _training(retrain)
-    retrain.add_argument("--genotype", required=True, help="genotype.json, or the name of a published genotype")
+    retrain.add_argument("--genotype", required=True, help=GENOTYPE_HELP)
     retrain.add_argument("--origin", type=as_name, required=True, help="stage that found the genotype, or `published`")
-    retrain.add_argument("--method", type=as_name, required=True, help="method that found it, or its published name")
+    retrain.add_argument("--method", type=as_name, required=True, help="method that found it, or the genotype's name")
     retrain.add_argument("--run", type=as_seed, required=True, help="seed of this training")
 
 
@@ -186,7 +187,7 @@ def _measurements(add: Add) -> None:
 
 def _reporting(add: Add) -> None:
     complexity = add("complexity")
-    complexity.add_argument("genotype", metavar="NAME_OR_FILE", help="DARTS_V1, DARTS_V2 or a genotype.json")
+    complexity.add_argument("genotype", metavar="GENOTYPE", help=GENOTYPE_HELP)
     complexity.add_argument("--network", choices=("cifar", "imagenet"), required=True)
     complexity.add_argument("--cells", type=as_count, required=True)
     complexity.add_argument("--channels", type=as_count, required=True)

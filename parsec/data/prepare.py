@@ -28,7 +28,8 @@ from parsec.errors import DatasetError, UserError
 from parsec.records.code import code_fingerprint
 from parsec.runtime.files import is_partial, remove_partial, reported, write_atomic
 from parsec.runtime.outputs import check_apart, check_run_folder, mark_folder, remove_written
-from parsec.settings.datasets import Cifar10, Dataset, Digits, DigitsFolder, ImageFolder, Jpeg
+from parsec.settings.base import expanded
+from parsec.settings.datasets import Cifar10, Cifar100, Dataset, Digits, DigitsFolder, ImageFolder, Jpeg
 from parsec.settings.jobs import PrepareJob, fingerprint
 
 logger = logging.getLogger("parsec")
@@ -62,10 +63,10 @@ def open_source(dataset: Dataset, output: Path) -> Source:
             from parsec.data.sources.digits import open_digits_folder
 
             return open_digits_folder(dataset, output)
-        case Cifar10():
-            from parsec.data.sources.cifar10 import open_cifar10
+        case Cifar10() | Cifar100():
+            from parsec.data.sources.cifar import open_cifar
 
-            return open_cifar10(dataset, output)
+            return open_cifar(dataset, output)
         case ImageFolder():
             from parsec.data.sources.image_folder import open_image_folder
 
@@ -100,7 +101,8 @@ def check_output(job: PrepareJob, output: Path) -> None:
         UserError: see `check_run_folder` and `check_apart`.
     """
     folder = getattr(job.dataset, "folder", None)
-    check_apart({"--output": output}, {"the data set's folder": None if folder is None else Path(folder).expanduser()})
+    source = None if folder is None else Path(expanded(folder, "dataset.folder"))
+    check_apart({"--output": output}, {"the data set's folder": source})
     check_run_folder(output, "prepare", job.name, [RECORD, *PARTS])
     for path in (path for part in PARTS for path in (output / part).glob("*")):
         if not is_partial(path) and not any(map(path.match, PART_FILES)):

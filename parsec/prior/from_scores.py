@@ -19,7 +19,7 @@ from parsec.scores.table import read_scores
 from parsec.settings.fit import FitPiJob
 from parsec.settings.jobs import fingerprint
 from parsec.space.nasbench201 import parse
-from parsec.space.spaces import SPACES, Architecture, from_json
+from parsec.space.spaces import SPACES, Architecture, from_text
 
 STAGE = "scores"
 """What `pi.parquet` names as the stage it comes from."""
@@ -92,4 +92,4 @@ def _cost(seen: pd.DataFrame, scoring: dict[str, Any]) -> dict[str, Any]:
 
 
 def _architecture(job: FitPiJob, text: str) -> Architecture:
-    return parse(text) if job.space == "nasbench201" else from_json(text)
+    return parse(text) if job.space == "nasbench201" else from_text(text)

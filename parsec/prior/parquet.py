@@ -17,8 +17,10 @@ from parsec.settings.search import Prior as Form
 from parsec.space.spaces import DARTS, SPACES, SearchSpace
 
 SCHEMA_VERSION = "1"
+_ORIGIN = "its metadata, which says of what space and form a π is, is missing"
 KEYS = ("cell", "node", "slot", "factor", "choice")
-TOLERANCE = 1e-9
+TOLERANCE = 1e-5
+"""By how much probabilities may differ from those of the logits, which are what is read: as much as float32 rounds."""
 
 Row = dict[str, Any]
 
@@ -72,11 +74,10 @@ def write_trajectory(
 
 
 def _read(path: Path) -> tuple[list[Row], dict[str, str]]:
-    """Rows and metadata of a Parquet file."""
+    """Rows and metadata of a Parquet file that may be a π."""
     try:
         table = pq.read_table(path, page_checksum_verification=True)
-        metadata = table.schema.metadata or {}
-        return table.to_pylist(), {key.decode(): value.decode() for key, value in metadata.items()}
+        metadata = {key.decode(): value.decode() for key, value in (table.schema.metadata or {}).items()}
     except FileNotFoundError as error:
         raise PriorError(f"{path}: no such file; run the stage that writes it first") from error
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
@@ -84,6 +85,16 @@ def _read(path: Path) -> tuple[list[Row], dict[str, str]]:
         raise PriorError(
             f"{path}: truncated or not a Parquet file ({reason}); run the stage that writes it again"
         ) from error
+    if "schema" not in metadata or "factors" not in metadata:
+        raise PriorError(f"{path}: a Parquet file, but no π: {_ORIGIN}; give the pi.parquet of a search")
+    for key in ("seed", "epoch"):
+        if key in metadata and not metadata[key].isdecimal():
+            raise PriorError(f"{path}: π says that its {key} is {metadata[key]!r}, no number; give the file as written")
+    if missing := {*KEYS, "logit", "probability"} - set(table.column_names):
+        raise PriorError(f"{path}: π lacks the columns {', '.join(sorted(missing))}; give the file as written")
+    if any(pa.types.is_nested(kind) for kind in table.schema.types):
+        raise PriorError(f"{path}: π has a column of lists; give the file as written")
+    return table.to_pylist(), metadata
 
 
 def read_metadata(path: Path) -> dict[str, str]:
@@ -97,6 +108,9 @@ def read_metadata(path: Path) -> dict[str, str]:
 
 def read_prior(path: Path, form: Form, space: str) -> Prior:
     """Read `pi.parquet`, matching every choice by name.
+
+    The logits are taken as they are. Their softmax is what sums to 1, so that a π of float32 is read as well; the
+    probabilities beside them are only compared.
 
     Raises:
         PriorError: missing, damaged, of another space or form, not finite, or not a distribution.
@@ -125,6 +139,8 @@ def read_history(path: Path, form: Form, space: str) -> list[tuple[int, Prior]]:
         return [(int(about.get("epoch", -1)), _by_name(path, rows, Prior(form, space=SPACES[space])))]
     by_epoch: dict[int, list[Row]] = {}
     for row in rows:
+        if not isinstance(row["epoch"], int):
+            raise PriorError(f"{path}: an epoch of the trajectory is {row['epoch']!r}, no whole number")
         by_epoch.setdefault(row["epoch"], []).append(row)
     if not by_epoch:
         raise PriorError(f"{path}: the trajectory of π is empty; run the stage that writes it again")
@@ -133,9 +149,6 @@ def read_history(path: Path, form: Form, space: str) -> list[tuple[int, Prior]]:
 
 def _by_name(path: Path, rows: list[Row], prior: Prior) -> Prior:
     """Fill `prior` from the rows, whatever their order."""
-    missing_columns = {*KEYS, "logit", "probability"} - rows[0].keys() if rows else set()
-    if missing_columns:
-        raise PriorError(f"{path}: π lacks the columns {', '.join(sorted(missing_columns))}")
     row_of = {tuple(row[key] for key in KEYS): row for row in rows}
     wanted = _names(prior)
     if set(row_of) != set(wanted) or len(rows) != len(wanted):
@@ -167,4 +180,4 @@ def _check_distribution(path: Path, prior: Prior, given: Tensor, logits: Tensor)
     with torch.no_grad():
         implied = Prior(prior.form, logits, prior.space).marginals()
     if float((implied - given).abs().max()) > TOLERANCE:
-        raise PriorError(f"{path}: the probabilities of π do not belong to its logits; the file was changed by hand")
+        raise PriorError(f"{path}: the probabilities of π do not belong to its logits; give the file as written")

@@ -55,7 +55,9 @@ class Row:
     @property
     def family(self) -> str:
         """Kind of search method."""
-        return "published genotype" if self.origin == PUBLISHED else METHODS.get(self.method, ("", self.method))[1]
+        if self.origin == PUBLISHED:
+            return "genotype from a file" if self.trainings[0].get("genotype_source") else "published genotype"
+        return METHODS.get(self.method, ("", self.method))[1]
 
     @property
     def runs_by_seed(self) -> dict[int, int]:

@@ -33,7 +33,7 @@ from parsec.settings.jobs import RetrainJob, fingerprint
 from parsec.settings.plan import RETRAIN_FILES, Retrain
 from parsec.settings.tree import Running
 from parsec.space.genotype import Genotype
-from parsec.space.published import PUBLISHED, named_or_file
+from parsec.space.published import content_of, named_or_given
 
 SELECTION = (
     "weights after the last epoch, trained on the training and the validation half together; "
@@ -53,7 +53,7 @@ class Request:
     data: Path
     """Folder of the prepared data set."""
     genotype: str
-    """Name of a published genotype, or a `genotype.json`."""
+    """Name of a published genotype, a file with a genotype, or its text."""
     output: Path
     """Folder that receives `weights.safetensors`, `metrics.jsonl` and, last, `result.json`."""
     state: Path
@@ -78,7 +78,7 @@ def retrain(request: Request) -> None:
     places = finished.Places(state, request.output, RETRAIN_FILES, run, request.keep_finished)
     places.check(data=data)
     set_deterministic(job.compute.deterministic)
-    info, architecture = read_info(data, job.dataset), named_or_file(request.genotype)
+    info, architecture = read_info(data, job.dataset), named_or_given(request.genotype)
     kind = resolve(job.compute.device)
     with contextlib.ExitStack() as held:
         with distributed.joined(kind) as ranks:
@@ -112,11 +112,14 @@ def retrain(request: Request) -> None:
 
 
 def _source(genotype: str) -> dict[str, Any] | None:
-    """The file that the genotype was read from, by its SHA-256, and the search that it names; None if published."""
-    if genotype in PUBLISHED:
+    """The text that the genotype was read from, by its SHA-256, and the search that it names; None if published."""
+    content = content_of(genotype)
+    if content is None:
         return None
-    content = Path(genotype).read_bytes()
-    return {"sha256": hashlib.sha256(content).hexdigest(), "origin": json.loads(content).get("origin")}
+    # Only the JSON of a search says where it came from.
+    is_json = content.decode("utf-8-sig").lstrip().startswith("{")
+    origin = json.loads(content).get("origin") if is_json else None
+    return {"sha256": hashlib.sha256(content).hexdigest(), "origin": origin}
 
 
 def _identity(task: RetrainTask, job: RetrainJob, info: DatasetInfo) -> str:

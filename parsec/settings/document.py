@@ -39,11 +39,14 @@ They do not build on each other; each has its own `results` folder. For a run of
 - An unknown key, a wrong type or a value out of range stops the run before any job is planned, with the key's path,
   what was given and what is allowed. Text is never taken for a number, nor `true` for 1.
 - YAML takes `3e-4` for text: write `3.0e-4`. It takes `no`, `off` and `yes` for booleans, days for dates: quote them.
+- In every path `~`, `$NAME` and `${NAME}` stand for what they do in a shell. They are filled in where the path is used;
+  a data set's record keeps the path as written. A variable that is not set stops the run before any job is planned;
+  under `benchmarks` it leaves out what needs the file.
 - `null` means "none" where it is allowed, and leaves a stage out at `finetune` and `transfer`.
 - Snakemake's `--config key=value` sets a key of the top level; inside a list or a section it makes every value text,
   which is refused, so put such changes into a file.
 - A job re-runs when a key that it reads changes; a new seed or run adds jobs and re-runs none. `running` re-runs none,
-  nor does the place of CIFAR-10 (`folder`, `order`), because its images are known by their hash.
+  nor does the place of CIFAR-10 and CIFAR-100 (`folder`, `order`), because their images are known by their hashes.
 - Threads, memory, time and GPUs are resources of the workflow's profile, not settings.
 
 ## Keys

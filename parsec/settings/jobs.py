@@ -18,7 +18,7 @@ from parsec.settings.training import Augmentation, Network
 from parsec.settings.tree import Measure, Settings
 from parsec.settings.variants import base_method, settings_of
 
-PLACES = {"cifar10": ("folder", "order")}
+PLACES = {"cifar10": ("folder", "order"), "cifar100": ("folder", "order")}
 """By source: keys that say where images are found and not which, because their hashes are known."""
 Places = Mapping[str, Mapping[str, Any]]
 SearchStageName = Literal["search", "finetune", "transfer"]

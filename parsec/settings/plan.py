@@ -2,17 +2,22 @@
 
 from collections.abc import Iterator
 from itertools import groupby
+from pathlib import Path
 from typing import NamedTuple
 
+from parsec.errors import GenotypeError, SettingsError
+from parsec.runtime.outputs import overlap
+from parsec.settings.base import expanded
 from parsec.settings.jobs import SearchStageName
 from parsec.settings.tree import Settings
 from parsec.settings.variants import runs_stage, settings_of
+from parsec.space.published import named_or_given
 
 SEARCH_STAGES: tuple[SearchStageName, ...] = ("search", "finetune", "transfer")
 SEARCH_FILES = ("pi.parquet", "trajectory.parquet", "genotype.json", "metrics.jsonl", "result.json")
 RETRAIN_FILES = ("result.json", "metrics.jsonl", "weights.safetensors")
 PUBLISHED = "published"
-"""Origin of genotypes that are known by name; their `method` is that name and their seed 0."""
+"""Origin of genotypes that are known by name or lie in a file; their `method` is that name and their seed 0."""
 BLOCK = 10
 """Seeds of a stage and a method whose figures one job draws (half a minute). Snakemake records all inputs of a job with
 every output, so that larger blocks need more disk; the report, one file, shows the first block alone."""
@@ -105,14 +110,50 @@ def retrains(settings: Settings) -> Iterator[Retrain]:
     for dataset, stage in settings.retrain.items():
         origins = [(o, m) for o in stage.origins for m in settings.methods if runs_stage(settings, m, o)]
         found = [(origin, method, seed) for origin, method in origins for seed in settings.seeds]
-        known = [(PUBLISHED, name, 0) for name in stage.published]
+        known = [(PUBLISHED, given.name, 0) for given in stage.published]
         for origin, method, seed in found + known:
             for run in stage.runs:
                 yield Retrain(dataset, origin, method, seed, run)
 
 
 def genotype_of(settings: Settings, retrain: Retrain) -> Search | None:
-    """The run that found the genotype; None if it is a published one."""
+    """The run that found the genotype; None if it is a published one or lies in a file."""
     if retrain.origin == PUBLISHED:
         return None
     return _search(settings, retrain.origin, retrain.method, retrain.seed)  # type: ignore[arg-type]
+
+
+def genotype_files(settings: Settings, dataset: str) -> dict[str, str]:
+    """The files of genotypes that no search found and that are retrained on a data set, by their names.
+
+    Raises:
+        SettingsError: a path with a variable that is not set, or results that overlap images.
+    """
+    named = {given.name: given.file for given in settings.retrain[dataset].published}
+    where = f"retrain.{dataset}.published"
+    return {name: expanded(file, f"{where}: {name}") for name, file in named.items() if file is not None}
+
+
+def on_this_machine(settings: Settings) -> Settings:
+    """The settings with the folder of results filled in, after a look at what they need of this machine.
+
+    Raises:
+        SettingsError: a path with a variable that is not set, or results that overlap images.
+        GenotypeError: a file that is missing or holds no genotype.
+    """
+    results = expanded(settings.results, "results")
+    for name, data in settings.datasets.items():
+        # Outputs below `results` are removed before they are made again, so no images may be there.
+        folder = getattr(data, "folder", None)
+        if folder and overlap(Path(results), Path(expanded(folder, f"datasets.{name}.folder"))):
+            raise SettingsError(
+                f"results: got {settings.results!r}, which overlaps datasets.{name}.folder ({folder}); "
+                "allowed: a folder apart from all images"
+            )
+    for dataset in settings.retrain:
+        for name, file in genotype_files(settings, dataset).items():
+            try:
+                named_or_given(file)
+            except GenotypeError as error:
+                raise GenotypeError(f"retrain.{dataset}.published: {name}: {error}") from error
+    return settings.model_copy(update={"results": results})

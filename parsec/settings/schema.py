@@ -46,7 +46,7 @@ class Tree:
         self.root = schema_of(model)
 
     def resolve(self, node: Node) -> Node:
-        """Follow a reference, and look through `… or null`."""
+        """Follow a reference, and look through `… or null`; of several other forms take the first."""
         if options := [option for option in node.get("anyOf", []) if option.get("type") != "null"]:
             return self.resolve(options[0])
         if "$ref" in node:
@@ -93,8 +93,8 @@ class Tree:
 
     def allowed(self, node: Node) -> str:
         """What may be written at a node, in words."""
-        null = " or null" if any(option.get("type") == "null" for option in node.get("anyOf", [])) else ""
-        return self._allowed(self.resolve(node)) + null
+        options = node.get("anyOf", [node])
+        return " or ".join("null" if o.get("type") == "null" else self._allowed(self.resolve(o)) for o in options)
 
     def _allowed(self, node: Node) -> str:
         if tags := self.sources(node):
@@ -128,6 +128,8 @@ def _allowed_scalar(node: Node) -> str:
             return "a number" + _range(node)
         case "string" if "pattern" in node:
             return f"a name of {NAME}"
+        case "string" if node.get("format") == "path":
+            return "a path"
         case "string":
             least = "some " if node.get("minLength") else ""
             most = f" of at most {node['maxLength']} characters" if "maxLength" in node else ""

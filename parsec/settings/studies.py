@@ -1,11 +1,13 @@
 """Where every file of the studies on tabular benchmarks lies, and which tables and figures a settings tree asks for."""
 
-import os
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+from parsec.errors import SettingsError
 from parsec.settings import plan
+from parsec.settings.base import expanded
 from parsec.settings.predictor import DartsPredictorJob
 from parsec.settings.tree import Settings
 from parsec.settings.variants import base_method
@@ -37,21 +39,31 @@ def folder(settings: Settings, kind: str, name: str = "") -> str:
 
 
 def asked(settings: Settings, name: Benchmark) -> str | None:
-    """Where the settings say that a benchmark's table is, with variables of the environment filled in."""
+    """Where the settings say that a benchmark's table is, with variables of the environment filled in.
+
+    Raises:
+        SettingsError: a variable that is not set.
+    """
     given: str | None = getattr(settings.benchmarks, name)
-    return None if given is None else os.path.expandvars(given)
+    return None if given is None else expanded(given, f"benchmarks.{name}")
 
 
 def table_of(settings: Settings, name: Benchmark) -> str | None:
     """A benchmark's table; None if the settings name none, or none is there."""
-    path = asked(settings, name)
-    return path if path is not None and Path(path).is_file() else None
+    with suppress(SettingsError):
+        path = asked(settings, name)
+        return path if path is not None and Path(path).is_file() else None
+    return None
 
 
 def left_out(settings: Settings) -> Iterator[str]:
     """One line for every benchmark whose table is asked for and not there."""
     for name in BENCHMARKS:
-        path = asked(settings, name)
+        try:
+            path = asked(settings, name)
+        except SettingsError as error:
+            yield f"what needs {name} is left out: {error}"
+            continue
         if path is not None and table_of(settings, name) is None:
             yield (
                 f"what needs {name} is left out: there is no {path}; `python -m parsec import-benchmark` makes it from "

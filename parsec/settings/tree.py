@@ -1,13 +1,10 @@
 """The whole settings tree: what one run of the workflow computes."""
 
-import os
 import re
-from pathlib import Path
 from typing import Annotated, Self, get_args
 
 from pydantic import AfterValidator, Field, model_validator
 
-from parsec.runtime.outputs import overlap
 from parsec.settings.ablation import Ablation
 from parsec.settings.base import Distinct, Method, Name, Place, Positive, Seed, Space, Strict
 from parsec.settings.changes import path_of
@@ -17,7 +14,7 @@ from parsec.settings.fit import ScoresPrior
 from parsec.settings.kernels import Kernels
 from parsec.settings.predictor import Predictors
 from parsec.settings.proposal import ProposalJob
-from parsec.settings.retrain import RetrainStage
+from parsec.settings.retrain import RetrainStage, check_published
 from parsec.settings.score import Scores
 from parsec.settings.search import Prior, SearchStage
 from parsec.settings.simulate import Simulation
@@ -60,15 +57,12 @@ class Measure(Strict):
 
 
 class Benchmarks(Strict):
-    """Files of tabular benchmarks, where `$NAME` stands for a variable of the environment.
+    """Files of tabular benchmarks. Without a file, what needs it is left out, and the run says so."""
 
-    Without a file, what needs it is left out, and the run says so.
-    """
-
-    nasbench201: str | None = Field(
+    nasbench201: Place | None = Field(
         None, description="Parquet table of NAS-Bench-201, as `python -m parsec import-benchmark` makes it; null: none"
     )
-    nasbench101: str | None = Field(None, description="the same of NAS-Bench-101")
+    nasbench101: Place | None = Field(None, description="the same of NAS-Bench-101")
 
 
 class Settings(Strict):
@@ -112,10 +106,10 @@ class Settings(Strict):
             raise ValueError("prior.factors: edges belongs to methods that take it by themselves; choose another")
         self._check_methods()
         self._check_datasets()
-        self._check_results()
         self._check_simulations()
         self._check_starts()
         self._check_origins()
+        check_published(self)
         check_scores_prior(self)
         check_proposal(self)
         check_predictors(self)
@@ -172,16 +166,6 @@ class Settings(Strict):
         for path, name in named.items():
             if name not in self.datasets:
                 raise ValueError(f"{path}: no data set {name!r} under datasets; there are {', '.join(self.datasets)}")
-
-    def _check_results(self) -> None:
-        """Outputs below `results` are removed before they are made again, so no images may lie there."""
-        for name, dataset in self.datasets.items():
-            folder = getattr(dataset, "folder", None)
-            if folder is not None and overlap(Path(self.results), Path(os.path.expandvars(folder)).expanduser()):
-                raise ValueError(
-                    f"results: got {self.results!r}, which overlaps datasets.{name}.folder ({folder}); "
-                    "allowed: a folder apart from all images"
-                )
 
     def _check_simulations(self) -> None:
         for name, simulation in self.simulations.items():

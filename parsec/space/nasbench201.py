@@ -4,6 +4,7 @@ import functools
 import itertools
 import random
 import re
+import reprlib
 from collections.abc import Iterator
 from typing import Any, NamedTuple, Self
 
@@ -96,7 +97,7 @@ def parse(text: str) -> Architecture:
     """
     found = architecture([match[1] for match in _EDGE.finditer(text)]) if text.count("~") == len(EDGES) else None
     if found is None or str(found) != text:
-        raise GenotypeError(f"{text!r} is no architecture of nasbench201; one reads {_EXAMPLE}")
+        raise GenotypeError(f"{reprlib.repr(text)} is no architecture of nasbench201; one reads {_EXAMPLE}")
     return found
 
 

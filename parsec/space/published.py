@@ -1,14 +1,14 @@
-"""Genotypes known by name, as printed in the DARTS code (cnn/genotypes.py)."""
+"""Genotypes known by name, as DARTS, P-DARTS and PC-DARTS print them (genotypes.py), and the reader of all others."""
 
-from collections.abc import Callable
+import re
 from pathlib import Path
-from typing import TypeVar
 
 from parsec.errors import GenotypeError
-from parsec.space import genotype as darts
-from parsec.space import spaces
 from parsec.space.genotype import Genotype, genotype
-from parsec.space.spaces import Architecture
+from parsec.space.spaces import Architecture, from_text
+
+LARGEST = 1_000_000
+"""Bytes of a file with a genotype, which takes less than a thousand; a larger file is something else."""
 
 DARTS_V1 = genotype(
     normal=[
@@ -32,37 +32,110 @@ DARTS_V2 = genotype(
     ],
 )  # fmt: skip
 
-PUBLISHED = {"DARTS_V1": DARTS_V1, "DARTS_V2": DARTS_V2}
+PDARTS = genotype(
+    normal=[
+        ("skip_connect", 0), ("dil_conv_3x3", 1), ("skip_connect", 0), ("sep_conv_3x3", 1),
+        ("sep_conv_3x3", 1), ("sep_conv_3x3", 3), ("sep_conv_3x3", 0), ("dil_conv_5x5", 4),
+    ],
+    reduce=[
+        ("avg_pool_3x3", 0), ("sep_conv_5x5", 1), ("sep_conv_3x3", 0), ("dil_conv_5x5", 2),
+        ("max_pool_3x3", 0), ("dil_conv_3x3", 1), ("dil_conv_3x3", 1), ("dil_conv_5x5", 3),
+    ],
+)  # fmt: skip
+
+PC_DARTS_CIFAR = genotype(
+    normal=[
+        ("sep_conv_3x3", 1), ("skip_connect", 0), ("sep_conv_3x3", 0), ("dil_conv_3x3", 1),
+        ("sep_conv_5x5", 0), ("sep_conv_3x3", 1), ("avg_pool_3x3", 0), ("dil_conv_3x3", 1),
+    ],
+    reduce=[
+        ("sep_conv_5x5", 1), ("max_pool_3x3", 0), ("sep_conv_5x5", 1), ("sep_conv_5x5", 2),
+        ("sep_conv_3x3", 0), ("sep_conv_3x3", 3), ("sep_conv_3x3", 1), ("sep_conv_3x3", 2),
+    ],
+)  # fmt: skip
+
+PC_DARTS_IMAGENET = genotype(
+    normal=[
+        ("skip_connect", 1), ("sep_conv_3x3", 0), ("sep_conv_3x3", 0), ("skip_connect", 1),
+        ("sep_conv_3x3", 1), ("sep_conv_3x3", 3), ("sep_conv_3x3", 1), ("dil_conv_5x5", 4),
+    ],
+    reduce=[
+        ("sep_conv_3x3", 0), ("skip_connect", 1), ("dil_conv_5x5", 2), ("max_pool_3x3", 1),
+        ("sep_conv_3x3", 2), ("sep_conv_3x3", 1), ("sep_conv_5x5", 0), ("sep_conv_3x3", 3),
+    ],
+)  # fmt: skip
+
+PUBLISHED = {
+    "DARTS_V1": DARTS_V1,
+    "DARTS_V2": DARTS_V2,
+    "PDARTS": PDARTS,
+    "PC_DARTS_cifar": PC_DARTS_CIFAR,
+    "PC_DARTS_image": PC_DARTS_IMAGENET,
+}
+"""By the names that their authors gave them; found on CIFAR-10 but for the last one, which was on ImageNet."""
 
 
-A = TypeVar("A")
-
-
-def named_or_file(name_or_file: str) -> Genotype:
-    """A published genotype by its name, or the one in a file.
+def named_or_given(given: str) -> Genotype:
+    """A published genotype by its name, or the one in a file, or in the text itself.
 
     Raises:
-        GenotypeError: neither, or the file holds no genotype of the DARTS space.
+        GenotypeError: none of these, or no genotype of the DARTS space.
     """
-    return PUBLISHED.get(name_or_file) or _in_file(name_or_file, darts.from_json)
+    found = of_any_space(given)
+    if not isinstance(found, Genotype):
+        space = found.as_dict()["space"]
+        raise GenotypeError(f"{_label(given)}the genotype belongs to space {space!r}, not to darts")
+    return found
 
 
-def of_any_space(name_or_file: str) -> Architecture:
-    """The same, of whichever space the file says.
+def of_any_space(given: str) -> Architecture:
+    """The same, of whichever space it is.
 
     Raises:
-        GenotypeError: neither, or the file holds no architecture of its space.
+        GenotypeError: none of these, or no architecture of its space.
     """
-    return PUBLISHED.get(name_or_file) or _in_file(name_or_file, spaces.from_json)
-
-
-def _in_file(name_or_file: str, from_json: Callable[[str], A]) -> A:
+    content = content_of(given)
+    if content is None:
+        return PUBLISHED[given]
     try:
-        text = Path(name_or_file).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        known = ", ".join(PUBLISHED)
-        raise GenotypeError(f"{name_or_file}: neither a published genotype ({known}) nor a readable file") from error
-    try:
-        return from_json(text)
+        # Editors of Windows put a mark before UTF-8.
+        return from_text(content.decode("utf-8-sig"))
+    except UnicodeDecodeError as error:
+        raise GenotypeError(f"{given}: not UTF-8 text; give a genotype.json or a text file") from error
     except GenotypeError as error:
-        raise GenotypeError(f"{name_or_file}: {error}") from error
+        raise GenotypeError(f"{_label(given)}{error}") from error
+
+
+def content_of(given: str) -> bytes | None:
+    """The bytes of a genotype that is given by a file or by its text; None if it is given by its published name.
+
+    Raises:
+        GenotypeError: neither a name nor text nor a file of the size of a genotype.
+    """
+    if given in PUBLISHED:
+        return None
+    if _is_text(given):
+        return given.encode("utf-8", "surrogateescape")
+    path = Path(given)
+    try:
+        # Anything but a regular file, such as a pipe, might never end.
+        if path.is_file():
+            with path.open("rb") as file:
+                content = file.read(LARGEST + 1)
+            if len(content) > LARGEST:
+                raise GenotypeError(f"{given}: larger than {LARGEST:,} bytes, so no genotype; give another file")
+            return content
+        reason = "nor a readable file"
+    except (OSError, ValueError) as error:
+        reason = f"nor a readable file ({getattr(error, 'strerror', None) or error})"
+    raise GenotypeError(f"{given}: neither a published genotype ({', '.join(PUBLISHED)}) {reason}")
+
+
+def _is_text(given: str) -> bool:
+    """Whether an argument is a genotype itself: JSON, the printed form or NAS-Bench-201's string."""
+    return bool(re.match(r"\s*[{|]|[^/]*\bGenotype\s*\(\s*[a-z\[(]", given))
+
+
+def _label(given: str) -> str:
+    """How a message begins: with the file, if it was one."""
+    return "" if _is_text(given) else f"{given}: "

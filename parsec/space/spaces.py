@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from parsec.errors import GenotypeError
-from parsec.space import darts, derivation, factors, genotype, nasbench201, nasbench201_factors
+from parsec.space import darts, derivation, factors, genotype, nasbench201, nasbench201_factors, printed
 from parsec.space.factors import Factor, Form
 
 
@@ -71,18 +71,27 @@ NASBENCH201 = SearchSpace(
 SPACES = {space.name: space for space in (DARTS, NASBENCH201)}
 
 
-def from_json(text: str) -> Architecture:
-    """Read the text of a `genotype.json` of any space.
+def from_text(text: str) -> Architecture:
+    """Read an architecture of any space: a `genotype.json`, the printed `Genotype(...)`, NAS-Bench-201's string.
+
+    JSON without the key `space` is of DARTS.
 
     Raises:
-        GenotypeError: not JSON, of an unknown space, or not an architecture of its space.
+        GenotypeError: none of these, of an unknown space, or not an architecture of its space.
     """
+    text = text.strip()
+    if text.startswith("|"):
+        return nasbench201.parse(text)
     try:
-        document = json.loads(text)
-    except json.JSONDecodeError as error:
+        document = json.loads(text) if text.startswith(("{", "[")) else printed.fields(text)
+    except RecursionError as error:
+        raise GenotypeError("the genotype is nested too deeply to be one") from error
+    except ValueError as error:
         raise GenotypeError(f"the genotype is not JSON: {error}") from error
-    name = document.get("space") if isinstance(document, dict) else None
+    if not isinstance(document, dict):
+        raise GenotypeError("the genotype is a JSON list; it must be an object with the keys normal and reduce")
+    name = document.get("space", DARTS.name)
     if not isinstance(name, str) or name not in SPACES:
-        raise GenotypeError(f"the genotype belongs to space {name!r}; there are {', '.join(SPACES)}")
+        raise GenotypeError(f"the genotype belongs to space {genotype.shown(name)}; there are {', '.join(SPACES)}")
     found: Architecture = SPACES[name].from_dict(document)
     return found

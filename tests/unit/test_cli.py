@@ -88,8 +88,9 @@ def test_complexity_counts_architectures_of_nasbench201(capsys, refused, tmp_pat
 
 
 def test_complexity_refuses_what_is_no_genotype(refused, tmp_path):
-    assert "neither a published genotype (DARTS_V1, DARTS_V2) nor a readable file" in refused(
-        "complexity", "DARTS_V3", *CIFAR
+    assert (
+        "neither a published genotype (DARTS_V1, DARTS_V2, PDARTS, PC_DARTS_cifar, PC_DARTS_image) nor a readable file"
+        in refused("complexity", "DARTS_V3", *CIFAR)
     )
     path = tmp_path / "genotype.json"
     document = DARTS_V2.as_dict()

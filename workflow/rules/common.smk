@@ -12,11 +12,12 @@ from snakemake.io import IOFile
 root = Path(str(workflow.current_basedir)).parents[1]
 sys.path.insert(0, str(root))
 
-from parsec.errors import SettingsError, UserError
 from parsec.data.sources.listing import listing_fingerprint
+from parsec.errors import SettingsError, UserError
 from parsec.records.code import code_fingerprint
 from parsec.runtime.outputs import MARKER, check_folder
 from parsec.settings import jobs, plan
+from parsec.settings.base import expanded
 from parsec.settings.load import load, read_document
 
 
@@ -26,7 +27,7 @@ def checked_settings():
         # Jobs get the settings that were checked here, and their results folder is in use by then.
         if workflow.is_main_process:
             check_configfiles()
-        checked = load(config)
+        checked = plan.on_this_machine(load(config))
         if workflow.is_main_process:
             check_results(Path(checked.results))
         return checked
@@ -92,8 +93,8 @@ def one_of(names):
 
 
 def methods():
-    """Search methods, and the names of published genotypes, which stand in their place when retrained."""
-    published = [name for stage in settings.retrain.values() for name in stage.published]
+    """Search methods, and the names of given genotypes, which stand in their place when retrained."""
+    published = [given.name for stage in settings.retrain.values() for given in stage.published]
     return dict.fromkeys([*settings.methods, *published])
 
 
@@ -148,7 +149,7 @@ def images(wildcards):
     data = settings.datasets[wildcards.dataset]
     if data.source != "image_folder":
         return ""
-    found = listing_of(Path(data.folder).expanduser())
+    found = listing_of(Path(expanded(data.folder, f"datasets.{wildcards.dataset}.folder")))
     recorded = recorded_param("images", f"data/{wildcards.dataset}/dataset.json")
     return f"images {found}" if found else recorded or "images unknown"
 
@@ -191,8 +192,10 @@ def initial_pi(wildcards, input):
 
 
 def found_genotype(wildcards):
-    """Input: the genotype to retrain; none if it is known by its published name."""
+    """Input: the genotype to retrain, of a search or in a file; none if it is known by its published name."""
     w = wildcards
+    if file := plan.genotype_files(settings, w.dataset).get(w.method):
+        return local(file)
     search = plan.genotype_of(settings, plan.Retrain(w.dataset, w.origin, w.method, int(w.seed), int(w.run)))
     return f"<results>/{search.folder}/genotype.json" if search else []
 

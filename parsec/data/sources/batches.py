@@ -1,4 +1,4 @@
-"""CIFAR-10's official files: pickles of Python 2, of which nothing but arrays, text and numbers is built.
+"""Official files of CIFAR-10 and CIFAR-100: pickles of Python 2, of which only arrays, text and numbers are built.
 
 A pickle may name any function to be called when it is read. These are read only if their MD5 is the published one, and
 even then through a reader that knows the few names an array is made of.
@@ -7,7 +7,7 @@ even then through a reader that knows the few names an array is made of.
 import hashlib
 import io
 import pickle
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,6 @@ import numpy as np
 from parsec.data.sources.base import InMemory
 from parsec.errors import DatasetError
 
-BATCHES = "cifar-10-batches-py"
 SIDE = 32
 ReadBytes = Callable[[str], bytes]
 """Gives the content of a file of the folder by its name.
@@ -51,12 +50,13 @@ def unpickle(content: bytes) -> Any:  # noqa: ANN401 - whatever the pickle holds
         raise DatasetError(f"a pickle that cannot be read ({error})") from error
 
 
-def read_batches(files: Sequence[tuple[str, str]], read: ReadBytes) -> InMemory:
+def read_batches(files: Sequence[tuple[str, str]], read: ReadBytes, key: str = "labels") -> InMemory:
     """The images of some files, one after another.
 
     Args:
         files: names and MD5s.
         read: what gives the content of a file.
+        key: which of the labels in the files.
 
     Raises:
         DatasetError: a file that is missing, changed or no batch of images.
@@ -64,10 +64,23 @@ def read_batches(files: Sequence[tuple[str, str]], read: ReadBytes) -> InMemory:
     batches = [unpickle(_verified(name, md5, read)) for name, md5 in files]
     try:
         pixels = np.concatenate([batch["data"] for batch in batches]).reshape(-1, 3, SIDE, SIDE)
-        labels = np.array([label for batch in batches for label in batch["labels"]], dtype=np.int64)
+        labels = np.array([label for batch in batches for label in batch[key]], dtype=np.int64)
     except (KeyError, TypeError, ValueError) as error:
         raise DatasetError(f"no batches of images ({error!r})") from error
     return InMemory(np.ascontiguousarray(pixels.transpose(0, 2, 3, 1)), labels, np.arange(len(pixels)))
+
+
+def read_names(meta: Mapping[str, str], read: ReadBytes) -> tuple[str, ...]:
+    """Names of the classes in the file that torchvision's `meta` says, by its name, MD5 and key.
+
+    Raises:
+        DatasetError: a file that is missing, changed or holds no names.
+    """
+    content = unpickle(_verified(meta["filename"], meta["md5"], read))
+    try:
+        return tuple(map(str, content[meta["key"]]))
+    except (KeyError, TypeError) as error:
+        raise DatasetError(f"{meta['filename']}: no names of classes ({error!r})") from error
 
 
 def _verified(name: str, md5: str, read: ReadBytes) -> bytes:

@@ -14,6 +14,7 @@ from parsec.data.sources.listing import ANNOTATIONS, ARCHIVES, EXTENSIONS, Folde
 from parsec.data.sources.validation_labels import validation_labels
 from parsec.errors import DatasetError
 from parsec.runtime.seeds import seed_of
+from parsec.settings.base import expanded
 from parsec.settings.datasets import ImageFolder
 
 logger = logging.getLogger("parsec")
@@ -150,5 +151,5 @@ def open_folder(folder: Path, side: int, count: int | None = None, seed: int = 0
 
 def open_image_folder(settings: ImageFolder) -> Source:
     """The image folder that the settings name."""
-    folder = Path(settings.folder).expanduser()
+    folder = Path(expanded(settings.folder, "dataset.folder"))
     return open_folder(folder, settings.image_size, settings.classes, settings.split_seed)

@@ -8,7 +8,7 @@ from parsec.network.complexity import Cost, network_cost
 from parsec.network.cost import total
 from parsec.network.fixed import FixedNetwork
 from parsec.settings.training import Network
-from parsec.space.published import DARTS_V1, DARTS_V2
+from parsec.space.published import DARTS_V1, DARTS_V2, PUBLISHED
 
 CIFAR = Network(cells=20, channels=36)
 IMAGENET = Network(stem="imagenet", cells=14, channels=48)
@@ -36,6 +36,12 @@ def counted(network: nn.Module, image_size: int) -> Cost:
         (DARTS_V2, CIFAR, 10, 32, 3_349_342, 528_359_040),
         (DARTS_V2, IMAGENET, 1000, 224, 4_718_752, 529_911_552),
         (DARTS_V1, CIFAR, 10, 32, 3_169_414, 500_987_520),
+        # The papers print 3.4 M and 4.9 M, 3.6 M and 5.3 M, and 5.3 M parameters.
+        (PUBLISHED["PDARTS"], CIFAR, 10, 32, 3_433_798, 532_174_464),
+        (PUBLISHED["PDARTS"], IMAGENET, 1000, 224, 4_944_352, 542_819_328),
+        (PUBLISHED["PC_DARTS_cifar"], CIFAR, 10, 32, 3_634_678, 556_670_592),
+        (PUBLISHED["PC_DARTS_cifar"], IMAGENET, 1000, 224, 5_270_560, 571_137_408),
+        (PUBLISHED["PC_DARTS_image"], IMAGENET, 1000, 224, 5_342_464, 581_627_328),
     ],
 )
 def test_golden_counts_of_published_genotypes(genotype, network, classes, side, parameters, multiply_adds):

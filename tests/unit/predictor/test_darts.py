@@ -23,8 +23,8 @@ from parsec.settings.score import DartsScoreJob, Score
 from parsec.settings.search import Prior as Form
 from parsec.settings.training import Stack
 from parsec.settings.tree import Running
-from parsec.space.genotype import from_json, genotype
-from parsec.space.spaces import DARTS
+from parsec.space.genotype import genotype
+from parsec.space.spaces import DARTS, from_text
 
 SELDOM = Running(checkpoint_seconds=600.0, progress_seconds=600.0)
 POOLS = (Pool(kind="uniform", size=8), Pool(kind="smart", size=8), Pool(kind="prior", size=8))
@@ -73,9 +73,9 @@ def test_an_architecture_is_scored_as_the_sample_was(scores, data):
 
     rows = pd.read_parquet(scores).sort_values("index")
     worth = scorer(scores, data)
-    again = [worth(from_json(text)) for text in rows["architecture"]]
+    again = [worth(from_text(text)) for text in rows["architecture"]]
     assert spearmanr(again, rows["score"]).statistic > 0.5
-    assert [worth(from_json(text)) for text in rows["architecture"][:3]] == again[:3]
+    assert [worth(from_text(text)) for text in rows["architecture"][:3]] == again[:3]
 
 
 def test_every_search_sees_true_scores(run, scores, data):
@@ -83,7 +83,7 @@ def test_every_search_sees_true_scores(run, scores, data):
     assert job == JOB
     worth = scorer(scores, data)
     for row in rows.iloc[::5].itertuples():
-        assert worth(from_json(row.architecture)) == row.accuracy
+        assert worth(from_text(row.architecture)) == row.accuracy
     assert (rows.groupby(["pool", "repeat"]).architecture.nunique() == 6).all()
 
 

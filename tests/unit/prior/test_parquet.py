@@ -11,7 +11,7 @@ import torch
 
 from parsec.errors import PriorError
 from parsec.prior.distribution import Prior
-from parsec.prior.parquet import read_metadata, read_prior, write_prior, write_trajectory
+from parsec.prior.parquet import read_history, read_metadata, read_prior, write_prior, write_trajectory
 from parsec.settings.search import Prior as Form
 
 METADATA = {"space": "darts", "stage": "search", "dataset": "digits", "method": "parsec", "seed": "3", "epoch": "2"}
@@ -216,10 +216,49 @@ def test_a_column_of_text(written):
     assert "a logit of π is not a finite number" in refusal(written)
 
 
+@pytest.mark.parametrize("column", ["cell", "node", "slot", "factor", "choice", "probability"])
+def test_a_missing_key_is_named(written, column):
+    change(written, lambda frame: frame.drop(columns=column))
+    assert f"lacks the columns {column}" in refusal(written)
+
+
 def test_a_file_that_another_tool_wrote_without_metadata(written):
-    pd.read_parquet(written).to_csv(written.with_suffix(".csv"))
     pq.write_table(pq.read_table(written).replace_schema_metadata(None), written)
-    assert "schema None" in refusal(written)
+    assert "a Parquet file, but no π: its metadata" in refusal(written)
+    pq.write_table(pa.table({"architecture": ["a"], "score": [1.0]}), written)
+    assert "a Parquet file, but no π: its metadata" in refusal(written)
+
+
+def test_a_column_of_lists(written):
+    table = pq.read_table(written)
+    pq.write_table(table.set_column(0, "cell", [[["normal"]] * len(table)]), written)
+    assert "a column of lists" in refusal(written)
+
+
+@pytest.mark.parametrize("key", ["seed", "epoch"])
+def test_metadata_that_is_no_number(written, key):
+    change(written, lambda frame: frame, **{key: "soon"})
+    assert f"its {key} is 'soon', no number" in refusal(written)
+
+
+@pytest.mark.parametrize("width", ["float32", "float64"])
+def test_float32_is_read_and_sums_to_one(path, form, random_prior, width):
+    """Rounded to float32, probabilities of a factor no longer sum to 1 in float64; their column may be of either."""
+    prior = random_prior(form, scale=5.0)
+    write_prior(path, prior, METADATA)
+    rounded = ["logit", "probability"]
+    change(path, lambda frame: frame.astype(dict.fromkeys(rounded, "float32")).astype(dict.fromkeys(rounded, width)))
+    back = read_prior(path, form, "darts")
+    assert torch.equal(back.logits, prior.logits.float().double())
+    assert back.marginals().sum(1).tolist() == pytest.approx([1.0] * len(back.factors), abs=1e-12)
+
+
+def test_a_trajectory_without_its_epochs(tmp_path, random_prior):
+    path = tmp_path / "trajectory.parquet"
+    write_trajectory(path, Form(), [(0, 0, random_prior(Form()).logits.detach())], METADATA)
+    change(path, lambda frame: frame.assign(epoch=None))
+    with pytest.raises(PriorError, match=r"an epoch of the trajectory is None"):
+        read_history(path, Form(), "darts")
 
 
 def test_a_failed_write_leaves_the_earlier_file(written, monkeypatch):

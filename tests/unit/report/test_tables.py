@@ -46,6 +46,14 @@ def test_one_row_for_every_origin_and_published_genotypes_last(results, tmp_path
     assert cells(markdown, "DARTS\\_V2")[1:5] == ["4.00", "1", "0.03", "–"]
 
 
+def test_a_genotype_from_a_file_is_not_called_published(results, study, tmp_path):
+    own = study.retrain(4.0, "published", method="mine")
+    own.write_text(json.dumps({**json.loads(own.read_text()), "genotype_source": {"sha256": "0" * 64, "origin": None}}))
+    rows, *_ = table([*results, own], tmp_path / "t")
+    found = {row["method"]: row["search_method"] for row in rows if row["origin"] == "published"}
+    assert found == {"DARTS_V2": "published genotype", "mine": "genotype from a file"}
+
+
 def test_cost_adds_every_stage_behind_a_genotype(results, tmp_path):
     rows, markdown, _ = table(results, tmp_path / "t")
     assert [row["search_cost_cpu_hours"] for row in rows] == ["0.5", "0.75", ""]

@@ -25,9 +25,9 @@ from parsec.settings.score import DartsScoreJob, NasBench101ScoreJob, Score, Sco
 from parsec.settings.training import Stack
 from parsec.settings.tree import Running
 from parsec.space.darts_draw import draw
-from parsec.space.genotype import from_json
 from parsec.space.nasbench101 import from_columns, parse
 from parsec.space.nasbench101_edits import neighbours
+from parsec.space.spaces import from_text
 
 COMMON = {"dataset": "digits", "score": Score(batch_size=8), "compute": Compute(device="cpu")}
 ALWAYS = Running(checkpoint_seconds=0.0, progress_seconds=600.0)
@@ -69,7 +69,7 @@ def test_the_settings_of_nasbench201_are_what_they_were():
     assert sorted(json.loads(text)) == ["architectures", "compute", "dataset", "score", "space"]
 
 
-@pytest.mark.parametrize(("job", "read"), [(darts, from_json), (nasbench101, parse)])
+@pytest.mark.parametrize(("job", "read"), [(darts, from_text), (nasbench101, parse)])
 def test_draws_are_different_and_a_larger_number_keeps_a_smaller_one(start, job, read):
     few, more = (start(name, job(count))[0] for name, count in (("a", 2), ("b", 5)))
     assert few.drop(columns="seconds").equals(more.drop(columns="seconds")[:2])

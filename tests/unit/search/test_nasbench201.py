@@ -14,7 +14,7 @@ from parsec.settings.compute import Compute
 from parsec.settings.plan import SEARCH_FILES
 from parsec.settings.search import Estimator
 from parsec.settings.search import Prior as Form
-from parsec.space.spaces import from_json
+from parsec.space.spaces import from_text
 
 SPACE = "nasbench201"
 
@@ -25,7 +25,7 @@ def test_files_of_a_search(start):
     prior, result = read_prior(folder / "pi.parquet", Form(), SPACE), json.loads((folder / "result.json").read_text())
     assert prior.logits.shape == (6, 5)
     assert read_metadata(folder / "pi.parquet")["space"] == result["space"] == SPACE
-    found = from_json((folder / "genotype.json").read_text())
+    found = from_text((folder / "genotype.json").read_text())
     assert found == prior.mode()
     assert result["genotype"] == found.as_dict()
     assert result["complexity"] == network_cost(found, 10, 8, cells=3, channels=2)._asdict()

@@ -19,7 +19,8 @@ from parsec.settings.plan import SEARCH_FILES
 from parsec.settings.search import Prior as Form
 from parsec.settings.search import SearchOptimizer
 from parsec.settings.training import Network
-from parsec.space.genotype import from_dict, from_json
+from parsec.space.genotype import from_dict
+from parsec.space.spaces import from_text
 
 
 def result_of(folder):
@@ -36,7 +37,7 @@ def test_files_of_a_search(start, digits, make_job, tmp_path):
     assert metadata["settings_fingerprint"] == fingerprint(job)
     expected = {"stage": "search", "dataset": "digits", "method": "parsec", "seed": "0", "epoch": "2"}
     assert (expected | {"parent_fingerprint": ""}).items() <= metadata.items()
-    assert from_json((folder / "genotype.json").read_text()) == prior.mode()
+    assert from_text((folder / "genotype.json").read_text()) == prior.mode()
     rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     assert [row["step"] for row in rows if row["event"] == "step"] == [1, 2, 3, 4, 5, 6]
     frame = pd.read_parquet(folder / "trajectory.parquet")

@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from parsec.errors import SettingsError
+from parsec.settings import plan
 from parsec.settings.jobs import (
     RetrainJob,
     SearchJob,
@@ -107,8 +108,8 @@ def test_suggestions_come_from_the_chosen_source_alone():
         ({"search__network__cells": 2}, "search.network.cells: got 2; allowed on darts: 3 or more (two reduce)"),
         ({"search__prior": {"betas": [0.5, 1.5]}}, "search.prior.betas[1]: got 1.5; allowed: a number ≥ 0 and < 1"),
         ({"compute__device": "gpu"}, 'compute.device: got "gpu"; allowed: one of auto, cpu, cuda'),
-        ({"datasets__digits__source": "digit"}, 'got "digit"; allowed: one of cifar10, digits'),
-        ({"datasets__other": {}}, "datasets.other.source: missing; write one of cifar10, digits"),
+        ({"datasets__digits__source": "digit"}, 'got "digit"; allowed: one of cifar10, cifar100, digits'),
+        ({"datasets__other": {}}, "datasets.other.source: missing; write one of cifar10, cifar100, digits"),
         ({"datasets__digits__validation_fraction": 1.0}, "allowed: a number > 0 and < 1"),
         ({"retrain__digits__published": ["DARTS_V3"]}, 'published[0]: got "DARTS_V3"; allowed: one of DARTS_V1'),
     ],
@@ -295,5 +296,6 @@ def test_results_among_images_are_refused(tmp_path, monkeypatch, results, folder
     monkeypatch.chdir(tmp_path)
     mine = {"mine": {"source": "image_folder", "folder": folder}}
     config = SMALL | {"results": results, "datasets": SMALL["datasets"] | mine}
-    assert "which overlaps datasets.mine.folder" in complaint(config)
-    load(config | {"results": "elsewhere"})
+    with pytest.raises(SettingsError, match="which overlaps datasets.mine.folder"):
+        plan.on_this_machine(load(config))
+    plan.on_this_machine(load(config | {"results": "elsewhere"}))

@@ -1,6 +1,7 @@
 """A genotype is checked when it is built, and writing and reading it changes nothing."""
 
 import json
+import os
 
 import pytest
 from hypothesis import given
@@ -9,8 +10,9 @@ from hypothesis import strategies as st
 from parsec.errors import GenotypeError
 from parsec.space.darts import NODES, PRIMITIVES, SLOTS
 from parsec.space.factors import decode, encode
-from parsec.space.genotype import from_dict, from_json, genotype
-from parsec.space.published import DARTS_V1, DARTS_V2, PUBLISHED, named_or_file
+from parsec.space.genotype import from_dict, genotype
+from parsec.space.published import DARTS_V1, DARTS_V2, LARGEST, named_or_given, of_any_space
+from parsec.space.spaces import from_text
 
 
 @st.composite
@@ -37,7 +39,7 @@ def document(**changes):
 
 @given(genotypes)
 def test_writing_and_reading_gives_the_same(found):
-    again = from_json(json.dumps(found.as_dict()))
+    again = from_text(json.dumps(found.as_dict()))
     assert again == found
     assert hash(again) == hash(found)
 
@@ -93,7 +95,7 @@ def test_an_impossible_pair_is_refused_with_its_place(position, pair, message):
 
 @pytest.mark.parametrize("cell", [[], pairs()[:7], [*pairs(), ["skip_connect", 0]], None, "skip_connect", {}])
 def test_a_cell_of_wrong_length_is_refused(cell):
-    with pytest.raises(GenotypeError, match=r"reduce: expected a list of 8 \[primitive, input\] pairs, two a node"):
+    with pytest.raises(GenotypeError, match=r"reduce: expected a list of 8 \[primitive, input\] pairs, two per node"):
         genotype(pairs(), cell)
 
 
@@ -102,6 +104,7 @@ def test_a_cell_of_wrong_length_is_refused(cell):
     [
         ([], "a genotype is a JSON object"),
         ({"space": "darts"}, "the genotype lacks normal, normal_concat, reduce, reduce_concat"),
+        ({"normal": []}, "the genotype lacks normal_concat, reduce, reduce_concat"),
         (document(space="nasbench201"), "the genotype belongs to space 'nasbench201', not to darts"),
         (
             document(normal_concat=[2, 3, 4]),
@@ -115,30 +118,108 @@ def test_a_document_of_another_form_is_refused(broken, message):
         from_dict(broken)
 
 
-def test_text_that_is_no_json_is_refused():
-    with pytest.raises(GenotypeError, match="the genotype is not JSON: "):
-        from_json("{")
+def by_node(cell):
+    return [cell[i : i + SLOTS] for i in range(0, len(cell), SLOTS)]
 
 
-def test_published_genotypes_are_known_by_name_and_files_by_their_path(tmp_path):
-    path = tmp_path / "genotype.json"
-    path.write_text(json.dumps(DARTS_V1.as_dict()))
-    assert named_or_file("DARTS_V2") is DARTS_V2
-    assert named_or_file(str(path)) == DARTS_V1
+def printed(found):
+    """As DARTS, PC-DARTS and P-DARTS print a genotype, with tuples and a range."""
+    cells = {name: [tuple(pair) for pair in found.as_dict()[name]] for name in ("normal", "reduce")}
+    return "Genotype(" + ", ".join(f"{name}={cell}, {name}_concat=range(2, 6)" for name, cell in cells.items()) + ")"
 
 
-def test_a_name_that_is_neither_says_what_is_known(tmp_path):
-    with pytest.raises(GenotypeError, match=r"DARTS_V3: neither a published genotype \(DARTS_V1, DARTS_V2\) nor"):
-        named_or_file("DARTS_V3")
+def other_forms(found):
+    """The same genotype in every form that is read."""
+    document, text = found.as_dict(), printed(found)
+    nested = document | {name: by_node(document[name]) for name in ("normal", "reduce")}
+    fields = [nested[name] for name in ("normal", "normal_concat", "reduce", "reduce_concat")]
+    yield json.dumps({name: value for name, value in document.items() if name != "space"})
+    yield json.dumps(nested)
+    yield from (text, f"\n  BEST = {text}\n", f"# the best\nbest: Genotype = genotypes.{text}  # of all")
+    yield text.replace("range(2, 6)", "[2, 3, 4, 5]").replace(", ", ",\n  ")
+    yield f"11/20 03:04:05 PM genotype = {text}"
+    yield f"Genotype({', '.join(map(repr, fields))})"
+
+
+@given(genotypes)
+def test_every_form_gives_the_same_genotype(found):
+    assert [from_text(text) for text in other_forms(found)] == [found] * 8
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "the genotype is not JSON: "),
+        ("[" * 10**5, "nested too deeply"),
+        ('{"normal": ' * 5000, "nested too deeply"),
+        ("-" * 10**6 + "1", "neither JSON nor the printed form .* deeply"),
+        ("", "0 statements; keep only the one genotype"),
+        ("import os\nGenotype()", "2 statements; keep only the one genotype"),
+        ("os.system('touch made')", "the text is no genotype; its printed form is Genotype"),
+        (
+            "Genotype(normal=__import__('os').system('touch made'))",
+            r"normal: .*touch made.* has no place in a genotype",
+        ),
+        ("Genotype(normal=[*range(8)])", r"normal: '\*range\(8\)' has no place"),
+        ("Genotype(normal=range(0, 10**9))", "has no place"),
+        ("Genotype(normal=range(0, 1000000000))", "has no place"),
+        ("Genotype(normal=[], normal=[])", "twice the field normal"),
+        ("Genotype([], normal=[])", "twice the field normal"),
+        ("Genotype(cells=[])", "unknown field, cells"),
+        ("Genotype(1, 2, 3, 4, 5)", "5 fields"),
+        ("Genotype(normal=[('skip_connect', 0)", r"\(line 1, column 17: .* was never closed\)"),
+        ("Genotype(normal=[], reduce=[])", "lacks normal_concat, reduce_concat"),
+        (printed(DARTS_V2).replace("dil_conv_3x3", "none"), r"normal\[7\]: unknown operation 'none'; there are"),
+        (printed(DARTS_V2).replace("(2, 6)", "(2, 5)", 1), r"normal_concat: the darts space .* got \[2, 3, 4\]"),
+        ("\0", "null bytes"),
+    ],
+)
+def test_text_that_is_no_genotype_is_one_line(text, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(GenotypeError, match=message) as refused:
+        from_text(text)
+    assert "\n" not in str(refused.value)
+    assert len(str(refused.value)) < 400
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_pair_of_a_node_is_named_by_both_places():
+    nested = by_node(pairs())
+    nested[2][1] = ["skip_connect", 4]
+    with pytest.raises(GenotypeError, match=r"normal\[2\]\[1\]: input 4 does not exist yet; node 2 may use 0 to 3"):
+        genotype(nested, pairs())
+
+
+def test_genotypes_are_given_by_name_file_or_text(tmp_path):
+    path = tmp_path / "Genotype (1).txt"
+    path.write_text("\ufeff" + printed(DARTS_V1), encoding="utf-8")
+    assert named_or_given("DARTS_V2") is DARTS_V2
+    assert named_or_given(str(path)) == named_or_given(printed(DARTS_V1)) == DARTS_V1
+    cell = "|nor_conv_3x3~0|+|none~0|skip_connect~1|+|avg_pool_3x3~0|none~1|nor_conv_1x1~2|"
+    assert str(of_any_space(cell)) == cell
+    with pytest.raises(GenotypeError, match=r"^the genotype belongs to space 'nasbench201', not to darts"):
+        named_or_given(cell)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b'{"space": "darts"}', "the genotype lacks "),
+        (b"\xff\xfe", "not UTF-8 text"),
+        (b" " * LARGEST + b"{}", "larger than 1,000,000 bytes"),
+        (None, r"neither a published genotype \(DARTS_V1, DARTS_V2, PDARTS, .*\) nor a readable file$"),
+    ],
+)
+def test_a_file_without_a_genotype_is_named(content, message, tmp_path):
     path = tmp_path / "broken.json"
-    path.write_text('{"space": "darts"}')
-    with pytest.raises(GenotypeError, match=r"broken.json: the genotype lacks "):
-        named_or_file(str(path))
+    # A folder is no file, nor is a pipe, which might never end.
+    os.mkfifo(path) if content is None else path.write_bytes(content)
+    with pytest.raises(GenotypeError, match=f"^{path}: {message}"):
+        named_or_given(str(path))
 
 
 def test_published_genotypes_are_those_of_the_darts_code():
-    """The second-order cell as printed in cnn/genotypes.py; pooling alone in its reduction cell."""
-    assert set(PUBLISHED) == {"DARTS_V1", "DARTS_V2"}
+    """The second-order cell as printed in cnn/genotypes.py; only pooling in its reduction cell."""
     convolutions = [p for node in DARTS_V2.normal for p, _ in node if "conv" in p]
     assert convolutions == ["sep_conv_3x3"] * 5 + ["dil_conv_3x3"]
     assert {p for node in DARTS_V2.reduce for p, _ in node} == {"max_pool_3x3", "skip_connect"}

@@ -8,7 +8,7 @@ import pytest
 from parsec.errors import GenotypeError
 from parsec.space.nasbench201 import EDGES, OPERATIONS, architectures, parse
 from parsec.space.published import DARTS_V2
-from parsec.space.spaces import NASBENCH201, SPACES, from_json
+from parsec.space.spaces import NASBENCH201, SPACES, from_text
 
 FOUND = parse("|nor_conv_3x3~0|+|none~0|skip_connect~1|+|avg_pool_3x3~0|none~1|nor_conv_1x1~2|")
 
@@ -39,14 +39,14 @@ def test_nasbench201_has_a_factor_an_edge():
 
 @pytest.mark.parametrize("found", [DARTS_V2, FOUND, architectures()[7]])
 def test_a_genotype_of_either_space_comes_back_from_its_json(found):
-    assert from_json(json.dumps({**found.as_dict(), "origin": {"seed": 1}})) == found
+    assert from_text(json.dumps({**found.as_dict(), "origin": {"seed": 1}})) == found
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
         ("{", "not JSON"),
-        ("[]", "space None; there are darts, nasbench201"),
+        ("[]", "is a JSON list; it must be an object"),
         ('{"space": "other"}', "space 'other'; there are"),
         ('{"space": ["darts"]}', "there are darts"),
         ('{"space": "nasbench201"}', "lacks its cell"),
@@ -56,5 +56,5 @@ def test_a_genotype_of_either_space_comes_back_from_its_json(found):
 )
 def test_other_documents_are_refused_in_one_line(text, message):
     with pytest.raises(GenotypeError, match=message) as refused:
-        from_json(text)
+        from_text(text)
     assert "\n" not in str(refused.value)

@@ -82,7 +82,7 @@ def _parse(text: str, where: str) -> object:
     try:
         with suppress(json.JSONDecodeError):
             return json.loads(text, object_pairs_hook=_each_once)
-        return yaml.load(text, Loader=_Loader)
+        return _Loader(text).get_single_data()
     except SettingsError as error:
         raise SettingsError(f"{where}: {error}; keep one of them") from error
     except RecursionError as error:

@@ -107,22 +107,22 @@ def test_the_verb_fits_to_the_best_and_says_what_it_cost(scores, tmp_path):
 
 def test_a_part_is_drawn_and_paid_for_and_a_failed_one_is_never_kept(scores, tmp_path):
     path = scores(map(str, architectures()[:12]))
-    fit_pi(JOB.model_copy(update={"scored": 6, "keep": 2}), path, tmp_path)
-    assert json.loads((tmp_path / "fit.json").read_text())["cost"]["device_seconds"] == 3.0
-    fit_pi(JOB.model_copy(update={"keep": 11}), path, tmp_path)
-    assert str(architectures()[FAILED]) not in json.loads((tmp_path / "fit.json").read_text())["kept"]
+    fit_pi(JOB.model_copy(update={"scored": 6, "keep": 2}), path, tmp_path / "part")
+    assert json.loads((tmp_path / "part" / "fit.json").read_text())["cost"]["device_seconds"] == 3.0
+    fit_pi(JOB.model_copy(update={"keep": 11}), path, tmp_path / "all")
+    assert str(architectures()[FAILED]) not in json.loads((tmp_path / "all" / "fit.json").read_text())["kept"]
     with pytest.raises(UserError, match="11 architectures have a score, fewer than keep"):
-        fit_pi(JOB.model_copy(update={"keep": 12}), path, tmp_path)
+        fit_pi(JOB.model_copy(update={"keep": 12}), path, tmp_path / "none")
     with pytest.raises(UserError, match="12 architectures, fewer than scored"):
-        fit_pi(JOB.model_copy(update={"scored": 13}), path, tmp_path)
+        fit_pi(JOB.model_copy(update={"scored": 13}), path, tmp_path / "none")
 
 
 def test_genotypes_of_darts_are_fitted_too_and_another_space_is_refused(scores, tmp_path):
     texts = [json.dumps(draw(np.random.default_rng(i)).as_dict()) for i in range(20)]
     path = scores(texts, "darts")
     with pytest.raises(UserError, match="scores of darts, but the settings want nasbench201"):
-        fit_pi(JOB, path, tmp_path)
+        fit_pi(JOB, path, tmp_path / "out")
     joint = Form(factors="joint")
-    fit_pi(JOB.model_copy(update={"space": "darts", "prior": joint}), path, tmp_path)
-    assert read_prior(tmp_path / "pi.parquet", joint, "darts").entropy() < 50
-    assert list(pd.read_parquet(tmp_path / "pi.parquet")["factor"].unique()) == ["joint"]
+    fit_pi(JOB.model_copy(update={"space": "darts", "prior": joint}), path, tmp_path / "out")
+    assert read_prior(tmp_path / "out" / "pi.parquet", joint, "darts").entropy() < 50
+    assert list(pd.read_parquet(tmp_path / "out" / "pi.parquet")["factor"].unique()) == ["joint"]

@@ -296,6 +296,6 @@ def test_results_among_images_are_refused(tmp_path, monkeypatch, results, folder
     monkeypatch.chdir(tmp_path)
     mine = {"mine": {"source": "image_folder", "folder": folder}}
     config = SMALL | {"results": results, "datasets": SMALL["datasets"] | mine}
-    with pytest.raises(SettingsError, match="which overlaps datasets.mine.folder"):
+    with pytest.raises(SettingsError, match=r"which overlaps datasets\.mine\.folder"):
         plan.on_this_machine(load(config))
     plan.on_this_machine(load(config | {"results": "elsewhere"}))

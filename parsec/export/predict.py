@@ -1,6 +1,8 @@
 """Classes of the images in a folder, by a trained network."""
 
 import logging
+import os
+import stat
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,13 +10,15 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
-from parsec.data.sources.encoded import UNDECODABLE
+from parsec.data.crop import centre
+from parsec.data.sources.encoded import UNDECODABLE, squared
 from parsec.data.vision import torchvision
 from parsec.errors import UserError
-from parsec.export.trained import Trained, load_trained
-from parsec.runtime.files import temporary_path
+from parsec.export.trained import Trained, check_writable, load_trained
+from parsec.report.text import csv_text
+from parsec.runtime.files import write_atomic
 
 BATCH = 64
 Row = tuple[str, str | None, float | None, str | None]
@@ -25,11 +29,14 @@ logger = logging.getLogger("parsec")
 
 
 def predict(run: Path, data: Path, images: Path, output: Path) -> None:
-    """Write a CSV with a row an image: path, class, probability; and of an image that cannot be decoded, the error.
+    """Write a CSV with a row per image: path, class, probability; and of an image that cannot be read, the error.
+
+    Text that a spreadsheet would take for a formula, or that cannot be printed, is escaped as `csv_text` does it.
 
     Raises:
-        UserError: no images, or a network that cannot be loaded.
+        UserError: a file that could not be written, no images, or a network that cannot be loaded.
     """
+    check_writable(output)
     trained = load_trained(run, data)
     paths = _images(images)
     rows: list[Row] = []
@@ -39,18 +46,44 @@ def predict(run: Path, data: Path, images: Path, output: Path) -> None:
         if time.monotonic() - spoken > PROGRESS_SECONDS:
             spoken = time.monotonic()
             logger.info("predict: %d of %d images", len(rows), len(paths))
-    with temporary_path(output) as temporary:
-        pd.DataFrame(rows, columns=["image", "class", "probability", "error"]).to_csv(temporary, index=False)
+    table = pd.DataFrame(rows, columns=["image", "class", "probability", "error"])
+    for name in ("image", "class", "error"):
+        table[name] = table[name].map(csv_text, na_action="ignore")
+    write_atomic(output, table.to_csv(index=False))
     failed = sum(row[3] is not None for row in rows)
     logger.info("%s: %d images, %d not decoded", output, len(rows), failed)
 
 
 def _images(folder: Path) -> list[Path]:
+    """Every file below `folder` with the ending of an image, whatever it is; hidden ones are left out.
+
+    A link to a folder is followed unless it leads to where images are looked for anyway, as the links of a loop do.
+    """
     extensions = torchvision.datasets.folder.IMG_EXTENSIONS
-    found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in extensions)
+    top = Path(os.path.realpath(folder))
+    seen, found, hidden = {top}, list[Path](), 0
+    for root, folders, files in os.walk(folder, onerror=_refuse, followlinks=True):
+        named = [Path(root, name) for name in files if Path(name.lstrip(".")).suffix.lower() in extensions]
+        found += [path for path in named if not path.name.startswith(".")]
+        hidden += sum(path.name.startswith(".") for path in [*named, *map(Path, folders)])
+        entered = []
+        for name in sorted(folders):
+            path = Path(root, name)
+            place = Path(os.path.realpath(path))
+            inside = path.is_symlink() and (place.is_relative_to(top) or top.is_relative_to(place))
+            if not name.startswith(".") and not inside and place not in seen:
+                entered.append(name)
+                seen.add(place)
+        folders[:] = entered
+    if hidden:
+        logger.info("%s: %d hidden files and folders are left out", folder, hidden)
     if not found:
         raise UserError(f"{folder}: holds no image; give a folder with images ({', '.join(extensions)})")
-    return found
+    return sorted(found)
+
+
+def _refuse(error: OSError) -> None:
+    raise UserError(f"{error.filename}: cannot be listed ({error.strerror}); give a folder of images") from error
 
 
 def _rows(trained: Trained, folder: Path, paths: list[Path]) -> Iterator[Row]:
@@ -64,13 +97,23 @@ def _rows(trained: Trained, folder: Path, paths: list[Path]) -> Iterator[Row]:
 
 def _opened(trained: Trained, path: Path) -> torch.Tensor | str:
     """An image as the network takes it, uint8 [3, side, side], or why it cannot be read."""
-    transforms = torchvision.transforms
-    square = transforms.Compose([transforms.Resize(trained.whole_side), transforms.CenterCrop(trained.image_size)])
+    square = squared(trained.view.short_side)
     try:
+        # Opening a named pipe would wait for somebody to write into it.
+        if not stat.S_ISREG(path.stat().st_mode):
+            return "not a regular file"
         with Image.open(path) as image:
-            return torch.from_numpy(np.array(square(image.convert("RGB")))).permute(2, 0, 1)
+            pixels = torch.from_numpy(np.array(square(image.convert("RGB")))).permute(2, 0, 1)
     except UNDECODABLE as error:
-        return " ".join(str(error).split())
+        return _reason(error)
+    return centre(pixels, trained.view.side)
+
+
+def _reason(error: BaseException) -> str:
+    """Why an image cannot be read, without its name, which stands beside it."""
+    if isinstance(error, UnidentifiedImageError):
+        return "not an image in a format that can be read"
+    return getattr(error, "strerror", None) or " ".join(str(error).split())
 
 
 def _answers(trained: Trained, images: torch.Tensor) -> list[tuple[str, float]]:

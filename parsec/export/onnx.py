@@ -106,7 +106,7 @@ def _about(trained: Trained, difference: float) -> dict[str, object]:
     return {
         "input": f"images, float32 [batch, 3, {side}, {side}], RGB, values in [0, 255]",
         "preprocessing": (
-            f"short side resized to {short_side} pixels, the long one in proportion, the centre {side} × {side} cut out; "
+            f"short side resized to {short_side} pixels, long side in proportion; centre of {side} × {side} cut out; "
             "values as they are, since the network itself normalises them: (value / 255 − mean) / std"
         ),
         "short_side": short_side,

@@ -46,9 +46,8 @@ def predict(run: Path, data: Path, images: Path, output: Path) -> None:
         if time.monotonic() - spoken > PROGRESS_SECONDS:
             spoken = time.monotonic()
             logger.info("predict: %d of %d images", len(rows), len(paths))
-    table = pd.DataFrame(rows, columns=["image", "class", "probability", "error"])
-    for name in ("image", "class", "error"):
-        table[name] = table[name].map(csv_text, na_action="ignore")
+    cells = [[csv_text(cell) if isinstance(cell, str) else cell for cell in row] for row in rows]
+    table = pd.DataFrame(cells, columns=["image", "class", "probability", "error"])
     write_atomic(output, table.to_csv(index=False))
     failed = sum(row[3] is not None for row in rows)
     logger.info("%s: %d images, %d not decoded", output, len(rows), failed)

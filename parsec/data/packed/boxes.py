@@ -75,7 +75,11 @@ def _centred(sizes: Integers) -> Integers:
 
 
 def centre_boxes(sizes: Integers, share: float = SHARE) -> Integers:
-    """Centred squares with this share of the short side, the same margin on both sides; [B, 4] as `random_boxes`."""
+    """Centred squares with this share of the short side; [B, 4] as `random_boxes`."""
     short = sizes.min(1, keepdims=True)
-    side = short - 2 * np.rint(short * (1 - share) / 2).astype(np.int64)
+    exact = short * share
+    side = np.rint(exact).astype(np.int64)
+    # Where it must be rounded, then so that the margins on both sides are equal.
+    lopsided = ((short - side) % 2 == 1) & (np.abs(exact - side) > 1e-6)
+    side += np.where(lopsided, np.sign(exact - side), 0).astype(np.int64)
     return np.concatenate([(sizes - side) // 2, side, side], 1)

@@ -72,7 +72,7 @@ def _check_packages() -> None:
             reason = " ".join(str(error).split())
             raise UserError(
                 f"export needs the package {package}, which is missing or damaged ({type(error).__name__}: {reason}): "
-                "pip install --force-reinstall -e '.[export]'"
+                f"pip uninstall -y {package}; pip install -e '.[export]'"
             ) from error
 
 

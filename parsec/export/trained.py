@@ -63,7 +63,6 @@ class _Provenance(BaseModel):
 class _Record(BaseModel):
     """What must stand in the `result.json` of a retraining; there is more."""
 
-    kind: Literal["retrain"]
     genotype: dict[str, Any]
     network: Network
     test: dict[str, Any]
@@ -88,15 +87,7 @@ def load_trained(run: Path, data: Path) -> Trained:
     """
     path = run / "result.json"
     (result,) = read_results([path])
-    if result["kind"] != "retrain":
-        raise UserError(f"{run}: holds a {result['kind']}; give the folder of a retraining")
-    try:
-        record = _Record.model_validate_json(json.dumps(result))
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(map(str, first["loc"]))
-        raise UserError(f"{path}: not a whole result of a retraining, {key}: {first['msg']}") from error
-    info = read_info(data)
+    record, info = _checked(result, path), read_info(data)
     if record.provenance.dataset_hash != info.content_hash:
         raise UserError(f"{data}: not the images that {run} was trained on (another hash); give its data set")
     seen = record.provenance.settings.settings.augmentation
@@ -119,6 +110,17 @@ def load_trained(run: Path, data: Path) -> Trained:
     network.load_state_dict(weights)
     view = evaluation_view(side, info.image_size, seen.crop == "resized")
     return Trained(Deployed(network, info).eval(), info, result, view)
+
+
+def _checked(result: dict[str, Any], path: Path) -> _Record:
+    if result["kind"] != "retrain":
+        raise UserError(f"{path.parent}: holds a {result['kind']}; give the folder of a retraining")
+    try:
+        return _Record.model_validate_json(json.dumps(result))
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(map(str, first["loc"]))
+        raise UserError(f"{path}: not a whole result of a retraining, {key}: {first['msg']}") from error
 
 
 def _weights(path: Path) -> dict[str, Tensor]:

@@ -14,6 +14,7 @@ from torch import Tensor
 from parsec.data import crop
 from parsec.data.colour import jitter
 from parsec.data.dataset import DatasetInfo
+from parsec.data.packed.boxes import evaluation_view
 from parsec.errors import DatasetError
 from parsec.runtime.draws import Draws
 from parsec.settings.training import Augmentation
@@ -63,11 +64,18 @@ class Augment:
             )
         if min(info.std) <= 0:
             raise DatasetError(f"a channel of {info.name} has the same value everywhere and cannot be normalised")
+        self.view = evaluation_view(self._size, info.image_size, self.resizes)
+        """What evaluation sees of an image."""
 
     @property
     def image_size(self) -> int:
         """Side of the images that the network sees, pixels."""
         return self._size
+
+    @property
+    def stored_size(self) -> int:
+        """Short side of the images as they are stored, pixels."""
+        return self._info.image_size
 
     @property
     def resizes(self) -> bool:
@@ -98,9 +106,12 @@ class Augment:
             values = cutout(values, settings.cutout, draws)
         return values.contiguous(memory_format=self._memory_format)
 
-    def evaluate(self, images: Tensor) -> Tensor:
-        """The centre of uint8 images [B, 3, H, W]: normalised float32 [B, 3, h, w] in the memory format."""
-        values = self._unit(crop.centre(images, self._size))
+    def evaluate(self, images: Tensor, cropped: bool = False) -> Tensor:
+        """The `view` of uint8 images [B, 3, H, W]: normalised float32 [B, 3, h, w] in the memory format.
+
+        Images that are `cropped` are the view already.
+        """
+        values = self._unit(images if cropped else crop.resized_centre(images, *self.view))
         return self._normalised(values).contiguous(memory_format=self._memory_format)
 
     def _mirrored(self, images: Tensor, draws: Draws) -> Tensor:

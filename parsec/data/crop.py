@@ -39,6 +39,18 @@ def centre(images: Tensor, side: int) -> Tensor:
     return images[..., top : top + side, left : left + side]
 
 
+def resized_centre(images: Tensor, short_side: int, side: int) -> Tensor:
+    """The middle [B, 3, h, h] of uint8 images [B, 3, H, H] that are first resized to `short_side`; a view if they fit.
+
+    Bilinear with antialiasing and rounded to whole grey levels, as Pillow does it.
+    """
+    if images.shape[-1] != short_side:
+        values = images.to(torch.float32)
+        resized = F.interpolate(values, size=(short_side, short_side), mode="bilinear", antialias=True)
+        images = resized.round_().to(torch.uint8)
+    return centre(images, side)
+
+
 def random_shift(images: Tensor, padding: int, side: int, mirrored: Tensor, draws: Draws) -> Tensor:
     """Surround uint8 images [B, 3, H, W] with a black border and cut a window of side h at a random place.
 

@@ -4,8 +4,9 @@ import numpy as np
 import torch
 
 from parsec.data.augment import Augment
-from parsec.data.crop import centre
+from parsec.data.crop import resized_centre
 from parsec.data.dataset import AnyPart
+from parsec.data.packed.boxes import View
 from parsec.data.packed.images import PackedImages
 from parsec.data.part import Part
 from parsec.runtime.device import to_device
@@ -49,13 +50,13 @@ class Images:
         """Nothing: a batch that is memory already costs nothing to prepare."""
 
     def evaluate(self, indices: torch.Tensor, augment: Augment) -> Batch:
-        """The centres of images as the network is tested on them, and labels."""
+        """Images as the network is tested on them, and labels."""
         pixels, labels = self.gather(indices)
         return augment.evaluate(pixels), labels
 
-    def pixels(self, indices: torch.Tensor, side: int) -> torch.Tensor:
-        """The centres of images, uint8 [B, 3, side, side] on the device."""
-        return centre(self.gather(indices)[0], side)
+    def pixels(self, indices: torch.Tensor, view: View) -> torch.Tensor:
+        """What evaluation sees of images, before normalisation: uint8 [B, 3, side, side] on the device."""
+        return resized_centre(self.gather(indices)[0], *view)
 
     def gather(self, indices: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Images uint8 [B, 3, H, W] (channels last in memory) and labels int64 [B] on the device.

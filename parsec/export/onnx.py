@@ -1,5 +1,6 @@
 """Writing a trained network as ONNX, checked against the logits of the network itself."""
 
+import importlib
 import logging
 from pathlib import Path
 
@@ -21,7 +22,8 @@ CHECKED = 32
 TOLERANCE = 1e-3
 """Largest difference of a logit, as a share of the largest logit: single precision, summed in another order."""
 OPSET = 18
-REMEDY = "needs the packages of the extra `export`: pip install -e '.[export]'"
+NEEDED = {"onnx": "ModelProto", "onnxscript": "script", "onnxruntime": "InferenceSession"}
+"""Packages that exporting takes, each with a name that it lacks if only a part of it is installed."""
 
 logger = logging.getLogger("parsec")
 
@@ -30,8 +32,9 @@ def export(run: Path, data: Path, output: Path) -> None:
     """Write `network.onnx`, `example.npz` (images, uint8 [N, 3, H, W], and their logits) and `network.json`.
 
     Raises:
-        UserError: a package is missing, or the exported network gives other logits.
+        UserError: a package is missing, a file could not be written, or the exported network gives other logits.
     """
+    _check_packages()
     check_apart({"--output": output}, {"the folder of the retraining": run, "--data": data})
     check_run_folder(output, "export", f"export of {run}", ["network.onnx", "network.json", "example.npz"])
     trained = load_trained(run, data)
@@ -59,15 +62,23 @@ def _examples(trained: Trained, data: Path) -> Tensor:
     """
     part = open_part(data, "validation", CHECKED)
     images = open_images(part, "cpu", 0)
-    centred = images.pixels(torch.arange(len(part)), trained.image_size)
-    return centred.float()
+    return images.pixels(torch.arange(len(part)), trained.view).float()
+
+
+def _check_packages() -> None:
+    """Import what exporting takes; the exporter itself fails late and unclearly without it."""
+    for package, name in NEEDED.items():
+        try:
+            getattr(importlib.import_module(package), name)
+        except Exception as error:  # what a damaged package raises can be anything
+            reason = " ".join(str(error).split())
+            raise UserError(
+                f"export needs the package {package}, which is missing or damaged ({type(error).__name__}: {reason}): "
+                f"pip uninstall -y {package}; pip install -e '.[export]'"
+            ) from error
 
 
 def _write(trained: Trained, images: Tensor, path: Path) -> None:
-    try:
-        import onnxscript  # noqa: F401 (the exporter fails late and unclearly without it)
-    except ImportError as error:
-        raise UserError(f"export {REMEDY}") from error
     program = torch.onnx.export(
         trained.module,
         (images[:2],),
@@ -84,10 +95,8 @@ def _write(trained: Trained, images: Tensor, path: Path) -> None:
 
 def _difference(path: Path, images: Tensor, logits: NDArray[np.float32]) -> float:
     """Largest difference of the exported network's logits, as a share of the largest logit."""
-    try:
-        import onnxruntime
-    except ImportError as error:
-        raise UserError(f"export {REMEDY}") from error
+    import onnxruntime  # not there without the extra `export`
+
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     (found,) = session.run(None, {"images": images.numpy()})
     return float(np.abs(found - logits).max() / np.abs(logits).max())
@@ -95,9 +104,19 @@ def _difference(path: Path, images: Tensor, logits: NDArray[np.float32]) -> floa
 
 def _about(trained: Trained, difference: float) -> dict[str, object]:
     """What one must know to use the network."""
+    short_side, side = trained.view
     return {
-        "input": f"images, float32 [batch, 3, {trained.image_size}, {trained.image_size}], RGB, values in [0, 255]",
-        "short_side": trained.whole_side,
+        "input": f"images, float32 [batch, 3, {side}, {side}], RGB, values in [0, 255]",
+        "preprocessing": (
+            f"short side resized to {short_side} pixels, long side in proportion; centre of {side} × {side} cut out; "
+            "values as they are, since the network itself normalises them: (value / 255 − mean) / std"
+        ),
+        "short_side": short_side,
+        "side": side,
+        "interpolation": "bilinear",
+        "antialias": True,
+        "mean": list(trained.info.mean),
+        "std": list(trained.info.std),
         "classes": list(trained.info.classes),
         "genotype": trained.result["genotype"],
         "network": trained.result["network"],

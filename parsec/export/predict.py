@@ -1,6 +1,7 @@
 """Classes of the images in a folder, by a trained network."""
 
 import logging
+import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,12 +10,13 @@ import numpy as np
 import pandas as pd
 import torch
 
-from parsec.data.sources.encoded import Piece, read_rgb
+from parsec.data.crop import centre
+from parsec.data.sources.encoded import Piece, read_rgb, squared
 from parsec.data.vision import torchvision
 from parsec.errors import DatasetError, UserError
 from parsec.export.trained import Trained, load_trained
-from parsec.runtime.files import temporary_path
-from parsec.runtime.outputs import check_file, signature_of
+from parsec.report.text import csv_text
+from parsec.runtime.outputs import check_file, signature_of, write_output
 
 BATCH = 64
 Row = tuple[str, str | None, float | None, str | None]
@@ -25,10 +27,12 @@ logger = logging.getLogger("parsec")
 
 
 def predict(run: Path, data: Path, images: Path, output: Path) -> None:
-    """Write a CSV with a row an image: path, class, probability; and of an image that cannot be decoded, the error.
+    """Write a CSV with a row per image: path, class, probability; and of an image that cannot be read, the error.
+
+    Text that a spreadsheet would take for a formula, or that cannot be printed, is escaped as `csv_text` does it.
 
     Raises:
-        UserError: no images, or a network that cannot be loaded.
+        UserError: a file that could not be written, no images, or a network that cannot be loaded.
     """
     check_file(output, signature_of(",".join(COLUMNS).encode()))
     trained = load_trained(run, data)
@@ -40,18 +44,42 @@ def predict(run: Path, data: Path, images: Path, output: Path) -> None:
         if time.monotonic() - spoken > PROGRESS_SECONDS:
             spoken = time.monotonic()
             logger.info("predict: %d of %d images", len(rows), len(paths))
-    with temporary_path(output) as temporary:
-        pd.DataFrame(rows, columns=list(COLUMNS)).to_csv(temporary, index=False)
+    cells = [[csv_text(cell) if isinstance(cell, str) else cell for cell in row] for row in rows]
+    write_output(output, pd.DataFrame(cells, columns=list(COLUMNS)).to_csv(index=False))
     failed = sum(row[3] is not None for row in rows)
     logger.info("%s: %d images, %d not decoded", output, len(rows), failed)
 
 
 def _images(folder: Path) -> list[Path]:
+    """Every file below `folder` with the ending of an image, whatever it is; hidden ones are left out.
+
+    A link to a folder is followed unless it leads to where images are looked for anyway, as the links of a loop do.
+    """
     extensions = torchvision.datasets.folder.IMG_EXTENSIONS
-    found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in extensions)
+    top = Path(os.path.realpath(folder))
+    seen, found, hidden = {top}, list[Path](), 0
+    for root, folders, files in os.walk(folder, onerror=_refuse, followlinks=True):
+        named = [Path(root, name) for name in files if Path(name.lstrip(".")).suffix.lower() in extensions]
+        found += [path for path in named if not path.name.startswith(".")]
+        hidden += sum(path.name.startswith(".") for path in [*named, *map(Path, folders)])
+        entered = []
+        for name in sorted(folders):
+            path = Path(root, name)
+            place = Path(os.path.realpath(path))
+            inside = path.is_symlink() and (place.is_relative_to(top) or top.is_relative_to(place))
+            if not name.startswith(".") and not inside and place not in seen:
+                entered.append(name)
+                seen.add(place)
+        folders[:] = entered
+    if hidden:
+        logger.info("%s: %d hidden files and folders are left out", folder, hidden)
     if not found:
         raise UserError(f"{folder}: holds no image; give a folder with images ({', '.join(extensions)})")
-    return found
+    return sorted(found)
+
+
+def _refuse(error: OSError) -> None:
+    raise UserError(f"{error.filename}: cannot be listed ({error.strerror}); give a folder of images") from error
 
 
 def _rows(trained: Trained, folder: Path, paths: list[Path]) -> Iterator[Row]:
@@ -65,13 +93,12 @@ def _rows(trained: Trained, folder: Path, paths: list[Path]) -> Iterator[Row]:
 
 def _opened(trained: Trained, path: Path) -> torch.Tensor | str:
     """An image as the network takes it, uint8 [3, side, side], or why it cannot be read."""
-    transforms = torchvision.transforms
-    square = transforms.Compose([transforms.Resize(trained.whole_side), transforms.CenterCrop(trained.image_size)])
+    square = squared(trained.view.short_side)
     try:
         image = read_rgb(Piece(str(path)).read(), path.name)
     except DatasetError as error:
         return str(error)
-    return torch.from_numpy(np.array(square(image))).permute(2, 0, 1)
+    return centre(torch.from_numpy(np.array(square(image))).permute(2, 0, 1), trained.view.side)
 
 
 def _answers(trained: Trained, images: torch.Tensor) -> list[tuple[str, float]]:

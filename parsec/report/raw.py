@@ -1,13 +1,18 @@
 """Rows of a result table as plain numbers for its CSV, ours and published under the same columns."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import pandas as pd
 
+from parsec.records.statistics import summarise
 from parsec.report import notes
 from parsec.report.rows import Row
 from parsec.report.search_cost import CPU_HOURS, GPU_DAYS
+from parsec.report.text import csv_text
+
+CLASS_COLUMNS = ("architecture", "data_set", "origin", "method", "stem", "cells", "channels", "epochs")
+"""What says which row of the table the errors per class are of."""
 
 
 def raw_ours(rows: Iterable[Row], dataset: str) -> pd.DataFrame:
@@ -47,7 +52,31 @@ def _errors(row: Row) -> dict[str, float | None]:
         "top1_error_std_of_search_means": row.search_means().std,
         "top5_error_mean": row.top5 and row.top5.mean,
         "top5_error_std": row.top5 and row.top5.std,
+        "balanced_error_mean": row.balanced and row.balanced.mean,
+        "balanced_error_std": row.balanced and row.balanced.std,
     }
+
+
+def raw_classes(rows: Iterable[Row], dataset: str) -> pd.DataFrame:
+    """Test errors of our rows per class, in percent, over the trainings that were recorded with them."""
+    return pd.DataFrame(
+        [line for row in rows for line in _class_lines(row, dataset)],
+        columns=[*CLASS_COLUMNS, "class", "test_images", "trainings", "error_mean", "error_std"],
+        dtype=object,
+    )
+
+
+def _class_lines(row: Row, dataset: str) -> Iterator[tuple[Any, ...]]:
+    about = (row.architecture, dataset, row.origin, row.method, *row.network, row.epochs)
+    found: dict[str, list[dict[str, Any]]] = {}
+    for result in row.trainings:
+        for entry in result["test"].get("classes", []):
+            found.setdefault(entry["class"], []).append(entry)
+    for name, entries in found.items():
+        errors = [entry["top1_error"] for entry in entries if entry["top1_error"] is not None]
+        summary = summarise(errors) if errors else None
+        numbers = (entries[0]["images"], len(errors), summary and summary.mean, summary and summary.std)
+        yield (*about, csv_text(name), *numbers)
 
 
 def raw_published(rows: pd.DataFrame, data_set: str, columns: Iterable[str]) -> pd.DataFrame:

@@ -42,6 +42,8 @@ class Row:
     searches: tuple[Result, ...]
     top1: Summary
     top5: Summary | None
+    balanced: Summary | None
+    """Balanced error in percent; None if a training was recorded without it."""
     cost: Cost
 
     @property
@@ -86,7 +88,6 @@ def _row(group: tuple[Any, ...], trainings: tuple[Result, ...], searches: dict[S
     origin, method, *network, epochs = group
     seeds = sorted({result["seed"] for result in trainings})
     chains = [] if origin == PUBLISHED else [lineage(searches, (origin, method, seed)) for seed in seeds]
-    top5 = [result["test"]["top5_error"] for result in trainings]
     return Row(
         origin,
         method,
@@ -95,9 +96,16 @@ def _row(group: tuple[Any, ...], trainings: tuple[Result, ...], searches: dict[S
         trainings,
         tuple(result for chain in chains for result in chain),
         summarise([result["test"]["top1_error"] for result in trainings]),
-        None if None in top5 else summarise(top5),
+        _summary(trainings, "top5_error"),
+        _summary(trainings, "balanced_error"),
         mean_cost([cumulative(chain) for chain in chains]),
     )
+
+
+def _summary(trainings: tuple[Result, ...], key: str) -> Summary | None:
+    """Of an error that not every training has."""
+    values = [result["test"].get(key) for result in trainings]
+    return None if None in values else summarise(values)
 
 
 def our_rows(results: Iterable[Result], dataset: str) -> list[Row]:

@@ -10,7 +10,7 @@ from parsec.errors import UserError
 from parsec.records.results import read_results
 from parsec.report import notes
 from parsec.report.published import protocol, published_rows
-from parsec.report.raw import raw_ours, raw_published
+from parsec.report.raw import raw_classes, raw_ours, raw_published
 from parsec.report.render import Section, Table, latex, markdown, or_nothing
 from parsec.report.rows import Row, our_rows
 from parsec.report.text import NOTHING, cost_text, mean_and_std, millions
@@ -30,12 +30,14 @@ class Column(NamedTuple):
 ERROR = Column("Test error (%)", lambda row: mean_and_std(row.top1), ("top1_error", "top1_error_std"))
 TOP1 = Column("Top-1 error (%)", lambda row: mean_and_std(row.top1), ("top1_error", "top1_error_std"))
 TOP5 = Column("Top-5 error (%)", lambda row: mean_and_std(row.top5), ("top5_error",))
+BALANCED = Column("Balanced error (%)", lambda row: mean_and_std(row.balanced), ())
 COUNT = Column("n", lambda row: row.count, ())
 PARAMETERS = Column("Parameters (M)", lambda row: millions(row.complexity("parameters")), ("parameters_m",))
 MULTIPLY_ADDS = Column("Multiply-adds (M)", lambda row: millions(row.complexity("multiply_adds")), ("multiply_adds_m",))
 COST = Column("Search cost (GPU-days unless stated)", lambda row: cost_text(row.cost), ("search_cost_gpu_days",))
 FAMILY = Column("Method", lambda row: or_nothing(row.family), ("search_method",))
 
+BALANCED_NOTE = "Balanced error is the mean over classes of each one's error; classes have unequally many test images."
 CAPTION = "Classification error on the test images of {}"
 LAYOUTS = {
     "cifar": (ERROR, COUNT, PARAMETERS, COST, FAMILY),
@@ -72,6 +74,14 @@ def _our_section(rows: list[Row], columns: tuple[Column, ...], dataset: str) -> 
     return Section(f"This run, {dataset}", [[row.architecture, *(c.ours(row) for c in columns), ""] for row in rows])
 
 
+def _columns(rows: list[Row], dataset: str) -> tuple[Column, ...]:
+    """What is printed of the rows: balanced error too, beside top-1 error, where it differs from that."""
+    columns = LAYOUTS[_stem(rows, dataset)]
+    if all(row.balanced is None or mean_and_std(row.balanced) == mean_and_std(row.top1) for row in rows):
+        return columns
+    return (columns[0], BALANCED, *columns[1:])
+
+
 def _notes(rows: list[Row], dataset: str, published: Published | None) -> list[str]:
     under = [notes.STATISTICS, *notes.scale(rows, dataset, published), *notes.selection(rows), *notes.hardware(rows)]
     return [*under, notes.SECONDARY] if published else under
@@ -82,6 +92,8 @@ def write_table(
 ) -> None:
     """Write `<output>.csv`, `.md` and `.tex`: our results on one data set, above published ones if asked for.
 
+    `<output>.classes.csv` has our errors per class.
+
     `results` are the result.json of retraining and of all searches behind it; `published` is the folder of the cited
     tables, `config/published` if None.
 
@@ -89,7 +101,7 @@ def write_table(
         UserError: no retraining of the data set, a missing search, a damaged file, an unknown published table.
     """
     rows = our_rows(read_results(results), dataset)
-    columns = LAYOUTS[_stem(rows, dataset)]
+    columns = _columns(rows, dataset)
     sections, sources = [_our_section(rows, columns, dataset)], list[str]()
     raw = raw_ours(rows, dataset)
     rules = protocol(compare_with, published) if compare_with else None
@@ -99,6 +111,12 @@ def write_table(
         sections.append(section)
         raw = pd.concat([raw, raw_published(theirs, rules["data_set"], raw.columns)])
     headings = ["Architecture", *(column.heading for column in columns), "Source"]
-    table = Table(dataset, CAPTION.format(dataset), headings, sections, _notes(rows, dataset, rules), sources)
-    texts = {"csv": raw.to_csv(index=False), "md": markdown(table), "tex": latex(table)}
+    under = [*_notes(rows, dataset, rules), *([BALANCED_NOTE] if BALANCED in columns else [])]
+    table = Table(dataset, CAPTION.format(dataset), headings, sections, under, sources)
+    texts = {
+        "csv": raw.to_csv(index=False),
+        "classes.csv": raw_classes(rows, dataset).to_csv(index=False),
+        "md": markdown(table),
+        "tex": latex(table),
+    }
     write_outputs({output.with_name(f"{output.name}.{kind}"): text for kind, text in texts.items()})

@@ -1,5 +1,6 @@
 """Numbers and lists as the text that tables and notes print."""
 
+import re
 from collections.abc import Iterable
 
 import numpy as np
@@ -8,6 +9,8 @@ from parsec.records.statistics import Summary
 from parsec.report.search_cost import Cost
 
 NOTHING = "–"
+FORMULA = re.compile(r"[=@']|[+-](?![\d.]+$)")
+"""How text begins that a spreadsheet takes for a formula (a number is none), or that begins as escaped text does."""
 
 
 def significant(value: float, digits: int) -> str:
@@ -38,3 +41,23 @@ def listing(items: Iterable[object]) -> str:
     """Distinct items in the order of their first mention: `a, b and c`."""
     words = list(dict.fromkeys(str(item) for item in items))
     return " and ".join(filter(None, (", ".join(words[:-1]), words[-1]))) if words else NOTHING
+
+
+def csv_text(text: str) -> str:
+    r"""Text of a name that others chose, such as a file's, so that it can stand in a CSV.
+
+    An apostrophe goes before text that a spreadsheet would take for a formula (it begins with = + - @ and is no
+    number), and before text that begins with one; what cannot be printed, bytes that are not UTF-8 among it, and the
+    backslash become escapes: `\t`, `\xff`, `\\`. Without its first apostrophe, and with escapes undone, the text is as
+    it was.
+    """
+    shown = "".join(c if c.isprintable() and c != "\\" else _escape(c) for c in text)
+    return f"'{shown}" if FORMULA.match(shown) else shown
+
+
+def _escape(character: str) -> str:
+    r"""`\n`, `\u202e`; a byte that is not UTF-8, which Python keeps as a surrogate: `\xff`."""
+    code = ord(character)
+    if 0xDC80 <= code <= 0xDCFF:
+        return f"\\x{code - 0xDC00:02x}"
+    return character.encode("unicode_escape").decode("ascii")

@@ -107,7 +107,8 @@ def retrain(request: Request) -> None:
             "provenance": provenance(job, beginning, info),
         }
         named = {**names._asdict(), "dataset": info.name, "genotype_source": source}
-        _write(request.output, state, trainer, {**named, **_result(trainer, errors), **record})
+        tested = _tested(errors, info.classes)
+        _write(request.output, state, trainer, {**named, **_result(trainer, tested), **record})
         ending.finish(whole)
 
 
@@ -171,7 +172,14 @@ def _test(network: FixedNetwork, task: RetrainTask, data: Path) -> Errors:
     return evaluate(network, images, task.augment, task.settings.batch_size, task.device, task.compute.precision)
 
 
-def _result(trainer: Retrainer, errors: Errors) -> dict[str, Any]:
+def _tested(errors: Errors, classes: tuple[str, ...]) -> dict[str, Any]:
+    """The `test` of a result file: errors over all images, and a list with the images and error of each class."""
+    found = errors._asdict()
+    numbers = zip(classes, found.pop("class_images"), found.pop("class_errors"), strict=True)
+    return {**found, "classes": [{"class": name, "images": n, "top1_error": error} for name, n, error in numbers]}
+
+
+def _result(trainer: Retrainer, tested: dict[str, Any]) -> dict[str, Any]:
     """What was trained, how large it is, and how well it does."""
     task, network = trainer.task, trainer.settings.network
     size = network_cost(task.genotype, network, task.classes, task.augment.image_size)
@@ -184,7 +192,7 @@ def _result(trainer: Retrainer, errors: Errors) -> dict[str, Any]:
         "epochs": trainer.settings.epochs,
         "batch_norm_images": trainer.part,
         "average": trainer.settings.average,
-        "test": errors._asdict(),
+        "test": tested,
         "train": {"loss": trainer.latest["train_loss"], "accuracy": trainer.latest["train_accuracy"]},
         "images_per_second": trainer.images_per_second,
         "selection": SELECTION,

@@ -23,7 +23,8 @@ def test_every_stage_leaves_its_files(finished):
 def test_pages_are_made_in_every_format(finished):
     place, _ = finished
     for dataset in ("digits", "digits-folder"):
-        assert all((place.results / f"tables/{dataset}.{kind}").stat().st_size for kind in ("csv", "md", "tex"))
+        kinds = ("csv", "classes.csv", "md", "tex")
+        assert all((place.results / f"tables/{dataset}.{kind}").stat().st_size for kind in kinds)
     names = ["entropy", "accuracy", "operations", "cost", "executor-search"]
     names += [f"{name}-{stage}-parsec-seed0" for name in ("pi", "cells") for stage in STAGES]
     for name in names:

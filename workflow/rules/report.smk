@@ -24,6 +24,12 @@ rule table:
             labels={"table": "{dataset}", "format": "Markdown"},
         ),
         tex="<results>/tables/{dataset}.tex",
+        classes=report(
+            "<results>/tables/{dataset}.classes.csv",
+            caption="../report/table.rst",
+            category="1 Tables",
+            labels={"table": "{dataset}, errors per class", "format": "CSV"},
+        ),
     log:
         "<results>/logs/tables/{dataset}.log",
     benchmark:

@@ -1,6 +1,7 @@
-"""Which box of an image is cut out and resized, chosen before the image is decoded."""
+"""Which box of an image is cut out and resized: a random one in training, one rule for all that evaluates."""
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -12,6 +13,35 @@ from parsec.runtime.draws import Draws
 Integers = NDArray[np.int64]
 SHARE = 224 / 256
 """Side of the square that is evaluated, as a share of the short side: 224 of 256 pixels, ImageNet's custom."""
+
+
+class View(NamedTuple):
+    """What evaluation sees of an image: its centre square, resized to `short_side`, and of that the middle `side`.
+
+    The test, validation, `predict` and what `export` records all go by it, however the images are stored.
+    """
+
+    short_side: int
+    """Pixels that the short side of the image is brought to."""
+    side: int
+    """Pixels of the square that the network sees; at most `short_side`."""
+
+    def boxes(self, sizes: Integers) -> Integers:
+        """The same squares before resizing, in images of `sizes` (width, height; [B, 2]); [B, 4] as `random_boxes`."""
+        return centre_boxes(sizes, self.side / self.short_side)
+
+
+def evaluation_view(side: int, image_size: int, resized: bool) -> View:
+    """The view of a network that sees `side` pixels of images whose short side is stored as `image_size`.
+
+    Evaluation has the scale of training. Where training cuts windows out of stored pixels (`crop: pad` and `none`),
+    it sees their middle as it is. Where training resizes boxes of the whole image (`crop: resized`), the image is
+    made so small that the middle `SHARE` of it is seen: 224 of 256 pixels, 32 of 36. It is never made larger than it
+    is stored, so that a `side` above `SHARE` of `image_size` sees more of it, and `image_size` the whole centre square.
+    """
+    # The same whole number of pixels on both sides: a middle that is half a pixel off shows in small images.
+    margin = round(side * (1 / SHARE - 1) / 2)
+    return View(min(side + 2 * margin, image_size) if resized else image_size, side)
 
 
 def random_boxes(sizes: Integers, least: float, draws: Draws) -> Integers:
@@ -46,5 +76,10 @@ def _centred(sizes: Integers) -> Integers:
 
 def centre_boxes(sizes: Integers, share: float = SHARE) -> Integers:
     """Centred squares with this share of the short side; [B, 4] as `random_boxes`."""
-    side = np.rint(sizes.min(1, keepdims=True) * share).astype(np.int64)
+    short = sizes.min(1, keepdims=True)
+    exact = short * share
+    side = np.rint(exact).astype(np.int64)
+    # Where it must be rounded, then so that the margins on both sides are equal.
+    lopsided = ((short - side) % 2 == 1) & (np.abs(exact - side) > 1e-6)
+    side += np.where(lopsided, np.sign(exact - side), 0).astype(np.int64)
     return np.concatenate([(sizes - side) // 2, side, side], 1)

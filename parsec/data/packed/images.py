@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from parsec.data.augment import Augment
-from parsec.data.packed.boxes import centre_boxes, random_boxes
+from parsec.data.packed.boxes import View, centre_boxes, random_boxes
 from parsec.data.packed.decode import decode
 from parsec.data.packed.part import PackedPart
 from parsec.runtime.device import to_device
@@ -49,19 +49,20 @@ class PackedImages:
         self._ahead[step, indices.numpy().tobytes()] = self._begin(indices, augment, draws, step)
 
     def evaluate(self, indices: Tensor, augment: Augment) -> tuple[Tensor, Tensor]:
-        """The centres of images as the network is tested on them, and labels."""
-        return augment.evaluate(self.pixels(indices, augment.image_size)), self._labels_of(indices)
+        """Images as the network is tested on them, and labels."""
+        return augment.evaluate(self.pixels(indices, augment.view), cropped=True), self._labels_of(indices)
 
-    def pixels(self, indices: Tensor, side: int) -> Tensor:
-        """The centres of images, uint8 [B, 3, side, side] on the device."""
+    def pixels(self, indices: Tensor, view: View) -> Tensor:
+        """What evaluation sees of images, before normalisation: uint8 [B, 3, side, side] on the device."""
         chosen = indices.numpy()
-        return self._collected(self._decode(chosen, centre_boxes(self._part.sizes(chosen)), side))
+        return self._collected(self._decode(chosen, view.boxes(self._part.sizes(chosen)), view.side))
 
     def _begin(self, indices: Tensor, augment: Augment, draws: Draws, step: int) -> Pending:
         chosen = indices.numpy()
         sizes = self._part.sizes(chosen)
         if not augment.resizes:
-            return self._decode(chosen, centre_boxes(sizes), augment.image_size)
+            # The centre square that would be stored as pixels, so that both storage forms train on the same windows.
+            return self._decode(chosen, centre_boxes(sizes, 1.0), augment.stored_size)
         own = draws.of(generator(self._seed, "boxes", step))
         boxes = random_boxes(sizes, augment.least_area, own)
         mirrored = own.uniform(len(sizes)) < (0.5 if augment.flips else 0.0)

@@ -96,7 +96,16 @@ def test_nothing_asked_for_is_normalisation_alone(make_info: MakeInfo) -> None:
 def test_evaluation_normalises_and_keeps_the_centre(make_info: MakeInfo) -> None:
     info, batch = make_info(), images(4)
     torch.testing.assert_close(augment(info, **EVERYTHING | {"size": None}).evaluate(batch), normalised(batch, info))
-    torch.testing.assert_close(augment(info, **EVERYTHING).evaluate(batch), normalised(batch, info)[..., 1:7, 1:7])
+    for crop in ("pad", "none"):
+        seen = augment(info, **EVERYTHING | {"crop": crop}).evaluate(batch)
+        torch.testing.assert_close(seen, normalised(batch, info)[..., 1:7, 1:7])
+
+
+def test_evaluation_resizes_where_training_sees_whole_images(make_info: MakeInfo) -> None:
+    info, batch = make_info(64), images(4, side=64)
+    resized = torch.nn.functional.interpolate(batch.double(), 36, mode="bilinear", antialias=True)
+    seen = augment(info, crop="resized", size=32).evaluate(batch)
+    torch.testing.assert_close(seen, normalised(resized.round(), info)[..., 2:34, 2:34].float(), atol=0.02, rtol=0)
 
 
 def test_resized_crop_of_the_whole_image_is_plain_interpolation(make_info: MakeInfo) -> None:

@@ -254,13 +254,14 @@ def test_evaluation_sees_the_normalised_centre(packed: Path) -> None:
     assert labels.tolist() == part.labels[:2].tolist()
 
 
-def test_padding_and_plain_crops_work_on_the_centre(packed: Path) -> None:
+@pytest.mark.parametrize("size", [32, 20])
+def test_padding_and_plain_crops_cut_the_stored_centre_square(packed: Path, size: int) -> None:
+    part = open_part(packed, "train")
+    squares = torch.stack([decode(part.jpeg(i), np.array([38, 32]), np.array([3, 0, 32, 32]), 32) for i in range(3)])
     for crop in ("pad", "none"):
-        images, _ = open_images(open_part(packed, "train"), "cpu", 0).train(
-            torch.arange(3), augment(packed, crop=crop, size=32), draws(), 0
-        )
-        assert images.shape == (3, 3, 32, 32)
-        assert images.isfinite().all()
+        change = augment(packed, crop=crop, size=size)
+        images, _ = open_images(part, "cpu", 0).train(torch.arange(3), change, draws(), 0)
+        assert torch.equal(images, change.train(squares.permute(0, 3, 1, 2), draws()))
 
 
 def test_record_says_how_images_are_stored(packed: Path) -> None:

@@ -1,6 +1,9 @@
 """From a finished retraining to ONNX and to predictions."""
 
 import json
+import os
+import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -8,10 +11,12 @@ import pandas as pd
 import pytest
 import torch
 from PIL import ExifTags, Image
+from safetensors.torch import load_file, save_file
 
 from parsec.cli import main
 from parsec.data.dataset import open_part
 from parsec.data.prepare import prepare
+from parsec.data.vision import torchvision
 from parsec.errors import UserError
 from parsec.export import onnx
 from parsec.export.onnx import export
@@ -19,7 +24,7 @@ from parsec.export.predict import predict
 from parsec.export.trained import load_trained
 from parsec.retrain.run import Request, retrain
 from parsec.settings.compute import Compute
-from parsec.settings.datasets import Digits
+from parsec.settings.datasets import Digits, ImageFolder, Jpeg
 from parsec.settings.jobs import PrepareJob, RetrainJob
 from parsec.settings.plan import Retrain
 from parsec.settings.retrain import RetrainAugmentation, RetrainStage
@@ -116,3 +121,200 @@ def test_other_images_and_missing_ones_are_one_line(trained, tmp_path, capsys) -
     assert "give its data set" in capsys.readouterr().err
     assert main([*asked, str(data)]) != 0
     assert "holds no image" in capsys.readouterr().err
+
+
+@pytest.fixture(scope="module")
+def photographs(tmp_path_factory) -> tuple[Path, Path, Path]:
+    """Folders of a retraining on 32 pixels of images stored as JPEGs of 64, of its data set, and of the test images."""
+    top, rng = tmp_path_factory.mktemp("photographs"), np.random.default_rng(0)
+    for part, count in (("train", 16), ("val", 12)):
+        for name in ("dark", "light"):
+            (top / "folder" / part / name).mkdir(parents=True)
+            for i in range(count):
+                low = 0 if name == "dark" else 90
+                small = Image.fromarray(rng.integers(low, low + 160, (5, 7, 3), dtype=np.uint8))
+                small.resize((98, 70), Image.Resampling.BICUBIC).save(top / "folder" / part / name / f"{i:02d}.png")
+    folder = ImageFolder(source="image_folder", folder=str(top / "folder"), image_size=64, jpeg=Jpeg(quality=95))
+    prepare(PrepareJob(name="photographs", dataset=folder), top / "data")
+    stage = RetrainStage(
+        origins=(),
+        runs=(0,),
+        network=Stack(cells=3, channels=4),
+        epochs=2,
+        batch_size=8,
+        augmentation=RetrainAugmentation(crop="resized", size=32),
+    )
+    compute = Compute(device="cpu", precision="float32")
+    job = RetrainJob(dataset="photographs", space="darts", settings=stage, compute=compute)
+    names = Retrain("photographs", "published", "DARTS_V2", 0, 0)
+    retrain(Request(job, names, top / "data", "DARTS_V2", top / "run", top / "state", Running()))
+    return top / "run", top / "data", top / "folder" / "val"
+
+
+def test_predictions_have_the_test_error_and_those_of_the_exported_network(photographs, tmp_path) -> None:
+    run, data, folder = photographs
+    predict(run, data, folder, tmp_path / "out.csv")
+    rows = pd.read_csv(tmp_path / "out.csv")
+    wrong = 100 * (rows["class"] != rows["image"].str.split("/").str[0]).mean()
+    assert wrong == pytest.approx(json.loads((run / "result.json").read_text())["test"]["top1_error"])
+    onnxruntime = pytest.importorskip("onnxruntime")
+    export(run, data, tmp_path)
+    about = json.loads((tmp_path / "network.json").read_text())
+    assert (about["short_side"], about["side"], about["interpolation"], about["antialias"]) == (
+        36,
+        32,
+        "bilinear",
+        True,
+    )
+    transforms = torchvision.transforms
+    square = transforms.Compose([transforms.Resize(about["short_side"]), transforms.CenterCrop(about["side"])])
+    given = np.stack([np.asarray(square(Image.open(folder / name))) for name in rows["image"]])
+    session = onnxruntime.InferenceSession(str(tmp_path / "network.onnx"), providers=["CPUExecutionProvider"])
+    (logits,) = session.run(None, {"images": given.transpose(0, 3, 1, 2).astype(np.float32)})
+    assert [about["classes"][i] for i in logits.argmax(1)] == rows["class"].tolist()
+    probability = torch.from_numpy(logits).softmax(1).amax(1).numpy()
+    assert np.allclose(probability, rows["probability"], atol=0.02)
+
+
+def image(path: Path | bytes) -> None:
+    """Write a small image, whatever its name."""
+    with open(path, "wb") as file:  # noqa: PTH123 (names in bytes)
+        Image.new("RGB", (9, 8), (200, 100, 50)).save(file, "PNG")
+
+
+def test_every_file_has_a_row_whatever_its_name_and_kind(trained, tmp_path, caplog) -> None:
+    run, data = trained
+    folder = tmp_path / "images"
+    (folder / "b").mkdir(parents=True)
+    for name in ("=1+1.png", "-x.png", "tab\tin it.png", "plain.png", "b/=.png"):
+        image(folder / name)
+    image(os.fsencode(folder) + b"/b\xe9.png")
+    (folder / "empty.png").touch()
+    (folder / "text.jpg").write_text("no image")
+    os.mkfifo(folder / "pipe.jpg")
+    (folder / "gone.png").symlink_to(folder / "nowhere.png")
+    with caplog.at_level("INFO", logger="parsec"):
+        predict(run, data, folder, tmp_path / "out.csv")
+    rows = pd.read_csv(tmp_path / "out.csv").set_index("image")
+    predicted = {"'=1+1.png", "'-x.png", r"tab\tin it.png", "plain.png", "b/=.png", r"b\xe9.png"}
+    assert set(rows.index) == predicted | {"empty.png", "text.jpg", "pipe.jpg", "gone.png"}
+    assert set(rows.index[rows["error"].isna()]) == predicted
+    assert rows["error"]["pipe.jpg"] == "not a regular file"
+    assert rows["error"]["gone.png"] == "No such file or directory"
+    assert set(rows["error"][["empty.png", "text.jpg"]]) == {"not an image in a format that can be read"}
+    assert "10 images, 4 not decoded" in caplog.text
+
+
+def test_hidden_files_and_loops_are_left_out(trained, tmp_path, caplog) -> None:
+    run, data = trained
+    folder, elsewhere = tmp_path / "images", tmp_path / "elsewhere"
+    for place in (folder / "a", folder / ".thumbnails", elsewhere):
+        place.mkdir(parents=True)
+        image(place / "1.png")
+    image(folder / "._1.png")
+    for name, target in (("a/loop", folder), ("a/up", tmp_path), ("twice", folder / "a"), ("linked", elsewhere)):
+        (folder / name).symlink_to(target)
+    (elsewhere / "back").symlink_to(elsewhere)
+    with caplog.at_level("INFO", logger="parsec"):
+        predict(run, data, folder, tmp_path / "out.csv")
+    assert pd.read_csv(tmp_path / "out.csv")["image"].tolist() == ["a/1.png", "linked/1.png"]
+    assert "2 hidden files and folders are left out" in caplog.text
+
+
+def test_an_output_that_cannot_be_written_is_told_before_the_work(trained, tmp_path, capsys, monkeypatch) -> None:
+    run, data = trained
+    monkeypatch.setattr("parsec.export.predict.load_trained", lambda *_: pytest.fail("work has begun"))
+    monkeypatch.setattr("parsec.export.onnx.load_trained", lambda *_: pytest.fail("work has begun"))
+    (tmp_path / "file").touch()
+    (tmp_path / "out" / "network.json").mkdir(parents=True)
+    given = ["predict", str(run), "--data", str(data), "--images", str(tmp_path), "--output"]
+    for output, reason in ((tmp_path, "is a folder"), (tmp_path / "file" / "x.csv", "cannot be written")):
+        assert main([*given, str(output)]) == 2
+        assert reason in capsys.readouterr().err
+    for output, reason in ((tmp_path / "out", "network.json: is a folder"), (tmp_path / "file", "cannot be written")):
+        assert main(["export", str(run), "--data", str(data), "--output", str(output)]) == 2
+        assert reason in capsys.readouterr().err
+
+
+@pytest.fixture
+def run_copy(trained, tmp_path) -> Path:
+    return Path(shutil.copytree(trained[0], tmp_path / "copy"))
+
+
+def other_weights(weights: dict[str, torch.Tensor], change: str) -> dict[str, torch.Tensor]:
+    name = next(iter(weights))
+    match change:
+        case "missing":
+            return {key: value for key, value in weights.items() if key != name}
+        case "extra":
+            return weights | {"more": torch.zeros(2)}
+        case "shape":
+            return weights | {name: torch.zeros(2, 3)}
+        case _:
+            return {f"module.{key}": value for key, value in weights.items()}
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ("missing", "is missing"),
+        ("extra", "more is one too many"),
+        ("shape", r"is \[2, 3\] float32 in place of \["),
+        ("names", r"is missing \(and \d+ more\)"),
+    ],
+)
+def test_weights_of_another_network_are_one_line(trained, run_copy, change, reason) -> None:
+    path = run_copy / "weights.safetensors"
+    save_file(other_weights(load_file(path), change), path)
+    with pytest.raises(
+        UserError, match=rf"weights\.safetensors: not of the network in result\.json: .*{reason}"
+    ) as error:
+        load_trained(run_copy, trained[1])
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "reason"),
+    [
+        ("network", None, "network: Field required"),
+        ("network.cells", "many", "network.cells: "),
+        ("network.channels", 6, "not of the network in result.json"),
+        ("provenance.dataset_hash", None, "provenance.dataset_hash: Field required"),
+        ("provenance.settings.settings.augmentation.crop", "round", "augmentation.crop: "),
+        ("provenance.settings.settings.augmentation.size", 100, "100 pixels"),
+        ("genotype.normal", [], "normal: expected a list"),
+        ("test", None, "test: Field required"),
+    ],
+)
+def test_a_result_that_does_not_fit_is_one_line(trained, run_copy, path, value, reason) -> None:
+    file = run_copy / "result.json"
+    document = json.loads(file.read_text())
+    *parents, key = path.split(".")
+    inner = document
+    for parent in parents:
+        inner = inner[parent]
+    inner.pop(key)
+    if value is not None:
+        inner[key] = value
+    file.write_text(json.dumps(document))
+    with pytest.raises(UserError) as error:
+        load_trained(run_copy, trained[1])
+    assert str(run_copy) in str(error.value)
+    assert reason in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("package", ["onnx", "onnxscript", "onnxruntime"])
+@pytest.mark.parametrize("content", ["", "import something_that_is_not_there", "raise RuntimeError('half')"])
+def test_a_half_installed_package_is_one_line(trained, tmp_path, monkeypatch, capsys, package, content) -> None:
+    pytest.importorskip("onnxruntime")
+    (tmp_path / package).mkdir()
+    (tmp_path / package / "__init__.py").write_text(content)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    for name in [name for name in sys.modules if name.partition(".")[0] == package]:
+        monkeypatch.delitem(sys.modules, name)
+    run, data = trained
+    assert main(["export", str(run), "--data", str(data), "--output", str(tmp_path / "out")]) == 2
+    message = capsys.readouterr().err
+    assert f"needs the package {package}, which is missing or damaged" in message
+    assert "Traceback" not in message

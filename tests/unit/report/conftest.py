@@ -202,7 +202,7 @@ class Study:
             "complexity": {"parameters": more.get("parameters", 30_000), "multiply_adds": 2_000_000},
             "network": {"stem": stem, "cells": more.get("cells", 5), "channels": more.get("channels", 8)},
             "epochs": more.get("epochs", 3),
-            "test": {"images": 360, "top1_error": error, "top5_error": more.get("top5")},
+            "test": {"images": 360, "top1_error": error, "top5_error": more.get("top5"), **more.get("tested", {})},
             "train": {"loss": 0.1, "accuracy": 0.98},
             "selection": "weights after the last epoch",
             "cost": cost(600.0, more.get("accelerator", False)),

@@ -10,6 +10,7 @@ from parsec.errors import UserError
 from parsec.report.published import default_folder, published_rows
 from parsec.report.render import latex_text
 from parsec.report.tables import write_table
+from parsec.report.text import csv_text
 
 
 def table(results, output, dataset="digits", compare_with=None):
@@ -132,6 +133,68 @@ def test_imagenet_layout_has_both_errors_and_multiply_adds(study, tmp_path):
     assert cells(markdown, "PARSEC †")[1:7] == ["26.0", "8.4", "–", "5.6", "548", "1"]
     assert (rows[0]["top5_error_mean"], rows[1]["multiply_adds"]) == ("8.5", "548000000")
     assert "the scale is the same" in markdown
+
+
+def by_class(*errors):
+    classes = [
+        {"class": name, "images": 180, "top1_error": error} for name, error in zip(("a", "=b"), errors, strict=True)
+    ]
+    return {"balanced_error": statistics.fmean(errors), "classes": classes}
+
+
+def test_balanced_error_stands_where_it_differs(study, tmp_path):
+    results = [study.search(), *(study.retrain(3.0 + n, run=n, tested=by_class(2.0, 8.0 + n)) for n in (0, 1))]
+    rows, markdown, _ = table(results, tmp_path / "t")
+    assert cells(markdown, "Architecture")[1:3] == ["Test error (%)", "Balanced error (%)"]
+    assert cells(markdown, "PARSEC")[1:3] == ["3.50 ± 0.71", "5.25 ± 0.35"]
+    assert float(rows[0]["balanced_error_mean"]) == pytest.approx(5.25)
+    assert "Balanced error is the mean over classes" in markdown
+    equal = [study.search(), study.retrain(5.0, run=0, tested=by_class(2.0, 8.0))]
+    rows, markdown, _ = table(equal, tmp_path / "equal")
+    assert rows[0]["balanced_error_mean"] == "5.0"
+    assert "Balanced" not in markdown
+
+
+def test_errors_per_class_have_a_table_of_their_own(study, tmp_path):
+    results = [study.search(), *(study.retrain(3.0, run=n, tested=by_class(2.0 + n, 8.0)) for n in (0, 1))]
+    table(results, tmp_path / "t")
+    rows = list(csv.DictReader((tmp_path / "t.classes.csv").open(encoding="utf-8", newline="")))
+    assert [(row["class"], row["test_images"], row["trainings"]) for row in rows] == [
+        ("a", "180", "2"),
+        ("'=b", "180", "2"),
+    ]
+    assert [float(row["error_mean"]) for row in rows] == [2.5, 8.0]
+    assert float(rows[0]["error_std"]) == pytest.approx(statistics.stdev([2.0, 3.0]))
+
+
+def test_results_of_before_have_no_errors_per_class(study, tmp_path):
+    results = [study.search(), study.retrain(3.0, run=0), study.retrain(3.0, run=1, tested=by_class(2.0, 8.0))]
+    rows, markdown, _ = table(results[:2], tmp_path / "old")
+    assert rows[0]["balanced_error_mean"] == ""
+    assert len((tmp_path / "old.classes.csv").read_text().splitlines()) == 1
+    rows, markdown, _ = table(results, tmp_path / "mixed")
+    assert rows[0]["balanced_error_mean"] == ""
+    assert "Balanced" not in markdown
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("=1+1.jpg", "'=1+1.jpg"),
+        ("+x.jpg", "'+x.jpg"),
+        ("-x.jpg", "'-x.jpg"),
+        ("@x.jpg", "'@x.jpg"),
+        ("'=x.jpg", "''=x.jpg"),
+        ("\t=x.jpg", r"\t=x.jpg"),
+        ("a\nb", r"a\nb"),
+        ("a\udcffb", r"a\xffb"),
+        ("a\\b", r"a\\b"),
+        ("-1", "-1"),
+        ("é ü/日 本.jpg", "é ü/日 本.jpg"),
+    ],
+)
+def test_names_in_a_csv_are_no_formulas_and_printable(text, shown):
+    assert csv_text(text) == shown
 
 
 def test_notes_say_where_scale_differs_and_what_stands_in(study, tmp_path):

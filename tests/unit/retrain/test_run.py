@@ -71,6 +71,11 @@ def test_outputs_and_result(start, digits):
     assert result["network"] == {"stem": "cifar", "cells": 3, "channels": 2}
     assert result["test"]["images"] == read_info(digits).counts["test"]
     assert 0 <= result["test"]["top5_error"] <= result["test"]["top1_error"] <= 100
+    classes = result["test"]["classes"]
+    assert [entry["class"] for entry in classes] == list(read_info(digits).classes)
+    assert sum(entry["images"] for entry in classes) == result["test"]["images"]
+    wrong = sum(entry["images"] * entry["top1_error"] for entry in classes)
+    assert wrong / result["test"]["images"] == pytest.approx(result["test"]["top1_error"])
     assert result["cost"]["restarts"] == 0
     assert result["provenance"]["dataset_hash"] == read_info(digits).content_hash
     rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]

@@ -34,8 +34,8 @@ def window(images: Tensor, top: Tensor, left: Tensor, side: int, mirrored: Tenso
 
 
 def centre(images: Tensor, side: int) -> Tensor:
-    """The middle [B, 3, h, h] of images [B, 3, H, W]; a view."""
-    top, left = ((length - side) // 2 for length in images.shape[-2:])
+    """The middle [B, 3, h, h] of images [B, 3, H, W], where torchvision's `CenterCrop` has it; a view."""
+    top, left = (round((length - side) / 2) for length in images.shape[-2:])
     return images[..., top : top + side, left : left + side]
 
 

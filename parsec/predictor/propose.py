@@ -48,6 +48,7 @@ def propose(
         ending.begin(identity, stands_for)
         spent = loop.run(task, state, identity, running, run, device, beginning.code)
         about = {"seed": seed, "cost": cost(spent, device), "provenance": provenance(job, beginning, None)}
+        ending.open_output()
         FILE.write(output / "proposal.parquet", pa.Table.from_pylist(read_metrics(state), schema=FIELDS), about)
         ending.finish(identity)
 

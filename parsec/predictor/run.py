@@ -60,6 +60,7 @@ def search_repeatedly(
     with finished.claimed(places, beginning.code) as ending:
         ending.begin(identity, stands_for)
         spent = loop.run(task, state, identity, running, run, device, beginning.code)
+        ending.open_output()
         write_trained(output / "trained.parquet", job, read_metrics(state))
         about = {"schema": SCHEMA, "kind": "predictor", "seed": seed, "architectures": len(problem.reached)}
         about |= {"accuracies_hash": seen, "job": job.model_dump(mode="json"), "cost": cost(spent, device)}

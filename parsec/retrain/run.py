@@ -92,7 +92,9 @@ def retrain(request: Request) -> None:
             stands_for = {
                 **job.model_dump(mode="json"),
                 "genotype": architecture.as_dict(),
+                "genotype_source": source,
                 "images": info.content_hash,
+                "ranks": ranks.count,
             }
             if ending.begin(whole, stands_for, identity):
                 return
@@ -108,6 +110,7 @@ def retrain(request: Request) -> None:
         }
         named = {**names._asdict(), "dataset": info.name, "genotype_source": source}
         tested = _tested(errors, info.classes)
+        ending.open_output()
         _write(request.output, state, trainer, {**named, **_result(trainer, tested), **record})
         ending.finish(whole)
 

@@ -75,6 +75,7 @@ class Ending:
     def __init__(self, places: Places, code: str, ranks: Ranks) -> None:
         self._places, self._code, self._ranks = places, code, ranks
         self._kept = places.state / FINISHED
+        self._facts: dict[str, Any] = {}
 
     def begin(self, identity: str, settings: Mapping[str, Any], resumes: str | None = None) -> bool:
         """Mark the folders as this run's; True if it has ended before under this code, its outputs are back then.
@@ -102,8 +103,12 @@ class Ending:
         if any((places.output / name).exists() for name in places.names):
             _check_same(places.output, identity, settings, "give another --output, or move that away")
         mark_folder(places.state, "state", identity=checkpoints, **facts)
-        mark_folder(places.output, places.kind, identity=identity, **facts)
+        self._facts = {"identity": identity, **facts}
         return False
+
+    def open_output(self) -> None:
+        """Mark the output folder as this run's, before the first file is written there."""
+        mark_folder(self._places.output, self._places.kind, **self._facts)
 
     def _put_back(self, identity: str, settings: Mapping[str, Any]) -> bool:
         if not self._kept.exists():
@@ -112,10 +117,10 @@ class Ending:
             logger.warning("%s: kept outputs are dropped, because %s; starting anew", self._kept, reason)
             self._drop_kept()
             return False
-        for name in self._places.names:
-            _link(self._kept / name, self._places.output / name)
         facts = {"run": self._places.run, "identity": identity, "settings": settings}
         mark_folder(self._places.output, self._places.kind, **facts)
+        for name in self._places.names:
+            _link(self._kept / name, self._places.output / name)
         logger.info("outputs of this run, which had ended before, are put back; delete %s to train anew", self._kept)
         self._leave()
         return True

@@ -37,5 +37,6 @@ def ablate(job: AblationJob, data: Path, seed: int, output: Path, state: Path, r
         task = Ablation(job, seed, indices, lambda one, number: minibatch(one, data, info, number, device))
         spent = loop.run(task, state, identity, running, run, device, beginning.code)
         about = {"seed": seed, "cost": cost(spent, device), "provenance": provenance(job, beginning, info)}
+        ending.open_output()
         write_ablation(output / "ablation.parquet", read_metrics(state), about)
         ending.finish(identity)

@@ -52,6 +52,7 @@ def score(
         task = Scoring(job, seed, pool.indices(job.architectures, seed), images, pool)
         spent = loop.run(task, state, identity, running, run, device, beginning.code)
         about = {"seed": seed, "cost": cost(spent, device), "provenance": provenance(job, beginning, info)}
+        ending.open_output()
         write_scores(output / "scores.parquet", read_metrics(state), {**about, **pool.about})
         ending.finish(identity)
 

@@ -79,6 +79,7 @@ def search(
             "cost": {**cost(spent, device), "ranks": ranks.count},
             "provenance": provenance(job, beginning, info),
         }
+        ending.open_output()
         _write(output, state, task, method, _metadata(job, task, parent), {"parent": parent, **result})
         ending.finish(identity)
 

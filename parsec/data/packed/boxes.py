@@ -16,7 +16,7 @@ SHARE = 224 / 256
 
 
 class View(NamedTuple):
-    """What evaluation sees of an image: its centre square, resized to `short_side`, and of that the middle `side`.
+    """What evaluation sees of an image: its short side resized to `short_side`, and of that the middle `side`.
 
     The test, validation, `predict` and what `export` records all go by it, however the images are stored.
     """
@@ -25,10 +25,6 @@ class View(NamedTuple):
     """Pixels that the short side of the image is brought to."""
     side: int
     """Pixels of the square that the network sees; at most `short_side`."""
-
-    def boxes(self, sizes: Integers) -> Integers:
-        """The same squares before resizing, in images of `sizes` (width, height; [B, 2]); [B, 4] as `random_boxes`."""
-        return centre_boxes(sizes, self.side / self.short_side)
 
 
 def evaluation_view(side: int, image_size: int, resized: bool) -> View:
@@ -74,12 +70,7 @@ def _centred(sizes: Integers) -> Integers:
     return np.concatenate([(sizes - kept) // 2, kept], 1).astype(np.int64)
 
 
-def centre_boxes(sizes: Integers, share: float = SHARE) -> Integers:
-    """Centred squares with this share of the short side; [B, 4] as `random_boxes`."""
-    short = sizes.min(1, keepdims=True)
-    exact = short * share
-    side = np.rint(exact).astype(np.int64)
-    # Where it must be rounded, then so that the margins on both sides are equal.
-    lopsided = ((short - side) % 2 == 1) & (np.abs(exact - side) > 1e-6)
-    side += np.where(lopsided, np.sign(exact - side), 0).astype(np.int64)
+def centre_squares(sizes: Integers) -> Integers:
+    """The largest centred squares; [B, 4] as `random_boxes`."""
+    side = sizes.min(1, keepdims=True)
     return np.concatenate([(sizes - side) // 2, side, side], 1)

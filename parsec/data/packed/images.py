@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from parsec.data.augment import Augment
-from parsec.data.packed.boxes import View, centre_boxes, random_boxes
+from parsec.data.crop import centre
+from parsec.data.packed.boxes import View, centre_squares, random_boxes
 from parsec.data.packed.decode import decode
 from parsec.data.packed.part import PackedPart
 from parsec.runtime.device import to_device
@@ -55,14 +56,15 @@ class PackedImages:
     def pixels(self, indices: Tensor, view: View) -> Tensor:
         """What evaluation sees of images, before normalisation: uint8 [B, 3, side, side] on the device."""
         chosen = indices.numpy()
-        return self._collected(self._decode(chosen, view.boxes(self._part.sizes(chosen)), view.side))
+        squares = self._decode(chosen, centre_squares(self._part.sizes(chosen)), view.short_side)
+        return centre(self._collected(squares), view.side)
 
     def _begin(self, indices: Tensor, augment: Augment, draws: Draws, step: int) -> Pending:
         chosen = indices.numpy()
         sizes = self._part.sizes(chosen)
         if not augment.resizes:
             # The centre square that would be stored as pixels, so that both storage forms train on the same windows.
-            return self._decode(chosen, centre_boxes(sizes, 1.0), augment.stored_size)
+            return self._decode(chosen, centre_squares(sizes), augment.stored_size)
         own = draws.of(generator(self._seed, "boxes", step))
         boxes = random_boxes(sizes, augment.least_area, own)
         mirrored = own.uniform(len(sizes)) < (0.5 if augment.flips else 0.0)

@@ -18,7 +18,7 @@ from parsec.data.dataset import open_part, read_info, together
 from parsec.data.loader import open_images
 from parsec.data.packed import images as images_module
 from parsec.data.packed import write
-from parsec.data.packed.boxes import centre_boxes, random_boxes
+from parsec.data.packed.boxes import centre_squares, random_boxes
 from parsec.data.packed.decode import decode
 from parsec.data.packed.encode import encode
 from parsec.data.prepare import prepare
@@ -190,8 +190,8 @@ def test_parts_of_a_batch_are_cut_as_the_whole_batch_is() -> None:
     assert np.array_equal(np.concatenate(halves), whole)
 
 
-def test_centre_boxes_are_the_customary_share() -> None:
-    assert centre_boxes(np.array([[341, 256], [256, 400]])).tolist() == [[58, 16, 224, 224], [16, 88, 224, 224]]
+def test_centre_squares_are_the_largest() -> None:
+    assert centre_squares(np.array([[341, 256], [256, 400]])).tolist() == [[42, 0, 256, 256], [0, 72, 256, 256]]
 
 
 @pytest.fixture(scope="session")
@@ -247,8 +247,8 @@ def test_evaluation_sees_the_normalised_centre(packed: Path) -> None:
     change, part = augment(packed, crop="resized", size=28), open_part(packed, "test")
     images, labels = open_images(part, "cpu", 0).evaluate(torch.arange(2), change)
     info = read_info(packed)
-    box = centre_boxes(part.sizes(np.array([1])))[0]
-    pixels = decode(part.jpeg(1), np.array([38, 32]), box, 28).double() / 255
+    square = decode(part.jpeg(1), np.array([38, 32]), np.array([3, 0, 32, 32]), 32)
+    pixels = square[2:30, 2:30].double() / 255
     expected = (pixels - torch.tensor(info.mean)) / torch.tensor(info.std)
     assert torch.allclose(images[1].permute(1, 2, 0).double(), expected, atol=1e-5)
     assert labels.tolist() == part.labels[:2].tolist()

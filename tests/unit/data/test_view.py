@@ -106,7 +106,7 @@ def test_four_ways_to_an_image_agree(photographs: dict[str, Path], crop: str, si
     elsewhere = stacked(map(recorded, originals(photographs["folder"])))
     assert pixels.shape[-1] == (size or SIDE)
     for other in (jpeg, predicted, elsewhere):
-        # A view of another scale or place is off by 8 and more.
-        assert (pixels - other).abs().mean() < 4
+        # A view of another scale, or half a pixel off, differs by more.
+        assert (pixels - other).abs().mean() < 2
     if view.short_side == SIDE:
         torch.testing.assert_close(pixels, predicted, atol=0.01, rtol=0)

@@ -118,7 +118,7 @@ def test_a_killed_rank_ends_the_other_and_the_same_command_continues(begin, wait
     assert "another rank of this run ended" in said
     assert not output.exists()
     refused, _ = begin("killed", ranks="1")
-    assert "2-ranks" in refused.communicate()[1]
+    assert "with ranks 2, now 1" in refused.communicate()[1]
     assert refused.returncode == 2
     weights, result = finished(*begin("killed"))
     expected, undisturbed = finished(*begin("undisturbed"))

@@ -14,6 +14,7 @@ from parsec.errors import CheckpointError, DatasetError, Interrupted, SettingsEr
 from parsec.network.complexity import network_cost
 from parsec.retrain.run import Request, retrain, training_part
 from parsec.retrain.trainer import Retrainer
+from parsec.runtime.outputs import MARKER
 from parsec.settings.plan import RETRAIN_FILES, Retrain
 from parsec.settings.training import Network
 from parsec.settings.tree import Running
@@ -63,7 +64,7 @@ def fail_at(monkeypatch, step, failure):
 
 def test_outputs_and_result(start, digits):
     folder = start("a")
-    assert sorted(path.name for path in folder.iterdir()) == sorted(RETRAIN_FILES)
+    assert sorted(path.name for path in folder.iterdir()) == sorted([MARKER, *RETRAIN_FILES])
     result = json.loads((folder / "result.json").read_text())
     assert result["kind"] == "retrain"
     assert (result["dataset"], result["origin"], result["method"]) == ("digits", "published", "DARTS_V2")
@@ -166,6 +167,9 @@ def test_a_finished_training_stands_for_itself_alone(digits, make_job, tmp_path)
     first = start("one")
     shutil.rmtree(tmp_path / "out")
     assert start("one") == first
+    with pytest.raises(CheckpointError, match=r"belongs to .* with genotype_source"):
+        start("other")
+    shutil.rmtree(tmp_path / "out")
     assert json.loads(start("other"))["genotype_source"]["origin"] == {"stage": "other"}
     start("other", keep=False)
     assert not (tmp_path / "state").exists()

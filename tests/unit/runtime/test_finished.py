@@ -24,7 +24,7 @@ def run(places, identity="same", code="code"):
     with claimed(places, code) as ending:
         if ending.begin(identity, {"setting": identity}):
             return True
-        places.output.mkdir(parents=True, exist_ok=True)
+        ending.open_output()
         for name in NAMES:
             (places.output / name).write_text(f"{name} of {identity}")
         (places.state / "step-000000000001.ckpt").write_text("")

@@ -171,6 +171,7 @@ def started(places, settings):
     """A run that is killed after its first checkpoint."""
     with claimed(places, "code") as ending:
         ending.begin(str(settings), settings)
+        ending.open_output()
         with Checkpoints(places.state, str(settings)) as checkpoints:
             checkpoints.save(1, {})
 

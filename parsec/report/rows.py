@@ -41,6 +41,7 @@ class Row:
     trainings: tuple[Result, ...]
     searches: tuple[Result, ...]
     top1: Summary
+    """Percent, as `_summary` has it; `top5` too."""
     top5: Summary | None
     cost: Cost
 
@@ -74,10 +75,16 @@ class Row:
         """Mean of `parameters` or `multiply_adds` over genotypes, each counted once."""
         return fmean({result["seed"]: result["complexity"][key] for result in self.trainings}.values())
 
-    def search_means(self) -> Summary:
-        """Top-1 error in percent over searches: each is the mean of the trainings of its genotype."""
-        seeds = self.runs_by_seed
-        return summarise([fmean(r["test"]["top1_error"] for r in self.trainings if r["seed"] == s) for s in seeds])
+
+def _summary(origin: str, trainings: tuple[Result, ...], error: str) -> Summary:
+    """Summary over searches, each the mean of the trainings of its genotype; of a published genotype over trainings.
+
+    Trainings of one genotype are no independent trials of the search, so that n is the number of searches.
+    """
+    errors: dict[int, list[float]] = {}
+    for place, result in enumerate(trainings):
+        errors.setdefault(place if origin == PUBLISHED else result["seed"], []).append(result["test"][error])
+    return summarise([fmean(found) for found in errors.values()])
 
 
 def _row(group: tuple[Any, ...], trainings: tuple[Result, ...], searches: dict[SearchKey, Result]) -> Row:
@@ -92,8 +99,8 @@ def _row(group: tuple[Any, ...], trainings: tuple[Result, ...], searches: dict[S
         epochs,
         trainings,
         tuple(result for chain in chains for result in chain),
-        summarise([result["test"]["top1_error"] for result in trainings]),
-        None if None in top5 else summarise(top5),
+        _summary(origin, trainings, "top1_error"),
+        None if None in top5 else _summary(origin, trainings, "top5_error"),
         mean_cost([cumulative(chain) for chain in chains]),
     )
 

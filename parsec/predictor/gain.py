@@ -134,7 +134,7 @@ def gain(times: Reals, quality: Quality, size: int, budget: int, sampled: bool =
 
 
 def saved(times: Reals, quality: Quality, size: int, budget: int, sampled: bool = False, seed: int = 0) -> Interval:
-    """Architectures that a search trains fewer than random search, both capped at the budget; arguments as of `gain`."""
+    """Trainings that a search saves over random search, both capped at the budget; arguments as of `gain`."""
     random = random_expected(quality, size, budget, sampled, seed)
     return _against(np.minimum(times, budget), random.within, operator.sub, seed)
 

@@ -42,7 +42,8 @@ def needed_of_share(share: Reals) -> Reals:
 
 def needed_within_of_share(share: Reals, budget: int) -> Reals:
     """E[min(T, B)] = (1 − (1 − p)^B) / p."""
-    return -np.expm1(budget * np.log1p(-share)) / share
+    trained: Reals = -np.expm1(budget * np.log1p(-share)) / share
+    return trained
 
 
 def chosen(size: int, trained: int) -> Reals:

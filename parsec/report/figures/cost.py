@@ -118,7 +118,8 @@ def _name_methods(axes: Axes, points: pd.DataFrame) -> None:
 def draw(inputs: list[Path]) -> Drawing:
     """Result files of retraining and of the searches behind it, and perhaps one published table (CSV).
 
-    Error bars are one sample standard deviation over searches, each the mean of its trainings. Each panel has one data set and one unit of cost.
+    Error bars are one sample standard deviation over searches, each the mean of its trainings. Each panel has one
+    data set and one unit of cost.
 
     Raises:
         UserError: nothing to show, a missing search, or a damaged file.

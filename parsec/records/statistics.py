@@ -33,8 +33,13 @@ def summarise(values: Sequence[float]) -> Summary:
     if n == 1:
         return Summary(1, mean, None, None, None)
     std = statistics.stdev(values)
+    return Summary(n, mean, std, *interval_of_mean(n, mean, std))
+
+
+def interval_of_mean(n: int, mean: float, std: float) -> tuple[float, float]:
+    """Ends of the 95 % t-interval of the mean of n independent values with this sample standard deviation."""
     half = float(stdtrit(n - 1, 0.975)) * std / math.sqrt(n)
-    return Summary(n, mean, std, mean - half, mean + half)
+    return mean - half, mean + half
 
 
 def summarise_clusters(clusters: Sequence[Sequence[float]]) -> Summary:

@@ -71,8 +71,9 @@ def _comparison(job: BenchJob, size: Size, device: torch.device) -> dict[str, An
 def _chosen(load: Workload, job: BenchJob) -> str:
     """What the default, `auto`, takes here for the children of the workload."""
     executor = load.executor(compute(job, "auto"))
-    held = min(getattr(executor, "in_flight", 1), len(load.children.genotypes))
-    return f"stacked, S = {held}" if isinstance(executor, Stacked) else type(executor).__name__.lower()
+    if not isinstance(executor, Stacked):
+        return type(executor).__name__.lower()
+    return f"stacked, S = {min(executor.in_flight, len(load.children.genotypes))}"
 
 
 def _budget(load: Workload, in_flight: int) -> int:

@@ -30,8 +30,8 @@ HEAD = """# Claims, and what our records show of them
 Made by `python -m parsec record`; every number is read off a file of the record named in its row.
 
 - ± is the sample standard deviation over the n of the row: over searches, each the mean of its trainings, or over
-  repeats. Published ± are printed as published: NASWOT's are over the searches stated; what PARSEC's are over, no source
-  that we could read states.
+  repeats. Published ± are printed as published: NASWOT's are over the searches stated; no source that we could read
+  states what PARSEC's are over.
 - Square brackets are 95 % intervals of the mean or of the difference: Student's t over searches, pairs or repeats; of
   τ bootstrapped over architectures. None is adjusted for the number of rows on this page.
 

@@ -41,9 +41,8 @@ def retrained(record: Path, claim: Claim) -> Evidence | None:
     # Records from before intervals were over searches keep the deviation of the search means in a column of its own.
     std = row.get("top1_error_std_of_search_means", row["top1_error_std"])
     low, high = (math.nan, math.nan) if n == 1 else interval_of_mean(n, mean, std)
-    ours = (
-        f"{with_std(mean, std)}{ends(low, high)}, n = {_counted(n, 'search')}, {_counted(row['trainings'], 'training')}"
-    )
+    counts = f"n = {_counted(n, 'search')}, {_counted(row['trainings'], 'training')}"
+    ours = f"{with_std(mean, std)}{ends(low, high)}, {counts}"
     scale = f"{row['cells']:.0f} cells × {row['channels']:.0f} channels, {row['epochs']:.0f} epochs"
     if row["epochs"] < PAPER_EPOCHS:
         return Evidence(ours, scale, "not shown" + REDUCED)
@@ -51,7 +50,8 @@ def retrained(record: Path, claim: Claim) -> Evidence | None:
 
 
 def _counted(count: float, name: str) -> str:
-    return f"{count:.0f} {name}" if count == 1 else f"{count:.0f} {name}{'es' if name.endswith('ch') else 's'}"
+    plural = {"search": "searches", "training": "trainings"}
+    return f"{count:.0f} {name if count == 1 else plural[name]}"
 
 
 def memory(record: Path, claim: Claim) -> Evidence | None:
@@ -114,9 +114,7 @@ def collapse(record: Path, claim: Claim) -> Evidence | None:
     mean = json.loads((record / "lookup" / "nasbench201.json").read_text(encoding="utf-8"))["mean"]["cifar10"]
     skips = "" if pd.isna(row["skip_share"]) else f"; {100 * row['skip_share']:.0f} % skip connections"
     accuracy = with_std(row["test_cifar10_mean"], row["test_cifar10_std"])
-    ends = "" if row["runs"] == 1 else f" [{row['test_cifar10_low']:.2f}, {row['test_cifar10_high']:.2f}]"
-    ours = (
-        f"{accuracy}{ends} against {mean:.2f} % of a random architecture{skips}; n = {_counted(row['runs'], 'search')}"
-    )
+    accuracy += ends(row["test_cifar10_low"], row["test_cifar10_high"])
+    ours = f"{accuracy} against {mean:.2f} % of a random architecture{skips}; n = {_counted(row['runs'], 'search')}"
     verdict = judged(row["test_cifar10_low"] - mean, row["test_cifar10_high"] - mean, 1)
     return Evidence(ours, title(record), verdict + REDUCED)

@@ -122,7 +122,7 @@ def assisted(record: Path, claim: Claim) -> Evidence | None:
         parts.append(f"{spent:.0f} trainings: {helped['mean'][spent]:.2f} − {plain['mean'][spent]:.2f} = {apart}")
         verdicts.append(judged(*ends, 1))
     ours = f"test accuracy (%) after {'; '.join(parts)}; {helped['n'].iloc[0]:.0f} repeats on {ONE_DRAW}"
-    return Evidence(ours, REPLAYED, together(verdicts))
+    return Evidence(ours, REPLAYED, f"{together(verdicts)}, on {ONE_DRAW}")
 
 
 def predictor(record: Path, claim: Claim) -> Evidence | None:

@@ -223,7 +223,7 @@ def test_assisted_evolution_is_judged_at_every_budget(records, write):
     ):
         helped = zip((25, 50), means, strict=True)
         write("naswot-evolution", [*plain, *(row("assisted_evolution", spent, mean) for spent, mean in helped)])
-        assert row_of(records, "Evolution that begins")[5] == verdict
+        assert row_of(records, "Evolution that begins")[5] == f"{verdict}, on one weight draw"
 
 
 def test_a_claim_on_predictors_may_hold_in_part(records, write):

@@ -129,7 +129,7 @@ def reproduced(low: float, high: float, value: float, margin: float, better: int
 
 
 def together(verdicts: Collection[str]) -> str:
-    """The verdict on a claim that several comparisons test, each of which it makes a statement of."""
+    """Verdict on a claim from those of the comparisons that test it."""
     found = set(verdicts)
     if found == {HOLDS}:
         return HOLDS

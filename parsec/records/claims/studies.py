@@ -32,8 +32,6 @@ WORDS = {
     "predictor-smart": "recovers what|trains fewer than uniform",
 }
 """What tells the rows of a claim in the table of the predictor's claims."""
-
-
 KENDALL = {
     "kendall": ("cifar10", "CIFAR-10", "half", 15.0),
     "kendall-cifar100": ("cifar100", "CIFAR-100", "all", 0.0),
@@ -115,9 +113,8 @@ def assisted(record: Path, claim: Claim) -> Evidence | None:
     helped, plain = rows.loc["assisted_evolution"], rows.loc["evolution"]
     parts, verdicts = list[str](), list[str]()
     for spent in helped.index:
-        ends = difference_interval(
-            *(Estimate.from_interval(*e.loc[spent, ["low", "high", "n"]]) for e in (helped, plain))
-        )
+        means = [Estimate.from_interval(*found.loc[spent, ["low", "high", "n"]]) for found in (helped, plain)]
+        ends = difference_interval(*means)
         apart = difference_text(helped["mean"][spent] - plain["mean"][spent], *ends)
         parts.append(f"{spent:.0f} trainings: {helped['mean'][spent]:.2f} − {plain['mean'][spent]:.2f} = {apart}")
         verdicts.append(judged(*ends, 1))

@@ -20,7 +20,8 @@ NOTES = (
     "mean number that the search trains until it has one of the M best of N by validation accuracy. In brackets: "
     "95 % bootstrap intervals over repeats, not adjusted for the number of pools and qualities.",
     "≤: some repeats miss the quality within the budget and need an unknown number more; counted as the budget, they "
-    "bound the gain from above, and the interval is that of the bound. Gain within the budget: both numbers capped at the budget, which is exact for both.",
+    "bound the gain from above, and the interval is that of the bound. Gain within the "
+    "budget: both numbers capped at the budget, which is exact for both.",
     "Median number: trained architectures, the random start included.",
 )
 

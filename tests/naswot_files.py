@@ -33,12 +33,12 @@ def invented_truth():
     return pd.DataFrame({"arch_index": range(SIZE), "arch_str": [str(found) for found in architectures()], **columns})
 
 
-def write_some_scores(path, truth, noise=0.0, space="nasbench201", count=200):
-    """Scores of the first architectures: CIFAR-10 test accuracy and noise; the last one failed."""
-    drawn = truth["cifar10_test_200"][:count] + noise * np.random.default_rng(1).normal(size=count)
+def write_some_scores(path, truth, noise=0.0, space="nasbench201", count=200, seed=0):
+    """Scores of the first architectures: CIFAR-10 test accuracy and noise by seed; the last one failed."""
+    drawn = truth["cifar10_test_200"][:count] + noise * np.random.default_rng(1 + seed).normal(size=count)
     rows = [_score(index, None if index == count - 1 else score) for index, score in enumerate(drawn)]
     settings = {"space": space, "dataset": "cifar10", "score": {"kind": "relu_log_determinant", "mode": "train"}}
-    write_scores(path, rows, {"seed": 0, "provenance": {"settings": settings}})
+    write_scores(path, rows, {"seed": seed, "provenance": {"settings": settings}})
     return path
 
 

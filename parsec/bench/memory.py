@@ -12,6 +12,7 @@ import torch
 from parsec.bench.job import TINY, BenchJob, Size, compute, sizes, workload
 from parsec.bench.rounds import Step
 from parsec.bench.workload import Workload
+from parsec.network.executors.stacked import Stacked
 from parsec.network.footprint import child_bytes
 from parsec.runtime.logs import logger
 from parsec.runtime.memory import peak_bytes
@@ -30,7 +31,7 @@ def held(build: Callable[[], Step], device: torch.device) -> int:
 
 
 def bench_memory(job: BenchJob, device: torch.device) -> Iterator[dict[str, Any]]:
-    """One comparison at every size, all in the layout of the executors."""
+    """One comparison at every size, all in the layout of the executors: each of these, and what `auto` takes."""
     for size in sizes(job, device):
         logger.info("%s: memory", size)
         yield _comparison(job, size, device)
@@ -56,14 +57,23 @@ def _comparison(job: BenchJob, size: Size, device: torch.device) -> dict[str, An
         if device.type == "cuda"
         else []
     )
+    auto = row(f"auto ({_chosen(load, job)}), K = {max(SAMPLES)}", lambda few: few.search_step(compute(job, "auto")))
     darts = row("DARTS supernet", lambda few: few.darts(torch.channels_last))
     return {
         "title": f"{size}: peak memory of a search step",
         "unit": "bytes",
         "reference": "the hungriest of the K children trained alone",
-        "rows": [*one, *stacked, *table, darts],
+        "rows": [*one, *stacked, *table, auto, darts],
         "targets": [] if size is TINY else _limits(one, stacked),
     }
+
+
+def _chosen(load: Workload, job: BenchJob) -> str:
+    """What the default, `auto`, takes here for the children of the workload."""
+    executor = load.executor(compute(job, "auto"))
+    if not isinstance(executor, Stacked):
+        return type(executor).__name__.lower()
+    return f"stacked, S = {min(executor.in_flight, len(load.children.genotypes))}"
 
 
 def _budget(load: Workload, in_flight: int) -> int:

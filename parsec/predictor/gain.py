@@ -4,10 +4,15 @@ Mauch et al. (arXiv 2011.12043) define such a gain; their formula could not be r
 G(q) = E[number random search needs to reach q] / E[number the search needs to reach q], which has no unit.
 A search that does not reach q within its budget B needed more than B, and nobody knows how many: then
 E[min(T, B)] still bounds the gain from above, and compares the two within the budget exactly.
+
+What random search needs is exact in a space that is known whole. Where a uniform sample stands for the space, the share
+of it that has the quality is uncertain, and every interval that compares with random search carries that uncertainty.
+All pools share it: it is one factor of all their gains, and ratios between pools are free of it.
 """
 
+import operator
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,7 +37,7 @@ class Quality(NamedTuple):
 
 
 class Interval(NamedTuple):
-    """A number with the ends of its 95 % bootstrap interval over repeats."""
+    """A number with the ends of its 95 % bootstrap interval over repeats, and over shares where they are uncertain."""
 
     value: float
     low: float
@@ -73,33 +78,74 @@ def needed(trained: Reals, quality: Quality) -> Reals:
     return np.where(good.any(1), good.argmax(1) + 1.0, np.inf)
 
 
-def gain(times: Reals, quality: Quality, size: int, budget: int, seed: int = 0) -> Gain:
+class Expected(NamedTuple):
+    """An expectation for random search: its value, and draws of it [RESAMPLES], all equal where it is exact."""
+
+    value: float
+    draws: Reals
+
+
+class RandomSearch(NamedTuple):
+    """What random search is expected to train until a quality."""
+
+    needed: Expected
+    """E[T]."""
+    within: Expected
+    """E[min(T, B)]."""
+
+
+def random_expected(quality: Quality, size: int, budget: int, sampled: bool = False, seed: int = 0) -> RandomSearch:
+    """Expectations of random search in a space of this size, or of which that many were drawn if `sampled`.
+
+    The value is that of the mean share M / (N + 1) if `sampled`.
+    """
+    if not sampled:
+        exact = random_search.needed(size, quality.good), random_search.needed_within(size, quality.good, budget)
+        return RandomSearch(*(Expected(value, np.full(RESAMPLES, value)) for value in exact))
+    mean, draws = np.array([quality.good / (size + 1)]), random_search.shares(size, quality.good, RESAMPLES, seed)
+    needed_, within = random_search.needed_of_share, random_search.needed_within_of_share
+    return RandomSearch(
+        Expected(float(needed_(mean)[0]), needed_(draws)),
+        Expected(float(within(mean, budget)[0]), within(draws, budget)),
+    )
+
+
+def gain(times: Reals, quality: Quality, size: int, budget: int, sampled: bool = False, seed: int = 0) -> Gain:
     """The gain of a search over random search.
 
     Args:
         times: as `needed` gives them [R].
         quality: what was looked for.
-        size: N, architectures of the space.
+        size: N, architectures of the space, or of the sample of it.
         budget: B, trained architectures of a repeat.
+        sampled: whether a uniform sample stands for the space.
         seed: of the bootstrap.
     """
     within, reached = np.minimum(times, budget), np.isfinite(times)
-    random, limited = (
-        random_search.needed(size, quality.good),
-        random_search.needed_within(size, quality.good, budget),
-    )
+    random = random_expected(quality, size, budget, sampled, seed)
     middle = float(np.median(times)) if np.isfinite(np.median(times)) else None
     return Gain(
         interval(reached.astype(float), seed=seed),
         middle,
-        interval(within, lambda mean: random / mean, seed),
+        _against(within, random.needed, operator.truediv, seed),
         not reached.all(),
-        interval(within, lambda mean: limited / mean, seed),
+        _against(within, random.within, operator.truediv, seed),
     )
 
 
-def interval(values: Reals, of: Callable[[Reals], Reals] = lambda mean: mean, seed: int = 0) -> Interval:
-    """A function of the mean of values [R], with its percentiles 2.5 and 97.5 over draws of repeats."""
+def saved(times: Reals, quality: Quality, size: int, budget: int, sampled: bool = False, seed: int = 0) -> Interval:
+    """Trainings that a search saves over random search, both capped at the budget; arguments as of `gain`."""
+    random = random_expected(quality, size, budget, sampled, seed)
+    return _against(np.minimum(times, budget), random.within, operator.sub, seed)
+
+
+def interval(values: Reals, seed: int = 0) -> Interval:
+    """The mean of values [R], with its percentiles 2.5 and 97.5 over draws of repeats."""
+    return _against(values, Expected(0.0, np.zeros(RESAMPLES)), lambda _, mean: mean, seed)
+
+
+def _against(values: Reals, random: Expected, compare: Callable[[Any, Any], Any], seed: int) -> Interval:
+    """An expectation of random search, compared with the mean of values [R]: `compare(random, mean)`."""
     draws = np.random.default_rng(seed).integers(len(values), size=(RESAMPLES, len(values)))
-    low, high = np.quantile(of(values[draws].mean(1)), (0.025, 0.975))
-    return Interval(float(of(values.mean(keepdims=True))[0]), float(low), float(high))
+    low, high = np.quantile(compare(random.draws, values[draws].mean(1)), (0.025, 0.975))
+    return Interval(float(compare(random.value, values.mean())), float(low), float(high))

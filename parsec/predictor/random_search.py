@@ -1,6 +1,8 @@
-"""Random search without replacement in a space that is known whole: exact, nothing is drawn.
+"""Random search until the first good architecture, exact: nothing is simulated.
 
-N architectures, of which M are good; T is the number that is trained until the first good one.
+In a space that is known whole (N architectures, of which M are good) it draws without replacement. In one that is too
+large to be known it draws from a share p of good ones, of which a uniform sample tells M of N. T is the number that is
+trained until the first good one.
 """
 
 import numpy as np
@@ -23,6 +25,25 @@ def missed(size: int, good: int, budget: int) -> Reals:
 def needed_within(size: int, good: int, budget: int) -> float:
     """E[min(T, B)]: the sum of P(T > t) over t < B."""
     return float(missed(size, good, budget)[:-1].sum())
+
+
+def shares(size: int, good: int, draws: int, seed: int) -> Reals:
+    """[draws]: the share p of a space that is at least as good as number M of a uniform sample of N.
+
+    Whatever the distribution of the accuracies, p ~ Beta(M, N − M + 1), as long as no two of them are equal.
+    """
+    return np.random.default_rng((seed, size, good)).beta(good, size - good + 1, size=draws)
+
+
+def needed_of_share(share: Reals) -> Reals:
+    """E[T] = 1 / p."""
+    return 1.0 / share
+
+
+def needed_within_of_share(share: Reals, budget: int) -> Reals:
+    """E[min(T, B)] = (1 − (1 − p)^B) / p."""
+    trained: Reals = -np.expm1(budget * np.log1p(-share)) / share
+    return trained
 
 
 def chosen(size: int, trained: int) -> Reals:

@@ -41,7 +41,7 @@ def write_index(records: Path) -> None:
         "",
         *_section("Done", "record | run | machine | jobs | hours, summed over jobs | commit", runs),
         *_section("Benchmarks", "record | machine | threads | what was to be reached | commit", benchmarks),
-        *_section("Open: these need a GPU", "what | command | needs", waiting),
+        *_section("Open: these need a GPU, or hours", "what | command | needs", waiting),
     ]
     write_outputs({records / "claims.md": claims_page(records, to_do), records / "README.md": "\n".join(lines)})
 

@@ -33,8 +33,50 @@ def summarise(values: Sequence[float]) -> Summary:
     if n == 1:
         return Summary(1, mean, None, None, None)
     std = statistics.stdev(values)
+    return Summary(n, mean, std, *interval_of_mean(n, mean, std))
+
+
+def interval_of_mean(n: int, mean: float, std: float) -> tuple[float, float]:
+    """Ends of the 95 % t-interval of the mean of n independent values with this sample standard deviation."""
     half = float(stdtrit(n - 1, 0.975)) * std / math.sqrt(n)
-    return Summary(n, mean, std, mean - half, mean + half)
+    return mean - half, mean + half
+
+
+def summarise_clusters(clusters: Sequence[Sequence[float]]) -> Summary:
+    """Summary of values that share something within a cluster, such as the weights of a network.
+
+    Mean, deviation and n are those of all values; the interval is Student's t over the means of the clusters, so that
+    what a cluster shares counts once. One cluster cannot tell how clusters differ: its interval is None.
+    """
+    values = summarise([value for cluster in clusters for value in cluster])
+    means = summarise([statistics.fmean(cluster) for cluster in clusters])
+    if means.low is None or means.high is None:
+        return values._replace(low=None, high=None)
+    half = (means.high - means.low) / 2
+    return values._replace(low=values.mean - half, high=values.mean + half)
+
+
+class Estimate(NamedTuple):
+    """A mean with its standard error and the degrees of freedom of that."""
+
+    mean: float
+    error: float
+    freedom: float
+
+    @classmethod
+    def from_interval(cls, low: float, high: float, n: int) -> "Estimate":
+        """The estimate behind a 95 % t-interval of n independent values (or of n clusters)."""
+        return cls((low + high) / 2, (high - low) / 2 / float(stdtrit(n - 1, 0.975)), n - 1)
+
+
+def difference_interval(first: Estimate, second: Estimate) -> tuple[float, float]:
+    """Ends of the 95 % interval of the difference of two independent means (Welch's t)."""
+    squares = [estimate.error**2 for estimate in (first, second)]
+    if sum(squares) == 0.0:
+        return first.mean - second.mean, first.mean - second.mean
+    parts = sum(square**2 / estimate.freedom for square, estimate in zip(squares, (first, second), strict=True))
+    half = float(stdtrit(sum(squares) ** 2 / parts, 0.975)) * math.sqrt(sum(squares))
+    return first.mean - second.mean - half, first.mean - second.mean + half
 
 
 class Paired(NamedTuple):

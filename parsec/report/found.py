@@ -28,8 +28,9 @@ HEADINGS = [
     "Searched on",
 ]
 NOTES = [
-    "Test accuracy after 200 epochs on all training images, mean over the benchmark's seeds; ± is the standard "
-    "deviation over runs. Architectures were searched on one data set and looked up on all three.",
+    "Test accuracy after 200 epochs on all training images, mean over the benchmark's seeds; ± is the sample "
+    "standard deviation over runs (published: as printed there). "
+    "Architectures were searched on one data set and looked up on all three.",
     "The rank is the mean over runs; 1 is the best of 15,625.",
     "What a start from scores had cost is in the tables primed and comparison, not here.",
     "Published searches ran with networks, budgets and machines of their own.",

@@ -9,9 +9,9 @@ from parsec.report.text import listing
 from parsec.settings.plan import PUBLISHED
 
 STATISTICS = (
-    "n is searches × trainings of each found genotype; ± is the sample standard deviation over all n trainings. "
-    "No best of several is shown. The CSV adds 95 % intervals (Student t, trainings taken as independent) "
-    "and the spread of the means of the searches."
+    "n is searches × trainings of each genotype found. Mean ± sample standard deviation are over searches, each the "
+    "mean of its trainings; of a published genotype over its trainings. No best of several is shown. The CSV adds the "
+    "95 % t-interval of the mean over the same values, and the standard deviation over all trainings."
 )
 SECONDARY = "† quoted from a secondary source, not read in the paper that it comes from."
 

@@ -25,6 +25,7 @@ NOTES = (
     "settings, but for the start. Accuracies: CIFAR-10 test after 200 epochs, looked up when the searches had ended.",
     "Mode: the most probable architecture, of which a uniform π has none. Mean of a draw: exact, over the whole space. "
     "In epochs of warm-up π rests.",
+    "The row of the mean: ± is the sample standard deviation over the seeds above it.",
     "> or <: one of the two never got there, and would need an unknown number more.",
 )
 Reached = Callable[[pd.DataFrame, pd.DataFrame], pd.Series]

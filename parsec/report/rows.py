@@ -41,6 +41,7 @@ class Row:
     trainings: tuple[Result, ...]
     searches: tuple[Result, ...]
     top1: Summary
+    """Percent, as `_summary` has it; `top5` too."""
     top5: Summary | None
     balanced: Summary | None
     """Balanced error in percent; None if a training was recorded without it."""
@@ -78,16 +79,26 @@ class Row:
         """Mean of `parameters` or `multiply_adds` over genotypes, each counted once."""
         return fmean({result["seed"]: result["complexity"][key] for result in self.trainings}.values())
 
-    def search_means(self) -> Summary:
-        """Top-1 error in percent over searches: each is the mean of the trainings of its genotype."""
-        seeds = self.runs_by_seed
-        return summarise([fmean(r["test"]["top1_error"] for r in self.trainings if r["seed"] == s) for s in seeds])
+
+def _summary(origin: str, trainings: tuple[Result, ...], error: str) -> Summary | None:
+    """Summary over searches, each the mean of the trainings of its genotype; of a published genotype over trainings.
+
+    Trainings of one genotype are no independent trials of the search, so that n is the number of searches.
+    """
+    if any(result["test"].get(error) is None for result in trainings):
+        return None
+    errors: dict[int, list[float]] = {}
+    for place, result in enumerate(trainings):
+        errors.setdefault(place if origin == PUBLISHED else result["seed"], []).append(result["test"][error])
+    return summarise([fmean(found) for found in errors.values()])
 
 
 def _row(group: tuple[Any, ...], trainings: tuple[Result, ...], searches: dict[SearchKey, Result]) -> Row:
     origin, method, *network, epochs = group
     seeds = sorted({result["seed"] for result in trainings})
     chains = [] if origin == PUBLISHED else [lineage(searches, (origin, method, seed)) for seed in seeds]
+    top1 = _summary(origin, trainings, "top1_error")
+    assert top1 is not None  # every result has it
     return Row(
         origin,
         method,
@@ -95,17 +106,11 @@ def _row(group: tuple[Any, ...], trainings: tuple[Result, ...], searches: dict[S
         epochs,
         trainings,
         tuple(result for chain in chains for result in chain),
-        summarise([result["test"]["top1_error"] for result in trainings]),
-        _summary(trainings, "top5_error"),
-        _summary(trainings, "balanced_error"),
+        top1,
+        _summary(origin, trainings, "top5_error"),
+        _summary(origin, trainings, "balanced_error"),
         mean_cost([cumulative(chain) for chain in chains]),
     )
-
-
-def _summary(trainings: tuple[Result, ...], key: str) -> Summary | None:
-    """Of an error that not every training has."""
-    values = [result["test"].get(key) for result in trainings]
-    return None if None in values else summarise(values)
 
 
 def our_rows(results: Iterable[Result], dataset: str) -> list[Row]:

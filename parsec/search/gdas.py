@@ -28,7 +28,7 @@ def straight_through(soft: Tensor) -> Tensor:
 
 
 class Gdas(Relaxed):
-    """GDAS. An entry that is not sampled is not run, so that its own gradient is left out, as in the paper."""
+    """GDAS. An entry that is not sampled is not run, so that its own gradient is left out."""
 
     hard = True
 

@@ -48,6 +48,17 @@ class NasBench201Scores(Strict):
     score: Score = Score()
 
 
+class NasBench201Draws(NasBench201Scores):
+    """Scoring architectures of NAS-Bench-201, with one or several draws of the weights and of the minibatch."""
+
+    draws: Annotated[Positive, Field(le=500)] = Field(
+        1,
+        description="draws of weights and images, with the first seed and those after it: every architecture is scored "
+        "once per draw, and repeats of NASWOT's search take turns among the draws (the authors draw weights anew in "
+        "each repeat); everything else reads the first draw",
+    )
+
+
 class DartsScores(Strict):
     """Scoring architectures of the DARTS space, drawn from the uniform prior, on one minibatch of a data set."""
 
@@ -73,7 +84,7 @@ class NasBench101Scores(Strict):
     score: Score = Score()
 
 
-Scores = Annotated[NasBench201Scores | DartsScores | NasBench101Scores, Field(discriminator="space")]
+Scores = Annotated[NasBench201Draws | DartsScores | NasBench101Scores, Field(discriminator="space")]
 """By space a section of its own, so that a key of one space is no key of another."""
 
 

@@ -9,6 +9,7 @@ from parsec.errors import SettingsError
 from parsec.settings import plan
 from parsec.settings.base import expanded
 from parsec.settings.predictor import DartsPredictorJob
+from parsec.settings.score import NasBench201Draws
 from parsec.settings.tree import Settings
 from parsec.settings.variants import base_method
 
@@ -150,8 +151,9 @@ def _naswot(settings: Settings) -> Iterator[Shown]:
     table = "benchmark:nasbench201"
     scores = _scores(settings, "nasbench201")
     if scores:
+        drawn = [file for name in scores for file in _draws(settings, name)]
         yield Shown("tables", "naswot-correlation", (table, *scores.values()))
-        yield Shown("tables", "naswot-search", (table, *scores.values()))
+        yield Shown("tables", "naswot-search", (table, *drawn))
         yield Shown("figures", "naswot-scatter", (table, *scores.values()))
     if settings.ablation:
         ablation = f"{RESULTS}/{folder(settings, 'ablation')}/ablation.parquet"
@@ -172,6 +174,13 @@ def _scores(settings: Settings, space: Benchmark) -> dict[str, str]:
     """File by name of every scoring of a space that can be made."""
     names = (name for name in scorings(settings) if settings.scores[name].space == space)
     return {name: f"{RESULTS}/{folder(settings, 'score', name)}/scores.parquet" for name in names}
+
+
+def _draws(settings: Settings, name: str) -> list[str]:
+    """Files of a scoring of NAS-Bench-201, one per draw of the weights."""
+    scores = settings.scores[name]
+    count = scores.draws if isinstance(scores, NasBench201Draws) else 1
+    return [f"{RESULTS}/score/{name}/seed{seed(settings) + draw}/scores.parquet" for draw in range(count)]
 
 
 def fitted_pi(settings: Settings) -> str | None:

@@ -13,7 +13,9 @@ from parsec.settings.tree import Settings
 def score_job(settings: Settings, name: str) -> AnyScoreJob:
     """What a scoring reads."""
     scores = settings.scores[name]
-    return SCORE_JOBS[scores.space](**dict(scores), compute=settings.compute)
+    # Every draw is a job of its own, which does not depend on how many there are.
+    given = {key: value for key, value in scores if key != "draws"}
+    return SCORE_JOBS[scores.space](**given, compute=settings.compute)
 
 
 def fit_pi_job(settings: Settings) -> FitPiJob:

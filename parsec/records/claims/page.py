@@ -14,7 +14,8 @@ READERS: dict[str, Reader] = {
     "transfer": searches.transfer,
     "random": searches.random,
     "collapse": searches.collapse,
-    "kendall": studies.kendall,
+    **dict.fromkeys(studies.KENDALL, studies.kendall),
+    "kendall-nasbench101": studies.kendall101,
     "search-10": studies.searched,
     "search-100": studies.searched,
     "search-1000": studies.searched,
@@ -26,14 +27,32 @@ READERS: dict[str, Reader] = {
 """By the name of the claim; one that is not here can only be answered by runs that are still open."""
 HEAD = """# Claims, and what our records show of them
 
-Made by `python -m parsec record`; every number is read off a file of the record beside it. How verdicts come about:
+Made by `python -m parsec record`; every number is read off a file of the record named in its row.
 
-- A difference *holds* if its 95 % interval lies on the side of the claim, *does not hold* if it lies on the other, and
-  is *not told apart* if zero is in it. NASWOT's τ holds within 0.05 of the published; its searches hold within the
-  published deviation.
-- Memory holds if no search step needs more than 1.05 of the hungriest child trained alone.
-- *At reduced scale*: networks, images or epochs are far below the paper's, so that the verdict is on the method at that
-  scale and not on the paper's numbers. A test error of so short a training is *not shown* to reach the paper's.
+- ± is the sample standard deviation over the n of the row: over searches, each the mean of its trainings, or over
+  repeats. Published ± are printed as published: NASWOT's are over the searches stated; no source that we could read
+  states what PARSEC's are over.
+- Square brackets are 95 % intervals of the mean or of the difference: Student's t over searches, pairs or repeats; of
+  τ bootstrapped over architectures. None is adjusted for the number of rows on this page.
+
+How verdicts come about:
+
+- A difference *holds* if its interval is on the side of the claim, *does not hold* if it is on the other, and there is
+  *no significant difference* if zero is in it. Where several comparisons test one claim, it holds if all of them hold,
+  and *in part* if some do. Qualities and pools of predictors are judged one by one, unadjusted for their number.
+- A published number is reproduced (*holds*) if even the worse end of the interval is within a margin of it, and is not
+  (*does not hold*) if even the better end is outside. In between, it is *close, but differs significantly* if the
+  interval excludes the published number; else there is *no significant difference*. If the true value is just at the
+  margin, this rule says *holds* in at most 2.5 % of cases. Margins: 0.1 points for PARSEC's test errors, which may also
+  be lower (one training of DARTS' cell varies by ± 0.09); to either side 0.05 for NASWOT's τ (1,000 architectures know
+  it to 0.03) and 0.2 points for the accuracy of NASWOT's searches. There the interval is of the difference to the
+  published mean and carries the standard errors of both.
+- *On one weight draw*: every architecture was scored with one draw of weights, so that the interval does not cover how
+  others would do; the paper draws weights anew in every search.
+- Memory holds if no search step needs more than 1.05 of the hungriest child trained by itself. Executor `one` runs one
+  child after another; `auto`, the default, may trade memory for speed, and is judged by itself.
+- *At reduced scale*: networks, images, epochs or tables are far below the paper's, so that the verdict is on the method
+  at that scale and not on the paper's numbers. A test error of so short a training is *not shown* to reach the paper's.
 - Published values marked † are quoted from a secondary source.
 """
 COLUMNS = "| claim | published | ours | record | scale | verdict |\n| --- | --- | --- | --- | --- | --- |"
@@ -53,7 +72,7 @@ def claims_page(records: Path, waiting: Sequence[Mapping[str, str]]) -> str:
 
 
 def _rows(claim: Claim, records: Path, waiting: Sequence[Mapping[str, str]]) -> Iterator[str]:
-    """One row a record that says something of the claim, and one for the runs that are open."""
+    """One row per record that says something of the claim, and one for the runs that are open."""
     mark = " †" if claim.certainty == "secondary" else ""
     named = (claim.text, f"{claim.published}{mark} ({claim.source})")
     for place, found in _evidence(claim, records):

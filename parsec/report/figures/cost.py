@@ -101,7 +101,7 @@ def _draw_panel(axes: Axes, points: pd.DataFrame, unit: str, ours: list[str]) ->
     if points["method"].nunique() > 1:
         _name_methods(axes, points.dropna(subset="method"))
     _cost_axis(axes, points["cost"], unit)
-    axes.set_ylabel("Test error (%), mean ± std")
+    axes.set_ylabel("Test error (%), mean ± SD")
 
 
 def _name_methods(axes: Axes, points: pd.DataFrame) -> None:
@@ -118,7 +118,8 @@ def _name_methods(axes: Axes, points: pd.DataFrame) -> None:
 def draw(inputs: list[Path]) -> Drawing:
     """Result files of retraining and of the searches behind it, and perhaps one published table (CSV).
 
-    Error bars are one standard deviation over trainings. Each panel has one data set and one unit of cost.
+    Error bars are one sample standard deviation over searches, each the mean of its trainings. Each panel has one
+    data set and one unit of cost.
 
     Raises:
         UserError: nothing to show, a missing search, or a damaged file.

@@ -28,7 +28,7 @@ DASHES = {10: ":", 100: "--", 1000: "-."}
 def draw(inputs: list[Path]) -> Drawing:
     """The benchmark's table, one simulations.parquet, and perhaps scores.parquet, for NASWOT's own search.
 
-    Lines are means over repeats, bands the 95 % interval of the mean. NASWOT trains nothing: its lines are level.
+    Lines are means over repeats, bands the 95 % t-interval of the mean. NASWOT trains nothing: its lines are level.
 
     Raises:
         UserError: a file that is missing or another one.
@@ -62,7 +62,7 @@ def _curves(simulated: Simulated, truth: ReportColumns) -> Iterator[dict[str, ob
 
 
 def _levels(scored: Scored, truth: ReportColumns) -> Iterator[dict[str, object]]:
-    for drawn in replay(scored):
+    for drawn in replay([scored]):
         for data in DATA:
             reached = summarise([float(value) for value in truth.test[data][drawn.chosen]])
             named = {

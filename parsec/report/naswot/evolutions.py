@@ -28,8 +28,8 @@ PUBLISHED = {
     "AREA": "Assisted evolution",
 }
 NOTES = [
-    "Accuracy after 200 epochs of the architecture that was best so far, mean ± standard deviation over repeats. Ours "
-    "chose by validation accuracy after 12 epochs on CIFAR-10 unless said otherwise.",
+    "Accuracy after 200 epochs of the architecture that was best so far, mean ± sample standard deviation over "
+    "repeats. Ours chose by validation accuracy after 12 epochs on CIFAR-10 unless said otherwise.",
     "The published budget is 12,000 seconds of such trainings on the authors' count. A table without times counts "
     "trainings instead, so that no row of ours has exactly that budget. Of assisted evolution three published values "
     "are known, which are taken for those of validation.",

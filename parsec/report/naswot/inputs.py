@@ -1,5 +1,6 @@
 """What the tables and figures on NASWOT read: a benchmark's table, and files of scores."""
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -28,6 +29,8 @@ class Scored(NamedTuple):
     dataset: str
     """Whose images it was scored on."""
     seed: int
+    settings: str
+    """Everything that made it but the seed, as JSON: files that agree in it are draws of one scoring."""
 
     @property
     def title(self) -> str:
@@ -53,7 +56,23 @@ def read_scored(path: Path, space: str = "nasbench201") -> Scored:
     if settings["space"] != space:
         raise UserError(f"{path}: scores of {settings['space']}; give scores of {space}")
     score = settings["score"]
-    return Scored(rows, score["kind"], score["mode"], settings["dataset"], about["seed"])
+    text = json.dumps(settings, sort_keys=True)
+    return Scored(rows, score["kind"], score["mode"], settings["dataset"], about["seed"], text)
+
+
+def by_scoring(scored: Sequence[Scored]) -> list[list[Scored]]:
+    """The draws of every scoring, in the order in which they were given.
+
+    Raises:
+        UserError: a draw is given twice.
+    """
+    found: dict[str, list[Scored]] = {}
+    for one in scored:
+        found.setdefault(one.settings, []).append(one)
+    for draws in found.values():
+        if len({one.seed for one in draws}) < len(draws):
+            raise UserError(f"{draws[0].title}: two files of one scoring have the same seed; give each draw once")
+    return list(found.values())
 
 
 def read_inputs(name: str, inputs: Sequence[Path]) -> tuple[ReportColumns, list[Scored]]:

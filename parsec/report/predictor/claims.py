@@ -1,7 +1,9 @@
 """Table: what the abstract of Mauch et al. (arXiv 2011.12043) claims, and what repeats of our searches say to it.
 
 Compared are numbers of trained architectures until a quality, capped at the budget, in pairs of repeats that began
-with the same architectures. A claim holds if the 95 % interval of the mean difference excludes zero on its side.
+with the same architectures. A claim holds if the 95 % bootstrap interval of the mean difference excludes zero on its
+side. The intervals are not adjusted for the number of qualities and pools. Where a sample stands for the space, those
+of differences to random search carry the uncertainty of the share of the space that has the quality.
 """
 
 from collections.abc import Iterator, Sequence
@@ -11,15 +13,14 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from parsec.predictor import random_search
-from parsec.predictor.gain import Interval, Quality, interval
+from parsec.predictor.gain import Interval, Quality, interval, saved
 from parsec.report.predictor.inputs import Reals, Study, bracketed, read_studies
 from parsec.report.render import Section, Table
 from parsec.report.tabulated import Tabulated
 from parsec.settings.predictor import Pool
 
 HOLDS, IN_PART, UNDECIDED, OPPOSITE = (
-    "holds", "holds in part", "does not hold: not told apart", "does not hold: the opposite does",
+    "holds", "holds in part", "no significant difference", "does not hold: the opposite does",
 )  # fmt: skip
 
 
@@ -77,10 +78,10 @@ def sentences(study: Study) -> list[str]:
 
 
 def _over_random(study: Study, quality: Quality, pool: str, scoring: str) -> Verdict:
-    size, budget = len(study.accuracies), study.job.budget
-    saved = interval(random_search.needed_within(size, quality.good, budget) - _within(study, pool, quality))
+    size, budget, sampled = len(study.accuracies), study.job.budget, not study.tabular
+    fewer = saved(study.times(pool, quality), quality, size, budget, sampled)
     claim = f"{scoring} trains fewer than random search"
-    return Verdict(claim, quality.name, ((f"random − {pool}", saved),), _one_sided(saved))
+    return Verdict(claim, quality.name, ((f"random − {pool}", fewer),), _one_sided(fewer))
 
 
 def _drop(study: Study, quality: Quality, uniform: str) -> Verdict:
@@ -98,14 +99,14 @@ def _recovery(study: Study, quality: Quality, smart: Pool) -> Iterator[Verdict]:
     if uniform not in study.architectures:
         return
     ours = _within(study, smart.name, quality)
-    saved = interval(_within(study, uniform, quality) - ours)
+    fewer = interval(_within(study, uniform, quality) - ours)
     if "all" not in study.architectures:
         claim = f"the subset {smart.name} trains fewer than {uniform}"
-        yield Verdict(claim, quality.name, ((f"{uniform} − {smart.name}", saved),), _one_sided(saved))
+        yield Verdict(claim, quality.name, ((f"{uniform} − {smart.name}", fewer),), _one_sided(fewer))
         return
     left = interval(ours - _within(study, "all", quality))
-    verdict = IN_PART if saved.low > 0 and left.low > 0 else _one_sided(saved)
-    differences = ((f"{uniform} − {smart.name}", saved), (f"{smart.name} − all", left))
+    verdict = IN_PART if fewer.low > 0 and left.low > 0 else _one_sided(fewer)
+    differences = ((f"{uniform} − {smart.name}", fewer), (f"{smart.name} − all", left))
     yield Verdict(f"the subset {smart.name} recovers what {uniform} loses", quality.name, differences, verdict)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from parsec.predictor import random_search
-from parsec.predictor.gain import Gain, Quality, gain
+from parsec.predictor.gain import Gain, Quality, gain, random_expected
 from parsec.report.predictor.claims import sentences
 from parsec.report.predictor.inputs import RANDOM, Study, bracketed, read_studies
 from parsec.report.render import Section, Table
@@ -18,15 +18,19 @@ HEADINGS = ["Pool", "Reached (% of repeats)", "Median number", "Gain", "Gain wit
 NOTES = (
     "Gain: expected number of architectures that random search without replacement trains, (N + 1)/(M + 1), by the "
     "mean number that the search trains until it has one of the M best of N by validation accuracy. In brackets: "
-    "95 % bootstrap intervals over repeats.",
+    "95 % bootstrap intervals over repeats, not adjusted for the number of pools and qualities.",
     "≤: some repeats miss the quality within the budget and need an unknown number more; counted as the budget, they "
-    "bound the gain from above. Gain within the budget: both numbers capped at the budget, which is exact for both.",
+    "bound the gain from above, and the interval is that of the bound. Gain within the "
+    "budget: both numbers capped at the budget, which is exact for both.",
     "Median number: trained architectures, the random start included.",
 )
 
 SAMPLED = (
     "darts: the space is too large to be known; N architectures drawn at random stand for it, by the score that the "
-    "searches see in the place of accuracy."
+    "searches see in the place of accuracy. The share p of the space that is as good as the M best of them is known "
+    "only as Beta(M, N − M + 1); random search trains 1/p on average, printed for the mean p = M/(N + 1), and the "
+    "intervals of gains carry the uncertainty of p. It is one factor of all gains for a quality: ratios between pools "
+    "are free of it."
 )
 
 
@@ -58,7 +62,7 @@ def tabulate(inputs: Sequence[Path]) -> Tabulated:
 
 
 def _gain(study: Study, pool: str, quality: Quality) -> Gain:
-    return gain(study.times(pool, quality), quality, len(study.accuracies), study.job.budget)
+    return gain(study.times(pool, quality), quality, len(study.accuracies), study.job.budget, not study.tabular)
 
 
 def _section(study: Study, quality: Quality) -> Section:
@@ -69,7 +73,7 @@ def _section(study: Study, quality: Quality) -> Section:
 
 def _cells(found: Gain) -> list[str]:
     median = NOTHING if found.median is None else f"{found.median:g}"
-    value = f"≤ {found.gain.value:.1f}" if found.bounded else bracketed(found.gain, 1)
+    value = ("≤ " if found.bounded else "") + bracketed(found.gain, 1)
     return [f"{100 * found.reached.value:.0f}", median, value, bracketed(found.within, 2)]
 
 
@@ -85,8 +89,8 @@ def _numbers(study: Study) -> Iterator[dict[str, Any]]:
     for quality in study.qualities:
         common: dict[str, Any] = {"problem": study.job.problem, "data": study.job.target, "quality": quality.name}
         common |= {"good": quality.good, "architectures": size, "budget": budget, "repeats": study.job.repeats}
-        common |= {"random_needed": random_search.needed(size, quality.good)}
-        common |= {"random_needed_within": random_search.needed_within(size, quality.good, budget)}
+        random = random_expected(quality, size, budget, not study.tabular)
+        common |= {"random_needed": random.needed.value, "random_needed_within": random.within.value}
         for pool in study.architectures:
             found = _gain(study, pool, quality)
             row = common | {"pool": pool, "median_needed": found.median, "gain_is_upper_bound": found.bounded}

@@ -59,7 +59,10 @@ def test_the_document_tells_machine_versions_settings_and_rates(bench):
 def test_memory_compares_with_children_alone_and_with_darts(bench):
     [comparison] = bench("memory")["contests"]
     one = [f"one, K = {samples}" for samples in (1, 4, 16)]
-    assert contenders(comparison) == [*one, "stacked, S = K = 1", "stacked, S = K = 2", "DARTS supernet"]
+    stacked, auto = ["stacked, S = K = 1", "stacked, S = K = 2"], comparison["rows"][-2]
+    assert contenders(comparison) == [*one, *stacked, auto["contender"], "DARTS supernet"]
+    assert auto["contender"] == "auto (stacked, S = 16), K = 16", "tiny maps fit the cache"
+    assert auto["peak_bytes"] > comparison["rows"][2]["peak_bytes"], "than one child at a time"
     for row in comparison["rows"]:
         assert row["ratio"] == row["peak_bytes"] / row["reference_bytes"]
         assert ("budget_bytes" in row) == row["contender"].startswith("stacked")

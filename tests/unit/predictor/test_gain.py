@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from parsec.predictor import random_search
-from parsec.predictor.gain import Quality, gain, interval, needed, qualities
+from parsec.predictor.gain import Quality, gain, interval, needed, qualities, saved
 
 SIZE, GOOD, BUDGET = 60, 5, 8
 
@@ -69,3 +69,37 @@ def test_the_interval_covers_the_mean_about_as_often_as_it_says():
     rng = np.random.default_rng(0)
     drawn = [interval(rng.exponential(size=60), seed=place) for place in range(200)]
     assert 0.88 <= np.mean([each.low <= 1.0 <= each.high for each in drawn]) <= 0.99
+
+
+def test_the_gain_in_a_sampled_space_covers_the_true_one():
+    """The space: accuracies uniform in [0, 1). The search: a geometric number, 5 times as fast as random search."""
+    rng, size, good, faster = np.random.default_rng(0), 2000, 10, 5
+    covered, claimed, ratios = 0, 0, []
+    for _ in range(150):
+        share = 1.0 - np.sort(rng.random(size))[-good]
+        times = rng.geometric(min(1.0, faster * share), size=100).astype(float)
+        found = gain(times, Quality("", 1.0 - share, good), size, size, sampled=True).gain
+        covered += found.low <= faster <= found.high
+        known = gain(times, Quality("", 1.0 - share, good), size, size).gain
+        claimed += known.low <= faster <= known.high
+        ratios.append((found.high - found.low) / (known.high - known.low))
+    assert 0.91 <= covered / 150 <= 0.99
+    assert claimed / 150 < 0.6, "with the threshold taken as known the interval is far too short"
+    assert min(ratios) > 1.0
+
+
+def test_random_search_of_an_uncertain_share_is_exact():
+    shares = random_search.shares(999, 10, 100_000, 0)
+    assert shares.mean() == pytest.approx(10 / 1000, rel=0.01)
+    assert random_search.needed_of_share(shares).mean() == pytest.approx(999 / 9, rel=0.01)  # E[1/p] of that Beta
+    drawn = np.random.default_rng(1).geometric(0.03, size=50_000)
+    within = random_search.needed_within_of_share(np.array([0.03]), 20)
+    assert within[0] == pytest.approx(np.minimum(drawn, 20).mean(), rel=0.01)
+
+
+def test_pools_of_a_sampled_space_share_its_uncertainty():
+    quality, times = Quality("", 0.0, 10), np.full(20, 4.0)
+    one, twice = (gain(found, quality, 999, 100, sampled=True).gain for found in (times, 2 * times))
+    assert tuple(one) == pytest.approx([2 * end for end in twice])
+    fewer = saved(times, quality, 999, 100, sampled=True)
+    assert fewer.low < fewer.value < fewer.high < 96

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from parsec.errors import SettingsError
+from parsec.settings import studies
 from parsec.settings.load import load
 from parsec.settings.score import DartsScoreJob, ScoreJob
 from parsec.settings.study_jobs import score_job
@@ -26,6 +27,18 @@ def test_a_scoring_is_a_job_of_its_space():
     found = score_job(settings, "large")
     assert isinstance(found, DartsScoreJob)
     assert found.network.cells == 5
+
+
+def test_more_draws_add_files_and_leave_jobs_as_they_are(tmp_path):
+    (tmp_path / "table.parquet").touch()
+    benchmarks = {"nasbench201": str(tmp_path / "table.parquet"), "nasbench101": None}
+    once, often = (load({**tree({"icml": {**ICML, "draws": n}}), "benchmarks": benchmarks}) for n in (1, 3))
+    assert score_job(once, "icml") == score_job(often, "icml") == ScoreJob(**ICML, compute=once.compute)
+    search = next(made for made in studies.shown(often) if made.name == "naswot-search")
+    first = often.seeds[0]
+    files = [f"<results>/score/icml/seed{first + draw}/scores.parquet" for draw in range(3)]
+    assert search.arguments == ("benchmark:nasbench201", *files)
+    assert next(made for made in studies.shown(once) if made.name == "naswot-search").arguments[1:] == (files[0],)
 
 
 def test_a_key_of_another_space_is_refused():

@@ -21,4 +21,4 @@ def benchmark(truth, tmp_path_factory):
 @pytest.fixture
 def scores(truth, tmp_path):
     """A function changes → a `scores.parquet`; see `write_some_scores`."""
-    return lambda **changes: write_some_scores(tmp_path / "scores.parquet", truth, **changes)
+    return lambda **changes: write_some_scores(tmp_path / f"scores{changes.get('seed', 0)}.parquet", truth, **changes)

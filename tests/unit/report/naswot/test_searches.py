@@ -1,9 +1,12 @@
 """The table of NASWOT's searches: N candidates, a random choice, the best possible."""
 
+import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
 from parsec.benchmarks.nasbench201 import DATA
+from parsec.errors import UserError
 from parsec.report.naswot import draws
 from parsec.report.naswot.inputs import LABELS, read_scored
 from parsec.report.tabulate import TABLES
@@ -28,10 +31,42 @@ def test_no_more_are_drawn_than_were_scored(benchmark, scores, tmp_path):
 
 def test_a_failed_architecture_is_never_chosen_beside_a_scored_one(scores):
     scored = read_scored(scores(count=12))
-    found = next(draws.replay(scored))
+    found = next(draws.replay([scored]))
     failed = 11
     assert (found.sample == failed).any()
     assert not (found.chosen == failed).any()
+
+
+def test_repeats_take_turns_among_draws_of_weights(scores):
+    files = [read_scored(scores(count=40, noise=100.0, seed=seed)) for seed in range(3)]
+    one, three = next(draws.replay(files[:1])), next(draws.replay(files))
+    assert np.bincount(three.weights).tolist() == [167, 167, 166]
+    assert (three.sample[:167] == one.sample[:167]).all(), "the first draw chooses among what it chose among alone"
+    for place, scored in enumerate(files):
+        here = three.weights == place
+        found = scored.by_index()
+        assert (found[three.chosen[here]] == found[three.sample[here]].max(1)).all()
+
+
+def test_the_interval_of_several_weight_draws_is_over_their_means(benchmark, scores, truth, tmp_path):
+    files = [scores(noise=60.0, seed=seed) for seed in range(4)]
+    TABLES["naswot-search"]([benchmark, *files], tmp_path / "t")
+    rows = pd.read_csv(tmp_path / "t.csv").set_index(["method", "candidates", "reached_on"])
+    row = rows.loc["NASWOT", 10, "cifar10"]
+    found = next(draws.replay([read_scored(file) for file in files]))
+    reached = truth["cifar10_test_200"].to_numpy()[found.chosen]
+    means = [reached[found.weights == draw].mean() for draw in range(4)]
+    half = stats.t.ppf(0.975, 3) * stats.sem(means)
+    assert (row["mean"], row["n"], row["draws"]) == (pytest.approx(reached.mean()), 500, 4)
+    assert (row["low"], row["high"]) == pytest.approx((reached.mean() - half, reached.mean() + half))
+    assert row["std"] == pytest.approx(reached.std(ddof=1))
+    assert rows["draws"].dropna().index.unique("method").tolist() == ["NASWOT"]
+    assert "seed 0 and 3 more" in (tmp_path / "t.md").read_text(encoding="utf-8")
+
+
+def test_a_draw_given_twice_is_refused(benchmark, scores, tmp_path):
+    with pytest.raises(UserError, match="same seed; give each draw once"):
+        TABLES["naswot-search"]([benchmark, scores(), scores()], tmp_path / "t")
 
 
 def test_the_published_stand_below(benchmark, scores, tmp_path):

@@ -17,7 +17,7 @@ Every line is a test marked `fault` that passed in the run that wrote this page,
 PyTorch {torch}, Snakemake {snakemake}. To write it anew, with SLURM installed:
 
 ```sh
-pytest -m fault --faults-page workflow/docs/faults.md
+pytest -m fault --faults-page=workflow/docs/faults.md
 ```
 
 | where | what happens | what comes of it |

@@ -38,7 +38,28 @@ def pytest_addoption(parser):
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "fault(where, what): the test lets this happen, and sees what comes of it")
+    config.addinivalue_line("markers", "shared: asks for shared_data, which is not in the repository")
     config.stash[OUTCOMES] = {}
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if "shared_data" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.shared)
+
+
+@pytest.fixture(scope="session")
+def shared_data():
+    """A function name → that file of the development data; who asks for it is marked `shared`, and skipped without."""
+
+    def find(name):
+        folder = os.environ.get("PARSEC_SHARED")
+        if not folder:
+            pytest.skip("PARSEC_SHARED names no folder of development data")
+        path = Path(folder, "data", name)
+        return path if path.exists() else pytest.skip(f"no {name} in the development data")
+
+    return find
 
 
 @pytest.fixture

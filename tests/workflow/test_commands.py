@@ -1,4 +1,4 @@
-"""Every command that a page or a message prints works as it is printed: its program takes it, and Snakemake plans it."""
+"""Every command that a page or a message prints works as printed: its program takes it, and Snakemake plans it."""
 
 import ast
 import contextlib
@@ -12,10 +12,8 @@ import sys
 import tomllib
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import NamedTuple
 
-import pytest
 from place import ROOT, environment
 from snakemake.cli import parse_args
 
@@ -170,7 +168,7 @@ def test_commands_of_the_package_are_taken():
 
 
 def parse_snakemake(command: Command) -> None:
-    """Read a call by Snakemake's own parser, and see that what it takes for files of settings and profiles are these."""
+    """Read a call by Snakemake's own parser, and see that what it takes for settings and profiles exists."""
     given = parse_args(list(command.words))[1]
     files = [STANDS_IN.get(str(file), str(file)) for file in given.configfile or ()]
     for file in [*files, *([given.workflow_profile] if given.workflow_profile else [])]:

@@ -1,4 +1,4 @@
-"""What all tests share: the source tree comes first in every process, and what came of faults is kept for a page."""
+"""What all tests share: an environment of their own, development data, and what came of faults, kept for a page."""
 
 import os
 from datetime import UTC, datetime
@@ -25,6 +25,10 @@ pytest -m fault --faults-page=workflow/docs/faults.md
 {rows}
 """
 
+# What a user's shell, or a job of a cluster that tests run in, would make of them.
+for name in [name for name in os.environ if name.startswith(("PARSEC_", "SNAKEMAKE_", "SLURM_"))]:
+    if name != "PARSEC_SHARED":
+        del os.environ[name]
 # One thread, because two on a busy core are many times slower than one.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 # PyTorch reads this once, at the first product on a GPU, whether or not that one was to be deterministic.

@@ -38,6 +38,7 @@ os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT), *filter(None, [os.environ
 
 def pytest_addoption(parser):
     parser.addoption("--faults-page", type=Path, help="write the faults that were tried, and what came of them, here")
+    parser.addoption("--renew-pages", action="store_true", help="write the pages that tests compare with what they see")
 
 
 def pytest_configure(config):

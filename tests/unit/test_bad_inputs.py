@@ -25,15 +25,15 @@ PAGE = ROOT / "workflow/docs/bad-inputs.md"
 TINY = load(ROOT / "tests/workflow/tiny.yaml")
 HEAD = """# Bad inputs, and what comes of them
 
-Every line is a run of `tests/unit/test_bad_inputs.py`. Each ended with an exit code other than 0 and, on standard error, with
-the one line that is shown; FOLDER stands for the folder of its files. To write this page again:
+Every row is a run of `tests/unit/test_bad_inputs.py` that ended with an exit code other than 0 and this one line on
+standard error; FOLDER stands for the folder of its files. To write this page again:
 
 ```sh
 pytest tests/unit/test_bad_inputs.py --renew-pages
 ```
 """
 SIZE = ["--network", "cifar", "--cells", "20", "--channels", "36"]
-FINETUNE = as_json(search_job(TINY, "finetune", "parsec"))
+SEARCH = as_json(search_job(TINY, "search", "parsec"))
 PHOTOS = {"name": "photos", "dataset": {"source": "image_folder", "folder": "photos", "image_size": 32}}
 FIT = '{"space": "nasbench201", "scored": 9, "keep": 3}'
 TABLE = ["--settings", '{"space": "nasbench201", "repeats": 1, "budget": 10}', "--seed", "0"]
@@ -66,9 +66,7 @@ class At:
         """The file of a genotype with some keys changed."""
         return self.text("genotype.json", json.dumps({**DARTS_V2.as_dict(), **changes}))
 
-    def search(
-        self, settings: object = as_json(search_job(TINY, "search", "parsec")), data: Path | None = None
-    ) -> list[object]:
+    def search(self, settings: object = SEARCH, data: Path | None = None) -> list[object]:
         """The command of a search."""
         places = ["--output", self.folder / "output", "--state", self.folder / "state"]
         return ["search", "--settings", settings, "--seed", 0, "--data", data or self.digits, *places]
@@ -92,16 +90,14 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "a seed twice": {"seeds": [0, 0]},
     "a stage that starts from one that does not run": {"finetune": None},
     "an origin that does not run": {"transfer": None},
-    "a variant of a method that there is not": {
-        "variants": {"fast": {"method": "magic", "stages": ["search"], "changes": []}}
-    },
+    "a variant of an unknown method": {"variants": {"fast": {"method": "magic", "stages": ["search"], "changes": []}}},
     "no method": {"methods": []},
     "an unknown source of images": {"datasets.digits.source": "mnist"},
     "an unknown published genotype": {"retrain.digits.published": ["DARTS_V3"]},
-    "a channel count": {"search.network.channels": 3},
+    "an odd number of channels": {"search.network.channels": 3},
     "too few cells": {"search.network.cells": 2},
 }
-"""What is wrong with the settings of a workflow, and the keys of `tests/workflow/tiny.yaml` that are changed."""
+"""What is wrong with the settings of a workflow, and the keys of `tests/workflow/tiny.yaml` that are changed to it."""
 
 COMMANDS: dict[str, Callable[[At], list[object]]] = {
     "an unknown genotype": lambda at: ["complexity", "DARTS_V3", *SIZE],
@@ -113,7 +109,7 @@ COMMANDS: dict[str, Callable[[At], list[object]]] = {
     "a settings file that is not there": lambda at: at.search("job.json"),
     "a data set that is not there": lambda at: at.search(data=at.folder / "data"),
     "a data set whose record is damaged": lambda at: at.search(data=at.text("data/dataset.json", "{}").parent),
-    "a π that is no Parquet": lambda at: [*at.search(FINETUNE), "--init-pi", at.text("pi.parquet", "π")],
+    "a π for a search that starts from uniform": lambda at: [*at.search(), "--init-pi", at.folder / "pi.parquet"],
     "no ranks": lambda at: [*at.search(), "--ranks", 0],
     "a genotype that was not found": lambda at: at.retrain(at.folder / "genotype.json"),
     "a folder of images that is not there": lambda at: [
@@ -138,24 +134,12 @@ COMMANDS: dict[str, Callable[[At], list[object]]] = {
         "table",
         "digits",
         "--output",
-        at.folder / "digits",
+        at.folder / "out",
         at.folder / "result.json",
     ],
-    "a result that is damaged": lambda at: [
-        "checklist",
-        "--output",
-        at.folder / "c.md",
-        at.text("result.json", '{"kind":'),
-    ],
+    "a damaged result": lambda at: ["checklist", "--output", at.folder / "out", at.text("result.json", '{"kind":')],
     "a run that has not ended": lambda at: ["record", at.folder, at.folder / "kept"],
-    "no training where one is to be exported": lambda at: [
-        "export",
-        at.folder,
-        "--data",
-        at.digits,
-        "--output",
-        at.folder / "o",
-    ],
+    "no training to export": lambda at: ["export", at.folder, "--data", at.digits, "--output", at.folder / "out"],
     "no rounds": lambda at: ["bench", "memory", "--rounds", 0],
 }
 """What is wrong with a command, and the command."""
@@ -214,7 +198,7 @@ def page(outcomes: dict[str, tuple[str, Outcome]]) -> str:
     def table(title: str, cases: Iterable[str]) -> str:
         cells = ((what, f"`{outcomes[what][0]}`", outcomes[what][1].lines[0]) for what in cases)
         rows = "\n".join(f"| {' | '.join(cell.replace('|', '/') for cell in row)} |" for row in cells)
-        return f"\n## {title}\n\n| what is wrong | given | what is said |\n| :--- | :--- | :--- |\n{rows}\n"
+        return f"\n## {title}\n\n| what is wrong | in | message |\n| :--- | :--- | :--- |\n{rows}\n"
 
     return HEAD + table("Settings of a workflow", SETTINGS) + table("Commands", COMMANDS)
 

@@ -130,11 +130,11 @@ COMMANDS: dict[str, Callable[[At], list[object]]] = {
     ],
     "an unknown figure": lambda at: ["plot", "loss", "--output", at.folder / "loss", at.folder],
     "an unknown table": lambda at: ["tabulate", "errors", "--output", at.folder / "errors", at.folder],
-    "a result that is not there": lambda at: [
+    "a missing result": lambda at: [
         "table",
         "digits",
         "--output",
-        at.folder / "out",
+        at.folder / "o",
         at.folder / "result.json",
     ],
     "a damaged result": lambda at: ["checklist", "--output", at.folder / "out", at.text("result.json", '{"kind":')],

@@ -1,5 +1,6 @@
 """Every command that a page or a message prints works as printed: its program takes it, and Snakemake plans it."""
 
+import argparse
 import ast
 import contextlib
 import csv
@@ -15,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 from place import ROOT, environment
+from snakemake.cli import get_argument_parser as snakemake_parser
 from snakemake.cli import parse_args
 
 from parsec.arguments import VERBS, parser
@@ -26,7 +28,7 @@ from parsec.settings.load import load_job
 from parsec.settings.proposal import ProposalJob
 
 PAGES = (
-    *("*.md", ".github/workflows/*", ".ci/run", "config/*.yaml", "config/*.md", "envs/*"),
+    *("*.md", "config/*.yaml", "config/*.md", "envs/*"),
     *("workflow/docs/*.md", "workflow/profiles/*/*.yaml", "results/records/*.md", "tests/workflow/*.yaml"),
 )
 OPEN = "results/records/open.csv"
@@ -140,25 +142,33 @@ def refused(found: list[Command], check: Callable[[Command], None]) -> str:
 def test_commands_are_found_on_every_kind_of_page():
     for page in ("README.md", "workflow/docs/many-gpus.md", "results/records/README.md", "results/records/claims.md"):
         assert page in {page for page, line, _ in printed() if "snakemake" in line}
+    for path in {file for pattern in PAGES for file in ROOT.glob(pattern)}:
+        prose = re.sub(r"```.*?```|`[^`]+`", "", path.read_text(), flags=re.DOTALL)
+        assert not re.search(r"snakemake -|python -m parsec \w", prose), f"{path}: a command that is not marked as code"
     assert len(of("snakemake")) > 15
     assert len(of("parsec")) > 15
+
+
+def verbs() -> dict[str, argparse.ArgumentParser]:
+    """The parser of every verb of the package."""
+    whole = parser(dict.fromkeys(VERBS, print))
+    return next(action.choices for action in whole._actions if isinstance(action, argparse._SubParsersAction))
 
 
 def parse_parsec(command: Command) -> None:
     """Read a command of the package by its own parser; where a sentence names it, what is left out is not missed."""
     if command.words[:1] in ((), ("VALUE",)):
         return
-    whole = parser(dict.fromkeys(VERBS, print))
+    whole = verbs()
     words = ["1" if word == "N" else word for word in command.words]
     elided = any(word in ("…", "...") for word in words)
     if elided or not command.complete:
         words = [word for word in words if word not in ("…", "...")]
-        verbs = next(action for action in whole._actions if action.choices and "search" in action.choices).choices
-        for action in verbs[words[0]]._actions:
+        for action in whole[words[0]]._actions:
             action.required = False
             if not action.option_strings:
                 action.nargs = "*" if action.nargs else "?"
-    given = whole.parse_args(words)
+    given = whole[words[0]].parse_args(words[1:])
     if (getattr(given, "settings", None) or "").startswith("{"):
         load_job(given.settings, JOBS[words[0]])
 
@@ -193,6 +203,15 @@ def plans() -> Iterator[list[str]]:
     for options, asked in targets.items():
         yield from [list(options)] if "" in asked else []
         yield from [[*sorted(asked - {""}), *options]] if asked - {""} else []
+
+
+def test_options_in_sentences_exist():
+    """Those that are named without their command belong to Snakemake or to a verb."""
+    known = set(snakemake_parser()._option_string_actions)
+    for verb in verbs().values():
+        known |= set(verb._option_string_actions)
+    named = {span.split()[0].partition("=")[0]: page for page, span, _ in printed() if re.match(r"--\w", span)}
+    assert {option: page for option, page in named.items() if option not in known} == {}
 
 
 def test_every_call_of_snakemake_is_planned(tmp_path, monkeypatch):

@@ -76,8 +76,9 @@ def outcome(request):
 
 def pytest_sessionfinish(session, exitstatus):
     page = session.config.getoption("--faults-page")
-    if page and exitstatus == pytest.ExitCode.OK:
-        write_atomic(page, faults_page(session.config.stash[OUTCOMES]))
+    outcomes = session.config.stash[OUTCOMES]
+    if page and outcomes and exitstatus == pytest.ExitCode.OK:
+        write_atomic(page, faults_page(outcomes))
 
 
 def faults_page(outcomes):

@@ -107,12 +107,8 @@ def program_of(words: list[str]) -> tuple[str, tuple[str, ...]] | None:
     """The program and its arguments, if it is one of ours."""
     for index, word in enumerate(words):
         rest = tuple(words[index + 1 :])
-        if (
-            word.startswith("python")
-            and rest[:1] == ("-m",)
-            and rest[1:2] in (("parsec",), ("pytest",), ("snakemake",))
-        ):
-            return rest[1], rest[2:]
+        if word.startswith("python") and rest[:1] == ("-m",):
+            return (rest[1], rest[2:]) if rest[1] in ("parsec", "pytest", "snakemake") else None
         if word in ("snakemake", "pytest") or (index == 0 and word in ("parsec", "pip")):
             return word, rest
     return None

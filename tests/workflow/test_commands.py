@@ -180,6 +180,8 @@ def parse_snakemake(command: Command) -> None:
     for file in [*files, *([given.workflow_profile] if given.workflow_profile else [])]:
         if not (ROOT / file).exists():
             raise AssertionError(f"{file} is taken for a file of settings or a profile, and is none")
+    if command.complete and not (given.cores or given.jobs or given.dryrun):
+        raise AssertionError("it says neither how many cores nor how many jobs")
 
 
 def test_calls_of_snakemake_are_taken(monkeypatch):

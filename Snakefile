@@ -54,6 +54,9 @@ rule all:
     localrule: True
 
 
+warn_of_lost_resources()
+
+
 onstart:
     announce()
 

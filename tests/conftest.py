@@ -1,4 +1,4 @@
-"""What all tests share: the source tree comes first in every process, and what came of faults is kept for a page."""
+"""What all tests share: an environment of their own, development data, and what came of faults, kept for a page."""
 
 import os
 from datetime import UTC, datetime
@@ -17,7 +17,7 @@ Every line is a test marked `fault` that passed in the run that wrote this page,
 PyTorch {torch}, Snakemake {snakemake}. To write it anew, with SLURM installed:
 
 ```sh
-pytest -m fault --faults-page workflow/docs/faults.md
+pytest -m fault --faults-page=workflow/docs/faults.md
 ```
 
 | where | what happens | what comes of it |
@@ -25,6 +25,10 @@ pytest -m fault --faults-page workflow/docs/faults.md
 {rows}
 """
 
+# What a user's shell, or a job of a cluster that tests run in, would make of them.
+for name in [name for name in os.environ if name.startswith(("PARSEC_", "SNAKEMAKE_", "SLURM_"))]:
+    if name != "PARSEC_SHARED":
+        del os.environ[name]
 # One thread, because two on a busy core are many times slower than one.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 # PyTorch reads this once, at the first product on a GPU, whether or not that one was to be deterministic.
@@ -34,11 +38,33 @@ os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT), *filter(None, [os.environ
 
 def pytest_addoption(parser):
     parser.addoption("--faults-page", type=Path, help="write the faults that were tried, and what came of them, here")
+    parser.addoption("--renew-pages", action="store_true", help="write the pages that tests compare with what they see")
 
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "fault(where, what): the test lets this happen, and sees what comes of it")
+    config.addinivalue_line("markers", "shared: asks for shared_data, which is not in the repository")
     config.stash[OUTCOMES] = {}
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if "shared_data" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.shared)
+
+
+@pytest.fixture(scope="session")
+def shared_data():
+    """A function name → that file of the development data; who asks for it is marked `shared`, and skipped without."""
+
+    def find(name):
+        folder = os.environ.get("PARSEC_SHARED")
+        if not folder:
+            pytest.skip("PARSEC_SHARED names no folder of development data")
+        path = Path(folder, "data", name)
+        return path if path.exists() else pytest.skip(f"no {name} in the development data")
+
+    return find
 
 
 @pytest.fixture
@@ -50,8 +76,9 @@ def outcome(request):
 
 def pytest_sessionfinish(session, exitstatus):
     page = session.config.getoption("--faults-page")
-    if page and exitstatus == pytest.ExitCode.OK:
-        write_atomic(page, faults_page(session.config.stash[OUTCOMES]))
+    outcomes = session.config.stash[OUTCOMES]
+    if page and outcomes and exitstatus == pytest.ExitCode.OK:
+        write_atomic(page, faults_page(outcomes))
 
 
 def faults_page(outcomes):

@@ -64,7 +64,7 @@ def read_info(folder: Path, name: str | None = None) -> DatasetInfo:
 
 
 def _check_file(path: Path, expected: FileRecord, hashed: bool) -> None:
-    remedy = f"`prepare` makes the data set anew (snakemake --forcerun {path.parents[1] / 'dataset.json'})"
+    remedy = f"add `--forcerun {path.parents[1] / 'dataset.json'}` to your snakemake command to make it again"
     if not path.is_file():
         raise DatasetError(f"{path} is missing; {remedy}")
     if (size := path.stat().st_size) != expected.bytes:

@@ -41,7 +41,7 @@ def test_a_damaged_shard(make_run, digits, tmp_path, at_step, undisturbed, outco
         for run in runs:
             line = only_line(run)
             assert str(shard) in line
-            assert f"snakemake --forcerun {data / 'dataset.json'}" in line
+            assert f"`--forcerun {data / 'dataset.json'}`" in line
     shard.write_bytes(whole)
     for run in runs:
         assert run.finish()[0] == 0

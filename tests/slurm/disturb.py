@@ -10,6 +10,7 @@ from pathlib import Path
 
 import psutil
 from place import Place
+from processes import freeze
 from slurm.cluster import Cluster, wait_until
 
 FOLDER = "search/digits/parsec/seed0"
@@ -101,9 +102,14 @@ class Search:
         """
         state = self.place.results / "state" / FOLDER
         wait_until(lambda: any(state.glob("step-*.ckpt")), PATIENCE)
-        trainer = next(process for process in psutil.process_iter() if self._trains(process))
-        trainer.suspend()
-        yield trainer
+        stopped: list[psutil.Process] = []
+
+        def stop() -> bool:
+            stopped.extend(process for process in psutil.process_iter() if self._trains(process) and freeze(process))
+            return bool(stopped)
+
+        wait_until(stop, PATIENCE)
+        yield stopped[0]
 
     def trains_on(self, node: str) -> bool:
         """Whether a process of the search runs on this node now."""

@@ -2,7 +2,6 @@
 
 import multiprocessing
 import os
-import time
 import traceback
 from datetime import timedelta
 
@@ -45,19 +44,3 @@ def on_ranks(tmp_path_factory):
         return [torch.load(file, weights_only=False) if file.exists() else None for file in files]
 
     return run
-
-
-@pytest.fixture
-def wait_for_rows():
-    """A function output folder, process, count: wait until a running stage has written so many rows."""
-
-    def wait(output, process, rows):
-        path = output.with_name(f"{output.name}-state") / "metrics.jsonl"
-        for _ in range(6000):
-            if path.exists() and path.read_bytes().count(b"\n") >= rows:
-                return
-            assert process.poll() is None, process.communicate()
-            time.sleep(0.01)
-        raise AssertionError(f"{path} has too few rows")
-
-    return wait

@@ -1,13 +1,12 @@
 """A search killed at a random moment, continued by the same command, gives the bytes of one that nobody disturbed."""
 
 import random
-import time
 
-import psutil
 import pytest
+from place import PROFILE
+from processes import caught_search, rows
 
 TARGET = "results/search/digits/parsec/seed0/pi.parquet"
-PROFILE = ("--workflow-profile", "workflow/profiles/default")
 
 
 @pytest.fixture
@@ -18,27 +17,12 @@ def longer(copy):
     return copy
 
 
-def search_of(process):
-    """The process of the search that this Snakemake has started."""
-    children = psutil.Process(process.pid).children(recursive=True)
-    return next(child for child in children if child.name().startswith("python") and "search" in child.cmdline())
-
-
-def wait_for(condition, process):
-    while process.poll() is None:
-        if condition():
-            return
-        time.sleep(0.01)
-    raise AssertionError(f"Snakemake ended before its time: {process.stdout.read()}")
-
-
 def test_killed_search_is_continued_to_the_same_bytes(longer):
     state = longer.results / "state/search/digits/parsec/seed0"
-    with longer.start(*PROFILE, TARGET) as process:
-        wait_for(lambda: any(state.glob("*")) and any(f.stat().st_size > 0 for f in state.glob("*")), process)
-        time.sleep(random.random())
-        search_of(process).kill()
-        said = process.communicate(timeout=900)[0]
+    least = random.randint(1, 20)
+    process, search = caught_search(longer, TARGET, lambda: least <= rows(state) <= 25)
+    search.kill()
+    said = process.communicate()[0]
     assert process.returncode != 0
     assert "give the same command again" in said
     assert not (longer.work / TARGET).exists()

@@ -1,9 +1,9 @@
 """Real photographs through the chain of ImageNet: JPEG shards, search, retraining, export and prediction."""
 
 import json
-import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
@@ -15,12 +15,10 @@ from place import Place, environment
 PART = {"train": 12, "val": 4}
 """Images of a class."""
 
-pytestmark = pytest.mark.skipif("PARSEC_SHARED" not in os.environ, reason="photographs lie where PARSEC_SHARED says")
 
-
-def photographs(name: str, part: str, count: int, classes: int) -> pd.DataFrame:
+def photographs(path: Path, count: int, classes: int) -> pd.DataFrame:
     """JPEG bytes and class of the first images of the first classes."""
-    table = pq.read_table(Path(os.environ["PARSEC_SHARED"], "data", f"{name}-{part}.parquet"))
+    table = pq.read_table(path)
     rows = table.select(["image_jpeg", "wnid", "file"]).to_pandas()
     kept = sorted(rows["wnid"].unique())[:classes]
     return rows[rows["wnid"].isin(kept)].groupby("wnid").head(count)
@@ -33,18 +31,19 @@ def write_folders(folder: Path, rows: pd.DataFrame) -> None:
 
 
 @pytest.fixture
-def imagenette(tmp_path: Path) -> Path:
+def imagenette(shared_data: Callable[[str], Path], tmp_path: Path) -> Path:
     for part, count in PART.items():
-        write_folders(tmp_path / "imagenette" / part, photographs("imagenette224", part, count, 5))
+        rows = photographs(shared_data(f"imagenette224-{part}.parquet"), count, 5)
+        write_folders(tmp_path / "imagenette" / part, rows)
     return tmp_path / "imagenette"
 
 
 @pytest.fixture
-def tiny_imagenet(tmp_path: Path) -> Path:
+def tiny_imagenet(shared_data: Callable[[str], Path], tmp_path: Path) -> Path:
     """As it is unpacked: `val` is flat, and its labels lie in a file."""
     folder = tmp_path / "tiny-imagenet"
-    write_folders(folder / "train", photographs("tiny-imagenet-32", "train", 4, 200))
-    rows = photographs("tiny-imagenet-32", "val", 1, 200)
+    write_folders(folder / "train", photographs(shared_data("tiny-imagenet-32-train.parquet"), 4, 200))
+    rows = photographs(shared_data("tiny-imagenet-32-val.parquet"), 1, 200)
     (folder / "val" / "images").mkdir(parents=True)
     lines = []
     for number, row in enumerate(rows.itertuples()):

@@ -1,6 +1,5 @@
 """What is planned: all presets, both entries, a clean lint, and no plan at all for wrong settings."""
 
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -39,8 +38,8 @@ def test_preset_plans_its_whole_chain(preset, tmp_path, job_counts):
     assert planned == PRESETS[preset] | others
 
 
-@pytest.mark.skipif("PARSEC_SHARED" not in os.environ, reason="the table lies where PARSEC_SHARED says")
-def test_preset_of_the_studies_plans_them(tmp_path, job_counts):
+def test_preset_of_the_studies_plans_them(shared_data, tmp_path, job_counts):
+    shared_data("nasbench201.parquet")
     done = snakemake("--dry-run", "--directory", str(tmp_path), "--configfile", "config/nasbench201.yaml")
     assert done.returncode == 0, done.stderr
     planned = job_counts(done.stdout + done.stderr)

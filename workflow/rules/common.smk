@@ -7,6 +7,8 @@ import sys
 from functools import cache
 from pathlib import Path
 
+import yaml
+from snakemake.cli import get_profile_dir
 from snakemake.io import IOFile
 
 root = Path(str(workflow.current_basedir)).parents[1]
@@ -69,21 +71,66 @@ def prepare_environment(settings):
     )
 
 
+def profiles():
+    """The profiles that this call names, each with its file; None where there is none, which Snakemake passes over."""
+    names = named("--profile") or os.environ.get("SNAKEMAKE_PROFILE", "").split()
+    # Snakemake is in its working directory by now, while profiles are named from where it was called.
+    start = os.environ.get("PWD", os.curdir)
+    found = {}
+    for name in [*names, *named("--workflow-profile")]:
+        places = filter(None, (get_profile_dir(str(place)) for place in (Path(start, name), root / name, name)))
+        found[name] = next((file for _, file in places), None)
+    return found
+
+
+def named(*options):
+    """Values of these options in the call of Snakemake, which hands few of them on to the rules."""
+    words = " ".join(sys.argv).replace("=", " ").split()
+    return [value for option, value in zip(words, words[1:]) if option in options]
+
+
+@cache
+def on_slurm():
+    """Whether the jobs of this call are for SLURM, also where it only plans them or is itself such a job."""
+    files = [file for file in profiles().values() if file]
+    of_profiles = [(yaml.safe_load(file.read_text(encoding="utf-8")) or {}).get("executor") for file in files]
+    executors = [*filter(None, of_profiles), *named("--executor", "-e")]
+    real = [name for name in executors if name not in ("dryrun", "touch")]
+    return bool(real) and real[-1].startswith("slurm")
+
+
+def default_resources():
+    """What the profile, or the option `--default-resources` in its place, asks for on behalf of every job."""
+    return workflow.resource_settings.default_resources or {}
+
+
 def gpus(settings):
     """GPUs of a training job: found without importing torch, which would slow every call of Snakemake by seconds."""
     if settings.compute.device != "auto":
         return int(settings.compute.device == "cuda")
-    # A profile for a cluster says it, since jobs do not run on the machine that plans them.
-    asked = workflow.resource_settings.default_resources or {}
-    if "gpus_per_training" in asked:
-        return asked["gpus_per_training"].value
+    if "gpus_per_training" in default_resources():
+        return default_resources()["gpus_per_training"].value
+    if on_slurm():
+        return 1  # Whether the login node has a GPU says nothing about the nodes.
     hidden = os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1")
     return int(not hidden and any(Path(os.devnull).parent.glob("nvidia[0-9]*")))
+
+
+def signal_before_the_end():
+    """Resource of jobs that can be continued: SLURM tells them two minutes before their time limit.
+
+    They save their state and end, and the next attempt goes on. SIGTERM reaches all processes of the job step;
+    Snakemake there waits for the training, while SIGUSR1 would end Snakemake first, and SLURM then the training in the
+    middle of its save.
+    """
+    own = "slurm_extra" in default_resources()
+    return {"slurm_extra": "--signal=TERM@120"} if on_slurm() and not own else {}
 
 
 settings = checked_settings()
 prepare_environment(settings)
 GPUS = gpus(settings)
+SIGNAL = signal_before_the_end()
 ENVIRONMENT = "../../envs/cuda.yaml" if GPUS else "../../envs/cpu.yaml"
 
 

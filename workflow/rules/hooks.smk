@@ -25,6 +25,26 @@ def announce():
     print(f"{settings.name}: results go to {home()} (profile: {given_profile()}).", file=sys.stderr)
 
 
+def warn_of_lost_resources():
+    """Lines on what options of this call take from the trainings on a cluster, also where it only plans them."""
+    if not (on_slurm() and workflow.is_main_process):
+        return
+    if settings.compute.device == "auto" and "gpus_per_training" not in default_resources():
+        print(
+            "gpus_per_training is not among the default resources (--default-resources replaces the profile's list): "
+            "every training asks for 1 GPU. For another number, or 0, add gpus_per_training=N.",
+            file=sys.stderr,
+        )
+    continued = [rule for rule in workflow.rules if "state" in rule.params.keys()]
+    without = [rule.name for rule in continued if "TERM" not in str(rule.resources["slurm_extra"].raw)]
+    if without:
+        print(
+            f"slurm_extra of {', '.join(without)} lacks --signal=TERM@120: these jobs are not told before their time "
+            "ends, and lose what they did since their last checkpoint. Add it to your own options.",
+            file=sys.stderr,
+        )
+
+
 def home():
     """Where the outputs are: a folder, or a place in the storage that was chosen by option."""
     stored = workflow.storage_settings.default_storage_prefix
@@ -33,11 +53,8 @@ def home():
 
 def given_profile():
     """The profile that was asked for; Snakemake passes over a wrong path in silence, so this does not."""
-    words = " ".join(sys.argv).replace("=", " ").split()
-    asked = [value for option, value in zip(words, words[1:]) if option in ("--workflow-profile", "--profile")]
-    start = os.environ.get("PWD", os.curdir)
-    found = [name if Path(start, name).exists() else f"{name} NOT FOUND, so without it" for name in asked]
-    return ", ".join(found) or "none"
+    given = {name: file for name, file in profiles().items() if name != "none"}
+    return ", ".join(name if file else f"{name} NOT FOUND, so without it" for name, file in given.items()) or "none"
 
 
 def conclude():

@@ -15,10 +15,11 @@ rule retrain:
         ENVIRONMENT
     threads: 1
     resources:
+        **SIGNAL,
+        # Processes that share every batch out, and the nodes they run on: workflow/docs/many-gpus.md.
         mem_mb=growing(16000),
         runtime=growing(2880),
         gpu=GPUS,
-        # Processes that share every batch out, and the nodes they run on: workflow/docs/many-gpus.md.
         ranks=1,
         nodes=1,
     params:

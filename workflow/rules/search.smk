@@ -17,10 +17,11 @@ rule search:
         ENVIRONMENT
     threads: 1
     resources:
+        **SIGNAL,
+        # Processes that share the children of a step out, and the nodes they run on: workflow/docs/many-gpus.md.
         mem_mb=growing(16000),
         runtime=growing(1440),
         gpu=GPUS,
-        # Processes that share the children of a step out, and the nodes they run on: workflow/docs/many-gpus.md.
         ranks=1,
         nodes=1,
     params:

@@ -16,6 +16,7 @@ rule score:
         ENVIRONMENT
     threads: 1
     resources:
+        **SIGNAL,
         mem_mb=growing(8000),
         runtime=growing(720),
         gpu=GPUS,
@@ -75,6 +76,7 @@ rule ablate:
         ENVIRONMENT
     threads: 1
     resources:
+        **SIGNAL,
         mem_mb=growing(8000),
         runtime=growing(240),
         gpu=GPUS,
@@ -164,6 +166,7 @@ rule predictor:
         "../../envs/cpu.yaml"
     threads: 1
     resources:
+        **SIGNAL,
         mem_mb=growing(8000),
         runtime=growing(240),
     params:
@@ -195,6 +198,7 @@ rule propose:
         "../../envs/cpu.yaml"
     threads: 1
     resources:
+        **SIGNAL,
         mem_mb=growing(4000),
         runtime=growing(120),
     params:

@@ -2,9 +2,7 @@
 
 import base64
 import json
-import os
 import sys
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -113,11 +111,8 @@ def test_graphs_are_padded_cells(rows, write):
     assert graphs.features[0].sum(1).tolist() == [1, 1, 1, 1, 0, 0, 0]
 
 
-def test_the_subset_is_read():
-    path = Path(os.environ.get("PARSEC_SHARED", "")) / "data" / "nasbench101-subset.parquet"
-    if not os.environ.get("PARSEC_SHARED") or not path.exists():
-        pytest.skip("no subset of NAS-Bench-101 under PARSEC_SHARED")
-    problem = NasBench101(read_search_columns(path))
+def test_the_subset_is_read(shared_data):
+    problem = NasBench101(read_search_columns(shared_data("nasbench101-subset.parquet")))
     assert len(problem.everything) == len(set(problem.architectures)) == 292
     assert 73 < problem.reached.min() < problem.reached.max() < 95
     assert all(problem.neighbours(found) for found in problem.everything)

@@ -1,8 +1,6 @@
 """The table of NAS-Bench-201: what a search may see, what it may not, and which files are refused."""
 
-import os
 from dataclasses import fields
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -89,10 +87,8 @@ def test_a_missing_or_broken_file_says_where_to_get_it(tmp_path):
         read_search_columns(tmp_path / "text.parquet")
 
 
-def test_the_real_table_has_the_known_best_architectures():
-    path = Path(os.environ.get("PARSEC_SHARED", "")) / "data" / "nasbench201.parquet"
-    if not os.environ.get("PARSEC_SHARED") or not path.exists():
-        pytest.skip("no table of NAS-Bench-201 under PARSEC_SHARED")
+def test_the_real_table_has_the_known_best_architectures(shared_data):
+    path = shared_data("nasbench201.parquet")
     best = {
         data: (int(values.argmax()), round(values.max(), 2)) for data, values in read_report_columns(path).test.items()
     }

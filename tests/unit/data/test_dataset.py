@@ -45,7 +45,8 @@ def test_damaged_record(copy: Path, text: str) -> None:
 def test_truncated_shard(copy: Path) -> None:
     path = copy / "train" / "images-000.npy"
     path.write_bytes(path.read_bytes()[:-10])
-    with pytest.raises(DatasetError, match=r"train/images-000.npy has 137974 bytes instead of 137984; `prepare`"):
+    line = r"images-000.npy has 137974 bytes instead of 137984; add `--forcerun .*/dataset.json`"
+    with pytest.raises(DatasetError, match=line):
         open_part(copy, "train")
 
 

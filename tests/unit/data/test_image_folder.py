@@ -3,6 +3,7 @@
 import logging
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -324,16 +325,11 @@ def test_fingerprint_of_many_images_asks_for_no_sizes(image_folder: Path, monkey
 
 
 @pytest.fixture
-def imagenette(tmp_path: Path) -> Path:
+def imagenette(shared_data: Callable[[str], Path], tmp_path: Path) -> Path:
     """Real JPEGs as an image folder: three images of each of ten classes for training, one for testing."""
-    shared = os.environ.get("PARSEC_SHARED")
-    if not shared:
-        pytest.skip("PARSEC_SHARED is not set: no real JPEGs")
     parquet = pytest.importorskip("pyarrow.parquet")
     for part, source, count in (("train", "train", 3), ("val", "val", 1)):
-        path = Path(shared) / "data" / f"imagenette224-{source}.parquet"
-        if not path.exists():
-            pytest.skip(f"{path.name} is absent")
+        path = shared_data(f"imagenette224-{source}.parquet")
         rows = parquet.read_table(path, columns=["image_jpeg", "wnid"]).to_pandas().groupby("wnid").head(count)
         for i, row in enumerate(rows.itertuples()):
             file = tmp_path / "jpegs" / part / row.wnid / f"{i}.JPEG"

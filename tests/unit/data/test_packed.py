@@ -3,6 +3,7 @@
 import io
 import json
 import tarfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -195,11 +196,8 @@ def test_centre_squares_are_the_largest() -> None:
 
 
 @pytest.fixture(scope="session")
-def photo() -> np.ndarray:
-    shared = pytest.importorskip("os").environ.get("PARSEC_SHARED")
-    if not shared:
-        pytest.skip("real JPEGs lie where PARSEC_SHARED says")
-    table = pq.ParquetFile(Path(shared, "data", "imagenette224-val.parquet")).read_row_group(0)
+def photo(shared_data: Callable[[str], Path]) -> np.ndarray:
+    table = pq.ParquetFile(shared_data("imagenette224-val.parquet")).read_row_group(0)
     return np.frombuffer(table["image_jpeg"][3].as_py(), dtype=np.uint8)
 
 

@@ -1,8 +1,5 @@
 """The network of NAS-Bench-101: channels as the authors' tests have them, costs, and the benchmark's own counts."""
 
-import os
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
@@ -73,10 +70,8 @@ def test_a_known_cell_has_the_published_size():
     assert network_cost(found, 10, 32).parameters == 8_555_530
 
 
-def test_counts_equal_the_benchmarks():
-    path = Path(os.environ.get("PARSEC_SHARED", "")) / "data" / "nasbench101-subset.parquet"
-    if not os.environ.get("PARSEC_SHARED") or not path.exists():
-        pytest.skip("no subset of NAS-Bench-101 under PARSEC_SHARED")
+def test_counts_equal_the_benchmarks(shared_data):
+    path = shared_data("nasbench101-subset.parquet")
     rows = pytest.importorskip("pyarrow.parquet").read_table(path).to_pylist()
     found = [from_columns(row["adjacency"], row["operations"]) for row in rows]
     parameters = [network_cost(each, 10, 32).parameters for each in found]

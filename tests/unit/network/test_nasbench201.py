@@ -1,8 +1,5 @@
 """The network of NAS-Bench-201: its parts, its costs, and the benchmark's own counts of all architectures."""
 
-import os
-from pathlib import Path
-
 import pytest
 import torch
 from torch import nn
@@ -45,11 +42,8 @@ def test_the_largest_network_has_the_published_size():
 
 
 @pytest.mark.parametrize(("data", "classes", "side"), [("cifar10", 10, 32), ("cifar100", 100, 32), ("in16", 120, 16)])
-def test_counts_of_all_architectures_equal_the_benchmarks(data, classes, side):
-    shared = os.environ.get("PARSEC_SHARED")
-    path = Path(shared or "") / "data" / "nasbench201.parquet"
-    if not shared or not path.exists():
-        pytest.skip("no table of NAS-Bench-201 under PARSEC_SHARED")
+def test_counts_of_all_architectures_equal_the_benchmarks(data, classes, side, shared_data):
+    path = shared_data("nasbench201.parquet")
     names = [f"params_{data}_M", f"flops_{data}_M"]
     table = pytest.importorskip("pyarrow.parquet").read_table(path, columns=["arch_str", *names]).to_pydict()
     found = [parse(text) for text in table["arch_str"]]

@@ -43,8 +43,8 @@ def data(tmp_path_factory):
 def scores(data, tmp_path_factory):
     folder, network = tmp_path_factory.mktemp("scores"), Stack(stem="cifar", cells=3, channels=2)
     job = DartsScoreJob(space="darts", dataset="digits", network=network, architectures=25, score=Score(batch_size=16))
-    score(job, data, 0, folder, folder / "state", SELDOM)
-    return folder / "scores.parquet"
+    score(job, data, 0, folder / "scores", folder / "state", SELDOM)
+    return folder / "scores" / "scores.parquet"
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -118,9 +117,8 @@ def test_settings_that_contradict_each_other_are_refused():
         PredictorJob(problem="nasbench101", data="in16", pools=POOLS)
 
 
-@pytest.mark.skipif("PARSEC_SHARED" not in os.environ, reason="PARSEC_SHARED names no folder of shared data")
-def test_a_part_of_nasbench101_is_searched_by_the_same_code(tmp_path):
-    table = f"{os.environ['PARSEC_SHARED']}/data/nasbench101-subset.parquet"
+def test_a_part_of_nasbench101_is_searched_by_the_same_code(shared_data, tmp_path):
     job = JOB.model_copy(update={"problem": "nasbench101", "repeats": 1})
-    search_repeatedly(job, Sources(Path(table)), 0, tmp_path / "a", tmp_path / "s", ALWAYS)
+    sources = Sources(shared_data("nasbench101-subset.parquet"))
+    search_repeatedly(job, sources, 0, tmp_path / "a", tmp_path / "s", ALWAYS)
     assert len(read_run(tmp_path / "a").trained) == 3 * 20

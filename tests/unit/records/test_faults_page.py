@@ -8,7 +8,7 @@ PAGE = Path(__file__).resolve().parents[3] / "workflow/docs/faults.md"
 
 
 def test_the_page_names_every_fault(request: pytest.FixtureRequest):
-    """Those of all tests of this run; `pytest -m fault --faults-page workflow/docs/faults.md` writes it."""
+    """Those of all tests of this run; `pytest -m fault --faults-page=workflow/docs/faults.md` writes it."""
     page = PAGE.read_text()
     missing = [
         marker.args

@@ -41,7 +41,9 @@ def test_numbers_are_the_statistics_of_search_means(results, tmp_path):
 
 
 def test_a_published_genotype_is_summarised_over_its_trainings(study, tmp_path):
-    rows, *_ = table([study.retrain(3.0 + run, "published", "DARTS_V2", run=run) for run in range(3)], tmp_path / "t")
+    rows, *_ = table(
+        [study.retrain(3.0 + run, "published", run=run, method="DARTS_V2") for run in range(3)], tmp_path / "t"
+    )
     assert float(rows[0]["top1_error_std"]) == pytest.approx(1.0)
 
 
@@ -167,7 +169,8 @@ def by_class(*errors):
 
 
 def test_balanced_error_stands_where_it_differs(study, tmp_path):
-    results = [study.search(), *(study.retrain(3.0 + n, run=n, tested=by_class(2.0, 8.0 + n)) for n in (0, 1))]
+    results = [study.search(seed=n) for n in (0, 1)]
+    results += [study.retrain(3.0 + n, seed=n, tested=by_class(2.0, 8.0 + n)) for n in (0, 1)]
     rows, markdown, _ = table(results, tmp_path / "t")
     assert cells(markdown, "Architecture")[1:3] == ["Test error (%)", "Balanced error (%)"]
     assert cells(markdown, "PARSEC")[1:3] == ["3.50 ± 0.71", "5.25 ± 0.35"]

@@ -6,9 +6,9 @@ import subprocess
 import sys
 from dataclasses import replace
 
-import psutil
 import pytest
 import torch
+from processes import below, caught, variable
 
 from parsec.errors import SettingsError
 from parsec.retrain.parallel import averaged, part_size
@@ -104,23 +104,22 @@ def finished(process, output):
     return (output / "weights.safetensors").read_bytes(), json.loads((output / "result.json").read_text())
 
 
-def second_rank(launcher):
-    found = psutil.Process(launcher.pid).children(recursive=True)
-    return next(process for process in found if process.environ().get("RANK") == "1")
-
-
 @pytest.mark.fault("retraining", "one of two ranks is killed")
-def test_a_killed_rank_ends_the_other_and_the_same_command_continues(begin, wait_for_rows, outcome):
-    process, output = begin("killed", "0")
-    wait_for_rows(output, process, 2)
-    second_rank(process).kill()
+def test_a_killed_rank_ends_the_other_and_the_same_command_continues(begin, outcome):
+    def start(attempt):
+        process, output = begin(f"killed{attempt}", "0")
+        return process, output.with_name(f"{output.name}-state")
+
+    with caught(start, 2, 40) as (process, state):
+        next(rank for rank in below(process, "retrain") if variable(rank, "RANK") == "1").kill()
+    name = state.name.removesuffix("-state")
     said = process.communicate()[1]
     assert "another rank of this run ended" in said
-    assert not output.exists()
-    refused, _ = begin("killed", ranks="1")
+    assert not state.with_name(name).exists()
+    refused, _ = begin(name, ranks="1")
     assert "with ranks 2, now 1" in refused.communicate()[1]
     assert refused.returncode == 2
-    weights, result = finished(*begin("killed"))
+    weights, result = finished(*begin(name))
     expected, undisturbed = finished(*begin("undisturbed"))
     assert weights == expected
     assert result["test"] == undisturbed["test"]

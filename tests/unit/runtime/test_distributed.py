@@ -60,7 +60,7 @@ def test_a_rank_that_died_is_noticed_at_once(on_ranks):
 
     (seconds, several_lines), nothing = on_ranks(2, part)
     assert nothing is None
-    assert seconds < 10
+    assert seconds < 50, "the group itself waits for 60"
     assert not several_lines
 
 
@@ -84,28 +84,29 @@ def test_ranks_lease_a_device_each(on_ranks, tmp_path):
 
 def test_ranks_wait_holding_nothing(on_ranks, tmp_path):
     """While one of two devices is held, the other stays free for whoever needs one alone."""
-    reply = FORK.Queue()
+    reply, waiting = FORK.Queue(), FORK.Event()
 
     def other_run():
         with lease_one("ab", tmp_path) as held:
             reply.put(held)
-            end, taken = time.monotonic() + 1.5, 0
-            while time.monotonic() < end:
+            waiting.wait()
+            for _ in range(20):
                 with lease_one("ab", tmp_path, poll_seconds=0.001):
-                    taken += 1
-                time.sleep(0.01)
-        reply.put(taken)
+                    pass
+                time.sleep(0.05)
+        reply.put("had the other one 20 times")
 
     def hold(ranks):
+        waiting.set()
         with lease_one("ab", tmp_path, ranks, poll_seconds=0.05) as index:
             ranks.agree()
             return index
 
     other = FORK.Process(target=other_run)
     other.start()
-    assert reply.get(timeout=10) == 0
+    assert reply.get(timeout=60) == 0
     assert on_ranks(2, hold) == [0, 1]
-    assert reply.get(timeout=10) > 10
+    assert reply.get(timeout=60) == "had the other one 20 times"
     other.join()
 
 

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from contextlib import suppress
 
 import psutil
 import pytest
@@ -87,9 +88,11 @@ def test_a_node_that_dies_ends_the_other(start, lost, outcome):
     assert [process.stdout.readline() for process in nodes] == ["here\n"] * 2
     victim, survivor = psutil.Process(nodes[lost].pid), nodes[1 - lost]
     for process in [victim, *victim.children(recursive=True)]:
-        process.kill()
+        with suppress(psutil.Error):
+            process.kill()
     said, errors = survivor.communicate(timeout=120)
-    assert "another rank of this run ended" in said
+    # Either notices first: the rank that its peer is gone, or the launcher that the place where nodes meet is.
+    assert "another rank of this run ended" in said or "RankLostError" in errors
     assert survivor.returncode != 0, errors
     nodes[lost].communicate()
     outcome("the ranks and the launcher of the other end with an error, whichever of the two it was")

@@ -27,24 +27,25 @@ def start(ids, folder, seconds):
 
 
 def test_two_processes_get_two_devices(tmp_path):
-    first, reply = start(["a", "b"], tmp_path, 0.3)
-    assert reply.get(timeout=10)[0] == 0
+    first, reply = start(["a", "b"], tmp_path, 600)
+    assert reply.get(timeout=60)[0] == 0
     with lease_one(["a", "b"], tmp_path) as index:
         assert index == 1
+    first.kill()
     first.join()
 
 
 def test_second_waits_for_the_only_device(tmp_path, caplog):
     first, reply = start(["a"], tmp_path, 0.2)
-    began = reply.get(timeout=10)[1]
+    began = reply.get(timeout=60)[1]
     with caplog.at_level("INFO", logger="parsec"), lease_one(["a"], tmp_path, poll_seconds=0.01):
         assert time.monotonic() - began >= 0.2
     first.join()
 
 
 def test_killed_holder_frees_its_device(tmp_path):
-    first, reply = start(["a"], tmp_path, 60)
-    reply.get(timeout=10)
+    first, reply = start(["a"], tmp_path, 600)
+    reply.get(timeout=60)
     os.kill(first.pid, signal.SIGKILL)
     first.join()
     with lease_one(["a"], tmp_path) as index:

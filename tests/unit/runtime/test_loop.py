@@ -145,7 +145,10 @@ def test_random_kills_end_in_the_same_bytes(tmp_path):
     often = Running(checkpoint_seconds=0.01, progress_seconds=600.0)
 
     def child():
-        run(Walk(total, on_step=lambda step: time.sleep(0.0002)), tmp_path / "state", often)
+        done = itertools.count()
+        # It slows down before it could end by itself, so that it is always killed.
+        walk = Walk(total, on_step=lambda step: time.sleep(0.0002 if next(done) < 200 else 0.05))
+        run(walk, tmp_path / "state", often)
 
     for attempt in range(12):
         known = checkpoint_files(tmp_path / "state")
@@ -158,7 +161,7 @@ def test_random_kills_end_in_the_same_bytes(tmp_path):
         process.kill()
         process.join()
         kills += process.exitcode == -signal.SIGKILL
-    assert kills >= 10
+    assert kills == 12
     spent = run(Walk(total), tmp_path / "state", SELDOM)
     assert spent.restarts >= 3
     assert ending(tmp_path / "state") == reference(tmp_path, total)
@@ -200,11 +203,13 @@ def test_rows_before_a_divergence_are_kept(tmp_path):
     assert rows[-1]["place"] == [None] * 4
 
 
-def test_finished_run_is_not_run_again_and_time_adds_up(tmp_path):
-    first = run(Walk(on_step=lambda step: time.sleep(0.005)), tmp_path / "state")
+def test_finished_run_is_not_run_again_and_time_adds_up(tmp_path, monkeypatch):
+    ticks = itertools.count()
+    monkeypatch.setattr(loop.time, "monotonic", lambda: float(next(ticks)))
+    first = run(Walk(), tmp_path / "state")
     again = run(Walk(on_step=lambda step: pytest.fail("advanced")), tmp_path / "state")
     assert again.restarts == 1
-    assert again.wall_seconds >= 0.9 * first.wall_seconds >= 0.09
+    assert again.wall_seconds >= 0.9 * first.wall_seconds >= 0.9 * 20
 
 
 def test_saves_no_more_often_than_asked(tmp_path, monkeypatch):
@@ -246,7 +251,9 @@ def test_another_device_or_other_settings_are_refused(tmp_path):
     assert len(checkpoint_files(tmp_path / "state")) == 2
 
 
-def test_progress_is_shown_at_the_first_and_the_last_step(tmp_path, caplog):
+def test_progress_is_shown_at_the_first_and_the_last_step(tmp_path, caplog, monkeypatch):
+    ticks = itertools.count()
+    monkeypatch.setattr(loop.time, "monotonic", lambda: 1e-6 * next(ticks))
     with caplog.at_level("INFO", logger="parsec"):
         run(Walk(), tmp_path / "state", SELDOM)
     assert [record.getMessage() for record in caplog.records] == [

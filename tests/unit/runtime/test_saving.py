@@ -1,5 +1,7 @@
 """What saving costs: counted, and held to a small share of the time where it is slow."""
 
+import itertools
+
 import pytest
 import torch
 
@@ -85,7 +87,10 @@ def test_no_save_is_put_off_for_ever():
     assert attempt._interval() == loop.LONGEST_WAIT
 
 
-def test_seconds_of_saving_add_up_over_restarts(tmp_path):
+def test_seconds_of_saving_add_up_over_restarts(tmp_path, monkeypatch):
+    ticks = itertools.count()
+    monkeypatch.setattr(loop.time, "monotonic", lambda: float(next(ticks)))
+
     def run():
         return loop.run(Still(), tmp_path, "aa", Running(checkpoint_seconds=0.0), "still", torch.device("cpu"))
 

@@ -2,14 +2,13 @@
 
 import json
 import os
-import signal
 import subprocess
 import sys
-import time
 
 import pandas as pd
 import pytest
 import torch
+from processes import caught
 
 from parsec.cli import main
 from parsec.errors import CheckpointError, DatasetError, UserError
@@ -115,19 +114,19 @@ def test_a_mistake_in_the_code_is_no_failed_architecture(start, monkeypatch):
 
 def test_a_killed_run_continues_where_it_was(start, digits, make_job, tmp_path):
     expected = read_scores(start("undisturbed", architectures=6))[0]
-    state = tmp_path / "state" / "a"
-    places = ["--data", digits, "--output", tmp_path / "a", "--state", state]
-    command = ["-m", "parsec", "score", "--settings", as_json(make_job(6)), "--seed", "0", *places]
-    environment = os.environ | {"PARSEC_CHECKPOINT_SECONDS": "0"}
-    process = subprocess.Popen([sys.executable, *map(str, command)], env=environment, stderr=subprocess.PIPE)
-    rows, deadline = state / "metrics.jsonl", time.monotonic() + 300
-    while not rows.exists() or rows.read_bytes().count(b"\n") < 3:
-        assert process.poll() is None, process.communicate()
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-    process.send_signal(signal.SIGKILL)
+
+    def begin(attempt):
+        name = f"killed{attempt}"
+        places = ["--data", digits, "--output", tmp_path / name, "--state", tmp_path / "state" / name]
+        command = ["-m", "parsec", "score", "--settings", as_json(make_job(6)), "--seed", "0", *places]
+        environment = os.environ | {"PARSEC_CHECKPOINT_SECONDS": "0"}
+        process = subprocess.Popen([sys.executable, *map(str, command)], env=environment, stderr=subprocess.PIPE)
+        return process, tmp_path / "state" / name
+
+    with caught(begin, 3, 5) as (process, state):
+        process.kill()
     process.communicate()
-    assert not (tmp_path / "a").exists()
+    assert not (tmp_path / state.name).exists()
 
     scored = []
     original = Scoring.score
@@ -138,7 +137,7 @@ def test_a_killed_run_continues_where_it_was(start, digits, make_job, tmp_path):
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Scoring, "score", counted)
-        continued, about = read_scores(start("a", architectures=6, running=ALWAYS))
+        continued, about = read_scores(start(state.name, architectures=6, running=ALWAYS))
     assert len(scored) < 5
     assert continued.drop(columns="seconds").equals(expected.drop(columns="seconds"))
     assert about["cost"]["restarts"] == 1

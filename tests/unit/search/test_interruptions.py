@@ -2,13 +2,14 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
-import time
 
 import pytest
 import torch
+from processes import caught, rows
 
 from parsec.errors import CheckpointError
 from parsec.runtime.checkpoint import checkpoint_files
@@ -78,16 +79,6 @@ def test_a_search_that_was_cut_off_ends_with_the_same_bytes(start, interrupted, 
         assert found[key] == expected[key]
 
 
-def wait_for(path, rows, process, seconds=300):
-    """Wait until a file has so many lines and the process has not ended."""
-    for _ in range(seconds * 50):
-        if path.exists() and path.read_bytes().count(b"\n") >= rows:
-            return
-        assert process.poll() is None, process.communicate()
-        time.sleep(0.02)
-    raise AssertionError(f"{path} has too few rows after {seconds} s")
-
-
 def continued(process):
     """The lines of a process, of which the first says where it continued."""
     lines = process.communicate()[1].strip().splitlines()
@@ -97,30 +88,33 @@ def continued(process):
 
 def test_signals_and_kills_change_no_byte(start, digits, make_job, tmp_path):
     """A real process, stopped by SIGTERM, continued and killed with SIGKILL, continued to the end."""
-    state, output = tmp_path / "killed-state", tmp_path / "killed"
-    command = [sys.executable, "-m", "parsec", "search", "--settings", as_json(make_job(epochs=6)), "--data", digits]
-    command += ["--seed", "0", "--output", output, "--state", state, "--threads", "1"]
 
-    def begin(checkpoint_seconds):
+    def begin(name, checkpoint_seconds):
+        command = [sys.executable, "-m", "parsec", "search", "--settings", as_json(make_job(epochs=6)), "--seed", "0"]
+        command += ["--data", digits, "--output", tmp_path / name, "--state", tmp_path / f"{name}-state"]
         environment = {**os.environ, "PARSEC_CHECKPOINT_SECONDS": checkpoint_seconds}
-        return subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment)
+        process = subprocess.Popen([*command, "--threads", "1"], stderr=subprocess.PIPE, text=True, env=environment)
+        return process, tmp_path / f"{name}-state"
 
-    process = begin("600")
-    wait_for(state / "metrics.jsonl", 3, process)
-    process.send_signal(signal.SIGTERM)
+    with caught(lambda attempt: begin(f"stopped{attempt}", "600"), 3, 12) as (process, stopped):
+        process.send_signal(signal.SIGTERM)
     lines = process.communicate()[1].strip().splitlines()
     assert process.returncode == 128 + signal.SIGTERM
     assert "the same command continues" in lines[-1]
     assert not any("Traceback" in line for line in lines)
 
-    process = begin("0.0")
-    wait_for(state / "metrics.jsonl", (state / "metrics.jsonl").read_bytes().count(b"\n") + 3, process)
-    process.kill()
+    def again(attempt):
+        shutil.copytree(stopped, tmp_path / f"killed{attempt}-state")
+        return begin(f"killed{attempt}", "0.0")
+
+    with caught(again, rows(stopped) + 3, 20) as (process, state):
+        process.kill()
     continued(process)
     assert process.returncode == -signal.SIGKILL
+    output = state.with_name(state.name.removesuffix("-state"))
     assert not output.exists()
 
-    process = begin("600")
+    process, _ = begin(output.name, "600")
     continued(process)
     assert process.returncode == 0
     assert not state.exists()

@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import psutil
 import pytest
+from processes import below, caught, variable
 
 from parsec.search.parsec import Parsec
 from parsec.settings.jobs import as_json
@@ -44,29 +45,34 @@ def begin(digits, tmp_path_factory):
         command += ["--seed", "0", "--output", folder / name, "--state", folder / f"{name}-state"]
         command += ["--threads", "2", "--ranks", "2", "--log", folder / f"{name}.log"]
         environment = {**os.environ, "PARSEC_CHECKPOINT_SECONDS": checkpoint_seconds, "PARSEC_PROGRESS_SECONDS": "0"}
-        return subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment), folder / name
+        process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment)
+        return process, folder / f"{name}-state"
 
     return start
 
 
 def ranks_of(launcher):
     """The processes of both ranks, in order."""
-    found = psutil.Process(launcher.pid).children(recursive=True)
-    ranks = {process.environ()["RANK"]: process for process in found if "search" in process.cmdline()}
+    ranks = {variable(process, "RANK"): process for process in below(launcher, "search")}
     return [ranks["0"], ranks["1"]]
 
 
 @pytest.fixture(scope="module")
 def job(make_job):
-    """A search of 24 steps."""
+    """A search of 24 steps, each with a row of metrics."""
     return make_job(epochs=8, estimator=THREE)
+
+
+def output_of(state):
+    return state.with_name(state.name.removesuffix("-state"))
 
 
 def finished(begin, job, name, restarts):
     """What a search leaves when it runs, or is continued, to its end."""
-    process, output = begin(job, name)
+    process, state = begin(job, name)
     said = process.communicate()[1]
     assert process.returncode == 0, said
+    output = output_of(state)
     cost = json.loads((output / "result.json").read_text())["cost"]
     assert (cost["ranks"], cost["restarts"]) == (2, restarts)
     return {file: (output / file).read_bytes() for file in FILES}
@@ -78,36 +84,33 @@ def undisturbed(begin, job):
     return finished(begin, job, "undisturbed", 0)
 
 
-def test_a_signal_to_one_rank_stops_both_and_the_same_command_continues(begin, job, undisturbed, wait_for_rows):
-    process, output = begin(job, "stopped")
-    wait_for_rows(output, process, 3)
-    ranks_of(process)[1].terminate()
+def test_a_signal_to_one_rank_stops_both_and_the_same_command_continues(begin, job, undisturbed):
+    with caught(lambda attempt: begin(job, f"stopped{attempt}"), 3, 20) as (process, state):
+        ranks_of(process)[1].terminate()
     said = process.communicate()[1]
     assert process.returncode == 128 + signal.SIGTERM, said
     lines = [line.partition("stopped by signal 15, saved at ")[2] for line in said.splitlines()]
     first, second = filter(None, lines)
     assert first == second
     assert "Traceback" not in said
-    assert finished(begin, job, "stopped", 1) == undisturbed
+    assert finished(begin, job, output_of(state).name, 1) == undisturbed
 
 
-def test_a_killed_rank_ends_the_other_and_the_same_command_continues(begin, job, undisturbed, wait_for_rows):
-    process, output = begin(job, "killed", "0")
-    wait_for_rows(output, process, 5)
-    ranks_of(process)[1].kill()
+def test_a_killed_rank_ends_the_other_and_the_same_command_continues(begin, job, undisturbed):
+    with caught(lambda attempt: begin(job, f"killed{attempt}", "0"), 5, 20) as (process, state):
+        ranks_of(process)[1].kill()
     said = process.communicate()[1]
     assert process.returncode == 128 + signal.SIGKILL, said
     assert "another rank of this run ended" in said
-    assert not output.exists()
-    assert finished(begin, job, "killed", 1) == undisturbed
+    assert not output_of(state).exists()
+    assert finished(begin, job, output_of(state).name, 1) == undisturbed
 
 
-def test_ranks_outlive_no_launcher(begin, make_job, wait_for_rows):
+def test_ranks_outlive_no_launcher(begin, make_job):
     """Nobody would stop them, and the next attempt would find the state in use; so they save and end."""
-    process, output = begin(make_job(epochs=2000), "orphaned")
-    wait_for_rows(output, process, 3)
-    ranks = ranks_of(process)
-    process.kill()
-    _, alive = psutil.wait_procs(ranks, timeout=60)
+    with caught(lambda attempt: begin(make_job(epochs=2000), f"orphaned{attempt}"), 3, 5000) as (process, _):
+        ranks = ranks_of(process)
+        process.kill()
+    _, alive = psutil.wait_procs(ranks, timeout=300)
     assert not alive
     assert "saved at step" in process.communicate()[1]

@@ -1,8 +1,5 @@
 """Rank correlation on NAS-Bench-101: with the accuracies of the given table, and with those of no other."""
 
-import os
-from pathlib import Path
-
 import pytest
 
 from parsec.benchmarks.nasbench101 import read_search_columns
@@ -10,12 +7,10 @@ from parsec.errors import UserError
 from parsec.report.naswot.correlations101 import tabulate
 from parsec.scores.table import write_scores
 
-pytestmark = pytest.mark.skipif("PARSEC_SHARED" not in os.environ, reason="the table lies where PARSEC_SHARED says")
-
 
 @pytest.fixture(scope="module")
-def table():
-    return Path(os.environ["PARSEC_SHARED"]) / "data" / "nasbench101-subset.parquet"
+def table(shared_data):
+    return shared_data("nasbench101-subset.parquet")
 
 
 @pytest.fixture

@@ -5,19 +5,25 @@ import json
 from collections.abc import Callable, Iterable
 from contextlib import chdir, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 import yaml
+from PIL import Image
+from synthetic import retrain_result, search_result
 
 from parsec.cli import main
 from parsec.data.prepare import prepare
 from parsec.errors import SettingsError
 from parsec.runtime.files import write_atomic
 from parsec.settings.datasets import Digits
-from parsec.settings.jobs import PrepareJob, as_json, retrain_job, search_job
+from parsec.settings.jobs import PrepareJob, as_json, measure_job, retrain_job, search_job
 from parsec.settings.load import load
+from parsec.settings.plan import on_this_machine
+from parsec.settings.score import DartsScoreJob, Score
+from parsec.settings.training import Stack
 from parsec.space.published import DARTS_V2
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -26,7 +32,7 @@ TINY = load(ROOT / "tests/workflow/tiny.yaml")
 HEAD = """# Bad inputs, and what comes of them
 
 Every row is a run of `tests/unit/test_bad_inputs.py` that ended with an exit code other than 0 and this one line on
-standard error; FOLDER stands for the folder of its files. To write this page again:
+standard error; FOLDER stands for the folder of its files, DATA for a prepared data set. To write this page again:
 
 ```sh
 pytest tests/unit/test_bad_inputs.py --renew-pages
@@ -35,6 +41,9 @@ pytest tests/unit/test_bad_inputs.py --renew-pages
 SIZE = ["--network", "cifar", "--cells", "20", "--channels", "36"]
 SEARCH = as_json(search_job(TINY, "search", "parsec"))
 PHOTOS = {"name": "photos", "dataset": {"source": "image_folder", "folder": "photos", "image_size": 32}}
+NETWORK = Stack(stem="cifar", cells=3, channels=4)
+SCORE = as_json(DartsScoreJob(space="darts", dataset="digits", network=NETWORK, architectures=5, score=Score()))
+MEASURE = as_json(measure_job(TINY, "search"))
 FIT = '{"space": "nasbench201", "scored": 9, "keep": 3}'
 TABLE = ["--settings", '{"space": "nasbench201", "repeats": 1, "budget": 10}', "--seed", "0"]
 
@@ -66,9 +75,54 @@ class At:
         """The file of a genotype with some keys changed."""
         return self.text("genotype.json", json.dumps({**DARTS_V2.as_dict(), **changes}))
 
-    def search(self, settings: object = SEARCH, data: Path | None = None) -> list[object]:
+    @property
+    def own(self) -> Path:
+        """A folder of the user's with files of several kinds."""
+        files = {
+            "cat.png": b"\x89PNG a cat",
+            "paper.csv": "year,title\n",
+            "notes.txt": "shopping",
+            "README.md": "# Mine\n",
+        }
+        for name, content in (files | {"train/holiday.jpg": b"\xff\xd8 a beach"}).items():
+            self.text(f"own/{name}", content)
+        return self.folder / "own"
+
+    def result(self, kind: str = "search", **changes: Any) -> Path:
+        """The `result.json` of a run."""
+        document = {"search": search_result, "retrain": retrain_result}[kind](**changes)
+        return self.text(f"{kind}/result.json", json.dumps(document))
+
+    def other_seed(self) -> Path:
+        """The folder of a finished search with another seed."""
+        self.text("seed1/.parsec.json", '{"folder": "search", "run": "search digits/parsec/seed1"}')
+        return self.text("seed1/result.json", json.dumps(search_result(seed=1))).parent
+
+    def finished(self) -> Path:
+        """The results of a workflow that has ended."""
+        return self.text("results/settings.yaml", (ROOT / "tests/workflow/tiny.yaml").read_text()).parent
+
+    def images(self, *places: str) -> Path:
+        """A folder of images."""
+        for place in places:
+            (self.folder / "photos" / place).parent.mkdir(parents=True, exist_ok=True)
+            Image.new("RGB", (32, 32)).save(self.folder / "photos" / f"{place}.png")
+        return self.folder / "photos"
+
+    def prepare(self, dataset: dict[str, Any], output: Path | None = None) -> list[object]:
+        """The command that prepares a data set."""
+        job = json.dumps({"name": "mine", "dataset": dataset})
+        return ["prepare", "--settings", job, "--output", output or self.folder / "data"]
+
+    def search(
+        self,
+        settings: object = SEARCH,
+        data: Path | None = None,
+        output: Path | None = None,
+        state: Path | None = None,
+    ) -> list[object]:
         """The command of a search."""
-        places = ["--output", self.folder / "output", "--state", self.folder / "state"]
+        places = ["--output", output or self.folder / "output", "--state", state or self.folder / "state"]
         return ["search", "--settings", settings, "--seed", 0, "--data", data or self.digits, *places]
 
     def retrain(self, genotype: object, data: Path | None = None) -> list[object]:
@@ -76,6 +130,11 @@ class At:
         job = as_json(retrain_job(TINY, "digits"))
         names = ["--genotype", genotype, "--origin", "search", "--method", "parsec", "--run", 0]
         return ["retrain", *self.search(job, data)[1:], *names]
+
+
+def image_folder(folder: Path | str) -> dict[str, Any]:
+    """The settings of a data set of images in a folder."""
+    return {"source": "image_folder", "folder": str(folder), "image_size": 32}
 
 
 SETTINGS: dict[str, dict[str, Any]] = {
@@ -96,8 +155,24 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "an unknown published genotype": {"retrain.digits.published": ["DARTS_V3"]},
     "an odd number of channels": {"search.network.channels": 3},
     "too few cells": {"search.network.cells": 2},
+    "markup in the title of the report": {"name": "x**\n\n.. include:: /etc/passwd"},
+    "results in the folder of the images": {"datasets.mine": image_folder("photos"), "results": "photos/results"},
+    "images among the results": {"datasets.mine": image_folder("results/photos")},
+    "a path with a variable that is not set": {"datasets.mine": image_folder("$NOT_SET_HERE/photos")},
+    "a seed that is too large": {"seeds": [2**31]},
 }
 """What is wrong with the settings of a workflow, and the keys of `tests/workflow/tiny.yaml` that are changed to it."""
+
+FILES: dict[str, str | bytes] = {
+    "a key twice": "name: a\nseeds: [0]\nname: b\n",
+    "aliases of aliases of aliases": "a: &a [0, 0, 0, 0, 0, 0, 0, 0, 0, 0]\n"
+    + "".join(f"{new}: &{new} [{', '.join([f'*{old}'] * 10)}]\n" for old, new in pairwise("abcdefgh")),
+    "a section that contains itself": "search: &a {search: *a}\n",
+    "thousands of brackets": "x: " + "[" * 5000,
+    "no text": b"\xff\xfe",
+    "no YAML": "search: [",
+}
+"""What is wrong with a settings file, and the file."""
 
 COMMANDS: dict[str, Callable[[At], list[object]]] = {
     "an unknown genotype": lambda at: ["complexity", "DARTS_V3", *SIZE],
@@ -139,10 +214,80 @@ COMMANDS: dict[str, Callable[[At], list[object]]] = {
     ],
     "a damaged result": lambda at: ["checklist", "--output", at.folder / "out", at.text("result.json", '{"kind":')],
     "a run that has not ended": lambda at: ["record", at.folder, at.folder / "kept"],
-    "no training to export": lambda at: ["export", at.folder, "--data", at.digits, "--output", at.folder / "out"],
+    "no training to export": lambda at: [
+        "export",
+        at.folder / "run",
+        "--data",
+        at.digits,
+        "--output",
+        at.folder / "out",
+    ],
     "no rounds": lambda at: ["bench", "memory", "--rounds", 0],
+    "no command": lambda at: [],
+    "a seed below 0": lambda at: [*at.search(), "--seed", -1],
+    "a seed that is too large ": lambda at: [*at.search(), "--seed", 10**20],
+    "a method that is a path": lambda at: [*at.retrain("DARTS_V2"), "--method", "../../x"],
+    "a name that is not UTF-8": lambda at: ["complexity", "\udcff.json", *SIZE],
+    "a genotype nested too deeply": lambda at: ["complexity", at.text("genotype.json", '{"a":' * 9999), *SIZE],
+    "a result whose stage is a path": lambda at: ["draw", "--output", at.folder, at.result(stage="../..").parent],
+    "a result without its costs": lambda at: ["checklist", "--output", at.folder / "out", at.result(cost={})],
+    "one class only": lambda at: at.prepare(image_folder(at.images("train/a/0", "train/a/1", "val/a/0"))),
+    "a class with one image": lambda at: at.prepare(
+        image_folder(at.images("train/a/0", "train/a/1", "train/b/0", "val/a/0", "val/b/0"))
+    ),
 }
 """What is wrong with a command, and the command."""
+
+OWN: dict[str, Callable[[At], list[object]]] = {
+    "checkpoints into a folder of one's own": lambda at: at.search(state=at.own),
+    "results into a folder of one's own": lambda at: at.search(output=at.own),
+    "results of a training into a folder of one's own": lambda at: [*at.retrain("DARTS_V2"), "--output", at.own],
+    "checkpoints of a training into a folder of one's own": lambda at: [*at.retrain("DARTS_V2"), "--state", at.own],
+    "checkpoints among the results": lambda at: at.search(state=at.folder / "output"),
+    "results into the data set": lambda at: at.search(output=at.digits / "train"),
+    "results of one seed over those of another": lambda at: at.search(output=at.other_seed()),
+    "scores into a folder of one's own": lambda at: [
+        *(
+            "score",
+            "--settings",
+            SCORE,
+            "--seed",
+            0,
+            "--data",
+            at.digits,
+            "--output",
+            at.own,
+            "--state",
+            at.folder / "s",
+        ),
+    ],
+    "a simulation into a folder of one's own": lambda at: [
+        *("simulate", *TABLE, "--benchmark", at.folder / "table.parquet", "--output", at.own),
+    ],
+    "a data set into a folder of one's own": lambda at: at.prepare({"source": "digits"}, at.own),
+    "a data set into the folder of its images": lambda at: at.prepare(image_folder(at.own), at.own),
+    "a data set around the folder of its images": lambda at: at.prepare(image_folder(at.own / "photos"), at.own),
+    "an exported network into a folder of one's own": lambda at: [
+        *("export", at.folder / "run", "--data", at.digits, "--output", at.own),
+    ],
+    "predictions over an image": lambda at: [
+        *("predict", at.folder / "run", "--data", at.digits, "--images", at.own, "--output", at.own / "cat.png"),
+    ],
+    "a measurement over a CSV": lambda at: [
+        *("measure", "--settings", MEASURE, "--data", at.digits, "--output", at.own / "paper.csv"),
+    ],
+    "a benchmark over notes": lambda at: ["bench", "memory", "--json", at.own / "notes.txt"],
+    "a table over a README": lambda at: [
+        *("table", "digits", "--output", at.own / "README", at.result(), at.result("retrain")),
+    ],
+    "a checklist over a README": lambda at: ["checklist", "--output", at.own / "README.md", at.result()],
+    "a record beside a README": lambda at: ["record", at.finished(), at.own / "kept"],
+    "a log into notes": lambda at: ["complexity", "DARTS_V2", *SIZE, "--log", at.own / "notes.txt"],
+    "a folder as the file of a log": lambda at: ["complexity", "DARTS_V2", *SIZE, "--log", at.own],
+    "a folder as the file of a benchmark": lambda at: ["bench", "memory", "--json", at.own],
+    "results below a file": lambda at: at.search(output=at.own / "notes.txt" / "output"),
+}
+"""What would be written over or removed, and the command; nothing of it changes."""
 
 
 def settings_outcome(changes: dict[str, Any]) -> Outcome:
@@ -155,18 +300,32 @@ def settings_outcome(changes: dict[str, Any]) -> Outcome:
             branch = branch[name]
         branch[last] = value
     try:
-        load(document)
+        on_this_machine(load(document))
     except SettingsError as error:
         return Outcome(error.exit_code, "", str(error).splitlines())
     return Outcome(0, "", [])
 
 
-def command_outcome(command: list[object], folder: Path) -> Outcome:
-    """How the command ends, given in the folder of its case."""
+def file_outcome(content: str | bytes, folder: Path) -> Outcome:
+    """How Snakemake ends with a settings file of this content, once it has read it itself."""
+    path = folder / "settings.yaml"
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    try:
+        load(path)
+    except SettingsError as error:
+        return Outcome(error.exit_code, "", str(error).replace(str(folder), "FOLDER").splitlines())
+    return Outcome(0, "", [])
+
+
+def command_outcome(command: list[object], places: dict[Path, str]) -> Outcome:
+    """How the command ends, given in the first of the places; all are replaced by their names."""
     out, err = io.StringIO(), io.StringIO()
-    with chdir(folder), redirect_stdout(out), redirect_stderr(err):
+    with chdir(next(iter(places))), redirect_stdout(out), redirect_stderr(err):
         code = main([str(word) for word in command])
-    return Outcome(code, out.getvalue(), err.getvalue().replace(str(folder), "FOLDER").splitlines())
+    said = err.getvalue()
+    for place, name in places.items():
+        said = said.replace(str(place), name)
+    return Outcome(code, out.getvalue(), said.splitlines())
 
 
 @pytest.fixture(scope="module")
@@ -178,14 +337,25 @@ def outcomes(tmp_path_factory) -> dict[str, tuple[str, Outcome]]:
     for what, changes in SETTINGS.items():
         given = ", ".join(f"{path}: {json.dumps(value)}" for path, value in changes.items())
         found[what] = (given, settings_outcome(changes))
-    for number, (what, given) in enumerate(COMMANDS.items()):
+    for what, content in FILES.items():
+        found[what] = ("settings.yaml", file_outcome(content, tmp_path_factory.mktemp("file")))
+    for number, (what, given) in enumerate({**COMMANDS, **OWN}.items()):
         folder = tmp_path_factory.mktemp(f"case{number}")
         command = given(At(folder, digits))
-        found[what] = (str(command[0]), command_outcome(command, folder))
+        before = content_of(folder, digits)
+        outcome = command_outcome(command, {folder: "FOLDER", digits: "DATA"})
+        changed = {path for path, content in before.items() if content_of(folder, digits).get(path) != content}
+        assert not changed, what
+        found[what] = (str(command[0]) if command else "parsec", outcome)
     return found
 
 
-@pytest.mark.parametrize("what", [*SETTINGS, *COMMANDS])
+def content_of(*folders: Path) -> dict[Path, bytes]:
+    """Every file below some folders and what is in it."""
+    return {path: path.read_bytes() for folder in folders for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("what", [*SETTINGS, *FILES, *COMMANDS, *OWN])
 def test_a_bad_input_is_one_line(outcomes, what):
     code, out, lines = outcomes[what][1]
     assert code != 0
@@ -196,11 +366,13 @@ def test_a_bad_input_is_one_line(outcomes, what):
 
 def page(outcomes: dict[str, tuple[str, Outcome]]) -> str:
     def table(title: str, cases: Iterable[str]) -> str:
-        cells = ((what, f"`{outcomes[what][0]}`", outcomes[what][1].lines[0]) for what in cases)
+        cells = ((what.strip(), f"`{outcomes[what][0]}`", outcomes[what][1].lines[0]) for what in cases)
         rows = "\n".join(f"| {' | '.join(cell.replace('|', '/') for cell in row)} |" for row in cells)
         return f"\n## {title}\n\n| what is wrong | in | message |\n| :--- | :--- | :--- |\n{rows}\n"
 
-    return HEAD + table("Settings of a workflow", SETTINGS) + table("Commands", COMMANDS)
+    tables = {"Settings of a workflow": SETTINGS, "Settings files": FILES, "Commands": COMMANDS}
+    tables |= {"Files and folders of one's own, which stay as they are": OWN}
+    return HEAD + "".join(table(title, cases) for title, cases in tables.items())
 
 
 def test_the_page_shows_what_is_said(outcomes, request):

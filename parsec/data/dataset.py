@@ -11,6 +11,7 @@ from parsec.data.packed.part import PackedPart, joined_packed
 from parsec.data.part import Integers, Part, Shards, first_balanced, joined
 from parsec.data.record import INDEX, LABELS, DatasetRecord, FileRecord, PartName, from_json
 from parsec.errors import DatasetError
+from parsec.runtime.logs import logger
 
 AnyPart = Part | PackedPart
 
@@ -99,6 +100,12 @@ def open_part(folder: Path, part: PartName, limit: int | None = None) -> AnyPart
         index: Integers = np.load(folder / part / INDEX, allow_pickle=False)
         return PackedPart(tuple(shards), index[rows], labels[rows])
     return Part(Shards(shards), rows, labels[rows])
+
+
+def warn_of_fewer(where: Path, asked: int | None, there: int) -> None:
+    """Log a line if fewer images are there than the settings ask for; results record how many were used."""
+    if asked is not None and asked > there:
+        logger.warning("%s: %d images were asked for, and there are %d: all are used", where, asked, there)
 
 
 def together(first: AnyPart, second: AnyPart) -> AnyPart:

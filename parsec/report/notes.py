@@ -39,8 +39,14 @@ def _epochs(count: int) -> str:
 
 
 def _train_images(results: list[Result]) -> set[int]:
-    limits = {result["provenance"]["settings"]["settings"].get("train_images") for result in results}
-    return {limit for limit in limits if limit is not None}
+    """How many images trainings had, of those that had fewer than there are; older results have the setting only."""
+    used = set()
+    for result in results:
+        limit = result["provenance"]["settings"]["settings"].get("train_images")
+        count = result.get("images", {}).get("train", limit)
+        if limit is not None and count != result.get("images_available", {}).get("train"):
+            used.add(count)
+    return used
 
 
 def scale(rows: list[Row], dataset: str, protocol: dict[str, str] | None) -> list[str]:

@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import save
 
 from parsec.data.augment import Augment
-from parsec.data.dataset import AnyPart, DatasetInfo, open_part, read_info, together
+from parsec.data.dataset import AnyPart, DatasetInfo, open_part, read_info, together, warn_of_fewer
 from parsec.data.loader import open_images
 from parsec.network.complexity import network_cost
 from parsec.network.fixed import FixedNetwork
@@ -109,6 +109,7 @@ def retrain(request: Request) -> None:
             "provenance": provenance(job, beginning, info),
         }
         named = {**names._asdict(), "dataset": info.name, "genotype_source": source}
+        named["images_available"] = {"train": info.counts["train"] + info.counts["validation"]}
         tested = _tested(errors, info.classes)
         ending.open_output()
         _write(request.output, state, trainer, {**named, **_result(trainer, tested), **record})
@@ -166,6 +167,7 @@ def training_part(data: Path, info: DatasetInfo, limit: int | None) -> AnyPart:
     """Training and validation half together, or `limit` images of them in the halves' proportion."""
     train, validation = info.counts["train"], info.counts["validation"]
     count = train + validation if limit is None else min(limit, train + validation)
+    warn_of_fewer(data, limit, count)
     share = round(count * train / (train + validation))
     return together(open_part(data, "train", share), open_part(data, "validation", count - share))
 
@@ -193,6 +195,7 @@ def _result(trainer: Retrainer, tested: dict[str, Any]) -> dict[str, Any]:
         "complexity": size._asdict(),
         "network": network.model_dump(mode="json"),
         "epochs": trainer.settings.epochs,
+        "images": {"train": len(task.images)},
         "batch_norm_images": trainer.part,
         "average": trainer.settings.average,
         "test": tested,

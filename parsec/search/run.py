@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from parsec.data.augment import Augment
-from parsec.data.dataset import DatasetInfo, open_part, read_info
+from parsec.data.dataset import DatasetInfo, open_part, read_info, warn_of_fewer
 from parsec.data.loader import AnyImages, open_images
 from parsec.data.record import PartName
 from parsec.errors import DatasetError, SettingsError
@@ -76,6 +76,7 @@ def search(
         if not ranks.leads:
             return
         result = {
+            "images_available": {part: info.counts[part] for part in ("train", "validation")},
             "cost": {**cost(spent, device), "ranks": ranks.count},
             "provenance": provenance(job, beginning, info),
         }
@@ -95,6 +96,7 @@ def _check_start(job: SearchJob, init_pi: Path | None) -> None:
 
 def _half(job: SearchJob, data: Path, part: PartName, limit: int | None, device: torch.device, seed: int) -> AnyImages:
     images = open_images(open_part(data, part, limit), device, seed_of(seed, part))
+    warn_of_fewer(data / part, limit, len(images))
     batch_size = job.settings.batch_size
     if len(images) < batch_size:
         raise DatasetError(f"{data / part}: {len(images)} images are fewer than batch_size ({batch_size}); lower it")
@@ -183,6 +185,7 @@ def _write(
         "skip_share": skip_share(genotype, SPACES[job.space]),
         "children": method.children,
         "child_images": method.child_images,
+        "images": {"train": len(task.train), "validation": len(task.validation)},
         **result,
     }
     write_json(output / "result.json", document)

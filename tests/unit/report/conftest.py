@@ -207,7 +207,7 @@ class Study:
             "selection": "weights after the last epoch",
             "cost": cost(600.0, more.get("accelerator", False)),
             "provenance": provenance(more.get("settings"), more.get("stand_in")),
-        }
+        } | {key: more[key] for key in ("images", "images_available") if key in more}
         return self.write(f"retrain/{dataset}/{origin}/{method}/seed{seed}/run{run}/result.json", result)
 
     def depths(self):

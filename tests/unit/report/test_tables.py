@@ -238,6 +238,16 @@ def test_notes_say_where_scale_differs_and_what_stands_in(study, tmp_path):
         assert "Synthetic CPU, 1 thread" in text
 
 
+def test_a_limit_above_what_there_is_limits_nothing(study, tmp_path):
+    settings, there = {"train_images": 99999, "batch_size": 96}, {"images_available": {"train": 1437}}
+    all_used = study.retrain(3.0, settings=settings, images={"train": 1437}, **there)
+    _, markdown, _ = table([study.search(), all_used], tmp_path / "t")
+    assert "training images" not in markdown
+    fewer = study.retrain(3.0, settings=settings, images={"train": 700}, **there)
+    _, markdown, _ = table([study.search(), fewer], tmp_path / "u")
+    assert "3 epochs, 700 training images" in markdown
+
+
 def test_single_training_has_no_deviation(study, tmp_path):
     rows, markdown, _ = table([study.search(), study.retrain(3.0)], tmp_path / "t")
     assert (rows[0]["top1_error_std"], rows[0]["top1_error_low95"]) == ("", "")

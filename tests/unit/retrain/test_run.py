@@ -152,6 +152,12 @@ def test_training_uses_both_halves(digits):
     assert len(training_part(digits, info, 10**6)) == len(whole)
 
 
+def test_images_that_were_used_are_recorded(start, digits):
+    there = read_info(digits).counts
+    result = json.loads((start("a", train_images=99999) / "result.json").read_text())
+    assert result["images"] == {"train": there["train"] + there["validation"]} == result["images_available"]
+
+
 def test_a_finished_training_stands_for_itself_alone(digits, make_job, tmp_path):
     """The same architecture out of another file is another training, because its record names the file."""
     given = {name: tmp_path / f"{name}.json" for name in ("one", "other")}

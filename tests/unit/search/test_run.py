@@ -13,6 +13,7 @@ from parsec.errors import DatasetError, DeviceError, DivergedError, PriorError, 
 from parsec.network.complexity import network_cost
 from parsec.prior.parquet import read_metadata, read_prior, write_prior
 from parsec.runtime.checkpoint import checkpoint_files
+from parsec.runtime.outputs import MARKER
 from parsec.settings.compute import Compute
 from parsec.settings.jobs import as_json, fingerprint
 from parsec.settings.plan import SEARCH_FILES
@@ -31,7 +32,7 @@ def test_files_of_a_search(start, digits, make_job, tmp_path):
     """The test part of this data set was deleted: a search never opens it."""
     assert not (digits / "test").exists()
     folder, job = start("a"), make_job()
-    assert {path.name for path in folder.iterdir()} == set(SEARCH_FILES)
+    assert {path.name for path in folder.iterdir()} == {MARKER, *SEARCH_FILES}
     assert not (tmp_path / "state" / "a").exists()
     prior, metadata = read_prior(folder / "pi.parquet", Form(), "darts"), read_metadata(folder / "pi.parquet")
     assert metadata["settings_fingerprint"] == fingerprint(job)
@@ -49,7 +50,9 @@ def test_result_of_a_search(start, digits, make_job):
     result, job = result_of(start("a", seed=3)), make_job()
     assert set(result) == {
         "schema", "kind", "stage", "space", "method", "dataset", "seed", "genotype", "entropy", "mode_accuracy",
-        "selection", "parent", "complexity", "skip_share", "cost", "children", "child_images", "provenance",
+        "selection", "parent", "complexity", "skip_share", "cost", "children", "child_images",
+        "images",
+        "images_available", "provenance",
     }  # fmt: skip
     named = {"schema": 1, "kind": "search", "stage": "search", "space": "darts", "method": "parsec"}
     assert (named | {"dataset": "digits", "seed": 3, "parent": None}).items() <= result.items()
@@ -101,6 +104,13 @@ def test_the_start_of_the_settings_and_the_given_prior_must_agree(start, tmp_pat
 def test_fewer_images_than_a_batch(start):
     with pytest.raises(DatasetError, match="fewer than batch_size"):
         start("a", train_images=None, validation_images=None, batch_size=1000)
+
+
+def test_images_that_were_used_are_recorded(start, digits):
+    there = read_info(digits).counts
+    result = json.loads((start("a", train_images=99999, validation_images=64) / "result.json").read_text())
+    assert result["images"] == {"train": there["train"], "validation": 64}
+    assert result["images_available"] == {"train": there["train"], "validation": there["validation"]}
 
 
 def test_a_damaged_data_set(start, digits, tmp_path):

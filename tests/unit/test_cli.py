@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 
@@ -203,3 +204,64 @@ def test_threads_are_set_before_torch_is_imported():
     environment = {name: value for name, value in os.environ.items() if name not in cli.THREAD_VARIABLES}
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=environment)
     assert done.stdout.splitlines()[-1] == "False 1", done.stderr
+
+
+def ended(*arguments, start="", **options):
+    """Exit code and lines of standard error of the command line in its own process, after the Python code `start`."""
+    run = "import runpy; runpy.run_module('parsec', None, '__main__')"
+    code = f"import sys; sys.argv = ['parsec', *{arguments!r}]\n{start}\n{run}"
+    done = subprocess.run([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True, **options)
+    return done.returncode, done.stderr.splitlines()
+
+
+STOPPED_BY = """
+class Stop:
+    def find_spec(self, name, *_):
+        if name == 'pydantic':
+            raise {}
+sys.meta_path.insert(0, Stop())
+"""
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "line"),
+    [
+        ("KeyboardInterrupt", 130, "error: interrupted"),
+        ("ModuleNotFoundError('no pydantic', name='pydantic')", 2, "half installed (no pydantic)"),
+    ],
+)
+def test_a_start_that_fails_is_one_line(error, code, line):
+    found, lines = ended("settings", start=STOPPED_BY.format(error))
+    assert found == code
+    assert len(lines) == 1
+    assert line in lines[0]
+
+
+def test_output_that_cannot_be_written_is_one_line():
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "w") as closed, open("/dev/full", "w") as full:  # noqa: PTH123
+        for output, line in ((closed, "the output was closed"), (full, "no space left on the disk")):
+            code, lines = ended("settings", stdout=output)
+            assert code == 2
+            assert len(lines) == 1
+            assert line in lines[0]
+
+
+def test_an_encoding_without_the_symbols_is_one_line():
+    code, lines = ended("settings", stdout=subprocess.DEVNULL, env=os.environ | {"PYTHONIOENCODING": "ascii"})
+    assert code == 2
+    assert len(lines) == 1
+    assert "set PYTHONIOENCODING=utf-8" in lines[0]
+
+
+def test_a_benchmark_that_is_interrupted_is_one_line():
+    command = [sys.executable, "-m", "parsec", "bench", "search", "--paper", "--device", "cpu"]
+    streams = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, **streams) as process:
+        assert process.stderr.readline().startswith("copies")
+        process.send_signal(signal.SIGINT)
+        assert process.stderr.read().splitlines() == [
+            "error: interrupted; the same command starts again, from the last checkpoint if it had one"
+        ]
+    assert process.returncode == 130

@@ -16,7 +16,7 @@ from parsec.data.dataset import DatasetInfo, read_info
 from parsec.data.packed.boxes import View, evaluation_view
 from parsec.errors import UserError
 from parsec.network.fixed import FixedNetwork
-from parsec.records.results import read_results
+from parsec.records.documents import read_results
 from parsec.settings.base import Positive
 from parsec.settings.training import Network
 from parsec.space.genotype import from_dict

@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from parsec.records.claims.page import claims_page
-from parsec.records.results import read_results
+from parsec.records.documents import read_results
 from parsec.runtime.outputs import check_file, signature_of, write_outputs
 
 BENCHMARKS = "benchmarks"

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from parsec.errors import UserError
-from parsec.records.results import read_results
+from parsec.records.documents import read_results
 from parsec.report import comparison, evidence
 from parsec.report.answers import Answer, Question, Records
 from parsec.runtime.outputs import write_output

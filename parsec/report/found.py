@@ -1,6 +1,5 @@
 """Table: true accuracies of what search methods found on NAS-Bench-201, above the published."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import fmean
@@ -10,8 +9,8 @@ import pandas as pd
 
 from parsec.benchmarks.nasbench201 import DATA, Data
 from parsec.errors import UserError
+from parsec.records.documents import read_document
 from parsec.records.statistics import Summary, summarise
-from parsec.report.lookup import SCHEMA
 from parsec.report.published import read_rows
 from parsec.report.render import Section, Table
 from parsec.report.search_cost import CPU_HOURS, GPU_DAYS, SECONDS
@@ -43,7 +42,7 @@ def tabulate(inputs: Sequence[Path]) -> Tabulated:
     Raises:
         UserError: no file of `lookup` was given, one is damaged, or the same run is in two.
     """
-    documents = [read_lookup(path) for path in inputs if path.suffix == ".json"]
+    documents = [read_document(path, "lookup") for path in inputs if path.suffix == ".json"]
     if not documents:
         raise UserError("the table found needs what `python -m parsec lookup` wrote; give its JSON files")
     runs = pd.DataFrame([run for document in documents for run in document["runs"]])
@@ -58,22 +57,6 @@ def tabulate(inputs: Sequence[Path]) -> Tabulated:
     sources = list(dict.fromkeys(row["source"] for row in published))
     table = Table("nasbench201-found", "Architectures found on NAS-Bench-201", HEADINGS, sections, NOTES, sources)
     return Tabulated(table, pd.DataFrame([_numbers(row) for row in ours + published]))
-
-
-def read_lookup(path: Path) -> dict[str, Any]:
-    """What `lookup` wrote as JSON.
-
-    Raises:
-        UserError: the file is missing, damaged, or another one.
-    """
-    remedy = "run `python -m parsec lookup` to make it"
-    try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path}: missing or damaged ({error}); {remedy}") from error
-    if not isinstance(document, dict) or document.get("kind") != "lookup" or document.get("schema") != SCHEMA:
-        raise UserError(f"{path}: not what `lookup` writes, of schema {SCHEMA}; {remedy}")
-    return document
 
 
 def _ours(runs: pd.DataFrame) -> dict[str, Any]:

@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 from parsec.benchmarks.columns import Reals
 from parsec.benchmarks.nasbench201 import DATA, ReportColumns, read_report_columns
 from parsec.errors import UserError
+from parsec.records.documents import read_results
 from parsec.records.provenance import begin
-from parsec.records.results import read_results, write_json
+from parsec.records.results import write_json
 from parsec.report.runs import KEYS, read_run, read_trajectory, run_folder
 from parsec.runtime.files import temporary_path
 from parsec.runtime.outputs import check_file, parquet_signature

@@ -11,8 +11,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from parsec.errors import UserError
+from parsec.records.documents import read_document
 from parsec.records.statistics import summarise
-from parsec.report.found import read_lookup
 from parsec.report.render import Section, Table
 from parsec.report.tabulated import Tabulated
 from parsec.report.text import NOTHING, mean_and_std, significant
@@ -83,7 +83,7 @@ def tabulate(inputs: Sequence[Path]) -> Tabulated:
 
 
 def _pairs(document: Path, epochs: Path) -> Iterator[Pair]:
-    runs = pd.DataFrame(read_lookup(document)["runs"])
+    runs = pd.DataFrame(read_document(document, "lookup")["runs"])
     try:
         rows = pd.read_parquet(epochs).sort_values("epoch")
         primed = runs[runs["start"] == "scores"]

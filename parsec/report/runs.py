@@ -7,7 +7,7 @@ import pandas as pd
 import pyarrow as pa
 
 from parsec.errors import UserError
-from parsec.records.results import read_results
+from parsec.records.documents import read_results
 from parsec.settings.plan import SEARCH_STAGES
 
 TITLES = {"search": "Proxy search", "finetune": "Fine-tuning", "transfer": "Transfer"}

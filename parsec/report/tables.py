@@ -7,7 +7,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from parsec.errors import UserError
-from parsec.records.results import read_results
+from parsec.records.documents import read_results
 from parsec.report import notes
 from parsec.report.published import protocol, published_rows
 from parsec.report.raw import raw_classes, raw_ours, raw_published

@@ -8,6 +8,7 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -179,14 +180,16 @@ def claimed(places: Places, code: str, ranks: Ranks = ALONE) -> Iterator[Ending]
 
 
 def differences(before: Mapping[str, Any], now: Mapping[str, Any], path: str = "") -> list[str]:
-    """Values that differ between two trees of settings: `search.epochs 40, now 50`."""
+    """Values that differ between two trees of settings: `search.epochs (40, now 50)`; of hashes only the key."""
     lines: list[str] = []
     for key in dict.fromkeys((*before, *now)):
         here, old, new = f"{path}{key}", before.get(key), now.get(key)
         if isinstance(old, Mapping) and isinstance(new, Mapping):
             lines += differences(old, new, f"{here}.")
         elif old != new:
-            lines.append(f"{here} {json.dumps(old, default=str)}, now {json.dumps(new, default=str)}")
+            hashed = any(isinstance(value, str) and re.fullmatch("[0-9a-f]{16,}", value) for value in (old, new))
+            values = "" if hashed else f" ({json.dumps(old, default=str)}, now {json.dumps(new, default=str)})"
+            lines.append(here + values)
     return lines
 
 
@@ -198,7 +201,8 @@ def _check_same(folder: Path, identity: str, settings: Mapping[str, Any], remedy
     changes = differences(marker["settings"], settings) or ["the number of ranks"]
     more = f" (and {len(changes) - SHOWN} more)" if len(changes) > SHOWN else ""
     raise CheckpointError(
-        f"{folder}: belongs to {marker['run']} with {'; '.join(changes[:SHOWN])}{more}; restore that, or {remedy}"
+        f"{folder}: belongs to {marker['run']}; changed since: {', '.join(changes[:SHOWN])}{more}; "
+        f"restore that, or {remedy}"
     )
 
 

@@ -10,8 +10,8 @@ import pandas as pd
 
 from parsec.benchmarks.nasbench201 import DATA
 from parsec.errors import UserError
-from parsec.records.results import read_results
-from parsec.report.found import LABELS, read_lookup
+from parsec.records.documents import read_document, read_results
+from parsec.report.found import LABELS
 from parsec.report.search_cost import Result, SearchKey, by_key, lineage
 from parsec.settings.plan import PUBLISHED
 
@@ -62,7 +62,7 @@ def _retrained(results: list[Result]) -> Iterator[dict[str, Any]]:
 
 
 def _looked_up(path: Path) -> Iterator[dict[str, Any]]:
-    for run in read_lookup(path)["runs"]:
+    for run in read_document(path, "lookup")["runs"]:
         tested = {f"test_{data}": run[f"test_{data}"] for data in DATA}
         yield {"stage": run["stage"], "outcome": "nasbench201", "method": run["method"], "seed": run["seed"], **tested}
 

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from parsec.errors import UserError
-from parsec.records.results import read_results
+from parsec.records.documents import read_results
 from parsec.report.figures.palette import GREY, Line, series
 from parsec.report.figures.style import SINGLE, Drawing, legend_below, new_figure
 from parsec.report.notes import same_data, stand_ins

@@ -1,12 +1,11 @@
 """Figure: memory of every search method against the depth of its network."""
 
-import json
 from pathlib import Path
 
 import pandas as pd
 from matplotlib.ticker import FixedLocator, LogLocator, NullFormatter, NullLocator, ScalarFormatter
 
-from parsec.errors import UserError
+from parsec.records.documents import read_document
 from parsec.report.figures.palette import series
 from parsec.report.figures.style import DOUBLE, Drawing, legend_below, new_figure
 from parsec.report.rows import METHODS
@@ -17,11 +16,8 @@ ONE = {"one": ", one child at a time"}
 
 
 def _read(path: Path) -> pd.DataFrame:
-    try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-        return pd.DataFrame(document["rows"], columns=["method", "executor", "cells", "peak_bytes"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{path}: not a measurement ({error}); run `depths` again") from error
+    rows = read_document(path, "depths")["rows"]
+    return pd.DataFrame(rows, columns=["method", "executor", "cells", "peak_bytes"])
 
 
 def _label(method: str, executor: str) -> str:
@@ -36,8 +32,6 @@ def draw(inputs: list[Path]) -> Drawing:
         UserError: a file that is missing, damaged or empty.
     """
     rows = pd.concat([_read(path) for path in inputs], ignore_index=True)
-    if rows.empty:
-        raise UserError("the figure depths has no measurement to show; give `measure.depths` and run `depths` again")
     figure = new_figure(DOUBLE, 3.0)
     axes = figure.add_subplot()
     for place, ((method, executor), line) in enumerate(rows.groupby(["method", "executor"], sort=False)):

@@ -1,6 +1,5 @@
 """Figure: peak memory and time of a search step against K, beside one architecture alone and DARTS' supernet."""
 
-import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -9,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, NullLocator, ScalarFormatter
 
 from parsec.errors import UserError
+from parsec.records.documents import read_document
 from parsec.report.figures.palette import BLACK, GREY, Dash, series
 from parsec.report.figures.style import DOUBLE, Drawing, from_zero, legend_below, new_figure
 
@@ -35,13 +35,7 @@ LEVELS = {
 def _read(inputs: list[Path]) -> Row:
     if len(inputs) != 1:
         raise UserError(f"the figure executor shows one measurement, got {len(inputs)}; give one executor.json")
-    try:
-        document: Row = json.loads(inputs[0].read_text(encoding="utf-8"))
-        if not document["rows"]:
-            raise UserError(f"{inputs[0]}: holds no measurement; run `measure` again")
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{inputs[0]}: not a measurement ({error}); run `measure` again") from error
-    return document
+    return read_document(inputs[0], "measure")
 
 
 def _draw_levels(axes: Axes, others: pd.DataFrame, column: str, unit: float = 1.0) -> None:

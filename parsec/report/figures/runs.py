@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from parsec.records.results import read_results
+from parsec.records.documents import read_results
 from parsec.report.figures import FIGURES
 
 FILES = {"pi": "trajectory.parquet", "cells": "genotype.json"}

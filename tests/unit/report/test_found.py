@@ -52,8 +52,8 @@ def test_inputs_that_do_not_fit_are_one_line(study, tmp_path):
     for inputs, message in (
         ([], "needs what"),
         ([path, path], "one run twice"),
-        ([other], "not what `lookup` writes"),
-        ([tmp_path / "none.json"], "missing or damaged"),
+        ([other], "Input should be 'lookup'"),
+        ([tmp_path / "none.json"], "cannot be read"),
         ([path, tmp_path / "wrong.csv"], "no published table of NASWOT"),
     ):
         with pytest.raises(UserError, match=message) as refused:

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+from synthetic import COST
 
 from parsec.errors import UserError
 from parsec.report.primed import for_good, tabulate
@@ -16,7 +17,8 @@ EXPECTED = {"parsec": [80, 85, 88, 90, 91, 92], "primed": [90, 89, 90, 91, 92, 9
 
 def run(method, seed=0):
     start = "scores" if method == "primed" else None
-    return {"stage": "search", "dataset": "cifar10", "method": method, "base": "parsec", "seed": seed, "start": start}
+    named = {"stage": "search", "dataset": "cifar10", "method": method, "base": "parsec", "seed": seed, "start": start}
+    return named | {"cost": COST, "rank_cifar10": 1, "test_cifar10": 94.0, "test_cifar100": 73.0, "test_in16": 46.0}
 
 
 @pytest.fixture
@@ -24,7 +26,7 @@ def files(tmp_path):
     """The three inputs; ranks of 15,625, of which the top 1 % are 156, 5 % 781 and 20 % 3,125."""
     rows = [
         {
-            **{key: value for key, value in run(method).items() if key not in ("base", "start")},
+            **{key: run(method)[key] for key in ("stage", "dataset", "method", "seed")},
             **{"epoch": epoch, "rank_cifar10": rank, "expected_cifar10": EXPECTED[method][epoch]},
             **{"test_cifar10": None if rank is None else 95 - rank / 1000, "seconds": 2.0 * epoch},
         }
@@ -33,7 +35,8 @@ def files(tmp_path):
     ]
     epochs = pd.DataFrame(rows).astype({"rank_cifar10": "Int64"})
     epochs.to_parquet(tmp_path / "lookup.parquet", index=False)
-    lookup = {"kind": "lookup", "schema": 1, "runs": [run("parsec"), run("primed")]}
+    truth = {"cifar10": 94.37, "cifar100": 73.51, "in16": 47.31}
+    lookup = {"kind": "lookup", "schema": 1, "best": truth, "mean": truth, "runs": [run("parsec"), run("primed")]}
     (tmp_path / "lookup.json").write_text(json.dumps(lookup))
     fitted = {"kind": "fit", "scored": 40, "kept": ["a", "b"], "schema": 1, "cost": {"device_seconds": 12.0}}
     (tmp_path / "fit.json").write_text(json.dumps(fitted))
@@ -82,5 +85,5 @@ def test_inputs_that_do_not_fit_are_one_line(files, tmp_path):
     with pytest.raises(UserError, match="lacks the one from uniform"):
         tabulate(files)
     files[0].write_text(json.dumps(document | {"runs": [{"method": "parsec"}]}))
-    with pytest.raises(UserError, match="run it again"):
+    with pytest.raises(UserError, match=r"runs\.0\.stage: Field required"):
         tabulate(files)

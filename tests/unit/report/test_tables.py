@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from parsec.errors import UserError
-from parsec.records.results import read_results
+from parsec.records.documents import read_results
 from parsec.report.published import default_folder, published_rows
 from parsec.report.render import latex_text
 from parsec.report.rows import our_rows

@@ -117,7 +117,7 @@ def test_a_killed_rank_ends_the_other_and_the_same_command_continues(begin, outc
     assert "another rank of this run ended" in said
     assert not state.with_name(name).exists()
     refused, _ = begin(name, ranks="1")
-    assert "with ranks 2, now 1" in refused.communicate()[1]
+    assert "changed since: ranks (2, now 1)" in refused.communicate()[1]
     assert refused.returncode == 2
     weights, result = finished(*begin(name))
     expected, undisturbed = finished(*begin("undisturbed"))

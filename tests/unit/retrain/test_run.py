@@ -173,7 +173,7 @@ def test_a_finished_training_stands_for_itself_alone(digits, make_job, tmp_path)
     first = start("one")
     shutil.rmtree(tmp_path / "out")
     assert start("one") == first
-    with pytest.raises(CheckpointError, match=r"belongs to .* with genotype_source"):
+    with pytest.raises(CheckpointError, match=r"belongs to .* changed since: genotype_source"):
         start("other")
     shutil.rmtree(tmp_path / "out")
     assert json.loads(start("other"))["genotype_source"]["origin"] == {"stage": "other"}

@@ -179,11 +179,13 @@ def started(places, settings):
 def test_changed_settings_are_named(tmp_path):
     places = Places(tmp_path / "state", tmp_path / "out", ("result.json",), "search digits/parsec/seed0")
     started(places, {"search": {"epochs": 40, "seed": 0}})
-    with pytest.raises(CheckpointError, match=r"seed0 with search\.epochs 40, now 50; restore that, or give another"):
+    with pytest.raises(
+        CheckpointError, match=r"seed0; changed since: search\.epochs \(40, now 50\); restore that, or give another"
+    ):
         started(places, {"search": {"epochs": 50, "seed": 0}})
     remove_state(places.state)
     (places.output / "result.json").write_text("{}")
-    with pytest.raises(CheckpointError, match=r"out: belongs to .* search\.epochs 40, now 50"):
+    with pytest.raises(CheckpointError, match=r"out: belongs to .* search\.epochs \(40, now 50\)"):
         started(places, {"search": {"epochs": 50, "seed": 0}})
     started(places, {"search": {"epochs": 40, "seed": 0}})
 

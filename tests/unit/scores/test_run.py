@@ -158,7 +158,7 @@ def test_state_of_another_scoring_is_refused(start, monkeypatch):
         patch.setattr(Scoring, "advance", limited)
         with pytest.raises(KeyboardInterrupt):
             start("a", running=ALWAYS)
-    with pytest.raises(CheckpointError, match="belongs to settings"):
+    with pytest.raises(CheckpointError, match=r"changed since: seed \(0, now 1\)"):
         start("a", seed=1)
 
 

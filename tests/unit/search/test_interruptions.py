@@ -43,9 +43,14 @@ def interrupted(start, tmp_path, monkeypatch):
 
 def test_a_checkpoint_of_other_settings_seed_or_start_is_refused(start, interrupted, digits, tmp_path):
     interrupted("a")
-    for changes in ({"batch_size": 8}, {"seed": 1}, {"network": Network(cells=3, channels=4)}):
-        with pytest.raises(CheckpointError, match="belongs to settings"):
+    for changes, named in (
+        ({"batch_size": 8}, r"settings\.batch_size \(16, now 8\)"),
+        ({"network": Network(cells=3, channels=4)}, r"settings\.network\.channels \(2, now 4\)"),
+    ):
+        with pytest.raises(CheckpointError, match=f"changed since: {named}"):
             start("a", **changes)
+    with pytest.raises(CheckpointError, match=r"changed since: seed \(0, now 1\)"):
+        start("a", seed=1)
     assert start("a").exists()
 
 

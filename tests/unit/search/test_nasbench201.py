@@ -9,6 +9,7 @@ import torch
 from parsec.errors import PriorError, SettingsError
 from parsec.network.nasbench201 import network_cost
 from parsec.prior.parquet import read_metadata, read_prior
+from parsec.runtime.outputs import MARKER
 from parsec.search.parsec import Parsec
 from parsec.settings.compute import Compute
 from parsec.settings.plan import SEARCH_FILES
@@ -21,7 +22,7 @@ SPACE = "nasbench201"
 
 def test_files_of_a_search(start):
     folder = start("a", space=SPACE)
-    assert {path.name for path in folder.iterdir()} == set(SEARCH_FILES)
+    assert {path.name for path in folder.iterdir()} == {MARKER, *SEARCH_FILES}
     prior, result = read_prior(folder / "pi.parquet", Form(), SPACE), json.loads((folder / "result.json").read_text())
     assert prior.logits.shape == (6, 5)
     assert read_metadata(folder / "pi.parquet")["space"] == result["space"] == SPACE

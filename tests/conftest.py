@@ -1,6 +1,7 @@
 """What all tests share: an environment of their own, development data, and what came of faults, kept for a page."""
 
 import os
+import signal
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -29,6 +30,9 @@ pytest -m fault --faults-page=workflow/docs/faults.md
 for name in [name for name in os.environ if name.startswith(("PARSEC_", "SNAKEMAKE_", "SLURM_"))]:
     if name != "PARSEC_SHARED":
         del os.environ[name]
+# A shell lets what it runs in the background ignore Ctrl-C, and what tests start would inherit that.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 # One thread, because two on a busy core are many times slower than one.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 # PyTorch reads this once, at the first product on a GPU, whether or not that one was to be deterministic.

@@ -6,7 +6,7 @@ import signal
 
 from place import Place
 from slurm.cluster import Cluster, wait_until
-from slurm.disturb import PROFILE, TARGET, Search
+from slurm.disturb import PATIENCE, PROFILE, TARGET, Search
 
 
 def test_trainings_ask_for_a_gpu_and_run_once(cluster: Cluster, undisturbed: Place, tmp_path):
@@ -15,7 +15,7 @@ def test_trainings_ask_for_a_gpu_and_run_once(cluster: Cluster, undisturbed: Pla
     search = Search(place, cluster)
     search.calls.append(place.start(*PROFILE, "--", TARGET, "results/data/digits-folder/dataset.json"))
     try:
-        wait_until(lambda: len(search.jobs()) == 2, 60)
+        wait_until(lambda: len(search.jobs()) == 2, PATIENCE)
         asked = [cluster.run("scontrol", "show", "job", str(job)) for job, _ in search.jobs()]
         gpus = {re.findall(r"Comment=rule_(\w+?)_wild", text)[0]: "TresPerJob=gres:gpu:1" in text for text in asked}
         assert gpus == {"prepare_dataset": False, "search": True}

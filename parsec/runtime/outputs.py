@@ -4,6 +4,7 @@ Every call of Snakemake loads this module: no torch here.
 """
 
 import contextlib
+import glob
 import json
 import os
 import tempfile
@@ -33,7 +34,10 @@ def read_marker(folder: Path) -> dict[str, Any] | None:
     path = folder / MARKER
     if not path.is_file():
         return None
-    return read_json(path, "the marker of a folder") if path.stat().st_size else {}
+    marker = read_json(path, "the marker of a folder") if path.stat().st_size else {}
+    if marker and not isinstance(marker.get("folder"), str):
+        raise UserError(f"{path}: no marker of parsec, which has a key `folder`; choose another folder")
+    return marker
 
 
 def check_folder(folder: Path, kind: str) -> dict[str, Any]:
@@ -99,9 +103,15 @@ def remove_written(folder: Path, patterns: Iterable[str]) -> None:
 
 
 def remove_state(folder: Path) -> None:
-    """Remove the state of a run that needs it no more; killed in between, the newest checkpoint still continues."""
+    """Remove the state of a run that needs it no more; killed in between, the newest checkpoint still continues.
+
+    Raises:
+        UserError: the list of its kept outputs is damaged.
+    """
     if (manifest := folder / FINISHED / MANIFEST).is_file():
-        remove_written(folder / FINISHED, [*read_json(manifest, "a list of outputs")["files"], MANIFEST])
+        kept = read_json(manifest, "a list of outputs").get("files", {})
+        # Only names in this folder, whatever the list says.
+        remove_written(folder / FINISHED, [*(glob.escape(Path(name).name) for name in kept), MANIFEST])
     remove_written(folder, STATE_FILES)
 
 
@@ -110,8 +120,9 @@ def forget(states: Iterable[Path]) -> None:
     for state in states:
         if not (state / FINISHED / MANIFEST).exists():
             continue
-        remove_state(state)
-        with contextlib.suppress(OSError):
+        # What is damaged, or no longer empty, stays.
+        with contextlib.suppress(OSError, UserError):
+            remove_state(state)
             for parent in state.parents:
                 parent.rmdir()
 

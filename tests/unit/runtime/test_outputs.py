@@ -87,6 +87,17 @@ def test_removal_leaves_what_we_did_not_write(own):
     assert not own.exists()
 
 
+def test_a_list_of_outputs_reaches_no_other_folder(tmp_path, own):
+    kept = tmp_path / "state" / "finished"
+    kept.mkdir(parents=True)
+    (kept / "manifest.json").write_text(json.dumps({"files": {"../../own/thesis.tex": "", "*": "", "pi": ""}}))
+    (kept / "pi").touch()
+    (kept / "mine").touch()
+    remove_state(tmp_path / "state")
+    assert everything(own) == {"thesis.tex": b"years of work"}
+    assert set(everything(tmp_path / "state")) == {"finished/mine"}
+
+
 def test_removal_does_not_follow_links(tmp_path, own):
     mark_folder(tmp_path / "state", "state")
     (tmp_path / "state" / "step-000000000001.ckpt").symlink_to(own / "thesis.tex")

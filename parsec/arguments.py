@@ -50,7 +50,7 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Raise what is wrong with the arguments."""
-        raise UserError(f"{message.removeprefix('argument ')}; see {self.prog} --help")
+        raise UserError(f"{message.removeprefix('argument ')}; see `{self.prog} --help`")
 
 
 def _as(model: Any, allowed: str) -> Callable[[str], Any]:  # noqa: ANN401 - an annotated type

@@ -28,7 +28,9 @@ STAGES = ("search", "finetune", "transfer")
 
 def _plain_line(text: str) -> str:
     if not text.isprintable() or text != text.strip() or re.search(r"[*\\<>`|{}]", text):
-        raise ValueError(f"got {text!r}; allowed: one line, no spaces around it, without any of * \\ < > ` | {{ }}")
+        raise ValueError(
+            f"got {text!r}; allowed: one line without backticks or any of * \\ < > | {{ }}, no space around it"
+        )
     return text
 
 

@@ -127,9 +127,11 @@ def refused(found: list[Command], check: Callable[[Command], None]) -> str:
     for command in found:
         said = io.StringIO()
         try:
-            with contextlib.redirect_stderr(said):
+            with contextlib.redirect_stderr(said), contextlib.redirect_stdout(said):
                 check(command)
         except (SystemExit, UserError, AssertionError) as error:
+            if isinstance(error, SystemExit) and not error.code:
+                continue  # it asked for help
             last = said.getvalue().strip().splitlines()[-1] if isinstance(error, SystemExit) else str(error)
             lines.append(f"{command.page}: {command.program} {shlex.join(command.words)}: {last}")
     return "\n".join(lines)

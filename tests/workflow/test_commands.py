@@ -155,7 +155,7 @@ def verbs() -> dict[str, argparse.ArgumentParser]:
 
 def parse_parsec(command: Command) -> None:
     """Read a command of the package by its own parser; where a sentence names it, what is left out is not missed."""
-    if command.words[:1] in ((), ("VALUE",)):
+    if command.words[:1] in ((), ("VALUE",), ("--help",)):
         return
     whole = verbs()
     words = ["1" if word == "N" else word for word in command.words]

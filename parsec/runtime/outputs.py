@@ -47,14 +47,12 @@ def check_folder(folder: Path, kind: str) -> dict[str, Any]:
         UserError: not a folder, not ours, ours but of another kind, or a place that cannot be written to.
     """
     with reported(folder):
-        if not folder.exists():
-            _check_writable(folder)
-            return {}
-        if not folder.is_dir():
+        if folder.exists() and not folder.is_dir():
             raise UserError(f"{folder}: is a file; give a folder for {kind}")
+        _check_writable(folder / MARKER)
         marker = read_marker(folder)
         # A killed writer may have left its temporary file before there was a marker.
-        if marker is None and any(not is_partial(path) for path in folder.iterdir()):
+        if marker is None and folder.exists() and any(not is_partial(path) for path in folder.iterdir()):
             raise UserError(
                 f"{folder}: holds files and no {MARKER}, so it is not a folder that parsec made; "
                 f"choose a new or empty folder for {kind}"

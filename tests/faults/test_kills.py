@@ -11,6 +11,7 @@ import pytest
 
 from parsec.runtime import loop
 from parsec.runtime.checkpoint import Checkpoints
+from parsec.runtime.outputs import MARKER
 
 KILLS = 110
 """Of each kind of training."""
@@ -66,8 +67,8 @@ def killed_to_the_end(run, expected, killed):
         assert run.contents().items() <= expected.items()
     assert run.finish("--keep-finished")[0] == 0
     assert run.contents() == expected
-    assert not list(run.output.glob(".*"))
-    assert {path.name for path in run.state.iterdir()} == {"finished", "lock", "run.lock"}
+    assert [path.name for path in run.output.glob(".*")] == [MARKER]
+    assert {path.name for path in run.state.iterdir()} == {MARKER, "finished", "lock", "run.lock"}
     return json.loads((run.output / "result.json").read_text())["cost"]["restarts"]
 
 

@@ -21,14 +21,19 @@ class OutputError(UserError):
 
 
 def as_user_error(error: BaseException) -> UserError | None:
-    """What to tell the user about `error`, which may have led to another one; None if it is a fault of the package."""
-    chain = list(_chain(error))
-    for cause in chain:
-        if isinstance(cause, UserError):
-            return cause
+    """What to tell the user about `error`; None if it is a fault of the package, which needs its traceback.
+
+    Only memory that ran out and Ctrl-C are looked for among the errors that led to it, since libraries hide both. A
+    fault that happens while another error is handled must not pass for that error.
+    """
+    if isinstance(error, UserError):
+        return error
+    for cause in _chain(error):
         if isinstance(cause, KeyboardInterrupt):
             return Interrupted("interrupted; the same command starts again, from the last checkpoint if it had one", 2)
-    return next(filter(None, map(_explained, chain)), None)
+        if _is_shortage(cause):
+            return _shortage(cause)
+    return _explained(error)
 
 
 def _chain(error: BaseException | None) -> list[BaseException]:
@@ -42,8 +47,6 @@ def _chain(error: BaseException | None) -> list[BaseException]:
 
 def _explained(error: BaseException) -> UserError | None:
     match error:
-        case _ if _is_shortage(error):
-            return _shortage(error)
         case RecursionError():
             return UserError("an input is nested too deeply to be read; no file of this package is")
         case BrokenPipeError():

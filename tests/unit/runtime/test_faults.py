@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from parsec.errors import UserError
 from parsec.runtime.faults import as_user_error
 
 
@@ -68,10 +69,22 @@ def test_other_errors_are_left_alone(error):
     ],
 )
 def test_each_kind_of_mishap_is_one_line(error, line, code):
-    hidden = RuntimeError("what it led to")
-    hidden.__context__ = error
-    for raised in (error, hidden):
-        told = as_user_error(raised)
-        assert line in str(told)
-        assert "\n" not in str(told)
-        assert told.exit_code == code
+    told = as_user_error(error)
+    assert line in str(told)
+    assert "\n" not in str(told)
+    assert told.exit_code == code
+
+
+def test_an_interrupt_that_a_library_hides_is_one():
+    hiding = SystemError("error return without exception set")
+    hiding.__context__ = KeyboardInterrupt()
+    assert as_user_error(hiding).exit_code == 130
+
+
+@pytest.mark.parametrize(
+    "handled", [UserError("a mistake"), ImportError("x", name="x"), OSError(errno.ENOENT, "x", "y")]
+)
+def test_a_fault_while_an_error_is_handled_is_not_hidden(handled):
+    fault = KeyError("of the package")
+    fault.__context__ = handled
+    assert as_user_error(fault) is None

@@ -7,8 +7,8 @@ from typing import Any, NoReturn
 
 from pydantic import TypeAdapter, ValidationError
 
+from parsec.config.base import Name, Positive, Seed
 from parsec.errors import UserError
-from parsec.settings.base import Name, Positive, Seed
 
 Arguments = argparse.Namespace
 Add = Callable[[str], argparse.ArgumentParser]
@@ -203,7 +203,7 @@ def _reporting(add: Add) -> None:
     lookup.add_argument("--output", type=Path, required=True, help="path without ending")
     lookup.add_argument("runs", type=Path, nargs="+", help="folders of searches")
     tabulate = add("tabulate")
-    tabulate.add_argument("name", help="a table of parsec/report/tabulate.py, such as naswot-correlation")
+    tabulate.add_argument("name", help="a table of parsec/report/tables/registry.py, such as naswot-correlation")
     tabulate.add_argument("--output", type=Path, required=True, help="path without ending")
     tabulate.add_argument("inputs", type=Path, nargs="+", help="files that the table is made from, in its order")
     plot = add("plot")

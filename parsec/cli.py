@@ -8,11 +8,11 @@ from collections.abc import Callable, Sequence
 
 from parsec import studies
 from parsec.arguments import Arguments, parser
+from parsec.config.load import load_job
+from parsec.config.settings import Running
 from parsec.errors import UserError
 from parsec.runtime import launch
 from parsec.runtime.faults import OutputError, as_user_error, release_output
-from parsec.settings.load import load_job
-from parsec.settings.tree import Running
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
@@ -32,8 +32,8 @@ def _number(text: str) -> float | str:
 
 
 def _prepare(arguments: Arguments) -> None:
+    from parsec.config.jobs import PrepareJob, placed
     from parsec.data.prepare import prepare
-    from parsec.settings.jobs import PrepareJob, placed
 
     # From the environment, because where images are found must not decide what is re-run.
     places = json.loads(os.environ.get("PARSEC_PLACES", "{}"))
@@ -41,8 +41,8 @@ def _prepare(arguments: Arguments) -> None:
 
 
 def _search(arguments: Arguments) -> None:
+    from parsec.config.jobs import SearchJob
     from parsec.search.run import search
-    from parsec.settings.jobs import SearchJob
 
     job = load_job(arguments.settings, SearchJob)
     given = (arguments.data, arguments.seed, arguments.output, arguments.state, arguments.init_pi)
@@ -50,9 +50,9 @@ def _search(arguments: Arguments) -> None:
 
 
 def _retrain(arguments: Arguments) -> None:
+    from parsec.config.jobs import RetrainJob
+    from parsec.config.plan import Retrain
     from parsec.retrain.run import Request, retrain
-    from parsec.settings.jobs import RetrainJob
-    from parsec.settings.plan import Retrain
 
     given, job = arguments, load_job(arguments.settings, RetrainJob)
     names = Retrain(job.dataset, given.origin, given.method, given.seed, given.run)
@@ -60,30 +60,30 @@ def _retrain(arguments: Arguments) -> None:
 
 
 def _measure(arguments: Arguments) -> None:
-    from parsec.search.measure import measure
-    from parsec.settings.jobs import MeasureJob
+    from parsec.bench.memory import measure
+    from parsec.config.jobs import MeasureJob
 
     measure(load_job(arguments.settings, MeasureJob), arguments.data, arguments.output)
 
 
 def _depths(arguments: Arguments) -> None:
-    from parsec.search.depths import measure_depths
-    from parsec.settings.jobs import DepthsJob
+    from parsec.bench.memory import measure_depths
+    from parsec.config.jobs import DepthsJob
 
     measure_depths(load_job(arguments.settings, DepthsJob), arguments.data, arguments.output)
 
 
 def _bench(arguments: Arguments) -> None:
-    from parsec.bench.job import BenchJob
     from parsec.bench.run import bench
+    from parsec.bench.workload import BenchJob
 
     given = {name: getattr(arguments, name) for name in ("what", "device", "precision", "rounds", "paper", "tiny")}
     bench(load_job(json.dumps(given), BenchJob), arguments.data, arguments.json)
 
 
 def _complexity(arguments: Arguments) -> None:
+    from parsec.config.training import Stack
     from parsec.network.spaces import child_cost
-    from parsec.settings.training import Stack
     from parsec.space.published import of_any_space
 
     network = {"stem": arguments.network, "cells": arguments.cells, "channels": arguments.channels}
@@ -95,21 +95,21 @@ def _complexity(arguments: Arguments) -> None:
 
 
 def _table(arguments: Arguments) -> None:
-    from parsec.report.tables import write_table
+    from parsec.report.tables.accuracy import write_table
 
     write_table(arguments.dataset, arguments.compare_with, arguments.results, arguments.output)
 
 
 def _plot(arguments: Arguments) -> None:
-    from parsec.report.figures import FIGURES
+    from parsec.report.figures.registry import FIGURES, figure_writer
 
     if arguments.name not in FIGURES:
         raise UserError(f"plot: no figure {arguments.name!r}; there are {', '.join(FIGURES)}")
-    FIGURES[arguments.name](arguments.inputs, arguments.output)
+    figure_writer(arguments.name)(arguments.inputs, arguments.output)
 
 
 def _draw(arguments: Arguments) -> None:
-    from parsec.report.figures.runs import draw_runs
+    from parsec.report.figures.registry import draw_runs
 
     draw_runs(arguments.runs, arguments.output)
 
@@ -133,20 +133,20 @@ def _checklist(arguments: Arguments) -> None:
 
 
 def _record(arguments: Arguments) -> None:
-    from parsec.records.keep import keep, keep_benchmark
+    from parsec.records.archive import keep, keep_benchmark
 
     act = keep_benchmark if arguments.results.suffix == ".json" else keep
     act(arguments.results, arguments.record)
 
 
 def _settings(arguments: Arguments) -> None:
-    from parsec.settings.document import reference_markdown
+    from parsec.config.docs import reference_markdown
 
     print(reference_markdown(), end="")
 
 
 def _schema(arguments: Arguments) -> None:
-    from parsec.settings.document import schema_json
+    from parsec.config.docs import schema_json
 
     print(schema_json(), end="")
 
@@ -208,8 +208,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(given: Sequence[str]) -> int:
-    from parsec.runtime.heap import keep_freed_memory
     from parsec.runtime.logs import configure
+    from parsec.runtime.system import keep_freed_memory
 
     configure(None)
     for argument in given:

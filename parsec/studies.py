@@ -3,15 +3,15 @@
 from collections.abc import Callable
 
 from parsec.arguments import Arguments
+from parsec.config.load import load_job
+from parsec.config.settings import Running
 from parsec.errors import UserError
-from parsec.settings.load import load_job
-from parsec.settings.tree import Running
 
 
 def _simulate(arguments: Arguments) -> None:
     """Replay searches on a tabular benchmark."""
-    from parsec.settings.simulate import SimulateJob
-    from parsec.simulate.run import simulate as work
+    from parsec.config.tabular import SimulateJob
+    from parsec.tabular.simulate import simulate as work
 
     given, job = arguments, load_job(arguments.settings, SimulateJob)
     work(job, given.benchmark, given.scores, given.seed, given.output)
@@ -19,8 +19,8 @@ def _simulate(arguments: Arguments) -> None:
 
 def _ablate(arguments: Arguments, running: Running) -> None:
     """Score a few networks again and again under several conditions."""
-    from parsec.scores.ablate import ablate as work
-    from parsec.settings.ablation import AblationJob
+    from parsec.config.zero_cost import AblationJob
+    from parsec.zero_cost.ablation import ablate as work
 
     given, job = arguments, load_job(arguments.settings, AblationJob)
     work(job, given.data, given.seed, given.output, given.state, running)
@@ -28,8 +28,8 @@ def _ablate(arguments: Arguments, running: Running) -> None:
 
 def _kernels(arguments: Arguments) -> None:
     """Keep the kernels of networks of every accuracy."""
-    from parsec.scores.kernels import kernels as work
-    from parsec.settings.kernels import KernelsJob
+    from parsec.config.zero_cost import KernelsJob
+    from parsec.zero_cost.kernel_matrices import kernels as work
 
     given, job = arguments, load_job(arguments.settings, KernelsJob)
     work(job, given.data, given.benchmark, given.seed, given.output)
@@ -37,11 +37,11 @@ def _kernels(arguments: Arguments) -> None:
 
 def _tabulate(arguments: Arguments) -> None:
     """Write a table of the registry."""
-    from parsec.report.tabulate import TABLES
+    from parsec.report.tables.registry import TABLES, table_writer
 
     if arguments.name not in TABLES:
         raise UserError(f"tabulate: no table {arguments.name!r}; there are {', '.join(TABLES)}")
-    TABLES[arguments.name](arguments.inputs, arguments.output)
+    table_writer(arguments.name)(arguments.inputs, arguments.output)
 
 
 def _lookup(arguments: Arguments) -> None:
@@ -51,16 +51,16 @@ def _lookup(arguments: Arguments) -> None:
 
 
 def _score(arguments: Arguments, running: Running) -> None:
-    from parsec.scores.run import score
-    from parsec.settings.score import SCORE_JOBS, ScoredSpace
+    from parsec.config.zero_cost import SCORE_JOBS, ScoredSpace
+    from parsec.zero_cost.score import score
 
     given, job = arguments, load_job(arguments.settings, SCORE_JOBS[load_job(arguments.settings, ScoredSpace).space])
     score(job, given.data, given.seed, given.output, given.state, running, given.benchmark)
 
 
 def _predictor(arguments: Arguments, running: Running) -> None:
-    from parsec.predictor.run import Sources, search_repeatedly
-    from parsec.settings.predictor import PREDICTOR_JOBS, PredictedProblem
+    from parsec.config.predictor import PREDICTOR_JOBS, PredictedProblem
+    from parsec.predictor.search import Sources, search_repeatedly
 
     given, problem = arguments, load_job(arguments.settings, PredictedProblem).problem
     sources = Sources(given.benchmark, given.data, given.pi)
@@ -69,23 +69,23 @@ def _predictor(arguments: Arguments, running: Running) -> None:
 
 
 def _fit_pi(arguments: Arguments) -> None:
-    from parsec.prior.from_scores import fit_pi
-    from parsec.settings.fit import FitPiJob
+    from parsec.config.zero_cost import FitPiJob
+    from parsec.zero_cost.fit_prior import fit_pi
 
     fit_pi(load_job(arguments.settings, FitPiJob), arguments.scores, arguments.output)
 
 
 def _propose(arguments: Arguments, running: Running) -> None:
-    from parsec.predictor.propose import propose
-    from parsec.settings.proposal import ProposalJob
+    from parsec.config.predictor import ProposalJob
+    from parsec.predictor.proposal import propose
 
     given, job = arguments, load_job(arguments.settings, ProposalJob)
     propose(job, given.benchmark, given.pi, given.seed, given.output, given.state, running)
 
 
 def _import_benchmark(arguments: Arguments) -> None:
-    from parsec.benchmarks.importing import import_benchmark
-    from parsec.settings.importing import ImportJob
+    from parsec.config.tabular import ImportJob
+    from parsec.tabular.importing import import_benchmark
 
     import_benchmark(load_job(arguments.settings, ImportJob), arguments.source, arguments.output)
 

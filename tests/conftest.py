@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from parsec.records.machine import machine, versions
+from parsec.records.provenance import machine, versions
 from parsec.runtime.files import write_atomic
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -6,12 +6,10 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from parsec.benchmarks.nasbench201 import DATA
-from parsec.scores.ablated import write_ablation
-from parsec.scores.kernels_file import FIELDS, FILE
-from parsec.scores.table import write_scores
-from parsec.simulate.table import write_simulations
 from parsec.space.nasbench201 import SIZE, architectures
+from parsec.tabular.nasbench201 import DATA
+from parsec.tabular.simulate import write_simulations
+from parsec.zero_cost.files import KERNEL_FIELDS, KERNELS, write_ablation, write_scores
 
 BUDGET = 60
 NETWORKS, REPEATS = 4, 3
@@ -84,7 +82,7 @@ def write_some_kernels(path):
         for low in (0.0, 50.0)
         for index in range(2)
     ]
-    FILE.write(path, pa.Table.from_pylist(rows, schema=FIELDS), {"seed": 0})
+    KERNELS.write(path, pa.Table.from_pylist(rows, schema=KERNEL_FIELDS), {"seed": 0})
     return path
 
 

@@ -5,24 +5,18 @@ from typing import Any, Literal, NamedTuple
 
 import torch
 
-from parsec.bench.contest import Contest, Target, hold
-from parsec.bench.floor import Rates
-from parsec.bench.images import CLASSES, random_images, random_info
-from parsec.bench.job import BenchJob
+from parsec.bench.harness import Contest, Rates, Step, Target, hold
 from parsec.bench.references import PlainNetwork
-from parsec.bench.rounds import Step
-from parsec.bench.workload import SEED
+from parsec.bench.workload import CLASSES, SEED, BenchJob, random_images, random_info
+from parsec.config.base import Compute
+from parsec.config.retrain import RetrainStage
+from parsec.config.training import Stack
 from parsec.data.augment import Augment
 from parsec.data.loader import Images
-from parsec.retrain.loss import training_loss
-from parsec.retrain.task import RetrainTask
-from parsec.retrain.trainer import Retrainer
+from parsec.retrain.trainer import Retrainer, RetrainTask, training_loss
 from parsec.runtime.device import autocast, memory_format
-from parsec.runtime.randomness import Streams
-from parsec.schedule import drop_path
-from parsec.settings.compute import Compute
-from parsec.settings.retrain import RetrainStage
-from parsec.settings.training import Stack
+from parsec.runtime.optim import drop_path
+from parsec.runtime.rng import Streams
 from parsec.space.published import DARTS_V2
 
 EPOCHS = 600

@@ -13,21 +13,21 @@ from typing import Any, NamedTuple
 
 import torch
 
-from parsec.bench.job import BenchJob, compute
+from parsec.bench.workload import BenchJob, compute
+from parsec.config.base import Compute
+from parsec.config.datasets import Digits
+from parsec.config.jobs import PrepareJob, SearchJob
+from parsec.config.search import Estimator, PriorOptimizer, SearchOptimizer, SearchStage
+from parsec.config.search import Prior as Form
+from parsec.config.training import Augmentation, Network
 from parsec.data.dataset import read_info
 from parsec.data.prepare import prepare
-from parsec.network.executors.one import One
-from parsec.network.executors.stacked import Stacked
 from parsec.prior.distribution import Prior
 from parsec.runtime.logs import logger
+from parsec.search.executors.grouped import Stacked
+from parsec.search.executors.sequential import One
 from parsec.search.parsec import Parsec
 from parsec.search.run import make_task
-from parsec.settings.compute import Compute
-from parsec.settings.datasets import Digits
-from parsec.settings.jobs import PrepareJob, SearchJob
-from parsec.settings.search import Estimator, PriorOptimizer, SearchOptimizer, SearchStage
-from parsec.settings.search import Prior as Form
-from parsec.settings.training import Augmentation, Network
 
 STAGE = SearchStage(
     dataset="digits",

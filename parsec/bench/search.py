@@ -1,15 +1,61 @@
-"""The search: images × children a second of every executor, and the time of a full iteration against DARTS'."""
+"""Benchmarks of search steps: executors against a network of PyTorch modules."""
 
 from collections.abc import Iterator
 from typing import Any
 
 import torch
 
-from parsec.bench.contest import Contest, Target, hold
-from parsec.bench.floor import Rates
-from parsec.bench.iteration import Iteration
-from parsec.bench.job import BenchJob, Size, compute, sizes, workload
-from parsec.bench.rounds import Step
+from parsec.bench.harness import Contest, Rates, Step, Target, hold
+from parsec.bench.workload import SEED, BenchJob, Size, Workload, compute, random_images, random_info, sizes, workload
+from parsec.config.base import Compute
+from parsec.config.jobs import SearchJob
+from parsec.config.search import Estimator, SearchStage
+from parsec.config.search import Prior as Form
+from parsec.data.augment import Augment
+from parsec.prior.distribution import Prior
+from parsec.runtime.device import memory_format
+from parsec.runtime.rng import Streams
+from parsec.search.base import SearchTask
+from parsec.search.parsec import Updates
+
+
+class Iteration:
+    """A π-step and a v-step with K fresh children each, from a uniform π; both on the workload's images."""
+
+    def __init__(self, workload: Workload, compute: Compute, samples: int) -> None:
+        self.batch = workload.images, workload.labels
+        task = _task(workload, compute, samples)
+        self.learning_rate = task.job.settings.weights.learning_rate
+        self.updates = Updates(task, Streams(SEED, workload.device))
+
+    def __call__(self) -> None:
+        """One iteration."""
+        self.updates.of_prior(self.batch)
+        self.updates.of_weights(self.batch, self.learning_rate)
+
+
+def _task(workload: Workload, compute: Compute, samples: int) -> SearchTask:
+    """A search in DARTS' settings of this network; a batch is all the data that it has."""
+    count, side = len(workload.images), workload.images.shape[-1]
+    stage = SearchStage(
+        dataset="random",
+        network=workload.network,
+        epochs=1,
+        batch_size=count,
+        estimator=Estimator(samples=samples),
+    )
+    images = random_images(count, side, workload.device)
+    return SearchTask(
+        job=SearchJob(stage="search", space="darts", method="parsec", prior=Form(), settings=stage, compute=compute),
+        seed=SEED,
+        train=images,
+        validation=images,
+        augment=Augment(stage.augmentation, random_info(side), memory_format(compute.layout)),
+        classes=workload.classes,
+        prior=Prior(Form()),
+        device=workload.device,
+    )
+
 
 PLAIN = "plain modules, contiguous"
 DARTS = "DARTS first order, contiguous"

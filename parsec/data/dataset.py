@@ -1,17 +1,213 @@
-"""Reading a prepared data set: its facts, and the images of one part as memory maps."""
+"""A prepared data set: its schema, its splits as arrays or packed JPEG files, and how they are opened."""
 
 import hashlib
+import json
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
+from typing import Annotated, Any, Literal, overload
 
 import numpy as np
-from pydantic import ValidationError
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from parsec.data.packed.part import PackedPart, joined_packed
-from parsec.data.part import Integers, Part, Shards, first_balanced, joined
-from parsec.data.record import INDEX, LABELS, DatasetRecord, FileRecord, PartName, from_json
 from parsec.errors import DatasetError
 from parsec.runtime.logs import logger
+
+PartName = Literal["train", "validation", "test"]
+PARTS: tuple[PartName, ...] = ("train", "validation", "test")
+LABELS = "labels.npy"
+INDEX = "index.npy"
+Storage = Literal["pixels", "jpeg"]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Triple = Annotated[list[float], Field(min_length=3, max_length=3)]
+
+
+class _Branch(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+class FileRecord(_Branch):
+    """What a file must be, so that damage shows."""
+
+    sha256: Sha256
+    bytes: Annotated[int, Field(ge=1)]
+
+
+class PartRecord(_Branch):
+    """The files of one part by name, shards and `labels.npy`."""
+
+    files: dict[str, FileRecord]
+
+
+class DatasetRecord(_Branch):
+    """A prepared data set; mean and standard deviation are those of the training and validation pixels, in [0, 1]."""
+
+    schema_version: Annotated[Literal[1], Field(alias="schema")] = 1
+    name: str
+    source: str
+    classes: list[str]
+    image_size: Annotated[int, Field(ge=1)]
+    channels: Literal[3] = 3
+    mean: Triple
+    std: Triple
+    counts: dict[PartName, int]
+    parts: dict[PartName, PartRecord]
+    content_hash: Sha256
+    stand_in: str | None
+    storage: Storage = "pixels"
+
+
+class SourceRecord(_Branch):
+    """`source.json`: where the images came from; apart from `dataset.json`, which depends on images and split alone."""
+
+    schema_version: Annotated[Literal[1], Field(alias="schema")] = 1
+    served_by: str
+    settings: dict[str, Any]
+    fingerprint: str
+
+
+def content_hash(parts: dict[PartName, PartRecord]) -> str:
+    """SHA-256 over the hashes of all files: equal images, labels and splits have equal hashes."""
+    lines = [f"{part}/{file} {entry.sha256}" for part in PARTS for file, entry in sorted(parts[part].files.items())]
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def as_json(record: DatasetRecord | SourceRecord) -> str:
+    """The text of `dataset.json` or `source.json`."""
+    document = record.model_dump(mode="json", by_alias=True)
+    return json.dumps(document, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+
+
+def from_json(text: str) -> DatasetRecord:
+    """Read the text of a `dataset.json`.
+
+    Raises:
+        pydantic.ValidationError: not the text of a `dataset.json` of this schema.
+    """
+    return DatasetRecord.model_validate_json(text)
+
+
+Pixels = NDArray[np.uint8]
+Integers = NDArray[np.int64]
+
+OPEN_SHARDS = 256
+"""Shards kept open at once: every memory map holds a file descriptor, and there may be thousands of shards."""
+
+
+class Shards(Sequence[Pixels]):
+    """The shards of one or more parts, [n, H, W, 3] each, memory-mapped when they are first read."""
+
+    def __init__(self, paths: Sequence[Path]) -> None:
+        self.paths = tuple(paths)
+        self.lengths = np.array([len(_open_shard(path)) for path in paths], dtype=np.int64)
+        self._open: Callable[[Path], Pixels] = lru_cache(maxsize=OPEN_SHARDS)(_open_shard)
+
+    @overload
+    def __getitem__(self, index: int) -> Pixels: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Pixels]: ...
+    def __getitem__(self, index: int | slice) -> Pixels | list[Pixels]:
+        """One shard, or several."""
+        if isinstance(index, slice):
+            return [self._open(path) for path in self.paths[index]]
+        return self._open(self.paths[index])
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+
+def _open_shard(path: Path) -> Pixels:
+    shard: Pixels = np.load(path, mmap_mode="r", allow_pickle=False)
+    return shard
+
+
+@dataclass(frozen=True)
+class Part:
+    """Labelled images: image i is row `rows[i]` of the shards laid end to end; `rows` and `labels` are int64 [N]."""
+
+    images: Shards
+    rows: Integers
+    labels: Integers
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def read(self, positions: Integers) -> Pixels:
+        """Copy the images at some positions into memory, [n, H, W, 3]."""
+        ends = np.cumsum(self.images.lengths)
+        rows = self.rows[positions]
+        shard_of = np.searchsorted(ends, rows, side="right")
+        found = np.empty((len(rows), *self.images[0].shape[1:]), dtype=np.uint8)
+        for shard in np.unique(shard_of):
+            here = np.flatnonzero(shard_of == shard)
+            found[here] = self.images[int(shard)][rows[here] - (ends[shard] - self.images.lengths[shard])]
+        return found
+
+
+def first_balanced(labels: Integers, limit: int) -> Integers:
+    """Positions, ascending, of `limit` images: the first of every class, then the second of every class, and so on."""
+    by_class = np.argsort(labels, kind="stable")
+    counts = np.bincount(labels)
+    rank = np.empty(len(labels), dtype=np.int64)
+    rank[by_class] = np.arange(len(labels)) - np.repeat(np.cumsum(counts) - counts, counts)
+    return np.sort(np.lexsort((labels, rank))[:limit])
+
+
+def init_distributed(parts: Sequence[Part]) -> Part:
+    """The images of several parts as one, in order."""
+    offsets = np.cumsum([0] + [int(part.images.lengths.sum()) for part in parts])
+    return Part(
+        Shards([path for part in parts for path in part.images.paths]),
+        np.concatenate([part.rows + offset for part, offset in zip(parts, offsets, strict=False)]),
+        np.concatenate([part.labels for part in parts]),
+    )
+
+
+"""Shards kept open at once: each holds a file descriptor."""
+
+
+@dataclass(frozen=True)
+class PackedPart:
+    """Labelled JPEGs: image i is row i of `index`, int64 [N, 5] (shard, offset, length, width, height)."""
+
+    paths: tuple[Path, ...]
+    index: Integers
+    labels: Integers
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def jpeg(self, position: int) -> NDArray[np.uint8]:
+        """The encoded image, a stretch of the memory map."""
+        shard, offset, length = self.index[position, :3]
+        return _shard(self.paths[shard])[offset : offset + length]
+
+    def sizes(self, positions: Integers) -> Integers:
+        """Width and height in pixels, [n, 2]."""
+        return self.index[positions, 3:]
+
+    def only(self, rows: Integers) -> "PackedPart":
+        """Some of the images."""
+        return PackedPart(self.paths, self.index[rows], self.labels[rows])
+
+
+@lru_cache(maxsize=OPEN_SHARDS)
+def _shard(path: Path) -> NDArray[np.uint8]:
+    return np.memmap(path, dtype=np.uint8, mode="r")
+
+
+def joined_packed(parts: Sequence[PackedPart]) -> PackedPart:
+    """The images of several parts as one, in order."""
+    shards = np.cumsum([0] + [len(part.paths) for part in parts])
+    moved = [part.index + np.array([start, 0, 0, 0, 0]) for part, start in zip(parts, shards, strict=False)]
+    return PackedPart(
+        tuple(path for part in parts for path in part.paths),
+        np.concatenate(moved),
+        np.concatenate([part.labels for part in parts]),
+    )
+
 
 AnyPart = Part | PackedPart
 
@@ -82,7 +278,7 @@ def _shard_number(name: str) -> tuple[int, str]:
     return len(name), name
 
 
-def open_part(folder: Path, part: PartName, limit: int | None = None) -> AnyPart:
+def open_split(folder: Path, part: PartName, limit: int | None = None) -> AnyPart:
     """Open one part; `limit` keeps so many images (all if there are fewer), the first of every class in equal numbers.
 
     Raises:
@@ -111,7 +307,7 @@ def warn_of_fewer(where: Path, asked: int | None, there: int) -> None:
 def together(first: AnyPart, second: AnyPart) -> AnyPart:
     """The images of two parts of one data set as one, in order."""
     if isinstance(first, Part) and isinstance(second, Part):
-        return joined([first, second])
+        return init_distributed([first, second])
     assert isinstance(first, PackedPart)
     assert isinstance(second, PackedPart)
     return joined_packed([first, second])

@@ -1,16 +1,135 @@
-"""Batches of uint8 images on the device: from the device's own memory if the part fits, else from the memory maps."""
+"""Minibatches of a split in a reproducible order, decoded and augmented ahead of their use."""
+
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
+import simplejpeg
 import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
 
-from parsec.data.augment import Augment
-from parsec.data.crop import resized_centre
-from parsec.data.dataset import AnyPart
-from parsec.data.packed.boxes import View
-from parsec.data.packed.images import PackedImages
-from parsec.data.part import Part
+from parsec.data.augment import Augment, View, centre, centre_squares, random_boxes, resized_centre
+from parsec.data.dataset import AnyPart, PackedPart, Part
+from parsec.errors import DatasetError
 from parsec.runtime.device import to_device
-from parsec.runtime.draws import Draws
+from parsec.runtime.rng import ShardedRNG, generator
+
+
+def epoch_order(count: int, batch_size: int, seed: int, stream: str, epoch: int) -> torch.Tensor:
+    """Positions of one epoch's batches, int64 [steps, batch_size] on the CPU; the images left over are dropped.
+
+    Raises:
+        DatasetError: fewer images than one batch.
+    """
+    if count < batch_size:
+        raise DatasetError(f"{count} images ({stream}) are fewer than one batch of {batch_size}; lower batch_size")
+    steps = count // batch_size
+    order = torch.randperm(count, generator=generator(seed, stream, epoch))
+    return order[: steps * batch_size].view(steps, batch_size)
+
+
+def evaluation_batches(count: int, batch_size: int) -> list[torch.Tensor]:
+    """Positions 0 … count − 1 in order, in batches of int64; the last may be smaller."""
+    return list(torch.split(torch.arange(count), batch_size)) if count else []
+
+
+FACTOR = 2
+"""Halvings are the scales at which decoding is faster; others cost more than they save."""
+
+
+def decode(
+    jpeg: NDArray[np.uint8], size: NDArray[np.int64], box: NDArray[np.int64], side: int, mirrored: bool = False
+) -> torch.Tensor:
+    """The box (left, top, width, height) of an image of `size` (width, height), uint8 [side, side, 3].
+
+    Bilinear with antialiasing, as torchvision's resized crops of Pillow images.
+
+    Raises:
+        DatasetError: the JPEG is damaged.
+    """
+    share = min(1.0, side / int(box[2:].min()))
+    width, height = (int(np.ceil(length * share)) for length in size)
+    try:
+        pixels = simplejpeg.decode_jpeg(jpeg, "RGB", min_width=width, min_height=height, min_factor=FACTOR)
+    except ValueError as error:
+        raise DatasetError(f"a stored JPEG is damaged ({error}); `prepare` makes the data set anew") from error
+    scale = np.array([pixels.shape[1], pixels.shape[0]]) / size
+    left, top = np.floor(box[:2] * scale).astype(int)
+    right, bottom = np.maximum(np.rint((box[:2] + box[2:]) * scale).astype(int), (left + 1, top + 1))
+    cut = torch.from_numpy(pixels[top:bottom, left:right]).permute(2, 0, 1)[None]
+    resized = F.interpolate(cut, size=(side, side), mode="bilinear", antialias=True)
+    square = resized[0].permute(1, 2, 0)
+    return square.flip(1) if mirrored else square
+
+
+Integers = NDArray[np.int64]
+Pending = list[Future[Tensor]]
+
+
+class PackedImages:
+    """The images of one part; see `loader.Images`, whose place it takes.
+
+    Box and mirroring of an image depend on seed, step and place in the batch alone, so that batches can be decoded
+    ahead, and a run that is resumed sees what it would have seen.
+    """
+
+    def __init__(self, part: PackedPart, device: torch.device | str, seed: int) -> None:
+        self._part, self._seed = part, seed
+        self._device = torch.device(device)
+        self._labels = torch.from_numpy(part.labels).to(self._device)
+        self._pool = ThreadPoolExecutor(torch.get_num_threads(), thread_name_prefix="decode")
+        self._ahead: dict[tuple[int, bytes], Pending] = {}
+
+    def __len__(self) -> int:
+        return len(self._part)
+
+    def train(self, indices: Tensor, augment: Augment, draws: ShardedRNG, step: int) -> tuple[Tensor, Tensor]:
+        """Augmented training images [B, 3, h, w] and labels [B] on the device; `indices` are int64 [B] on the CPU."""
+        key = (step, indices.numpy().tobytes())
+        pending = self._ahead.pop(key, None) or self._begin(indices, augment, draws, step)
+        self._ahead = {other: begun for other, begun in self._ahead.items() if other[0] > step}
+        return augment.train(self._collected(pending), draws, augment.resizes), self._labels_of(indices)
+
+    def ahead(self, indices: Tensor, augment: Augment, draws: ShardedRNG, step: int) -> None:
+        """Begin to decode what `train` will be asked for with the same arguments."""
+        self._ahead[step, indices.numpy().tobytes()] = self._begin(indices, augment, draws, step)
+
+    def evaluate(self, indices: Tensor, augment: Augment) -> tuple[Tensor, Tensor]:
+        """Images as the network is tested on them, and labels."""
+        return augment.evaluate(self.pixels(indices, augment.view), cropped=True), self._labels_of(indices)
+
+    def pixels(self, indices: Tensor, view: View) -> Tensor:
+        """What evaluation sees of images, before normalisation: uint8 [B, 3, side, side] on the device."""
+        chosen = indices.numpy()
+        squares = self._decode(chosen, centre_squares(self._part.sizes(chosen)), view.short_side)
+        return centre(self._collected(squares), view.side)
+
+    def _begin(self, indices: Tensor, augment: Augment, draws: ShardedRNG, step: int) -> Pending:
+        chosen = indices.numpy()
+        sizes = self._part.sizes(chosen)
+        if not augment.resizes:
+            # The centre square that would be stored as pixels, so that both storage forms train on the same windows.
+            return self._decode(chosen, centre_squares(sizes), augment.stored_size)
+        own = draws.of(generator(self._seed, "boxes", step))
+        boxes = random_boxes(sizes, augment.least_area, own)
+        mirrored = own.uniform(len(sizes)) < (0.5 if augment.flips else 0.0)
+        return self._decode(chosen, boxes, augment.image_size, mirrored.tolist())
+
+    def _decode(self, chosen: Integers, boxes: Integers, side: int, mirrored: Sequence[bool] | None = None) -> Pending:
+        jpegs = [self._part.jpeg(int(position)) for position in chosen]
+        images = zip(jpegs, self._part.sizes(chosen), boxes, mirrored or [False] * len(chosen), strict=True)
+        return [self._pool.submit(decode, jpeg, size, box, side, flip) for jpeg, size, box, flip in images]
+
+    def _collected(self, pending: Pending) -> Tensor:
+        """Uint8 [B, 3, h, w] on the device, channels last in memory."""
+        pixels = torch.stack([future.result() for future in pending])
+        return to_device(pixels, self._device).permute(0, 3, 1, 2)
+
+    def _labels_of(self, indices: Tensor) -> Tensor:
+        return self._labels.index_select(0, to_device(indices, self._device))
+
 
 RESIDENT_BYTES = 4 * 2**30
 Batch = tuple[torch.Tensor, torch.Tensor]
@@ -41,12 +160,12 @@ class Images:
         """Whether the images lie in the device's memory."""
         return self._resident is not None
 
-    def train(self, indices: torch.Tensor, augment: Augment, draws: Draws, step: int) -> Batch:
+    def train(self, indices: torch.Tensor, augment: Augment, draws: ShardedRNG, step: int) -> Batch:
         """Augmented training images [B, 3, h, w] and labels [B] on the device; `indices` are int64 [B] on the CPU."""
         pixels, labels = self.gather(indices)
         return augment.train(pixels, draws), labels
 
-    def ahead(self, indices: torch.Tensor, augment: Augment, draws: Draws, step: int) -> None:
+    def ahead(self, indices: torch.Tensor, augment: Augment, draws: ShardedRNG, step: int) -> None:
         """Nothing: a batch that is memory already costs nothing to prepare."""
 
     def evaluate(self, indices: torch.Tensor, augment: Augment) -> Batch:

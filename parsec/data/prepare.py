@@ -8,8 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from parsec.data.packed.write import check_partial, remove_notes, write_packed_part
-from parsec.data.record import (
+from parsec.config.base import expanded
+from parsec.config.datasets import Cifar10, Cifar100, Dataset, Digits, DigitsFolder, ImageFolder, Jpeg
+from parsec.config.jobs import PrepareJob, fingerprint
+from parsec.data.dataset import (
     INDEX,
     LABELS,
     PARTS,
@@ -20,17 +22,14 @@ from parsec.data.record import (
     as_json,
     content_hash,
 )
+from parsec.data.packed import check_partial, remove_notes, write_packed_part
 from parsec.data.shards import PixelStatistics, write_part
-from parsec.data.sources.base import Collection, Integers, Source
+from parsec.data.sources.base import Collection, Integers, Source, stratified
 from parsec.data.sources.encoded import Encoded
-from parsec.data.split import stratified
 from parsec.errors import DatasetError, UserError
-from parsec.records.code import code_fingerprint
+from parsec.records.code_hash import code_fingerprint
 from parsec.runtime.files import is_partial, remove_partial, reported, write_atomic
 from parsec.runtime.outputs import check_apart, check_run_folder, mark_folder, remove_written
-from parsec.settings.base import expanded
-from parsec.settings.datasets import Cifar10, Cifar100, Dataset, Digits, DigitsFolder, ImageFolder, Jpeg
-from parsec.settings.jobs import PrepareJob, fingerprint
 
 logger = logging.getLogger("parsec")
 
@@ -153,7 +152,7 @@ def _identity(job: PrepareJob, chosen: Chosen) -> str:
         assert isinstance(images, Encoded)
         listed.update(images.labels[positions].tobytes())
         listed.update("\n".join(str(images.pieces[position]) for position in positions).encode())
-    return f"{fingerprint(job)}-{listed.hexdigest()[:16]}-{code_fingerprint('parsec.data.packed.encode')}"
+    return f"{fingerprint(job)}-{listed.hexdigest()[:16]}-{code_fingerprint('parsec.data.packed')}"
 
 
 def _record(job: PrepareJob, source: Source, chosen: Chosen, output: Path) -> DatasetRecord:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from parsec.data.record import LABELS, FileRecord, PartRecord
+from parsec.data.dataset import LABELS, FileRecord, PartRecord
 from parsec.data.sources.base import Collection, Integers, Pixels
 from parsec.runtime.files import temporary_path
 

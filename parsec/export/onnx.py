@@ -9,11 +9,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from parsec.data.dataset import open_part
+from parsec.data.dataset import open_split
 from parsec.data.loader import open_images
 from parsec.errors import UserError
 from parsec.export.trained import Trained, load_trained
-from parsec.records.results import write_json
+from parsec.records.provenance import write_json
 from parsec.runtime.files import temporary_path
 from parsec.runtime.outputs import check_apart, check_run_folder, mark_folder
 
@@ -60,7 +60,7 @@ def _examples(trained: Trained, data: Path) -> Tensor:
 
     They are of the validation half: the test part is for retraining alone.
     """
-    part = open_part(data, "validation", CHECKED)
+    part = open_split(data, "validation", CHECKED)
     images = open_images(part, "cpu", 0)
     return images.pixels(torch.arange(len(part)), trained.view).float()
 

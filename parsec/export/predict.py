@@ -10,12 +10,12 @@ import numpy as np
 import pandas as pd
 import torch
 
-from parsec.data.crop import centre
+from parsec.data.augment import centre
 from parsec.data.sources.encoded import Piece, read_rgb, squared
 from parsec.data.vision import torchvision
 from parsec.errors import DatasetError, UserError
 from parsec.export.trained import Trained, load_trained
-from parsec.report.text import csv_text
+from parsec.report.tables.base import csv_text
 from parsec.runtime.outputs import check_file, signature_of, write_output
 
 BATCH = 64

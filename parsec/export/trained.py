@@ -11,15 +11,14 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from parsec.data.augment import FULL
+from parsec.config.base import Positive
+from parsec.config.training import Network
+from parsec.data.augment import FULL, View, evaluation_view
 from parsec.data.dataset import DatasetInfo, read_info
-from parsec.data.packed.boxes import View, evaluation_view
 from parsec.errors import UserError
-from parsec.network.fixed import FixedNetwork
+from parsec.network.cell_network import FixedNetwork
 from parsec.records.documents import read_results
-from parsec.settings.base import Positive
-from parsec.settings.training import Network
-from parsec.space.genotype import from_dict
+from parsec.space.darts import from_dict
 
 
 class Deployed(nn.Module):

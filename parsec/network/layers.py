@@ -1,18 +1,175 @@
-"""The layers of the shared-weight network, for one child or for the maps of several stacked along channels.
+"""Layers of the cell spaces: modules of the retrained networks, functions of the supernet, their costs."""
 
-Batch norm uses the statistics of the batch and has no affine parameters (DARTS, search network), so that over stacked
-maps it is by construction each child's own. B images, C channels, H × W pixels, G stacked maps.
-"""
-
+import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
-from parsec.network.channels_last import even_and_odd, join
-from parsec.network.depthwise import depthwise
-from parsec.network.primitives import Separable
+from parsec.network.conv_cpu import depthwise, even_and_odd, join
+from parsec.network.cost import FREE, Cost, batch_norm_cost, conv_cost, strided, total
+
+
+class Separable(NamedTuple):
+    """Shape of a primitive made of depthwise separable convolutions."""
+
+    kernel: int
+    dilation: int
+    repeats: int
+    """How often ReLU, depthwise, pointwise and batch norm are applied; the stride is the first one's."""
+
+    @property
+    def padding(self) -> int:
+        """Zero border that keeps the side at stride 1, pixels."""
+        return self.dilation * (self.kernel - 1) // 2
+
+
+SEPARABLE = {
+    "sep_conv_3x3": Separable(kernel=3, dilation=1, repeats=2),
+    "sep_conv_5x5": Separable(kernel=5, dilation=1, repeats=2),
+    "dil_conv_3x3": Separable(kernel=3, dilation=2, repeats=1),
+    "dil_conv_5x5": Separable(kernel=5, dilation=2, repeats=1),
+}
+
+
+class BatchNorm(nn.Module):
+    """Batch norm with scale, shift and running statistics, in PyTorch's defaults.
+
+    Unlike PyTorch's, it counts no batches: the count only matters for cumulative averages, and adding to it would be
+    one kernel launch a layer and step.
+    """
+
+    running_mean: Tensor
+    running_var: Tensor
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(channels))
+        self.bias = nn.Parameter(torch.zeros(channels))
+        self.register_buffer("running_mean", torch.zeros(channels))
+        self.register_buffer("running_var", torch.ones(channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalise [B, C, H, W] over all but C: by the batch in training, by the running statistics else."""
+        return F.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, self.training)
+
+
+class ReluConvBN(nn.Module):
+    """ReLU, convolution (1 × 1 where it brings a cell's input to the cell's channels), batch norm."""
+
+    def __init__(self, inputs: int, outputs: int, kernel: int = 1, stride: int = 1) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(inputs, outputs, kernel, stride, padding=kernel // 2, bias=False)
+        self.norm = BatchNorm(outputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map [B, inputs, H, W] to [B, outputs, ⌈H/stride⌉, ⌈W/stride⌉]."""
+        result: Tensor = self.norm(self.conv(F.relu(x)))
+        return result
+
+
+def relu_conv_bn_cost(inputs: int, outputs: int, side: int, kernel: int = 1) -> Cost:
+    """Cost of `ReluConvBN` whose output map has `side` × `side` pixels."""
+    return total((conv_cost(inputs, outputs, kernel, side), batch_norm_cost(outputs)))
+
+
+class FactorizedReduce(nn.Module):
+    """Halve the map by two 1 × 1 convolutions of stride 2, one on the even and one on the odd pixels."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.even = nn.Conv2d(inputs, outputs // 2, 1, bias=False)
+        self.odd = nn.Conv2d(inputs, outputs - outputs // 2, 1, bias=False)
+        self.norm = BatchNorm(outputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map [B, inputs, H, W] to [B, outputs, ⌈H/2⌉, ⌈W/2⌉]."""
+        even, odd = even_and_odd(F.relu(x))
+        result: Tensor = self.norm(join((self.even(even), self.odd(odd))))
+        return result
+
+
+def factorized_reduce_cost(inputs: int, outputs: int, side: int) -> Cost:
+    """Cost of `FactorizedReduce` on a map of `side` × `side` pixels: both halves together are one convolution."""
+    return total((conv_cost(inputs, outputs, 1, strided(side, 2)), batch_norm_cost(outputs)))
+
+
+class Depthwise(nn.Conv2d):
+    """Depthwise convolution of a separable primitive, with the gradients of `depthwise`."""
+
+    def __init__(self, shape: Separable, channels: int, stride: int) -> None:
+        super().__init__(
+            channels, channels, shape.kernel, stride, shape.padding, shape.dilation, groups=channels, bias=False
+        )
+        self.shape = shape
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map [B, C, H, W] to [B, C, ⌈H/stride⌉, ⌈W/stride⌉]."""
+        return depthwise(x, self.weight, self.stride[0], self.shape.padding, self.shape.dilation)
+
+
+class SeparableConv(nn.Module):
+    """ReLU, depthwise convolution, pointwise convolution, batch norm."""
+
+    def __init__(self, shape: Separable, channels: int, stride: int) -> None:
+        super().__init__()
+        self.depthwise = Depthwise(shape, channels, stride)
+        self.pointwise = nn.Conv2d(channels, channels, 1, bias=False)
+        self.norm = BatchNorm(channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map [B, C, H, W] to [B, C, ⌈H/stride⌉, ⌈W/stride⌉]."""
+        result: Tensor = self.norm(self.pointwise(self.depthwise(F.relu(x))))
+        return result
+
+
+def separable_conv_cost(shape: Separable, channels: int, side: int) -> Cost:
+    """Cost of `SeparableConv` whose output map has `side` × `side` pixels."""
+    depthwise = conv_cost(channels, channels, shape.kernel, side, groups=channels)
+    return total((depthwise, conv_cost(channels, channels, 1, side), batch_norm_cost(channels)))
+
+
+class MaxPool(nn.Module):
+    """3 × 3 maximum; a cost of nothing."""
+
+    def __init__(self, stride: int) -> None:
+        super().__init__()
+        self.stride = stride
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map [B, C, H, W] to [B, C, ⌈H/stride⌉, ⌈W/stride⌉]."""
+        return F.max_pool2d(x, 3, self.stride, padding=1)
+
+
+class AveragePool(MaxPool):
+    """3 × 3 mean over the pixels inside the map; a cost of nothing."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map [B, C, H, W] to [B, C, ⌈H/stride⌉, ⌈W/stride⌉]."""
+        return F.avg_pool2d(x, 3, self.stride, padding=1, count_include_pad=False)
+
+
+def build(primitive: str, channels: int, stride: int) -> nn.Module:
+    """Layer of one of `parsec.space.darts.PRIMITIVES`; `skip_connect` is `nn.Identity` at stride 1."""
+    if primitive in SEPARABLE:
+        shape = SEPARABLE[primitive]
+        strides = [stride] + [1] * (shape.repeats - 1)
+        return nn.Sequential(*(SeparableConv(shape, channels, s) for s in strides))
+    if primitive == "skip_connect":
+        return nn.Identity() if stride == 1 else FactorizedReduce(channels, channels)
+    return {"max_pool_3x3": MaxPool, "avg_pool_3x3": AveragePool}[primitive](stride)
+
+
+def build_cost(primitive: str, channels: int, stride: int, side: int) -> Cost:
+    """Cost of `build(primitive, channels, stride)` on a map of `side` × `side` pixels."""
+    if primitive in SEPARABLE:
+        shape = SEPARABLE[primitive]
+        return total([separable_conv_cost(shape, channels, strided(side, stride))] * shape.repeats)
+    if primitive == "skip_connect" and stride > 1:
+        return factorized_reduce_cost(channels, channels, side)
+    return FREE
 
 
 def normalise(x: Tensor) -> Tensor:
@@ -80,3 +237,17 @@ def _interleave(first: Tensor, second: Tensor, groups: int) -> Tensor:
         return join((first, second))
     halves = [half.permute(0, 2, 3, 1).unflatten(-1, (groups, -1)) for half in (first, second)]
     return torch.cat(halves, dim=-1).flatten(-2).permute(0, 3, 1, 2)
+
+
+def initialise(network: nn.Module, generator: torch.Generator) -> None:
+    """Draw the weights of all convolutions and linear layers anew, in module order; batch norm keeps 1 and 0.
+
+    Weights are uniform with standard deviation 1/√(3·fan_in), biases uniform within ±1/√fan_in.
+    `generator` is on the device of the network.
+    """
+    for layer in network.modules():
+        if isinstance(layer, (nn.Conv2d, nn.Linear)):
+            nn.init.kaiming_uniform_(layer.weight, a=math.sqrt(5), generator=generator)
+            if layer.bias is not None:
+                bound = 1 / math.sqrt(layer.weight[0].numel())
+                nn.init.uniform_(layer.bias, -bound, bound, generator=generator)

@@ -1,17 +1,16 @@
-"""The network of NAS-Bench-201 (Dong and Yang, ICLR 2020, figure 1), each layer with its cost beside it.
-
-Stem of 16 channels, three stages of five cells at 16, 32 and 64 channels, a residual block of stride 2 between the
-stages, and a classifier after the mean over the map. B images, C channels, H × W pixels.
-"""
+"""Networks of NAS-Bench-201: single architectures, their costs, and the supernet with shared weights."""
 
 import itertools
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from parsec.config.training import Network
 from parsec.network.cost import FREE, Cost, batch_norm_cost, conv_cost, linear_cost, strided, total
-from parsec.network.primitives import BatchNorm, ReluConvBN, relu_conv_bn_cost
-from parsec.space.nasbench201 import NODES, Architecture
+from parsec.network.layers import BatchNorm, ReluConvBN, normalise, relu_conv_bn_cost
+from parsec.network.supernet import SharedParameters
+from parsec.space.nasbench201 import EDGES, NODES, Architecture
 
 CHANNELS = 16
 STAGES = 3
@@ -145,3 +144,111 @@ def table_flops(found: Architecture, classes: int, image_size: int) -> int:
     residuals: int = sum(2 * before + 5 * after for before, after in itertools.pairwise(sizes))
     ends: int = 2 * sizes[0] + 3 * sizes[-1] + CHANNELS * 2 ** (STAGES - 1) * (sides[-1] + 1) ** 2
     return network_cost(found, classes, image_size).multiply_adds + cells + residuals + ends
+
+
+def cell_name(stage: int, cell: int) -> str:
+    """How the names of a cell's weights begin."""
+    return f"stages.{stage}.{cell}"
+
+
+def _stacked_shapes(network: Network) -> dict[str, tuple[int, ...]]:
+    """Weights that exist once an edge of a cell."""
+    return {
+        f"{cell_name(stage, cell)}.{operation}": (len(EDGES), channels, channels, kernel, kernel)
+        for stage, channels in enumerate(widths(network.channels))
+        for cell in range(network.cells)
+        for operation, kernel in KERNELS.items()
+    }
+
+
+def _plain_shapes(network: Network, classes: int) -> dict[str, tuple[int, ...]]:
+    """Weights that every child uses: stem, residual blocks and classifier."""
+    shapes: dict[str, tuple[int, ...]] = {"stem": (network.channels, 3, 3, 3)}
+    for stage, channels in enumerate(widths(network.channels)):
+        if stage:
+            shapes[f"residuals.{stage}.first"] = (channels, channels // 2, 3, 3)
+            shapes[f"residuals.{stage}.second"] = (channels, channels, 3, 3)
+            shapes[f"residuals.{stage}.shortcut"] = (channels, channels // 2, 1, 1)
+    return shapes | {"classifier.weight": (classes, channels), "classifier.bias": (classes,)}
+
+
+class BenchmarkSupernet:
+    """All architectures of the space in one `SharedParameters` of shared weights.
+
+    Args:
+        network: `cells` is N, the cells of a stage (the benchmark: 5), `channels` those of the first (16).
+        classes: of the classifier.
+        generator: source of the initial weights.
+        device: where they lie.
+        dtype: of the weights.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        classes: int,
+        generator: torch.Generator,
+        device: torch.device | str = "cpu",
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
+        self.network = network
+        self.bank = SharedParameters(
+            _stacked_shapes(network), _plain_shapes(network, classes), generator, device, dtype
+        )
+
+    def __call__(self, child: Architecture, images: Tensor) -> Tensor:
+        """Logits (B × classes) of one child on `images` (B × 3 × H × W)."""
+        x = self.stem(images)
+        for stage in range(STAGES):
+            x = self.residual(stage, x) if stage else x
+            for cell in range(self.network.cells):
+                x = self._cell(cell_name(stage, cell), child, x)
+        return self.classify(x)
+
+    def stem(self, images: Tensor) -> Tensor:
+        """Input of the first cell, [B, C, H, W]."""
+        return normalise(F.conv2d(images, self.bank("stem"), padding=1))
+
+    def residual(self, stage: int, x: Tensor) -> Tensor:
+        """The residual block before a stage: [B, C, H, W] to [B, 2C, ⌈H/2⌉, ⌈W/2⌉]."""
+        name = f"residuals.{stage}"
+        inner = normalise(F.conv2d(F.relu(x), self.bank(f"{name}.first"), stride=HALVING, padding=1))
+        inner = normalise(F.conv2d(F.relu(inner), self.bank(f"{name}.second"), padding=1))
+        return F.conv2d(F.avg_pool2d(x, HALVING, ceil_mode=True), self.bank(f"{name}.shortcut")) + inner
+
+    def classify(self, x: Tensor) -> Tensor:
+        """Logits (B × classes) of the last cell's map."""
+        means = F.relu(normalise(x)).mean((2, 3), dtype=self.bank.flat.dtype)
+        # Likelihoods are exponentiated, so the logits behind them are never rounded to bfloat16.
+        with torch.autocast(means.device.type, enabled=False):
+            return F.linear(means, self.bank("classifier.weight"), self.bank("classifier.bias"))
+
+    def convolve(self, cell: str, operation: str, edge: int, rectified: Tensor) -> Tensor:
+        """A convolution with the weights of one edge of a cell, on a map after ReLU."""
+        kernel = KERNELS[operation]
+        return normalise(F.conv2d(rectified, self.bank(f"{cell}.{operation}", edge), padding=kernel // 2))
+
+    def _cell(self, cell: str, child: Architecture, x: Tensor) -> Tensor:
+        """Sum up those nodes that the last one reads; what all convolutions of a node read is rectified once."""
+        maps, rectified = {0: x}, dict[int, Tensor]()
+        for node in child.nodes_read():
+            terms = []
+            for edge, ((source, target), operation) in enumerate(zip(EDGES, child.operations, strict=True)):
+                if target != node or operation == "none":
+                    continue
+                if operation in KERNELS and source not in rectified:
+                    rectified[source] = F.relu(maps[source])
+                terms.append(self._edge(cell, operation, edge, maps[source], rectified.get(source)))
+            maps[node] = sum(terms[1:], start=terms[0]) if terms else torch.zeros_like(x)
+        return maps[NODES - 1]
+
+    def _edge(self, cell: str, operation: str, edge: int, x: Tensor, rectified: Tensor | None) -> Tensor:
+        if operation in KERNELS:
+            assert rectified is not None
+            return self.convolve(cell, operation, edge, rectified)
+        return x if operation == "skip_connect" else average(x)
+
+
+def average(x: Tensor) -> Tensor:
+    """Mean over 3 × 3 pixels without the border, not normalised: the pooling of an edge."""
+    return F.avg_pool2d(x, POOL, 1, padding=POOL // 2, count_include_pad=False)

@@ -1,26 +1,89 @@
-"""The network of shared weights: runs any child of the DARTS space without building it.
+"""Supernet of the DARTS space: weights that all sampled architectures share, run one at a time or in groups."""
 
-Pooling is followed by batch norm (DARTS, search network). A state's ReLU is computed once for all edges that
-read it, and cells hand on their output after ReLU, because nothing reads it otherwise.
-
-B images, C channels, H × W pixels, G maps stacked along channels.
-"""
-
-from collections.abc import Sequence
+import itertools
+import math
+from collections.abc import Hashable, Mapping, Sequence
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from parsec.network.bank import Bank
-from parsec.network.channels_last import join
-from parsec.network.layers import halve, halve_each, normalise, pool, project, separable
-from parsec.network.primitives import SEPARABLE
-from parsec.network.sides import edge_stride
-from parsec.network.stack import CellShape, cell_shapes, output_channels, stem_channels
-from parsec.settings.training import Network
-from parsec.space.darts import EDGES, NODES, edge_index
-from parsec.space.genotype import Cell, Edge, Genotype
+from parsec.config.training import Network
+from parsec.network.conv_cpu import join, pieces
+from parsec.network.layers import SEPARABLE, halve, halve_each, normalise, pool, project, separable
+from parsec.network.skeleton import CellShape, cell_shapes, edge_stride, output_channels, stem_channels
+from parsec.runtime.device import to_device
+from parsec.space.darts import EDGES, NODES, Cell, Edge, Genotype, edge_index
+
+Shapes = Mapping[str, tuple[int, ...]]
+
+
+class SharedParameters:
+    """A flat parameter vector `flat` with its gradient, and named leaf tensors that share its memory.
+
+    Args:
+        stacked: shapes of tensors with one entry an edge, edge first.
+        plain: shapes of tensors that every child uses.
+        generator: source of the initial values (on the CPU, so that all devices start equal).
+    """
+
+    def __init__(
+        self,
+        stacked: Shapes,
+        plain: Shapes,
+        generator: torch.Generator,
+        device: torch.device | str = "cpu",
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
+        shapes = {**stacked, **plain}
+        sizes = [math.prod(shape) for shape in shapes.values()]
+        values = torch.rand(sum(sizes), generator=generator, dtype=torch.float64).mul_(2).sub_(1)
+        for name, chunk in zip(shapes, values.split(sizes), strict=True):
+            chunk.mul_(_bound(shapes[name][1:] if name in stacked else shapes[name]))
+        self.flat = torch.nn.Parameter(values.to(device=device, dtype=dtype))
+        self.flat.grad = torch.zeros_like(self.flat)
+        self._values = self._views(self.flat.detach(), shapes, sizes)
+        self._gradients = self._views(self.flat.grad, shapes, sizes)
+        self._starts = dict(zip(shapes, itertools.accumulate(sizes, initial=0), strict=False))
+        self._leaves: dict[tuple[str, int | None], Tensor] = {}
+
+    @staticmethod
+    def _views(flat: Tensor, shapes: Shapes, sizes: list[int]) -> dict[str, Tensor]:
+        return {name: part.view(shapes[name]) for name, part in zip(shapes, flat.split(sizes), strict=True)}
+
+    @property
+    def gradient(self) -> Tensor:
+        """The flat gradient of `flat`, which every backward pass adds to."""
+        assert self.flat.grad is not None
+        return self.flat.grad
+
+    def start(self, name: str) -> int:
+        """Position in `flat` of a tensor's first number; its other numbers follow, and a stacked tensor's edges."""
+        return self._starts[name]
+
+    def entry_size(self, name: str) -> int:
+        """Numbers of one edge of a stacked tensor."""
+        return self._values[name][0].numel()
+
+    def __call__(self, name: str, edge: int | None = None) -> Tensor:
+        """The leaf tensor of a plain weight, or of one edge of a stacked one."""
+        key = (name, edge)
+        if key not in self._leaves:
+            value, gradient = self._values[name], self._gradients[name]
+            leaf = (value if edge is None else value[edge]).detach().requires_grad_()
+            leaf.grad = gradient if edge is None else gradient[edge]
+            self._leaves[key] = leaf
+        return self._leaves[key]
+
+
+def _bound(shape: tuple[int, ...]) -> float:
+    """Half width of the uniform initial distribution of one weight, 1/√fan-in (PyTorch's default for convolutions).
+
+    Vectors are biases of a classifier whose fan-in they do not show; they start at zero.
+    """
+    return 0.0 if len(shape) == 1 else 1.0 / math.sqrt(math.prod(shape[1:]))
+
 
 SKIP = "skip_connect"
 
@@ -59,7 +122,7 @@ def _stem_shapes(network: Network) -> dict[str, tuple[int, ...]]:
 
 
 class Supernet:
-    """All children of the space in one `Bank` of shared weights."""
+    """All children of the space in one `SharedParameters` of shared weights."""
 
     def __init__(
         self,
@@ -77,7 +140,7 @@ class Supernet:
             stacked |= _stacked_shapes(index, shape)
             plain |= _plain_shapes(index, shape)
         plain |= {"classifier.weight": (classes, output_channels(network)), "classifier.bias": (classes,)}
-        self.bank = Bank(stacked, plain, generator, device, dtype)
+        self.bank = SharedParameters(stacked, plain, generator, device, dtype)
 
     def __call__(self, child: Genotype, images: Tensor) -> Tensor:
         """Logits (B × classes) of one child on `images` (B × 3 × H × W)."""
@@ -162,3 +225,97 @@ def needs_relu(primitive: str, stride: int) -> bool:
 
 def _relu(state: Tensor, known: Tensor | None) -> Tensor:
     return F.relu(state) if known is None else known
+
+
+class State:
+    """One state of a cell in all children: U different maps [B, U C, H, W], and which of them each child holds."""
+
+    def __init__(self, maps: Tensor, channels: int, owners: Sequence[int]) -> None:
+        self.maps, self.owners, self._channels = maps, owners, channels
+        self._pieces: dict[bool, tuple[Tensor, ...]] = {}
+
+    def piece(self, number: int, rectified: bool) -> Tensor:
+        """One map [B, C, H, W], before or after ReLU, which is computed once for all maps."""
+        if rectified not in self._pieces:
+            self._pieces[rectified] = pieces(F.relu(self.maps) if rectified else self.maps, self._channels)
+        return self._pieces[rectified][number]
+
+
+class Pick(NamedTuple):
+    """A primitive on one map of one state; picks that are equal are computed once."""
+
+    primitive: str
+    source: int
+    map: int
+
+
+class Place(NamedTuple):
+    """A cell of the stack."""
+
+    supernet: Supernet
+    number: int
+    shape: CellShape
+
+
+def stacked_logits(supernet: Supernet, children: Sequence[Genotype], images: Tensor) -> Tensor:
+    """Logits (S × B × classes) of S children on `images` (B × 3 × H × W)."""
+    before, last = (State(maps, maps.shape[1], [0] * len(children)) for maps in supernet.stem(images))
+    for index, shape in enumerate(supernet.shapes):
+        place, cells = Place(supernet, index, shape), [getattr(child, shape.kind) for child in children]
+        states = _cell(place, cells, before, last)
+        before, last = last, _output(states, NODES * shape.channels, rectified=index < len(supernet.shapes) - 1)
+    features = last.maps.mean((2, 3), dtype=supernet.bank.flat.dtype)
+    logits = supernet.classify(features.unflatten(1, (max(last.owners) + 1, -1)))
+    return logits.transpose(0, 1).index_select(0, to_device(torch.tensor(last.owners), logits.device))
+
+
+def _cell(place: Place, cells: Sequence[Cell], before: State, last: State) -> list[State]:
+    """The nodes of one cell of every child, on the rectified outputs of the two cells before."""
+    channels = place.shape.channels
+    aligned = place.supernet.align(place.number, place.shape, before.maps, last.maps)
+    states = [State(maps, channels, whole.owners) for maps, whole in zip(aligned, (before, last), strict=True)]
+    for node in range(NODES):
+        picks = [
+            sorted(Pick(edge.primitive, edge.input, states[edge.input].owners[child]) for edge in cell[node])
+            for child, cell in enumerate(cells)
+        ]
+        results = _results(place, node, states, sorted({pick for pair in picks for pick in pair}))
+        owners, firsts = _numbered([tuple(pair) for pair in picks])
+        slots = (join([results[picks[child][slot]] for child in firsts]) for slot in range(len(picks[0])))
+        states.append(State(sum(slots, start=next(slots)), channels, owners))
+    return states[2:]
+
+
+def _numbered(keys: Sequence[Hashable]) -> tuple[list[int], list[int]]:
+    """The number of every key among the different ones, and where each of those stands first."""
+    numbers: dict[Hashable, int] = {}
+    owners = [numbers.setdefault(key, len(numbers)) for key in keys]
+    return owners, [owners.index(number) for number in range(len(numbers))]
+
+
+def _results(place: Place, node: int, states: Sequence[State], picks: Sequence[Pick]) -> dict[Pick, Tensor]:
+    """The map [B, C, H, W] of every pick; those of one primitive and stride are computed together."""
+    groups: dict[tuple[str, int], list[Pick]] = {}
+    for pick in picks:
+        groups.setdefault((pick.primitive, edge_stride(place.shape, pick.source)), []).append(pick)
+    results: dict[Pick, Tensor] = {}
+    for (primitive, stride), members in groups.items():
+        rectified = needs_relu(primitive, stride)
+        inputs = [states[pick.source].piece(pick.map, rectified) for pick in members]
+        if primitive == SKIP and not rectified:
+            results |= zip(members, inputs, strict=True)
+            continue
+        edges = [(node, pick.source) for pick in members]
+        if rectified:
+            maps = place.supernet.convolve(place.number, primitive, edges, stride, join(inputs))
+        else:
+            maps = pool(primitive, join(inputs), stride)
+        results |= zip(members, pieces(maps, place.shape.channels), strict=True)
+    return results
+
+
+def _output(states: Sequence[State], channels: int, rectified: bool) -> State:
+    """The concatenated nodes of every child, after ReLU for the cells that follow or as they are for the classifier."""
+    owners, firsts = _numbered(list(zip(*(state.owners for state in states), strict=True)))
+    parts = [state.piece(state.owners[child], rectified) for child in firsts for state in states]
+    return State(join(parts), channels, owners)

@@ -9,15 +9,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from parsec.config.predictor import AnyPredictorJob
+from parsec.config.search import Prior as Form
 from parsec.errors import PriorError
 from parsec.prior.distribution import Prior
 from parsec.prior.parquet import read_history, read_metadata, read_prior
-from parsec.settings.predictor import AnyPredictorJob
-from parsec.settings.search import Prior as Form
 from parsec.space.nasbench201 import architectures
 from parsec.space.spaces import NASBENCH201
 
-Reals = NDArray[np.float64]
+FloatArray = NDArray[np.float64]
 
 
 class Studied(NamedTuple):
@@ -49,7 +49,7 @@ def read_studied(files: Sequence[Path], moments: Sequence[float]) -> list[Studie
     return found
 
 
-def read_marginals(job: AnyPredictorJob, path: Path | None) -> Reals | None:
+def read_marginals(job: AnyPredictorJob, path: Path | None) -> FloatArray | None:
     """Probabilities [F, O] of the π that a pool of the job draws from; None if none does.
 
     Raises:
@@ -59,7 +59,7 @@ def read_marginals(job: AnyPredictorJob, path: Path | None) -> Reals | None:
         return None
     if path is None:
         raise PriorError("predictor: a pool of the kind prior needs --pi, the pi.parquet of a search on the same space")
-    found: Reals = read_prior(path, Form(), job.problem).marginals().detach().numpy()
+    found: FloatArray = read_prior(path, Form(), job.problem).marginals().detach().numpy()
     return found
 
 

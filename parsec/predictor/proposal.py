@@ -1,18 +1,31 @@
-"""Children from a better proposal than π, and the importance weights that make up for it.
+"""Proposals by a predictor: architectures sampled from a tilted π and weighted back to it."""
 
-PARSEC draws its K children from π, so that their weights are likelihoods alone. From another q the weights are
-ω_k ∝ p(y|α_k) π(α_k)/q(α_k), and Σ ω_k ∇_π log p(α_k|π) is still an estimate of the gradient of log p(y|π): p π/q has
-under q the mean that p has under π. The best q is the posterior ∝ π p, under which all weights are equal. Here a
-predictor f of log p stands for it: q(α) ∝ π(α) exp(β f(α)), which is the posterior if f is right and β = 1, and π if
-β = 0. All logarithms are natural; N architectures are enumerated, a pool has M.
-"""
+import hashlib
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
 
-from typing import NamedTuple
-
+import numpy as np
+import pyarrow as pa
 import torch
 from torch import Tensor
 
-from parsec.prior.draw import draw
+from parsec.config.jobs import fingerprint
+from parsec.config.predictor import ProposalJob
+from parsec.config.settings import Running
+from parsec.predictor.files import FIELDS, FILE
+from parsec.predictor.gcn import Encoder, fit
+from parsec.predictor.priors import Studied, choices, read_studied
+from parsec.prior.distribution import draw
+from parsec.records.provenance import begin, cost, provenance
+from parsec.runtime import finished, loop
+from parsec.runtime.checkpoint import read_metrics
+from parsec.runtime.device import set_deterministic
+from parsec.runtime.rng import generator
+from parsec.search.estimator import effective_sample_size, importance_weights
+from parsec.tabular.nasbench201 import Data, NasBench201, read_search_columns
+from parsec.tabular.problem import FloatArray
 
 
 def tilted(log_prior: Tensor, predicted: Tensor, beta: float) -> Tensor:
@@ -70,3 +83,176 @@ def resample(predicted: Tensor, beta: float, uniform: Tensor) -> Resampled:
     positions = draw(tilt.softmax(-1), uniform)
     mean = tilt.logsumexp(-1) - torch.tensor(float(len(tilt)), dtype=tilt.dtype).log()
     return Resampled(positions, mean - tilt[positions])
+
+
+CLASSES: dict[Data, int] = {"cifar10": 10, "cifar100": 100, "in16": 120}
+ALMOST = 1.0 - 1e-6
+"""Largest accuracy that is told from 1, whose logarithm of what is left would be −∞."""
+
+
+def mean_log_likelihood(accuracies: FloatArray, classes: int) -> FloatArray:
+    """Expected log-likelihood in nats of an image under a calibrated classifier.
+
+    It is a log a + (1 − a) log((1 − a)/(C − 1)): with probability a, its accuracy, the classifier is right, and it says
+    so, a for its answer and the rest for the other classes in equal parts. Below chance it is taken for a guess,
+    −log C. The literature gives no such rule; this one rises with the accuracy and has the unit of the loss that a
+    search sees.
+
+    Args:
+        accuracies: percent.
+        classes: C.
+    """
+    right = np.clip(accuracies / 100.0, 1.0 / classes, ALMOST)
+    found: FloatArray = right * np.log(right) + (1 - right) * np.log((1 - right) / (classes - 1))
+    return found
+
+
+class Weighing:
+    """Weighs the children of one job's proposals; the uniform numbers of a repeat are those of all proposals."""
+
+    def __init__(self, job: ProposalJob, seed: int, problem: NasBench201) -> None:
+        self._job, self._seed, self._encoder = job, seed, Encoder(problem)
+        self._likelihood = torch.from_numpy(mean_log_likelihood(problem.reached, CLASSES[job.data]))
+        self._everything = range(len(self._likelihood))
+        self._operations = torch.nn.functional.one_hot(choices()).double()
+
+    def rows(self, studied: Studied, trained: int, repeats: range) -> Iterator[dict[str, Any]]:
+        """Rows of `proposal.parquet` for one π and one number of trained architectures."""
+        predicted = self._predicted(studied, trained, repeats)
+        uniform = torch.stack([self._uniform(studied, trained, repeat) for repeat in repeats])
+        for images in self._job.images:
+            likelihood = images * self._likelihood
+            exact = self._mean((studied.log_prior + likelihood).softmax(-1))
+            for beta, defence in itertools.product(self._job.betas, self._job.defences):
+                log_q = defended(tilted(studied.log_prior, images * predicted, beta), studied.log_prior, defence)
+                about = {"prior": studied.name, "entropy": studied.entropy, "images": images, "trained": trained}
+                about |= {"beta": beta, "defence": defence}
+                for row in self._proposed(studied.log_prior, likelihood, log_q, uniform, exact):
+                    yield about | row | {"repeat": repeats[row["repeat"]]}
+
+    def _proposed(
+        self, log_prior: Tensor, likelihood: Tensor, log_q: Tensor, uniform: Tensor, exact: Tensor
+    ) -> Iterator[dict[str, Any]]:
+        """What one proposal, log q [R, N], gives for every K; repeats are counted from 0."""
+        limit = share_in_the_limit(likelihood, log_prior, log_q)
+        children = draw(log_q.exp()[:, None], uniform)
+        log_w = log_weights(likelihood, log_prior, log_q).gather(-1, children)
+        for count in self._job.samples:
+            shares, errors = self._weighed(log_w[:, :count], children[:, :count], exact)
+            for repeat, numbers in enumerate(zip(shares, limit, errors, strict=True)):
+                named = zip(("share", "limit", "error"), map(float, numbers), strict=True)
+                yield {"samples": count, "repeat": repeat, **dict(named)}
+
+    def _predicted(self, studied: Studied, trained: int, repeats: range) -> Tensor:
+        """Log-likelihoods of an image that the ensembles expect of all architectures, float64 [R, N].
+
+        They are fitted to different architectures drawn from π, as a search would have trained them.
+        """
+        streams = [generator(self._seed, "trained", studied.name, trained, repeat) for repeat in repeats]
+        drawn = [studied.log_prior.exp().multinomial(trained, generator=stream) for stream in streams]
+        graphs = self._encoder.together([found.tolist() for found in drawn])
+        reached = torch.stack([self._likelihood[found] for found in drawn]).float()
+        weights = [generator(self._seed, "weights", studied.name, trained, repeat) for repeat in repeats]
+        fitted = fit(graphs, reached, self._job.predictor, weights)
+        whole = self._encoder(self._everything)
+        return torch.stack([fitted.predict(place, whole).double().mean(0) for place in range(len(repeats))])
+
+    def _uniform(self, studied: Studied, trained: int, repeat: int) -> Tensor:
+        stream = generator(self._seed, "children", studied.name, trained, repeat)
+        return torch.rand(max(self._job.samples), dtype=torch.float64, generator=stream)
+
+    def _mean(self, weights: Tensor, found: Tensor | Sequence[int] | slice = slice(None)) -> Tensor:
+        """Weighted mean of the one-hot operations; less π's own it is the gradient with respect to the logits."""
+        return torch.einsum("k,kij->ij", weights, self._operations[found])
+
+    def _weighed(self, log_w: Tensor, children: Tensor, exact: Tensor) -> tuple[list[Tensor], list[Tensor]]:
+        """Effective sample size by K, and squared error of the gradient, of every repeat; log weights [R, K]."""
+        weights = [importance_weights(each) for each in log_w]
+        shares = [effective_sample_size(each) / len(each) for each in weights]
+        pairs = zip(weights, children, strict=True)
+        return shares, [(self._mean(each, found) - exact).square().sum() for each, found in pairs]
+
+
+def propose(
+    job: ProposalJob, benchmark: Path, files: Sequence[Path], seed: int, output: Path, state: Path, running: Running
+) -> None:
+    """Weigh children of every proposal and write `proposal.parquet` into `output`; on the CPU.
+
+    `files` are `pi.parquet` or `trajectory.parquet` of searches on NAS-Bench-201. `state` keeps the run resumable by
+    blocks of repeats. No test accuracy is read.
+
+    Raises:
+        UserError: anything the user can mend; see its subclasses.
+    """
+    beginning = begin("parsec.predictor.proposal")
+    run = f"propose {job.data}/seed{seed}"
+    places = finished.Places(state, output, ("proposal.parquet",), run)
+    places.check()
+    set_deterministic(True)
+    problem = NasBench201(read_search_columns(benchmark), job.data)
+    seen = hashlib.sha256(problem.reached.tobytes() + b"".join(path.read_bytes() for path in files)).hexdigest()
+    task, device = Blocks(job, seed, problem, read_studied(files, job.moments)), torch.device("cpu")
+    identity = f"{fingerprint(job)}-seed{seed}-{seen[:16]}"
+    stands_for = {**job.model_dump(mode="json"), "seed": seed, "accuracies and pi": seen}
+    with finished.claimed(places, beginning.code) as ending:
+        ending.begin(identity, stands_for)
+        spent = loop.run(task, state, identity, running, run, device, beginning.code)
+        about = {"seed": seed, "cost": cost(spent, device), "provenance": provenance(job, beginning, None)}
+        ending.open_output()
+        FILE.write(output / "proposal.parquet", pa.Table.from_pylist(read_metrics(state), schema=FIELDS), about)
+        ending.finish(identity)
+
+
+class Block(NamedTuple):
+    """Repeats whose predictors are trained together."""
+
+    studied: Studied
+    trained: int
+    repeats: range
+
+
+def _blocks(job: ProposalJob, studied: Sequence[Studied]) -> Iterator[Block]:
+    for each in studied:
+        for trained in job.trained:
+            for first in range(0, job.repeats, job.block):
+                yield Block(each, trained, range(first, min(first + job.block, job.repeats)))
+
+
+class Blocks:
+    """All blocks of repeats, one after another; see `Trainer`."""
+
+    def __init__(self, job: ProposalJob, seed: int, problem: NasBench201, studied: Sequence[Studied]) -> None:
+        self._weighing = Weighing(job, seed, problem)
+        self._blocks = list(_blocks(job, studied))
+        self.step = 0
+
+    @property
+    def total_steps(self) -> int:
+        """Blocks to do."""
+        return len(self._blocks)
+
+    def advance(self) -> list[dict[str, Any]]:
+        """The rows of one block."""
+        rows = list(self._weighing.rows(*self._blocks[self.step]))
+        self.step += 1
+        return rows
+
+    def flush(self) -> list[dict[str, Any]]:
+        """Nothing: no row is kept back."""
+        return []
+
+    def check_finite(self) -> None:
+        """The accuracies are those of a table that was checked when it was read."""
+
+    def progress(self) -> str:
+        """Where the study stands, for one line."""
+        block = self._blocks[max(self.step - 1, 0)]
+        return f"{self.step}/{self.total_steps} blocks, {block.studied.name}, {block.trained} trained architectures"
+
+    def state_dict(self) -> dict[str, Any]:
+        """How far it is; the rows are kept by the loop."""
+        return {"step": self.step}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Continue there; every block draws from streams of its own."""
+        self.step = state["step"]

@@ -1,20 +1,110 @@
-"""The architecture distribution p(α|π): a product of categoricals with logits as parameters (PARSEC, section 2).
-
-Dimensions: F factors, O choices of the largest factor, K sampled architectures, P pairs of slots (one a node).
-"""
+"""p(α|π): a product of independent categoricals over the choices that make an architecture (PARSEC, section 3.1)."""
 
 from collections.abc import Sequence
-from typing import Self
+from typing import Any, Self
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from parsec.prior.children import Children
-from parsec.prior.draw import draw
+from parsec.config.search import Prior as Form
 from parsec.runtime.device import to_device
-from parsec.settings.search import Prior as Form
 from parsec.space.factors import Factor
 from parsec.space.spaces import DARTS, Architecture, SearchSpace
+
+UNITS = 2.0**51
+"""Probabilities are counted in units of 2⁻⁵¹, so that their sums are whole numbers that float64 holds exactly."""
+
+
+def draw(probabilities: Tensor, uniform: Tensor) -> Tensor:
+    """The choice that every uniform number falls on, int64 of the shape of `uniform`, on its device without a wait.
+
+    Whole numbers have the same sums in whatever order a device adds them: the cumulative function never falls, its
+    end is beyond every uniform number, and a choice of probability zero (or less than a unit) has no room in it. Where
+    all are NaN the first choice is taken: a diverged π is for others to find, and no index is ever invalid.
+
+    Args:
+        probabilities: float64 [..., O], of which every row sums to 1 but for rounding; broadcast against `uniform`.
+        uniform: float64 in [0, 1).
+    """
+    reached = (probabilities.nan_to_num(nan=0.0) * UNITS).to(torch.int64).cumsum(-1)
+    total = reached[..., -1]
+    # The product of a uniform number just below 1 may be rounded up to the total.
+    place = torch.minimum((uniform * total).to(torch.int64), total - 1)
+    return (reached <= place.unsqueeze(-1)).sum(-1)
+
+
+def fit(indices: NDArray[np.int64], factors: Sequence[Factor], pseudo_count: float) -> Tensor:
+    """Logits (F × O, float64, padded with zeros) of the π under which these architectures are most probable.
+
+    The factors of π are independent, so that the likelihood is highest where every probability is the share of the
+    architectures that take the choice: (n + c) / (N + c · choices of the factor), with c > 0 the mode of the posterior
+    under a symmetric Dirichlet prior of concentration 1 + c. The logits are the logarithms of these shares.
+
+    Args:
+        indices: chosen index of every factor, [N, F].
+        factors: as `SearchSpace.factors` gives them.
+        pseudo_count: c, in architectures, added to every choice; with 0 a choice that none takes has the logit −∞.
+
+    Raises:
+        ValueError: no architecture, a negative pseudo-count, or an index that is no choice of its factor.
+    """
+    sizes = np.array([len(factor.choices) for factor in factors])
+    if pseudo_count < 0 or not len(indices) or not ((indices >= 0) & (indices < sizes)).all():
+        raise ValueError("fitting π needs architectures of these factors and a pseudo-count that is not negative")
+    logits = torch.zeros(len(sizes), int(sizes.max()), dtype=torch.float64)
+    for place, size in enumerate(sizes.tolist()):
+        counts = np.bincount(indices[:, place], minlength=size) + pseudo_count
+        logits[place, :size] = torch.from_numpy(counts / counts.sum()).log()
+    return logits
+
+
+class ArchitectureBatch:
+    """K architectures of a space.
+
+    Args:
+        table: int64 [K, *space.shape], the choices of the separate form. DARTS: 2 cells (normal, reduce), 4 nodes,
+            2 slots, 2 (input, number of the primitive). NAS-Bench-201: number of the operation of every edge.
+        space: which the architectures belong to.
+    """
+
+    def __init__(self, table: Tensor, space: SearchSpace = DARTS) -> None:
+        self.table, self.space = table, space
+        self._genotypes: list[Any] | None = None
+
+    @classmethod
+    def of(
+        cls, genotypes: Sequence[Architecture], device: torch.device | str = "cpu", space: SearchSpace = DARTS
+    ) -> Self:
+        """The children of these architectures, in their order."""
+        chosen = [space.encode(each, "separate") for each in genotypes]
+        rows = torch.tensor(chosen, dtype=torch.int64, device=device)
+        return cls(rows.view(len(genotypes), *space.shape), space)
+
+    @classmethod
+    def from_choices(cls, chosen: Tensor, joint: bool, space: SearchSpace = DARTS) -> Self:
+        """The children of chosen indices of every factor (K × F), on their device and without waiting for it."""
+        if joint:
+            chosen = torch.stack([chosen // len(space.primitives), chosen % len(space.primitives)], dim=-1)
+        return cls(chosen.reshape(len(chosen), *space.shape), space)
+
+    @property
+    def genotypes(self) -> list[Any]:
+        """The same architectures for the host, in the type of the space; waits for the device when asked first."""
+        if self._genotypes is None:
+            self._genotypes = [self.space.decode(row, "separate") for row in self.table.flatten(1).tolist()]
+        return self._genotypes
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    def __getitem__(self, part: slice) -> Self:
+        """Some of the children."""
+        chosen = type(self)(self.table[part], self.space)
+        if self._genotypes is not None:
+            chosen._genotypes = self._genotypes[part]
+        return chosen
 
 
 def _mask(all_factors: tuple[Factor, ...]) -> Tensor:
@@ -139,9 +229,9 @@ class Prior:
             found: Architecture = self.space.decode(chosen.tolist(), self.form.factors)
             return found
 
-    def children(self, chosen: Tensor) -> Children:
+    def children(self, chosen: Tensor) -> ArchitectureBatch:
         """Architectures of chosen indices (K × F)."""
-        return Children.from_choices(chosen, self.form.factors == "joint", self.space)
+        return ArchitectureBatch.from_choices(chosen, self.form.factors == "joint", self.space)
 
 
 def _entropy(log_p: Tensor) -> Tensor:

@@ -10,10 +10,10 @@ import pyarrow.parquet as pq
 import torch
 from torch import Tensor
 
+from parsec.config.search import Prior as Form
 from parsec.errors import PriorError
 from parsec.prior.distribution import Prior
 from parsec.runtime.files import temporary_path
-from parsec.settings.search import Prior as Form
 from parsec.space.spaces import DARTS, SPACES, SearchSpace
 
 SCHEMA_VERSION = "1"

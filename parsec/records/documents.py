@@ -9,9 +9,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from parsec.config.base import Name, Positive, Seed
 from parsec.errors import UserError
 from parsec.runtime.files import read_json
-from parsec.settings.base import Name, Positive, Seed
 
 NonNegative = Annotated[float, Field(ge=0)]
 

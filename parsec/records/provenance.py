@@ -1,16 +1,109 @@
 """Where a result comes from: settings, code, data, machine and time."""
 
+import contextlib
+import functools
+import importlib.metadata
+import json
 import os
+import platform
+import shutil
 import subprocess
+import sys
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import parsec
-from parsec.records.code import code_fingerprint
-from parsec.records.machine import machine, versions
-from parsec.settings.base import Strict
-from parsec.settings.jobs import fingerprint
+from parsec.config.base import Config
+from parsec.config.jobs import fingerprint
+from parsec.records.code_hash import code_fingerprint
+from parsec.runtime.files import write_atomic
+
+if TYPE_CHECKING:
+    import torch
+
+    from parsec.runtime.loop import RunCost
+
+
+_PACKAGES = ("torch", "torchvision", "numpy", "pandas", "pyarrow", "scipy", "scikit-learn", "snakemake")
+
+
+def machine() -> dict[str, Any]:
+    """Processor, cores that this process may use, memory (bytes), platform, and the GPUs or None."""
+    return {
+        "cpu": cpu_model(),
+        "cores": _cores(),
+        "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+        "platform": f"{platform.system()} {platform.release()} {platform.machine()}",
+        "gpu": gpu(),
+    }
+
+
+def cpu_model() -> str:
+    """The processor's name as the system tells it, or its architecture."""
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            key, _, value = line.partition(":")
+            if key.strip() == "model name":
+                return value.strip()
+    return platform.processor() or platform.machine()
+
+
+def _cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+@functools.cache
+def gpu() -> dict[str, Any] | None:
+    """Name and driver of the first GPU and how many there are, as nvidia-smi tells; None without it."""
+    tool = shutil.which("nvidia-smi")
+    if tool is None:
+        return None
+    command = [tool, "--query-gpu=name,driver_version", "--format=csv,noheader"]
+    try:
+        found = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True).stdout.splitlines()
+    except (subprocess.SubprocessError, OSError):
+        return None
+    if not found:
+        return None
+    name, _, driver = found[0].rpartition(", ")
+    return {"name": name, "driver": driver, "count": len(found)}
+
+
+def versions() -> dict[str, str | None]:
+    """Version of Python, of this package and of the libraries that decide numbers; None where one is not installed.
+
+    Read from the installed metadata, so that nothing is imported; CUDA's is known only where torch is loaded.
+    """
+    known: dict[str, str | None] = {"python": platform.python_version(), "parsec": parsec.__version__}
+    for name in _PACKAGES:
+        known[name] = None
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            known[name] = importlib.metadata.version(name)
+    known["cuda"] = sys.modules["torch"].version.cuda if "torch" in sys.modules else None
+    return known
+
+
+def cost(spent: "RunCost", device: "torch.device") -> dict[str, Any]:
+    """The `cost` of a result file: seconds and memory over all attempts, and the device they were spent on."""
+    from parsec.runtime.device import device_name  # tables are made from results without torch
+
+    return {**spent._asdict(), "device": device_name(device), "accelerator": device.type != "cpu"}
+
+
+def write_json(path: Path, document: Mapping[str, Any]) -> None:
+    """Write a document with sorted keys, indented, whole or not at all.
+
+    Raises:
+        ValueError: a number is not finite.
+        UserError: no space is left.
+    """
+    text = json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False)
+    write_atomic(path, text + "\n")
+
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 
@@ -27,7 +120,7 @@ class Dataset(Protocol):
         """A sentence if it stands in for another data set."""
 
 
-class Beginning(NamedTuple):
+class RunStart(NamedTuple):
     """What must be taken down before the work, because sources and commits may change while it runs."""
 
     started: datetime
@@ -38,12 +131,12 @@ class Beginning(NamedTuple):
     """Commit of the package, and whether it differs from it."""
 
 
-def begin(module: str) -> Beginning:
+def begin(module: str) -> RunStart:
     """Take down when and with which code the work of `module` begins."""
-    return Beginning(datetime.now(UTC), code_fingerprint(module), git_state(_PACKAGE))
+    return RunStart(datetime.now(UTC), code_fingerprint(module), git_state(_PACKAGE))
 
 
-def provenance(job: Strict, beginning: Beginning, info: Dataset | None) -> dict[str, Any]:
+def provenance(job: Config, beginning: RunStart, info: Dataset | None) -> dict[str, Any]:
     """The `provenance` of a result file; call it when the work is done.
 
     Args:

@@ -1,36 +1,231 @@
 """The NAS best-practice checklist (Lindauer and Hutter, JMLR 21(243), 2020), answered from result files alone."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal, NamedTuple
 
+import pandas as pd
+
+from parsec.config.plan import PUBLISHED
 from parsec.errors import UserError
 from parsec.records.documents import read_results
-from parsec.report import comparison, evidence
-from parsec.report.answers import Answer, Question, Records
+from parsec.report.search_cost import Result, cumulative
+from parsec.report.tables.base import cost_text, listing
 from parsec.runtime.outputs import write_output
+
+
+class Answer(NamedTuple):
+    """Yes, partly or no, and what in the records says so."""
+
+    value: Literal["yes", "partly", "no"]
+    evidence: str
+
+
+@dataclass(frozen=True)
+class Records:
+    """All results of a run."""
+
+    searches: list[Result]
+    retrains: list[Result]
+
+    @property
+    def all(self) -> list[Result]:
+        """Searches, then retrainings."""
+        return [*self.searches, *self.retrains]
+
+    @property
+    def methods(self) -> list[str]:
+        """Search methods whose genotypes were retrained, or looked up."""
+        trained = {result["method"] for result in self.retrains if result["origin"] != PUBLISHED}
+        return sorted(trained | {result["method"] for result in self.tabular})
+
+    @property
+    def tabular(self) -> list[Result]:
+        """Searches whose genotypes a tabular benchmark has trained."""
+        return [result for result in self.searches if result.get("space") == "nasbench201"]
+
+
+Question = Callable[[Records], Answer]
+
+
+def distinct(results: list[Result], key: str) -> list[str]:
+    """The different values of a key of the provenance, as text, in the order of their first mention."""
+    return list(dict.fromkeys(str(result["provenance"][key]) for result in results))
+
+
+DETAILS = ("settings", "code_fingerprint", "version", "dataset_hash", "machine", "versions", "threads", "deterministic")
+
+
+def _code(results: list[Result]) -> Answer:
+    if not results:
+        return Answer("no", "no such result")
+    states = [result["provenance"]["git"] for result in results]
+    prints = listing(f"`{text[:12]}`" for text in distinct(results, "code_fingerprint"))
+    if any(state is None for state in states):
+        return Answer("partly", f"no git commit was recorded; code fingerprints {prints}")
+    commits = listing(f"`{state['commit'][:12]}`" for state in states)
+    dirty = sum(state["dirty"] for state in states)
+    text = f"this package at commit {commits}, code fingerprints {prints}"
+    if dirty:
+        return Answer("partly", f"{text}; {dirty} of {len(results)} results came from uncommitted changes")
+    return Answer("yes", f"{text}; no uncommitted changes")
+
+
+def _settings(results: list[Result], seeds: str) -> Answer:
+    if not results:
+        return Answer("no", "no such result")
+    prints = listing(f"`{text}`" for text in distinct(results, "settings_fingerprint"))
+    return Answer("yes", f"every result holds its settings (fingerprints {prints}); {seeds}")
+
+
+def training_code(records: Records) -> Answer:
+    """Code of the final training."""
+    return _code(records.retrains)
+
+
+def method_code(records: Records) -> Answer:
+    """Code of the search method, and of the space within it."""
+    return _code(records.searches)
+
+
+def training_settings(records: Records) -> Answer:
+    """Settings and seeds of the final training."""
+    return _settings(records.retrains, f"training seeds {listing(sorted({r['run'] for r in records.retrains}))}")
+
+
+def method_settings(records: Records) -> Answer:
+    """Settings and seeds of the search."""
+    return _settings(records.searches, f"search seeds {listing(sorted({r['seed'] for r in records.searches}))}")
+
+
+def tuning(records: Records) -> Answer:
+    """How hyper-parameters were tuned."""
+    return Answer("no", "the records do not show how settings were chosen, nor what that cost")
+
+
+def whole_cost(records: Records) -> Answer:
+    """Cost of search and training."""
+    searched, trained = cost_text(cumulative(records.searches)), cost_text(cumulative(records.retrains))
+    text = f"search, all stages and seeds: {searched}; training from scratch: {trained}; restarts are summed in"
+    return Answer("yes" if records.searches and records.retrains else "partly", text)
+
+
+def setup(records: Records) -> Answer:
+    """Everything else about the set-up."""
+    missing = [name for name in DETAILS if any(r["provenance"].get(name) is None for r in records.all)]
+    if missing:
+        return Answer("partly", f"not in every result: {listing(missing)}")
+    places = listing(result["provenance"]["machine"]["cpu"] for result in records.all)
+    devices = listing(result["cost"]["device"] for result in records.all)
+    versions = records.all[0]["provenance"]["versions"]
+    text = f"settings, data hashes, versions (Python {versions['python']}, torch {versions['torch']})"
+    return Answer("yes", f"{text}, machine ({places}; device {devices}), threads and determinism are in every result")
+
+
+def _plural(count: int, name: str) -> str:
+    return f"{count} {name}" if count == 1 else f"{count} {name}s"
+
+
+def same_benchmark(records: Records) -> Answer:
+    """One data set, space and training for all methods that are compared."""
+    protocol = same_protocol(records)
+    text = f"methods: {listing(records.methods)}; {protocol.evidence}"
+    if protocol.value == "no":
+        return Answer("no", text)
+    note = "; published rows in the tables were trained elsewhere, with other code"
+    return Answer("yes" if len(records.methods) > 1 else "partly", text + note)
+
+
+def confounders(records: Records) -> Answer:
+    """Hardware and versions."""
+    machines, versions = distinct(records.all, "machine"), distinct(records.all, "versions")
+    threads = distinct(records.all, "threads")
+    text = f"{_plural(len(machines), 'machine')}, {_plural(len(versions), 'set')} of library versions"
+    single = len(machines) == len(versions) == len(threads) == 1
+    return Answer("yes" if single else "partly", f"{text}, threads a process: {listing(threads)}")
+
+
+def ablations(records: Records) -> Answer:
+    """More than one setting of the same stage and method."""
+    if not records.searches:
+        return Answer("no", "no search among the results")
+    stages = pd.json_normalize(records.searches, max_level=1).groupby(["stage", "method", "dataset"])
+    most = stages["provenance.settings_fingerprint"].nunique().max()
+    if most > 1:
+        return Answer("partly", f"up to {most} settings of one stage are among the results; what they vary is not said")
+    return Answer("no", "every stage ran with one setting only")
+
+
+def same_protocol(records: Records) -> Answer:
+    """One setting of the final training and one content of the data a data set."""
+    if records.tabular and not records.retrains:
+        return Answer("yes", "every genotype was trained by the authors of the benchmark, all in the same way")
+    if not records.retrains:
+        return Answer("no", "nothing was retrained")
+    data_sets = pd.json_normalize(records.retrains, max_level=1).groupby("dataset", sort=False)
+    kinds = data_sets[["provenance.settings_fingerprint", "provenance.dataset_hash"]].nunique().max(axis=1)
+    if kinds.max() > 1:
+        return Answer("no", f"different training settings or data on {listing(kinds.index[kinds > 1])}")
+    return Answer("yes", f"one training setting and one data hash on each of {listing(kinds.index)}")
+
+
+def over_time(records: Records) -> Answer:
+    """Performance as a function of time."""
+    if not records.searches:
+        return Answer("no", "no search among the results")
+    return Answer("partly", "accuracy of the mode after every epoch of every search; test error at one budget only")
+
+
+def random_search(records: Records) -> Answer:
+    """Random search at the same budget."""
+    if "random" in records.methods:
+        return Answer("yes", "random search is one of the methods")
+    return Answer("no", f"methods: {listing(records.methods)}")
+
+
+def several_runs(records: Records) -> Answer:
+    """Independent searches and trainings with their seeds; of a benchmark its own trainings count."""
+    if records.tabular and not records.retrains:
+        searched = {result["seed"] for result in records.tabular}
+        text = f"{_plural(len(searched), 'search seed')}; accuracies are means over the benchmark's trainings"
+        return Answer("yes" if len(searched) > 1 else "partly", text)
+    found = [result for result in records.retrains if result["origin"] != PUBLISHED]
+    seeds, runs = ({result[key] for result in found} for key in ("seed", "run"))
+    text = f"{_plural(len(seeds), 'search seed')}, {_plural(len(runs), 'training seed')}, {len(found)} trainings"
+    enough = (len(seeds) > 1) + (len(runs) > 1)
+    return Answer("yes" if enough == 2 else "partly" if enough else "no", text)
+
+
+def benchmarks(records: Records) -> Answer:
+    """Tabular or surrogate benchmarks."""
+    if records.tabular:
+        return Answer("yes", f"{len(records.tabular)} searches on NAS-Bench-201, whose accuracies are looked up")
+    return Answer("no", "no result of a tabular or surrogate benchmark is among the records")
+
 
 SECTIONS: dict[str, tuple[tuple[str, Question], ...]] = {
     "Releasing code": (
-        ("Code of the training pipeline that evaluates the final architectures", evidence.training_code),
-        ("Code of the search space", evidence.method_code),
-        ("Hyper-parameters and seeds of the final evaluation", evidence.training_settings),
-        ("Code of the NAS method", evidence.method_code),
-        ("Hyper-parameters and seeds of the NAS method", evidence.method_settings),
+        ("Code of the training pipeline that evaluates the final architectures", training_code),
+        ("Code of the search space", method_code),
+        ("Hyper-parameters and seeds of the final evaluation", training_settings),
+        ("Code of the NAS method", method_code),
+        ("Hyper-parameters and seeds of the NAS method", method_settings),
     ),
     "Comparing methods": (
-        ("Same benchmark for all methods: data, split, space, training code", comparison.same_benchmark),
-        ("Confounding factors controlled: hardware, library versions, run times", comparison.confounders),
-        ("Ablation studies", comparison.ablations),
-        ("Same evaluation protocol for all methods", comparison.same_protocol),
-        ("Performance compared over time", comparison.over_time),
-        ("Comparison with random search", comparison.random_search),
-        ("Several runs, with their seeds", comparison.several_runs),
-        ("Tabular or surrogate benchmarks", comparison.benchmarks),
+        ("Same benchmark for all methods: data, split, space, training code", same_benchmark),
+        ("Confounding factors controlled: hardware, library versions, run times", confounders),
+        ("Ablation studies", ablations),
+        ("Same evaluation protocol for all methods", same_protocol),
+        ("Performance compared over time", over_time),
+        ("Comparison with random search", random_search),
+        ("Several runs, with their seeds", several_runs),
+        ("Tabular or surrogate benchmarks", benchmarks),
     ),
     "Reporting": (
-        ("How hyper-parameters were tuned, and what that took", evidence.tuning),
-        ("Cost of the whole method, end to end", evidence.whole_cost),
-        ("All details of the experimental set-up", evidence.setup),
+        ("How hyper-parameters were tuned, and what that took", tuning),
+        ("Cost of the whole method, end to end", whole_cost),
+        ("All details of the experimental set-up", setup),
     ),
 }
 

@@ -13,17 +13,15 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from parsec.benchmarks.columns import Reals
-from parsec.benchmarks.nasbench201 import DATA, ReportColumns, read_report_columns
 from parsec.errors import UserError
 from parsec.records.documents import read_results
-from parsec.records.provenance import begin
-from parsec.records.results import write_json
+from parsec.records.provenance import begin, write_json
 from parsec.report.runs import KEYS, read_run, read_trajectory, run_folder
 from parsec.runtime.files import temporary_path
 from parsec.runtime.outputs import check_file, parquet_signature
-from parsec.space.nasbench201 import EDGES, OPERATIONS, Architecture, architectures, index_of
-from parsec.space.nasbench201_factors import from_dict
+from parsec.space.nasbench201 import EDGES, OPERATIONS, Architecture, architectures, from_dict, index_of
+from parsec.tabular.nasbench201 import DATA, ReportColumns, read_report_columns
+from parsec.tabular.problem import FloatArray
 
 SCHEMA = 1
 
@@ -114,7 +112,7 @@ def of_epochs(folder: Path, result: dict[str, Any], columns: ReportColumns) -> p
     return found.assign(**{key: result[key] for key in KEYS})[[*KEYS, *found.columns]]
 
 
-def _selected(metrics: pd.DataFrame, epoch: int, probabilities: Reals) -> Architecture | None:
+def _selected(metrics: pd.DataFrame, epoch: int, probabilities: FloatArray) -> Architecture | None:
     """What a search would have ended with after an epoch; None if it could not tell."""
     if "genotype" not in metrics:
         return _mode(probabilities)
@@ -122,20 +120,20 @@ def _selected(metrics: pd.DataFrame, epoch: int, probabilities: Reals) -> Archit
     return from_dict(recorded) if isinstance(recorded, dict) else None
 
 
-def _mode(probabilities: Reals) -> Architecture | None:
+def _mode(probabilities: FloatArray) -> Architecture | None:
     """The likeliest architecture; None if several are."""
     if ((probabilities == probabilities.max(1, keepdims=True)).sum(1) > 1).any():
         return None
     return Architecture(tuple(OPERATIONS[choice] for choice in probabilities.argmax(1)))
 
 
-def _probabilities(choices: pd.DataFrame, folder: Path) -> Reals:
+def _probabilities(choices: pd.DataFrame, folder: Path) -> FloatArray:
     """π of one epoch, [6 edges, 5 operations]."""
     names = [(*edge, operation) for edge in EDGES for operation in OPERATIONS]
     given = choices.set_index(["slot", "node", "choice"])["probability"]
     if len(given) != len(names) or set(given.index) != set(names):
         raise UserError(f"{folder}: the trajectory of π is not of the space nasbench201; run the search again")
-    found: Reals = given.loc[names].to_numpy(np.float64).reshape(len(EDGES), len(OPERATIONS))
+    found: FloatArray = given.loc[names].to_numpy(np.float64).reshape(len(EDGES), len(OPERATIONS))
     return found
 
 

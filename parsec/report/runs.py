@@ -6,9 +6,9 @@ from pathlib import Path
 import pandas as pd
 import pyarrow as pa
 
+from parsec.config.plan import SEARCH_STAGES
 from parsec.errors import UserError
 from parsec.records.documents import read_results
-from parsec.settings.plan import SEARCH_STAGES
 
 TITLES = {"search": "Proxy search", "finetune": "Fine-tuning", "transfer": "Transfer"}
 KEYS = ["stage", "dataset", "method", "seed"]

@@ -8,32 +8,117 @@ import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from statistics import fmean
+from typing import Any, NamedTuple
 
 import torch
 from safetensors.torch import save
 
+from parsec.config.jobs import RetrainJob, fingerprint
+from parsec.config.plan import RETRAIN_FILES, Retrain
+from parsec.config.settings import Running
+from parsec.config.training import Network
 from parsec.data.augment import Augment
-from parsec.data.dataset import AnyPart, DatasetInfo, open_part, read_info, together, warn_of_fewer
-from parsec.data.loader import open_images
+from parsec.data.dataset import AnyPart, DatasetInfo, open_split, read_info, together, warn_of_fewer
+from parsec.data.loader import AnyImages, evaluation_batches, open_images
+from parsec.errors import SettingsError
+from parsec.network.cell_network import FixedNetwork
 from parsec.network.complexity import network_cost
-from parsec.network.fixed import FixedNetwork
-from parsec.records.provenance import begin, provenance
-from parsec.records.results import cost, write_json
-from parsec.retrain.evaluate import Errors, evaluate
-from parsec.retrain.fit import fitted
-from parsec.retrain.task import RetrainTask
-from parsec.retrain.trainer import Retrainer
+from parsec.records.provenance import begin, cost, provenance, write_json
+from parsec.retrain.trainer import Retrainer, RetrainTask
 from parsec.runtime import distributed, finished, loop
-from parsec.runtime.device import lease, memory_format, resolve, set_deterministic
+from parsec.runtime.device import Precision, autocast, lease, memory_format, resolve, set_deterministic
 from parsec.runtime.distributed import Ranks
 from parsec.runtime.files import write_atomic
 from parsec.runtime.seeds import seed_of
-from parsec.settings.jobs import RetrainJob, fingerprint
-from parsec.settings.plan import RETRAIN_FILES, Retrain
-from parsec.settings.tree import Running
-from parsec.space.genotype import Genotype
+from parsec.space.darts import Genotype
 from parsec.space.published import content_of, named_or_given
+
+WIDEST = 4096
+
+
+def fitted(genotype: Genotype, network: Network, limit: float | None, classes: int, image_size: int) -> Network:
+    """`network` with the largest even number of channels whose multiply-adds stay below `limit`; as it is if None.
+
+    Raises:
+        SettingsError: two channels are too many already.
+    """
+    if limit is None:
+        return network
+
+    def within(half: int) -> bool:
+        wide = network.model_copy(update={"channels": 2 * half})
+        return network_cost(genotype, wide, classes, image_size).multiply_adds < limit
+
+    if not within(1):
+        raise SettingsError(f"multiply_adds: a network of 2 channels has more than {limit:g}; raise it or lower cells")
+    # Multiply-adds grow with the channels, so the largest number within the limit can be bisected.
+    low, high = 1, WIDEST // 2
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if within(middle) else (low, middle)
+    return network.model_copy(update={"channels": 2 * low})
+
+
+TOP = 5
+
+
+class Errors(NamedTuple):
+    """Errors in percent."""
+
+    images: int
+    top1_error: float
+    top5_error: float | None
+    """Share of images whose class is not among the five likeliest; None where there are no more than five classes."""
+    balanced_error: float
+    """Mean over classes of the top-1 error of each; it is the top-1 error where classes have equally many images."""
+    class_images: list[int]
+    """Images of each class, [classes]."""
+    class_errors: list[float | None]
+    """Top-1 error of each class, [classes]; None where it has no image, and is left out of the mean."""
+
+
+def evaluate(
+    network: FixedNetwork,
+    images: AnyImages,
+    augment: Augment,
+    batch_size: int,
+    device: torch.device,
+    precision: Precision,
+) -> Errors:
+    """Test `network` in evaluation mode on every image once; it is left in that mode."""
+    network.eval()
+    # Images, those whose class is the likeliest and those where it is among the likeliest, per class: read once, at
+    # the end, so that the host never waits for a batch.
+    counts = torch.zeros(3, 1, dtype=torch.int64, device=device)
+    for indices in evaluation_batches(len(images), batch_size):
+        pixels, labels = images.evaluate(indices, augment)
+        with torch.no_grad(), autocast(device, precision):
+            logits, _ = network(pixels)
+        classes = logits.shape[1]
+        hits = logits.float().topk(min(TOP, classes)).indices == labels[:, None]
+        of_class = labels[:, None] == torch.arange(classes, device=device)
+        kinds = (of_class, of_class & hits[:, :1], of_class & hits.any(1, keepdim=True))
+        counts = counts + torch.stack([kind.sum(0) for kind in kinds])
+    return _errors(len(images), *counts.tolist())
+
+
+def _errors(total: int, images: list[int], first: list[int], among: list[int]) -> Errors:
+    """Errors from counts per class."""
+    by_class = [_error(hit, count) if count else None for hit, count in zip(first, images, strict=True)]
+    return Errors(
+        images=total,
+        top1_error=_error(sum(first), total),
+        top5_error=_error(sum(among), total) if len(images) > TOP else None,
+        balanced_error=fmean(error for error in by_class if error is not None),
+        class_images=images,
+        class_errors=by_class,
+    )
+
+
+def _error(correct: int, count: int) -> float:
+    return 100.0 * (count - correct) / count
+
 
 SELECTION = (
     "weights after the last epoch, trained on the training and the validation half together; "
@@ -81,7 +166,7 @@ def retrain(request: Request) -> None:
     info, architecture = read_info(data, job.dataset), named_or_given(request.genotype)
     kind = resolve(job.compute.device)
     with contextlib.ExitStack() as held:
-        with distributed.joined(kind) as ranks:
+        with distributed.init_distributed(kind) as ranks:
             ending = held.enter_context(finished.claimed(places, beginning.code, ranks))
             device = held.enter_context(lease(kind, ranks))
             seed = seed_of(names.run, "retrain", names.seed)
@@ -101,7 +186,7 @@ def retrain(request: Request) -> None:
             trainer = Retrainer(task)
             spent = loop.run(trainer, state, identity, request.running, run, device, beginning.code, ranks)
         # The ranks have parted by now, so that however long the test takes, none waits for another.
-        if not ranks.leads:
+        if not ranks.is_main_process:
             return
         errors = _test(trainer.tested, task, data)
         record = {
@@ -169,11 +254,11 @@ def training_part(data: Path, info: DatasetInfo, limit: int | None) -> AnyPart:
     count = train + validation if limit is None else min(limit, train + validation)
     warn_of_fewer(data, limit, count)
     share = round(count * train / (train + validation))
-    return together(open_part(data, "train", share), open_part(data, "validation", count - share))
+    return together(open_split(data, "train", share), open_split(data, "validation", count - share))
 
 
 def _test(network: FixedNetwork, task: RetrainTask, data: Path) -> Errors:
-    images = open_images(open_part(data, "test"), task.device, task.seed)
+    images = open_images(open_split(data, "test"), task.device, task.seed)
     return evaluate(network, images, task.augment, task.settings.batch_size, task.device, task.compute.precision)
 
 

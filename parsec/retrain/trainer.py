@@ -4,27 +4,176 @@ Stochastic gradient descent with momentum and weight decay, gradient clipped by 
 smoothing, drop-path that grows with the epoch. Nothing in a step waits for the device.
 """
 
+import logging
 import math
 import time
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, ParamSpec, TypeVar
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from parsec.data.order import epoch_order
-from parsec.errors import DivergedError
-from parsec.network.fixed import FixedNetwork
-from parsec.network.initialise import initialise
-from parsec.retrain.average import averaged_weights
-from parsec.retrain.compiled import compiled
-from parsec.retrain.loss import training_loss
-from parsec.retrain.parallel import averaged, part_size
-from parsec.retrain.task import RetrainTask
-from parsec.retrain.timing import Timing
+from parsec.config.base import Compute
+from parsec.config.retrain import RetrainStage
+from parsec.data.augment import Augment
+from parsec.data.loader import AnyImages, epoch_order
+from parsec.errors import DeviceError, DivergedError, SettingsError
+from parsec.network.cell_network import FixedNetwork
+from parsec.network.layers import initialise
 from parsec.runtime.device import autocast, memory_format
-from parsec.runtime.draws import Draws
-from parsec.runtime.randomness import Streams, generator
-from parsec.schedule import drop_path, learning_rate
+from parsec.runtime.distributed import SINGLE_PROCESS, Ranks
+from parsec.runtime.optim import drop_path, learning_rate
+from parsec.runtime.rng import ShardedRNG, Streams, generator
+from parsec.space.darts import Genotype
+
+
+def training_loss(
+    logits: Tensor, auxiliary: Tensor | None, labels: Tensor, label_smoothing: float, auxiliary_weight: float
+) -> Tensor:
+    """Cross entropy of the logits plus `auxiliary_weight` times that of the auxiliary head's; a mean over the batch.
+
+    Args:
+        logits: [B, classes], any floating type; the loss is computed in float32.
+        auxiliary: the same of the auxiliary head; None leaves its term out.
+        labels: [B], int64.
+        label_smoothing: share of the target that is spread evenly over all classes, in both terms.
+        auxiliary_weight: weight of the second term.
+    """
+    loss = F.cross_entropy(logits.float(), labels, label_smoothing=label_smoothing)
+    if auxiliary is None:
+        return loss
+    return loss + auxiliary_weight * F.cross_entropy(auxiliary.float(), labels, label_smoothing=label_smoothing)
+
+
+def averaged_weights(network: FixedNetwork, decay: float | None) -> AveragedModel | None:
+    """An average that begins as the first weights that it is given; None without a decay.
+
+    The running statistics of batch norm are averaged with the weights, so that they belong together.
+    """
+    if decay is None:
+        return None
+    return AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)
+
+
+logger = logging.getLogger(__name__)
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def compiled(function: Callable[P, R], compute: Compute, device: torch.device) -> Callable[P, R]:
+    """`function` as one compiled graph for every set of shapes, or as it is where `compute.compile` means that.
+
+    On CUDA its launches are replayed as CUDA graphs. Tensors change freely between calls; any other value that does
+    is a compilation of its own.
+
+    Raises:
+        DeviceError: compiling was asked for and this machine cannot: it has no C++ compiler, or no Triton.
+    """
+    if compute.compile == "off" or (compute.compile == "auto" and device.type != "cuda"):
+        return function
+    options: dict[str, Any] = {"triton.cudagraphs": device.type == "cuda", "deterministic": compute.deterministic}
+    if problem := _problem(device, options):
+        if compute.compile == "on":
+            raise DeviceError(f"compute.compile: on, but {problem}; install a C++ compiler, or use auto or off")
+        logger.warning("compute.compile: auto trains without compiling, because %s", problem)
+        return function
+    return torch.compile(function, fullgraph=True, dynamic=False, options=options)
+
+
+def _problem(device: torch.device, options: dict[str, Any]) -> str | None:
+    """Why this machine cannot compile, on one line; found by compiling one addition. None if it can."""
+    try:
+        torch.compile(_next, options=options)(torch.zeros(2, device=device))
+    except Exception as error:  # whatever compilers, headers and drivers may lack
+        return f"torch.compile fails here ({(str(error).splitlines() or [repr(error)])[0]})"
+    return None
+
+
+def _next(x: torch.Tensor) -> torch.Tensor:
+    return x + 1
+
+
+def part_size(batch_size: int, ranks: Ranks) -> int:
+    """Images of a batch that every rank trains on.
+
+    Raises:
+        SettingsError: the batch cannot be shared out in equal parts of two images or more.
+    """
+    size, left_over = divmod(batch_size, ranks.count)
+    if left_over or (size < 2 and ranks.count > 1):
+        raise SettingsError(
+            f"batch_size: {batch_size} images cannot be shared out in equal parts among {ranks.count} ranks; "
+            "ask for another number of ranks, or change batch_size"
+        )
+    return size
+
+
+def averaged(parameters: Sequence[Tensor], loss: Tensor, correct: Tensor, ranks: Ranks) -> tuple[Tensor, Tensor]:
+    """Turn the gradients of all parts' mean losses into that of the batch's, in place, by one sum over the ranks.
+
+    One sum of all numbers after the backward pass: these networks have few weights for their work, so sending some of
+    them earlier would gain little, and layers that a genotype leaves unused and compiled graphs need no exceptions.
+
+    Returns the mean loss and the number of images classified correctly, of the whole batch, the same on all ranks.
+    """
+    if ranks.count == 1:
+        return loss, correct
+    gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+    numbers = torch.cat([*(g.reshape(-1) for g in gradients), loss.reshape(1), correct.reshape(1).to(loss.dtype)])
+    ranks.all_reduce_sum_(numbers)
+    numbers[:-1] /= ranks.count
+    *means, mean_loss, all_correct = numbers.split([*(g.numel() for g in gradients), 1, 1])
+    torch._foreach_copy_(gradients, [mean.view_as(g) for mean, g in zip(means, gradients, strict=True)])
+    return mean_loss.squeeze(), all_correct.squeeze().round().to(correct.dtype)
+
+
+class Timing:
+    """Counts the epochs that one process ran from end to end after its first; that one compiles and warms up."""
+
+    def __init__(self) -> None:
+        self._images, self._seconds = 0, 0.0
+        self._warm = False
+
+    def epoch(self, images: int, seconds: float) -> float | None:
+        """Note an epoch that has ended; its images a second, None for the first one of a process."""
+        if not self._warm:
+            self._warm = True
+            return None
+        self._images += images
+        self._seconds += seconds
+        return images / seconds
+
+    @property
+    def rate(self) -> float | None:
+        """Images a second over all counted epochs; None if there is none."""
+        return self._images / self._seconds if self._images else None
+
+    def state_dict(self) -> dict[str, Any]:
+        """What was counted."""
+        return {"images": self._images, "seconds": self._seconds}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue the count; the epoch at hand warms this process up."""
+        self._images, self._seconds, self._warm = state["images"], state["seconds"], False
+
+
+@dataclass(frozen=True)
+class RetrainTask:
+    """One training: the architecture, its settings, and the images that it learns from."""
+
+    genotype: Genotype
+    settings: RetrainStage
+    compute: Compute
+    images: AnyImages
+    augment: Augment
+    classes: int
+    seed: int
+    device: torch.device
+    ranks: Ranks = SINGLE_PROCESS
+    """The processes that share every batch out."""
 
 
 def build_network(task: RetrainTask) -> FixedNetwork:
@@ -110,7 +259,7 @@ class Retrainer:
         mine: Tensor = self._order[1][index].split(self.part)[self.task.ranks.rank]
         return mine
 
-    def _draws(self, name: str) -> Draws:
+    def _draws(self, name: str) -> ShardedRNG:
         return self._streams.draws(name, self.task.ranks.rank, self.task.ranks.count)
 
     def _learning_rate(self, epoch: int) -> float:

@@ -3,20 +3,101 @@
 A file is a magic line, the SHA-256 of the payload as a hexadecimal line, and the payload (the bytes of `torch.save`).
 """
 
+import contextlib
 import hashlib
 import io
+import json
+import math
+import os
 import pickle
 from collections import OrderedDict
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 import torch
+from filelock import FileLock, Timeout
 
 from parsec.errors import CheckpointError
-from parsec.runtime.claim import claim
-from parsec.runtime.files import remove_partial, temporary_path
+from parsec.runtime.files import remove_partial, reported, temporary_path
 from parsec.runtime.logs import logger
+from parsec.runtime.outputs import METRICS
+
+
+def claim(folder: Path, name: str = "lock") -> FileLock:
+    """Hold the lock file `name` in `folder`, which is made; release what is returned to let go.
+
+    Raises:
+        CheckpointError: another process holds it.
+        UserError: the folder cannot be written to.
+    """
+    with reported(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(folder / name, timeout=0)
+        try:
+            lock.acquire()
+        except Timeout as error:
+            raise CheckpointError(f"{folder}: another process runs on this state; wait for it or stop it") from error
+    return lock
+
+
+class MetricsFile:
+    """An open `metrics.jsonl`; rows are appended at `position` (bytes)."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        with reported(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = path.open("ab", buffering=0)
+
+    @property
+    def position(self) -> int:
+        """Length of the file in bytes."""
+        return self._file.tell()
+
+    def append(self, rows: Iterable[Mapping[str, Any]]) -> None:
+        """Add rows at the end; numbers that are not finite become null, which JSON can hold.
+
+        Raises:
+            UserError: no space is left.
+        """
+        text = "".join(json.dumps(_finite(row), allow_nan=False, separators=(",", ":")) + "\n" for row in rows)
+        rest = memoryview(text.encode())
+        with reported(self._path):
+            while rest:
+                rest = rest[self._file.write(rest) :]
+
+    def truncate(self, position: int) -> None:
+        """Drop what was written after `position`.
+
+        Raises:
+            CheckpointError: the file is shorter than that.
+        """
+        if self.position < position:
+            raise CheckpointError(
+                f"{self._path}: shorter than its checkpoint says; delete {self._path.parent} to start anew"
+            )
+        self._file.truncate(position)
+        self._file.seek(position)
+
+    def sync(self) -> None:
+        """Wait until all rows are on the disk."""
+        with reported(self._path):
+            os.fsync(self._file.fileno())
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+
+def _finite(value: object) -> object:
+    if isinstance(value, Mapping):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
 
 _MAGIC = b"PARSEC checkpoint 1\n"
 _HEADER = len(_MAGIC) + 65
@@ -148,3 +229,69 @@ def _check_plain(value: object, where: str) -> None:
             _check_plain(item, f"{where}[{index}]")
     elif type(value) not in (*_PLAIN, torch.nn.Parameter):
         raise TypeError(f"{where}: a checkpoint cannot hold a {type(value).__name__}")
+
+
+class Store(Protocol):
+    """Where one process of a run leaves rows and states."""
+
+    def load(self) -> dict[str, Any] | None:
+        """The newest good state, None if there is none; rows that are younger are dropped."""
+
+    def append(self, rows: Iterable[Mapping[str, Any]]) -> None:
+        """Keep rows of metrics."""
+
+    def save(self, step: int, state: dict[str, Any]) -> None:
+        """Keep the state after so many steps, and all rows before it."""
+
+
+class OnDisk:
+    """The store of a run's first rank; see `Checkpoints` and `MetricsFile` for what goes wrong."""
+
+    def __init__(self, checkpoints: Checkpoints, metrics: MetricsFile) -> None:
+        self._checkpoints, self._metrics = checkpoints, metrics
+
+    def load(self) -> dict[str, Any] | None:
+        """See `Store.load`."""
+        state = self._checkpoints.load()
+        self._metrics.truncate(state["metrics_position"] if state else 0)
+        return state
+
+    def append(self, rows: Iterable[Mapping[str, Any]]) -> None:
+        """See `Store.append`."""
+        self._metrics.append(rows)
+
+    def save(self, step: int, state: dict[str, Any]) -> None:
+        """See `Store.save`."""
+        self._metrics.sync()
+        self._checkpoints.save(step, {**state, "metrics_position": self._metrics.position})
+
+
+class Nowhere:
+    """The store of all other ranks, whose rows and states are those of the first."""
+
+    def load(self) -> None:
+        """Nothing: the first rank shares what it has."""
+
+    def append(self, rows: Iterable[Mapping[str, Any]]) -> None:
+        """Drop the rows."""
+
+    def save(self, step: int, state: dict[str, Any]) -> None:
+        """Drop the state."""
+
+
+@contextlib.contextmanager
+def opened(folder: Path, fingerprint: str, is_main_process: bool) -> Iterator[Store]:
+    """The store of a run in `folder`, whose lock its first rank holds."""
+    if not is_main_process:
+        yield Nowhere()
+        return
+    with (
+        Checkpoints(folder, fingerprint) as checkpoints,
+        contextlib.closing(MetricsFile(folder / METRICS)) as metrics,
+    ):
+        yield OnDisk(checkpoints, metrics)
+
+
+def read_metrics(folder: Path) -> list[dict[str, Any]]:
+    """The rows that a run which has ended left in its state folder."""
+    return [json.loads(line) for line in (folder / METRICS).read_text(encoding="utf-8").splitlines()]

@@ -42,7 +42,7 @@ class Ranks:
     """Process that started this one; 0 if nobody watches over it."""
 
     @property
-    def leads(self) -> bool:
+    def is_main_process(self) -> bool:
         """Whether this is the rank that reads and writes the run's files and reports its progress."""
         return self.rank == 0
 
@@ -51,7 +51,7 @@ class Ranks:
         """Whether the launcher was killed, so that nothing would stop this process."""
         return self.parent != 0 and os.getppid() != self.parent
 
-    def agree(self, *wishes: int) -> tuple[int, ...]:
+    def all_reduce_max(self, *wishes: int) -> tuple[int, ...]:
         """The largest number that any rank gave in each place; also a point that all ranks must reach."""
         if self.count == 1:
             return wishes
@@ -60,17 +60,21 @@ class Ranks:
             dist.all_reduce(values, dist.ReduceOp.MAX)
         return tuple(values.tolist())
 
-    def share(self, state: dict[str, Any] | None) -> dict[str, Any] | None:
+    def broadcast_state(self, state: dict[str, Any] | None) -> dict[str, Any] | None:
         """What rank 0 gave, tensors on the CPU."""
         if self.count == 1:
             return state
         payload = io.BytesIO()
         torch.save(state, payload)
-        (size,) = self.agree(payload.tell() if self.leads else 0)
-        content = torch.frombuffer(payload.getbuffer(), dtype=torch.uint8) if self.leads else torch.empty(size).byte()
+        (size,) = self.all_reduce_max(payload.tell() if self.is_main_process else 0)
+        content = (
+            torch.frombuffer(payload.getbuffer(), dtype=torch.uint8)
+            if self.is_main_process
+            else torch.empty(size).byte()
+        )
         with _answered():
             dist.broadcast(content, 0)
-        if self.leads:
+        if self.is_main_process:
             return state
         received: dict[str, Any] | None = torch.load(io.BytesIO(content.numpy().tobytes()), weights_only=True)
         return received
@@ -80,23 +84,23 @@ class Ranks:
         # A sum in which every number meets zeros alone is exact, and NCCL, gloo and all versions of both have it.
         everything = values.new_zeros(self.count, *values.shape)
         everything[self.rank] = values
-        self.add_up(everything)
+        self.all_reduce_sum_(everything)
         return everything
 
-    def add_up(self, values: Tensor) -> None:
+    def all_reduce_sum_(self, values: Tensor) -> None:
         """Replace a tensor by its sum over all ranks; the bytes are the same on all."""
         with _answered():
             dist.all_reduce(values)
 
 
-ALONE = Ranks()
+SINGLE_PROCESS = Ranks()
 
 
 @contextlib.contextmanager
-def joined(device: torch.device, patience: timedelta = PATIENCE) -> Iterator[Ranks]:
+def init_distributed(device: torch.device, patience: timedelta = PATIENCE) -> Iterator[Ranks]:
     """The ranks of this run: those that `torchrun` started, or this process alone. `device` is of the kind they use."""
     if not dist.is_torchelastic_launched() or os.environ["WORLD_SIZE"] == "1":
-        yield ALONE
+        yield SINGLE_PROCESS
         return
     backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
     with _answered():

@@ -15,9 +15,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from parsec.errors import CheckpointError
-from parsec.runtime.checkpoint import checkpoint_files, remove_checkpoints
-from parsec.runtime.claim import claim
-from parsec.runtime.distributed import ALONE, Ranks
+from parsec.runtime.checkpoint import checkpoint_files, claim, remove_checkpoints
+from parsec.runtime.distributed import SINGLE_PROCESS, Ranks
 from parsec.runtime.files import remove_partial, reported, temporary_path, write_atomic
 from parsec.runtime.launch import rank
 from parsec.runtime.logs import logger
@@ -91,10 +90,10 @@ class Ending:
         Raises:
             CheckpointError: checkpoints or outputs are those of a run with other settings or data.
         """
-        ended = self._ranks.leads and (
+        ended = self._ranks.is_main_process and (
             self._put_back(identity, settings) or self._mark(identity, resumes or identity, settings)
         )
-        return bool(self._ranks.agree(int(ended))[0])
+        return bool(self._ranks.all_reduce_max(int(ended))[0])
 
     def _mark(self, identity: str, checkpoints: str, settings: Mapping[str, Any]) -> bool:
         places = self._places
@@ -161,14 +160,14 @@ class Ending:
 
 
 @contextlib.contextmanager
-def claimed(places: Places, code: str, ranks: Ranks = ALONE) -> Iterator[Ending]:
+def claimed(places: Places, code: str, ranks: Ranks = SINGLE_PROCESS) -> Iterator[Ending]:
     """Hold the state of a run from before its first step until its outputs are final; `code` is what it runs.
 
     Raises:
         CheckpointError: another process runs on this state.
     """
     with contextlib.ExitStack() as held:
-        if ranks.leads:
+        if ranks.is_main_process:
             with reported(places.state):
                 # Before the lock, since a folder with a lock file and no marker would be taken for somebody's own.
                 if read_marker(places.state) is None:

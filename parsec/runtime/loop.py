@@ -1,24 +1,99 @@
 """Driving a trainer from its last checkpoint to its end, through kills, stop signals and diverging losses."""
 
 import signal
+import threading
 import time
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, NamedTuple
+from types import FrameType, TracebackType
+from typing import Any, NamedTuple, Protocol, Self
 
 import torch
 
+from parsec.config.settings import Running
 from parsec.errors import CheckpointError, DivergedError, Interrupted
-from parsec.runtime.checkpoint import checkpoint_files
+from parsec.runtime.checkpoint import Store, checkpoint_files, opened
 from parsec.runtime.device import peak_memory_bytes
-from parsec.runtime.distributed import ALONE, Ranks
-from parsec.runtime.energy import Meter
+from parsec.runtime.distributed import SINGLE_PROCESS, Ranks
 from parsec.runtime.logs import logger
 from parsec.runtime.outputs import METRICS as METRICS
-from parsec.runtime.signals import StopRequest
-from parsec.runtime.store import Store, opened
-from parsec.runtime.trainer import Spent, Trainer
-from parsec.settings.tree import Running
+from parsec.runtime.system import Meter
+
+_SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
+
+
+class StopRequest:
+    """Notes the first SIGTERM, SIGUSR1 or SIGINT of its block in `signal_number`.
+
+    A second SIGINT raises KeyboardInterrupt. Outside the main thread Python allows no handlers, so nothing is noted.
+    """
+
+    def __init__(self) -> None:
+        self.signal_number: int | None = None
+        self._before: dict[signal.Signals, Any] = {}
+
+    def __enter__(self) -> Self:
+        if threading.current_thread() is threading.main_thread():
+            self._before = {number: signal.signal(number, self._note) for number in _SIGNALS}
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        if number == signal.SIGINT and self.signal_number == signal.SIGINT:
+            raise KeyboardInterrupt
+        if self.signal_number is None:
+            self.signal_number = number
+
+
+class Trainer(Protocol):
+    """What the loop can drive. All state that decides the next step is in `state_dict`."""
+
+    @property
+    def step(self) -> int:
+        """Steps done."""
+
+    @property
+    def total_steps(self) -> int:
+        """Steps to do."""
+
+    def advance(self) -> list[dict[str, Any]]:
+        """Do one step; rows of metrics that are due."""
+
+    def flush(self) -> list[dict[str, Any]]:
+        """Rows of the steps so far that `advance` has kept back, so as not to wait for the device; it waits."""
+
+    def check_finite(self) -> None:
+        """Raise DivergedError if a loss so far or the state is no longer finite."""
+
+    def progress(self) -> str:
+        """Where training stands, for one line."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything needed to continue: tensors, numbers and text in dictionaries, lists and tuples."""
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from a state; its tensors are on the CPU."""
+
+
+class RunCost(NamedTuple):
+    """Cost of a run over all attempts; work that a kill threw away before it was saved is not in it."""
+
+    wall_seconds: float = 0.0
+    device_seconds: float = 0.0
+    restarts: int = 0
+    peak_memory_bytes: int = 0
+    code_fingerprints: tuple[str, ...] = ()
+    """Code of all attempts, in order, each once."""
+    saving_seconds: float = 0.0
+    """What of the wall time went into saving checkpoints."""
+    energy_joules: float | None = None
+    """Of the whole processors and the GPU, other work on them included; None if an attempt could not read it."""
+
 
 SAVING_PAYS_AFTER = 50
 """Work lasts at least so many times as long as the save before it: 2 % of the time at most goes into saving."""
@@ -43,13 +118,13 @@ def run(
     label: str,
     device: torch.device,
     code: str = "",
-    ranks: Ranks = ALONE,
-) -> Spent:
+    ranks: Ranks = SINGLE_PROCESS,
+) -> RunCost:
     """Resume `trainer` from `state_folder`, advance it to its end and leave a checkpoint of the finished state.
 
     Rows of metrics go to `metrics.jsonl` in the folder. A kill at any moment loses no more than the steps since the
     last checkpoint, and the same call continues. `code` is the fingerprint of the code that runs: a run may continue
-    under other code, with a warning, and `Spent` names all of it. Of several ranks the first alone reads and writes;
+    under other code, with a warning, and `RunCost` names all of it. Of several ranks the first alone reads and writes;
     its clock decides for all, and a signal to any of them stops all after the same step.
 
     Raises:
@@ -59,7 +134,7 @@ def run(
         RankLostError: another rank is gone.
         UserError: no space is left on the disk.
     """
-    with StopRequest() as stop, opened(state_folder, fingerprint, ranks.leads) as store:
+    with StopRequest() as stop, opened(state_folder, fingerprint, ranks.is_main_process) as store:
         attempt = _Attempt(trainer, store, running, label, device, code, ranks)
         attempt.resume()
         try:
@@ -86,7 +161,7 @@ class _Attempt:
     ) -> None:
         self._trainer, self._store, self._ranks = trainer, store, ranks
         self._running, self._label, self._device = running, label, device
-        self._before = Spent(code_fingerprints=(code,), energy_joules=0.0)
+        self._before = RunCost(code_fingerprints=(code,), energy_joules=0.0)
         self._meter = Meter(device)
         self._began = self._saved = time.monotonic()
         self._shown: float | None = None
@@ -96,7 +171,7 @@ class _Attempt:
 
     def resume(self) -> None:
         """Put trainer and metrics where the newest checkpoint was taken."""
-        state = self._ranks.share(self._store.load())
+        state = self._ranks.broadcast_state(self._store.load())
         if state is None:
             return
         if state["device"] != self._device.type:
@@ -105,7 +180,7 @@ class _Attempt:
                 f"set compute.device to {state['device']}, or delete the run's folder under state to start anew"
             )
         self._load(state["trainer"])
-        before = Spent(*state["spent"])
+        before = RunCost(*state["spent"])
         codes = tuple(dict.fromkeys((*before.code_fingerprints, *self._before.code_fingerprints)))
         if codes != tuple(before.code_fingerprints):
             logger.warning("%s  continues under other code than it began with; its result names both", self._label)
@@ -137,7 +212,7 @@ class _Attempt:
         if self._saved_step != trainer.step:
             self._save()
         # No rank leaves before the first one has saved, because launchers soon kill those that are left.
-        self._ranks.agree()
+        self._ranks.all_reduce_max()
         if due.signal:
             raise Interrupted(
                 f"{self._label}: stopped by signal {due.signal}, saved at step {trainer.step} of "
@@ -151,19 +226,19 @@ class _Attempt:
         orphaned = signal.SIGTERM if self._ranks.orphaned else 0
         progress = self._shown is None or now - self._shown >= self._running.progress_seconds
         checkpoint = now - self._saved >= self._interval()
-        by_clock = (progress, checkpoint) if self._ranks.leads else (False, False)
-        return _Due(*self._ranks.agree(stop.signal_number or orphaned, *map(int, by_clock)))
+        by_clock = (progress, checkpoint) if self._ranks.is_main_process else (False, False)
+        return _Due(*self._ranks.all_reduce_max(stop.signal_number or orphaned, *map(int, by_clock)))
 
     def _interval(self) -> float:
         """Seconds between two saves: as set, more where saving is slow, none where every step is to be saved."""
         asked = self._running.checkpoint_seconds
         return max(asked, min(SAVING_PAYS_AFTER * self._last_save, LONGEST_WAIT)) if asked else 0.0
 
-    def spent(self) -> Spent:
+    def spent(self) -> RunCost:
         """Cost up to now over all attempts; the device is held throughout."""
         seconds = time.monotonic() - self._began
         joules, before = self._meter.joules(), self._before.energy_joules
-        return Spent(
+        return RunCost(
             self._before.wall_seconds + seconds,
             self._before.device_seconds + seconds * self._ranks.count,
             self._before.restarts,
@@ -182,7 +257,7 @@ class _Attempt:
         began = time.monotonic()
         self._store.append(self._trainer.flush())
         self._trainer.check_finite()
-        if self._ranks.leads:
+        if self._ranks.is_main_process:
             state = {
                 "trainer": self._trainer.state_dict(),
                 "spent": list(self.spent()),
@@ -196,7 +271,7 @@ class _Attempt:
     def _show(self, now: float) -> None:
         trainer, self._shown = self._trainer, now
         self._append(trainer.flush())
-        if self._ranks.leads:
+        if self._ranks.is_main_process:
             done = trainer.step - self._first_step
             left = (trainer.total_steps - trainer.step) * (now - self._began) / max(done, 1)
             logger.info("%s  %s  left %s", self._label, trainer.progress(), timedelta(seconds=round(left)))

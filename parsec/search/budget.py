@@ -2,12 +2,12 @@
 
 from dataclasses import replace
 
+from parsec.config.search import SearchStage
 from parsec.errors import SettingsError
-from parsec.network.mixed.worth import worth
+from parsec.search.base import SearchTask
 from parsec.search.methods import METHODS
+from parsec.search.relative_cost import worth
 from parsec.search.relaxed import Relaxed
-from parsec.search.task import SearchTask
-from parsec.settings.search import SearchStage
 
 
 def within_budget(task: SearchTask) -> SearchTask:

@@ -7,7 +7,7 @@ and a v-step on a training batch, each with a sample of its own.
 import torch
 from torch import Tensor
 
-from parsec.search.metrics import Row
+from parsec.search.base import Row
 from parsec.search.relaxed import Relaxed
 
 

@@ -1,12 +1,11 @@
 """Search methods by the name used in settings and paths; a new method is one file and one line here."""
 
+from parsec.search.base import Method
 from parsec.search.darts import Darts, DartsSecondOrder
 from parsec.search.gdas import Gdas
 from parsec.search.parsec import Parsec
-from parsec.search.random import RandomSearch
-from parsec.search.random_shared import RandomShared
+from parsec.search.random import RandomSearch, RandomShared
 from parsec.search.snas import Snas
-from parsec.search.task import Method
 
 METHODS: dict[str, type[Method]] = {
     "parsec": Parsec,

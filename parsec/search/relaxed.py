@@ -11,18 +11,14 @@ import torch
 from torch import Tensor
 
 from parsec.errors import SettingsError
-from parsec.network.executors.one import One
-from parsec.network.executors.protocol import Child, summed_cross_entropy
-from parsec.network.mixed.spaces import relaxed
-from parsec.network.mixed.worth import worth
-from parsec.network.spaces import shared_weights
+from parsec.network.spaces import relaxed, shared_weights
 from parsec.runtime.device import autocast
-from parsec.runtime.randomness import Streams, generator
-from parsec.schedule import learning_rate
-from parsec.search.batches import Batch
-from parsec.search.metrics import Row
-from parsec.search.stepwise import Stepwise
-from parsec.search.task import SearchTask
+from parsec.runtime.optim import learning_rate
+from parsec.runtime.rng import Streams, generator
+from parsec.search.base import Batch, Row, SearchTask, Stepwise
+from parsec.search.executors.base import Child, summed_cross_entropy
+from parsec.search.executors.sequential import One
+from parsec.search.relative_cost import worth
 
 
 class RelaxedUpdates:

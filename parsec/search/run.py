@@ -6,29 +6,26 @@ from typing import Any
 
 import torch
 
+from parsec.config.jobs import SearchJob, fingerprint
+from parsec.config.plan import SEARCH_FILES
+from parsec.config.settings import Running
 from parsec.data.augment import Augment
-from parsec.data.dataset import DatasetInfo, open_part, read_info, warn_of_fewer
+from parsec.data.dataset import DatasetInfo, PartName, open_split, read_info, warn_of_fewer
 from parsec.data.loader import AnyImages, open_images
-from parsec.data.record import PartName
 from parsec.errors import DatasetError, SettingsError
 from parsec.network.spaces import child_cost
 from parsec.prior.distribution import Prior
 from parsec.prior.parquet import read_metadata, read_prior, write_prior, write_trajectory
-from parsec.records.code import code_fingerprint
-from parsec.records.provenance import begin, provenance
-from parsec.records.results import cost, write_json
+from parsec.records.code_hash import code_fingerprint
+from parsec.records.provenance import begin, cost, provenance, write_json
 from parsec.runtime import finished, loop
 from parsec.runtime.device import lease, memory_format, resolve, set_deterministic
-from parsec.runtime.distributed import ALONE, Ranks, joined
+from parsec.runtime.distributed import SINGLE_PROCESS, Ranks, init_distributed
 from parsec.runtime.files import write_atomic
 from parsec.runtime.seeds import seed_of
+from parsec.search.base import Method, SearchTask, skip_share
 from parsec.search.budget import within_budget
 from parsec.search.methods import METHODS
-from parsec.search.operations import skip_share
-from parsec.search.task import Method, SearchTask
-from parsec.settings.jobs import SearchJob, fingerprint
-from parsec.settings.plan import SEARCH_FILES
-from parsec.settings.tree import Running
 from parsec.space.spaces import SPACES
 
 
@@ -64,7 +61,7 @@ def search(
     identity += f"-{info.content_hash[:16]}"
     stands_for = {**job.model_dump(mode="json"), "parent": parent, "seed": seed, "images": info.content_hash}
     with (
-        joined(kind) as ranks,
+        init_distributed(kind) as ranks,
         finished.claimed(places, beginning.code, ranks) as ending,
         lease(kind, ranks) as device,
     ):
@@ -73,7 +70,7 @@ def search(
         task = within_budget(make_task(job, data, info, seed, prior, device, ranks))
         method = METHODS[job.method](task)
         spent = loop.run(method, state, identity, running, run, device, beginning.code, ranks)
-        if not ranks.leads:
+        if not ranks.is_main_process:
             return
         result = {
             "images_available": {part: info.counts[part] for part in ("train", "validation")},
@@ -95,7 +92,7 @@ def _check_start(job: SearchJob, init_pi: Path | None) -> None:
 
 
 def _half(job: SearchJob, data: Path, part: PartName, limit: int | None, device: torch.device, seed: int) -> AnyImages:
-    images = open_images(open_part(data, part, limit), device, seed_of(seed, part))
+    images = open_images(open_split(data, part, limit), device, seed_of(seed, part))
     warn_of_fewer(data / part, limit, len(images))
     batch_size = job.settings.batch_size
     if len(images) < batch_size:
@@ -110,7 +107,7 @@ def make_task(
     seed: int,
     prior: Prior,
     device: torch.device,
-    ranks: Ranks = ALONE,
+    ranks: Ranks = SINGLE_PROCESS,
 ) -> SearchTask:
     """What the method of `job` is given: both halves of the training set in `data`, and π where it starts.
 

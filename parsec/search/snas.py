@@ -9,9 +9,9 @@ from functools import cached_property
 
 from torch import Tensor
 
-from parsec.network.mixed.spaces import multiply_adds
+from parsec.network.spaces import multiply_adds
+from parsec.search.base import Row
 from parsec.search.gdas import concrete, gumbel
-from parsec.search.metrics import Row
 from parsec.search.relaxed import Relaxed
 
 RESOURCE = {"none": 0.0, "mild": 0.1, "moderate": 0.3, "aggressive": 1.0}

@@ -3,8 +3,7 @@
 import math
 from typing import Literal, NamedTuple
 
-from parsec.space.darts import CANDIDATES, CELLS, NODES, PRIMITIVES, SLOTS, input_name
-from parsec.space.genotype import Edge, Genotype, Node
+from parsec.space.darts import CANDIDATES, CELLS, NODES, PRIMITIVES, SLOTS, Edge, Genotype, Node, input_name
 
 Kind = Literal["input", "operation", "joint"]
 Form = Literal["separate", "joint", "edges"]

@@ -1,14 +1,15 @@
-"""The cell space of NAS-Bench-201 (Dong and Yang, ICLR 2020): 4 nodes, 6 edges, an operation on each; no torch."""
+"""The NAS-Bench-201 cell space: one operation per edge of a cell with four nodes (NAS-Bench-201, section 2)."""
 
 import functools
 import itertools
 import random
 import re
 import reprlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple, Self
 
 from parsec.errors import GenotypeError
+from parsec.space.factors import Factor, Form
 
 OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
 NODES = 4
@@ -117,3 +118,44 @@ def _positions() -> dict[Architecture, int]:
 def index_of(found: Architecture) -> int:
     """Position of an architecture in the benchmark's files."""
     return _positions()[found]
+
+
+CELL = "cell"
+
+
+def factors(form: Form) -> tuple[Factor, ...]:
+    """Six factors of five choices in the order of `EDGES`; the slot of an edge is the number of its source.
+
+    The forms `separate` and `edges` are the same here.
+
+    Raises:
+        ValueError: a form that chooses inputs together with operations; inputs are given here.
+    """
+    if form == "joint":
+        raise ValueError(f"nasbench201 has no form {form!r}: its edges choose nothing but their operation")
+    return tuple(Factor(CELL, node, source, "operation", OPERATIONS) for source, node in EDGES)
+
+
+def decode(chosen: Sequence[int], form: Form) -> Architecture:
+    """Turn one choice for every factor, in the order of `factors`, into an architecture."""
+    named = zip(factors(form), chosen, strict=True)
+    return Architecture(tuple(factor.choices[index] for factor, index in named))
+
+
+def encode(found: Architecture, form: Form) -> list[int]:
+    """Inverse of `decode`."""
+    named = zip(factors(form), found.operations, strict=True)
+    return [factor.choices.index(operation) for factor, operation in named]
+
+
+def from_dict(document: object) -> Architecture:
+    """Read the form that `Architecture.as_dict` writes; further keys (where it came from) are ignored.
+
+    Raises:
+        GenotypeError: not an architecture of NAS-Bench-201.
+    """
+    if not isinstance(document, dict) or document.get("space") != "nasbench201":
+        raise GenotypeError("the genotype belongs to another space than nasbench201")
+    if not isinstance(document.get("cell"), str):
+        raise GenotypeError("the genotype of nasbench201 lacks its cell, a text")
+    return parse(document["cell"])

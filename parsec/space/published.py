@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 from parsec.errors import GenotypeError
-from parsec.space.genotype import Genotype, genotype
+from parsec.space.darts import Genotype, genotype
 from parsec.space.spaces import Architecture, from_text
 
 LARGEST = 1_000_000

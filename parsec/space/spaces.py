@@ -1,13 +1,47 @@
-"""The search spaces by name, behind what π and the search need of one."""
+"""The search spaces by name: what π and the search need of each."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from parsec.errors import GenotypeError
-from parsec.space import darts, derivation, factors, genotype, nasbench201, nasbench201_factors, printed
+from parsec.space import darts, factors, nasbench201, printed
+from parsec.space.darts import CANDIDATES, CELLS, EDGES, NODES, SLOTS, Edge, Genotype, Node, edge_index
 from parsec.space.factors import Factor, Form
+from parsec.space.nasbench201 import OPERATIONS
+from parsec.space.nasbench201 import Architecture as Benchmarked
+
+Probabilities = Sequence[Sequence[float]]
+"""One row an edge in the order of the form `edges`, one column a primitive."""
+
+
+def _strongest(row: Sequence[float]) -> tuple[float, str]:
+    """Probability and name of the best primitive that is not `none`; the first one of equals."""
+    named = [(p, name) for p, name in zip(row, CANDIDATES, strict=True) if name != "none"]
+    return max(named, key=lambda pair: pair[0])
+
+
+def _node(rows: Probabilities) -> Node:
+    """The two strongest edges of a node, the stronger first; of equals the one with the lower input."""
+    best = [_strongest(row) for row in rows]
+    chosen = sorted(range(len(best)), key=lambda source: -best[source][0])[:SLOTS]
+    return tuple(Edge(best[source][1], source) for source in chosen)
+
+
+def derive_darts(probabilities: Probabilities) -> Genotype:
+    """Two edges a node, by the probability of their best primitive other than `none` (DARTS, section 2.4).
+
+    That probability is the one beside `none`, as in the code of the authors.
+    """
+    cells = [probabilities[EDGES * cell : EDGES * (cell + 1)] for cell in range(len(CELLS))]
+    bounds = [(edge_index(node, 0), edge_index(node + 1, 0)) for node in range(NODES)]
+    return Genotype(*(tuple(_node(cell[first:end]) for first, end in bounds) for cell in cells))
+
+
+def derive_nasbench201(probabilities: Probabilities) -> Benchmarked:
+    """The most probable operation of every edge, be it `none` (NAS-Bench-201, section 5)."""
+    return Benchmarked(tuple(OPERATIONS[max(range(len(row)), key=row.__getitem__)] for row in probabilities))
 
 
 class Architecture(Protocol):
@@ -36,7 +70,7 @@ class SearchSpace:
     """From one choice for every factor to the architecture."""
     encode: Callable[[Any, Form], list[int]]
     """Inverse of `decode`."""
-    derive: Callable[[derivation.Probabilities], Any]
+    derive: Callable[[Probabilities], Any]
     """From the probabilities of the form `edges` to the architecture."""
     from_dict: Callable[[object], Any]
     """Inverse of `Architecture.as_dict`; raises GenotypeError."""
@@ -51,21 +85,21 @@ DARTS = SearchSpace(
     factors=factors.factors,
     decode=factors.decode,
     encode=factors.encode,
-    derive=derivation.derive_darts,
-    from_dict=genotype.from_dict,
+    derive=derive_darts,
+    from_dict=darts.from_dict,
 )
 
 NASBENCH201 = SearchSpace(
     name="nasbench201",
-    cells=(nasbench201_factors.CELL,),
+    cells=(nasbench201.CELL,),
     primitives=nasbench201.OPERATIONS,
     candidates=nasbench201.OPERATIONS,
     shape=(len(nasbench201.EDGES),),
-    factors=nasbench201_factors.factors,
-    decode=nasbench201_factors.decode,
-    encode=nasbench201_factors.encode,
-    derive=derivation.derive_nasbench201,
-    from_dict=nasbench201_factors.from_dict,
+    factors=nasbench201.factors,
+    decode=nasbench201.decode,
+    encode=nasbench201.encode,
+    derive=derive_nasbench201,
+    from_dict=nasbench201.from_dict,
 )
 
 SPACES = {space.name: space for space in (DARTS, NASBENCH201)}
@@ -92,6 +126,6 @@ def from_text(text: str) -> Architecture:
         raise GenotypeError("the genotype is a JSON list; it must be an object with the keys normal and reduce")
     name = document.get("space", DARTS.name)
     if not isinstance(name, str) or name not in SPACES:
-        raise GenotypeError(f"the genotype belongs to space {genotype.shown(name)}; there are {', '.join(SPACES)}")
+        raise GenotypeError(f"the genotype belongs to space {darts.shown(name)}; there are {', '.join(SPACES)}")
     found: Architecture = SPACES[name].from_dict(document)
     return found

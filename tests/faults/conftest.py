@@ -12,18 +12,18 @@ import pytest
 import torch
 
 from parsec import cli
+from parsec.config.base import Compute
+from parsec.config.datasets import Digits
+from parsec.config.jobs import PrepareJob, RetrainJob, SearchJob, as_json
+from parsec.config.retrain import RetrainAugmentation, RetrainStage
+from parsec.config.search import Estimator, Prior, PriorOptimizer, SearchOptimizer, SearchStage
+from parsec.config.training import Augmentation, Optimizer, Stack
 from parsec.data.prepare import prepare
-from parsec.records.code import code_fingerprint
+from parsec.records.code_hash import code_fingerprint
 from parsec.retrain import run as retrain_run
 from parsec.retrain.trainer import Retrainer
 from parsec.search import run as search_run
 from parsec.search.parsec import Parsec
-from parsec.settings.compute import Compute
-from parsec.settings.datasets import Digits
-from parsec.settings.jobs import PrepareJob, RetrainJob, SearchJob, as_json
-from parsec.settings.retrain import RetrainAugmentation, RetrainStage
-from parsec.settings.search import Estimator, Prior, PriorOptimizer, SearchOptimizer, SearchStage
-from parsec.settings.training import Augmentation, Optimizer, Stack
 
 FORK = multiprocessing.get_context("fork")
 COMPUTE = Compute(device="cpu", precision="float32")

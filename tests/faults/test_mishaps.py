@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from parsec.config.training import Network
 from parsec.records import provenance
 from parsec.runtime.checkpoint import checkpoint_files
-from parsec.settings.training import Network
 
 VERBS = ("search", "retrain")
 

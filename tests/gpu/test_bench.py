@@ -6,7 +6,7 @@ import time
 import pytest
 import torch
 
-from parsec.bench.rounds import in_turn, stopwatch_for
+from parsec.bench.harness import in_turn, stopwatch_for
 from parsec.cli import main
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")

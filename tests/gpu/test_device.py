@@ -8,13 +8,13 @@ import sys
 import pytest
 import torch
 
+from parsec.config.settings import Running
 from parsec.errors import Interrupted
-from parsec.records.machine import gpu
+from parsec.records.provenance import gpu
 from parsec.runtime import loop
 from parsec.runtime.checkpoint import Checkpoints
 from parsec.runtime.device import autocast, device_name, lease, peak_memory_bytes, resolve, set_deterministic
-from parsec.runtime.randomness import Streams
-from parsec.settings.tree import Running
+from parsec.runtime.rng import Streams
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
 SELDOM = Running(checkpoint_seconds=600.0, progress_seconds=600.0)

@@ -5,17 +5,16 @@ import json
 import pytest
 import torch
 
+from parsec.config.datasets import Digits
+from parsec.config.jobs import PrepareJob, SearchJob
+from parsec.config.search import RELAXED, RandomSearch, SearchStage
+from parsec.config.search import Prior as Form
+from parsec.config.settings import Compute, Running
+from parsec.config.training import Augmentation, Network
 from parsec.data.prepare import prepare
 from parsec.runtime.device import set_deterministic
 from parsec.search.methods import METHODS
 from parsec.search.run import search
-from parsec.settings.datasets import Digits
-from parsec.settings.jobs import PrepareJob, SearchJob
-from parsec.settings.methods import RELAXED, RandomSearch
-from parsec.settings.search import Prior as Form
-from parsec.settings.search import SearchStage
-from parsec.settings.training import Augmentation, Network
-from parsec.settings.tree import Compute, Running
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
 

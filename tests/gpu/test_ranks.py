@@ -7,13 +7,13 @@ import sys
 import pytest
 import torch
 
+from parsec.config.base import Compute
+from parsec.config.datasets import Digits
+from parsec.config.jobs import PrepareJob, RetrainJob, SearchJob, as_json
+from parsec.config.retrain import RetrainAugmentation, RetrainStage
+from parsec.config.search import Estimator, Prior, SearchStage
+from parsec.config.training import Augmentation, Stack
 from parsec.data.prepare import prepare
-from parsec.settings.compute import Compute
-from parsec.settings.datasets import Digits
-from parsec.settings.jobs import PrepareJob, RetrainJob, SearchJob, as_json
-from parsec.settings.retrain import RetrainAugmentation, RetrainStage
-from parsec.settings.search import Estimator, Prior, SearchStage
-from parsec.settings.training import Augmentation, Stack
 
 pytestmark = pytest.mark.skipif(torch.cuda.device_count() < 2, reason="needs two GPUs")
 

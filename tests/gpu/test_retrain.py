@@ -3,18 +3,17 @@
 import pytest
 import torch
 
+from parsec.config.base import Compute
+from parsec.config.datasets import Digits
+from parsec.config.jobs import PrepareJob
+from parsec.config.retrain import RetrainAugmentation, RetrainStage
+from parsec.config.training import Stack
 from parsec.data.augment import Augment
-from parsec.data.dataset import open_part, read_info
+from parsec.data.dataset import open_split, read_info
 from parsec.data.loader import Images
 from parsec.data.prepare import prepare
-from parsec.retrain.task import RetrainTask
-from parsec.retrain.trainer import Retrainer
+from parsec.retrain.trainer import Retrainer, RetrainTask
 from parsec.runtime.device import set_deterministic
-from parsec.settings.compute import Compute
-from parsec.settings.datasets import Digits
-from parsec.settings.jobs import PrepareJob
-from parsec.settings.retrain import RetrainAugmentation, RetrainStage
-from parsec.settings.training import Stack
 from parsec.space.published import DARTS_V2
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
@@ -53,7 +52,7 @@ def make_trainer(digits):
             genotype=DARTS_V2,
             settings=STAGE,
             compute=Compute(device=device, precision=precision, compile=compiled),
-            images=Images(open_part(digits, "train"), device),
+            images=Images(open_split(digits, "train"), device),
             augment=Augment(STAGE.augmentation, info, torch.channels_last),
             classes=len(info.classes),
             seed=0,

@@ -5,8 +5,8 @@ import torch
 
 from parsec.network.nasbench201 import BenchmarkNetwork
 from parsec.runtime.device import set_deterministic
-from parsec.scores.naswot import jacobian_correlation, log_determinant, relu_kernel
 from parsec.space.nasbench201 import architectures
+from parsec.zero_cost.naswot import jacobian_correlation, log_determinant, relu_kernel
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
 MATRICES = [relu_kernel, jacobian_correlation]

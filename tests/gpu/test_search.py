@@ -7,25 +7,22 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from parsec.config.base import Compute
+from parsec.config.datasets import Digits
+from parsec.config.jobs import PrepareJob, SearchJob
+from parsec.config.search import Estimator, SearchStage
+from parsec.config.search import Prior as Form
+from parsec.config.settings import Running
+from parsec.config.training import Augmentation, Network
 from parsec.data.prepare import prepare
-from parsec.network.executors.one import One
-from parsec.network.executors.protocol import accumulate
-from parsec.network.fixed import FixedNetwork
+from parsec.network.cell_network import FixedNetwork
 from parsec.network.supernet import Supernet
-from parsec.prior.children import Children
-from parsec.prior.distribution import Prior
-from parsec.runtime.device import autocast, memory_format, set_deterministic
-from parsec.runtime.memory import peak_bytes
+from parsec.prior.distribution import ArchitectureBatch, Prior
+from parsec.runtime.device import autocast, memory_format, peak_bytes, set_deterministic
+from parsec.search.executors.base import accumulate
+from parsec.search.executors.sequential import One
 from parsec.search.run import search
-from parsec.settings.compute import Compute
-from parsec.settings.datasets import Digits
-from parsec.settings.jobs import PrepareJob, SearchJob
-from parsec.settings.search import Estimator, SearchStage
-from parsec.settings.search import Prior as Form
-from parsec.settings.training import Augmentation, Network
-from parsec.settings.tree import Running
-from parsec.space.darts import NODES
-from parsec.space.genotype import genotype
+from parsec.space.darts import NODES, genotype
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
 CLASSES = 10
@@ -101,8 +98,8 @@ def test_a_search_step_needs_the_memory_of_training_one_child(precision):
         F.cross_entropy(logits.double(), labels).backward()
 
     def search_step(samples):
-        one.log_likelihoods(Children.of([child] * samples), images, labels)
-        accumulate(one, Children.of([child] * samples), images, labels)
+        one.log_likelihoods(ArchitectureBatch.of([child] * samples), images, labels)
+        accumulate(one, ArchitectureBatch.of([child] * samples), images, labels)
 
     training_step()
     search_step(1)

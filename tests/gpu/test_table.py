@@ -6,15 +6,15 @@ from functools import partial
 import pytest
 import torch
 
-from parsec.network.executors.one import One
-from parsec.network.executors.protocol import accumulate
-from parsec.network.executors.replay import Replay
-from parsec.network.executors.table import Table
-from parsec.network.kernels import plain_operations
+from parsec.config.training import Network
+from parsec.network.kernels import reference
 from parsec.network.supernet import Supernet
-from parsec.prior.children import Children
+from parsec.prior.distribution import ArchitectureBatch
 from parsec.runtime.device import set_deterministic
-from parsec.settings.training import Network
+from parsec.search.executors.base import accumulate
+from parsec.search.executors.cuda_graph import Replay
+from parsec.search.executors.fused import Table
+from parsec.search.executors.sequential import One
 from parsec.space.darts import NODES, PRIMITIVES
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
@@ -42,7 +42,7 @@ def drawn(seed, count=CHILDREN):
     draws = torch.Generator(CUDA).manual_seed(seed)
     inputs = [torch.randint(node + 2, (count, 2, 1, 2), generator=draws, device=CUDA) for node in range(NODES)]
     primitives = torch.randint(len(PRIMITIVES), (count, 2, NODES, 2), generator=draws, device=CUDA)
-    return Children(torch.stack([torch.cat(inputs, 2), primitives], -1))
+    return ArchitectureBatch(torch.stack([torch.cat(inputs, 2), primitives], -1))
 
 
 def batch(seed=0, side=32, count=16):
@@ -83,7 +83,7 @@ def test_kernels_and_replay_equal_one(network, side, in_flight):
 
 def test_kernels_equal_their_plain_twins_on_the_same_device():
     net, (images, labels), children = supernet(), batch(), drawn(1)
-    plain = step(Table(net, contextlib.nullcontext, launches=plain_operations), children, images, labels)
+    plain = step(Table(net, contextlib.nullcontext, launches=reference), children, images, labels)
     assert_close(step(Table(net, contextlib.nullcontext), children, images, labels), plain, 1e-4, 2e-3)
 
 

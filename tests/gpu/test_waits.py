@@ -5,20 +5,20 @@ import warnings
 import pytest
 import torch
 
+from parsec.config.base import Compute
+from parsec.config.datasets import Digits
+from parsec.config.jobs import PrepareJob, SearchJob
+from parsec.config.search import Estimator, SearchStage
+from parsec.config.search import Prior as Form
+from parsec.config.training import Augmentation, Network
 from parsec.data.augment import Augment
-from parsec.data.dataset import open_part, read_info
+from parsec.data.dataset import open_split, read_info
 from parsec.data.loader import Images
 from parsec.data.prepare import prepare
 from parsec.prior.distribution import Prior
 from parsec.runtime.device import lease, memory_format, resolve, set_deterministic
+from parsec.search.base import SearchTask
 from parsec.search.parsec import Parsec
-from parsec.search.task import SearchTask
-from parsec.settings.compute import Compute
-from parsec.settings.datasets import Digits
-from parsec.settings.jobs import PrepareJob, SearchJob
-from parsec.settings.search import Estimator, SearchStage
-from parsec.settings.search import Prior as Form
-from parsec.settings.training import Augmentation, Network
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
 FORMS = [Form(factors=f, inputs=i) for f in ("separate", "joint") for i in ("independent", "distinct")]
@@ -56,8 +56,8 @@ def trainer(digits, device, executor, form):
     task = SearchTask(
         job=job,
         seed=0,
-        train=Images(open_part(digits, "train", STAGE.train_images), device),
-        validation=Images(open_part(digits, "validation", STAGE.validation_images), device),
+        train=Images(open_split(digits, "train", STAGE.train_images), device),
+        validation=Images(open_split(digits, "validation", STAGE.validation_images), device),
         augment=Augment(STAGE.augmentation, info, memory_format("auto")),
         classes=len(info.classes),
         prior=Prior(form),

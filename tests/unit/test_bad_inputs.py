@@ -15,15 +15,15 @@ from PIL import Image
 from synthetic import retrain_result, search_result
 
 from parsec.cli import main
+from parsec.config.datasets import Digits
+from parsec.config.jobs import PrepareJob, as_json, measure_job, retrain_job, search_job
+from parsec.config.load import load
+from parsec.config.plan import on_this_machine
+from parsec.config.training import Stack
+from parsec.config.zero_cost import DartsScoreJob, Score
 from parsec.data.prepare import prepare
 from parsec.errors import SettingsError
 from parsec.runtime.files import write_atomic
-from parsec.settings.datasets import Digits
-from parsec.settings.jobs import PrepareJob, as_json, measure_job, retrain_job, search_job
-from parsec.settings.load import load
-from parsec.settings.plan import on_this_machine
-from parsec.settings.score import DartsScoreJob, Score
-from parsec.settings.training import Stack
 from parsec.space.published import DARTS_V2
 
 ROOT = Path(__file__).resolve().parents[2]

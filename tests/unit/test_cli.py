@@ -11,10 +11,10 @@ import torch
 
 from parsec import cli
 from parsec.cli import main
-from parsec.settings.compute import Compute
-from parsec.settings.jobs import SearchJob, as_json
-from parsec.settings.search import Prior, SearchStage
-from parsec.settings.training import Network
+from parsec.config.base import Compute
+from parsec.config.jobs import SearchJob, as_json
+from parsec.config.search import Prior, SearchStage
+from parsec.config.training import Network
 from parsec.space.nasbench201 import architecture
 from parsec.space.published import DARTS_V1, DARTS_V2
 
@@ -151,9 +151,9 @@ def test_a_bad_checkpoint_interval_in_the_environment(refused, search, monkeypat
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has CUDA")
 def test_cuda_that_is_not_there(refused, search, tmp_path):
+    from parsec.config.datasets import Digits
+    from parsec.config.jobs import PrepareJob
     from parsec.data.prepare import prepare
-    from parsec.settings.datasets import Digits
-    from parsec.settings.jobs import PrepareJob
 
     prepare(PrepareJob(name="digits", dataset=Digits(source="digits")), tmp_path / "no-data")
     assert "compute.device: cuda was asked for" in refused(*search(as_json(job("cuda"))))

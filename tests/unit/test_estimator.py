@@ -8,7 +8,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from parsec.estimator import (
+from parsec.config.search import Estimator
+from parsec.config.search import Prior as Form
+from parsec.prior.distribution import Prior
+from parsec.search.estimator import (
     OnlineWeights,
     cost_share,
     effective_sample_size,
@@ -17,9 +20,6 @@ from parsec.estimator import (
     sample_count,
     temperature,
 )
-from parsec.prior.distribution import Prior
-from parsec.settings.search import Estimator
-from parsec.settings.search import Prior as Form
 from parsec.space.darts import PRIMITIVES
 from parsec.space.factors import encode
 from parsec.space.published import DARTS_V2

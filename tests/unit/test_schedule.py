@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch.optim.lr_scheduler import CosineAnnealingLR, StepLR
 
-from parsec.schedule import drop_path, learning_rate
-from parsec.settings.training import Optimizer
+from parsec.config.training import Optimizer
+from parsec.runtime.optim import drop_path, learning_rate
 
 
 def reference(make_scheduler, initial, epochs):

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from parsec.config.load import load
 from parsec.errors import DeviceError, SettingsError
 from parsec.runtime.checkpoint import Checkpoints
+from parsec.runtime.device import lease_one
 from parsec.runtime.files import temporary_path, write_atomic
-from parsec.runtime.lease import lease_one
-from parsec.settings.load import load
 
 ROOT = Path(__file__).resolve().parents[2]
 MODULES = sorted((ROOT / "parsec").rglob("*.py"))

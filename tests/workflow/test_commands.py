@@ -20,12 +20,12 @@ from snakemake.cli import get_argument_parser as snakemake_parser
 from snakemake.cli import parse_args
 
 from parsec.arguments import VERBS, parser
+from parsec.config.jobs import PrepareJob
+from parsec.config.load import load_job
+from parsec.config.predictor import ProposalJob
+from parsec.config.tabular import ImportJob
+from parsec.config.zero_cost import FitPiJob
 from parsec.errors import UserError
-from parsec.settings.fit import FitPiJob
-from parsec.settings.importing import ImportJob
-from parsec.settings.jobs import PrepareJob
-from parsec.settings.load import load_job
-from parsec.settings.proposal import ProposalJob
 
 PAGES = (
     *("*.md", "config/*.yaml", "config/*.md", "envs/*"),

@@ -9,8 +9,8 @@ import pytest
 import yaml
 
 from parsec.cli import main
-from parsec.settings import plan
-from parsec.settings.load import load
+from parsec.config import plan
+from parsec.config.load import load
 from parsec.space.published import DARTS_V1, DARTS_V2, named_or_given
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from parsec.settings import plan
-from parsec.settings.load import load
+from parsec.config import plan
+from parsec.config.load import load
 
 ROOT = Path(__file__).resolve().parents[2]
 DEPTHS = {"measure_depths": 1, "figure_depths": 1}

@@ -53,7 +53,7 @@ def test_how_a_run_behaves_re_runs_nothing(copy):
 
 
 def test_changed_code_re_runs_its_stage(copy):
-    copy.rewrite("parsec/retrain/loss.py", add_code)
+    copy.rewrite("parsec/retrain/trainer.py", add_code)
     planned = copy.planned()
     assert planned["retrain"] == 3
     assert not planned.keys() & {*STAGES, "measure_executor", "prepare_dataset"}
@@ -87,8 +87,8 @@ def test_where_images_are_found_re_runs_nothing_and_which_does(copy):
 
 
 def test_descriptions_and_messages_re_run_nothing(copy):
-    copy.rewrite("parsec/settings/search.py", lambda text: text.replace('description="', 'description="said anew: '))
-    copy.rewrite("parsec/settings/base.py", lambda text: text.replace("listed twice", "there twice"))
+    copy.rewrite("parsec/config/search.py", lambda text: text.replace('description="', 'description="said anew: '))
+    copy.rewrite("parsec/config/base.py", lambda text: text.replace("listed twice", "there twice"))
     assert copy.planned() == {}
 
 

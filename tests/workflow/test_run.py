@@ -5,8 +5,8 @@ import json
 
 import yaml
 
-from parsec.settings import plan
-from parsec.settings.load import load
+from parsec.config import plan
+from parsec.config.load import load
 
 STAGES = {"search", "finetune", "transfer"}
 

@@ -16,11 +16,11 @@ sys.path.insert(0, str(root))
 
 from parsec.data.sources.listing import listing_fingerprint
 from parsec.errors import SettingsError, UserError
-from parsec.records.code import code_fingerprint
+from parsec.records.code_hash import code_fingerprint
 from parsec.runtime.outputs import MARKER, check_folder
-from parsec.settings import jobs, plan
-from parsec.settings.base import expanded
-from parsec.settings.load import load, read_document
+from parsec.config import jobs, plan
+from parsec.config.base import expanded
+from parsec.config.load import load, read_document
 
 
 def checked_settings():
@@ -179,14 +179,14 @@ def json_of(job, *names):
     return lambda wildcards: json_text(job, *(name.format(**dict(wildcards)) for name in names))
 
 
-def code(module, output):
+def code(modules, output):
     """Param: fingerprint of the code behind an output; the recorded one while a change of code re-runs nothing."""
 
     def fingerprint(wildcards):
         recorded = None
         if not settings.running.rerun_on_code_change:
             recorded = recorded_param("code", output.format(**dict(wildcards)))
-        return recorded or f"code {fingerprint_of(module)}"
+        return recorded or f"code {fingerprint_of(*([modules] if isinstance(modules, str) else modules))}"
 
     return fingerprint
 

@@ -20,7 +20,7 @@ rule measure_depths:
         gpu=GPUS,
     params:
         settings=json_of(jobs.depths_job),
-        code=code("parsec.search.depths", "measure/depths.json"),
+        code=code("parsec.bench.memory", "measure/depths.json"),
         data=subpath(input.dataset, parent=True),
     message:
         "Measuring the memory of every method against depth"
@@ -44,7 +44,7 @@ use rule figure_entropy as figure_depths with:
     benchmark:
         "<results>/benchmarks/figures/depths.tsv"
     params:
-        code=code("parsec.report.figures", "figures/depths.svg"),
+        code=code("parsec.report.figures.depths", "figures/depths.svg"),
         figure="depths",
     message:
         "Figure of memory against depth"
@@ -58,7 +58,7 @@ use rule figure_entropy as figure_spending with:
     benchmark:
         "<results>/benchmarks/figures/spending.tsv"
     params:
-        code=code("parsec.report.figures", "figures/spending.svg"),
+        code=code("parsec.report.figures.spending", "figures/spending.svg"),
         figure="spending",
     message:
         "Figure of accuracy over what was spent"
@@ -89,7 +89,7 @@ rule comparison:
         mem_mb=2000,
         runtime=10,
     params:
-        code=code("parsec.report.compare.table", "tables/comparison.csv"),
+        code=code("parsec.report.tables.comparison", "tables/comparison.csv"),
         prefix=subpath(output.csv, strip_suffix=".csv"),
     message:
         "Table of methods beside each other"

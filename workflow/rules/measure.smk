@@ -19,7 +19,7 @@ rule measure_executor:
         gpu=GPUS,
     params:
         settings=json_of(jobs.measure_job, "{stage}"),
-        code=code("parsec.search.measure", "measure/{stage}/executor.json"),
+        code=code("parsec.bench.memory", "measure/{stage}/executor.json"),
         data=subpath(input.dataset, parent=True),
     message:
         "Measuring memory and time of a step of {wildcards.stage}"

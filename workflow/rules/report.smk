@@ -42,7 +42,7 @@ rule table:
         mem_mb=2000,
         runtime=10,
     params:
-        code=code("parsec.report.tables", "tables/{dataset}.csv"),
+        code=code("parsec.report.tables.accuracy", "tables/{dataset}.csv"),
         compared=compared,
         prefix=subpath(output.csv, strip_suffix=".csv"),
     message:
@@ -69,7 +69,7 @@ rule figure_entropy:
         mem_mb=2000,
         runtime=10,
     params:
-        code=code("parsec.report.figures", "figures/entropy.svg"),
+        code=code("parsec.report.figures.entropy", "figures/entropy.svg"),
         figure="entropy",
         prefix=subpath(output.svg, strip_suffix=".svg"),
     message:
@@ -86,7 +86,7 @@ use rule figure_entropy as figure_accuracy with:
     benchmark:
         "<results>/benchmarks/figures/accuracy.tsv"
     params:
-        code=code("parsec.report.figures", "figures/accuracy.svg"),
+        code=code("parsec.report.figures.accuracy", "figures/accuracy.svg"),
         figure="accuracy",
     message:
         "Figure of the accuracy of the mode"
@@ -100,7 +100,7 @@ use rule figure_entropy as figure_operations with:
     benchmark:
         "<results>/benchmarks/figures/operations.tsv"
     params:
-        code=code("parsec.report.figures", "figures/operations.svg"),
+        code=code("parsec.report.figures.operations", "figures/operations.svg"),
         figure="operations",
     message:
         "Figure of the expected operations"
@@ -131,7 +131,7 @@ for name, runs in plan.blocks(settings):
             mem_mb=2000,
             runtime=30,
         params:
-            code=code("parsec.report.figures.runs", f"figures/pi-{runs[0].name}.svg"),
+            code=code(("parsec.report.figures.pi", "parsec.report.figures.cells"), f"figures/pi-{runs[0].name}.svg"),
             folder=subpath(output[0], parent=True),
             runs=folders,
         message:
@@ -151,7 +151,7 @@ use rule figure_entropy as figure_cost with:
     benchmark:
         "<results>/benchmarks/figures/cost.tsv"
     params:
-        code=code("parsec.report.figures", "figures/cost.svg"),
+        code=code("parsec.report.figures.cost", "figures/cost.svg"),
         figure="cost",
     message:
         "Figure of error against cost"
@@ -167,7 +167,7 @@ use rule figure_entropy as figure_executor with:
     benchmark:
         "<results>/benchmarks/figures/executor-{stage}.tsv"
     params:
-        code=code("parsec.report.figures", "figures/executor-{stage}.svg"),
+        code=code("parsec.report.figures.executor", "figures/executor-{stage}.svg"),
         figure="executor",
     message:
         "Figure of memory and time of a step of {wildcards.stage}"

@@ -22,7 +22,7 @@ rule score:
         gpu=GPUS,
     params:
         settings=json_of(study_jobs.score_job, "{name}"),
-        code=code("parsec.scores.run", "score/{name}/seed{seed}/scores.parquet"),
+        code=code("parsec.zero_cost.score", "score/{name}/seed{seed}/scores.parquet"),
         data=subpath(input.dataset, parent=True),
         benchmark=option("--benchmark", "benchmark"),
         folder=subpath(output[0], parent=True),
@@ -53,7 +53,7 @@ rule fit_pi:
         runtime=30,
     params:
         settings=json_of(study_jobs.fit_pi_job),
-        code=code("parsec.prior.from_scores", "fit/seed{seed}/pi.parquet"),
+        code=code("parsec.zero_cost.fit_prior", "fit/seed{seed}/pi.parquet"),
         folder=subpath(output.pi, parent=True),
     message:
         "Fitting π to the best of the scored architectures, seed {wildcards.seed}"
@@ -82,7 +82,7 @@ rule ablate:
         gpu=GPUS,
     params:
         settings=json_of(study_jobs.ablation_job),
-        code=code("parsec.scores.ablate", "ablation/seed{seed}/ablation.parquet"),
+        code=code("parsec.zero_cost.ablation", "ablation/seed{seed}/ablation.parquet"),
         data=subpath(input.dataset, parent=True),
         folder=subpath(output[0], parent=True),
         state=state("ablation/seed{seed}"),
@@ -113,7 +113,7 @@ rule kernels:
         gpu=GPUS,
     params:
         settings=json_of(study_jobs.kernels_job),
-        code=code("parsec.scores.kernels", "kernels/seed{seed}/kernels.parquet"),
+        code=code("parsec.zero_cost.kernel_matrices", "kernels/seed{seed}/kernels.parquet"),
         data=subpath(input.dataset, parent=True),
     message:
         "Kernels of networks of every accuracy, seed {wildcards.seed}"
@@ -140,7 +140,7 @@ rule simulate:
         runtime=growing(60),
     params:
         settings=json_of(study_jobs.simulate_job, "{name}"),
-        code=code("parsec.simulate.run", "simulate/{name}/seed{seed}/simulations.parquet"),
+        code=code("parsec.tabular.simulate", "simulate/{name}/seed{seed}/simulations.parquet"),
         scores=option("--scores", "scores"),
         folder=subpath(output[0], parent=True),
     message:
@@ -171,7 +171,7 @@ rule predictor:
         runtime=growing(240),
     params:
         settings=json_of(study_jobs.predictor_job, "{name}"),
-        code=code("parsec.predictor.run", "predictor/{name}/seed{seed}/predictor.json"),
+        code=code("parsec.predictor.search", "predictor/{name}/seed{seed}/predictor.json"),
         folder=subpath(output.run, parent=True),
         state=state("predictor/{name}/seed{seed}"),
         data=lambda wildcards, input: ["--data", Path(input.data[0]).parent] if input.data else [],
@@ -203,7 +203,7 @@ rule propose:
         runtime=growing(120),
     params:
         settings=json_of(study_jobs.proposal_job),
-        code=code("parsec.predictor.propose", "proposal/seed{seed}/proposal.parquet"),
+        code=code("parsec.predictor.proposal", "proposal/seed{seed}/proposal.parquet"),
         folder=subpath(output[0], parent=True),
         state=state("proposal/seed{seed}"),
     message:
@@ -263,7 +263,7 @@ for made in studies.shown(settings):
             mem_mb=4000,
             runtime=30,
         params:
-            code=code(STUDY_CODE[made.kind], f"{made.kind}/{made.name}.csv"),
+            code=code(STUDY_CODE[made.kind](made.name), f"{made.kind}/{made.name}.csv"),
             verb={"tables": "tabulate", "figures": "plot"}[made.kind],
             study=made.name,
             prefix=subpath(output.csv, strip_suffix=".csv"),

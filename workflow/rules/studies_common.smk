@@ -1,8 +1,10 @@
 """What the rules of the studies share: their inputs, and the tables of benchmarks, which lie outside of the results."""
 
-from parsec.settings import studies, study_jobs
+from parsec.config import studies, study_jobs
+from parsec.report.figures.registry import figure_module
+from parsec.report.tables.registry import table_module
 
-STUDY_CODE = {"tables": "parsec.report.tabulate", "figures": "parsec.report.figures"}
+STUDY_CODE = {"tables": table_module, "figures": figure_module}
 
 
 def table_file(name):

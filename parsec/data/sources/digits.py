@@ -7,9 +7,8 @@ import numpy as np
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from parsec.data.sources.base import InMemory, Integers, Pixels, Source
-from parsec.data.split import stratified
-from parsec.settings.datasets import Digits, DigitsFolder
+from parsec.config.datasets import Digits, DigitsFolder
+from parsec.data.sources.base import InMemory, Integers, Pixels, Source, stratified
 
 logger = logging.getLogger("parsec")
 

@@ -1,21 +1,142 @@
 """Images in ImageNet's layout as people have it: folders a class, a flat `val`, or ILSVRC2012's archives."""
 
+import csv
+import gzip
+import io
 import itertools
 import logging
-from collections.abc import Iterable, Iterator
-from pathlib import Path
+import tarfile
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path, PurePosixPath
 
 import numpy as np
+from scipy.io import loadmat
+from scipy.io.matlab import MatReadError
 
-from parsec.data.sources.archives import classes_of, pieces
+from parsec.config.base import expanded
+from parsec.config.datasets import ImageFolder
 from parsec.data.sources.base import Source
-from parsec.data.sources.encoded import Encoded, Piece, Square, squared
-from parsec.data.sources.listing import ANNOTATIONS, ARCHIVES, EXTENSIONS, Folder, Listing, list_images, printable
-from parsec.data.sources.validation_labels import validation_labels
+from parsec.data.sources.encoded import DAMAGED, Encoded, Piece, Square, squared
+from parsec.data.sources.listing import (
+    ANNOTATIONS,
+    ARCHIVES,
+    DEVKIT,
+    EXTENSIONS,
+    META,
+    SOLUTION,
+    TRUTH,
+    Folder,
+    Listing,
+    check_name,
+    list_images,
+    printable,
+)
 from parsec.errors import DatasetError
 from parsec.runtime.seeds import seed_of
-from parsec.settings.base import expanded
-from parsec.settings.datasets import ImageFolder
+
+
+def pieces(archive: Path, start: int = 0) -> Iterator[tuple[str, Piece]]:
+    """Name and place of every file of the archive that begins at byte `start` of a file.
+
+    Raises:
+        DatasetError: not a tar archive, truncated, or with a name that is not UTF-8.
+    """
+    try:
+        with archive.open("rb") as file:
+            file.seek(start)
+            with tarfile.open(fileobj=file, mode="r:") as tar:
+                for member in tar:
+                    if member.isfile():
+                        check_name(str(archive), member.name)
+                        yield member.name, Piece(str(archive), member.offset_data, member.size)
+    except (*DAMAGED, tarfile.TarError) as error:
+        raise DatasetError(f"{archive} is no intact tar archive ({error}); get it again") from error
+
+
+def classes_of(archive: Path) -> Iterator[tuple[str, Piece]]:
+    """Class and place of every image of an archive that holds an archive a class, as ILSVRC2012's training images."""
+    for name, inner in pieces(archive):
+        for _, image in pieces(archive, inner.offset):
+            yield PurePosixPath(name).stem, image
+
+
+Labels = dict[str, str]
+"""Class by the name of the image without its ending."""
+
+
+def validation_labels(folder: Path) -> Labels:
+    """The classes, from the first that is there: Tiny-ImageNet's annotations, Kaggle's solution, ILSVRC2012's devkit.
+
+    Raises:
+        DatasetError: none of them is there, or the one that is cannot be read.
+    """
+    for name, read in _READERS.items():
+        if (path := folder / name).is_file() or path.is_dir():
+            try:
+                return read(path)
+            except (*DAMAGED, csv.Error, tarfile.TarError, MatReadError) as error:
+                raise DatasetError(f"{path} is damaged ({' '.join(str(error).split())}); get it again") from error
+    raise DatasetError(
+        f"{folder}: the images of val lie in no class folders, and nothing says their classes; put "
+        f"{DEVKIT}.tar.gz, {SOLUTION} or {ANNOTATIONS} there, or sort them into val/<class>/"
+    )
+
+
+def _annotations(path: Path) -> Labels:
+    rows = [line.split("\t") for line in path.read_text(encoding="utf-8").splitlines()]
+    if short := next((number for number, row in enumerate(rows, 1) if len(row) < 2), None):
+        raise ValueError(f"line {short} names no class")
+    return {Path(row[0]).stem: row[1] for row in rows}
+
+
+def _solution(path: Path) -> Labels:
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = csv.DictReader(file)
+        if missing := {"ImageId", "PredictionString"} - set(rows.fieldnames or ()):
+            raise ValueError(f"no column {min(missing)}")
+        words = {row["ImageId"]: (row["PredictionString"] or "").split() for row in rows}
+    if unknown := next((image for image, found in words.items() if not found), None):
+        raise ValueError(f"no class of {unknown}")
+    return {image: found[0] for image, found in words.items()}
+
+
+def _devkit_folder(path: Path) -> Labels:
+    return _devkit(lambda name: (path.parent / name).read_bytes())
+
+
+def _devkit_archive(path: Path) -> Labels:
+    # Read to its end, because only there does gzip check what it read; SciPy crashes on some damaged matrices.
+    with tarfile.open(fileobj=io.BytesIO(gzip.decompress(path.read_bytes()))) as tar:
+
+        def content(name: str) -> bytes:
+            file = tar.extractfile(name)
+            if file is None:
+                raise ValueError(f"{name} is no file")
+            return file.read()
+
+        return _devkit(content)
+
+
+def _devkit(content: Callable[[str], bytes]) -> Labels:
+    """Image i of the validation set has the class whose ILSVRC2012_ID stands in line i of the ground truth."""
+    meta = loadmat(io.BytesIO(content(META)), squeeze_me=True)
+    if "synsets" not in meta:
+        raise ValueError(f"{META} holds no synsets")
+    synsets = meta["synsets"]
+    name_of = {int(number): str(name) for number, name in zip(synsets["ILSVRC2012_ID"], synsets["WNID"], strict=True)}
+    numbers = [int(number) for number in content(TRUTH).decode().split()]
+    if unknown := set(numbers) - name_of.keys():
+        raise ValueError(f"{TRUTH} holds the class {min(unknown)}, which {META} does not name")
+    return {f"ILSVRC2012_val_{i:08d}": name_of[number] for i, number in enumerate(numbers, 1)}
+
+
+_READERS: dict[str, Callable[[Path], Labels]] = {
+    ANNOTATIONS: _annotations,
+    SOLUTION: _solution,
+    DEVKIT: _devkit_folder,
+    f"{DEVKIT}.tar.gz": _devkit_archive,
+}
+
 
 logger = logging.getLogger("parsec")
 

@@ -9,7 +9,7 @@ import pandas as pd
 import yaml
 
 from parsec.errors import UserError
-from parsec.records.statistics import difference_text
+from parsec.stats import difference_text
 
 HOLDS, FAILS, OPEN = "holds", "does not hold", "no significant difference"
 IN_PART, CLOSE, SINGLE = "holds in part", "close, but differs significantly", "one run, no interval"

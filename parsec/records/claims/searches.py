@@ -21,7 +21,7 @@ from parsec.records.claims.claim import (
     title,
     with_std,
 )
-from parsec.records.statistics import interval_of_mean
+from parsec.stats import interval_of_mean
 
 PAPER_EPOCHS = 600
 """Of the retraining on CIFAR-10 in the paper; a record with fewer does not test its numbers."""

@@ -19,7 +19,7 @@ from parsec.records.claims.claim import (
     together,
     with_std,
 )
-from parsec.records.statistics import Estimate, difference_interval, difference_text
+from parsec.stats import Estimate, difference_interval, difference_text
 
 FULL = "full: the benchmark's own networks"
 REPLAYED = "full: replayed on the table"

@@ -1,25 +1,184 @@
 """Figure: the normal and the reduction cell of a genotype as directed graphs."""
 
+from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle, FancyArrowPatch, FancyBboxPatch
+from matplotlib.path import Path as Curve
+from numpy.typing import NDArray
 
 from parsec.errors import UserError
-from parsec.report.figures import benchmark_cell
-from parsec.report.figures.arcs import RADIUS, Arc, label_places, route
 from parsec.report.figures.choices import input_label
-from parsec.report.figures.graph import draw_arc, draw_label, reach
 from parsec.report.figures.operations import NAMES
-from parsec.report.figures.palette import GREY
-from parsec.report.figures.style import DOUBLE, Drawing
-from parsec.space.darts import NODES, input_name
-from parsec.space.genotype import Cell, Genotype
-from parsec.space.nasbench201 import Architecture
+from parsec.report.figures.style import DOUBLE, GREY, Drawing, primitive_label, primitive_line
+from parsec.space.darts import NODES, Cell, Genotype, input_name
+from parsec.space.nasbench201 import EDGES, Architecture
+from parsec.space.nasbench201 import NODES as BENCHMARK_NODES
 from parsec.space.published import of_any_space
+
+HEIGHT = 0.2
+BASE = 0.08
+RADIUS = 0.2
+"""Radius of a node, on which arcs start and end."""
+FAN, ARRIVES = 0.045, -0.1
+"""How far beside the middle of a node arcs start, for every longer one beside them, and end."""
+LABEL = (0.6, 0.19)
+"""Width and height that a label takes, its margin included."""
+
+Points = NDArray[np.float64]
+
+
+class Arc(NamedTuple):
+    """One edge: where it starts and ends on the line, its side (1 above, −1 below) and its primitive."""
+
+    source: int
+    target: int
+    side: int
+    primitive: str
+    fan: int = 0
+    """How many longer arcs leave the same side of the source; they start further left."""
+
+    def control(self) -> Points:
+        """The four control points of its cubic Bézier curve, 4 × 2."""
+        leaves = FAN * self.fan
+        start, end = self.source + leaves, self.target + ARRIVES
+        rise = (BASE + HEIGHT * (self.target - self.source)) * self.side
+        lean = 0.12 * (end - start)
+        first, last = (self.side * (RADIUS**2 - aside**2) ** 0.5 for aside in (leaves, ARRIVES))
+        peak = self.side * RADIUS + 4 / 3 * rise
+        return np.array([[start, first], [start + lean, peak], [end - lean, peak], [end, last]])
+
+    def at(self, t: float | Points) -> Points:
+        """Points of the curve at parameters in [0, 1]."""
+        t = np.atleast_1d(np.asarray(t, dtype=np.float64))[:, None]
+        a, b, c, d = self.control()
+        points: Points = (1 - t) ** 3 * a + 3 * t * (1 - t) ** 2 * b + 3 * t**2 * (1 - t) * c + t**3 * d
+        return points
+
+
+def _arcs(cell: Cell, flipped: tuple[bool, ...]) -> list[Arc]:
+    arcs = []
+    for node, (edges, flip) in enumerate(zip(cell, flipped, strict=True)):
+        for slot, edge in enumerate(edges):
+            side = -1 if (slot == 1) != flip else 1
+            arcs.append(Arc(edge.input, node + 2, side, edge.primitive))
+    return [arc._replace(fan=_longer(arc, arcs)) for arc in arcs]
+
+
+def _longer(arc: Arc, arcs: list[Arc]) -> int:
+    return sum((a.source, a.side) == (arc.source, arc.side) and a.target > arc.target for a in arcs)
+
+
+def _crossings(arcs: list[Arc]) -> int:
+    pairs = [(a, b) for a in arcs for b in arcs if a.side == b.side]
+    return sum(a.source < b.source < a.target < b.target for a, b in pairs)
+
+
+def _same_rise(arcs: list[Arc]) -> int:
+    """Arcs of one side that start together: they leave their source along each other."""
+    return sum(a.side == b.side and a.source == b.source for i, a in enumerate(arcs) for b in arcs[:i])
+
+
+def route(cell: Cell) -> list[Arc]:
+    """The arcs of a cell with the fewest crossings, the first such assignment of sides."""
+    choices = [_arcs(cell, flipped) for flipped in product((False, True), repeat=len(cell))]
+    return min(choices, key=lambda arcs: (_crossings(arcs), _same_rise(arcs)))
+
+
+def _hits(centre: Points, arc: Arc, arcs: list[Arc], taken: list[Points]) -> tuple[int, int]:
+    """Labels that a label at `centre` would overlap, and points of other arcs that it would cover."""
+    size = np.array(LABEL)
+    overlaps = sum(bool((abs(other - centre) < size).all()) for other in taken)
+    covered = 0
+    for other in arcs:
+        if other is not arc:
+            covered += int((abs(other.at(np.linspace(0, 1, 80)) - centre) < size / 2).all(axis=1).sum())
+    return overlaps, covered
+
+
+def label_places(arcs: list[Arc]) -> list[Points]:
+    """Centre of each arc's label, on the arc: where it overlaps no other label and covers least of other arcs."""
+    taken: list[Points] = []
+    spots = sorted(np.linspace(0.3, 0.7, 21).tolist(), key=lambda t: abs(t - 0.5))
+    for arc in arcs:
+        places = [arc.at(t)[0] for t in spots]
+        taken.append(min(places, key=lambda place: _hits(place, arc, arcs, taken)))
+    return taken
+
+
+MARGIN = 0.12
+"""Above and below a drawn cell, in units of the distance between neighbours."""
+
+
+def draw_arc(axes: Axes, arc: Arc) -> None:
+    """Draw an edge in the line of its primitive."""
+    line = primitive_line(arc.primitive)
+    codes = [Curve.MOVETO, Curve.CURVE4, Curve.CURVE4, Curve.CURVE4]
+    look: dict[str, Any] = {"arrowstyle": "-|>", "mutation_scale": 7, "color": line.colour, "linestyle": line.dash}
+    axes.add_patch(FancyArrowPatch(path=Curve(arc.control(), codes), linewidth=1.3, zorder=2, **look))
+
+
+def draw_label(axes: Axes, arc: Arc, place: Points) -> None:
+    """Write the primitive's name around a place."""
+    colour = primitive_line(arc.primitive).colour
+    box = {"boxstyle": "round,pad=0.18", "facecolor": "white", "edgecolor": colour, "linewidth": 0.7}
+    text = axes.text(
+        place[0], place[1], primitive_label(arc.primitive), ha="center", va="center", fontsize=7, bbox=box, zorder=4
+    )
+    text.set_gid("primitive")
+
+
+def reach(arcs: list[Arc]) -> tuple[float, float]:
+    """How far the drawing reaches below and above the line of nodes."""
+    ends = {side: [abs(arc.at(0.5)[0, 1]) for arc in arcs if arc.side == side] for side in (-1, 1)}
+    return max([*ends[-1], RADIUS]) + MARGIN, max([*ends[1], RADIUS]) + MARGIN
+
+
+WIDTH, SIDE = 4.6, 0.3
+"""Width of the figure, inches, and what is left beside the first and the last node, in the distance between nodes."""
+BELOW = {(0, 1), (1, 3)}
+"""Edges that run below the line of nodes; so no two cross."""
+NODE_NAMES = {0: "in", BENCHMARK_NODES - 1: "out"}
+
+
+def _benchmark_arcs(found: Architecture) -> list[Arc]:
+    """All edges but those without an operation; longer ones leave a node further to the left."""
+    arcs = []
+    for (source, node), operation in zip(EDGES, found.operations, strict=True):
+        fan = sum(s == source and n > node and ((s, n) in BELOW) == ((source, node) in BELOW) for s, n in EDGES)
+        arcs.append(Arc(source, node, -1 if (source, node) in BELOW else 1, operation, fan))
+    return [arc for arc in arcs if arc.primitive != "none"]
+
+
+def _draw_benchmark_node(axes: Axes, node: int) -> None:
+    axes.add_patch(
+        Circle((node, 0), RADIUS, facecolor="white" if node in NODE_NAMES else "#D9E6F2", edgecolor="black", zorder=5)
+    )
+    axes.text(node, 0, NODE_NAMES.get(node, str(node)), ha="center", va="center", fontsize=8, zorder=6)
+
+
+def draw_architecture(found: Architecture) -> Drawing:
+    """An architecture → its cell; edges that are `none` are not drawn, and stand in its numbers."""
+    arcs = _benchmark_arcs(found)
+    below, above = reach(arcs)
+    units = BENCHMARK_NODES - 1 + 2 * SIDE
+    figure = Figure(figsize=(WIDTH, WIDTH / units * (below + above)))
+    axes = figure.add_axes((0, 0, 1, 1))
+    for arc, place in zip(arcs, label_places(arcs), strict=True):
+        draw_arc(axes, arc)
+        draw_label(axes, arc, place)
+    for node in range(BENCHMARK_NODES):
+        _draw_benchmark_node(axes, node)
+    axes.set(xlim=(-SIDE, BENCHMARK_NODES - 1 + SIDE), ylim=(-below, above))
+    axes.axis("off")
+    edges = [(node, source, operation) for (source, node), operation in zip(EDGES, found.operations, strict=True)]
+    return Drawing(figure, pd.DataFrame(edges, columns=["node", "source", "operation"]))
+
 
 SCALE = 1.03
 """Inches between neighbours."""
@@ -82,7 +241,7 @@ def draw(inputs: list[Path]) -> Drawing:
         raise UserError(f"the figure cells shows one genotype, got {len(inputs)}; give one genotype.json")
     found = of_any_space(str(inputs[0]))
     if isinstance(found, Architecture):
-        return benchmark_cell.draw_architecture(found)
+        return draw_architecture(found)
     assert isinstance(found, Genotype)
     cells = found._asdict()
     routed = {name: route(cell) for name, cell in cells.items()}

@@ -6,7 +6,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from parsec.report.figures.curves import epoch_axis
-from parsec.report.figures.palette import (
+from parsec.report.figures.style import (
     BLACK,
     BLUE,
     GREEN,
@@ -14,10 +14,10 @@ from parsec.report.figures.palette import (
     ORANGE,
     VERMILLION,
     Line,
+    every,
     primitive_label,
     primitive_line,
 )
-from parsec.report.figures.style import every
 from parsec.space.darts import NODES, input_name
 from parsec.space.factors import SEPARATOR
 

@@ -10,14 +10,12 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from parsec.errors import UserError
 from parsec.records.documents import read_results
-from parsec.report.figures.palette import GREY, Line, series
-from parsec.report.figures.style import SINGLE, Drawing, legend_below, new_figure
-from parsec.report.notes import same_data, stand_ins
+from parsec.report.figures.style import GREY, SINGLE, Drawing, Line, legend_below, new_figure, series
 from parsec.report.published import protocol, published_rows
-from parsec.report.rows import Row, our_rows
 from parsec.report.runs import TITLES
 from parsec.report.search_cost import CPU_HOURS, GPU_DAYS, Result
-from parsec.report.text import significant
+from parsec.report.tables.accuracy import Row, our_rows, same_data, stand_ins
+from parsec.report.tables.base import significant
 
 FAMILIES = {
     "gradient-based": "o",

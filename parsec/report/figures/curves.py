@@ -8,8 +8,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from parsec.report.figures.palette import series
-from parsec.report.figures.style import every
+from parsec.report.figures.style import every, series
 
 LINE = ["method", "seed"]
 """The columns that tell the lines of a panel apart."""

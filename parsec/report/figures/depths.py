@@ -6,9 +6,8 @@ import pandas as pd
 from matplotlib.ticker import FixedLocator, LogLocator, NullFormatter, NullLocator, ScalarFormatter
 
 from parsec.records.documents import read_document
-from parsec.report.figures.palette import series
-from parsec.report.figures.style import DOUBLE, Drawing, legend_below, new_figure
-from parsec.report.rows import METHODS
+from parsec.report.figures.style import DOUBLE, Drawing, legend_below, new_figure, series
+from parsec.report.tables.accuracy import METHODS
 
 MEBIBYTE = 2**20
 ONE = {"one": ", one child at a time"}

@@ -10,8 +10,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, NullLocator
 
 from parsec.report.figures.curves import LINE, Looks, draw_line, epoch_axis, looks_of
-from parsec.report.figures.palette import BLACK, GREY
-from parsec.report.figures.style import DOUBLE, SINGLE, Drawing, from_zero, legend_below, new_figure
+from parsec.report.figures.style import BLACK, DOUBLE, GREY, SINGLE, Drawing, from_zero, legend_below, new_figure
 from parsec.report.runs import KEYS, read_runs
 
 METRICS = ["entropy", "samples", "ess_prior", "ess_weights"]

@@ -9,8 +9,7 @@ from matplotlib.ticker import FixedLocator, NullLocator, ScalarFormatter
 
 from parsec.errors import UserError
 from parsec.records.documents import read_document
-from parsec.report.figures.palette import BLACK, GREY, Dash, series
-from parsec.report.figures.style import DOUBLE, Drawing, from_zero, legend_below, new_figure
+from parsec.report.figures.style import BLACK, DOUBLE, GREY, Dash, Drawing, from_zero, legend_below, new_figure, series
 
 GIBIBYTE = 2**30
 MEBIBYTE = 2**20

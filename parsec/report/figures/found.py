@@ -8,13 +8,12 @@ import pyarrow as pa
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from parsec.benchmarks.nasbench201 import DATA
 from parsec.errors import UserError
 from parsec.report.figures.curves import LINE, Looks, draw_line, epoch_axis, looks_of
-from parsec.report.figures.palette import BLACK
-from parsec.report.figures.style import DOUBLE, Drawing, legend_below, new_figure
-from parsec.report.found import LABELS
+from parsec.report.figures.style import BLACK, DOUBLE, Drawing, legend_below, new_figure
 from parsec.report.runs import KEYS
+from parsec.report.tables.nasbench201 import LABELS
+from parsec.tabular.nasbench201 import DATA
 
 EXPECTED: dict[str, Any] = {"linestyle": (0, (4, 1.5)), "marker": "", "label": "_"}
 

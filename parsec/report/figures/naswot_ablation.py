@@ -6,12 +6,11 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.axes import Axes
 
-from parsec.benchmarks.nasbench201 import read_report_columns
 from parsec.errors import UserError
-from parsec.report.figures.palette import series
-from parsec.report.figures.style import DOUBLE, Drawing, new_figure
-from parsec.report.naswot.ablations import score_matrix
-from parsec.scores.ablated import read_ablation
+from parsec.report.figures.style import DOUBLE, Drawing, new_figure, series
+from parsec.report.tables.naswot import score_matrix
+from parsec.tabular.nasbench201 import read_report_columns
+from parsec.zero_cost.files import read_ablation
 
 PANELS = {
     "Minibatches": ("images",),

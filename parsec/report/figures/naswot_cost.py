@@ -8,14 +8,12 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter
 
-from parsec.benchmarks.nasbench201 import DATA, ReportColumns, read_report_columns
 from parsec.errors import UserError
-from parsec.records.statistics import summarise
-from parsec.report.figures.palette import GREY, series
-from parsec.report.figures.style import DOUBLE, Drawing, every, legend_below, new_figure
-from parsec.report.naswot.draws import replay
-from parsec.report.naswot.inputs import LABELS, Scored, read_scored
-from parsec.report.simulated import METHODS, Simulated, incumbents, read_simulated
+from parsec.report.figures.style import DOUBLE, GREY, Drawing, every, legend_below, new_figure, series
+from parsec.report.tables.naswot import LABELS, Scored, read_scored
+from parsec.report.tables.naswot_search import METHODS, Simulated, incumbents, read_simulated, replay
+from parsec.stats import summarise
+from parsec.tabular.nasbench201 import DATA, ReportColumns, read_report_columns
 
 POINTS = 60
 AXES = {"trained": "Trained architectures", "seconds": "Seconds of training"}

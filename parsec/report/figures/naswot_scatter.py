@@ -4,11 +4,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from parsec.benchmarks.nasbench201 import DATA
-from parsec.report.correlation import correlation
-from parsec.report.figures.palette import BLUE
-from parsec.report.figures.style import DOUBLE, Drawing, new_figure
-from parsec.report.naswot.inputs import KINDS, LABELS, read_inputs
+from parsec.report.figures.style import BLUE, DOUBLE, Drawing, new_figure
+from parsec.report.tables.naswot import KINDS, LABELS, correlation, read_inputs
+from parsec.tabular.nasbench201 import DATA
 
 SHOWN = 1000
 """Dots of a panel, as in the paper; τ is that of all architectures."""

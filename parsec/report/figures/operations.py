@@ -8,8 +8,18 @@ from matplotlib.axes import Axes
 
 from parsec.errors import UserError
 from parsec.report.figures.curves import LINE, epoch_axis
-from parsec.report.figures.palette import PRIMITIVES, primitive_label, primitive_line
-from parsec.report.figures.style import DOUBLE, SINGLE, Drawing, every, from_zero, legend_below, new_figure
+from parsec.report.figures.style import (
+    DOUBLE,
+    PRIMITIVES,
+    SINGLE,
+    Drawing,
+    every,
+    from_zero,
+    legend_below,
+    new_figure,
+    primitive_label,
+    primitive_line,
+)
 from parsec.report.runs import KEYS, ORDER, read_runs
 
 COLUMNS = 4

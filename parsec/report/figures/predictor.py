@@ -8,10 +8,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
-from parsec.predictor import random_search
-from parsec.report.figures.palette import GREY, series
-from parsec.report.figures.style import DOUBLE, SINGLE, Drawing, every, legend_below, new_figure
-from parsec.report.predictor.inputs import RANDOM, Reals, Study, read_studies
+from parsec.report import sample_efficiency
+from parsec.report.figures.style import DOUBLE, GREY, SINGLE, Drawing, every, legend_below, new_figure, series
+from parsec.report.tables.predictor import RANDOM, FloatArray, Study, read_studies
 
 QUARTILES = ("lower", "median", "upper")
 SHARES = (0.25, 0.5, 0.75)
@@ -37,11 +36,11 @@ def _curves(study: Study) -> Iterator[pd.DataFrame]:
         best = np.maximum.accumulate(study.trained(pool), axis=1)
         yield _frame(study, pool, np.arange(1, study.job.budget + 1), np.quantile(best, SHARES, axis=0))
     at = np.unique(np.linspace(1, study.job.budget, POINTS).astype(int))
-    exact = [[random_search.best_so_far(study.accuracies, int(count), share) for count in at] for share in SHARES]
+    exact = [[sample_efficiency.best_so_far(study.accuracies, int(count), share) for count in at] for share in SHARES]
     yield _frame(study, RANDOM, at, np.array(exact))
 
 
-def _frame(study: Study, pool: str, trained: NDArray[np.int64], quartiles: Reals) -> pd.DataFrame:
+def _frame(study: Study, pool: str, trained: NDArray[np.int64], quartiles: FloatArray) -> pd.DataFrame:
     named = dict(zip(QUARTILES, quartiles, strict=True))
     return pd.DataFrame({"run": study.title, "pool": pool, "trained": trained, **named})
 

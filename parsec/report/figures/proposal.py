@@ -8,9 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from parsec.errors import UserError
-from parsec.report.figures.palette import BLACK, GREY, series
-from parsec.report.figures.style import DOUBLE, Drawing, legend_below, new_figure
-from parsec.report.proposals import read
+from parsec.report.figures.style import BLACK, DOUBLE, GREY, Drawing, legend_below, new_figure, series
+from parsec.report.tables.proposals import read
 
 MEASURES = {"share": "Effective sample size / K", "error": "Error of the gradient\n/ that under π"}
 DASHES: tuple[Any, ...] = ("-", (0, (4, 1.5)), (0, (1, 1)))

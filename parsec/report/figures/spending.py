@@ -7,13 +7,12 @@ from typing import Any
 import pandas as pd
 from matplotlib.axes import Axes
 
-from parsec.benchmarks.nasbench201 import DATA
 from parsec.report.figures.found import read_epochs
-from parsec.report.figures.palette import series
-from parsec.report.figures.style import DOUBLE, Drawing, every, legend_below, new_figure
-from parsec.report.found import LABELS
-from parsec.report.rows import METHODS
+from parsec.report.figures.style import DOUBLE, Drawing, every, legend_below, new_figure, series
 from parsec.report.runs import KEYS, read_runs
+from parsec.report.tables.accuracy import METHODS
+from parsec.report.tables.nasbench201 import LABELS
+from parsec.tabular.nasbench201 import DATA
 
 SPENT = {"child_images": (1e-3, "Images through children (thousands)"), "elapsed": (1.0, "Time of training (s)")}
 """Columns of the horizontal axes, with the factor and the name of what is drawn."""

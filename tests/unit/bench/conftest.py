@@ -4,12 +4,11 @@ import pytest
 import torch
 
 from parsec.bench.references import CANDIDATES, Darts, PlainChild
+from parsec.config.search import Prior as Form
+from parsec.config.training import Network
 from parsec.network.supernet import Supernet
 from parsec.prior.distribution import Prior
-from parsec.settings.search import Prior as Form
-from parsec.settings.training import Network
-from parsec.space.darts import NODES, SLOTS, edge_index
-from parsec.space.genotype import Edge
+from parsec.space.darts import NODES, SLOTS, Edge, edge_index
 
 CLASSES = 5
 

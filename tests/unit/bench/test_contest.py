@@ -3,9 +3,8 @@
 import pytest
 import torch
 
-from parsec.bench import contest
-from parsec.bench.contest import Contest, Target, hold
-from parsec.bench.floor import Rates
+from parsec.bench import harness
+from parsec.bench.harness import Contest, Rates, Target, hold
 
 CPU = torch.device("cpu")
 RATES = Rates(bytes=80.0, operations=1e9)
@@ -16,7 +15,7 @@ class Steps:
 
     def __init__(self, monkeypatch, seconds):
         self.seconds, self.ran = seconds, []
-        monkeypatch.setattr(contest, "stopwatch_for", lambda device: self.stopwatch)
+        monkeypatch.setattr(harness, "stopwatch_for", lambda device: self.stopwatch)
 
     def __getitem__(self, name):
         def step():

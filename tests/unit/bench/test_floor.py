@@ -2,8 +2,7 @@
 
 import torch
 
-from parsec.bench.counts import Counts
-from parsec.bench.floor import Rates, measure_rates
+from parsec.bench.harness import Counts, Rates, measure_rates
 
 
 def test_the_floor_is_the_longer_of_both():

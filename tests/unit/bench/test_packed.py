@@ -7,12 +7,12 @@ import numpy as np
 import torch
 from PIL import Image
 
-from parsec.bench.floor import Rates
-from parsec.bench.job import BenchJob
-from parsec.bench.loader import bench_loader
+from parsec.bench.data import bench_loader
+from parsec.bench.harness import Rates
+from parsec.bench.workload import BenchJob
+from parsec.config.datasets import ImageFolder, Jpeg
+from parsec.config.jobs import PrepareJob
 from parsec.data.prepare import prepare
-from parsec.settings.datasets import ImageFolder, Jpeg
-from parsec.settings.jobs import PrepareJob
 
 
 def test_packed_images_are_loaded_beside_torchvisions_image_folder(tmp_path: Path) -> None:

@@ -6,13 +6,12 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from parsec.bench.modules import primitive
-from parsec.bench.references import CANDIDATES, Darts, MixedOperation, PlainNetwork, darts_iteration
-from parsec.network.executors.one import One
-from parsec.network.executors.protocol import accumulate
-from parsec.network.fixed import FixedNetwork
-from parsec.prior.children import Children
-from parsec.settings.training import Network
+from parsec.bench.references import CANDIDATES, Darts, MixedOperation, PlainNetwork, darts_iteration, primitive
+from parsec.config.training import Network
+from parsec.network.cell_network import FixedNetwork
+from parsec.prior.distribution import ArchitectureBatch
+from parsec.search.executors.base import accumulate
+from parsec.search.executors.sequential import One
 from parsec.space.published import DARTS_V2
 
 CLASSES = 5
@@ -31,7 +30,7 @@ def test_a_plain_child_has_the_loss_and_the_gradient_of_executor_one(children, p
     for child in children(3).genotypes:
         supernet, plain, pairs = pair(child, stem)
         images, labels = batch(side, layout=layout)
-        seen = accumulate(One(supernet, contextlib.nullcontext), Children.of([child]), images, labels)
+        seen = accumulate(One(supernet, contextlib.nullcontext), ArchitectureBatch.of([child]), images, labels)
         loss = F.cross_entropy(plain.to(memory_format=layout)(images), labels)
         loss.backward()
         torch.testing.assert_close(seen.loss, loss.detach(), rtol=1e-11, atol=0)

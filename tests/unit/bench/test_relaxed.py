@@ -3,7 +3,7 @@
 import torch
 import torch.nn.functional as F
 
-from parsec.network.mixed.darts import MixedSupernet
+from parsec.network.mixed import MixedSupernet
 from parsec.space.darts import CELLS
 
 

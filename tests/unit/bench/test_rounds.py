@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from parsec.bench import rounds
-from parsec.bench.rounds import Timing, in_turn, stopwatch_for
+from parsec.bench import harness
+from parsec.bench.harness import Timing, in_turn, stopwatch_for
 
 
 class Clock:
@@ -27,7 +27,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch):
     clock = Clock()
-    monkeypatch.setattr(rounds.time, "perf_counter", clock)
+    monkeypatch.setattr(harness.time, "perf_counter", clock)
     return clock
 
 

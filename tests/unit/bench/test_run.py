@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from parsec.bench import memory
-from parsec.bench.job import DIGITS, FINETUNE, PAPER_SMALL, SMALL, TINY, BenchJob, sizes
+from parsec.bench.workload import DIGITS, FINETUNE, PAPER_SMALL, SMALL, TINY, BenchJob, sizes
 from parsec.cli import main
 
 TIMED = {"contender", "seconds", "median", "fastest", "slowest", "rate", "speedup"}

@@ -2,7 +2,7 @@
 
 import pytest
 
-from parsec.bench.show import duration, text
+from parsec.bench.run import duration, text
 
 
 @pytest.mark.parametrize(

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from parsec.config.datasets import Digits
+from parsec.config.jobs import PrepareJob
 from parsec.data.dataset import DatasetInfo
 from parsec.data.prepare import prepare
-from parsec.settings.datasets import Digits
-from parsec.settings.jobs import PrepareJob
 
 
 @pytest.fixture(scope="session")

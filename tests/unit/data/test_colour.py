@@ -2,9 +2,9 @@
 
 import torch
 
-from parsec.data.colour import adjust, jitter
+from parsec.data.augment import adjust, jitter
 from parsec.data.vision import torchvision
-from parsec.runtime.draws import Draws
+from parsec.runtime.rng import ShardedRNG
 
 
 def seeded(seed: int = 0) -> torch.Generator:
@@ -22,7 +22,7 @@ def test_adjustments_are_those_of_torchvision_image_by_image() -> None:
 
 def test_factors_stay_in_range_and_differ_between_images() -> None:
     grey = torch.full((2000, 3, 2, 2), 0.4)
-    values = jitter(grey, 0.25, Draws(seeded()))[:, 0, 0, 0] / 0.4
+    values = jitter(grey, 0.25, ShardedRNG(seeded()))[:, 0, 0, 0] / 0.4
     assert 0.75 <= values.min() < 0.76
     assert 1.24 < values.max() <= 1.25 + 1e-6
     assert values.unique().numel() > 1900
@@ -31,6 +31,6 @@ def test_factors_stay_in_range_and_differ_between_images() -> None:
 def test_values_stay_in_the_unit_interval_and_the_input_is_kept() -> None:
     images = torch.rand((50, 3, 4, 4), generator=seeded())
     before = images.clone()
-    changed = jitter(images, 1.0, Draws(seeded()))
+    changed = jitter(images, 1.0, ShardedRNG(seeded()))
     assert 0 <= changed.min() <= changed.max() <= 1
     assert torch.equal(images, before)

@@ -7,14 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from parsec.data import part as part_module
+from parsec.config.datasets import Digits
+from parsec.config.jobs import PrepareJob
+from parsec.data import dataset as part_module
 from parsec.data import shards
-from parsec.data.dataset import open_part, read_info
-from parsec.data.part import joined
+from parsec.data.dataset import init_distributed, open_split, read_info
 from parsec.data.prepare import prepare
 from parsec.errors import DatasetError
-from parsec.settings.datasets import Digits
-from parsec.settings.jobs import PrepareJob
 
 
 @pytest.fixture
@@ -39,7 +38,7 @@ def test_missing_folder_says_where_it_looked(tmp_path: Path) -> None:
 def test_damaged_record(copy: Path, text: str) -> None:
     (copy / "dataset.json").write_text(text)
     with pytest.raises(DatasetError, match=r"dataset.json is damaged or of another version; `prepare` makes it anew"):
-        open_part(copy, "train")
+        open_split(copy, "train")
 
 
 def test_truncated_shard(copy: Path) -> None:
@@ -47,7 +46,7 @@ def test_truncated_shard(copy: Path) -> None:
     path.write_bytes(path.read_bytes()[:-10])
     line = r"images-000.npy has 137974 bytes instead of 137984; add `--forcerun .*/dataset.json`"
     with pytest.raises(DatasetError, match=line):
-        open_part(copy, "train")
+        open_split(copy, "train")
 
 
 @pytest.mark.parametrize("name", ["images-000.npy", "labels.npy"])
@@ -57,29 +56,29 @@ def test_changed_file(copy: Path, name: str) -> None:
     content[-1] ^= 1
     path.write_bytes(content)
     with pytest.raises(DatasetError, match=rf"test/{name} has changed since it was written"):
-        open_part(copy, "test")
+        open_split(copy, "test")
 
 
 @pytest.mark.parametrize("name", ["images-000.npy", "labels.npy"])
 def test_missing_file(copy: Path, name: str) -> None:
     (copy / "validation" / name).unlink()
     with pytest.raises(DatasetError, match=rf"validation/{name} is missing"):
-        open_part(copy, "validation")
+        open_split(copy, "validation")
 
 
 def test_other_parts_are_not_touched(copy: Path) -> None:
     shutil.rmtree(copy / "test")
-    assert len(open_part(copy, "train")) == 718
+    assert len(open_split(copy, "train")) == 718
 
 
 def test_images_are_memory_mapped(digits: Path) -> None:
-    part = open_part(digits, "train")
+    part = open_split(digits, "train")
     assert isinstance(part.images[0], np.memmap)
     assert part.images[0].dtype == np.uint8
 
 
 def test_limit_takes_the_first_of_every_class(digits: Path) -> None:
-    whole, few = open_part(digits, "train"), open_part(digits, "train", limit=40)
+    whole, few = open_split(digits, "train"), open_split(digits, "train", limit=40)
     assert np.bincount(few.labels).tolist() == [4] * 10
     first = np.sort(np.concatenate([np.flatnonzero(whole.labels == label)[:4] for label in range(10)]))
     assert np.array_equal(few.read(np.arange(40)), whole.read(first))
@@ -88,14 +87,14 @@ def test_limit_takes_the_first_of_every_class(digits: Path) -> None:
 
 @pytest.mark.parametrize("limit", [1, 7, 10, 43])
 def test_limit_is_exact_and_balanced(digits: Path, limit: int) -> None:
-    counts = np.bincount(open_part(digits, "train", limit=limit).labels, minlength=10)
+    counts = np.bincount(open_split(digits, "train", limit=limit).labels, minlength=10)
     assert counts.sum() == limit
     assert counts.max() - counts.min() <= 1
 
 
 def test_limit_fills_up_from_larger_classes_and_stops_at_all(digits: Path) -> None:
-    assert len(open_part(digits, "train", limit=717)) == 717
-    assert len(open_part(digits, "train", limit=10_000)) == 718
+    assert len(open_split(digits, "train", limit=717)) == 717
+    assert len(open_split(digits, "train", limit=10_000)) == 718
 
 
 def test_reading_across_more_shards_than_stay_open(
@@ -103,7 +102,7 @@ def test_reading_across_more_shards_than_stay_open(
 ) -> None:
     monkeypatch.setattr(part_module, "OPEN_SHARDS", 2)
     positions = np.random.default_rng(0).permutation(718)[:300]
-    many, one = open_part(sharded, "train"), open_part(digits, "train")
+    many, one = open_split(sharded, "train"), open_split(digits, "train")
     assert len(many.images) == 8
     assert np.array_equal(many.read(positions), one.read(positions))
 
@@ -118,12 +117,12 @@ def test_shards_are_read_in_the_order_of_their_numbers(digits: Path, sharded: Pa
         text = json.dumps(record, sort_keys=True)
     (sharded / "dataset.json").write_text(text)
     everything = np.arange(718)
-    assert np.array_equal(open_part(sharded, "train").read(everything), open_part(digits, "train").read(everything))
+    assert np.array_equal(open_split(sharded, "train").read(everything), open_split(digits, "train").read(everything))
 
 
 def test_joined_parts_follow_one_another(digits: Path, sharded: Path) -> None:
-    train, validation = open_part(sharded, "train", limit=50), open_part(digits, "validation")
-    both = joined([train, validation])
+    train, validation = open_split(sharded, "train", limit=50), open_split(digits, "validation")
+    both = init_distributed([train, validation])
     assert len(both) == 769
     assert np.array_equal(both.labels, np.concatenate([train.labels, validation.labels]))
     expected = np.concatenate([train.read(np.arange(50)), validation.read(np.arange(719))])

@@ -10,16 +10,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from parsec.config.datasets import DigitsFolder, ImageFolder
+from parsec.config.jobs import PrepareJob
 from parsec.data import shards
-from parsec.data.dataset import open_part, read_info
+from parsec.data.dataset import open_split, read_info
 from parsec.data.prepare import prepare
 from parsec.data.sources import listing
 from parsec.data.sources.image_folder import open_folder
 from parsec.data.sources.listing import listing_fingerprint
 from parsec.data.vision import torchvision
 from parsec.errors import DatasetError
-from parsec.settings.datasets import DigitsFolder, ImageFolder
-from parsec.settings.jobs import PrepareJob
 
 
 def job(folder: Path, side: int = 32) -> PrepareJob:
@@ -33,7 +33,7 @@ def test_whole_chain(image_folder: Path, tmp_path: Path) -> None:
     assert info.counts == {"train": 12, "validation": 12, "test": 6}
     assert info.image_size == 32
     assert info.stand_in is None
-    assert np.bincount(open_part(tmp_path / "out", "validation").labels).tolist() == [6, 6]
+    assert np.bincount(open_split(tmp_path / "out", "validation").labels).tolist() == [6, 6]
 
 
 def test_short_side_is_resized_and_the_centre_kept(tmp_path: Path) -> None:
@@ -116,7 +116,7 @@ def test_digits_stand_in_goes_through_an_image_folder(tmp_path: Path) -> None:
     assert info.classes == tuple("0123456789")
     assert info.stand_in is not None
     assert "stand in for ImageNet" in info.stand_in
-    test = open_part(tmp_path, "test")
+    test = open_split(tmp_path, "test")
     with Image.open(min((tmp_path / "folder" / "val" / "0").iterdir())) as png:
         assert np.array_equal(test.read(np.arange(1))[0], np.asarray(png))
 

@@ -11,8 +11,7 @@ import pytest
 from PIL import Image
 from scipy.io import savemat
 
-from parsec.data.sources.image_folder import open_folder
-from parsec.data.sources.validation_labels import DEVKIT, META, SOLUTION, TRUTH
+from parsec.data.sources.image_folder import DEVKIT, META, SOLUTION, TRUTH, open_folder
 from parsec.errors import DatasetError
 
 WNIDS = ("n01440764", "n02102040")

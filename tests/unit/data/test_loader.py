@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from parsec.data.dataset import open_part
+from parsec.data.dataset import open_split
 from parsec.data.loader import Images
 
 
 @pytest.mark.parametrize(("limit", "resident"), [(4 * 2**30, True), (718 * 192, True), (718 * 192 - 1, False)])
 def test_gather(digits: Path, limit: int, resident: bool) -> None:
-    part = open_part(digits, "train")
+    part = open_split(digits, "train")
     images = Images(part, "cpu", resident_bytes=limit)
     assert images.resident is resident
     assert len(images) == 718
@@ -26,13 +26,13 @@ def test_gather(digits: Path, limit: int, resident: bool) -> None:
 
 @pytest.mark.parametrize("limit", [0, 2**30])
 def test_limited_part(digits: Path, limit: int) -> None:
-    part = open_part(digits, "validation", limit=20)
+    part = open_split(digits, "validation", limit=20)
     pixels, labels = Images(part, torch.device("cpu"), limit).gather(torch.arange(20))
     assert np.array_equal(pixels.permute(0, 2, 3, 1).numpy(), part.read(np.arange(20)))
     assert torch.bincount(labels).tolist() == [2] * 10
 
 
 def test_batches_are_channels_last(digits: Path) -> None:
-    pixels, _ = Images(open_part(digits, "train"), "cpu").gather(torch.arange(4))
+    pixels, _ = Images(open_split(digits, "train"), "cpu").gather(torch.arange(4))
     assert pixels.shape == (4, 3, 8, 8)
     assert pixels.is_contiguous(memory_format=torch.channels_last)

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from parsec.data.order import epoch_order, evaluation_batches
+from parsec.data.loader import epoch_order, evaluation_batches
 from parsec.errors import DatasetError
 
 

@@ -13,24 +13,21 @@ import simplejpeg
 import torch
 from PIL import ExifTags, Image, ImageOps
 
+from parsec.config.datasets import ImageFolder, Jpeg
+from parsec.config.jobs import PrepareJob
+from parsec.config.training import Augmentation
+from parsec.data import loader as images_module
+from parsec.data import packed as writing
 from parsec.data import prepare as stage
-from parsec.data.augment import Augment
-from parsec.data.dataset import open_part, read_info, together
-from parsec.data.loader import open_images
-from parsec.data.packed import images as images_module
-from parsec.data.packed import write
-from parsec.data.packed.boxes import centre_squares, random_boxes
-from parsec.data.packed.decode import decode
-from parsec.data.packed.encode import encode
+from parsec.data.augment import Augment, centre_squares, random_boxes
+from parsec.data.dataset import open_split, read_info, together
+from parsec.data.loader import decode, open_images
+from parsec.data.packed import encode
 from parsec.data.prepare import prepare
 from parsec.data.sources.encoded import Piece
 from parsec.data.vision import torchvision
 from parsec.errors import DatasetError, UserError
-from parsec.runtime.draws import Draws
-from parsec.runtime.randomness import generator
-from parsec.settings.datasets import ImageFolder, Jpeg
-from parsec.settings.jobs import PrepareJob
-from parsec.settings.training import Augmentation
+from parsec.runtime.rng import ShardedRNG, generator
 
 
 def job(folder: Path, side: int = 32, quality: int = 90) -> PrepareJob:
@@ -44,8 +41,8 @@ def packed(image_folder: Path, tmp_path: Path) -> Path:
     return tmp_path / "out"
 
 
-def draws(seed: int = 0, part: int = 0, parts: int = 1) -> Draws:
-    return Draws(torch.Generator().manual_seed(seed), part, parts)
+def draws(seed: int = 0, part: int = 0, parts: int = 1) -> ShardedRNG:
+    return ShardedRNG(torch.Generator().manual_seed(seed), part, parts)
 
 
 def augment(folder: Path, **settings) -> Augment:
@@ -55,7 +52,7 @@ def augment(folder: Path, **settings) -> Augment:
 def test_parts_hold_every_image_as_a_jpeg_of_the_short_side(packed: Path) -> None:
     info = read_info(packed)
     assert info.counts == {"train": 12, "validation": 12, "test": 6}
-    both = together(open_part(packed, "train"), open_part(packed, "validation"))
+    both = together(open_split(packed, "train"), open_split(packed, "validation"))
     assert np.bincount(both.labels).tolist() == [12, 12]
     for position in range(len(both)):
         with Image.open(io.BytesIO(both.jpeg(position).tobytes())) as image:
@@ -70,7 +67,7 @@ def test_shards_are_plain_tar_archives(packed: Path) -> None:
 
 
 def test_statistics_are_those_of_the_stored_pixels(packed: Path) -> None:
-    parts = [open_part(packed, part) for part in ("train", "validation")]
+    parts = [open_split(packed, part) for part in ("train", "validation")]
     stored = [np.asarray(Image.open(io.BytesIO(p.jpeg(i).tobytes()))) for p in parts for i in range(len(p))]
     # The mean is taken before encoding, which moves it by less than a grey level.
     assert np.allclose(np.concatenate(stored).reshape(-1, 3).mean(0) / 255, read_info(packed).mean, atol=1 / 255)
@@ -103,7 +100,7 @@ def test_a_jpeg_that_training_would_refuse_is_encoded_anew(image_folder: Path, t
     kept = {path.read_bytes() for path in damaged[1::2]}
     stored = set()
     for name in ("train", "validation", "test"):
-        part = open_part(tmp_path / "out", name)
+        part = open_split(tmp_path / "out", name)
         for position in range(len(part)):
             decode(part.jpeg(position), part.sizes(np.array([position]))[0], np.array([0, 0, 16, 16]), 16)
             stored.add(part.jpeg(position).tobytes())
@@ -131,7 +128,7 @@ def test_grey_jpegs_are_stored_in_colour(tmp_path: Path) -> None:
 
 
 def test_interrupted_preparation_goes_on_without_encoding_again(image_folder, tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr(write, "IMAGES_PER_SHARD", 5)
+    monkeypatch.setattr(writing, "IMAGES_PER_SHARD", 5)
     prepare(job(image_folder), tmp_path / "whole")
     encoded = []
 
@@ -141,11 +138,11 @@ def test_interrupted_preparation_goes_on_without_encoding_again(image_folder, tm
             raise KeyboardInterrupt
         return encode(piece, *rest)
 
-    monkeypatch.setattr(write, "encode", failing)
+    monkeypatch.setattr(writing, "encode", failing)
     with pytest.raises(KeyboardInterrupt):
         prepare(job(image_folder), tmp_path / "out")
     assert len(list((tmp_path / "out" / "partial" / "train").glob("images-*.tar"))) == 3
-    monkeypatch.setattr(write, "encode", lambda piece, *rest: encoded.append(piece) or encode(piece, *rest))
+    monkeypatch.setattr(writing, "encode", lambda piece, *rest: encoded.append(piece) or encode(piece, *rest))
     encoded.clear()
     prepare(job(image_folder), tmp_path / "out")
     assert len(encoded) == 30 - 12
@@ -153,7 +150,7 @@ def test_interrupted_preparation_goes_on_without_encoding_again(image_folder, tm
 
 
 def test_shards_of_other_settings_are_not_taken_over(image_folder, tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr(write, "write_array", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setattr(writing, "write_array", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
         prepare(job(image_folder), tmp_path / "out")
     monkeypatch.undo()
@@ -219,7 +216,7 @@ def test_a_damaged_jpeg_is_one_clear_line(photo) -> None:
 def test_batches_ahead_are_those_that_are_asked_for(packed: Path) -> None:
     change = augment(packed, crop="resized", size=24, flip=False)
     indices = [torch.arange(4), torch.arange(4, 8)]
-    plain, ahead = (open_images(open_part(packed, "train"), "cpu", seed=3) for _ in range(2))
+    plain, ahead = (open_images(open_split(packed, "train"), "cpu", seed=3) for _ in range(2))
     expected = [plain.train(batch, change, draws(), step) for step, batch in enumerate(indices)]
     for step, batch in enumerate(indices):
         ahead.ahead(batch, change, draws(), step)
@@ -227,14 +224,14 @@ def test_batches_ahead_are_those_that_are_asked_for(packed: Path) -> None:
         assert images.shape == (4, 3, 24, 24)
         assert torch.equal(images, expected[step][0])
         assert torch.equal(labels, expected[step][1])
-    other = open_images(open_part(packed, "train"), "cpu", seed=4).train(indices[0], change, draws(), 0)
+    other = open_images(open_split(packed, "train"), "cpu", seed=4).train(indices[0], change, draws(), 0)
     assert not torch.equal(other[0], expected[0][0])
 
 
 def test_no_image_is_decoded_twice_for_a_step(packed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     decoded, change = [], augment(packed, crop="resized", size=24, flip=False)
     monkeypatch.setattr(images_module, "decode", lambda *given: decoded.append(given) or decode(*given))
-    images = open_images(open_part(packed, "train"), "cpu", seed=3)
+    images = open_images(open_split(packed, "train"), "cpu", seed=3)
     images.ahead(torch.arange(4, 8), change, draws(), 1)
     for step in range(2):
         images.train(torch.arange(4) + 4 * step, change, draws(), step)
@@ -242,7 +239,7 @@ def test_no_image_is_decoded_twice_for_a_step(packed: Path, monkeypatch: pytest.
 
 
 def test_evaluation_sees_the_normalised_centre(packed: Path) -> None:
-    change, part = augment(packed, crop="resized", size=28), open_part(packed, "test")
+    change, part = augment(packed, crop="resized", size=28), open_split(packed, "test")
     images, labels = open_images(part, "cpu", 0).evaluate(torch.arange(2), change)
     info = read_info(packed)
     square = decode(part.jpeg(1), np.array([38, 32]), np.array([3, 0, 32, 32]), 32)
@@ -254,7 +251,7 @@ def test_evaluation_sees_the_normalised_centre(packed: Path) -> None:
 
 @pytest.mark.parametrize("size", [32, 20])
 def test_padding_and_plain_crops_cut_the_stored_centre_square(packed: Path, size: int) -> None:
-    part = open_part(packed, "train")
+    part = open_split(packed, "train")
     squares = torch.stack([decode(part.jpeg(i), np.array([38, 32]), np.array([3, 0, 32, 32]), 32) for i in range(3)])
     for crop in ("pad", "none"):
         change = augment(packed, crop=crop, size=size)
@@ -267,7 +264,7 @@ def test_record_says_how_images_are_stored(packed: Path) -> None:
 
 
 def test_boxes_of_a_step_follow_seed_and_step_alone(packed: Path) -> None:
-    change, part = augment(packed, crop="resized", size=24, flip=False), open_part(packed, "train")
+    change, part = augment(packed, crop="resized", size=24, flip=False), open_split(packed, "train")
     later = open_images(part, "cpu", seed=3)
     later.train(torch.arange(4), change, draws(), 0)
     resumed = open_images(part, "cpu", seed=3)

@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 
+from parsec.config.datasets import Digits, ImageFolder
+from parsec.config.jobs import PrepareJob, fingerprint
 from parsec.data import prepare as stage
 from parsec.data import shards
-from parsec.data.dataset import open_part, read_info
+from parsec.data.dataset import open_split, read_info
 from parsec.data.prepare import prepare
 from parsec.errors import DatasetError
-from parsec.settings.datasets import Digits, ImageFolder
-from parsec.settings.jobs import PrepareJob, fingerprint
 
 PARTS = ("train", "validation", "test")
 IMAGE_BYTES = 8 * 8 * 3
@@ -51,7 +51,7 @@ def test_every_class_keeps_its_share(digits: Path) -> None:
 def test_stored_images_and_labels_are_those_of_the_source(digits: Path) -> None:
     bunch = load_digits()
     for part in PARTS:
-        opened, chosen = open_part(digits, part), indices(digits)[part]
+        opened, chosen = open_split(digits, part), indices(digits)[part]
         images = opened.read(np.arange(len(opened)))
         assert np.array_equal(images[..., 0], np.rint(bunch.images[chosen] * 255 / 16))
         assert np.array_equal(images[..., 0], images[..., 2])
@@ -59,7 +59,7 @@ def test_stored_images_and_labels_are_those_of_the_source(digits: Path) -> None:
 
 
 def test_mean_and_deviation_leave_the_test_images_out(digits: Path) -> None:
-    parts = [open_part(digits, part) for part in ("train", "validation")]
+    parts = [open_split(digits, part) for part in ("train", "validation")]
     pixels = np.concatenate([part.read(np.arange(len(part))) for part in parts]) / 255
     info = read_info(digits)
     np.testing.assert_allclose(info.mean, pixels.mean(axis=(0, 1, 2)), rtol=1e-12)
@@ -113,7 +113,7 @@ def test_shards_are_bounded_and_keep_the_order(digits: Path, tmp_path: Path, mon
     assert [file.name for file in files] == [f"images-{i:03d}.npy" for i in range(8)]
     assert max(file.stat().st_size for file in files) == limit
     assert np.load(files[0], mmap_mode="r").shape == (100, 8, 8, 3)
-    many, one = open_part(tmp_path, "train"), open_part(digits, "train")
+    many, one = open_split(tmp_path, "train"), open_split(digits, "train")
     assert np.array_equal(many.read(np.arange(718)), one.read(np.arange(718)))
     assert read_info(tmp_path).mean == read_info(digits).mean
 

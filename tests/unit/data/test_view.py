@@ -10,17 +10,15 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from parsec.data.augment import Augment
-from parsec.data.crop import centre
-from parsec.data.dataset import open_part, read_info
+from parsec.config.datasets import ImageFolder, Jpeg
+from parsec.config.jobs import PrepareJob
+from parsec.config.training import Augmentation
+from parsec.data.augment import Augment, View, centre, evaluation_view
+from parsec.data.dataset import open_split, read_info
 from parsec.data.loader import open_images
-from parsec.data.packed.boxes import View, evaluation_view
 from parsec.data.prepare import prepare
 from parsec.data.sources.encoded import squared
 from parsec.data.vision import torchvision
-from parsec.settings.datasets import ImageFolder, Jpeg
-from parsec.settings.jobs import PrepareJob
-from parsec.settings.training import Augmentation
 
 SIDE = 64
 SIZES = [(96, 64), (64, 101), (150, 120), (50, 80)]
@@ -76,7 +74,7 @@ def seen_in_test(data: Path, **settings: object) -> tuple[Tensor, View]:
     """Grey levels of the test images as the network is tested on them, and the view."""
     info = read_info(data)
     augment = Augment(Augmentation.model_validate(settings), info, torch.contiguous_format)
-    images = open_images(open_part(data, "test"), "cpu", 0)
+    images = open_images(open_split(data, "test"), "cpu", 0)
     values, _ = images.evaluate(torch.arange(len(images)), augment)
     mean, std = (torch.tensor(values).view(3, 1, 1) for values in (info.mean, info.std))
     grey = (values * std + mean) * 255

@@ -14,7 +14,14 @@ from PIL import ExifTags, Image
 from safetensors.torch import load_file, save_file
 
 from parsec.cli import main
-from parsec.data.dataset import open_part
+from parsec.config.base import Compute
+from parsec.config.datasets import Digits, ImageFolder, Jpeg
+from parsec.config.jobs import PrepareJob, RetrainJob
+from parsec.config.plan import Retrain
+from parsec.config.retrain import RetrainAugmentation, RetrainStage
+from parsec.config.settings import Running
+from parsec.config.training import Stack
+from parsec.data.dataset import open_split
 from parsec.data.prepare import prepare
 from parsec.data.vision import torchvision
 from parsec.errors import UserError
@@ -23,13 +30,6 @@ from parsec.export.onnx import export
 from parsec.export.predict import predict
 from parsec.export.trained import load_trained
 from parsec.retrain.run import Request, retrain
-from parsec.settings.compute import Compute
-from parsec.settings.datasets import Digits, ImageFolder, Jpeg
-from parsec.settings.jobs import PrepareJob, RetrainJob
-from parsec.settings.plan import Retrain
-from parsec.settings.retrain import RetrainAugmentation, RetrainStage
-from parsec.settings.training import Stack
-from parsec.settings.tree import Running
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +53,7 @@ def trained(tmp_path_factory) -> tuple[Path, Path]:
 
 def test_loaded_network_has_the_test_error_of_its_result(trained) -> None:
     run, data = trained
-    found, part = load_trained(run, data), open_part(data, "test")
+    found, part = load_trained(run, data), open_split(data, "test")
     images = torch.from_numpy(part.read(np.arange(len(part)))).permute(0, 3, 1, 2).float()
     with torch.no_grad():
         wrong = (found.module(images).argmax(1).numpy() != part.labels).mean()
@@ -82,7 +82,7 @@ def test_other_logits_are_refused_and_nothing_is_left(trained, tmp_path, monkeyp
 
 def test_predictions_of_a_folder_are_those_of_the_network(trained, tmp_path) -> None:
     run, data = trained
-    part = open_part(data, "test")
+    part = open_split(data, "test")
     for i, pixels in enumerate(part.read(np.arange(40))):
         Image.fromarray(pixels).save(tmp_path / f"{i:02d}.png")
     (tmp_path / "broken.png").write_bytes(b"no image")
@@ -100,7 +100,7 @@ def test_predictions_of_a_folder_are_those_of_the_network(trained, tmp_path) -> 
 
 def test_images_are_predicted_as_they_would_be_prepared(trained, tmp_path) -> None:
     run, data = trained
-    grey = open_part(data, "test").read(np.arange(8))[..., 0]
+    grey = open_split(data, "test").read(np.arange(8))[..., 0]
     exif = Image.Exif()
     exif[ExifTags.Base.Orientation] = 3
     for i, pixels in enumerate(grey):

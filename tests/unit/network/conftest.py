@@ -4,8 +4,7 @@ import random
 
 import pytest
 
-from parsec.space.darts import NODES, PRIMITIVES, SLOTS
-from parsec.space.genotype import Genotype, genotype
+from parsec.space.darts import NODES, PRIMITIVES, SLOTS, Genotype, genotype
 
 
 @pytest.fixture

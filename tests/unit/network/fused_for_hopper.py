@@ -11,12 +11,12 @@ from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 from triton.runtime.jit import JITFunction
 
-from parsec.network.executors.protocol import accumulate
-from parsec.network.executors.table import Table
+from parsec.config.training import Network
 from parsec.network.kernels import fused
 from parsec.network.supernet import Supernet
-from parsec.prior.children import Children
-from parsec.settings.training import Network
+from parsec.prior.distribution import ArchitectureBatch
+from parsec.search.executors.base import accumulate
+from parsec.search.executors.fused import Table
 
 POINTERS = {torch.float32: "*fp32", torch.bfloat16: "*bf16", torch.int64: "*i64", torch.int8: "*i8"}
 HOPPER = GPUTarget("cuda", 90, 32)
@@ -45,5 +45,5 @@ def build(kernel, *args, grid, warmup, num_warps=4, num_stages=3, **named):
 JITFunction.run = build
 supernet = Supernet(Network(cells=3, channels=12), 5, torch.Generator().manual_seed(0))
 bfloat16 = partial(torch.autocast, "cpu", dtype=torch.bfloat16)
-children = Children(torch.zeros(2, 2, 4, 2, 2, dtype=torch.int64))
+children = ArchitectureBatch(torch.zeros(2, 2, 4, 2, 2, dtype=torch.int64))
 accumulate(Table(supernet, bfloat16, launches=fused), children, torch.randn(2, 3, 8, 8), torch.tensor([0, 1]))

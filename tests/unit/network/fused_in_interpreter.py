@@ -6,15 +6,15 @@ import inspect
 import pytest
 import torch
 
-from parsec.network.executors.protocol import accumulate
-from parsec.network.executors.table import Table
-from parsec.network.kernels import fused, plain_operations
+from parsec.config.training import Network
+from parsec.network.kernels import fused, reference
 from parsec.network.supernet import Supernet
-from parsec.prior.children import Children
-from parsec.settings.training import Network
+from parsec.prior.distribution import ArchitectureBatch
+from parsec.search.executors.base import accumulate
+from parsec.search.executors.fused import Table
 from parsec.space.darts import PRIMITIVES
 
-OPERATIONS = plain_operations.__all__
+OPERATIONS = reference.__all__
 ALL = range(len(PRIMITIVES))
 
 
@@ -39,7 +39,7 @@ class Both:
             clones = {id(each): each.clone() for each in args if isinstance(each, torch.Tensor)}
             copies = [clones.get(id(each), each) for each in args]
             found = getattr(fused, name)(*copies, **named)
-            expected = getattr(plain_operations, name)(*args, **named)
+            expected = getattr(reference, name)(*args, **named)
             for parameter, copy, original in zip(
                 inspect.signature(getattr(fused, name)).parameters, copies, args, strict=False
             ):
@@ -75,7 +75,7 @@ def children(sources, primitives):
         for index, (cell, node, slot) in enumerate(torch.cartesian_prod(*map(torch.arange, (2, 4, 2))).tolist()):
             table[k, cell, node, slot, 0] = min(sources[index % len(sources)], node + 1)
             table[k, cell, node, slot, 1] = row[index % len(row)]
-    return Children(table)
+    return ArchitectureBatch(table)
 
 
 @pytest.mark.parametrize(
@@ -102,7 +102,7 @@ def test_deposits_into_one_place_add_up_in_order():
     partials, gradient = torch.randn(5, 3, 100), torch.randn(300)
     places, sizes = torch.tensor([100, -1, 0, 100, 100]), torch.tensor([70, 70, 100, 70, 70])
     expected = gradient.clone()
-    plain_operations.deposit(partials, places, sizes, expected)
+    reference.deposit(partials, places, sizes, expected)
     fused.deposit(partials, places, sizes, gradient)
     torch.testing.assert_close(gradient, expected)
 

@@ -3,15 +3,15 @@
 import pytest
 import torch
 
-from parsec.network.bank import Bank
-from parsec.runtime.memory import peak_bytes
+from parsec.network.supernet import SharedParameters
+from parsec.runtime.device import peak_bytes
 
 STACKED = {"edges.depthwise": (3, 4, 1, 5, 5), "edges.pointwise": (3, 4, 8, 1, 1)}
 PLAIN = {"classifier.weight": (10, 16), "classifier.bias": (10,)}
 
 
 def bank(seed=0, dtype=torch.float64, stacked=STACKED, plain=PLAIN):
-    return Bank(stacked, plain, torch.Generator().manual_seed(seed), dtype=dtype)
+    return SharedParameters(stacked, plain, torch.Generator().manual_seed(seed), dtype=dtype)
 
 
 def test_every_tensor_is_a_part_of_the_one_vector():

@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from parsec.network.channels_last import even_and_odd, even_pixels, join, pieces
+from parsec.network.conv_cpu import even_and_odd, even_pixels, join, pieces
 
 LAYOUTS = [torch.contiguous_format, torch.channels_last]
 

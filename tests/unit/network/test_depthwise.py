@@ -6,8 +6,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from parsec.network import depthwise as module
-from parsec.network.depthwise import depthwise
+from parsec.network import conv_cpu as module
+from parsec.network.conv_cpu import depthwise
 
 KINDS = [(3, 1), (5, 1), (3, 2), (5, 2)]
 

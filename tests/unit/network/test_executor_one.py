@@ -6,13 +6,13 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from parsec.estimator import effective_sample_size, importance_weights
-from parsec.network.executors.one import One
-from parsec.network.executors.protocol import accumulate
+from parsec.config.training import Network
 from parsec.network.supernet import Supernet
-from parsec.prior.children import Children
-from parsec.runtime.memory import peak_bytes
-from parsec.settings.training import Network
+from parsec.prior.distribution import ArchitectureBatch
+from parsec.runtime.device import peak_bytes
+from parsec.search.estimator import effective_sample_size, importance_weights
+from parsec.search.executors.base import accumulate
+from parsec.search.executors.sequential import One
 
 CPU = torch.device("cpu")
 SIDE, BATCH, CLASSES = 8, 6, 5
@@ -32,7 +32,7 @@ def batch(dtype=torch.float64, count=BATCH, side=SIDE, layout=torch.channels_las
 @pytest.fixture
 def children(random_genotype):
     """Six random architectures."""
-    return Children.of([random_genotype(seed) for seed in range(6)])
+    return ArchitectureBatch.of([random_genotype(seed) for seed in range(6)])
 
 
 def two_passes(one, children, images, labels, temperature):
@@ -51,7 +51,9 @@ def test_accumulate_is_the_gradient_of_two_passes(children, temperature, order):
     one, (images, labels) = executor(), batch()
     loss, size, gradient = two_passes(one, children, images, labels, temperature)
     one.supernet.bank.gradient.fill_(99.0)
-    seen = accumulate(one, children if order > 0 else Children(children.table.flip(0)), images, labels, temperature)
+    seen = accumulate(
+        one, children if order > 0 else ArchitectureBatch(children.table.flip(0)), images, labels, temperature
+    )
     torch.testing.assert_close(seen.loss, loss, rtol=1e-12, atol=0)
     assert not seen.loss.requires_grad
     torch.testing.assert_close(seen.effective_sample_size, size, rtol=1e-12, atol=0)
@@ -117,6 +119,6 @@ def test_memory_is_that_of_the_largest_child_whatever_their_number(children):
         return peak_bytes(lambda: accumulate(one, some, images, labels), CPU)
 
     peak(children)  # the views of the weights are made once
-    largest = max(peak(Children.of([child])) for child in children.genotypes)
+    largest = max(peak(ArchitectureBatch.of([child])) for child in children.genotypes)
     assert peak(children) <= 1.05 * largest
     assert peak_bytes(lambda: one.log_likelihoods(children, images, labels), CPU) < 0.5 * largest

@@ -5,14 +5,14 @@ import contextlib
 import pytest
 import torch
 
-from parsec.estimator import OnlineWeights
-from parsec.network.executors.one import One
-from parsec.network.executors.protocol import accumulate
-from parsec.network.executors.ranks import OverRanks, over_ranks
+from parsec.config.training import Network
 from parsec.network.supernet import Supernet
-from parsec.prior.children import Children
-from parsec.runtime.distributed import ALONE
-from parsec.settings.training import Network
+from parsec.prior.distribution import ArchitectureBatch
+from parsec.runtime.distributed import SINGLE_PROCESS
+from parsec.search.estimator import OnlineWeights
+from parsec.search.executors.base import accumulate
+from parsec.search.executors.distributed import OverRanks, over_ranks
+from parsec.search.executors.sequential import One
 
 SIDE, BATCH, CLASSES = 8, 6, 5
 COUNTS = (1, 2, 5, 6)
@@ -32,7 +32,7 @@ def batch():
 @pytest.fixture
 def children(random_genotype):
     """Six random architectures."""
-    return Children.of([random_genotype(seed) for seed in range(6)])
+    return ArchitectureBatch.of([random_genotype(seed) for seed in range(6)])
 
 
 def in_two_parts(one, children, images, labels):
@@ -96,4 +96,4 @@ def test_a_loss_that_is_not_finite_on_one_rank_is_seen_by_all(on_ranks, children
 
 def test_one_rank_needs_no_wrapper():
     one = executor()
-    assert over_ranks(one, ALONE) is one
+    assert over_ranks(one, SINGLE_PROCESS) is one

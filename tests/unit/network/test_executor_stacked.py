@@ -5,13 +5,12 @@ import contextlib
 import pytest
 import torch
 
-from parsec.network.executors.one import One
-from parsec.network.executors.protocol import accumulate
-from parsec.network.executors.stacked import Stacked
-from parsec.network.stacking import stacked_logits
-from parsec.network.supernet import Supernet
-from parsec.prior.children import Children
-from parsec.settings.training import Network
+from parsec.config.training import Network
+from parsec.network.supernet import Supernet, stacked_logits
+from parsec.prior.distribution import ArchitectureBatch
+from parsec.search.executors.base import accumulate
+from parsec.search.executors.grouped import Stacked
+from parsec.search.executors.sequential import One
 
 CLASSES, COUNT = 5, 6
 
@@ -42,7 +41,11 @@ def assert_same(found, expected):
 @pytest.mark.parametrize("in_flight", [1, 2, 3, 5, 8])
 @pytest.mark.parametrize(("stem", "side"), [("cifar", 8), ("cifar", 7), ("imagenet", 33)])
 def test_it_computes_what_executor_one_computes(random_genotype, in_flight, stem, side):
-    children, net, minibatch = Children.of([random_genotype(seed) for seed in range(5)]), supernet(stem), batch(side)
+    children, net, minibatch = (
+        ArchitectureBatch.of([random_genotype(seed) for seed in range(5)]),
+        supernet(stem),
+        batch(side),
+    )
     found = outcome(Stacked(net, contextlib.nullcontext, in_flight), children, *minibatch)
     assert_same(found, outcome(One(net, contextlib.nullcontext), children, *minibatch))
 
@@ -50,7 +53,7 @@ def test_it_computes_what_executor_one_computes(random_genotype, in_flight, stem
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
 @pytest.mark.parametrize("temperature", [0.01, 1.0, 1e6])
 def test_layout_and_temperature_change_nothing(random_genotype, layout, temperature):
-    children, net = Children.of([random_genotype(seed) for seed in range(3)]), supernet(cells=3)
+    children, net = ArchitectureBatch.of([random_genotype(seed) for seed in range(3)]), supernet(cells=3)
     found = outcome(Stacked(net, contextlib.nullcontext, 3), children, *batch(6, layout), temperature)
     expected = outcome(One(net, contextlib.nullcontext), children, *batch(6, torch.contiguous_format), temperature)
     assert_same(found, expected)
@@ -62,7 +65,7 @@ def test_layout_and_temperature_change_nothing(random_genotype, layout, temperat
 )
 def test_every_primitive_at_both_strides(uniform_genotype, random_genotype, primitive):
     """A child of one primitive everywhere beside another, so that both ends of every sharing are met."""
-    children, net = Children.of([uniform_genotype(primitive), random_genotype(0)]), supernet()
+    children, net = ArchitectureBatch.of([uniform_genotype(primitive), random_genotype(0)]), supernet()
     minibatch = batch(8)
     found = outcome(Stacked(net, contextlib.nullcontext, 2), children, *minibatch)
     assert_same(found, outcome(One(net, contextlib.nullcontext), children, *minibatch))
@@ -79,14 +82,14 @@ def test_equal_children_are_computed_once(random_genotype, monkeypatch):
     assert widths == [2]
     assert torch.equal(logits[0], logits[2])
     assert_same([logits[1]], [net(other, images)])
-    children = Children.of([child, other, child, child])
+    children = ArchitectureBatch.of([child, other, child, child])
     found = outcome(Stacked(net, contextlib.nullcontext, 4), children, images, labels)
     assert_same(found, outcome(One(net, contextlib.nullcontext), children, images, labels))
 
 
 def test_activations_are_bfloat16_and_logits_are_not(random_genotype):
     net, (images, labels) = supernet(dtype=torch.float32), batch(8, dtype=torch.float32)
-    children = Children.of([random_genotype(seed) for seed in range(3)])
+    children = ArchitectureBatch.of([random_genotype(seed) for seed in range(3)])
     autocast = lambda: torch.autocast("cpu", dtype=torch.bfloat16)  # noqa: E731
     stacked = Stacked(net, autocast, 3)
     logits = stacked.logits(children.genotypes[0], images)
@@ -100,7 +103,7 @@ def test_activations_are_bfloat16_and_logits_are_not(random_genotype):
 @pytest.mark.parametrize("make", [One, lambda *a, **k: Stacked(*a, in_flight=2, **k)], ids=["one", "stacked"])
 def test_skipping_negligible_children_leaves_the_gradient_as_it_is(random_genotype, make):
     """At so low a temperature all weight is on one child; the others' backward passes cannot change its gradient."""
-    children, net, (images, labels) = Children.of([random_genotype(s) for s in range(6)]), supernet(), batch(8)
+    children, net, (images, labels) = ArchitectureBatch.of([random_genotype(s) for s in range(6)]), supernet(), batch(8)
     plain, skipping = make(net, contextlib.nullcontext), make(net, contextlib.nullcontext, skip_negligible=True)
     expected = outcome(plain, children, images, labels, 1e-4)
     assert_same(outcome(skipping, children, images, labels, 1e-4), expected)

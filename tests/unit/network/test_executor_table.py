@@ -7,22 +7,21 @@ from functools import partial
 import pytest
 import torch
 
+from parsec.config.base import Compute
+from parsec.config.training import Network
 from parsec.errors import UserError
 from parsec.network import kernels
-from parsec.network.executors.choose import executor_for
-from parsec.network.executors.one import One
-from parsec.network.executors.protocol import accumulate
-from parsec.network.executors.replay import Replay
-from parsec.network.executors.table import Table
-from parsec.network.footprint import TABLE_MAPS, child_bytes
-from parsec.network.kernels import plain_operations
-from parsec.network.kernels.operations import operations
+from parsec.network.complexity import TABLE_MAPS, child_bytes
+from parsec.network.kernels import reference
+from parsec.network.kernels.interface import operations
 from parsec.network.supernet import Supernet
-from parsec.prior.children import Children
-from parsec.settings.compute import Compute
-from parsec.settings.training import Network
-from parsec.space.darts import NODES, PRIMITIVES
-from parsec.space.genotype import genotype
+from parsec.prior.distribution import ArchitectureBatch
+from parsec.search.executors.base import accumulate
+from parsec.search.executors.build import executor_for
+from parsec.search.executors.cuda_graph import Replay
+from parsec.search.executors.fused import Table
+from parsec.search.executors.sequential import One
+from parsec.space.darts import NODES, PRIMITIVES, genotype
 
 CLASSES = 5
 
@@ -60,7 +59,7 @@ def assert_equal(one, table, children, images, labels, temperature):
 )
 def test_same_numbers_as_one(random_genotype, in_flight, stem, sides, cells):
     one, table = executors(Network(cells=cells, channels=4, stem=stem), in_flight)
-    children = Children.of([random_genotype(seed) for seed in range(5)])
+    children = ArchitectureBatch.of([random_genotype(seed) for seed in range(5)])
     assert_equal(one, table, children, *batch(*sides), temperature=3.0)
 
 
@@ -69,14 +68,14 @@ def test_every_primitive_at_every_edge_and_twice_at_one(primitive, uniform_genot
     """Both slots of a node with one primitive and one input share their weights, whose gradients add up."""
     cell = [(primitive, source) for node in range(NODES) for source in (node + 1, node + 1)]
     mixed = [(primitive, 0), (primitive, 0)] * NODES
-    children = Children.of([uniform_genotype(primitive), genotype(cell, mixed), genotype(mixed, cell)])
+    children = ArchitectureBatch.of([uniform_genotype(primitive), genotype(cell, mixed), genotype(mixed, cell)])
     one, table = executors(Network(cells=3, channels=4))
     assert_equal(one, table, children, *batch(6, 6), temperature=1.0)
 
 
 def test_replay_hands_calls_on_where_there_are_no_graphs(random_genotype):
     one, table = executors(Network(cells=3, channels=4), 2)
-    children = Children.of([random_genotype(seed) for seed in range(3)])
+    children = ArchitectureBatch.of([random_genotype(seed) for seed in range(3)])
     assert_equal(one, Replay(table), children, *batch(8, 8), temperature=2.0)
 
 
@@ -84,7 +83,7 @@ def test_activations_have_the_precision_of_the_stem(random_genotype):
     """The same children in bfloat16, to its rounding, with float64 likelihoods and a float32 gradient."""
     bfloat16 = partial(torch.autocast, "cpu", dtype=torch.bfloat16)
     one, table = executors(Network(cells=3, channels=4), dtype=torch.float32, autocast=bfloat16)
-    children, (images, labels) = Children.of([random_genotype(0)]), batch(8, 8, 16, torch.float32)
+    children, (images, labels) = ArchitectureBatch.of([random_genotype(0)]), batch(8, 8, 16, torch.float32)
     found = table.log_likelihoods(children, images, labels)
     assert found.dtype == torch.float64
     torch.testing.assert_close(found, one.log_likelihoods(children, images, labels), rtol=0.03, atol=0)
@@ -116,14 +115,12 @@ def test_a_gpu_without_triton_is_told_what_to_do(monkeypatch):
 def test_children_that_cannot_change_the_gradient_may_be_left_out(random_genotype, monkeypatch):
     """At a low temperature one child weighs all; the others then go no way back, and the gradient is the same."""
     one, table = executors(Network(cells=3, channels=4))
-    children, (images, labels) = Children.of([random_genotype(seed) for seed in range(4)]), batch(8, 8)
+    children, (images, labels) = ArchitectureBatch.of([random_genotype(seed) for seed in range(4)]), batch(8, 8)
     table.skip_negligible = True
     assert_equal(one, table, children, images, labels, temperature=10.0)
     expected, gradient = accumulate(one, children, images, labels, 1e-3), one.supernet.bank.gradient.clone()
-    live, pool_back = [], plain_operations.pool_back
-    monkeypatch.setattr(
-        plain_operations, "pool_back", lambda picks, *rest: (live.append(picks), pool_back(picks, *rest))
-    )
+    live, pool_back = [], reference.pool_back
+    monkeypatch.setattr(reference, "pool_back", lambda picks, *rest: (live.append(picks), pool_back(picks, *rest)))
     found = accumulate(table, children, images, labels, 1e-3)
     assert {int((picks[:, 0] >= 0).sum()) for picks in live} == {2}, "two picks a node, those of one child"
     torch.testing.assert_close(found, expected, rtol=1e-10, atol=0)

@@ -3,18 +3,18 @@
 import pytest
 import torch
 
+from parsec.config.training import Network
 from parsec.errors import SettingsError
-from parsec.network.fixed import FixedNetwork
-from parsec.network.initialise import initialise
-from parsec.runtime.draws import Draws
-from parsec.settings.training import Network
+from parsec.network.cell_network import FixedNetwork
+from parsec.network.layers import initialise
+from parsec.runtime.rng import ShardedRNG
 from parsec.space.published import DARTS_V2
 
 SMALL = Network(cells=3, channels=4)
 
 
 def draws(seed=0):
-    return Draws(torch.Generator().manual_seed(seed))
+    return ShardedRNG(torch.Generator().manual_seed(seed))
 
 
 def built(genotype=DARTS_V2, network=SMALL, classes=10, side=8, auxiliary=False):

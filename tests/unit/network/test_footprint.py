@@ -5,17 +5,17 @@ import contextlib
 import pytest
 import torch
 
+from parsec.config.base import Compute
+from parsec.config.training import Network
 from parsec.errors import SettingsError
-from parsec.network.executors.choose import CACHE_BYTES, GIB, executor_for
-from parsec.network.executors.one import One
-from parsec.network.executors.protocol import accumulate
-from parsec.network.executors.stacked import Stacked
-from parsec.network.footprint import child_bytes, map_bytes
+from parsec.network.complexity import child_bytes, map_bytes
 from parsec.network.supernet import Supernet
-from parsec.prior.children import Children
-from parsec.runtime.memory import peak_bytes
-from parsec.settings.compute import Compute
-from parsec.settings.training import Network
+from parsec.prior.distribution import ArchitectureBatch
+from parsec.runtime.device import peak_bytes
+from parsec.search.executors.base import accumulate
+from parsec.search.executors.build import CACHE_BYTES, GIB, executor_for
+from parsec.search.executors.grouped import Stacked
+from parsec.search.executors.sequential import One
 
 BATCH = 16
 
@@ -45,7 +45,7 @@ def step_bytes(net, children, side, in_flight):
 def test_a_step_stays_within_the_memory_counted(network, side, primitive, random_genotype, uniform_genotype):
     net = supernet(network)
     drawn = [random_genotype(seed) for seed in range(4)]
-    children = Children.of(drawn if primitive is None else [uniform_genotype(primitive), *drawn[1:]])
+    children = ArchitectureBatch.of(drawn if primitive is None else [uniform_genotype(primitive), *drawn[1:]])
     bound = child_bytes(network, BATCH, side)
     for in_flight in (1, 2, 4):
         assert step_bytes(net, children, side, in_flight) <= in_flight * bound
@@ -53,7 +53,7 @@ def test_a_step_stays_within_the_memory_counted(network, side, primitive, random
 
 def test_the_bound_is_less_than_one_and_a_half_times_what_the_hungriest_child_takes(uniform_genotype):
     network = Network(cells=5, channels=8)
-    children = Children.of([uniform_genotype("sep_conv_5x5")])
+    children = ArchitectureBatch.of([uniform_genotype("sep_conv_5x5")])
     assert child_bytes(network, BATCH, 16) < 1.5 * step_bytes(supernet(network), children, 16, 1)
 
 

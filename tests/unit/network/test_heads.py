@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from parsec.errors import SettingsError
-from parsec.network.heads import AuxiliaryHead, auxiliary_window, stem
+from parsec.network.skeleton import AuxiliaryHead, auxiliary_window, stem
 
 
 def test_window_is_the_published_one_where_there_is_one():

@@ -3,13 +3,11 @@
 import pytest
 import torch
 
-from parsec.network.mixed.spaces import multiply_adds, relaxed
-from parsec.network.nasbench201_supernet import BenchmarkSupernet
-from parsec.network.spaces import child_cost
+from parsec.config.training import Network
+from parsec.network.nasbench201 import BenchmarkSupernet
+from parsec.network.spaces import child_cost, multiply_adds, relaxed
 from parsec.network.supernet import Supernet
-from parsec.settings.training import Network
-from parsec.space.darts import CANDIDATES, CELLS, EDGES, edge_index
-from parsec.space.genotype import genotype
+from parsec.space.darts import CANDIDATES, CELLS, EDGES, edge_index, genotype
 from parsec.space.nasbench201 import OPERATIONS, architectures
 from parsec.space.published import DARTS_V2
 from parsec.space.spaces import DARTS, NASBENCH201

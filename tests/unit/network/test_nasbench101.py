@@ -5,10 +5,8 @@ import pytest
 import torch
 from torch import nn
 
-from parsec.network.nasbench101 import BenchmarkNetwork, Module, vertex_channels
-from parsec.network.nasbench101_cost import network_cost, table_flops
-from parsec.space.nasbench101 import Architecture, architecture, from_columns
-from parsec.space.nasbench101_edits import draw
+from parsec.network.nasbench101 import BenchmarkNetwork, Module, network_cost, table_flops, vertex_channels
+from parsec.space.nasbench101 import Architecture, architecture, draw, from_columns
 
 CONV3, CONV1, POOL = "conv3x3-bn-relu", "conv1x1-bn-relu", "maxpool3x3"
 LINE = "0100001000010000"

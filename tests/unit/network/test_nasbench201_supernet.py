@@ -4,9 +4,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from parsec.network.nasbench201 import STAGES, BenchmarkNetwork, Cell, Residual
-from parsec.network.nasbench201_supernet import BenchmarkSupernet, cell_name
-from parsec.settings.training import Network
+from parsec.config.training import Network
+from parsec.network.nasbench201 import STAGES, BenchmarkNetwork, BenchmarkSupernet, Cell, Residual, cell_name
 from parsec.space.nasbench201 import EDGES, architecture, architectures
 
 NETWORK = Network(cells=3, channels=4)

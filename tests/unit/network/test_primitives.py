@@ -6,7 +6,7 @@ import sys
 import pytest
 import torch
 
-from parsec.network.primitives import SEPARABLE, BatchNorm, FactorizedReduce, build
+from parsec.network.layers import SEPARABLE, BatchNorm, FactorizedReduce, build
 from parsec.space.darts import PRIMITIVES
 
 
@@ -92,7 +92,7 @@ for _ in range(100):
 """
 
 
-@pytest.mark.parametrize("module", ["parsec.network.primitives", "parsec.bench.modules"])
+@pytest.mark.parametrize("module", ["parsec.network.layers", "parsec.bench.references"])
 def test_narrow_reductions_leave_the_memory_of_others_alone(module):
     """In a process of its own, because it died of this in PyTorch's strided convolution."""
     assert (

@@ -4,13 +4,12 @@ import pytest
 import torch
 from torch import nn
 
-from parsec.network.fixed import FixedNetwork
-from parsec.network.primitives import SEPARABLE, MaxPool
-from parsec.network.sides import edge_stride
+from parsec.config.training import Network
+from parsec.network.cell_network import FixedNetwork
+from parsec.network.layers import SEPARABLE, MaxPool
+from parsec.network.skeleton import edge_stride
 from parsec.network.supernet import Supernet
-from parsec.settings.training import Network
-from parsec.space.darts import NODES, PRIMITIVES, edge_index
-from parsec.space.genotype import genotype
+from parsec.space.darts import NODES, PRIMITIVES, edge_index, genotype
 
 CLASSES = 5
 SIZES = [("cifar", 8), ("cifar", 13), ("imagenet", 64), ("imagenet", 50)]

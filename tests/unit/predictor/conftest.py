@@ -4,9 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from parsec.benchmarks.nasbench201 import DATA, VALIDATION_12, read_search_columns
-from parsec.benchmarks.nasbench201_problem import NasBench201
 from parsec.space.nasbench201 import OPERATIONS, SIZE, architectures
+from parsec.tabular.nasbench201 import DATA, VALIDATION_12, NasBench201, read_search_columns
 
 WORTH = dict(zip(OPERATIONS, (0.0, 3.0, 5.0, 7.0, 1.0), strict=True))
 

@@ -4,27 +4,27 @@ import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
-from parsec.benchmarks.darts_problem import KINDS, VERTICES, Darts
 from parsec.cli import main
+from parsec.config.datasets import Digits
+from parsec.config.jobs import PrepareJob, as_json
+from parsec.config.predictor import DartsPredictorJob, Pool, Predictor
+from parsec.config.search import Prior as Form
+from parsec.config.settings import Running
+from parsec.config.training import Stack
+from parsec.config.zero_cost import DartsScoreJob, Score
 from parsec.data.prepare import prepare
 from parsec.errors import PriorError, UserError
-from parsec.predictor.pools import propose
-from parsec.predictor.table import read_run
+from parsec.predictor.candidates import propose
+from parsec.predictor.darts_problem import KINDS, VERTICES, Darts
+from parsec.predictor.files import read_run
 from parsec.prior.distribution import Prior
 from parsec.prior.parquet import write_prior
 from parsec.report.figures import predictor as figure
-from parsec.report.predictor import claims, gains
-from parsec.scores.on_demand import read_sample, scorer
-from parsec.scores.run import score
-from parsec.settings.datasets import Digits
-from parsec.settings.jobs import PrepareJob, as_json
-from parsec.settings.predictor import DartsPredictorJob, Pool, Predictor
-from parsec.settings.score import DartsScoreJob, Score
-from parsec.settings.search import Prior as Form
-from parsec.settings.training import Stack
-from parsec.settings.tree import Running
-from parsec.space.genotype import genotype
+from parsec.report.tables import predictor
+from parsec.space.darts import genotype
 from parsec.space.spaces import DARTS, from_text
+from parsec.zero_cost.on_demand import read_sample, scorer
+from parsec.zero_cost.score import score
 
 SELDOM = Running(checkpoint_seconds=600.0, progress_seconds=600.0)
 POOLS = (Pool(kind="uniform", size=8), Pool(kind="smart", size=8), Pool(kind="prior", size=8))
@@ -130,17 +130,17 @@ def test_choices_are_those_of_the_space():
 
 
 def test_reports_tell_the_sample_from_a_space(run, scores):
-    table, numbers = gains.tabulate([run, scores])
+    table, numbers = predictor.make_gain_table([run, scores])
     assert set(numbers.quality) == {"top 1 %", "top 0.1 %"}
     assert any("stand for it" in note for note in table.notes)
-    found = claims.tabulate([run, scores]).data
+    found = predictor.make_claims_table([run, scores]).data
     assert set(found.difference) == {"random − uniform-8", "uniform-8 − smart-8", "uniform-8 − prior-8"}
     axes = figure.draw([run, scores]).figure.axes[0]
     assert (axes.get_xlabel(), axes.get_ylabel()) == ("Scored architectures", "Best score so far")
 
 
 def test_what_is_missing_is_told(scores, data, tmp_path):
-    from parsec.predictor.run import Sources, search_repeatedly
+    from parsec.predictor.search import Sources, search_repeatedly
 
     for sources, error, words in (
         (Sources(scores), UserError, "needs --data"),

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from parsec.predictor import random_search
-from parsec.predictor.gain import Quality, gain, interval, needed, qualities, saved
+from parsec.report import sample_efficiency
+from parsec.report.sample_efficiency import Quality, gain, interval, needed, qualities, saved
 
 SIZE, GOOD, BUDGET = 60, 5, 8
 
@@ -21,21 +21,25 @@ def times(orders):
 
 
 def test_random_search_is_exact(times):
-    assert random_search.needed(SIZE, GOOD) == pytest.approx(times.mean(), rel=0.02)
-    assert random_search.needed_within(SIZE, GOOD, BUDGET) == pytest.approx(np.minimum(times, BUDGET).mean(), rel=0.02)
-    missed = random_search.missed(SIZE, GOOD, BUDGET)
+    assert sample_efficiency.trainings_needed(SIZE, GOOD) == pytest.approx(times.mean(), rel=0.02)
+    assert sample_efficiency.needed_within(SIZE, GOOD, BUDGET) == pytest.approx(
+        np.minimum(times, BUDGET).mean(), rel=0.02
+    )
+    missed = sample_efficiency.missed(SIZE, GOOD, BUDGET)
     assert missed == pytest.approx([(times > count).mean() for count in range(BUDGET + 1)], abs=0.01)
-    assert random_search.needed_within(SIZE, GOOD, SIZE) == pytest.approx(random_search.needed(SIZE, GOOD))
+    assert sample_efficiency.needed_within(SIZE, GOOD, SIZE) == pytest.approx(
+        sample_efficiency.trainings_needed(SIZE, GOOD)
+    )
 
 
 def test_the_best_of_random_architectures_is_exact(orders):
     best = orders[:, :BUDGET].min(1)
-    shares = random_search.chosen(SIZE, BUDGET)
+    shares = sample_efficiency.chosen(SIZE, BUDGET)
     assert shares.sum() == pytest.approx(1)
     assert shares == pytest.approx(np.bincount(best, minlength=SIZE) / len(best), abs=0.01)
     accuracies = 90.0 - np.arange(SIZE)
     for share in (0.2, 0.5, 0.8):
-        found = random_search.best_so_far(accuracies, BUDGET, share)
+        found = sample_efficiency.best_so_far(accuracies, BUDGET, share)
         assert found == np.quantile(90.0 - best, share, method="inverted_cdf")
 
 
@@ -56,7 +60,7 @@ def test_a_search_that_misses_gives_a_bound_and_no_number():
     assert found.median is None
     assert found.reached.value == pytest.approx(1 / 3)
     assert found.gain.value == pytest.approx(50 / (10 / 3))
-    assert found.within.value == pytest.approx(random_search.needed_within(99, 1, 4) / (10 / 3))
+    assert found.within.value == pytest.approx(sample_efficiency.needed_within(99, 1, 4) / (10 / 3))
 
 
 def test_qualities_count_equal_accuracies():
@@ -89,11 +93,11 @@ def test_the_gain_in_a_sampled_space_covers_the_true_one():
 
 
 def test_random_search_of_an_uncertain_share_is_exact():
-    shares = random_search.shares(999, 10, 100_000, 0)
+    shares = sample_efficiency.shares(999, 10, 100_000, 0)
     assert shares.mean() == pytest.approx(10 / 1000, rel=0.01)
-    assert random_search.needed_of_share(shares).mean() == pytest.approx(999 / 9, rel=0.01)  # E[1/p] of that Beta
+    assert sample_efficiency.needed_of_share(shares).mean() == pytest.approx(999 / 9, rel=0.01)  # E[1/p] of that Beta
     drawn = np.random.default_rng(1).geometric(0.03, size=50_000)
-    within = random_search.needed_within_of_share(np.array([0.03]), 20)
+    within = sample_efficiency.needed_within_of_share(np.array([0.03]), 20)
     assert within[0] == pytest.approx(np.minimum(drawn, 20).mean(), rel=0.01)
 
 

@@ -4,12 +4,10 @@ import numpy as np
 import torch
 from scipy.stats import spearmanr
 
-from parsec.benchmarks.problem import Graphs
-from parsec.predictor.encode import Encoded, Encoder, encoded
-from parsec.predictor.fit import fit
-from parsec.predictor.network import Layer, Networks, initial
-from parsec.runtime.randomness import generator
-from parsec.settings.predictor import Predictor
+from parsec.config.predictor import Predictor
+from parsec.predictor.gcn import Encoded, Encoder, Layer, Networks, encoded, fit, initial
+from parsec.runtime.rng import generator
+from parsec.tabular.problem import Graphs
 
 
 def random_graphs(count, vertices=6, features=4, seed=0):

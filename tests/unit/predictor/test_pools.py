@@ -3,10 +3,9 @@
 import numpy as np
 import pytest
 
+from parsec.config.predictor import Pool
 from parsec.errors import BenchmarkError
-from parsec.predictor.acquire import pick
-from parsec.predictor.pools import best, filled, propose
-from parsec.settings.predictor import Pool
+from parsec.predictor.candidates import best, filled, pick, propose
 
 
 @pytest.fixture

@@ -6,10 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from parsec.estimator import effective_sample_size, importance_weights
-from parsec.predictor.likelihood import mean_log_likelihood
-from parsec.predictor.proposal import defended, log_weights, resample, share_in_the_limit, tilted
-from parsec.prior.draw import draw
+from parsec.predictor.proposal import defended, log_weights, mean_log_likelihood, resample, share_in_the_limit, tilted
+from parsec.prior.distribution import draw
+from parsec.search.estimator import effective_sample_size, importance_weights
 
 N = 6
 

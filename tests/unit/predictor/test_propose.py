@@ -9,18 +9,15 @@ import pytest
 import torch
 
 from parsec.cli import main
+from parsec.config.predictor import Predictor, ProposalJob
+from parsec.config.search import Prior as Form
+from parsec.config.settings import Running
 from parsec.errors import Interrupted, PriorError
-from parsec.predictor.likelihood import mean_log_likelihood
+from parsec.predictor.files import FILE
 from parsec.predictor.priors import read_studied
-from parsec.predictor.proposal_table import FILE
-from parsec.predictor.propose import Blocks, propose
-from parsec.predictor.weighing import Weighing
+from parsec.predictor.proposal import Blocks, Weighing, mean_log_likelihood, propose
 from parsec.prior.distribution import Prior
 from parsec.prior.parquet import write_prior, write_trajectory
-from parsec.settings.predictor import Predictor
-from parsec.settings.proposal import ProposalJob
-from parsec.settings.search import Prior as Form
-from parsec.settings.tree import Running
 from parsec.space.spaces import NASBENCH201
 
 ALWAYS = Running(checkpoint_seconds=0.0, progress_seconds=600.0)

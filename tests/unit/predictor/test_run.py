@@ -8,13 +8,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from parsec.benchmarks.nasbench201 import VALIDATION_12
 from parsec.cli import main
+from parsec.config.predictor import Pool, Predictor, PredictorJob
+from parsec.config.settings import Running
 from parsec.errors import CheckpointError, Interrupted, UserError
-from parsec.predictor.run import Blocks, Sources, search_repeatedly
-from parsec.predictor.table import read_run
-from parsec.settings.predictor import Pool, Predictor, PredictorJob
-from parsec.settings.tree import Running
+from parsec.predictor.files import read_run
+from parsec.predictor.search import Blocks, Sources, search_repeatedly
+from parsec.tabular.nasbench201 import VALIDATION_12
 
 ALWAYS = Running(checkpoint_seconds=0.0, progress_seconds=600.0)
 POOLS = (Pool(kind="all"), Pool(kind="uniform", size=30), Pool(kind="evolution", size=30))

@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from parsec.config.search import Prior as Form
 from parsec.prior.distribution import Prior
-from parsec.settings.search import Prior as Form
 
 PINNED = 1000.0
 """A logit so high that the choice has probability one in float64."""

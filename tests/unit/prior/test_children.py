@@ -3,9 +3,8 @@
 import pytest
 import torch
 
-from parsec.prior.children import Children
-from parsec.prior.distribution import Prior
-from parsec.settings.search import Prior as Form
+from parsec.config.search import Prior as Form
+from parsec.prior.distribution import ArchitectureBatch, Prior
 from parsec.space.darts import PRIMITIVES
 from parsec.space.factors import decode
 
@@ -30,7 +29,7 @@ def test_a_table_holds_input_and_primitive_of_every_slot():
 def test_children_of_genotypes_and_parts_of_them():
     prior = Prior(Form())
     children = prior.children(prior.sample(5, torch.Generator().manual_seed(0)))
-    again = Children.of(children.genotypes)
+    again = ArchitectureBatch.of(children.genotypes)
     assert torch.equal(again.table, children.table)
     assert children[1:3].genotypes == children.genotypes[1:3]
     assert again[3:].genotypes == children.genotypes[3:]

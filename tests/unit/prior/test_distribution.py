@@ -6,8 +6,8 @@ import pytest
 import torch
 from scipy import stats
 
+from parsec.config.search import Prior as Form
 from parsec.prior.distribution import Prior
-from parsec.settings.search import Prior as Form
 from parsec.space.factors import uniform_entropy
 
 NODES = [("normal", 0), ("normal", 3), ("reduce", 1)]

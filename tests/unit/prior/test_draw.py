@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from parsec.prior.draw import draw
+from parsec.prior.distribution import draw
 
 LARGEST = math.nextafter(1.0, 0.0)
 EDGES = [0.0, 5e-324, 2.0**-53, 0.5, 1 - 2.0**-52, LARGEST]

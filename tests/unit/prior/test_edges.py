@@ -5,10 +5,10 @@ import math
 import pytest
 import torch
 
+from parsec.config.search import Prior as Form
 from parsec.errors import PriorError
 from parsec.prior.distribution import Prior
 from parsec.prior.parquet import read_prior, write_prior
-from parsec.settings.search import Prior as Form
 from parsec.space.darts import EDGES, edge_index
 from parsec.space.spaces import SPACES
 

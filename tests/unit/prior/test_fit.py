@@ -8,17 +8,16 @@ import pytest
 import torch
 
 from parsec.cli import main
+from parsec.config.search import Prior as Form
+from parsec.config.zero_cost import FitPiJob
 from parsec.errors import UserError
-from parsec.prior.distribution import Prior
-from parsec.prior.fit import fit
-from parsec.prior.from_scores import fit_pi
+from parsec.prior.distribution import Prior, fit
 from parsec.prior.parquet import read_metadata, read_prior
-from parsec.scores.table import write_scores
-from parsec.settings.fit import FitPiJob
-from parsec.settings.search import Prior as Form
-from parsec.space.darts_draw import draw
+from parsec.space.darts import draw
 from parsec.space.nasbench201 import architectures
 from parsec.space.spaces import DARTS, NASBENCH201
+from parsec.zero_cost.files import write_scores
+from parsec.zero_cost.fit_prior import fit_pi
 
 FACTORS = NASBENCH201.factors("separate")
 JOB = FitPiJob(space="nasbench201", keep=5)

@@ -3,8 +3,8 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from parsec.config.search import Prior as Form
 from parsec.prior.distribution import Prior
-from parsec.settings.search import Prior as Form
 from parsec.space.factors import decode, encode, factors
 from parsec.space.published import DARTS_V2
 

@@ -3,11 +3,10 @@
 import pytest
 import torch
 
+from parsec.config.search import Prior as Form
 from parsec.errors import PriorError
-from parsec.prior.children import Children
-from parsec.prior.distribution import Prior
+from parsec.prior.distribution import ArchitectureBatch, Prior
 from parsec.prior.parquet import read_prior, write_prior
-from parsec.settings.search import Prior as Form
 from parsec.space.nasbench201 import architectures
 from parsec.space.spaces import NASBENCH201
 
@@ -37,8 +36,8 @@ def test_children_are_the_architectures_of_the_chosen_indices(prior):
     chosen = prior.sample(20, torch.Generator().manual_seed(0))
     children = prior.children(chosen)
     assert children.genotypes == [NASBENCH201.decode(row, "separate") for row in chosen.tolist()]
-    assert torch.equal(Children.of(children.genotypes, space=NASBENCH201).table, children.table)
-    assert children[3:7].genotypes == Children(children.table[3:7], NASBENCH201).genotypes
+    assert torch.equal(ArchitectureBatch.of(children.genotypes, space=NASBENCH201).table, children.table)
+    assert children[3:7].genotypes == ArchitectureBatch(children.table[3:7], NASBENCH201).genotypes
 
 
 def test_a_file_brings_it_back_to_its_own_space_alone(prior, tmp_path):

@@ -9,10 +9,10 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
+from parsec.config.search import Prior as Form
 from parsec.errors import PriorError
 from parsec.prior.distribution import Prior
 from parsec.prior.parquet import read_history, read_metadata, read_prior, write_prior, write_trajectory
-from parsec.settings.search import Prior as Form
 
 METADATA = {"space": "darts", "stage": "search", "dataset": "digits", "method": "parsec", "seed": "3", "epoch": "2"}
 FACTORS = ["cell", "node", "slot", "factor"]

@@ -9,7 +9,7 @@ import pytest
 from parsec.errors import UserError
 from parsec.records.claims.claim import read_claims, reproduced
 from parsec.records.claims.page import READERS, claims_page
-from parsec.records.statistics import summarise
+from parsec.stats import summarise
 
 WAITING = [{"what": "Fine-tuning of π on the 20-cell network", "command": "snakemake -n", "needs": "a GPU"}]
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from parsec.records.code import code_fingerprint
+from parsec.records.code_hash import code_fingerprint
 
 RUN = '''"""Runs."""
 import os
@@ -116,4 +116,4 @@ def test_unknown_module_is_named(package):
 
 
 def test_own_package_without_importing_it():
-    assert code_fingerprint("parsec.runtime.loop") != code_fingerprint("parsec.records.results")
+    assert code_fingerprint("parsec.runtime.loop") != code_fingerprint("parsec.records.provenance")

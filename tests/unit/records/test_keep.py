@@ -7,11 +7,10 @@ import pytest
 import yaml
 from synthetic import search_result
 
+from parsec.config import plan
+from parsec.config.load import load
 from parsec.errors import UserError
-from parsec.records.index import OPEN
-from parsec.records.keep import keep, keep_benchmark
-from parsec.settings import plan
-from parsec.settings.load import load
+from parsec.records.archive import OPEN, keep, keep_benchmark
 
 PRESET = Path(__file__).resolve().parents[3] / "config/config.yaml"
 

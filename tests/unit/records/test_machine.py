@@ -6,7 +6,7 @@ import platform
 import subprocess
 import sys
 
-from parsec.records import machine as described
+from parsec.records import provenance as described
 
 
 def test_machine_is_json_and_names_neither_host_nor_user():
@@ -33,7 +33,7 @@ def test_gpu_comes_from_the_tool(monkeypatch, tmp_path):
 
 def test_versions_are_read_without_importing():
     script = (
-        "import sys; from parsec.records.machine import versions; found = versions(); "
+        "import sys; from parsec.records.provenance import versions; found = versions(); "
         "assert 'torch' not in sys.modules; print(found['torch'], found['python'], found['numpy'])"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)

@@ -7,12 +7,12 @@ from types import SimpleNamespace
 
 import pytest
 
-from parsec.records.provenance import Beginning, git_state, provenance
-from parsec.settings.jobs import fingerprint
-from parsec.settings.tree import Running
+from parsec.config.jobs import fingerprint
+from parsec.config.settings import Running
+from parsec.records.provenance import RunStart, git_state, provenance
 
 STARTED = datetime(2026, 1, 2, 3, 4, 5, tzinfo=timezone(timedelta(hours=2)))
-BEGINNING = Beginning(STARTED, "dd", {"commit": "0" * 40, "dirty": False})
+BEGINNING = RunStart(STARTED, "dd", {"commit": "0" * 40, "dirty": False})
 
 
 def git(folder, *arguments):

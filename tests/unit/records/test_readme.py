@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from parsec.bench.show import text
+from parsec.bench.run import text
 
 ROOT = Path(__file__).resolve().parents[3]
 

@@ -10,8 +10,8 @@ from synthetic import retrain_result, search_result
 
 from parsec.errors import UserError
 from parsec.records.documents import read_results
-from parsec.records.results import cost, write_json
-from parsec.runtime.trainer import Spent
+from parsec.records.provenance import cost, write_json
+from parsec.runtime.loop import RunCost
 
 RESULT = retrain_result()
 
@@ -61,7 +61,7 @@ def test_missing_file_is_one_line(tmp_path):
 
 
 def test_cost_has_the_keys_of_the_schema():
-    assert cost(Spent(2.0, 1.0, 3, 4), torch.device("cpu")) == {
+    assert cost(RunCost(2.0, 1.0, 3, 4), torch.device("cpu")) == {
         "wall_seconds": 2.0,
         "device_seconds": 1.0,
         "restarts": 3,
@@ -75,7 +75,7 @@ def test_cost_has_the_keys_of_the_schema():
 
 
 def test_reading_needs_no_torch():
-    script = "import sys, parsec.records.results, parsec.records.statistics; assert 'torch' not in sys.modules"
+    script = "import sys, parsec.records.provenance, parsec.stats; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", script], check=True)
 
 

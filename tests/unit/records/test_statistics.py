@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from parsec.records.statistics import (
+from parsec.stats import (
     Estimate,
     Paired,
     Summary,

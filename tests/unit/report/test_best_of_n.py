@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from parsec.report.best_of_n import best_of_n
+from parsec.report.tables.naswot_search import best_of_n
 
 ACCURACIES = np.linspace(10.0, 90.0, 200)
 

@@ -6,10 +6,9 @@ import matplotlib
 import pytest
 from matplotlib.patches import Circle
 
-from parsec.report.figures import cells, palette, style
-from parsec.report.figures.arcs import route
-from parsec.space.darts import NODES, PRIMITIVES, SLOTS
-from parsec.space.genotype import genotype
+from parsec.report.figures import cells, style
+from parsec.report.figures.cells import route
+from parsec.space.darts import NODES, PRIMITIVES, SLOTS, genotype
 from parsec.space.published import DARTS_V1, DARTS_V2
 
 DUPLICATE = genotype(
@@ -37,7 +36,7 @@ def test_labels_are_complete_and_overlap_nothing(name, study):
         figure.draw_without_rendering()
         for axes, cell in zip(figure.axes, GENOTYPES[name], strict=True):
             texts = [text for text in axes.texts if text.get_gid() == "primitive"]
-            wanted = sorted(palette.primitive_label(edge.primitive) for node in cell for edge in node)
+            wanted = sorted(style.primitive_label(edge.primitive) for node in cell for edge in node)
             assert sorted(text.get_text() for text in texts) == wanted
             boxes = [text.get_bbox_patch().get_window_extent() for text in texts]
             nodes = [patch.get_window_extent() for patch in axes.patches if isinstance(patch, Circle)]

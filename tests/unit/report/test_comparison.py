@@ -5,7 +5,7 @@ import pytest
 from synthetic import COST, fit_result
 
 from parsec.errors import UserError
-from parsec.report.compare.table import tabulate
+from parsec.report.tables.comparison import make_comparison_table
 
 ERRORS = {"parsec": [3.0, 4.0, 5.0], "darts": [4.0, 5.5, 6.0], "mean": [3.0, 4.5]}
 
@@ -18,7 +18,7 @@ def inputs(study):
 
 
 def test_differences_are_paired_by_seed(inputs):
-    table, data = tabulate(inputs)
+    table, data = make_comparison_table(inputs)
     rows = data.set_index("method")
     assert rows.loc["darts", ["top1_error_mean", "runs"]].tolist() == pytest.approx([31 / 6, 3])
     assert rows.loc["darts", "top1_error_difference_mean"] == pytest.approx(3.5 / 3)
@@ -41,7 +41,7 @@ def test_costs_are_those_of_the_lineage(study):
         *(study.retrain(3.0, "finetune", seed=seed) for seed in (0, 1)),
     ]
     inputs += [study.retrain(3.5 + seed, "search", seed=seed) for seed in (0, 1)]
-    tuned, carried = tabulate(inputs).data.to_dict("records")
+    tuned, carried = make_comparison_table(inputs).data.to_dict("records")
     assert (tuned["stage"], tuned["seconds"], tuned["child_images"]) == ("finetune", 90.0, 2 * 20480)
     # What is carried over as it is, is compared with what was tuned.
     assert (carried["stage"], carried["seconds"], carried["top1_error_difference_mean"]) == ("search", 60.0, 1.0)
@@ -51,17 +51,17 @@ def test_a_start_from_scores_costs_what_scoring_did(study):
     fit = fit_result(cost=COST | {"device_seconds": 40.0})
     inputs = [study.search(seconds=60.0, start="scores"), study.retrain(3.0)]
     with pytest.raises(UserError, match="result of scores with parsec, seed 0 is missing"):
-        tabulate(inputs)
-    (row,) = tabulate([*inputs, study.write("fit/seed0/fit.json", fit)]).data.to_dict("records")
+        make_comparison_table(inputs)
+    (row,) = make_comparison_table([*inputs, study.write("fit/seed0/fit.json", fit)]).data.to_dict("records")
     assert (row["seconds"], row["child_images"]) == (100.0, 20980)
 
 
 def test_accuracies_that_were_looked_up(study):
     paths = [study.lookup(), *(study.search(dataset="cifar10", seed=seed) for seed in (0, 1))]
-    (row,) = tabulate(paths).data.to_dict("records")
+    (row,) = make_comparison_table(paths).data.to_dict("records")
     assert (row["test_cifar10_mean"], row["test_in16_mean"]) == (90.5, 50.5)
 
 
 def test_nothing_that_tells_what_was_found(study):
     with pytest.raises(UserError, match="retrainings or a lookup"):
-        tabulate([study.search()])
+        make_comparison_table([study.search()])

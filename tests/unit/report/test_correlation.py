@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from parsec.report.correlation import UNTRAINED, correlation
+from parsec.report.tables.naswot import UNTRAINED, correlation
 
 
 def scored(scores, indices=None):

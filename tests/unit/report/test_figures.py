@@ -11,13 +11,11 @@ import pytest
 from naswot_files import figure_inputs
 
 from parsec.errors import UserError
-from parsec.report.figures import FIGURES
 from parsec.report.figures.cost import draw as draw_cost
 from parsec.report.figures.curves import looks_of
-from parsec.report.figures.palette import PRIMITIVES
 from parsec.report.figures.pi import draw as draw_pi
-from parsec.report.figures.runs import draw_runs
-from parsec.report.figures.style import STYLE
+from parsec.report.figures.registry import FIGURES, draw_runs, figure_writer
+from parsec.report.figures.style import PRIMITIVES, STYLE
 from parsec.report.published import default_folder
 from parsec.report.runs import read_runs
 from parsec.space.darts import PRIMITIVES as NAMES
@@ -63,8 +61,8 @@ ELSEWHERE = {"predictor", "proposal"}
 
 @pytest.mark.parametrize("name", sorted(FIGURES.keys() - ELSEWHERE))
 def test_files_exist_in_all_formats_and_are_the_same_bytes_again(name, inputs, tmp_path):
-    FIGURES[name](inputs[name], tmp_path / "once")
-    FIGURES[name](inputs[name], tmp_path / "again")
+    figure_writer(name)(inputs[name], tmp_path / "once")
+    figure_writer(name)(inputs[name], tmp_path / "again")
     first = content(tmp_path / "once")
     assert first == content(tmp_path / "again")
     assert all(first[kind].startswith(magic) for kind, magic in MAGIC.items())
@@ -74,7 +72,7 @@ def test_files_exist_in_all_formats_and_are_the_same_bytes_again(name, inputs, t
 def test_entropy_shows_the_recorded_numbers_of_all_stages_and_seeds(study, tmp_path):
     runs = [study.search(seed=seed, epochs=3).parent for seed in (1, 0)]
     runs.append(study.search("transfer", start="search", epochs=1).parent)
-    FIGURES["entropy"](runs, tmp_path / "entropy")
+    figure_writer("entropy")(runs, tmp_path / "entropy")
     rows = numbers(tmp_path / "entropy")
     assert [(row["stage"], row["seed"]) for row in rows if row["epoch"] == "0"] == [
         ("search", "0"),
@@ -87,7 +85,7 @@ def test_entropy_shows_the_recorded_numbers_of_all_stages_and_seeds(study, tmp_p
 
 @pytest.mark.parametrize("name", ["entropy", "accuracy", "operations", "pi"])
 def test_single_epoch_can_be_drawn(name, study):
-    figure, data = FIGURES[name].__wrapped__([study.search(epochs=1).parent])
+    figure, data = figure_writer(name).__wrapped__([study.search(epochs=1).parent])
     figure.draw_without_rendering()
     assert set(data["epoch"]) == {0, 1}
 
@@ -95,14 +93,14 @@ def test_single_epoch_can_be_drawn(name, study):
 def test_metrics_are_read_exactly(study):
     folder = study.search(epochs=3).parent
     recorded = [json.loads(line) for line in (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
-    shown = FIGURES["accuracy"].__wrapped__([folder]).data
+    shown = figure_writer("accuracy").__wrapped__([folder]).data
     assert shown["mode_accuracy"].to_list() == [row["mode_accuracy"] for row in recorded if row["event"] == "epoch"]
 
 
 @pytest.mark.parametrize("name", ["entropy", "accuracy", "operations", "executor"])
 def test_panels_of_one_axis_show_all_curves_whole(name, study):
     runs = [study.search(epochs=2).parent, study.search("finetune", start="search", epochs=3).parent]
-    figure = FIGURES[name].__wrapped__([study.executor()] if name == "executor" else runs).figure
+    figure = figure_writer(name).__wrapped__([study.executor()] if name == "executor" else runs).figure
     for axes in figure.axes:
         (left, right), (low, high) = axes.get_xlim(), axes.get_ylim()
         shown = axes.dataLim
@@ -112,14 +110,14 @@ def test_panels_of_one_axis_show_all_curves_whole(name, study):
 
 def test_files_of_a_run_stand_for_their_folder(study, tmp_path):
     folder = study.search(epochs=1).parent
-    FIGURES["accuracy"]([folder / "metrics.jsonl", folder / "result.json"], tmp_path / "files")
-    FIGURES["accuracy"]([folder], tmp_path / "folder")
+    figure_writer("accuracy")([folder / "metrics.jsonl", folder / "result.json"], tmp_path / "files")
+    figure_writer("accuracy")([folder], tmp_path / "folder")
     assert numbers(tmp_path / "files") == numbers(tmp_path / "folder")
 
 
 def test_spending_gives_variants_a_panel_and_spans_the_seeds(study):
     runs = [study.search(seed=s, method=m, epochs=3).parent for m in ("parsec", "darts", "mean") for s in (0, 1)]
-    figure, data = FIGURES["spending"].__wrapped__(runs)
+    figure, data = figure_writer("spending").__wrapped__(runs)
     titles = [axes.get_title() for axes in figure.axes]
     assert titles == ["Methods", "PARSEC and all variants", "", ""]
     lines = [len(axes.lines) for axes in figure.axes]
@@ -131,7 +129,7 @@ def test_spending_gives_variants_a_panel_and_spans_the_seeds(study):
 
 
 def test_operation_shares_sum_to_one(study, tmp_path):
-    FIGURES["operations"]([study.search(epochs=2).parent], tmp_path / "operations")
+    figure_writer("operations")([study.search(epochs=2).parent], tmp_path / "operations")
     rows = numbers(tmp_path / "operations")
     last = [float(row["share"]) for row in rows if (row["epoch"], row["cell"]) == ("2", "normal")]
     assert len(last) == len(NAMES)
@@ -145,7 +143,7 @@ def test_every_method_has_panels_of_its_own(study):
         path = study.search(seed=seed, epochs=2)
         path.write_text(json.dumps(json.loads(path.read_text()) | {"method": method, "seed": 0}), encoding="utf-8")
         runs.append(path.parent)
-    figure = FIGURES["operations"].__wrapped__(runs).figure
+    figure = figure_writer("operations").__wrapped__(runs).figure
     titles = [axes.get_title() for axes in figure.axes]
     assert [title for title in titles if title] == ["darts", "gdas", "parsec", "random", "snas"]
     assert len(figure.axes) == 2 * 5
@@ -170,7 +168,7 @@ def test_joint_factors_have_one_panel_a_slot(study):
 def test_pi_takes_one_run(study, tmp_path):
     runs = [study.search(seed=seed, epochs=1).parent for seed in (0, 1)]
     with pytest.raises(UserError, match="one run"):
-        FIGURES["pi"](runs, tmp_path / "pi")
+        figure_writer("pi")(runs, tmp_path / "pi")
 
 
 def test_cpu_time_and_gpu_days_are_in_different_panels(results):
@@ -193,7 +191,7 @@ def test_stand_in_never_shares_a_panel_with_what_it_stands_in_for(study):
 
 
 def test_cost_shows_the_cumulated_cost_and_the_mean_error(results, tmp_path):
-    FIGURES["cost"](results, tmp_path / "cost")
+    figure_writer("cost")(results, tmp_path / "cost")
     rows = numbers(tmp_path / "cost")
     assert [(row["cost"], row["unit"]) for row in rows] == [("0.5", "CPU-hours"), ("0.75", "CPU-hours")]
     assert [float(row["error"]) for row in rows] == pytest.approx([3.6, 3.0])
@@ -201,7 +199,7 @@ def test_cost_shows_the_cumulated_cost_and_the_mean_error(results, tmp_path):
 
 def test_executor_shows_every_measured_row(study, tmp_path):
     path = study.executor()
-    FIGURES["executor"]([path], tmp_path / "executor")
+    figure_writer("executor")([path], tmp_path / "executor")
     measured = json.loads(path.read_text(encoding="utf-8"))["rows"]
     shown = numbers(tmp_path / "executor")
     assert [int(row["peak_bytes"]) for row in shown] == [row["peak_bytes"] for row in measured]
@@ -214,7 +212,7 @@ def test_damaged_file_of_a_run_is_one_line_and_writes_nothing(name, study, tmp_p
     (folder / name).write_bytes(whole[: len(whole) // 2])
     figure = "pi" if name.endswith("parquet") else "entropy"
     with pytest.raises(UserError, match=name) as error:
-        FIGURES[figure]([folder], tmp_path / "figure")
+        figure_writer(figure)([folder], tmp_path / "figure")
     assert "\n" not in str(error.value)
     assert not list(tmp_path.glob("figure.*"))
 
@@ -226,7 +224,9 @@ def test_lines_of_primitives_differ_without_colour():
 
 
 def test_reports_load_without_torch():
-    modules = "parsec.report.figures, parsec.report.tables, parsec.report.tabulate, parsec.report.checklist"
+    modules = (
+        "parsec.report.figures, parsec.report.tables.accuracy, parsec.report.tables.registry, parsec.report.checklist"
+    )
     code = f"import sys, {modules}; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
@@ -237,7 +237,7 @@ def test_many_runs_drawn_at_once_have_the_bytes_of_each_drawn_alone(study, tmp_p
     for run in runs:
         study.write(run / "genotype.json", DARTS_V2.as_dict())
     draw_runs(runs, tmp_path / "figures")
-    FIGURES["pi"]([runs[1]], tmp_path / "alone")
+    figure_writer("pi")([runs[1]], tmp_path / "alone")
     assert content(tmp_path / "figures" / "pi-transfer-parsec-seed3") == content(tmp_path / "alone")
     assert len(list((tmp_path / "figures").iterdir())) == 2 * len(FORMATS) * len(runs)
 
@@ -255,7 +255,7 @@ def test_many_seeds_leave_the_panels_room(study, tmp_path):
     assert {look["label"] for look in looks_of(rows).values()} == {"parsec, 60 seeds"}
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        FIGURES["entropy"](runs, tmp_path / "many")
+        figure_writer("entropy")(runs, tmp_path / "many")
     assert len({row["seed"] for row in numbers(tmp_path / "many")}) == 60
 
 
@@ -265,5 +265,5 @@ def test_the_entropy_of_methods_without_samples_is_drawn(study, tmp_path):
     rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
     kept = [{key: value for key, value in row.items() if not key.startswith(("ess", "samples"))} for row in rows]
     (run / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in kept), encoding="utf-8")
-    FIGURES["entropy"]([run], tmp_path / "entropy")
+    figure_writer("entropy")([run], tmp_path / "entropy")
     assert {(row["ess_prior"], row["samples"]) for row in numbers(tmp_path / "entropy")} == {("", "")}

@@ -5,9 +5,9 @@ import json
 import pytest
 
 from parsec.errors import UserError
-from parsec.report.figures import FIGURES
-from parsec.report.found import tabulate
-from parsec.report.render import latex, markdown
+from parsec.report.figures.registry import figure_writer
+from parsec.report.tables.base import latex, markdown
+from parsec.report.tables.nasbench201 import make_found_table
 
 PUBLISHED = """paper_version,search_space,method,sample_size_n,runs,search_time_s,dataset,split,metric,value,std,source
 ICML2021,NAS-Bench-201,GDAS,,3,8640,CIFAR-10,test,accuracy_pct,93.51,0.13,a paper
@@ -23,7 +23,9 @@ arXiv-v1,NAS-Bench-201,GDAS,,3,8640,CIFAR-10,test,accuracy_pct,1.0,0.21,a paper
 
 def test_runs_of_a_method_are_one_row_above_the_published(study, tmp_path):
     (tmp_path / "published.csv").write_text(PUBLISHED)
-    table, numbers = tabulate([study.lookup(), study.lookup(seeds=(0,), method="darts"), tmp_path / "published.csv"])
+    table, numbers = make_found_table(
+        [study.lookup(), study.lookup(seeds=(0,), method="darts"), tmp_path / "published.csv"]
+    )
     ours, bounds, published = table.sections
     assert ours.rows[0] == [
         "parsec",
@@ -57,17 +59,17 @@ def test_inputs_that_do_not_fit_are_one_line(study, tmp_path):
         ([path, tmp_path / "wrong.csv"], "no published table of NASWOT"),
     ):
         with pytest.raises(UserError, match=message) as refused:
-            tabulate(inputs)
+            make_found_table(inputs)
         assert "\n" not in str(refused.value)
 
 
 def test_the_figure_has_a_panel_a_data_set_and_the_numbers_of_lookup(study):
     path = study.lookup().with_suffix(".parquet")
-    figure, data = FIGURES["found"].__wrapped__([path])
+    figure, data = figure_writer("found").__wrapped__([path])
     assert [axes.get_title() for axes in figure.axes] == ["CIFAR-10", "CIFAR-100", "ImageNet16-120"]
     assert len(data) == 2 * 6
     document = json.loads(path.with_suffix(".json").read_text())
     last = data[data["epoch"] == 5].set_index("seed")["test_in16"]
     assert last.to_dict() == {run["seed"]: run["test_in16"] for run in document["runs"]}
     with pytest.raises(UserError, match="not the Parquet file"):
-        FIGURES["found"].__wrapped__([path.with_suffix(".json")])
+        figure_writer("found").__wrapped__([path.with_suffix(".json")])

@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from parsec.benchmarks.nasbench201 import DATA
 from parsec.errors import BenchmarkError, UserError
 from parsec.report.lookup import lookup
 from parsec.space.nasbench201 import EDGES, OPERATIONS, SIZE, architecture, architectures, index_of
+from parsec.tabular.nasbench201 import DATA
 
 FOUND = architecture(["nor_conv_3x3", "skip_connect", "none", "nor_conv_1x1", "avg_pool_3x3", "nor_conv_3x3"])
 TESTED = [f"{data}_test_200" for data in DATA] + ["naslib_cifar10_val_200"]

@@ -5,9 +5,10 @@ import pytest
 from matplotlib.patches import Circle
 
 from parsec.errors import UserError
-from parsec.report.figures import FIGURES, palette, style
+from parsec.report.figures import style
 from parsec.report.figures.cells import draw as draw_cells
 from parsec.report.figures.pi import draw as draw_pi
+from parsec.report.figures.registry import figure_writer
 from parsec.space.nasbench201 import EDGES, OPERATIONS, architecture, architectures
 
 FULL = architecture(["nor_conv_3x3", "skip_connect", "nor_conv_1x1", "nor_conv_1x1", "avg_pool_3x3", "nor_conv_3x3"])
@@ -19,7 +20,7 @@ NOTHING = architecture(["none"] * 6)
 def test_every_figure_of_a_run_is_drawn_with_its_numbers(name, study, tmp_path):
     run = study.nasbench201(SOME).parent
     given = study.write("genotype.json", SOME.as_dict()) if name == "cells" else run
-    FIGURES[name]([given], tmp_path / "figure")
+    figure_writer(name)([given], tmp_path / "figure")
     assert (tmp_path / "figure.png").stat().st_size > 0
     assert len((tmp_path / "figure.csv").read_text().splitlines()) > 6
 
@@ -30,11 +31,11 @@ def test_pi_has_a_panel_an_edge_and_names_the_likeliest_operation(study):
     headings = [axes.texts[0].get_text() for axes in figure.axes]
     assert headings == [f"{source} → {node}" for source, node in EDGES]
     titles = [axes.get_title(loc="right").split("  ")[0] for axes in figure.axes]
-    assert titles == [palette.primitive_label(operation) for operation in FULL.operations]
+    assert titles == [style.primitive_label(operation) for operation in FULL.operations]
 
 
 def test_shares_of_operations_sum_to_one(study):
-    data = FIGURES["operations"].__wrapped__([study.nasbench201(SOME, epochs=2).parent]).data
+    data = figure_writer("operations").__wrapped__([study.nasbench201(SOME, epochs=2).parent]).data
     assert set(data["primitive"]) == set(OPERATIONS)
     assert data[data["epoch"] == 2]["share"].sum() == pytest.approx(1.0)
 
@@ -42,7 +43,7 @@ def test_shares_of_operations_sum_to_one(study):
 def test_runs_on_two_spaces_are_not_drawn_together(study):
     runs = [study.nasbench201(SOME).parent, study.search(seed=1).parent]
     with pytest.raises(UserError, match="one search space"):
-        FIGURES["operations"].__wrapped__(runs)
+        figure_writer("operations").__wrapped__(runs)
 
 
 @pytest.mark.parametrize("found", [FULL, SOME, NOTHING, architecture(["nor_conv_3x3"] * 6)])
@@ -54,7 +55,7 @@ def test_a_cell_shows_every_operation_and_no_label_covers_another(found, study):
         (axes,) = figure.axes
         texts = [text for text in axes.texts if text.get_gid() == "primitive"]
         drawn = [operation for operation in found.operations if operation != "none"]
-        assert sorted(text.get_text() for text in texts) == sorted(map(palette.primitive_label, drawn))
+        assert sorted(text.get_text() for text in texts) == sorted(map(style.primitive_label, drawn))
         boxes = [text.get_bbox_patch().get_window_extent() for text in texts]
         nodes = [patch.get_window_extent() for patch in axes.patches if isinstance(patch, Circle)]
         assert not [1 for i, box in enumerate(boxes) for other in [*boxes[:i], *nodes] if box.overlaps(other)]
@@ -64,8 +65,8 @@ def test_a_cell_shows_every_operation_and_no_label_covers_another(found, study):
 
 
 def test_lines_of_operations_differ_without_colour():
-    assert set(palette.NASBENCH201) == set(OPERATIONS)
-    looks = {name: (str(line.dash), line.marker) for name, line in palette.NASBENCH201.items()}
+    assert set(style.NASBENCH201) == set(OPERATIONS)
+    looks = {name: (str(line.dash), line.marker) for name, line in style.NASBENCH201.items()}
     # The identity is drawn thicker; a zero is grey.
     del looks["skip_connect"], looks["none"]
     assert len(set(looks.values())) == len(looks)

@@ -6,15 +6,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from parsec.benchmarks.nasbench201 import DATA, HALF_200, TEST_200, VALIDATION_12
 from parsec.cli import main
+from parsec.config.predictor import Pool, PredictorJob
 from parsec.errors import UserError
-from parsec.predictor.problem import content_hash
-from parsec.predictor.table import write_trained
+from parsec.predictor.files import write_trained
+from parsec.predictor.search import content_hash
 from parsec.report.figures import predictor as figure
-from parsec.report.predictor import chosen, claims, gains
-from parsec.settings.predictor import Pool, PredictorJob
+from parsec.report.tables import predictor
 from parsec.space.nasbench201 import SIZE, architectures
+from parsec.tabular.nasbench201 import DATA, HALF_200, TEST_200, VALIDATION_12
 
 BUDGET, REPEATS = 40, 30
 JOB = PredictorJob(problem="nasbench201", start=10, rounds=3, per_round=10, repeats=REPEATS,
@@ -60,7 +60,7 @@ def best(numbers):
 
 
 def test_gains_are_numbers_where_all_repeats_reached_and_bounds_elsewhere(folder, benchmark):
-    table, numbers = gains.tabulate([folder, benchmark])
+    table, numbers = predictor.make_gain_table([folder, benchmark])
     rows = best(numbers)
     assert rows.random_needed.tolist() == [(SIZE + 1) / 2] * 3
     assert rows.gain_is_upper_bound.to_dict() == {"all": False, "uniform-9": True, "smart-9": False}
@@ -75,7 +75,7 @@ def test_gains_are_numbers_where_all_repeats_reached_and_bounds_elsewhere(folder
 
 
 def test_verdicts_follow_the_intervals(folder, benchmark):
-    _, numbers = claims.tabulate([folder, benchmark])
+    _, numbers = predictor.make_claims_table([folder, benchmark])
     found = numbers[numbers.quality == "best"].set_index("difference")
     assert found.verdict.tolist() == ["holds"] * 4
     assert found.value["uniform-9 − all"] == pytest.approx(23, abs=3)
@@ -88,7 +88,7 @@ def test_without_a_difference_no_claim_holds(folder, benchmark, tmp_path):
     same = pd.concat(rows[rows.pool == "all"].assign(pool=pool) for pool in FOUND_AT)
     write_trained(tmp_path / "trained.parquet", JOB, same.to_dict("records"))
     (tmp_path / "predictor.json").write_bytes((folder / "predictor.json").read_bytes())
-    _, numbers = claims.tabulate([tmp_path, benchmark])
+    _, numbers = predictor.make_claims_table([tmp_path, benchmark])
     verdicts = numbers[numbers.quality == "best"].set_index("difference").verdict
     assert verdicts["random − all"] == "holds"
     assert verdicts["uniform-9 − all"] == verdicts["uniform-9 − smart-9"] == "no significant difference"
@@ -99,12 +99,12 @@ def test_recovery_is_in_part_where_the_whole_space_is_still_better(folder, bench
     rows["pool"] = rows["pool"].replace({"all": "smart-9", "smart-9": "all"})
     write_trained(tmp_path / "trained.parquet", JOB, rows.to_dict("records"))
     (tmp_path / "predictor.json").write_bytes((folder / "predictor.json").read_bytes())
-    _, numbers = claims.tabulate([tmp_path, benchmark])
+    _, numbers = predictor.make_claims_table([tmp_path, benchmark])
     assert numbers[numbers.difference == "smart-9 − all"].verdict.tolist()[-1] == "holds in part"
 
 
 def test_chosen_architectures_have_the_test_accuracy_of_the_benchmark(folder, benchmark):
-    _, numbers = chosen.tabulate([folder, benchmark])
+    _, numbers = predictor.make_selected_table([folder, benchmark])
     found = numbers.set_index(["pool", "accuracy"]).value
     assert [found["all", name] for name in ("validation", *DATA)] == pytest.approx([90, 89, 88, 87])
     assert [found["best of the space by validation", name] for name in DATA] == pytest.approx([89, 88, 87])
@@ -138,8 +138,8 @@ def test_another_benchmark_than_the_one_searched_is_refused(folder, benchmark, t
     rows[VALIDATION_12["cifar10"]] -= 0.5
     rows.to_parquet(tmp_path / "other.parquet", index=False)
     with pytest.raises(UserError, match=r"not what .* searched"):
-        gains.tabulate([folder, tmp_path / "other.parquet"])
+        predictor.make_gain_table([folder, tmp_path / "other.parquet"])
     with pytest.raises(UserError, match="followed by the file"):
-        gains.tabulate([folder])
+        predictor.make_gain_table([folder])
     with pytest.raises(UserError, match="missing or damaged"):
-        gains.tabulate([tmp_path, benchmark])
+        predictor.make_gain_table([tmp_path, benchmark])

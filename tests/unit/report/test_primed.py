@@ -8,8 +8,8 @@ import pytest
 from synthetic import COST
 
 from parsec.errors import UserError
-from parsec.report.primed import for_good, tabulate
-from parsec.report.render import latex, markdown
+from parsec.report.tables.base import latex, markdown
+from parsec.report.tables.nasbench201 import for_good, make_warm_start_table
 
 RANKS = {"parsec": [None, 5000, 100, 900, 700, 600], "primed": [700, 1000, 3000, 150, 120, 100]}
 EXPECTED = {"parsec": [80, 85, 88, 90, 91, 92], "primed": [90, 89, 90, 91, 92, 93]}
@@ -49,7 +49,7 @@ def test_for_good_is_the_first_place_that_holds_to_the_end():
 
 
 def test_epochs_saved_are_counted_and_bounded_where_one_never_arrives(files):
-    table, numbers = tabulate(files)
+    table, numbers = make_warm_start_table(files)
     printed = {section.title: section.rows[0] for section in table.sections}
     assert printed["Mode within the top 1 %"] == ["0", "not reached", "3", "> 2"]
     assert printed["Mode within the top 5 %"] == ["0", "4", "3", "1"]
@@ -70,20 +70,20 @@ def test_a_start_from_scores_that_never_arrives_is_a_bound_from_above(files):
     rows = pd.read_parquet(files[1])
     rows["method"] = rows["method"].replace({"parsec": "primed", "primed": "parsec"})
     rows.to_parquet(files[1], index=False)
-    table, _ = tabulate(files)
+    table, _ = make_warm_start_table(files)
     printed = {section.title: section.rows[0] for section in table.sections}
     assert printed["Mode within the top 1 %"] == ["0", "3", "not reached", "< −2"]
 
 
 def test_inputs_that_do_not_fit_are_one_line(files, tmp_path):
     with pytest.raises(UserError, match="give the JSON and the Parquet"):
-        tabulate(files[:2])
+        make_warm_start_table(files[:2])
     with pytest.raises(UserError, match="not what `python -m parsec fit-pi` writes"):
-        tabulate([*files[:2], files[0]])
+        make_warm_start_table([*files[:2], files[0]])
     document = json.loads(files[0].read_text())
     files[0].write_text(json.dumps(document | {"runs": [run("primed")]}))
     with pytest.raises(UserError, match="lacks the one from uniform"):
-        tabulate(files)
+        make_warm_start_table(files)
     files[0].write_text(json.dumps(document | {"runs": [{"method": "parsec"}]}))
     with pytest.raises(UserError, match=r"runs\.0\.stage: Field required"):
-        tabulate(files)
+        make_warm_start_table(files)

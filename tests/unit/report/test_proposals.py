@@ -7,11 +7,11 @@ import pyarrow as pa
 import pytest
 
 from parsec.cli import main
+from parsec.config.predictor import ProposalJob
 from parsec.errors import UserError
-from parsec.predictor.proposal_table import FIELDS, FILE
-from parsec.report import proposals
+from parsec.predictor.files import FIELDS, FILE
 from parsec.report.figures import proposal as figure
-from parsec.settings.proposal import ProposalJob
+from parsec.report.tables import proposals
 
 JOB = ProposalJob(betas=(0.0, 1.0), trained=(5, 9), defences=(0.0, 0.2), images=(1, 8), samples=(4, 16), repeats=20)
 
@@ -34,7 +34,7 @@ def study(tmp_path):
 
 
 def test_means_are_over_repeats_and_intervals_hold_them(study):
-    table, numbers = proposals.tabulate([study])
+    table, numbers = proposals.make_proposal_table([study])
     assert len(numbers) == 32
     tilted = numbers[numbers.beta == 1.0]
     assert tilted.gained.tolist() == pytest.approx([0.3] * 16, abs=0.03)
@@ -68,7 +68,7 @@ def test_the_verbs_write_table_and_figure(study, tmp_path):
 
 def test_other_files_are_refused(study, tmp_path):
     (tmp_path / "other.parquet").write_bytes(b"nothing")
-    for draw in (proposals.tabulate, figure.draw):
+    for draw in (proposals.make_proposal_table, figure.draw):
         with pytest.raises(UserError, match="give one proposal"):
             draw([study, study])
         with pytest.raises(UserError, match="no intact Parquet"):

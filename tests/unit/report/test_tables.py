@@ -10,10 +10,8 @@ import pytest
 from parsec.errors import UserError
 from parsec.records.documents import read_results
 from parsec.report.published import default_folder, published_rows
-from parsec.report.render import latex_text
-from parsec.report.rows import our_rows
-from parsec.report.tables import write_table
-from parsec.report.text import csv_text
+from parsec.report.tables.accuracy import our_rows, write_table
+from parsec.report.tables.base import csv_text, latex_text
 
 
 def table(results, output, dataset="digits", compare_with=None):

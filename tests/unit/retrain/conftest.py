@@ -3,16 +3,16 @@
 import pytest
 import torch
 
+from parsec.config.base import Compute
+from parsec.config.datasets import Digits
+from parsec.config.jobs import PrepareJob, RetrainJob
+from parsec.config.retrain import RetrainAugmentation, RetrainStage
+from parsec.config.training import Optimizer, Stack
 from parsec.data.augment import Augment
-from parsec.data.dataset import open_part, read_info
+from parsec.data.dataset import open_split, read_info
 from parsec.data.loader import Images
 from parsec.data.prepare import prepare
-from parsec.retrain.task import RetrainTask
-from parsec.settings.compute import Compute
-from parsec.settings.datasets import Digits
-from parsec.settings.jobs import PrepareJob, RetrainJob
-from parsec.settings.retrain import RetrainAugmentation, RetrainStage
-from parsec.settings.training import Optimizer, Stack
+from parsec.retrain.trainer import RetrainTask
 from parsec.space.published import DARTS_V2
 
 STAGE = RetrainStage(
@@ -57,7 +57,7 @@ def make_task(digits, make_job):
             genotype=genotype,
             settings=settings,
             compute=job.compute,
-            images=Images(open_part(digits, "train", settings.train_images), "cpu"),
+            images=Images(open_split(digits, "train", settings.train_images), "cpu"),
             augment=Augment(settings.augmentation, info, torch.channels_last),
             classes=len(info.classes),
             seed=seed,

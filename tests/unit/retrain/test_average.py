@@ -5,11 +5,11 @@ import copy
 import pytest
 import torch
 
+from parsec.config.training import Network
 from parsec.errors import SettingsError
 from parsec.network.complexity import network_cost
-from parsec.retrain.fit import fitted
+from parsec.retrain.run import fitted
 from parsec.retrain.trainer import Retrainer
-from parsec.settings.training import Network
 from parsec.space.published import DARTS_V2
 
 

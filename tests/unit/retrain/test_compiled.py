@@ -8,13 +8,12 @@ import pytest
 import torch
 from torch._dynamo.utils import counters
 
+from parsec.config.base import Compute
+from parsec.config.training import Optimizer
 from parsec.errors import DeviceError
-from parsec.retrain import compiled as compiling
+from parsec.retrain import trainer as compiling
 from parsec.retrain.trainer import Retrainer
-from parsec.settings.compute import Compute
-from parsec.settings.training import Optimizer
-from parsec.space.darts import NODES
-from parsec.space.genotype import Edge, Genotype
+from parsec.space.darts import NODES, Edge, Genotype
 
 CPU = torch.device("cpu")
 COMPILER = shutil.which(os.environ.get("CXX", "g++"))

@@ -2,11 +2,11 @@
 
 import torch
 
+from parsec.config.training import Augmentation
 from parsec.data.augment import Augment
-from parsec.data.dataset import open_part, read_info
+from parsec.data.dataset import open_split, read_info
 from parsec.data.loader import Images
-from parsec.retrain.evaluate import evaluate
-from parsec.settings.training import Augmentation
+from parsec.retrain.run import evaluate
 
 
 class Ranking(torch.nn.Module):
@@ -48,7 +48,7 @@ class Labelled:
 
 
 def errors(digits, classes):
-    part = open_part(digits, "test")
+    part = open_split(digits, "test")
     augment = Augment(Augmentation(), read_info(digits), torch.contiguous_format)
     found = evaluate(Ranking(classes), Images(part, "cpu"), augment, 50, torch.device("cpu"), "float32")
     return found, torch.from_numpy(part.labels)

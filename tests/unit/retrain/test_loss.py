@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from parsec.retrain.loss import training_loss
+from parsec.retrain.trainer import training_loss
 
 LOGITS = torch.tensor([[2.0, -1.0, 0.5], [0.0, 1.0, 3.0]])
 OTHER = torch.tensor([[0.1, 0.2, 0.3], [1.0, -1.0, 0.0]])

@@ -10,11 +10,10 @@ import pytest
 import torch
 from processes import below, caught, variable
 
+from parsec.config.jobs import as_json
 from parsec.errors import SettingsError
-from parsec.retrain.parallel import averaged, part_size
-from parsec.retrain.trainer import Retrainer
-from parsec.runtime.distributed import ALONE, Ranks
-from parsec.settings.jobs import as_json
+from parsec.retrain.trainer import Retrainer, averaged, part_size
+from parsec.runtime.distributed import SINGLE_PROCESS, Ranks
 
 CHANGES = {"drop_path": 0.4, "batch_size": 16}
 
@@ -76,7 +75,7 @@ def test_a_layer_without_gradient_stays_without(on_ranks):
 
 
 def test_batches_that_cannot_be_shared_out_are_refused():
-    assert part_size(3, ALONE) == 3
+    assert part_size(3, SINGLE_PROCESS) == 3
     assert part_size(96, Ranks(0, 8)) == 12
     for size, count in ((16, 3), (4, 4)):
         with pytest.raises(SettingsError, match=f"batch_size: {size} images .* {count} ranks"):

@@ -9,15 +9,15 @@ import signal
 import pytest
 from safetensors.numpy import load_file
 
+from parsec.config.plan import RETRAIN_FILES, Retrain
+from parsec.config.settings import Running
+from parsec.config.training import Network
 from parsec.data.dataset import read_info
 from parsec.errors import CheckpointError, DatasetError, Interrupted, SettingsError
 from parsec.network.complexity import network_cost
 from parsec.retrain.run import Request, retrain, training_part
 from parsec.retrain.trainer import Retrainer
 from parsec.runtime.outputs import MARKER
-from parsec.settings.plan import RETRAIN_FILES, Retrain
-from parsec.settings.training import Network
-from parsec.settings.tree import Running
 from parsec.space.published import DARTS_V2
 
 ALWAYS = Running(checkpoint_seconds=0.0, progress_seconds=60.0)

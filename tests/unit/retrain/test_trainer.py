@@ -7,11 +7,10 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from parsec.config.training import Augmentation, Network, Optimizer
 from parsec.errors import DatasetError, DivergedError
-from parsec.retrain.loss import training_loss
-from parsec.retrain.trainer import Retrainer
-from parsec.runtime.draws import Draws
-from parsec.settings.training import Augmentation, Network, Optimizer
+from parsec.retrain.trainer import Retrainer, training_loss
+from parsec.runtime.rng import ShardedRNG
 
 PLAIN = Augmentation(crop="none", flip=False)
 
@@ -84,7 +83,7 @@ def test_the_loss_has_smoothing_auxiliary_head_and_drop_path(make_task):
     images, labels = twin._batch(1, 0)
     generator = torch.Generator()
     generator.set_state(twin._streams.device("drop-path").get_state())
-    logits, auxiliary = twin.network(images, twin.network.masks(images, 0.3, Draws(generator)))
+    logits, auxiliary = twin.network(images, twin.network.masks(images, 0.3, ShardedRNG(generator)))
     assert row["train_loss"] == pytest.approx(training_loss(logits, auxiliary, labels, 0.1, 0.4).item(), rel=1e-5)
     twin.load_state_dict(state)
     assert row["train_loss"] != pytest.approx(training_loss(*twin.network(images), labels, 0.1, 0.4).item(), rel=1e-3)

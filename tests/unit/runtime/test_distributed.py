@@ -8,12 +8,12 @@ import time
 import pytest
 import torch
 
+from parsec.config.settings import Running
 from parsec.errors import DeviceError, DivergedError, Interrupted, RankLostError
 from parsec.runtime import loop
 from parsec.runtime.checkpoint import checkpoint_files
-from parsec.runtime.distributed import ALONE, Ranks, joined
-from parsec.runtime.lease import lease_one
-from parsec.settings.tree import Running
+from parsec.runtime.device import lease_one
+from parsec.runtime.distributed import SINGLE_PROCESS, Ranks, init_distributed
 
 CPU = torch.device("cpu")
 FORK = multiprocessing.get_context("fork")
@@ -22,22 +22,28 @@ SELDOM = Running(checkpoint_seconds=600.0, progress_seconds=600.0)
 
 
 def test_one_process_agrees_with_itself():
-    with joined(CPU) as ranks:
-        assert ranks is ALONE
-    assert ALONE.leads
-    assert not ALONE.orphaned
-    assert ALONE.agree(3, 0) == (3, 0)
-    assert ALONE.share({"a": 1}) == {"a": 1}
+    with init_distributed(CPU) as ranks:
+        assert ranks is SINGLE_PROCESS
+    assert SINGLE_PROCESS.is_main_process
+    assert not SINGLE_PROCESS.orphaned
+    assert SINGLE_PROCESS.all_reduce_max(3, 0) == (3, 0)
+    assert SINGLE_PROCESS.share({"a": 1}) == {"a": 1}
 
 
 def test_ranks_agree_share_and_gather(on_ranks):
     def talk(ranks):
-        state = {"weights": torch.arange(5.0), "step": 7, "rows": [{"a": None}]} if ranks.leads else None
-        shared = [ranks.share(state), ranks.share(None)]
+        state = {"weights": torch.arange(5.0), "step": 7, "rows": [{"a": None}]} if ranks.is_main_process else None
+        shared = [ranks.broadcast_state(state), ranks.broadcast_state(None)]
         total = torch.tensor([1.0, 10.0]) * (ranks.rank + 1)
-        ranks.add_up(total)
+        ranks.all_reduce_sum_(total)
         gathered = ranks.gather(torch.tensor([float(ranks.rank), -torch.inf, 0.1]))
-        return ranks.agree(ranks.rank, 5 - ranks.rank), ranks.agree(), shared, total.tolist(), gathered.tolist()
+        return (
+            ranks.all_reduce_max(ranks.rank, 5 - ranks.rank),
+            ranks.all_reduce_max(),
+            shared,
+            total.tolist(),
+            gathered.tolist(),
+        )
 
     for wishes, nothing, (state, none), total, gathered in on_ranks(2, talk):
         assert wishes == (1, 5)
@@ -50,12 +56,12 @@ def test_ranks_agree_share_and_gather(on_ranks):
 
 def test_a_rank_that_died_is_noticed_at_once(on_ranks):
     def part(ranks):
-        ranks.agree(0)
+        ranks.all_reduce_max(0)
         if ranks.rank == 1:
             os.kill(os.getpid(), signal.SIGKILL)
         began = time.monotonic()
         with pytest.raises(RankLostError, match=r"another rank .* continues from the last checkpoint") as caught:
-            ranks.agree(0)
+            ranks.all_reduce_max(0)
         return time.monotonic() - began, "\n" in str(caught.value)
 
     (seconds, several_lines), nothing = on_ranks(2, part)
@@ -74,7 +80,7 @@ def test_ranks_lease_a_device_each(on_ranks, tmp_path):
 
     def hold(ranks):
         with lease_one("abc", tmp_path, ranks, poll_seconds=0.01) as index:
-            ranks.agree()
+            ranks.all_reduce_max()
             return index
 
     assert on_ranks(2, hold) == [0, 1]
@@ -99,7 +105,7 @@ def test_ranks_wait_holding_nothing(on_ranks, tmp_path):
     def hold(ranks):
         waiting.set()
         with lease_one("ab", tmp_path, ranks, poll_seconds=0.05) as index:
-            ranks.agree()
+            ranks.all_reduce_max()
             return index
 
     other = FORK.Process(target=other_run)
@@ -140,11 +146,11 @@ class Walk:
             raise DivergedError(f"at step {self.step}")
 
     def progress(self):
-        assert self._ranks.leads
+        assert self._ranks.is_main_process
         return f"step {self.step}"
 
     def state_dict(self):
-        assert self._ranks.leads
+        assert self._ranks.is_main_process
         return {"step": self.step, "place": self.place}
 
     def load_state_dict(self, state):
@@ -155,7 +161,9 @@ def walk(ranks, folder, running=SELDOM, on_step=lambda ranks, step: None, steps=
     trainer = Walk(ranks, on_step)
     trainer.total_steps = steps or 10
     try:
-        spent = loop.run(trainer, folder if ranks.leads else folder / "never", "aa", running, "walk", CPU, ranks=ranks)
+        spent = loop.run(
+            trainer, folder if ranks.is_main_process else folder / "never", "aa", running, "walk", CPU, ranks=ranks
+        )
     except (Interrupted, DivergedError) as error:
         return str(error).replace(str(folder), ""), trainer.step
     return spent.restarts, trainer.step

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from parsec.runtime.energy import Meter
+from parsec.runtime.system import Meter
 
 CPU = torch.device("cpu")
 

@@ -8,7 +8,7 @@ import pytest
 
 FAULTS = """
 import resource, torch
-from parsec.runtime.heap import keep_freed_memory
+from parsec.runtime.system import keep_freed_memory
 assert not {keep} or keep_freed_memory()
 def step():
     return len([torch.ones(2**21) for _ in range(20)])

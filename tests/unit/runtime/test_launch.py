@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from parsec.errors import LaunchError
-from parsec.runtime import slurm
+from parsec.runtime import launch as slurm
 from parsec.runtime.launch import launch
 
 SCONTROL = """#!/bin/sh
@@ -100,7 +100,7 @@ def test_a_node_that_dies_ends_the_other(start, lost, outcome):
 
 def test_outside_such_a_step_there_is_one_node(node, monkeypatch):
     monkeypatch.setenv("SLURM_STEP_NUM_NODES", "1")
-    assert slurm.step() is None
+    assert slurm.current_step() is None
     assert slurm.other_nodes()
     monkeypatch.setenv("SLURM_JOB_ID", "40")
     assert not slurm.other_nodes()
@@ -109,12 +109,12 @@ def test_outside_such_a_step_there_is_one_node(node, monkeypatch):
 
 
 def test_every_attempt_and_step_has_a_name_of_its_own(node, monkeypatch):
-    names = {slurm.step().name}
+    names = {slurm.current_step().name}
     for variable, value in (("SLURM_STEP_ID", "1"), ("SLURM_JOB_ID", "42"), ("SLURM_RESTART_COUNT", "1")):
         monkeypatch.setenv(variable, value)
-        names.add(slurm.step().name)
+        names.add(slurm.current_step().name)
     assert len(names) == 4
-    assert 1024 < slurm.step().port < 32768
+    assert 1024 < slurm.current_step().port < 32768
 
 
 def test_what_cannot_be_shared_out_is_refused(node, monkeypatch):

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from parsec.errors import DeviceError
-from parsec.runtime.lease import lease_one
+from parsec.runtime.device import lease_one
 
 FORK = multiprocessing.get_context("fork")
 

@@ -11,12 +11,12 @@ import time
 import pytest
 import torch
 
+from parsec.config.settings import Running
 from parsec.errors import CheckpointError, DivergedError, Interrupted
 from parsec.runtime import loop
 from parsec.runtime.checkpoint import Checkpoints, checkpoint_files
 from parsec.runtime.outputs import remove_state
-from parsec.runtime.randomness import Streams
-from parsec.settings.tree import Running
+from parsec.runtime.rng import Streams
 
 CPU = torch.device("cpu")
 EVERY_STEP = Running(checkpoint_seconds=0.0, progress_seconds=0.0)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from parsec.errors import CheckpointError, UserError
-from parsec.runtime.metrics import MetricsFile
+from parsec.runtime.checkpoint import MetricsFile
 
 
 def test_rows_are_appended_over_reopening_and_cut_back(tmp_path):

@@ -4,7 +4,7 @@ import hashlib
 
 import torch
 
-from parsec.runtime.randomness import Streams, generator
+from parsec.runtime.rng import Streams, generator
 from parsec.runtime.seeds import seed_of
 
 

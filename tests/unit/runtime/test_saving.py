@@ -5,12 +5,11 @@ import itertools
 import pytest
 import torch
 
+from parsec.config.settings import Running
 from parsec.runtime import loop
-from parsec.runtime.checkpoint import Checkpoints
-from parsec.runtime.distributed import ALONE
-from parsec.runtime.store import Nowhere
-from parsec.runtime.trainer import Spent
-from parsec.settings.tree import Running
+from parsec.runtime.checkpoint import Checkpoints, Nowhere
+from parsec.runtime.distributed import SINGLE_PROCESS
+from parsec.runtime.loop import RunCost
 
 
 class Still:
@@ -82,7 +81,7 @@ def test_slow_saves_are_further_apart_unless_every_step_is_asked_for(saves, tmp_
 
 def test_no_save_is_put_off_for_ever():
     running = Running(checkpoint_seconds=300.0, progress_seconds=1.0)
-    attempt = loop._Attempt(Still(), Nowhere(), running, "still", torch.device("cpu"), "", ALONE)
+    attempt = loop._Attempt(Still(), Nowhere(), running, "still", torch.device("cpu"), "", SINGLE_PROCESS)
     attempt._last_save = 1000.0
     assert attempt._interval() == loop.LONGEST_WAIT
 
@@ -98,4 +97,4 @@ def test_seconds_of_saving_add_up_over_restarts(tmp_path, monkeypatch):
     assert 0 < first.saving_seconds <= first.wall_seconds
     again = run()
     assert first.saving_seconds >= again.saving_seconds > 0.5 * first.saving_seconds
-    assert Spent(*list(again)[:5]).saving_seconds == 0.0
+    assert RunCost(*list(again)[:5]).saving_seconds == 0.0

@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from parsec.runtime.signals import StopRequest
+from parsec.runtime.loop import StopRequest
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1, signal.SIGINT])

@@ -5,21 +5,20 @@ import shutil
 import pytest
 import torch
 
+from parsec.config.base import Compute
+from parsec.config.datasets import Digits
+from parsec.config.jobs import PrepareJob, SearchJob
+from parsec.config.search import RELAXED, Estimator, PriorOptimizer, Relaxation, SearchOptimizer, SearchStage
+from parsec.config.search import Prior as Form
+from parsec.config.settings import Running
+from parsec.config.training import Augmentation, Network
 from parsec.data.augment import Augment
-from parsec.data.dataset import open_part, read_info
+from parsec.data.dataset import open_split, read_info
 from parsec.data.loader import Images
 from parsec.data.prepare import prepare
 from parsec.prior.distribution import Prior
+from parsec.search.base import SearchTask
 from parsec.search.run import search
-from parsec.search.task import SearchTask
-from parsec.settings.compute import Compute
-from parsec.settings.datasets import Digits
-from parsec.settings.jobs import PrepareJob, SearchJob
-from parsec.settings.methods import RELAXED, Relaxation
-from parsec.settings.search import Estimator, PriorOptimizer, SearchOptimizer, SearchStage
-from parsec.settings.search import Prior as Form
-from parsec.settings.training import Augmentation, Network
-from parsec.settings.tree import Running
 from parsec.space.spaces import SPACES
 
 STAGE = SearchStage(
@@ -84,8 +83,8 @@ def make_task(digits, make_job):
         return SearchTask(
             job=job,
             seed=seed,
-            train=Images(open_part(digits, "train", settings.train_images), "cpu"),
-            validation=Images(open_part(digits, "validation", settings.validation_images), "cpu"),
+            train=Images(open_split(digits, "train", settings.train_images), "cpu"),
+            validation=Images(open_split(digits, "validation", settings.validation_images), "cpu"),
             augment=Augment(settings.augmentation, info, torch.channels_last),
             classes=len(info.classes),
             prior=Prior(job.prior, space=SPACES[job.space]),

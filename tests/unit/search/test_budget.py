@@ -5,14 +5,13 @@ from statistics import fmean
 
 import pytest
 
+from parsec.config.search import Estimator, RandomSearch
+from parsec.config.training import Network
 from parsec.errors import SettingsError
-from parsec.network.mixed.worth import worth
 from parsec.network.spaces import child_cost
 from parsec.search.budget import within_budget
 from parsec.search.methods import METHODS
-from parsec.settings.methods import RandomSearch
-from parsec.settings.search import Estimator
-from parsec.settings.training import Network
+from parsec.search.relative_cost import worth
 from parsec.space.nasbench201 import architectures
 from parsec.space.spaces import SPACES
 

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from parsec.search.depths import measure_depths
-from parsec.settings.jobs import DepthsJob
+from parsec.bench.memory import measure_depths
+from parsec.config.jobs import DepthsJob
 
 
 @pytest.fixture

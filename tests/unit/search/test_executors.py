@@ -3,8 +3,8 @@
 import pytest
 import torch
 
+from parsec.config.base import Compute
 from parsec.search.parsec import Parsec
-from parsec.settings.compute import Compute
 
 
 def after(make_task, executor, steps=2):

@@ -11,13 +11,13 @@ import pytest
 import torch
 from processes import caught, rows
 
+from parsec.config.jobs import as_json
+from parsec.config.search import RandomSearch
+from parsec.config.training import Network
 from parsec.errors import CheckpointError
 from parsec.runtime.checkpoint import checkpoint_files
+from parsec.search.base import Stepwise
 from parsec.search.methods import METHODS
-from parsec.search.stepwise import Stepwise
-from parsec.settings.jobs import as_json
-from parsec.settings.methods import RandomSearch
-from parsec.settings.training import Network
 
 
 @pytest.fixture

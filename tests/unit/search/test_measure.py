@@ -2,12 +2,12 @@
 
 import json
 
-from parsec.search.measure import measure
-from parsec.settings.compute import Compute
-from parsec.settings.jobs import MeasureJob
-from parsec.settings.search import Prior
-from parsec.settings.training import Augmentation, Network
-from parsec.settings.tree import Measure
+from parsec.bench.memory import measure
+from parsec.config.base import Compute
+from parsec.config.jobs import MeasureJob
+from parsec.config.search import Prior
+from parsec.config.settings import Measure
+from parsec.config.training import Augmentation, Network
 
 
 def test_a_row_for_one_child_and_for_every_k(digits, tmp_path):

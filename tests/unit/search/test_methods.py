@@ -7,10 +7,10 @@ import math
 import pytest
 import torch
 
+from parsec.config.search import RELAXED, RandomSearch
 from parsec.errors import DivergedError, SettingsError
 from parsec.runtime.distributed import Ranks
 from parsec.search.methods import METHODS
-from parsec.settings.methods import RELAXED, RandomSearch
 from parsec.space.spaces import SPACES
 
 OTHERS = sorted(METHODS.keys() - {"parsec"})

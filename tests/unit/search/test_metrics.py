@@ -5,8 +5,8 @@ import math
 import pytest
 import torch
 
-from parsec.search import metrics
-from parsec.search.metrics import StepRows
+from parsec.search import base
+from parsec.search.base import StepRows
 
 
 def row(step, loss=1.0):
@@ -34,9 +34,9 @@ def test_rows_come_once_in_order_with_numbers_in_the_place_of_tensors():
 
 
 def test_it_is_full_at_its_capacity():
-    rows = filled(*[1.0] * (metrics.CAPACITY - 1))
+    rows = filled(*[1.0] * (base.CAPACITY - 1))
     assert not rows.full
-    rows.add(row(metrics.CAPACITY))
+    rows.add(row(base.CAPACITY))
     assert rows.full
     rows.read()
     assert not rows.full

@@ -6,15 +6,15 @@ import pandas as pd
 import pytest
 import torch
 
+from parsec.config.base import Compute
+from parsec.config.plan import SEARCH_FILES
+from parsec.config.search import Estimator
+from parsec.config.search import Prior as Form
 from parsec.errors import PriorError, SettingsError
 from parsec.network.nasbench201 import network_cost
 from parsec.prior.parquet import read_metadata, read_prior
 from parsec.runtime.outputs import MARKER
 from parsec.search.parsec import Parsec
-from parsec.settings.compute import Compute
-from parsec.settings.plan import SEARCH_FILES
-from parsec.settings.search import Estimator
-from parsec.settings.search import Prior as Form
 from parsec.space.spaces import from_text
 
 SPACE = "nasbench201"

@@ -3,9 +3,9 @@
 import pytest
 import torch
 
+from parsec.config.search import Prior as Form
 from parsec.prior.distribution import Prior
-from parsec.search.operations import expected_operations
-from parsec.settings.search import Prior as Form
+from parsec.search.base import expected_operations
 from parsec.space.darts import CELLS, PRIMITIVES
 
 

@@ -6,15 +6,15 @@ import math
 import pytest
 import torch
 
+from parsec.config.search import Estimator, PriorOptimizer, SearchOptimizer
+from parsec.config.training import Network
 from parsec.errors import DivergedError
-from parsec.estimator import cost_share, importance_weights
 from parsec.network.complexity import network_cost
 from parsec.prior.distribution import Prior
-from parsec.runtime.randomness import generator
-from parsec.search import metrics
+from parsec.runtime.rng import generator
+from parsec.search import base
+from parsec.search.estimator import cost_share, importance_weights
 from parsec.search.parsec import Parsec
-from parsec.settings.search import Estimator, PriorOptimizer, SearchOptimizer
-from parsec.settings.training import Network
 from parsec.space.darts import PRIMITIVES
 from parsec.space.factors import encode
 from parsec.space.published import DARTS_V2
@@ -238,7 +238,7 @@ def test_rows_are_the_same_whenever_they_are_read(make_task):
 
 
 def test_many_rows_are_not_kept_back(make_task, monkeypatch):
-    monkeypatch.setattr(metrics, "CAPACITY", 4)
+    monkeypatch.setattr(base, "CAPACITY", 4)
     trainer = Parsec(make_task(train_images=160))
     due = [[row["step"] for row in trainer.advance() if row["event"] == "step"] for _ in range(10)]
     assert due == [[], [], [], [1, 2, 3, 4], [], [], [], [5, 6, 7, 8], [], [9, 10]]

@@ -3,9 +3,8 @@
 import pytest
 import torch
 
-from parsec.search.random import RandomSearch
-from parsec.search.random_shared import RandomShared
-from parsec.settings.methods import RandomSearch as Settings
+from parsec.config.search import RandomSearch as Settings
+from parsec.search.random import RandomSearch, RandomShared
 
 
 @pytest.fixture

@@ -11,9 +11,9 @@ import psutil
 import pytest
 from processes import below, caught, variable
 
+from parsec.config.jobs import as_json
+from parsec.config.search import Estimator
 from parsec.search.parsec import Parsec
-from parsec.settings.jobs import as_json
-from parsec.settings.search import Estimator
 
 FILES = ("pi.parquet", "trajectory.parquet", "genotype.json")
 THREE = Estimator(samples=3)

@@ -4,16 +4,15 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from parsec.network.mixed.spaces import relaxed
-from parsec.network.nasbench201_supernet import BenchmarkSupernet
+from parsec.config.search import RELAXED, Relaxation
+from parsec.config.training import Network
+from parsec.network.nasbench201 import BenchmarkSupernet
+from parsec.network.spaces import relaxed
 from parsec.network.supernet import Supernet
-from parsec.search.darts import Darts
+from parsec.search.darts import Darts, hessian_product, unrolled_gradient
 from parsec.search.gdas import Gdas, concrete, gumbel, straight_through
 from parsec.search.methods import METHODS
 from parsec.search.snas import Snas
-from parsec.search.unrolled import hessian_product, unrolled_gradient
-from parsec.settings.methods import RELAXED, Relaxation
-from parsec.settings.training import Network
 from parsec.space.nasbench201 import OPERATIONS
 
 

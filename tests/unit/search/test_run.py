@@ -8,19 +8,19 @@ import pandas as pd
 import pytest
 import torch
 
+from parsec.config.base import Compute
+from parsec.config.jobs import as_json, fingerprint
+from parsec.config.plan import SEARCH_FILES
+from parsec.config.search import Prior as Form
+from parsec.config.search import SearchOptimizer
+from parsec.config.training import Network
 from parsec.data.dataset import read_info
 from parsec.errors import DatasetError, DeviceError, DivergedError, PriorError, SettingsError
 from parsec.network.complexity import network_cost
 from parsec.prior.parquet import read_metadata, read_prior, write_prior
 from parsec.runtime.checkpoint import checkpoint_files
 from parsec.runtime.outputs import MARKER
-from parsec.settings.compute import Compute
-from parsec.settings.jobs import as_json, fingerprint
-from parsec.settings.plan import SEARCH_FILES
-from parsec.settings.search import Prior as Form
-from parsec.settings.search import SearchOptimizer
-from parsec.settings.training import Network
-from parsec.space.genotype import from_dict
+from parsec.space.darts import from_dict
 from parsec.space.spaces import from_text
 
 

@@ -4,13 +4,13 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from parsec.network.executors.choose import executor_for
-from parsec.prior.children import Children
-from parsec.search import updates
+from parsec.config.base import Compute
+from parsec.config.search import Estimator
+from parsec.config.search import Prior as Form
+from parsec.prior.distribution import ArchitectureBatch
+from parsec.search import parsec
+from parsec.search.executors.build import executor_for
 from parsec.search.parsec import Parsec
-from parsec.settings.compute import Compute
-from parsec.settings.search import Estimator
-from parsec.settings.search import Prior as Form
 from parsec.space.published import DARTS_V1, DARTS_V2
 
 READERS = ("tolist", "numpy", "cpu")
@@ -36,7 +36,7 @@ class AsOnDevice:
 
     def __init__(self, inner):
         self.supernet, self._inner = inner.supernet, inner
-        self._all = Children.of([DARTS_V1, DARTS_V2] * 8)
+        self._all = ArchitectureBatch.of([DARTS_V1, DARTS_V2] * 8)
         assert self._all.genotypes
 
     def _known(self, children):
@@ -55,7 +55,7 @@ class AsOnDevice:
 @pytest.fixture
 def trainer(make_task, monkeypatch):
     """A function changes → a trainer with such an executor, in the middle of an epoch of many steps."""
-    monkeypatch.setattr(updates, "executor_for", lambda *given: AsOnDevice(executor_for(*given)))
+    monkeypatch.setattr(parsec, "executor_for", lambda *given: AsOnDevice(executor_for(*given)))
 
     def make(**changes):
         compute = Compute(device="cpu", precision="float32", skip_negligible=False)

@@ -5,8 +5,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from parsec.space.darts_draw import draw
-from parsec.space.darts_edits import neighbours
+from parsec.space.darts import draw, neighbours
 
 
 @pytest.fixture(params=range(5))

@@ -3,9 +3,9 @@
 import pytest
 
 from parsec.space.darts import CANDIDATES, EDGES, edge_index
-from parsec.space.derivation import derive_darts, derive_nasbench201
 from parsec.space.factors import decode
 from parsec.space.nasbench201 import OPERATIONS
+from parsec.space.spaces import derive_darts, derive_nasbench201
 
 UNIFORM = [[1 / 8] * 8 for _ in range(2 * EDGES)]
 

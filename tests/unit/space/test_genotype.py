@@ -8,9 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from parsec.errors import GenotypeError
-from parsec.space.darts import NODES, PRIMITIVES, SLOTS
+from parsec.space.darts import NODES, PRIMITIVES, SLOTS, from_dict, genotype
 from parsec.space.factors import decode, encode
-from parsec.space.genotype import from_dict, genotype
 from parsec.space.published import DARTS_V1, DARTS_V2, LARGEST, named_or_given, of_any_space
 from parsec.space.spaces import from_text
 

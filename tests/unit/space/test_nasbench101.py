@@ -6,8 +6,18 @@ import numpy as np
 import pytest
 
 from parsec.errors import GenotypeError
-from parsec.space.nasbench101 import EDGES, OPERATIONS, VERTICES, architecture, from_columns, parse, pruned
-from parsec.space.nasbench101_edits import draw, mutate, neighbours
+from parsec.space.nasbench101 import (
+    EDGES,
+    OPERATIONS,
+    VERTICES,
+    architecture,
+    draw,
+    from_columns,
+    mutate,
+    neighbours,
+    parse,
+    pruned,
+)
 
 CONV3, CONV1, POOL = OPERATIONS
 CHAIN = architecture(["input", CONV3, CONV1, "output"], [[0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1], [0] * 4])

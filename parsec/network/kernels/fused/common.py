@@ -10,16 +10,16 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from parsec.network.kernels import tables
-from parsec.network.kernels.shapes import padded, tile_pixels
+from parsec.network.kernels import layout
+from parsec.network.kernels.layout import padded, tile_pixels
 
-KIND, SOURCE, STRIDE = tl.constexpr(tables.KIND), tl.constexpr(tables.SOURCE), tl.constexpr(tables.STRIDE)
-KERNEL, DILATION = tl.constexpr(tables.KERNEL), tl.constexpr(tables.DILATION)
-REPEATS, STAGE_COLUMNS = tl.constexpr(tables.REPEATS), tl.constexpr(tables.STAGE)
-UPSTREAM, DEPTHWISE = tl.constexpr(tables.UPSTREAM), tl.constexpr(tables.DEPTHWISE)
-POINTWISE, PICK_COLUMNS = tl.constexpr(tables.POINTWISE), tl.constexpr(tables.PICK_COLUMNS)
-MAX_POOL, AVERAGE_POOL = tl.constexpr(tables.MAX_POOL), tl.constexpr(tables.AVERAGE_POOL)
-IDENTITY, CONVOLVE = tl.constexpr(tables.IDENTITY), tl.constexpr(tables.CONVOLVE)
+KIND, SOURCE, STRIDE = tl.constexpr(layout.KIND), tl.constexpr(layout.SOURCE), tl.constexpr(layout.STRIDE)
+KERNEL, DILATION = tl.constexpr(layout.KERNEL), tl.constexpr(layout.DILATION)
+REPEATS, STAGE_COLUMNS = tl.constexpr(layout.REPEATS), tl.constexpr(layout.STAGE)
+UPSTREAM, DEPTHWISE = tl.constexpr(layout.UPSTREAM), tl.constexpr(layout.DEPTHWISE)
+POINTWISE, PICK_COLUMNS = tl.constexpr(layout.POINTWISE), tl.constexpr(layout.PICK_COLUMNS)
+MAX_POOL, AVERAGE_POOL = tl.constexpr(layout.MAX_POOL), tl.constexpr(layout.AVERAGE_POOL)
+IDENTITY, CONVOLVE = tl.constexpr(layout.IDENTITY), tl.constexpr(layout.CONVOLVE)
 
 
 def chunk(channels: int) -> int:

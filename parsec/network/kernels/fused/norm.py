@@ -4,7 +4,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from parsec.network.kernels import tables
+from parsec.network.kernels import layout
 from parsec.network.kernels.fused.common import (
     IDENTITY,
     KIND,
@@ -16,8 +16,8 @@ from parsec.network.kernels.fused.common import (
     parts,
     scratch,
 )
-from parsec.network.kernels.plain import EPSILON
-from parsec.network.kernels.shapes import Maps, padded, tile_pixels, tiles
+from parsec.network.kernels.layout import Maps, padded, tile_pixels, tiles
+from parsec.network.kernels.reference import EPSILON
 
 
 @triton.jit
@@ -153,7 +153,7 @@ def gradient_sums(
     partials = scratch(statistics, len(rows), count, 2, channels)
     per = triton.cdiv(tiles(pixels, channels), count)
     sums_kernel[(count, len(rows))](
-        rows[:, column], rows[:, tables.KIND], rows.stride(0), gradients, z, statistics, partials, pixels, per,
+        rows[:, column], rows[:, layout.KIND], rows.stride(0), gradients, z, statistics, partials, pixels, per,
         KINDS=sum(1 << kind for kind in kinds), NORMALISED=normalised, **launch_shape(channels),
     )  # fmt: skip
     return partials.sum(1)

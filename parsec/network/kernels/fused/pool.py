@@ -5,7 +5,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from parsec.network.kernels import tables
+from parsec.network.kernels import layout
 from parsec.network.kernels.fused.common import (
     AVERAGE_POOL,
     IDENTITY,
@@ -23,7 +23,7 @@ from parsec.network.kernels.fused.common import (
     write,
 )
 from parsec.network.kernels.fused.norm import gradient_sums
-from parsec.network.kernels.shapes import Maps, tiles
+from parsec.network.kernels.layout import Maps, tiles
 
 
 @triton.jit
@@ -138,7 +138,7 @@ def pool_back_kernel(
 
 def pool_back(picks: Tensor, states: Tensor, z: Tensor, statistics: Tensor, gradients: Tensor, maps: Maps) -> None:
     """See `Operations.pool_back`; the two picks of a child are added to their sources one after the other."""
-    sums = gradient_sums(picks, tables.UPSTREAM, gradients, z, statistics, False, tables.MAX_POOL, tables.AVERAGE_POOL)
+    sums = gradient_sums(picks, layout.UPSTREAM, gradients, z, statistics, False, layout.MAX_POOL, layout.AVERAGE_POOL)
     shares, positions = torch.empty_like(z), torch.empty_like(z, dtype=torch.int8)
     shape, sides = launch_shape(maps.channels), (maps.height, maps.width, maps.out_height, maps.out_width)
     window_gradients_kernel[(tiles(maps.pixels, maps.channels), maps.rows)](

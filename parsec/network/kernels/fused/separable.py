@@ -1,9 +1,11 @@
 """ReLU, depthwise and pointwise convolution: forward."""
 
+import torch
 import triton
 import triton.language as tl
 from torch import Tensor
 
+from parsec.network.kernels import layout
 from parsec.network.kernels.fused.common import (
     CONVOLVE,
     DEPTHWISE,
@@ -16,16 +18,22 @@ from parsec.network.kernels.fused.common import (
     SOURCE,
     STAGE_COLUMNS,
     STRIDE,
+    UPSTREAM,
     aligned,
     aligned_weights,
+    before_norm,
     chunk,
     depthwise,
     launch_shape,
+    parts,
     places,
+    rectified,
+    scratch,
     source_sides,
     write,
 )
-from parsec.network.kernels.shapes import Maps, tiles
+from parsec.network.kernels.fused.norm import gradient_sums
+from parsec.network.kernels.layout import Maps, tiles
 
 
 @triton.jit
@@ -127,3 +135,171 @@ def separable(
         maps.pixels, maps.height, maps.width, maps.out_height, maps.out_width,
         STAGE=stage, CHUNK=chunk(maps.channels), **launch_shape(maps.channels),
     )  # fmt: skip
+
+
+@triton.jit
+def depthwise_back(
+    base, statistics, row, weights, dh, target, partials, c, part, count, pixels, h, w, out_height, out_width,
+    stride, dilation, kernel, STAGE: tl.constexpr, C: tl.constexpr, P: tl.constexpr, CHUNK: tl.constexpr,
+):  # fmt: skip
+    """Gradients of what a pick reads, at a part of those pixels, and of its depthwise weights."""
+    taps = tl.arange(0, 32)
+    found = tl.zeros([32, CHUNK], tl.float32)
+    mean, scale = moments(statistics, row, c, STAGE == 1, C, CHUNK)
+    per = (pixels + P * count - 1) // (P * count)
+    for index in range(per):
+        pixel, ok, image, y, across = places(part * per + index, pixels, h, w, P)
+        mask = ok[:, None] & (c < C)[None, :]
+        at = pixel[:, None] * C + c[None, :]
+        value = tl.load(base + at, mask=mask, other=0.0).to(tl.float32)
+        if STAGE == 1:
+            value = (value - mean[None, :]) * scale[None, :]
+        value = tl.where(mask, rectified(value), 0.0)
+        total = tl.zeros([P, CHUNK], tl.float32)
+        for tap in range(kernel * kernel):
+            down = y - (tap // kernel - kernel // 2) * dilation
+            right = across - (tap % kernel - kernel // 2) * dilation
+            here = ok & (down >= 0) & (right >= 0) & ((down | right) & (stride - 1) == 0)
+            down, right = down >> (stride - 1), right >> (stride - 1)
+            here = here & (down < out_height) & (right < out_width)
+            from_pixel = ((image * out_height + down) * out_width + right)[:, None] * C + c[None, :]
+            gradient = tl.load(dh + from_pixel, mask=here[:, None] & (c < C)[None, :], other=0.0).to(tl.float32)
+            total += gradient * tl.load(weights + tap * C + c, mask=c < C, other=0.0)[None, :]
+            found += tl.where((taps == tap)[:, None], tl.sum(value * gradient, 0)[None, :], 0.0)
+        total = tl.where(value > 0.0, total, 0.0)
+        if STAGE == 0:
+            total += tl.load(target + at, mask=mask, other=0.0).to(tl.float32)
+        tl.store(target + at, total.to(target.dtype.element_ty), mask=mask)
+    chosen = (taps < kernel * kernel)[:, None] & (c < C)[None, :]
+    tl.store(partials + c[None, :] * (kernel * kernel) + taps[:, None], found, mask=chosen)
+
+
+@triton.jit
+def depthwise_back_kernel(
+    picks, weights, x, statistics, dh, gradients, partials,
+    batch, height, width, out_height, out_width, start, step,
+    STAGE: tl.constexpr, C: tl.constexpr, P: tl.constexpr, CHUNK: tl.constexpr,
+):  # fmt: skip
+    """One part of the pixels that a pick reads, and some of its channels."""
+    part, row = tl.program_id(0), start + tl.program_id(1) * step
+    c = tl.program_id(2) * CHUNK + tl.arange(0, CHUNK)
+    pick = picks + row * PICK_COLUMNS
+    if (tl.load(pick + KIND) != CONVOLVE) | (tl.load(pick + REPEATS) <= STAGE):
+        return
+    out_pixels = batch * out_height * out_width
+    base, h, w, stride = stage_input(pick, row, x, out_pixels, height, width, out_height, out_width, STAGE, C)
+    dilation = tl.load(pick + DILATION).to(tl.int32)
+    weight = weights + aligned_weights(tl.load(pick + DEPTHWISE + STAGE * STAGE_COLUMNS), C)
+    target = gradients + aligned(tl.load(pick + (SOURCE if STAGE == 0 else UPSTREAM)), C)
+    count = tl.num_programs(0)
+    shift = row.to(tl.int64) * out_pixels * C
+    slot = partials + (row.to(tl.int64) * count + part) * 25 * C
+    depthwise_back(
+        base, statistics, row, weight, dh + shift, target, slot, c, part, count, batch * h * w, h, w,
+        out_height, out_width, stride, dilation, tl.load(pick + KERNEL).to(tl.int32), STAGE, C, P, CHUNK,
+    )  # fmt: skip
+
+
+@triton.jit
+def pointwise_back(
+    above, z, statistics, totals, base, source_statistics, row, first, weight, dh, c, part, per,
+    pixels, h, w, out_height, out_width, stride, dilation, kernel,
+    NORMALISE: tl.constexpr, C: tl.constexpr, P: tl.constexpr, D: tl.constexpr, CHUNK: tl.constexpr,
+):  # fmt: skip
+    """Write the gradient of the depthwise results and return that of the pointwise weights, of some input channels."""
+    found = tl.zeros([D, CHUNK], tl.float32)
+    mean, scale = moments(source_statistics, row, c, NORMALISE, C, CHUNK)
+    kind = z.dtype.element_ty
+    for index in range(per):
+        pixel, ok, image, y, across = places(part * per + index, pixels, out_height, out_width, P)
+        dz = before_norm(above, z, statistics, totals, pixel, ok, pixels, False, C, C, D).to(kind)
+        gradient = tl.dot(dz, weight.to(kind), input_precision="ieee")
+        mask = ok[:, None] & (c < C)[None, :]
+        tl.store(dh + pixel[:, None] * C + c[None, :], gradient.to(kind), mask=mask)
+        value = depthwise(
+            base,
+            mean,
+            scale,
+            first,
+            image,
+            y,
+            across,
+            ok,
+            h,
+            w,
+            stride,
+            dilation,
+            c,
+            c < C,
+            kernel,
+            NORMALISE,
+            C,
+            P,
+            CHUNK,
+        )
+        found = tl.dot(tl.trans(dz), value.to(kind), found, input_precision="ieee")
+    return found
+
+
+@triton.jit
+def pointwise_back_kernel(
+    picks, weights, x, z, statistics, source_statistics, sums, gradients, dh, partials,
+    pixels, height, width, out_height, out_width, per,
+    STAGE: tl.constexpr, C: tl.constexpr, P: tl.constexpr, D: tl.constexpr, CHUNK: tl.constexpr,
+):  # fmt: skip
+    """One part of a pick's pixels and some of its input channels."""
+    part, row = tl.program_id(0), tl.program_id(1)
+    c, out = tl.program_id(2) * CHUNK + tl.arange(0, CHUNK), tl.arange(0, D)
+    pick = picks + row * PICK_COLUMNS
+    if (tl.load(pick + KIND) != CONVOLVE) | (tl.load(pick + REPEATS) <= STAGE):
+        return
+    base, h, w, stride = stage_input(pick, row, x, pixels, height, width, out_height, out_width, STAGE, C)
+    dilation = tl.load(pick + DILATION).to(tl.int32)
+    first = weights + aligned_weights(tl.load(pick + DEPTHWISE + STAGE * STAGE_COLUMNS), C)
+    place = out[:, None] * C + c[None, :]
+    chosen = (out < C)[:, None] & (c < C)[None, :]
+    second = weights + aligned_weights(tl.load(pick + POINTWISE + STAGE * STAGE_COLUMNS), C)
+    weight = tl.load(second + place, mask=chosen, other=0.0)
+    above = gradients + aligned(tl.load(pick + UPSTREAM + STAGE * STAGE_COLUMNS), C)
+    shift = row.to(tl.int64) * pixels * C
+    found = pointwise_back(
+        above, z + shift, statistics + row * 2 * C, sums + row * 2 * C, base, source_statistics, row, first, weight,
+        dh + shift, c, part, per, pixels, h, w, out_height, out_width, stride, dilation,
+        tl.load(pick + KERNEL).to(tl.int32), STAGE == 1, C, P, D, CHUNK,
+    )  # fmt: skip
+    slot = row.to(tl.int64) * tl.num_programs(0) + part
+    tl.store(partials + slot * C * C + place, found, mask=chosen)
+
+
+NUMBERS = 2048
+"""Numbers of a tile that one program of the second launch handles: it holds some channels alone."""
+
+
+def separable_back(
+    stage: int, picks: Tensor, weights: Tensor, states: Tensor, z: Tensor, statistics: Tensor, gradients: Tensor,
+    maps: Maps,
+) -> tuple[Tensor, Tensor]:  # fmt: skip
+    """See `Operations.separable_back`; the two picks of a child are added to their sources one after the other."""
+    upstream = layout.UPSTREAM + stage * layout.STAGE
+    sums = gradient_sums(picks, upstream, gradients, z[stage], statistics[stage], False, layout.CONVOLVE)
+    x = states if stage == 0 else z[0]
+    c, rows, step = maps.channels, maps.rows, chunk(maps.channels)
+    dh = torch.empty_like(z[0])
+    count = parts(tiles(maps.pixels, c), c)
+    per = triton.cdiv(tiles(maps.pixels, c), count)
+    pointwise_partials = scratch(weights, rows, count, c * c)
+    sides = (maps.height, maps.width, maps.out_height, maps.out_width)
+    pointwise_back_kernel[(count, rows, triton.cdiv(c, step))](
+        picks, weights, x, z[stage], statistics[stage], statistics[0], sums, gradients, dh, pointwise_partials,
+        maps.pixels, *sides, per, STAGE=stage, CHUNK=step, **launch_shape(c),
+    )  # fmt: skip
+    size = NUMBERS // step
+    count = parts(triton.cdiv(maps.pixels, size), c)
+    depthwise_partials = scratch(weights, rows, count, 25 * c)
+    launches = 2 if stage == 0 else 1
+    for start in range(launches):
+        depthwise_back_kernel[(count, rows // launches, triton.cdiv(c, step))](
+            picks, weights, x, statistics[0], dh, gradients, depthwise_partials,
+            maps.batch, *sides, start, launches, STAGE=stage, C=c, P=size, CHUNK=step,
+        )  # fmt: skip
+    return depthwise_partials, pointwise_partials

@@ -6,7 +6,7 @@ import pytest
 from naswot_files import ABLATED, NETWORKS, write_some_ablation
 
 from parsec.cli import main
-from parsec.report.tabulate import TABLES
+from parsec.report.tables.registry import table_writer
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def rising(truth, tmp_path):
 
 
 def test_spread_and_order_of_every_condition(rising, ablation, tmp_path):
-    TABLES["naswot-ablation"]([rising, ablation], tmp_path / "t")
+    table_writer("naswot-ablation")([rising, ablation], tmp_path / "t")
     rows = pd.read_csv(tmp_path / "t.csv").set_index("condition")
     assert rows.within.to_dict() == {"images": 1.0, "weights-identity": 0.0, "batch-32": 0.0}
     assert rows.between["images"] == pytest.approx(np.std([0, 10, 20, 30], ddof=1))

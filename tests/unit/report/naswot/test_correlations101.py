@@ -2,10 +2,10 @@
 
 import pytest
 
-from parsec.benchmarks.nasbench101 import read_search_columns
 from parsec.errors import UserError
-from parsec.report.naswot.correlations101 import tabulate
-from parsec.scores.table import write_scores
+from parsec.report.tables.naswot import make_correlation101_table
+from parsec.tabular.nasbench101 import read_search_columns
+from parsec.zero_cost.files import write_scores
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +33,7 @@ def scores(table, tmp_path):
 
 
 def test_the_order_of_the_scores_is_that_of_the_table(table, scores):
-    made, data = tabulate([table, scores()])
+    made, data = make_correlation101_table([table, scores()])
     assert data.tau.item() == pytest.approx(-1)
     assert (data.n.item(), data.failed.item()) == (19, 1)
     assert data.architectures.item() == len(read_search_columns(table).validation)
@@ -46,6 +46,6 @@ def test_the_order_of_the_scores_is_that_of_the_table(table, scores):
 )
 def test_other_scores_are_refused(table, scores, given, words):
     with pytest.raises(UserError, match=words):
-        tabulate([table, scores(**given)])
+        make_correlation101_table([table, scores(**given)])
     with pytest.raises(UserError, match="table first"):
-        tabulate([table])
+        make_correlation101_table([table])

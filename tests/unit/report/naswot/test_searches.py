@@ -5,15 +5,15 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from parsec.benchmarks.nasbench201 import DATA
 from parsec.errors import UserError
-from parsec.report.naswot import draws
-from parsec.report.naswot.inputs import LABELS, read_scored
-from parsec.report.tabulate import TABLES
+from parsec.report.tables import naswot_search
+from parsec.report.tables.naswot import LABELS, read_scored
+from parsec.report.tables.registry import table_writer
+from parsec.tabular.nasbench201 import DATA
 
 
 def rows_of(benchmark, file, tmp_path):
-    TABLES["naswot-search"]([benchmark, file], tmp_path / "t")
+    table_writer("naswot-search")([benchmark, file], tmp_path / "t")
     return pd.read_csv(tmp_path / "t.csv").set_index(["method", "candidates", "reached_on"])["mean"]
 
 
@@ -31,7 +31,7 @@ def test_no_more_are_drawn_than_were_scored(benchmark, scores, tmp_path):
 
 def test_a_failed_architecture_is_never_chosen_beside_a_scored_one(scores):
     scored = read_scored(scores(count=12))
-    found = next(draws.replay([scored]))
+    found = next(naswot_search.replay([scored]))
     failed = 11
     assert (found.sample == failed).any()
     assert not (found.chosen == failed).any()
@@ -39,7 +39,7 @@ def test_a_failed_architecture_is_never_chosen_beside_a_scored_one(scores):
 
 def test_repeats_take_turns_among_draws_of_weights(scores):
     files = [read_scored(scores(count=40, noise=100.0, seed=seed)) for seed in range(3)]
-    one, three = next(draws.replay(files[:1])), next(draws.replay(files))
+    one, three = next(naswot_search.replay(files[:1])), next(naswot_search.replay(files))
     assert np.bincount(three.weights).tolist() == [167, 167, 166]
     assert (three.sample[:167] == one.sample[:167]).all(), "the first draw chooses among what it chose among alone"
     for place, scored in enumerate(files):
@@ -50,10 +50,10 @@ def test_repeats_take_turns_among_draws_of_weights(scores):
 
 def test_the_interval_of_several_weight_draws_is_over_their_means(benchmark, scores, truth, tmp_path):
     files = [scores(noise=60.0, seed=seed) for seed in range(4)]
-    TABLES["naswot-search"]([benchmark, *files], tmp_path / "t")
+    table_writer("naswot-search")([benchmark, *files], tmp_path / "t")
     rows = pd.read_csv(tmp_path / "t.csv").set_index(["method", "candidates", "reached_on"])
     row = rows.loc["NASWOT", 10, "cifar10"]
-    found = next(draws.replay([read_scored(file) for file in files]))
+    found = next(naswot_search.replay([read_scored(file) for file in files]))
     reached = truth["cifar10_test_200"].to_numpy()[found.chosen]
     means = [reached[found.weights == draw].mean() for draw in range(4)]
     half = stats.t.ppf(0.975, 3) * stats.sem(means)
@@ -66,7 +66,7 @@ def test_the_interval_of_several_weight_draws_is_over_their_means(benchmark, sco
 
 def test_a_draw_given_twice_is_refused(benchmark, scores, tmp_path):
     with pytest.raises(UserError, match="same seed; give each draw once"):
-        TABLES["naswot-search"]([benchmark, scores(), scores()], tmp_path / "t")
+        table_writer("naswot-search")([benchmark, scores(), scores()], tmp_path / "t")
 
 
 def test_the_published_stand_below(benchmark, scores, tmp_path):
@@ -80,11 +80,11 @@ def test_validation_stands_beside_the_published_where_the_table_has_it(truth, sc
     path = tmp_path / "imported.parquet"
     validation = {f"{data}_val_200": truth[f"{data}_val_12"] for data in DATA}
     truth.assign(**validation).to_parquet(path, index=False)
-    TABLES["naswot-search"]([path, scores()], tmp_path / "t")
+    table_writer("naswot-search")([path, scores()], tmp_path / "t")
     rows = pd.read_csv(tmp_path / "t.csv")
     assert set(rows.split) == {"test", "validation"}
     best = rows[(rows.method == "Best of the sample") & (rows.candidates == 100) & (rows.split == "validation")]
     assert (best["mean"] > 90).all()  # of numbers between 20 and 95
     assert "89.92 ± 0.75" in (tmp_path / "t.md").read_text(encoding="utf-8")  # published, validation
-    TABLES["naswot-correlation"]([path, scores()], tmp_path / "c")
+    table_writer("naswot-correlation")([path, scores()], tmp_path / "c")
     assert {f"{label} validation" for label in LABELS.values()} < set(pd.read_csv(tmp_path / "c.csv").accuracy)

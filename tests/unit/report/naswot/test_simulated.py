@@ -6,8 +6,8 @@ import pytest
 from naswot_files import BUDGET, write_some_simulations
 
 from parsec.cli import main
-from parsec.report.simulated import incumbents
-from parsec.report.tabulate import TABLES
+from parsec.report.tables.naswot_search import incumbents
+from parsec.report.tables.registry import table_writer
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def test_the_best_so_far_holds_until_a_better_one():
 
 
 def test_the_table_looks_up_test_accuracies(benchmark, truth, simulations, tmp_path):
-    TABLES["naswot-evolution"]([benchmark, simulations], tmp_path / "t")
+    table_writer("naswot-evolution")([benchmark, simulations], tmp_path / "t")
     mean = pd.read_csv(tmp_path / "t.csv").set_index(["method", "spent", "test_of"])["mean"]
     test = truth["in16_test_200"]
     assert mean["evolution", 25, "in16"] == pytest.approx((test[100] + test[101]) / 2)
@@ -52,14 +52,14 @@ def test_the_figures_are_drawn_with_their_numbers(benchmark, truth, simulations,
 
 
 def test_a_budget_of_seconds_is_looked_at_in_seconds(benchmark, truth, simulate, tmp_path):
-    TABLES["naswot-evolution"]([benchmark, simulate(seconds=600.0)], tmp_path / "t")
+    table_writer("naswot-evolution")([benchmark, simulate(seconds=600.0)], tmp_path / "t")
     rows = pd.read_csv(tmp_path / "t.csv")
     assert set(rows.unit) == {"seconds"}
     assert set(rows.spent) == {600.0}
     assert "600 s, test" in (tmp_path / "t.md").read_text(encoding="utf-8")
     path = tmp_path / "early.parquet"
     simulate(seconds=205.0).rename(path)
-    TABLES["naswot-evolution"]([benchmark, path], tmp_path / "t")
+    table_writer("naswot-evolution")([benchmark, path], tmp_path / "t")
     mean = pd.read_csv(tmp_path / "t.csv").set_index(["method", "test_of"])["mean"]
     test = truth["cifar100_test_200"]
     assert mean["random", "cifar100"] == pytest.approx(test[7])

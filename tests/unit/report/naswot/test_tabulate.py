@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from parsec.cli import main
-from parsec.report.tabulate import TABLES
+from parsec.report.tables.registry import table_writer
 
 NAME = "naswot-correlation"
 
@@ -24,7 +24,7 @@ def test_a_table_comes_as_csv_markdown_and_latex(benchmark, scores, tmp_path):
 
 def test_equal_inputs_give_equal_bytes(benchmark, scores, tmp_path):
     for name in ("a", "b"):
-        TABLES[NAME]([benchmark, scores()], tmp_path / name)
+        table_writer(NAME)([benchmark, scores()], tmp_path / name)
     for kind in ("csv", "md", "tex"):
         assert (tmp_path / f"a.{kind}").read_bytes() == (tmp_path / f"b.{kind}").read_bytes()
 
@@ -43,6 +43,6 @@ def test_the_benchmark_comes_first(benchmark, scores, capsys, tmp_path):
 
 
 def test_the_interval_holds_the_correlation(benchmark, scores, tmp_path):
-    TABLES[NAME]([benchmark, scores(noise=5.0)], tmp_path / "t")
+    table_writer(NAME)([benchmark, scores(noise=5.0)], tmp_path / "t")
     rows = pd.read_csv(tmp_path / "t.csv")
     assert np.all((rows.low <= rows.tau) & (rows.tau <= rows.high))

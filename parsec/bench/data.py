@@ -1,0 +1,205 @@
+"""Benchmarks of loading and decoding images."""
+
+import tempfile
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from parsec.bench.harness import Contest, Rates, Step, Target, hold
+from parsec.bench.workload import SEED, BenchJob
+from parsec.config.datasets import Digits
+from parsec.config.jobs import PrepareJob
+from parsec.config.training import Augmentation
+from parsec.data.augment import Augment
+from parsec.data.dataset import DatasetInfo, PackedPart, Part, Pixels, open_split, read_info
+from parsec.data.loader import Images, PackedImages, epoch_order
+from parsec.data.prepare import prepare
+from parsec.runtime.rng import ShardedRNG, generator
+
+BATCH = 64
+PACKED_ROUNDS = 5
+SIDE = 224
+MUST = 1.5
+"""Images a second, as a multiple of torchvision's with as many workers."""
+
+
+def packed_contest(
+    job: BenchJob, info: DatasetInfo, part: PackedPart, device: torch.device, workers: int, folder: Path
+) -> Contest:
+    """An epoch over a packed part, and over the same JPEGs written below `folder` as files."""
+    augmentation = Augmentation(crop="resized", size=min(SIDE, info.image_size))
+    augment = Augment(augmentation, info, torch.channels_last)
+    reference = f"torchvision's ImageFolder, {workers} worker{'s' * (workers > 1)}"
+    ours = f"packed, {torch.get_num_threads()} threads"
+    files = _files(part, folder / "files")
+    return Contest(
+        title=f"{info.name}, {len(part)} JPEGs: random box resized to {augment.image_size}, mirror, normalise",
+        unit="images",
+        work=len(part) // BATCH * BATCH,
+        reference=reference,
+        steps={
+            reference: partial(_torchvision_decode, _loader(files, info, augment.image_size, device, workers), device),
+            ours: partial(_packed, PackedImages(part, device, SEED), augment, device),
+        },
+        rounds=job.rounds or PACKED_ROUNDS,
+        # Workers are other processes, and torch does not see what decodes.
+        counted_as={reference: None, ours: None},
+        targets=(Target((ours,), "speedup", MUST),),
+    )
+
+
+def _packed(images: PackedImages, augment: Augment, device: torch.device) -> None:
+    draws = ShardedRNG(generator(SEED, "training augmentation", device=device))
+    batches = epoch_order(len(images), BATCH, SEED, "training order", 0)
+    for step, indices in enumerate(batches):
+        if step + 1 < len(batches):
+            images.ahead(batches[step + 1], augment, draws, step + 1)
+        images.train(indices, augment, draws, step)
+
+
+def _files(part: PackedPart, root: Path) -> Path:
+    """The same bytes, a file an image, a folder a class."""
+    for position, label in enumerate(part.labels):
+        path = root / f"{label:04d}" / f"{position:06d}.jpg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(part.jpeg(position).tobytes())
+    return root
+
+
+def _loader(
+    files: Path, info: DatasetInfo, side: int, device: torch.device, workers: int
+) -> DataLoader[tuple[torch.Tensor, int]]:
+    """As PyTorch's own ImageNet example loads its training images."""
+    from parsec.data.vision import torchvision  # takes seconds to import
+
+    transforms = torchvision.transforms
+    changes = [
+        transforms.RandomResizedCrop(side),
+        transforms.RandomHorizontalFlip(),
+        transforms.ToTensor(),
+        transforms.Normalize(info.mean, info.std),
+    ]
+    return DataLoader(
+        torchvision.datasets.ImageFolder(str(files), transforms.Compose(changes)),
+        BATCH,
+        shuffle=True,
+        num_workers=workers,
+        persistent_workers=workers > 0,
+        drop_last=True,
+        pin_memory=device.type == "cuda",
+        generator=generator(SEED, "torchvision order"),
+    )
+
+
+def _torchvision_decode(loader: DataLoader[tuple[torch.Tensor, int]], device: torch.device) -> None:
+    for images, labels in loader:
+        images.to(device, non_blocking=True)
+        labels.to(device, non_blocking=True)
+
+
+ROUNDS = 7
+IMAGES, PAPER_IMAGES = 2048, 25_000
+MOST_WORKERS = 8
+RESIDENT, MAPPED = "resident", "memory-mapped"
+
+
+def bench_loader(job: BenchJob, device: torch.device, rates: Rates, data: Path | None) -> Iterator[dict[str, Any]]:
+    """An epoch over a part of the data set in `data`, or of scikit-learn's digits."""
+    with tempfile.TemporaryDirectory() as folder:
+        if data is None:
+            data = Path(folder)
+            prepare(PrepareJob(name="digits", dataset=Digits(source="digits")), data)
+        yield hold(_contest(job, data, device, Path(folder)), device, rates)
+
+
+def _contest(job: BenchJob, data: Path, device: torch.device, folder: Path) -> Contest:
+    info, limit = read_info(data), 2 * BATCH if job.tiny else PAPER_IMAGES if job.paper else IMAGES
+    part = open_split(data, "train", limit)
+    workers = min(torch.get_num_threads(), MOST_WORKERS)
+    if isinstance(part, PackedPart):
+        return packed_contest(job, info, part, device, workers, folder)
+    augmentation = Augmentation(padding=info.image_size // 8)
+    transform = _transform(info, augmentation)
+    reference = f"torchvision, {workers} worker{'s' * (workers > 1)}"
+    torchvision = {
+        reference: _torchvision(part, transform, device, workers),
+        "torchvision, no worker": _torchvision(part, transform, device, 0),
+    }
+    return Contest(
+        title=f"{info.name}, {len(part)} images of {info.image_size} × {info.image_size}: shift, mirror, normalise",
+        unit="images",
+        work=len(part) // BATCH * BATCH,
+        reference=reference,
+        steps=torchvision | _ours(part, Augment(augmentation, info, torch.channels_last), device),
+        rounds=job.rounds or ROUNDS,
+        # Workers are other processes, and torch does not see what is read from a memory map.
+        counted_as={**dict.fromkeys(torchvision), MAPPED: RESIDENT},
+    )
+
+
+def _ours(part: Part, augment: Augment, device: torch.device) -> dict[str, Step]:
+    """An epoch from the device's memory, and one from the memory maps."""
+    held = {RESIDENT: Images(part, device), MAPPED: Images(part, device, resident_bytes=0)}
+    return {name: partial(_epoch, images, augment, device) for name, images in held.items()}
+
+
+def _epoch(images: Images, augment: Augment, device: torch.device) -> None:
+    draws = ShardedRNG(generator(SEED, "training augmentation", device=device))
+    for indices in epoch_order(len(images), BATCH, SEED, "training order", 0):
+        augment.train(images.gather(indices)[0], draws)
+
+
+class _ImageByImage(Dataset[tuple[Tensor, int]]):
+    """Images in memory, turned into a PIL image and transformed one by one, as torchvision's own data sets are."""
+
+    def __init__(self, pixels: Pixels, labels: list[int], transform: Callable[[Any], Tensor]) -> None:
+        self.pixels, self.labels, self.transform = pixels, labels, transform
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, int]:
+        return self.transform(Image.fromarray(self.pixels[index])), self.labels[index]
+
+
+def _transform(info: DatasetInfo, augmentation: Augmentation) -> Callable[[Any], Tensor]:
+    from parsec.data.vision import torchvision  # takes seconds to import
+
+    transforms = torchvision.transforms
+    changes: Callable[[Any], Tensor] = transforms.Compose(
+        [
+            transforms.RandomCrop(info.image_size, padding=augmentation.padding),
+            transforms.RandomHorizontalFlip(),
+            transforms.ToTensor(),
+            transforms.Normalize(info.mean, info.std),
+        ]
+    )
+    return changes
+
+
+def _torchvision(part: Part, transform: Callable[[Any], Tensor], device: torch.device, workers: int) -> Step:
+    """An epoch of the same changes through torchvision's transforms and PyTorch's loader, as tutorials do it."""
+    loader = DataLoader(
+        _ImageByImage(part.read(np.arange(len(part))), part.labels.tolist(), transform),
+        BATCH,
+        shuffle=True,
+        num_workers=workers,
+        persistent_workers=workers > 0,
+        drop_last=True,
+        pin_memory=device.type == "cuda",
+        generator=generator(SEED, "torchvision order"),
+    )
+
+    def step() -> None:
+        for images, labels in loader:
+            images.to(device, non_blocking=True)
+            labels.to(device, non_blocking=True)
+
+    return step

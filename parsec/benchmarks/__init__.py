@@ -1,1 +1,0 @@
-"""Tabular benchmarks: architectures whose training somebody has done, read from tables; no torch in here."""

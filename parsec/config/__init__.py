@@ -1,0 +1,1 @@
+"""Typed settings, what each job reads of them, and where every file is."""

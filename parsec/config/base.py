@@ -1,0 +1,124 @@
+"""What every part of the settings tree has in common: strict, frozen, and free of surprises."""
+
+import os
+import re
+from collections import Counter
+from pathlib import Path, PurePath
+from typing import Annotated, Literal, TypeVar
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from parsec.errors import SettingsError
+
+NAME = r"^[A-Za-z0-9][A-Za-z0-9_-]*$"
+Name = Annotated[str, Field(pattern=NAME, max_length=64)]
+"""A name that becomes part of a path: letters, digits, `_` and `-`."""
+
+
+_VARIABLE = re.compile(r"\$(?:([A-Za-z_]\w*)|\{([A-Za-z_]\w*)\})", re.ASCII)
+
+
+def _plain_path(path: str) -> str:
+    # Paths go into patterns of Snakemake, to which braces and angle brackets mean something.
+    if re.search(r"[\x00-\x1f\x7f{}<>]|^-", _VARIABLE.sub("variable", path)):
+        raise ValueError(f"got {path!r}; allowed: a path without {{ }} < > and line breaks that does not begin with -")
+    return str(PurePath(path))
+
+
+Place = Annotated[str, Field(min_length=1, json_schema_extra={"format": "path"}), AfterValidator(_plain_path)]
+"""A path as it is written and recorded; `expanded` gives the one that is opened."""
+
+
+def expanded(place: str, key: str) -> str:
+    """A path with `~`, `$NAME` and `${NAME}` filled in as a shell does; `key` names it in messages.
+
+    Raises:
+        SettingsError: a variable that is not set or empty, an unknown user, or a result that is no plain path.
+    """
+
+    def value(match: re.Match[str]) -> str:
+        name = match[1] or match[2]
+        if not (found := os.environ.get(name)):
+            raise SettingsError(f"{key}: the variable {name} in {place} is not set; set it, or write the path out")
+        return found
+
+    try:
+        whole = str(Path(place).expanduser())
+    except RuntimeError as error:
+        raise SettingsError(f"{key}: the {place.partition('/')[0]} in {place} is no user's home folder") from error
+    try:
+        return _plain_path(_VARIABLE.sub(value, whole))
+    except ValueError as error:
+        raise SettingsError(f"{key}: {place} stands for a path that cannot be used: {error}") from error
+
+
+Space = Literal["darts", "nasbench201"]
+Method = Literal["parsec", "darts", "darts2", "snas", "gdas", "random_shared", "random"]
+
+Positive = Annotated[int, Field(ge=1)]
+Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
+Momentum = Annotated[float, Field(ge=0.0, lt=1.0)]
+Rate = Annotated[float, Field(gt=0.0, le=10.0)]
+Seed = Annotated[int, Field(ge=0, lt=2**31)]
+
+Item = TypeVar("Item")
+
+
+def _without_repeats(values: tuple[Item, ...]) -> tuple[Item, ...]:
+    repeated = next((value for value, count in Counter(values).items() if count > 1), None)
+    if repeated is not None:
+        raise ValueError(f"{repeated!r} is listed twice")
+    return values
+
+
+UniqueTuple = Annotated[
+    tuple[Item, ...], AfterValidator(_without_repeats), Field(json_schema_extra={"uniqueItems": True})
+]
+"""A list without repeats: a seed listed twice would be one run that counts as two."""
+
+
+def check_batches(batch_size: int, **images: int | None) -> None:
+    """A part must hold at least one batch, because an incomplete one is dropped in training.
+
+    Raises:
+        ValueError: naming the key whose number of images is too small.
+    """
+    for key, count in images.items():
+        if count is not None and count < batch_size:
+            raise ValueError(f"{key}: got {count}; allowed: at least batch_size ({batch_size})")
+
+
+class Config(BaseModel):
+    """A branch of the tree: unknown keys and wrong types are errors, and nothing changes after loading."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+class Compute(Config):
+    """How numbers are computed; part of every fingerprint, because it can change the last digits."""
+
+    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="`auto`: CUDA where it is found, else the CPU")
+    precision: Literal["auto", "float32", "bfloat16"] = Field(
+        "auto", description="of activations; `auto`: bfloat16 on CUDA, float32 on the CPU; likelihoods are float64"
+    )
+    layout: Literal["auto", "contiguous", "channels_last"] = Field(
+        "auto", description="memory layout of images; `auto`: channels last"
+    )
+    deterministic: bool = Field(True, description="same bytes again on the same CUDA machine, at some speed")
+    executor: Literal["auto", "one", "stacked", "table"] = Field(
+        "auto",
+        description="how K children are run: `one` after another, in the memory of one; `stacked` along channels; "
+        "`table`: as data, in launches that one CUDA graph repeats; `auto`: `stacked` where it pays, else `one`",
+    )
+    samples_in_flight: Positive | None = Field(
+        None, description="S, children that `stacked` and `table` run at once; null: as many as `memory_gib` holds"
+    )
+    memory_gib: Annotated[float, Field(gt=0.0)] = Field(
+        4.0, description="memory that the children in flight may take, GiB (2³⁰ bytes)"
+    )
+    skip_negligible: bool = Field(
+        True, description="leave out the backward pass of children whose weight cannot change the gradient's last digit"
+    )
+    compile: Literal["auto", "on", "off"] = Field(
+        "auto", description="retraining: compile the network with `torch.compile`; `auto`: on CUDA only"
+    )

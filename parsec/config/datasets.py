@@ -1,0 +1,80 @@
+"""Settings of the data sets: where images come from and how they are split."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from parsec.config.base import Config, Fraction, Place, Positive, Seed, UniqueTuple
+
+
+class Split(Config):
+    """How the training images are divided into the half that trains v and the half that trains π."""
+
+    validation_fraction: Annotated[Fraction, Field(gt=0.0, lt=1.0)] = Field(
+        0.5, description="share of the training images that becomes the validation half, which trains π"
+    )
+    split_seed: Seed = Field(0, description="seed of the stratified split")
+
+
+class Digits(Split):
+    """The 1,797 handwritten digits of 8 × 8 pixels that scikit-learn ships; no download."""
+
+    source: Literal["digits"] = Field(description="chooses this kind of data set")
+
+
+class DigitsFolder(Split):
+    """The same digits written out as an image folder of PNGs: a stand-in that exercises the ImageNet path."""
+
+    source: Literal["digits_folder"] = Field(description="chooses this kind of data set")
+    image_size: Annotated[Positive, Field(ge=32)] = Field(64, description="side of the written PNGs, pixels")
+
+
+class Cifar10(Split):
+    """CIFAR-10, verified by the SHA-256 of its decoded arrays whichever source served it."""
+
+    source: Literal["cifar10"] = Field(description="chooses this kind of data set")
+    folder: Place | None = Field(None, description="folder that holds `cifar-10-batches-py` (torchvision's format)")
+    order: UniqueTuple[Literal["folder", "torchvision", "npm"]] = Field(
+        ("folder", "torchvision", "npm"), description="sources in the order in which they are tried", min_length=1
+    )
+
+
+class Cifar100(Split):
+    """CIFAR-100 with its 100 fine classes, verified by the published MD5s of its official files."""
+
+    source: Literal["cifar100"] = Field(description="chooses this kind of data set")
+    folder: Place | None = Field(None, description="folder that holds `cifar-100-python` (torchvision's format)")
+    order: UniqueTuple[Literal["folder", "torchvision"]] = Field(
+        ("folder", "torchvision"), description="sources in the order in which they are tried", min_length=1
+    )
+
+
+class Jpeg(Config):
+    """Keep an image whole, as a JPEG in a tar shard, instead of the pixels of its centre."""
+
+    quality: Annotated[int, Field(ge=1, le=100)] = Field(
+        90, description="quality of images that are encoded anew; `jpeg: null` stores pixels"
+    )
+
+
+class ImageFolder(Split):
+    """Images in ImageNet's layout; `val` is the test set.
+
+    `train/<class>/*` and `val/<class>/*`; `val/*` with the devkit, Kaggle's solution or Tiny-ImageNet's annotations
+    beside; or the archives ILSVRC2012_img_train.tar and ILSVRC2012_img_val.tar with the devkit.
+    """
+
+    source: Literal["image_folder"] = Field(description="chooses this kind of data set")
+    folder: Place = Field(description="folder with `train/` and `val/`, or with the archives")
+    image_size: Annotated[Positive, Field(ge=32)] = Field(
+        256, description="short side of the stored image, pixels; without `jpeg` its centre square is what is stored"
+    )
+    classes: Annotated[Positive, Field(ge=2)] | None = Field(
+        None,
+        description="so many classes, drawn with `split_seed`, to search on a part of the data; a larger number keeps "
+        "those of a smaller one; null: all",
+    )
+    jpeg: Jpeg | None = Field(None, description="null: pixels are stored; else whole images as JPEGs in tar shards")
+
+
+Dataset = Annotated[Digits | DigitsFolder | Cifar10 | Cifar100 | ImageFolder, Field(discriminator="source")]

@@ -1,0 +1,115 @@
+"""Settings of the stage that trains a found architecture from scratch and tests it."""
+
+import re
+from pathlib import PurePath
+from typing import TYPE_CHECKING, Annotated, Literal, Self, get_args
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from parsec.config.base import NAME, Config, Fraction, Method, Name, Place, Positive, Seed, UniqueTuple, check_batches
+from parsec.config.training import Augmentation, Optimizer, Stack
+
+if TYPE_CHECKING:
+    from parsec.config.settings import Settings
+
+Origin = Literal["search", "finetune", "transfer"]
+Known = Literal["DARTS_V1", "DARTS_V2", "PDARTS", "PC_DARTS_cifar", "PC_DARTS_image"]
+"""Names of published genotypes."""
+
+
+class Given(Config):
+    """A genotype that no search of this run found."""
+
+    name: Name = Field(description="its name in paths and tables")
+    file: Place | None = Field(
+        None,
+        description="file with a genotype of your own, as JSON or as printed; null: the published one of this name",
+    )
+
+    @model_validator(mode="after")
+    def check_names(self) -> Self:
+        """A published name means one genotype only, here and on the command line."""
+        if self.file is None and self.name not in get_args(Known):
+            raise ValueError(f"name: got {self.name!r}; allowed without a file: {', '.join(get_args(Known))}")
+        if self.file is not None and {self.name, self.file} & set(get_args(Known)):
+            raise ValueError(f"name: {self.name} and {self.file}: a published genotype has this name; choose another")
+        return self
+
+    def __repr__(self) -> str:
+        """As messages name it."""
+        return repr(self.name)
+
+
+def _given(value: object) -> object:
+    """A published name, or the path of a file, which is then named after the file."""
+    if not isinstance(value, str):
+        return value
+    if value in get_args(Known):
+        return {"name": value}
+    if re.fullmatch(NAME, value):
+        known = ", ".join(get_args(Known))
+        raise ValueError(f'got "{value}"; allowed: one of {known}, or a file with its ending, such as genotype.json')
+    stem = PurePath(value).stem
+    if not re.fullmatch(NAME, stem):
+        raise ValueError(f'"{stem}" of the file {value} cannot be a name; write {{name: ..., file: ...}} instead')
+    return {"name": stem, "file": value}
+
+
+class RetrainAugmentation(Augmentation):
+    """Random changes of a training image; with cutout, as DARTS trains its final networks."""
+
+    cutout: Annotated[int, Field(ge=0)] = Field(16, description="side of the square set to zero, pixels; 0: off")
+
+
+class RetrainStage(Config):
+    """Retraining on one data set: full training set, then the one reading of its test set."""
+
+    origins: UniqueTuple[Origin] = Field(description="stages whose genotypes are retrained")
+    published: UniqueTuple[Annotated[Given, BeforeValidator(_given, json_schema_input_type=Given | Known | Place)]] = (
+        Field(
+            (), description="genotypes retrained beside them: published ones such as DARTS_V2, and files with your own"
+        )
+    )
+    runs: UniqueTuple[Seed] = Field(description="seeds of the trainings of every genotype", min_length=1)
+    compare_with: Literal["cifar10", "imagenet"] | None = Field(None, description="published table printed under ours")
+    network: Stack
+    epochs: Positive = Field(description="passes over the full training set")
+    batch_size: Annotated[Positive, Field(ge=2)] = Field(96, description="images of a batch")
+    train_images: Positive | None = Field(None, description="use only so many training images; null: all")
+    auxiliary_weight: Annotated[float, Field(ge=0.0)] = Field(0.4, description="weight of the auxiliary head's loss")
+    drop_path: Annotated[Fraction, Field(lt=1.0)] = Field(
+        0.2, description="drop-path probability that is approached, by equal steps, at the end"
+    )
+    label_smoothing: Annotated[Fraction, Field(lt=1.0)] = Field(0.0, description="label smoothing")
+    multiply_adds: Annotated[float, Field(gt=0.0)] | None = Field(
+        None, description="`network.channels` gives way to the largest even number with fewer multiply-adds; null: not"
+    )
+    average: Annotated[Fraction, Field(gt=0.0, lt=1.0)] | None = Field(
+        None, description="decay of a moving average of the weights, which is tested in their place; null: none"
+    )
+    optimizer: Optimizer = Optimizer()
+    augmentation: RetrainAugmentation = RetrainAugmentation()
+
+    @model_validator(mode="after")
+    def check_counts(self) -> Self:
+        """Without a whole batch nothing would be trained."""
+        check_batches(self.batch_size, train_images=self.train_images)
+        return self
+
+
+def check_published(settings: "Settings") -> None:
+    """A genotype stands in the place of a method in paths and tables, so that its name must be its own.
+
+    Raises:
+        ValueError: a name of a method or variant, a name given twice, or one name for two files.
+    """
+    files: dict[str, str | None] = {}
+    for dataset, stage in settings.retrain.items():
+        where, names = f"retrain.{dataset}.published", [given.name for given in stage.published]
+        for given in stage.published:
+            if given.name in (*get_args(Method), *settings.variants):
+                raise ValueError(f"{where}: {given.name} is a method or variant; choose another name")
+            if names.count(given.name) > 1 or files.setdefault(given.name, given.file) != given.file:
+                raise ValueError(
+                    f"{where}: two genotypes are called {given.name}; write {{name: ..., file: ...}} for one"
+                )

@@ -1,0 +1,186 @@
+"""Settings of the stages that learn π, and of the methods that PARSEC is compared with."""
+
+from collections.abc import Mapping
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from parsec.config.base import Config, Method, Momentum, Name, Positive, Rate, Space, check_batches
+from parsec.config.training import Augmentation, Network, Optimizer
+
+RELAXED: tuple[Method, ...] = ("darts", "darts2", "snas", "gdas")
+"""Methods that give every edge a mixture of all primitives, so that their π has the form `edges`."""
+
+Temperature = Annotated[float, Field(gt=0.0, le=1000.0)]
+
+
+class Relaxation(Config):
+    """DARTS, SNAS and GDAS: Adam on the logits of all edges, and the temperatures of the two that sample."""
+
+    learning_rate: Rate = Field(3e-4, description="of Adam (DARTS)")
+    betas: tuple[Momentum, Momentum] = Field((0.5, 0.999), description="Adam's averaging factors (DARTS)")
+    weight_decay: Annotated[float, Field(ge=0.0, le=1.0)] = Field(1e-3, description="L2 penalty on the logits (DARTS)")
+    initial_deviation: Annotated[float, Field(ge=0.0, le=1.0)] = Field(
+        1e-3, description="standard deviation of the first logits, if they start uniform (code of DARTS)"
+    )
+    snas_temperature: tuple[Temperature, Temperature] = Field(
+        (1.0, 0.03), description="first and last temperature of SNAS, which falls by equal factors (code of SNAS)"
+    )
+    gdas_temperature: tuple[Temperature, Temperature] = Field(
+        (10.0, 0.1), description="first and last temperature of GDAS, which falls by equal steps (GDAS, section 4)"
+    )
+    resource: Literal["none", "mild", "moderate", "aggressive"] = Field(
+        "none", description="SNAS' penalty on the expected multiply-adds of the cells' edges; the factors are ours"
+    )
+
+
+class RandomSearch(Config):
+    """Random search: with shared weights (`random_shared`), and with trainings of their own (`random`)."""
+
+    candidates: Positive = Field(
+        1000, description="`random_shared`: children whose accuracy with shared weights is compared, after training"
+    )
+    architectures: Positive = Field(24, description="`random`: architectures that are trained (DARTS)")
+    epochs: Positive = Field(
+        100, description="`random`: epochs of each of them (DARTS), in place of the epochs of the stage"
+    )
+
+
+class Prior(Config):
+    """Form of the architecture distribution p(α|π) (PARSEC, section 2)."""
+
+    factors: Literal["separate", "joint", "edges"] = Field(
+        "separate",
+        description="`separate`: a categorical for the input and one for the operation; `joint`: one for both; "
+        "`edges`: one for every edge that there can be, which the relaxed methods take by themselves",
+    )
+    inputs: Literal["independent", "distinct"] = Field(
+        "independent", description="`independent`: both inputs of a node may coincide; `distinct`: without replacement"
+    )
+
+
+class PriorOptimizer(Config):
+    """Adam on the logits of π."""
+
+    learning_rate: Rate = Field(3e-3, description="learning rate; not given by the paper")
+    betas: tuple[Momentum, Momentum] = Field((0.5, 0.999), description="Adam's averaging factors (DARTS)")
+
+
+class Estimator(Config):
+    """The importance-weighted Monte Carlo estimator (PARSEC, section 2; FP-NAS, equation 7)."""
+
+    samples: Annotated[Positive, Field(ge=2)] = Field(16, description="K, children a step; the upper bound if adaptive")
+    adaptive: Annotated[float, Field(gt=0.0)] | None = Field(
+        None, description="λ of K = max(minimum, ⌊λ·entropy⌋), entropy in nats (FP-NAS); null: K is fixed"
+    )
+    minimum_samples: Annotated[Positive, Field(ge=2)] = Field(4, description="smallest K if adaptive")
+    likelihood: Literal["sum", "mean"] = Field(
+        "sum", description="`sum`: p(y|X) of the whole minibatch, as written (T = 1); `mean`: tempered by T = B"
+    )
+    baseline: Literal["none", "uniform"] = Field(
+        "none", description="`uniform` subtracts 1/K from the weights of the π-step: same expectation, less noise"
+    )
+    cost_weight: Annotated[float, Field(ge=0.0)] = Field(
+        0.0, description="β, strength of the penalty on large children"
+    )
+    cost_target: Annotated[float, Field(gt=0.0)] = Field(
+        600e6, description="multiply-adds above which a child is penalised, in the network of the stage"
+    )
+    best_of: Positive | None = Field(
+        None,
+        description="draws of the final π, of which the best on the validation half with shared weights is selected; "
+        "null: the mode of π, whatever its accuracy",
+    )
+
+    @model_validator(mode="after")
+    def check_samples(self) -> Self:
+        """The bounds of an adaptive K must leave room for it."""
+        if self.adaptive is not None and self.minimum_samples > self.samples:
+            raise ValueError(f"minimum_samples: got {self.minimum_samples}; allowed: at most samples ({self.samples})")
+        return self
+
+
+class SearchOptimizer(Optimizer):
+    """Stochastic gradient descent for the shared weights v; ends above zero, as the DARTS search code does."""
+
+    final_learning_rate: Annotated[float, Field(ge=0.0)] = Field(0.001, description="`cosine`: rate it ends at")
+
+
+class SearchStage(Config):
+    """One stage that learns π with shared weights."""
+
+    dataset: Name = Field(description="name of a data set under `datasets`")
+    start: Literal["uniform", "search", "finetune", "scores"] = Field(
+        "uniform",
+        description="the π it starts from: uniform, the one learnt by an earlier stage, or the one of `scores_prior`",
+    )
+    network: Network
+    epochs: Positive = Field(description="passes over the training half")
+    budget: Positive | None = Field(
+        None,
+        description="children × images: forward passes of single images through children, the same for all methods; "
+        "epochs (of `random` architectures) become as many as fit; null: as many as written",
+    )
+    device_days: Annotated[float, Field(gt=0.0)] | None = Field(
+        None,
+        description="GPU-days (without a GPU, days of its processes) of training after which the stage ends with the "
+        "epoch that it is in; the schedules are cut, and equal runs may end differently; null: no limit",
+    )
+    warmup_epochs: Annotated[int, Field(ge=0)] = Field(0, description="first epochs in which only v is trained")
+    batch_size: Annotated[Positive, Field(ge=2)] = Field(
+        64, description="B, images of a training and a validation batch"
+    )
+    train_images: Positive | None = Field(None, description="use only so many images of the training half; null: all")
+    validation_images: Positive | None = Field(None, description="the same for the validation half")
+    estimator: Estimator = Estimator()
+    weights: SearchOptimizer = SearchOptimizer()
+    prior: PriorOptimizer = PriorOptimizer()
+    relaxation: Relaxation = Relaxation()
+    random: RandomSearch = RandomSearch()
+    augmentation: Augmentation = Augmentation()
+
+    @model_validator(mode="after")
+    def check_counts(self) -> Self:
+        """Without an epoch after the warm-up π would stay where it started; without a batch, v too."""
+        if self.budget is None and self.warmup_epochs >= self.epochs:
+            raise ValueError(f"warmup_epochs: got {self.warmup_epochs}; allowed: less than epochs ({self.epochs})")
+        check_batches(self.batch_size, train_images=self.train_images, validation_images=self.validation_images)
+        return self
+
+
+def check_space(space: Space, prior: Prior, executor: str, networks: Mapping[str, Network]) -> None:
+    """Refuse what a space does not know.
+
+    Args:
+        space: the search space.
+        prior: form of π.
+        executor: `compute.executor`.
+        networks: by the path of their key.
+
+    Raises:
+        ValueError: naming the key, what was given and what is allowed.
+    """
+    if space == "darts":
+        for path, network in networks.items():
+            if network.cells < 3:
+                raise ValueError(f"{path}.cells: got {network.cells}; allowed on {space}: 3 or more (two reduce)")
+        return
+    if prior.factors == "joint":
+        raise ValueError(f"prior.factors: got {prior.factors}; allowed on {space}: separate (an operation an edge)")
+    if prior.inputs != "independent":
+        raise ValueError(f"prior.inputs: got {prior.inputs}; allowed on {space}: independent (its inputs are given)")
+    if executor not in ("auto", "one"):
+        raise ValueError(f"compute.executor: got {executor}; allowed on {space}: auto or one")
+    for path, network in networks.items():
+        if network.stem != "cifar":
+            raise ValueError(f"{path}.stem: got {network.stem}; allowed on {space}: cifar")
+
+
+def check_darts(space: Space, work: str) -> None:
+    """Refuse work that only the DARTS space has.
+
+    Raises:
+        ValueError: another space.
+    """
+    if space != "darts":
+        raise ValueError(f"space: got {space}; allowed: darts, because {work}")

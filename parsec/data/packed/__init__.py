@@ -1,1 +1,0 @@
-"""Data sets kept as JPEGs in a few large tar shards with an index, for images too many to be stored as pixels."""

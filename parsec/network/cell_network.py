@@ -1,0 +1,101 @@
+"""The network of one genotype, trained from scratch (DARTS, section 3).
+
+B images, C channels, H × W pixels, D edges on which drop-path acts.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from parsec.config.training import Network
+from parsec.network.conv_cpu import join
+from parsec.network.layers import FactorizedReduce, ReluConvBN, build
+from parsec.network.skeleton import (
+    AuxiliaryHead,
+    CellShape,
+    Classifier,
+    auxiliary_cell,
+    cell_shapes,
+    cell_sides,
+    edge_stride,
+    output_channels,
+    stem,
+)
+from parsec.runtime.rng import ShardedRNG
+from parsec.space.darts import NODES, SLOTS, Cell, Genotype
+
+
+class FixedCell(nn.Module):
+    """One cell: two input layers, eight primitives, the nodes' sums concatenated."""
+
+    def __init__(self, cell: Cell, shape: CellShape) -> None:
+        super().__init__()
+        entry = FactorizedReduce if shape.after_reduction else ReluConvBN
+        self.before = entry(shape.channels_before_previous, shape.channels)
+        self.previous = ReluConvBN(shape.channels_previous, shape.channels)
+        edges = [edge for node in cell for edge in node]
+        self.sources = [edge.input for edge in edges]
+        self.edges = nn.ModuleList(build(e.primitive, shape.channels, edge_stride(shape, e.input)) for e in edges)
+        self.dropped = [i for i, layer in enumerate(self.edges) if not isinstance(layer, nn.Identity)]
+
+    def forward(self, before: Tensor, previous: Tensor, masks: Tensor | None) -> Tensor:
+        """Map the outputs of the two cells before to this one's; `masks` [D, B, 1, 1, 1] scales the edges' images."""
+        mask_of = {} if masks is None else dict(zip(self.dropped, masks, strict=True))
+        states = [self.before(before), self.previous(previous)]
+        for first in range(0, NODES * SLOTS, SLOTS):
+            results = [self._edge(i, states, mask_of.get(i)) for i in range(first, first + SLOTS)]
+            states.append(results[0] + results[1])
+        return join(states[-NODES:])
+
+    def _edge(self, index: int, states: list[Tensor], mask: Tensor | None) -> Tensor:
+        result: Tensor = self.edges[index](states[self.sources[index]])
+        return result if mask is None else result * mask
+
+
+class FixedNetwork(nn.Module):
+    """Stem, cells, classifier, and in training an auxiliary head after the second reduction.
+
+    Raises:
+        SettingsError: the image is too small for the auxiliary head.
+    """
+
+    def __init__(self, genotype: Genotype, network: Network, classes: int, image_size: int, auxiliary: bool) -> None:
+        super().__init__()
+        shapes = cell_shapes(network)
+        cells = [FixedCell(genotype.reduce if shape.reduction else genotype.normal, shape) for shape in shapes]
+        self.stem = stem(network.stem, network.channels)
+        self.cells = nn.ModuleList(cells)
+        self.classifier = Classifier(output_channels(network), classes)
+        self.auxiliary_cell = inner = auxiliary_cell(network)
+        self.auxiliary: nn.Module | None = None
+        if auxiliary:
+            side = cell_sides(network, image_size)[inner + 1]
+            self.auxiliary = AuxiliaryHead(network.stem, NODES * shapes[inner].channels, classes, side)
+        self.drops = [len(cell.dropped) for cell in cells]
+
+    def forward(self, x: Tensor, masks: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
+        """Logits of images [B, 3, H, W].
+
+        Args:
+            x: normalised images.
+            masks: factors of the edges as `masks` makes them; None leaves no edge out.
+
+        Returns:
+            logits [B, classes], and those of the auxiliary head in training where there is one, else None.
+        """
+        before, previous = self.stem(x)
+        parts = [None] * len(self.cells) if masks is None else torch.split(masks.to(previous.dtype), self.drops)
+        auxiliary = None
+        for index, (cell, part) in enumerate(zip(self.cells, parts, strict=True)):
+            before, previous = previous, cell(before, previous, part)
+            if self.training and self.auxiliary is not None and index == self.auxiliary_cell:
+                auxiliary = self.auxiliary(previous)
+        return self.classifier(previous), auxiliary
+
+    def masks(self, x: Tensor, drop_path: float | Tensor, draws: ShardedRNG) -> Tensor:
+        """Drop-path for one pass over images [B, …]: every edge is left out for an image with probability `drop_path`.
+
+        Returns factors of all edges, [ΣD, B, 1, 1, 1] float32: 0, or 1 / (1 − drop_path) where it stays.
+        """
+        # One draw for the whole network: one kernel launch instead of one an edge.
+        uniform = draws.uniform(sum(self.drops), x.shape[0])[..., None, None, None]
+        return (uniform >= drop_path) / (1.0 - drop_path)

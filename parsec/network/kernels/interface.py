@@ -1,0 +1,122 @@
+"""What every backend offers: the launches of a step of S children, in the order in which a cell makes them.
+
+`weights` is what `Tables.weights` makes of the bank's flat vector and `gradient` the bank's flat gradient; `rows` and
+`picks` are tables (see `tables`), `states` and `gradients` flat buffers of a cell's maps and their gradients (see
+`shapes.Maps`). Maps are [row, N, H, W, C], in the precision of
+activations; `statistics` [row, 2 (mean, 1/σ), C] and `partials` are float32, or float64 if the weights are. Rows that
+a launch has no business with are neither read nor written. No order of summation depends on chance.
+"""
+
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from parsec.errors import UserError
+from parsec.network.kernels.layout import Maps, Mixing
+
+
+class Operations(Protocol):
+    """Modules `plain` and `fused`."""
+
+    def mix(self, rows: Tensor, weights: Tensor, x: Tensor, z: Tensor, partials: Tensor, mixing: Mixing) -> None:
+        """ReLU and 1 × 1 convolution, or factorised reduction, of `x` into `z`, before batch norm.
+
+        Like all that produce maps for batch norm, it writes what `statistics` combines: of every tile and channel the
+        sum, and the squared deviations from the tile's mean, `partials` [row, tiles, 2, C].
+        """
+
+    def separable(
+        self,
+        stage: int,
+        picks: Tensor,
+        weights: Tensor,
+        states: Tensor,
+        z: Tensor,
+        statistics: Tensor,
+        partials: Tensor,
+        maps: Maps,
+    ) -> None:
+        """ReLU, depthwise, pointwise convolution into `z[stage]`; the second stage reads `z[0]`, normalised."""
+
+    def pool(self, picks: Tensor, states: Tensor, z: Tensor, partials: Tensor, maps: Maps) -> None:
+        """Maximum and mean of 3 × 3 pixels (those inside the map) into `z` [row, N, H', W', C]."""
+
+    def statistics(self, partials: Tensor, pixels: int, out: Tensor) -> None:
+        """Mean and 1/√(biased variance + 1e-5) of every row and channel, from partials of `pixels` pixels."""
+
+    def normalise(self, z: Tensor, statistics: Tensor) -> None:
+        """Apply batch norm in place."""
+
+    def join(self, node: int, picks: Tensor, states: Tensor, z: Tensor, statistics: Tensor, maps: Maps) -> None:
+        """Write a node into `states`: the sum of its two picks, normalised unless they are the identity."""
+
+    def mix_back(
+        self,
+        rows: Tensor,
+        weights: Tensor,
+        x: Tensor,
+        z: Tensor,
+        statistics: Tensor,
+        gradients: Tensor,
+        targets: Tensor,
+        mixing: Mixing,
+        normalised: bool,
+    ) -> Tensor:
+        """Backward of `mix` and batch norm: adds the input's gradient to `targets`.
+
+        `normalised`: whether `z` holds results after batch norm, or before. Of two consecutive rows that are picks of
+        one child, both may add to one target; rows of `normalised` results must have targets of their own.
+
+        Returns:
+            parts of the weights' gradients [row, half, part, weight], for `deposit`.
+        """
+
+    def separable_back(
+        self,
+        stage: int,
+        picks: Tensor,
+        weights: Tensor,
+        states: Tensor,
+        z: Tensor,
+        statistics: Tensor,
+        gradients: Tensor,
+        maps: Maps,
+    ) -> tuple[Tensor, Tensor]:
+        """Backward of `separable` and batch norm.
+
+        The first stage adds to the gradient of its source, the second writes that of the first one's result.
+
+        Returns:
+            parts of the gradients of depthwise and pointwise weights [row, part, weight], in the bank's order.
+        """
+
+    def pool_back(
+        self, picks: Tensor, states: Tensor, z: Tensor, statistics: Tensor, gradients: Tensor, maps: Maps
+    ) -> None:
+        """Backward of `pool` and batch norm, and of the identity: adds to the gradient of the source."""
+
+    def deposit(self, partials: Tensor, places: Tensor, sizes: Tensor, gradient: Tensor) -> None:
+        """Add parts [row, part, weight] to `gradient`, from `places[row]` on (−1: nowhere), `sizes[row]` numbers.
+
+        Rows that share a place are added in their order.
+        """
+
+
+def operations(device: torch.device) -> Operations:
+    """The fused kernels on CUDA, plain PyTorch elsewhere.
+
+    Raises:
+        UserError: CUDA without Triton.
+    """
+    from parsec.network.kernels import reference
+
+    if device.type != "cuda":
+        return reference
+    try:
+        from parsec.network.kernels import fused
+    except ImportError as missing:
+        raise UserError(
+            f"compute.executor: table needs Triton on CUDA ({missing}); install triton, or choose executor stacked"
+        ) from missing
+    return fused

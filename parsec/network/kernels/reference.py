@@ -1,0 +1,276 @@
+"""The kernels in plain PyTorch: what the fused ones must equal, and what runs on the CPU."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from parsec.network.kernels import layout
+from parsec.network.kernels.layout import Maps, Mixing, tile_pixels, tiles
+
+EPSILON = 1e-5
+"""Of batch norm, PyTorch's default."""
+
+
+def _tile_sums(maps: Tensor, partials: Tensor) -> None:
+    """Sum and squared deviations from the tile's own mean, of every tile and channel."""
+    for index, tile in enumerate(maps.reshape(-1, maps.shape[-1]).split(tile_pixels(maps.shape[-1]))):
+        partials[index, 0] = tile.sum(0)
+        partials[index, 1] = (tile - tile.mean(0)).square().sum(0)
+
+
+def _write(maps: Tensor, z: Tensor, partials: Tensor) -> None:
+    z.copy_(maps)
+    _tile_sums(maps.detach(), partials)
+
+
+def mix_source(source: int, x: Tensor, mixing: Mixing) -> Tensor:
+    """Copy of the input of a row, [N, H, W, channels of all blocks]."""
+    shape = (mixing.batch, mixing.height, mixing.width, mixing.block_channels)
+    size = mixing.batch * mixing.height * mixing.width * mixing.block_channels
+    starts = [source + block * mixing.block_stride for block in range(mixing.blocks)]
+    return torch.cat([x[start : start + size].view(shape) for start in starts], -1)
+
+
+def mix_weights(row: list[int], weights: Tensor, mixing: Mixing) -> list[Tensor]:
+    """Weights of the halves of a row, each [channels of the half, input channels]."""
+    starts = row[layout.MIX_EVEN :][: mixing.halves]
+    return [weights[start : start + mixing.weight_size].view(-1, mixing.inputs) for start in starts]
+
+
+def mixed(x: Tensor, weights: list[Tensor]) -> Tensor:
+    """ReLU and 1 × 1 convolution, or factorised reduction, of [N, H, W, channels]."""
+    x = F.relu(x)
+    if len(weights) == 1:
+        return x @ weights[0].T
+    # An odd side has one odd pixel fewer than even ones; a border of zeros makes up for it.
+    padded = F.pad(x, (0, 0, 0, x.shape[2] % 2, 0, x.shape[1] % 2))
+    return torch.cat([x[:, ::2, ::2] @ weights[0].T, padded[:, 1::2, 1::2] @ weights[1].T], -1)
+
+
+def mix(rows: Tensor, weights: Tensor, x: Tensor, z: Tensor, partials: Tensor, mixing: Mixing) -> None:
+    """See `Operations.mix`."""
+    for index, row in enumerate(rows.tolist()):
+        if row[layout.MIX_SOURCE] >= 0:
+            source = mix_source(row[layout.MIX_SOURCE], x, mixing).to(weights.dtype)
+            _write(mixed(source, mix_weights(row, weights, mixing)), z[index], partials[index])
+
+
+def source_of(row: list[int], states: Tensor, maps: Maps) -> Tensor:
+    """View of the source of a pick among the states or their gradients, [N, H, W, C]."""
+    sides = (maps.height, maps.width) if row[layout.STRIDE] == 2 else (maps.out_height, maps.out_width)
+    start, size = row[layout.SOURCE], maps.batch * sides[0] * sides[1] * maps.channels
+    return states[start : start + size].view(maps.batch, *sides, maps.channels)
+
+
+def stage_weights(row: list[int], stage: int, weights: Tensor, maps: Maps) -> tuple[Tensor, Tensor]:
+    """Depthwise and pointwise weights of a stage of a pick, as convolutions want them."""
+    c, kernel, shift = maps.channels, row[layout.KERNEL], stage * layout.STAGE
+    depthwise, pointwise = row[layout.DEPTHWISE + shift], row[layout.POINTWISE + shift]
+    return (
+        weights[depthwise : depthwise + c * kernel * kernel].view(-1, c).T.reshape(c, 1, kernel, kernel),
+        weights[pointwise : pointwise + c * c].view(c, c, 1, 1),
+    )
+
+
+def convolved(x: Tensor, depthwise: Tensor, pointwise: Tensor, stride: int, dilation: int) -> Tensor:
+    """ReLU, depthwise and pointwise convolution of [N, H, W, C]."""
+    padding = dilation * (depthwise.shape[-1] // 2)
+    x = F.conv2d(F.relu(x).permute(0, 3, 1, 2), depthwise, None, stride, padding, dilation, x.shape[-1])
+    result: Tensor = F.conv2d(x, pointwise).permute(0, 2, 3, 1)
+    return result
+
+
+def has_stage(row: list[int], stage: int) -> bool:
+    """Whether a pick is a convolution with this stage."""
+    return row[layout.KIND] == layout.CONVOLVE and row[layout.REPEATS] > stage
+
+
+def stage_input(
+    index: int, row: list[int], stage: int, states: Tensor, z: Tensor, statistics: Tensor, maps: Maps
+) -> Tensor:
+    """What a stage of a pick reads, [N, H, W, C]: its source, or the first stage's normalised result."""
+    if stage == 0:
+        return source_of(row, states, maps).to(statistics.dtype)
+    mean, scale = statistics[0, index].unbind()
+    return (z[0, index] - mean) * scale
+
+
+def separable(
+    stage: int,
+    picks: Tensor,
+    weights: Tensor,
+    states: Tensor,
+    z: Tensor,
+    statistics: Tensor,
+    partials: Tensor,
+    maps: Maps,
+) -> None:
+    """See `Operations.separable`."""
+    for index, row in enumerate(picks.tolist()):
+        if has_stage(row, stage):
+            x = stage_input(index, row, stage, states, z, statistics, maps)
+            stride = row[layout.STRIDE] if stage == 0 else 1
+            out = convolved(x, *stage_weights(row, stage, weights, maps), stride, row[layout.DILATION])
+            _write(out, z[stage, index], partials[index])
+
+
+def pooled(kind: int, x: Tensor, stride: int) -> Tensor:
+    """Maximum or mean of [N, H, W, C]."""
+    x = x.permute(0, 3, 1, 2)
+    if kind == layout.MAX_POOL:
+        largest: Tensor = F.max_pool2d(x, 3, stride, padding=1)
+        return largest.permute(0, 2, 3, 1)
+    return F.avg_pool2d(x, 3, stride, padding=1, count_include_pad=False).permute(0, 2, 3, 1)
+
+
+def pool(picks: Tensor, states: Tensor, z: Tensor, partials: Tensor, maps: Maps) -> None:
+    """See `Operations.pool`."""
+    for index, row in enumerate(picks.tolist()):
+        if row[layout.KIND] in (layout.MAX_POOL, layout.AVERAGE_POOL):
+            x = source_of(row, states, maps).to(partials.dtype)
+            _write(pooled(row[layout.KIND], x, row[layout.STRIDE]), z[index], partials[index])
+
+
+def statistics(partials: Tensor, pixels: int, out: Tensor) -> None:
+    """See `Operations.statistics`."""
+    size = tile_pixels(partials.shape[-1])
+    counts = torch.full((tiles(pixels, partials.shape[-1]), 1), size, dtype=partials.dtype, device=partials.device)
+    counts[-1] = pixels - size * (len(counts) - 1)
+    sums, squares = partials.unbind(2)
+    mean = sums.sum(1) / pixels
+    between = counts * (sums / counts - mean[:, None]).square()
+    out[:, 0], out[:, 1] = mean, ((squares + between).sum(1) / pixels + EPSILON).rsqrt()
+
+
+def normalise(z: Tensor, statistics: Tensor) -> None:
+    """See `Operations.normalise`."""
+    mean, scale = (part[:, None, None, None] for part in statistics.unbind(1))
+    z.copy_((z - mean) * scale)
+
+
+def join(node: int, picks: Tensor, states: Tensor, z: Tensor, statistics: Tensor, maps: Maps) -> None:
+    """See `Operations.join`."""
+    operands = []
+    for index, row in enumerate(picks.tolist()):
+        if row[layout.KIND] == layout.IDENTITY:
+            operands.append(source_of(row, states, maps).to(statistics.dtype))
+        else:
+            mean, scale = statistics[row[layout.REPEATS] - 1, index].unbind()
+            operands.append((z[row[layout.REPEATS] - 1, index] - mean) * scale)
+    start = maps.node_start(node)
+    out = states[start : start + maps.children * maps.node_size].view(maps.children, *operands[0].shape)
+    for child in range(maps.children):
+        out[child] = operands[2 * child] + operands[2 * child + 1]
+
+
+def deposit(partials: Tensor, places: Tensor, sizes: Tensor, gradient: Tensor) -> None:
+    """See `Operations.deposit`."""
+    for row, (place, size) in enumerate(zip(places.tolist(), sizes.tolist(), strict=True)):
+        if place >= 0:
+            gradient[place : place + size] += partials[row, :, :size].sum(0)
+
+
+def _normalised(x: Tensor) -> Tensor:
+    return F.batch_norm(x.permute(0, 3, 1, 2), None, None, training=True).permute(0, 2, 3, 1)
+
+
+def _gradients(out: Tensor, start: int, gradients: Tensor, leaves: list[Tensor]) -> tuple[Tensor, ...]:
+    """Gradients of `leaves` behind batch norm, from that of its result, which lies in `gradients`."""
+    above = gradients[start : start + out.numel()].view(out.shape).to(out.dtype)
+    return torch.autograd.grad(_normalised(out), leaves, above)
+
+
+def _leaves(tensors: list[Tensor]) -> list[Tensor]:
+    return [each.detach().requires_grad_() for each in tensors]
+
+
+def mix_back(
+    rows: Tensor,
+    weights: Tensor,
+    x: Tensor,
+    z: Tensor,
+    statistics: Tensor,
+    gradients: Tensor,
+    targets: Tensor,
+    mixing: Mixing,
+    normalised: bool,
+) -> Tensor:
+    """See `Operations.mix_back`; the input is mixed again, so the results `z` and their statistics are not read."""
+    partials = weights.new_zeros(len(rows), mixing.halves, 1, mixing.weight_size)
+    for index, row in enumerate(rows.tolist()):
+        if row[layout.MIX_SOURCE] < 0:
+            continue
+        with torch.enable_grad():
+            source = mix_source(row[layout.MIX_SOURCE], x, mixing).to(weights.dtype)
+            leaves = _leaves([source, *mix_weights(row, weights, mixing)])
+            out = mixed(leaves[0], leaves[1:])
+            found = _gradients(out, row[layout.MIX_UPSTREAM], gradients, leaves)
+        for block, part in enumerate(found[0].split(mixing.block_channels, -1)):
+            start = row[layout.MIX_TARGET] + block * mixing.block_stride
+            targets[start : start + part.numel()] += part.flatten()
+        for half, part in enumerate(found[1:]):
+            partials[index, half, 0] = part.flatten()
+    return partials
+
+
+def separable_back(
+    stage: int,
+    picks: Tensor,
+    weights: Tensor,
+    states: Tensor,
+    z: Tensor,
+    statistics: Tensor,
+    gradients: Tensor,
+    maps: Maps,
+) -> tuple[Tensor, Tensor]:
+    """See `Operations.separable_back`."""
+    depthwise = weights.new_zeros(len(picks), 1, 25 * maps.channels)
+    pointwise = weights.new_zeros(len(picks), 1, maps.channels * maps.channels)
+    for index, row in enumerate(picks.tolist()):
+        if not has_stage(row, stage):
+            continue
+        with torch.enable_grad():
+            x = stage_input(index, row, stage, states, z, statistics, maps)
+            leaves = _leaves([x, *stage_weights(row, stage, weights, maps)])
+            x, depthwise_leaf, pointwise_leaf = leaves
+            out = convolved(
+                x, depthwise_leaf, pointwise_leaf, row[layout.STRIDE] if stage == 0 else 1, row[layout.DILATION]
+            )
+            found = _gradients(out, row[layout.UPSTREAM + stage * layout.STAGE], gradients, leaves)
+        if stage == 0:
+            source_of(row, gradients, maps).add_(found[0])
+        else:
+            start = row[layout.UPSTREAM]
+            gradients[start : start + maps.node_size] = found[0].flatten().to(gradients.dtype)
+        depthwise[index, 0, : found[1].numel()] = found[1].flatten()
+        pointwise[index, 0] = found[2].flatten()
+    return depthwise, pointwise
+
+
+def pool_back(picks: Tensor, states: Tensor, z: Tensor, statistics: Tensor, gradients: Tensor, maps: Maps) -> None:
+    """See `Operations.pool_back`."""
+    for row in picks.tolist():
+        if row[layout.KIND] not in (layout.MAX_POOL, layout.AVERAGE_POOL, layout.IDENTITY):
+            continue
+        target, start = source_of(row, gradients, maps), row[layout.UPSTREAM]
+        if row[layout.KIND] == layout.IDENTITY:
+            target.add_(gradients[start : start + maps.node_size].view(target.shape))
+            continue
+        with torch.enable_grad():
+            (x,) = _leaves([source_of(row, states, maps).to(statistics.dtype)])
+            out = pooled(row[layout.KIND], x, row[layout.STRIDE])
+            target.add_(_gradients(out, start, gradients, [x])[0])
+
+
+__all__ = [
+    "deposit",
+    "join",
+    "mix",
+    "mix_back",
+    "normalise",
+    "pool",
+    "pool_back",
+    "separable",
+    "separable_back",
+    "statistics",
+]

@@ -1,0 +1,165 @@
+"""Candidate pools of a predictor-based search, and acquisition functions over the ensemble's predictions."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from parsec.config.predictor import Acquisition, Pool
+from parsec.errors import BenchmarkError
+from parsec.tabular.problem import A, FactoredProblem, Problem
+
+Predictions = NDArray[np.float32]
+"""[E, p]: what E members predict for p architectures."""
+
+
+def pick(predicted: Predictions, count: int, rule: Acquisition, rng: np.random.Generator) -> NDArray[np.int64]:
+    """Positions of the `count` best of p architectures, all of them where p is less; equal ones in their order.
+
+    `thompson` takes for every choice the best that is left by a member drawn at random, which stands for a draw from
+    the posterior; the other rules rank once.
+    """
+    if rule == "thompson":
+        return _one_by_one(predicted, min(count, predicted.shape[1]), rng)
+    value = predicted.mean(0) + (predicted.std(0) if rule == "upper_bound" else 0.0)
+    return np.argsort(-value, kind="stable")[:count]
+
+
+def _one_by_one(predicted: Predictions, count: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    left, taken = predicted.copy(), np.empty(count, np.int64)
+    for place, member in enumerate(rng.integers(len(predicted), size=count)):
+        taken[place] = left[member].argmax()
+        left[:, taken[place]] = -np.inf
+    return taken
+
+
+FloatArray = NDArray[np.float64]
+Score = Callable[[Sequence[Any]], Predictions]
+"""Architectures → what the members predict, [E, p]."""
+Seen = Mapping[Any, float]
+"""Trained architectures and the accuracy of each, in the order of training."""
+
+PARENTS = 10
+"""Best architectures whose edits a smart subset and a generation are made of."""
+EXPLORING = 0.1
+"""Share of a smart subset that is uniform."""
+TWICE = 1.0 / 3
+"""Share of the edits of a smart subset that are two edits; one edit comes first, because it keeps most."""
+GENERATIONS = 5
+"""Of an evolution; they share the size of the pool."""
+DRAWS = 4
+"""From π for every architecture that a pool wants."""
+TRIES = 10_000
+"""ShardedRNG in a row that bring nothing new, after which a space counts as used up."""
+
+
+def propose(
+    problem: Problem[Any],
+    pool: Pool,
+    seen: Seen,
+    score: Score,
+    rule: Acquisition,
+    rng: np.random.Generator,
+    prior: FloatArray | None = None,
+) -> Sequence[Any]:
+    """Architectures to score; `size` different ones that are not trained yet, or with `all` the whole space.
+
+    `prior` [F, O] are the probabilities of the π that the kind `prior` draws from.
+
+    Raises:
+        BenchmarkError: the space has not so many, or cannot be listed.
+    """
+    if pool.size is None:
+        if problem.everything is None:
+            raise BenchmarkError(f"{problem.name}: too large to be scored whole; choose a pool with a size")
+        return problem.everything
+    if pool.kind == "evolution":
+        return evolution(problem, pool.size, seen, score, rule, rng)
+    near = smart(problem, pool.size, seen, rng) if pool.kind == "smart" else []
+    if pool.kind == "prior":
+        assert isinstance(problem, FactoredProblem)
+        assert prior is not None
+        near = likely(problem, pool.size, seen, prior, rng)
+    return filled(problem, near, pool.size, seen, rng)
+
+
+def likely(
+    problem: FactoredProblem[Any], size: int, seen: Seen, prior: FloatArray, rng: np.random.Generator
+) -> list[Any]:
+    """Different draws from π, at most `size`; fewer where π is so sure that many draws bring too few."""
+    uniform = rng.random((DRAWS * size, len(problem.choices)))
+    above = prior.cumsum(axis=1)[None] <= uniform[:, :, None]
+    # Rounding may leave the sum of a factor below one.
+    chosen = np.minimum(above.sum(axis=2), np.array(problem.choices) - 1)
+    return _new((problem.of_choices(each) for each in chosen), seen)[:size]
+
+
+def best(seen: Seen, count: int) -> list[Any]:
+    """The best trained so far, best first; the earlier one of two equals first."""
+    return sorted(seen, key=lambda found: -seen[found])[:count]
+
+
+def smart(problem: Problem[Any], size: int, seen: Seen, rng: np.random.Generator) -> list[Any]:
+    """Architectures one and two edits from the best so far, less the share that is left to uniform draws.
+
+    Mauch et al.'s own rule is not known; locality is what mutation-based acquisition (BANANAS, NPENAS) relies on.
+    """
+    edits, parents = size - round(EXPLORING * size), best(seen, PARENTS)
+    once = _new((other for found in parents for other in problem.neighbours(found)), seen)
+    rng.shuffle(once)
+    once = once[: edits - round(TWICE * edits)]
+    chosen = dict.fromkeys(once)
+    for _ in range(TRIES):
+        if len(chosen) == edits:
+            break
+        found = _edited(problem, _edited(problem, parents[int(rng.integers(len(parents)))], rng), rng)
+        if found not in seen:
+            chosen[found] = None
+    return list(chosen)
+
+
+def evolution(
+    problem: Problem[Any], size: int, seen: Seen, score: Score, rule: Acquisition, rng: np.random.Generator
+) -> list[Any]:
+    """Generations of edits: parents are the best trained, then those of all scored that the predictor likes best."""
+    scored: list[Any] = []
+    parents = best(seen, PARENTS)
+    for generation in range(GENERATIONS):
+        aim = size * (generation + 1) // GENERATIONS
+        around = _new((other for found in parents for other in problem.neighbours(found)), {**seen, **_set(scored)})
+        rng.shuffle(around)
+        scored = filled(problem, [*scored, *around][:aim], aim, seen, rng)
+        parents = [scored[place] for place in pick(score(scored), PARENTS, rule, rng)] if scored else parents
+    return scored
+
+
+def filled(problem: Problem[Any], found: Sequence[Any], size: int, seen: Seen, rng: np.random.Generator) -> list[Any]:
+    """The architectures found, and uniform draws up to `size` different ones that are not trained.
+
+    Raises:
+        BenchmarkError: the space has not so many.
+    """
+    chosen, idle = _set(found), 0
+    while len(chosen) < size:
+        drawn = problem.draw(size - len(chosen), rng)
+        before = len(chosen)
+        chosen |= {each: None for each in drawn if each not in seen}
+        idle = idle + 1 if len(chosen) == before else 0
+        if idle > TRIES:
+            raise BenchmarkError(f"{problem.name}: has too few architectures for a pool of {size}; give a smaller size")
+    return list(chosen)
+
+
+def _set(found: Iterable[Any]) -> dict[Any, None]:
+    """Different ones in their order; a Python set's order is not that of the draws."""
+    return dict.fromkeys(found)
+
+
+def _new(found: Iterable[Any], seen: Mapping[Any, Any]) -> list[Any]:
+    return [each for each in _set(found) if each not in seen]
+
+
+def _edited(problem: Problem[A], found: A, rng: np.random.Generator) -> A:
+    around = problem.neighbours(found)
+    return around[int(rng.integers(len(around)))] if len(around) else found

@@ -1,0 +1,246 @@
+"""Predictor-based search with efficient sampling (2011.12043)."""
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from parsec.config.jobs import fingerprint
+from parsec.config.predictor import AnyPredictorJob, DartsPredictorJob, Pool
+from parsec.config.settings import Running
+from parsec.errors import UserError
+from parsec.predictor.candidates import Predictions, Score, Seen, filled, pick, propose
+from parsec.predictor.darts_problem import Darts
+from parsec.predictor.files import write_trained
+from parsec.predictor.gcn import Encoder, Fitted, fit
+from parsec.predictor.priors import read_marginals
+from parsec.records.provenance import begin, cost, provenance, write_json
+from parsec.runtime import finished, loop
+from parsec.runtime.checkpoint import read_metrics
+from parsec.runtime.device import set_deterministic
+from parsec.runtime.rng import generator
+from parsec.runtime.seeds import seed_of
+from parsec.space.darts import Genotype
+from parsec.tabular import nasbench101, nasbench201
+from parsec.tabular.nasbench101 import NasBench101
+from parsec.tabular.nasbench201 import NasBench201
+from parsec.tabular.problem import Problem
+
+FloatArray = NDArray[np.float64]
+Searched = NasBench101 | NasBench201 | Darts
+
+
+def open_problem(job: AnyPredictorJob, benchmark: Path, data: Path | None = None) -> Searched:
+    """The problem of a job, with the columns of its table that a search may see; `data` is read for darts alone.
+
+    Raises:
+        BenchmarkError: the table is missing, damaged or another one.
+        UserError: darts without its scores or their data set.
+    """
+    if isinstance(job, DartsPredictorJob):
+        from parsec.zero_cost.on_demand import read_sample, scorer
+
+        if data is None:
+            raise UserError("predictor: the problem darts needs --data, the folder of the data set it is scored on")
+        return Darts(scorer(benchmark, data), read_sample(benchmark)[0])
+    if job.problem == "nasbench101":
+        return NasBench101(nasbench101.read_search_columns(benchmark))
+    return NasBench201(nasbench201.read_search_columns(benchmark), job.data)
+
+
+def read_reached(job: AnyPredictorJob, benchmark: Path) -> FloatArray:
+    """What the architectures of the space reach: of a table all of them, of darts a uniform sample.
+
+    Raises:
+        UserError: see `open_problem`.
+    """
+    if isinstance(job, DartsPredictorJob):
+        from parsec.zero_cost.on_demand import read_sample
+
+        return read_sample(benchmark)[0]
+    return np.asarray(open_problem(job, benchmark).reached, np.float64)
+
+
+def content_hash(reached: FloatArray) -> str:
+    """SHA-256 over what stands for a space, in order."""
+    return hashlib.sha256(reached.tobytes()).hexdigest()
+
+
+def check_size(job: AnyPredictorJob, problem: Searched) -> None:
+    """Whether the space has as many architectures as the last round needs.
+
+    Raises:
+        UserError: it has fewer.
+    """
+    if problem.everything is None:
+        return
+    there = len(problem.everything)
+    largest = max(pool.size or job.per_round for pool in job.pools)
+    if there < job.budget + largest:
+        raise UserError(
+            f"predictor: {problem.name} has {there} architectures, fewer than the {job.budget} to be trained and a pool"
+            f" of {largest}; give fewer rounds or a smaller pool"
+        )
+
+
+class Searches:
+    """Searches on one problem with one pool; those of several repeats run together, because it is faster.
+
+    The first architectures of a repeat depend on seed and repeat alone, so that repeats are paired between pools.
+    """
+
+    def __init__(
+        self, problem: Problem[Any], job: AnyPredictorJob, seed: int, prior: NDArray[np.float64] | None = None
+    ) -> None:
+        self._problem, self._job, self._seed, self._prior = problem, job, seed, prior
+        self._encoder = Encoder(problem)
+
+    def run(self, pool: Pool, repeats: Sequence[int]) -> list[dict[Any, float]]:
+        """For each repeat the trained architectures and their validation accuracy, in the order of training.
+
+        Raises:
+            BenchmarkError: the problem is too small for the budget or the pool.
+        """
+        job, seed = self._job, self._seed
+        searches = [self._started(repeat) for repeat in repeats]
+        streams = [np.random.default_rng(seed_of(seed, "predictor", pool.name, repeat)) for repeat in repeats]
+        for number in range(job.rounds):
+            fitted = self._fitted(searches, [generator(seed, "weights", number, repeat) for repeat in repeats])
+            for place, (seen, rng) in enumerate(zip(searches, streams, strict=True)):
+                self._train(seen, self._chosen(pool, seen, partial(self._score, fitted, place), rng))
+        return searches
+
+    def _started(self, repeat: int) -> dict[Any, float]:
+        rng = np.random.default_rng(seed_of(self._seed, "start", repeat))
+        seen: dict[Any, float] = {}
+        self._train(seen, filled(self._problem, [], self._job.start, {}, rng))
+        return seen
+
+    def _train(self, seen: dict[Any, float], found: Iterable[Any]) -> None:
+        seen.update({each: self._problem.accuracy(each) for each in found})
+
+    def _fitted(self, searches: Sequence[Seen], generators: Sequence[torch.Generator]) -> Fitted:
+        graphs = self._encoder.together([list(seen) for seen in searches])
+        reached = torch.tensor([list(seen.values()) for seen in searches], dtype=torch.float32)
+        return fit(graphs, reached, self._job.predictor, generators)
+
+    def _score(self, fitted: Fitted, place: int, found: Sequence[Any]) -> Predictions:
+        predicted: NDArray[np.float32] = fitted.predict(place, self._encoder(found)).numpy()
+        return predicted
+
+    def _chosen(self, pool: Pool, seen: Seen, score: Score, rng: np.random.Generator) -> list[Any]:
+        """The best of a pool that are not trained yet; uniform ones where the pool holds too few."""
+        job = self._job
+        found = propose(self._problem, pool, seen, score, job.acquisition, rng, self._prior)
+        new = [place for place, each in enumerate(found) if each not in seen]
+        taken = pick(score(found)[:, new], job.per_round, job.acquisition, rng)
+        return filled(self._problem, [found[new[place]] for place in taken], job.per_round, seen, rng)
+
+
+SCHEMA = 1
+
+
+class Sources(NamedTuple):
+    """What searches read."""
+
+    benchmark: Path
+    """The table; for darts the `scores.parquet` whose conditions and sample are used."""
+    data: Path | None = None
+    """For darts the data set of the scores."""
+    pi: Path | None = None
+    """The `pi.parquet` that a pool of the kind `prior` draws from."""
+
+
+def search_repeatedly(
+    job: AnyPredictorJob, sources: Sources, seed: int, output: Path, state: Path, running: Running
+) -> None:
+    """Search with every pool and write `trained.parquet` and `predictor.json` into `output`; on the CPU.
+
+    `state` keeps the run resumable by blocks of repeats until then. No test accuracy is read.
+
+    Raises:
+        UserError: anything the user can mend; see its subclasses.
+    """
+    beginning = begin("parsec.predictor.search")
+    run = f"predictor {job.problem} {job.target}/seed{seed}"
+    places = finished.Places(state, output, ("trained.parquet", "predictor.json"), run)
+    places.check(data=sources.data)
+    set_deterministic(True)
+    problem = open_problem(job, sources.benchmark, sources.data)
+    check_size(job, problem)
+    prior = read_marginals(job, sources.pi)
+    task, device = Blocks(job, seed, problem, prior), torch.device("cpu")
+    seen, drawn_from = content_hash(problem.reached), None if prior is None else content_hash(prior)
+    identity = f"{fingerprint(job)}-seed{seed}-{seen[:16]}" + (f"-{drawn_from[:16]}" if drawn_from else "")
+    stands_for = {**job.model_dump(mode="json"), "seed": seed, "accuracies": seen, "pi": drawn_from}
+    with finished.claimed(places, beginning.code) as ending:
+        ending.begin(identity, stands_for)
+        spent = loop.run(task, state, identity, running, run, device, beginning.code)
+        ending.open_output()
+        write_trained(output / "trained.parquet", job, read_metrics(state))
+        about = {"schema": SCHEMA, "kind": "predictor", "seed": seed, "architectures": len(problem.reached)}
+        about |= {"accuracies_hash": seen, "job": job.model_dump(mode="json"), "cost": cost(spent, device)}
+        write_json(output / "predictor.json", {**about, "provenance": provenance(job, beginning, None)})
+        ending.finish(identity)
+
+
+class Blocks:
+    """All blocks of repeats of all pools, one after another; see `Trainer`."""
+
+    def __init__(self, job: AnyPredictorJob, seed: int, problem: Searched, prior: FloatArray | None = None) -> None:
+        self._searches = Searches(problem, job, seed, prior)
+        self._blocks = list(_blocks(job))
+        self.step = 0
+
+    @property
+    def total_steps(self) -> int:
+        """Blocks to do."""
+        return len(self._blocks)
+
+    def advance(self) -> list[dict[str, Any]]:
+        """Search in one block of repeats: its rows of `trained.parquet`."""
+        pool, repeats = self._blocks[self.step]
+        searches = self._searches.run(pool, repeats)
+        self.step += 1
+        return [
+            {"pool": pool.name, "repeat": repeat, "order": order, "architecture": _named(found), "accuracy": accuracy}
+            for repeat, seen in zip(repeats, searches, strict=True)
+            for order, (found, accuracy) in enumerate(seen.items(), 1)
+        ]
+
+    def flush(self) -> list[dict[str, Any]]:
+        """Nothing: no row is kept back."""
+        return []
+
+    def check_finite(self) -> None:
+        """The accuracies are those of a table that was checked when it was read."""
+
+    def progress(self) -> str:
+        """Where the searches stand, for one line."""
+        pool, repeats = self._blocks[max(self.step - 1, 0)]
+        return f"{self.step}/{self.total_steps} blocks, pool {pool.name}, repeats up to {repeats[-1] + 1}"
+
+    def state_dict(self) -> dict[str, Any]:
+        """How far it is; the rows are kept by the loop."""
+        return {"step": self.step}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Continue there; every block draws from streams of its own."""
+        self.step = state["step"]
+
+
+def _named(found: int | Genotype) -> int | str:
+    """The number in the table, or the content of `genotype.json`."""
+    return json.dumps(found.as_dict(), separators=(",", ":")) if isinstance(found, Genotype) else found
+
+
+def _blocks(job: AnyPredictorJob) -> Iterator[tuple[Pool, Sequence[int]]]:
+    for pool in job.pools:
+        for first in range(0, job.repeats, job.block):
+            yield pool, range(first, min(first + job.block, job.repeats))

@@ -1,0 +1,431 @@
+"""Table: test errors in the layout of the paper, ours above the published."""
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+from parsec.config.plan import PUBLISHED, SEARCH_STAGES
+from parsec.errors import UserError
+from parsec.records.documents import read_results
+from parsec.report.published import protocol, published_rows
+from parsec.report.search_cost import (
+    CPU_HOURS,
+    GPU_DAYS,
+    Cost,
+    Result,
+    SearchKey,
+    by_key,
+    cumulative,
+    lineage,
+    mean_cost,
+)
+from parsec.report.tables.base import (
+    NOTHING,
+    Section,
+    Table,
+    cost_text,
+    csv_text,
+    latex,
+    listing,
+    markdown,
+    mean_and_std,
+    millions,
+    or_nothing,
+)
+from parsec.runtime.outputs import write_outputs
+from parsec.stats import Summary, summarise
+
+METHODS = {
+    "parsec": ("PARSEC", "gradient-based"),
+    "darts": ("DARTS, first order", "gradient-based"),
+    "darts2": ("DARTS, second order", "gradient-based"),
+    "snas": ("SNAS", "gradient-based"),
+    "gdas": ("GDAS", "gradient-based"),
+    "random_shared": ("Random search, shared weights", "random"),
+    "random": ("Random search", "random"),
+}
+"""Printed name and kind of a search method."""
+
+ORIGINS = (*SEARCH_STAGES, PUBLISHED)
+GROUP = ["origin", "method", "network.stem", "network.cells", "network.channels", "epochs"]
+"""What the trainings of one row have in common."""
+
+STAGES = {"search": "search on small network", "finetune": "fine-tuning on large network", "transfer": "transfer"}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One origin × method × network: what its trainings gave and what finding it cost."""
+
+    origin: str
+    method: str
+    network: tuple[str, int, int]
+    epochs: int
+    trainings: tuple[Result, ...]
+    searches: tuple[Result, ...]
+    top1: Summary
+    """Percent, as `_summary` has it; `top5` too."""
+    top5: Summary | None
+    balanced: Summary | None
+    """Balanced error in percent; None if a training was recorded without it."""
+    cost: Cost
+
+    @property
+    def architecture(self) -> str:
+        """Printed name, in the manner of the paper's tables."""
+        if self.origin == PUBLISHED:
+            return f"{self.method}, retrained here"
+        name = METHODS.get(self.method, (self.method, ""))[0]
+        return f"{name} ({STAGES[self.origin]}, {self.searches[0]['dataset']})"
+
+    @property
+    def family(self) -> str:
+        """Kind of search method."""
+        if self.origin == PUBLISHED:
+            return "genotype from a file" if self.trainings[0].get("genotype_source") else "published genotype"
+        return METHODS.get(self.method, ("", self.method))[1]
+
+    @property
+    def runs_by_seed(self) -> dict[int, int]:
+        """How many trainings each search's genotype had."""
+        return dict(sorted(Counter(result["seed"] for result in self.trainings).items()))
+
+    @property
+    def count(self) -> str:
+        """Searches × trainings: `2 × 3`; `3 + 2` where searches differ; trainings alone of a published genotype."""
+        runs = list(self.runs_by_seed.values())
+        if self.origin == PUBLISHED:
+            return str(sum(runs))
+        return f"{len(runs)} × {runs[0]}" if len(set(runs)) == 1 else " + ".join(map(str, runs))
+
+    def complexity(self, key: str) -> float:
+        """Mean of `parameters` or `multiply_adds` over genotypes, each counted once."""
+        return fmean({result["seed"]: result["complexity"][key] for result in self.trainings}.values())
+
+
+def _summary(origin: str, trainings: tuple[Result, ...], error: str) -> Summary | None:
+    """Summary over searches, each the mean of the trainings of its genotype; of a published genotype over trainings.
+
+    Trainings of one genotype are no independent trials of the search, so that n is the number of searches.
+    """
+    if any(result["test"].get(error) is None for result in trainings):
+        return None
+    errors: dict[int, list[float]] = {}
+    for place, result in enumerate(trainings):
+        errors.setdefault(place if origin == PUBLISHED else result["seed"], []).append(result["test"][error])
+    return summarise([fmean(found) for found in errors.values()])
+
+
+def _row(group: tuple[Any, ...], trainings: tuple[Result, ...], searches: dict[SearchKey, Result]) -> Row:
+    origin, method, *network, epochs = group
+    seeds = sorted({result["seed"] for result in trainings})
+    chains = [] if origin == PUBLISHED else [lineage(searches, (origin, method, seed)) for seed in seeds]
+    top1 = _summary(origin, trainings, "top1_error")
+    assert top1 is not None  # every result has it
+    return Row(
+        origin,
+        method,
+        tuple(network),
+        epochs,
+        trainings,
+        tuple(result for chain in chains for result in chain),
+        top1,
+        _summary(origin, trainings, "top5_error"),
+        _summary(origin, trainings, "balanced_error"),
+        mean_cost([cumulative(chain) for chain in chains]),
+    )
+
+
+def our_rows(results: Iterable[Result], dataset: str) -> list[Row]:
+    """Rows of one data set, in the order of the stages; published genotypes last.
+
+    Raises:
+        UserError: the search that found a genotype, or one of its ancestors, is not among the results.
+    """
+    results = list(results)
+    searches = by_key(results)
+    trainings = [result for result in results if result["kind"] == "retrain" and result["dataset"] == dataset]
+    if not trainings:
+        return []
+    table = pd.json_normalize(trainings, max_level=1).sort_values(["seed", "run"])
+    table["origin"] = pd.Categorical(table["origin"], ORIGINS)
+    groups = table.groupby(GROUP, observed=True)
+    return [_row(group, tuple(trainings[i] for i in rows.index), searches) for group, rows in groups]
+
+
+STATISTICS = (
+    "n is searches × trainings of each genotype found. Mean ± sample standard deviation are over searches, each the "
+    "mean of its trainings; of a published genotype over its trainings. No best of several is shown. The CSV adds the "
+    "95 % t-interval of the mean over the same values, and the standard deviation over all trainings."
+)
+SECONDARY = "† quoted from a secondary source, not read in the paper that it comes from."
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[^a-z0-9]", "", name.lower())
+
+
+def same_data(dataset: str, stand_ins: set[str], published: str) -> bool:
+    """Whether our data set is the one behind the published rows: by name, and no stand-in for it."""
+    return not stand_ins and _plain(dataset) != "" and _plain(published).startswith(_plain(dataset))
+
+
+def stand_ins(results: Iterable[Result]) -> set[str]:
+    """What the data sets of the results say that they stand in for."""
+    return {result["provenance"]["stand_in"] for result in results if result["provenance"]["stand_in"]}
+
+
+def _network(row: Row) -> str:
+    return f"{row.network[1]} cells × {row.network[2]} channels, {row.epochs} {_epochs(row.epochs)}"
+
+
+def _epochs(count: int) -> str:
+    return "epoch" if count == 1 else "epochs"
+
+
+def _train_images(results: list[Result]) -> set[int]:
+    """How many images trainings had, of those that had fewer than there are; older results have the setting only."""
+    used = set()
+    for result in results:
+        limit = result["provenance"]["settings"]["settings"].get("train_images")
+        count = result.get("images", {}).get("train", limit)
+        if limit is not None and count != result.get("images_available", {}).get("train"):
+            used.add(count)
+    return used
+
+
+def scale(rows: list[Row], dataset: str, protocol: dict[str, str] | None) -> list[str]:
+    """How large our trainings were and, beside published rows, where they differ from the published protocol."""
+    trainings = [result for row in rows for result in row.trainings]
+    ours = listing(_network(row) for row in rows)
+    limits = _train_images(trainings)
+    part = f", {listing(sorted(limits))} training images" if limits else ""
+    notes = [f"Ours: {ours}{part}, data set {dataset}."]
+    notes += [f"{dataset}: {sentence.rstrip('.')}." for sentence in sorted(stand_ins(trainings))]
+    if protocol is None:
+        return notes
+    theirs = f"{protocol['cells']} cells × {protocol['channels']} channels, {protocol['epochs']} epochs"
+    same = same_data(dataset, stand_ins(trainings), protocol["data_set"]) and not limits and ours == theirs
+    verdict = (
+        "the scale is the same" if same else "data or scale differ, so numbers above and below the rule do not compare"
+    )
+    return [*notes, f"Published rows: {theirs}, {protocol['data_set']} ({protocol['source']}); {verdict}."]
+
+
+def selection(rows: list[Row]) -> list[str]:
+    """What was selected on what, in the words of the results."""
+    sentences = [result["selection"] for row in rows for result in (*row.searches, *row.trainings)]
+    return [f"Selection: {sentence.rstrip('.')}." for sentence in dict.fromkeys(sentences)]
+
+
+def _place(result: Result) -> str:
+    """Device and threads of a result: `AMD EPYC, 1 thread`."""
+    if result["cost"]["accelerator"]:
+        return str(result["cost"]["device"])
+    threads = result["provenance"]["threads"]
+    return f"{result['provenance']['machine']['cpu']}, {threads} {'thread' if threads == 1 else 'threads'}"
+
+
+def hardware(rows: list[Row]) -> list[str]:
+    """What search cost counts, and on which machines searches and trainings ran."""
+    searches = [result for row in rows for result in row.searches]
+    trainings = [result for row in rows for result in row.trainings]
+    notes = [f"Trained from scratch on {listing(map(_place, trainings))}."]
+    if any(row.origin != PUBLISHED for row in rows):
+        text = "Search cost is the time for which the device was held, summed over the stages behind a genotype"
+        notes.insert(
+            0, f"{text}, mean over searches, without training from scratch ({listing(map(_place, searches))})."
+        )
+    return notes
+
+
+CLASS_COLUMNS = ("architecture", "data_set", "origin", "method", "stem", "cells", "channels", "epochs")
+"""What says which row of the table the errors per class are of."""
+
+
+def raw_ours(rows: Iterable[Row], dataset: str) -> pd.DataFrame:
+    """Our rows; errors in percent over searches, the interval is Student's t at 95 %."""
+    return pd.DataFrame([_raw(row, dataset) for row in rows], dtype=object)
+
+
+def _raw(row: Row, dataset: str) -> dict[str, Any]:
+    return {
+        "section": "ours",
+        "architecture": row.architecture,
+        "data_set": dataset,
+        "origin": row.origin,
+        "method": row.method,
+        "searches": len(row.runs_by_seed),
+        "trainings": len(row.trainings),
+        **_errors(row),
+        "parameters": row.complexity("parameters"),
+        "multiply_adds": row.complexity("multiply_adds"),
+        "search_cost_gpu_days": row.cost.get(GPU_DAYS),
+        "search_cost_cpu_hours": row.cost.get(CPU_HOURS),
+        "search_method": row.family,
+        **dict(zip(("stem", "cells", "channels"), row.network, strict=True)),
+        "epochs": row.epochs,
+        "certainty": "measured",
+        "source": "this run",
+        "remark": "; ".join(sorted(stand_ins(row.trainings))),
+    }
+
+
+def _errors(row: Row) -> dict[str, float | None]:
+    return {
+        "top1_error_mean": row.top1.mean,
+        "top1_error_std": row.top1.std,
+        "top1_error_low95": row.top1.low,
+        "top1_error_high95": row.top1.high,
+        "top1_error_std_of_trainings": summarise([result["test"]["top1_error"] for result in row.trainings]).std,
+        "top5_error_mean": row.top5 and row.top5.mean,
+        "top5_error_std": row.top5 and row.top5.std,
+        "balanced_error_mean": row.balanced and row.balanced.mean,
+        "balanced_error_std": row.balanced and row.balanced.std,
+    }
+
+
+def raw_classes(rows: Iterable[Row], dataset: str) -> pd.DataFrame:
+    """Test errors of our rows per class, in percent, over the trainings that were recorded with them."""
+    return pd.DataFrame(
+        [line for row in rows for line in _class_lines(row, dataset)],
+        columns=[*CLASS_COLUMNS, "class", "test_images", "trainings", "error_mean", "error_std"],
+        dtype=object,
+    )
+
+
+def _class_lines(row: Row, dataset: str) -> Iterator[tuple[Any, ...]]:
+    about = (row.architecture, dataset, row.origin, row.method, *row.network, row.epochs)
+    found: dict[str, list[dict[str, Any]]] = {}
+    for result in row.trainings:
+        for entry in result["test"].get("classes", []):
+            found.setdefault(entry["class"], []).append(entry)
+    for name, entries in found.items():
+        errors = [entry["top1_error"] for entry in entries if entry["top1_error"] is not None]
+        summary = summarise(errors) if errors else None
+        numbers = (entries[0]["images"], len(errors), summary and summary.mean, summary and summary.std)
+        yield (*about, csv_text(name), *numbers)
+
+
+def raw_published(rows: pd.DataFrame, data_set: str, columns: Iterable[str]) -> pd.DataFrame:
+    """Published rows under the same columns; nothing where the publication says nothing."""
+    names = {"top1_error": "top1_error_mean", "top5_error": "top5_error_mean"}
+    counts = {
+        name.removesuffix("_m"): (1e6 * pd.to_numeric(rows[name])).round().astype("Int64")
+        for name in ("parameters_m", "multiply_adds_m")
+        if name in rows
+    }
+    given = rows.rename(columns=names).assign(section="published", data_set=data_set, **counts)
+    return given.reindex(columns=columns)
+
+
+Published = dict[str, str]
+
+
+class Column(NamedTuple):
+    """One printed column: its heading, our text and the published columns (value and ± value)."""
+
+    heading: str
+    ours: Callable[[Row], str]
+    published: tuple[str, ...]
+
+
+ERROR = Column("Test error (%)", lambda row: mean_and_std(row.top1), ("top1_error", "top1_error_std"))
+TOP1 = Column("Top-1 error (%)", lambda row: mean_and_std(row.top1), ("top1_error", "top1_error_std"))
+TOP5 = Column("Top-5 error (%)", lambda row: mean_and_std(row.top5), ("top5_error",))
+BALANCED = Column("Balanced error (%)", lambda row: mean_and_std(row.balanced), ())
+COUNT = Column("n", lambda row: row.count, ())
+PARAMETERS = Column("Parameters (M)", lambda row: millions(row.complexity("parameters")), ("parameters_m",))
+MULTIPLY_ADDS = Column("Multiply-adds (M)", lambda row: millions(row.complexity("multiply_adds")), ("multiply_adds_m",))
+COST = Column("Search cost (GPU-days unless stated)", lambda row: cost_text(row.cost), ("search_cost_gpu_days",))
+FAMILY = Column("Method", lambda row: or_nothing(row.family), ("search_method",))
+
+BALANCED_NOTE = "Balanced error is the mean over classes of each one's error; classes have unequally many test images."
+CAPTION = "Classification error on the test images of {}"
+LAYOUTS = {
+    "cifar": (ERROR, COUNT, PARAMETERS, COST, FAMILY),
+    "imagenet": (TOP1, TOP5, COUNT, PARAMETERS, MULTIPLY_ADDS, COST, FAMILY),
+}
+
+
+def _published_cells(row: Published, columns: tuple[Column, ...]) -> list[str]:
+    return [" ± ".join(filter(None, (row.get(name, "") for name in c.published))) or NOTHING for c in columns]
+
+
+def _published_section(rows: pd.DataFrame, columns: tuple[Column, ...], data_set: str) -> tuple[Section, list[str]]:
+    """The published rows as printed, each with the number of its source; and the sources."""
+    remarks = (" (" + rows["remark"] + ")").where(rows["remark"] != "", "")
+    numbers, sources = pd.factorize(rows["source"] + remarks)
+    lines = []
+    for number, row in zip(numbers, rows.to_dict("records"), strict=True):
+        name = row["architecture"] + (" †" if row["certainty"] == "secondary" else "")
+        lines.append([name, *_published_cells(row, columns), f"[{number + 1}]"])
+    return Section(f"Published, {data_set}", lines), list(sources)
+
+
+def _stem(rows: list[Row], dataset: str) -> str:
+    stems = {row.network[0] for row in rows}
+    if len(stems) != 1:
+        found = ", ".join(sorted(stems)) or "no retraining"
+        raise UserError(
+            f"table of {dataset}: needs retraining results of one stem, got {found}; give one run's results"
+        )
+    return stems.pop()
+
+
+def _our_section(rows: list[Row], columns: tuple[Column, ...], dataset: str) -> Section:
+    return Section(f"This run, {dataset}", [[row.architecture, *(c.ours(row) for c in columns), ""] for row in rows])
+
+
+def _columns(rows: list[Row], dataset: str) -> tuple[Column, ...]:
+    """What is printed of the rows: balanced error too, beside top-1 error, where it differs from that."""
+    columns = LAYOUTS[_stem(rows, dataset)]
+    if all(row.balanced is None or mean_and_std(row.balanced) == mean_and_std(row.top1) for row in rows):
+        return columns
+    return (columns[0], BALANCED, *columns[1:])
+
+
+def _notes(rows: list[Row], dataset: str, published: Published | None) -> list[str]:
+    under = [STATISTICS, *scale(rows, dataset, published), *selection(rows), *hardware(rows)]
+    return [*under, SECONDARY] if published else under
+
+
+def write_table(
+    dataset: str, compare_with: str | None, results: list[Path], output: Path, published: Path | None = None
+) -> None:
+    """Write `<output>.csv`, `.md` and `.tex`: our results on one data set, above published ones if asked for.
+
+    `<output>.classes.csv` has our errors per class.
+
+    `results` are the result.json of retraining and of all searches behind it; `published` is the folder of the cited
+    tables, `config/published` if None.
+
+    Raises:
+        UserError: no retraining of the data set, a missing search, a damaged file, an unknown published table.
+    """
+    rows = our_rows(read_results(results), dataset)
+    columns = _columns(rows, dataset)
+    sections, sources = [_our_section(rows, columns, dataset)], list[str]()
+    raw = raw_ours(rows, dataset)
+    rules = protocol(compare_with, published) if compare_with else None
+    if compare_with and rules:
+        theirs = published_rows(compare_with, published)
+        section, sources = _published_section(theirs, columns, rules["data_set"])
+        sections.append(section)
+        raw = pd.concat([raw, raw_published(theirs, rules["data_set"], raw.columns)])
+    headings = ["Architecture", *(column.heading for column in columns), "Source"]
+    under = [*_notes(rows, dataset, rules), *([BALANCED_NOTE] if BALANCED in columns else [])]
+    table = Table(dataset, CAPTION.format(dataset), headings, sections, under, sources)
+    texts = {
+        "csv": raw.to_csv(index=False),
+        "classes.csv": raw_classes(rows, dataset).to_csv(index=False),
+        "md": markdown(table),
+        "tex": latex(table),
+    }
+    write_outputs({output.with_name(f"{output.name}.{kind}"): text for kind, text in texts.items()})

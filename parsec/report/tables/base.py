@@ -1,0 +1,213 @@
+"""Tables as data, and as text, Markdown, LaTeX (booktabs) and CSV."""
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import wraps
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from parsec.report.search_cost import Cost
+from parsec.runtime.outputs import write_outputs
+from parsec.stats import Summary
+
+NOTHING = "–"
+FORMULA = re.compile(r"[=@']|[+-](?![\d.]+$)")
+"""How text begins that a spreadsheet takes for a formula (a number is none), or that begins as escaped text does."""
+
+
+def significant(value: float, digits: int) -> str:
+    """Decimal text with so many significant digits and no exponent: 3.35, 0.0213, 548."""
+    if abs(value) >= 10 ** (digits - 1):
+        return f"{value:.0f}"
+    return np.format_float_positional(value, precision=digits, fractional=False, trim="-")
+
+
+def mean_and_std(summary: Summary | None) -> str:
+    """`2.86 ± 0.06`; the mean alone if there is but one value."""
+    if summary is None:
+        return NOTHING
+    return f"{summary.mean:.2f}" if summary.std is None else f"{summary.mean:.2f} ± {summary.std:.2f}"
+
+
+def millions(value: float) -> str:
+    """A count in millions, three significant digits."""
+    return significant(value / 1e6, 3)
+
+
+def cost_text(cost: Cost) -> str:
+    """Amounts with their units: `1.3 CPU-hours`."""
+    return " + ".join(f"{significant(amount, 2)} {unit}" for unit, amount in cost.items()) or NOTHING
+
+
+def listing(items: Iterable[object]) -> str:
+    """UniqueTuple items in the order of their first mention: `a, b and c`."""
+    words = list(dict.fromkeys(str(item) for item in items))
+    return " and ".join(filter(None, (", ".join(words[:-1]), words[-1]))) if words else NOTHING
+
+
+def csv_text(text: str) -> str:
+    r"""Text of a name that others chose, such as a file's, so that it can stand in a CSV.
+
+    An apostrophe goes before text that a spreadsheet would take for a formula (it begins with = + - @ and is no
+    number), and before text that begins with one; what cannot be printed, bytes that are not UTF-8 among it, and the
+    backslash become escapes: `\t`, `\xff`, `\\`. Without its first apostrophe, and with escapes undone, the text is as
+    it was.
+    """
+    shown = "".join(c if c.isprintable() and c != "\\" else _escape(c) for c in text)
+    return f"'{shown}" if FORMULA.match(shown) else shown
+
+
+def _escape(character: str) -> str:
+    r"""`\n`, `\u202e`; a byte that is not UTF-8, which Python keeps as a surrogate: `\xff`."""
+    code = ord(character)
+    if 0xDC80 <= code <= 0xDCFF:
+        return f"\\x{code - 0xDC00:02x}"
+    return character.encode("unicode_escape").decode("ascii")
+
+
+@dataclass(frozen=True)
+class Section:
+    """Rows below one sub-heading; sections are separated by a rule."""
+
+    title: str
+    rows: list[list[str]]
+
+
+@dataclass(frozen=True)
+class Table:
+    """A printed table: caption, headings, sections and the notes below."""
+
+    label: str
+    caption: str
+    headings: list[str]
+    sections: list[Section]
+    notes: list[str]
+    sources: list[str]
+    alignment: str | None = None
+    """Letters of LaTeX's `tabular`, one a column; None: names, then numbers, then two columns of text."""
+
+
+RULE = "———"
+SYMBOLS = {
+    "\\": r"\textbackslash{}",
+    "&": r"\&",
+    "%": r"\%",
+    "$": r"\$",
+    "#": r"\#",
+    "_": r"\_",
+    "{": r"\{",
+    "}": r"\}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "±": r"$\pm$",
+    "×": r"$\times$",
+    "–": "--",
+    "—": "---",
+    "†": r"$^\dagger$",
+    "π": r"$\pi$",
+    "α": r"$\alpha$",
+    "β": r"$\beta$",
+    "∝": r"$\propto$",
+    "·": r"$\cdot$",
+    "≤": r"$\leq$",
+    "−": r"$-$",
+    "½": r"$\tfrac12$",
+    "τ": r"$\tau$",
+    "ρ": r"$\rho$",
+}
+
+
+def latex_text(text: str) -> str:
+    """Plain text with every character that LaTeX would read otherwise escaped."""
+    return "".join(SYMBOLS.get(character, character) for character in text)
+
+
+def _markdown_cell(text: str) -> str:
+    return text.replace("\\", "\\\\").replace("|", "\\|").replace("_", "\\_").replace("*", "\\*")
+
+
+def markdown(table: Table) -> str:
+    """GitHub-flavoured Markdown; the row that opens a section carries the rule."""
+    rows = []
+    for position, section in enumerate(table.sections):
+        fill = RULE if position else ""
+        rows.append([f"**{_markdown_cell(section.title)}**", *[fill] * (len(table.headings) - 1)])
+        rows += [[_markdown_cell(cell) for cell in row] for row in section.rows]
+    lines = [f"**{_markdown_cell(table.caption)}**", "", *_grid(table.headings, rows), ""]
+    lines += [f"- {_markdown_cell(note)}" for note in table.notes]
+    if table.sources:
+        lines += ["", "Sources:", "", *(f"{i}. {_markdown_cell(source)}" for i, source in enumerate(table.sources, 1))]
+    return "\n".join(lines) + "\n"
+
+
+def _grid(headings: Sequence[str], rows: list[list[str]]) -> list[str]:
+    widths = [max(len(row[i]) for row in [list(headings), *rows]) for i in range(len(headings))]
+    rule = [":" + "-" * (width - 1) for width in widths]
+    padded = [[cell.ljust(width) for cell, width in zip(row, widths, strict=True)] for row in [list(headings), *rows]]
+    return [f"| {' | '.join(row)} |" for row in [padded[0], rule, *padded[1:]]]
+
+
+def _latex_heading(text: str) -> str:
+    """A heading with its unit below it."""
+    return rf"\shortstack{{{latex_text(text).replace(' (', chr(92) * 2 + '(', 1)}}}"
+
+
+def _latex_section(section: Section, width: int) -> list[str]:
+    heading = rf"\multicolumn{{{width}}}{{l}}{{\textit{{{latex_text(section.title)}}}}} \\"
+    return [r"\midrule", heading, *(" & ".join(map(latex_text, row)) + r" \\" for row in section.rows)]
+
+
+def latex(table: Table) -> str:
+    """A complete `table` environment; needs the package booktabs."""
+    width = len(table.headings)
+    alignment = table.alignment or f"l{'r' * (width - 3)}ll"
+    notes = [latex_text(note) for note in table.notes]
+    notes += [rf"[{i}]~{latex_text(source)}." for i, source in enumerate(table.sources, 1)]
+    lines = [
+        r"% needs \usepackage{booktabs}",
+        r"\begin{table}",
+        r"\centering\footnotesize\setlength{\tabcolsep}{4pt}",
+        rf"\caption{{{latex_text(table.caption)}}}",
+        rf"\label{{tab:{table.label}}}",
+        rf"\begin{{tabular}}{{{alignment}}}",
+        r"\toprule",
+        " & ".join(map(_latex_heading, table.headings)) + r" \\",
+        *(line for section in table.sections for line in _latex_section(section, width)),
+        r"\bottomrule",
+        r"\end{tabular}",
+        r"\par\smallskip\begin{minipage}{\linewidth}\footnotesize\raggedright",
+        "\n".join(f"{note}\\par" for note in notes),
+        r"\end{minipage}",
+        r"\end{table}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def or_nothing(text: str) -> str:
+    """The text, or a dash where there is none."""
+    return text or NOTHING
+
+
+class Tabulated(NamedTuple):
+    """A table as it is printed, and its numbers unrounded."""
+
+    table: Table
+    data: pd.DataFrame
+
+
+def as_files(tabulate: Callable[[list[Path]], Tabulated]) -> Callable[[list[Path], Path], None]:
+    """Make a function that tabulates write `<output>.csv`, `.md` and `.tex`."""
+
+    @wraps(tabulate)
+    def write(inputs: list[Path], output: Path) -> None:
+        table, data = tabulate([Path(path) for path in inputs])
+        texts = {"csv": data.to_csv(index=False), "md": markdown(table), "tex": latex(table)}
+        write_outputs({output.with_name(f"{output.name}.{kind}"): text for kind, text in texts.items()})
+
+    return write

@@ -1,0 +1,231 @@
+"""One row a search: what came of the architecture that it found, and what it had cost by then."""
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from statistics import fmean
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+from parsec.config.plan import PUBLISHED, SEARCH_STAGES
+from parsec.errors import UserError
+from parsec.records.documents import read_document, read_results
+from parsec.report.search_cost import Result, SearchKey, by_key, lineage
+from parsec.report.tables.accuracy import METHODS, STAGES
+from parsec.report.tables.base import NOTHING, Section, Table, Tabulated, listing, mean_and_std, millions, significant
+from parsec.report.tables.nasbench201 import LABELS
+from parsec.stats import Paired, Summary, difference_text, holm, paired, summarise
+from parsec.tabular.nasbench201 import DATA
+
+COSTS = ["child_images", "seconds", "peak_bytes", "joules", "parameters", "multiply_adds", "skip_share"]
+
+
+class Outcome(NamedTuple):
+    """Where what was found is measured, and in which column."""
+
+    name: str
+    heading: str
+
+
+def outcomes(runs: pd.DataFrame) -> list[Outcome]:
+    """The measurements that these rows have, in their order."""
+    known = [Outcome("top1_error", "Test error (%)"), *(Outcome(f"test_{d}", f"{LABELS[d]} (%)") for d in DATA)]
+    return [outcome for outcome in known if outcome.name in runs]
+
+
+def read_compared(inputs: Iterable[Path]) -> pd.DataFrame:
+    """Result files of searches and of retrainings, and perhaps one of `lookup` → one row a search.
+
+    Columns are stage, method, seed, where the `outcome` was measured, outcomes in percent (of a genotype that was
+    trained several times the mean), and `COSTS`, those of the whole lineage of the search.
+
+    Raises:
+        UserError: a file is missing or damaged, or nothing tells what the searches found is worth.
+    """
+    paths = list(inputs)
+    looked_up = [path for path in paths if path.parent.name == "lookup"]
+    results = read_results(path for path in paths if path not in looked_up)
+    searches = by_key(results)
+    rows = [*_retrained(results), *(row for path in looked_up for row in _looked_up(path))]
+    if not rows:
+        raise UserError("the comparison needs retrainings or a lookup of what the searches found; give their files")
+    return pd.DataFrame([_costs(searches, (row["stage"], row["method"], row["seed"])) | row for row in rows])
+
+
+def _retrained(results: list[Result]) -> Iterator[dict[str, Any]]:
+    trainings: dict[tuple[str, str, str, int], list[Result]] = {}
+    for result in results:
+        if result["kind"] == "retrain" and result["origin"] != PUBLISHED:
+            key = (result["origin"], result["dataset"], result["method"], result["seed"])
+            trainings.setdefault(key, []).append(result)
+    for (stage, dataset, method, seed), found in trainings.items():
+        named = {"stage": stage, "outcome": dataset, "method": method, "seed": seed}
+        yield {**named, "top1_error": fmean(r["test"]["top1_error"] for r in found), **found[0]["complexity"]}
+
+
+def _looked_up(path: Path) -> Iterator[dict[str, Any]]:
+    for run in read_document(path, "lookup")["runs"]:
+        tested = {f"test_{data}": run[f"test_{data}"] for data in DATA}
+        yield {"stage": run["stage"], "outcome": "nasbench201", "method": run["method"], "seed": run["seed"], **tested}
+
+
+def _costs(searches: dict[SearchKey, Result], key: SearchKey) -> dict[str, float]:
+    """Sums over the search and those whose π it started from; memory is the largest of them."""
+    chain = lineage(searches, key)
+    return {
+        "child_images": sum(result["child_images"] for result in chain),
+        "seconds": sum(result["cost"]["device_seconds"] for result in chain),
+        "joules": sum(_joules(result) for result in chain),
+        "peak_bytes": max(result["cost"]["peak_memory_bytes"] for result in chain),
+        **chain[0]["complexity"],
+        "skip_share": chain[0].get("skip_share", math.nan),
+    }
+
+
+def _joules(result: Result) -> float:
+    """Energy, where the machine could tell it; results of old have no word of it."""
+    joules = result["cost"].get("energy_joules")
+    return math.nan if joules is None else float(joules)
+
+
+REFERENCE = "parsec"
+Key = tuple[str, str]
+"""Method and stage."""
+Outcomes = dict[Key, "pd.Series[float]"]
+COST_HEADINGS = [
+    "Child images (M)",
+    "Time (s)",
+    "Memory (MB)",
+    "Energy (kJ)",
+    "Parameters (M)",
+    "Multiply-adds (M)",
+    "Skip connections (%)",
+]
+COMPARISON_NOTES = [
+    "n searches with seeds of their own; ± is the sample standard deviation over them. Difference: to the first row "
+    "with the same seed, in the column before it (the CSV has the others), mean with its 95 % interval (Student t of "
+    "the pairs); p is of no difference, two-sided, adjusted by Holm for the number of rows it was tested for.",
+    "Child images: forward passes of single images through children in the search; one through a mixture counts as "
+    "many children as it takes multiply-adds for. Time and memory are those of the search's process on its device, "
+    "means over searches; processes that ran at the same time share the machine. Energy is that of whole processors "
+    "and GPUs while the search ran, where the machine can tell it.",
+    "Skip connections: their share of the edges of the architectures found. Parameters and multiply-adds are means of "
+    "the networks trained from scratch; where accuracies were looked up, of networks of the size of the search.",
+]
+
+
+class Found(NamedTuple):
+    """One outcome of one method, and its difference to PARSEC where there is one."""
+
+    summary: Summary
+    difference: Paired | None
+    p: float | None
+    """Of the difference, adjusted for the number of methods."""
+
+
+class Line(NamedTuple):
+    """One method in one stage."""
+
+    method: str
+    stage: str
+    runs: pd.DataFrame
+    found: dict[str, Found]
+
+
+def make_comparison_table(inputs: Sequence[Path]) -> Tabulated:
+    """See `read_compared`.
+
+    Raises:
+        UserError: as `read_compared`.
+    """
+    runs = read_compared(inputs)
+    measured, sections, data = outcomes(runs), list[Section](), list[dict[str, Any]]()
+    for where, group in runs.groupby("outcome", sort=False):
+        lines = _lines(group, [outcome for outcome in measured if group[outcome.name].notna().all()])
+        several = group["stage"].nunique() > 1
+        sections.append(
+            Section(f"What was found, on {where}", [_comparison_cells(line, measured, several) for line in lines])
+        )
+        data += [{"outcome": where, **_comparison_numbers(line)} for line in lines]
+    first, *others = [outcome.heading for outcome in measured]
+    headings = ["Method", "n", first, "Difference", "p", *others, *COST_HEADINGS]
+    caption = f"Methods beside each other on {listing(runs['outcome'])}"
+    table = Table("comparison", caption, headings, sections, COMPARISON_NOTES, [], "l" + "r" * (len(headings) - 1))
+    return Tabulated(table, pd.DataFrame(data))
+
+
+def _lines(group: pd.DataFrame, measured: list[Outcome]) -> list[Line]:
+    """One line a method and stage, PARSEC's last stage first."""
+    runs = {key: found.set_index("seed").sort_index() for key, found in group.groupby(["method", "stage"], sort=False)}
+    stages = [stage for stage in SEARCH_STAGES if (REFERENCE, stage) in runs]
+    reference = (REFERENCE, stages[-1]) if stages else None
+    keys = sorted(runs, key=lambda key: key != reference)
+    columns = {o.name: _found({key: runs[key][o.name] for key in keys}, reference) for o in measured}
+    lines = {key: {name: found[key] for name, found in columns.items()} for key in keys}
+    return [Line(method, stage, runs[method, stage], found) for (method, stage), found in lines.items()]
+
+
+def _found(values: Outcomes, reference: Key | None) -> dict[Key, Found]:
+    """An outcome of all methods."""
+    differences = {key: _difference(key, values, reference) for key in values}
+    tested = {key: pair.p for key, pair in differences.items() if pair and pair.p is not None}
+    adjusted = dict(zip(tested, holm(list(tested.values())), strict=True))
+    return {
+        key: Found(summarise(found.to_list()), differences[key], adjusted.get(key)) for key, found in values.items()
+    }
+
+
+def _difference(key: Key, values: Outcomes, reference: Key | None) -> Paired | None:
+    """To PARSEC, over the seeds that both have; None for PARSEC itself, and where it did not run."""
+    if reference is None or key == reference:
+        return None
+    seeds = values[key].index.intersection(values[reference].index)
+    if seeds.empty:
+        return None
+    return paired(values[key][seeds].to_list(), values[reference][seeds].to_list())
+
+
+def _comparison_cells(line: Line, measured: list[Outcome], several: bool) -> list[str]:
+    """The printed row; the stage is named where there are several."""
+    means = line.runs[COSTS].mean()
+    first, *others = [line.found.get(outcome.name) for outcome in measured]
+    name = METHODS.get(line.method, (line.method, ""))[0] + (f" ({STAGES[line.stage]})" if several else "")
+    values = [mean_and_std(found.summary if found else None) for found in (first, *others)]
+    counts = [millions(means["parameters"]), millions(means["multiply_adds"]), _known(100 * means["skip_share"], 2)]
+    memory, energy = significant(means["peak_bytes"] / 1e6, 3), _known(means["joules"] / 1e3, 3)
+    costs = [significant(means["seconds"], 3), memory, energy]
+    compared = _compared(first) if first else [NOTHING, NOTHING]
+    return [
+        name,
+        str(len(line.runs)),
+        values[0],
+        *compared,
+        *values[1:],
+        millions(means["child_images"]),
+        *costs,
+        *counts,
+    ]
+
+
+def _known(value: float, digits: int) -> str:
+    """A number that not every machine or version tells."""
+    return NOTHING if math.isnan(value) else significant(value, digits)
+
+
+def _compared(found: Found) -> list[str]:
+    difference, p = found.difference, found.p
+    if difference is None:
+        return [NOTHING, NOTHING]
+    text = difference_text(difference.mean, difference.low, difference.high)
+    return [text, NOTHING if p is None else significant(p, 2)]
+
+
+def _comparison_numbers(line: Line) -> dict[str, Any]:
+    numbers: dict[str, Any] = {"stage": line.stage, "method": line.method, "runs": len(line.runs)}
+    for name, found in line.found.items():
+        numbers |= {f"{name}_{part}": value for part, value in found.summary._asdict().items() if part != "n"}
+        if found.difference:
+            numbers |= {f"{name}_difference_{part}": value for part, value in found.difference._asdict().items()}
+            numbers |= {f"{name}_p_holm": found.p}
+    return {**numbers, **line.runs[COSTS].mean().to_dict()}

@@ -1,0 +1,278 @@
+"""Tables of searches on NAS-Bench-201: true accuracies, and epochs saved by a warm start."""
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from statistics import fmean
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from parsec.errors import UserError
+from parsec.records.documents import read_document
+from parsec.report.published import read_rows
+from parsec.report.search_cost import CPU_HOURS, GPU_DAYS, SECONDS
+from parsec.report.tables.base import NOTHING, Section, Table, Tabulated, cost_text, mean_and_std, significant
+from parsec.space.nasbench201 import SIZE
+from parsec.stats import Summary, summarise
+from parsec.tabular.nasbench201 import DATA, Data
+
+LABELS: dict[Data, str] = {"cifar10": "CIFAR-10", "cifar100": "CIFAR-100", "in16": "ImageNet16-120"}
+FOUND_HEADINGS = [
+    "Method",
+    "Runs",
+    *(f"{label} (%)" for label in LABELS.values()),
+    "Rank on CIFAR-10",
+    "Search cost of a run",
+    "Searched on",
+]
+FOUND_NOTES = [
+    "Test accuracy after 200 epochs on all training images, mean over the benchmark's seeds; ± is the sample "
+    "standard deviation over runs (published: as printed there). "
+    "Architectures were searched on one data set and looked up on all three.",
+    "The rank is the mean over runs; 1 is the best of 15,625.",
+    "What a start from scores had cost is in the tables primed and comparison, not here.",
+    "Published searches ran with networks, budgets and machines of their own.",
+]
+
+
+def make_found_table(inputs: Sequence[Path]) -> Tabulated:
+    """Files of `lookup` (JSON) and, if given, the published rows (CSV) → the table and its numbers.
+
+    Raises:
+        UserError: no file of `lookup` was given, one is damaged, or the same run is in two.
+    """
+    documents = [read_document(path, "lookup") for path in inputs if path.suffix == ".json"]
+    if not documents:
+        raise UserError("the table found needs what `python -m parsec lookup` wrote; give its JSON files")
+    runs = pd.DataFrame([run for document in documents for run in document["runs"]])
+    if runs.duplicated(["stage", "dataset", "method", "seed"]).any():
+        raise UserError("the table found was given one run twice; give every run once")
+    groups = runs.groupby(["stage", "dataset", "method"], sort=False)
+    ours = [_ours(found) for _, found in groups]
+    published = [_found_published(row) for path in inputs if path.suffix == ".csv" for row in _rows_of(path)]
+    sections = [
+        Section("This run", [_found_cells(row) for row in ours]),
+        Section("The table itself", _bounds(documents[0])),
+    ]
+    if published:
+        sections.append(Section("Published", [_found_cells(row) for row in published]))
+    sources = list(dict.fromkeys(row["source"] for row in published))
+    table = Table(
+        "nasbench201-found", "Architectures found on NAS-Bench-201", FOUND_HEADINGS, sections, FOUND_NOTES, sources
+    )
+    return Tabulated(table, pd.DataFrame([_found_numbers(row) for row in ours + published]))
+
+
+def _ours(runs: pd.DataFrame) -> dict[str, Any]:
+    """One row of the table: the runs of a method in a stage on a data set."""
+    stage, dataset, method = runs[["stage", "dataset", "method"]].iloc[0]
+    costs = runs["cost"].to_list()
+    units = [GPU_DAYS if cost["accelerator"] else CPU_HOURS for cost in costs]
+    spent = {unit: fmean(c["device_seconds"] for c, u in zip(costs, units, strict=True) if u == unit) for unit in units}
+    return {
+        "method": method if stage == "search" else f"{method}, {stage}",
+        "runs": len(runs),
+        **{data: summarise(runs[f"test_{data}"].to_list()) for data in DATA},
+        "rank": fmean(runs["rank_cifar10"]),
+        "cost": {unit: seconds / SECONDS[unit] for unit, seconds in spent.items()},
+        "searched_on": dataset,
+        "source": "this run",
+    }
+
+
+def _rows_of(path: Path) -> list[dict[str, Any]]:
+    """One row a published method: the final paper's, test accuracies by data set."""
+    rows = read_rows(path)
+    try:
+        kept = (
+            rows["paper_version"].eq("ICML2021") & rows["search_space"].eq("NAS-Bench-201") & rows["split"].eq("test")
+        )
+        rows = rows[kept & rows["metric"].eq("accuracy_pct")]
+        groups = rows.groupby(["method", "sample_size_n"], sort=False)
+        return [{**found.iloc[0], "values": found.set_index("dataset")[["value", "std"]]} for _, found in groups]
+    except KeyError as error:
+        raise UserError(f"{path}: no published table of NASWOT, it lacks {error}; restore config/published") from error
+
+
+def _found_published(row: dict[str, Any]) -> dict[str, Any]:
+    values = row["values"].astype(float)
+    drawn = f", N = {row['sample_size_n']}" if row["sample_size_n"] else ""
+    seconds, runs = row["search_time_s"], int(row["runs"])
+    return {
+        "method": row["method"] + drawn,
+        "runs": runs,
+        **{
+            data: Summary(runs, values["value"][label], values["std"][label], None, None)
+            for data, label in LABELS.items()
+        },
+        "rank": None,
+        "cost": {GPU_DAYS: float(seconds) / SECONDS[GPU_DAYS]} if seconds else {},
+        "searched_on": NOTHING,
+        "source": row["source"],
+    }
+
+
+def _found_cells(row: dict[str, Any]) -> list[str]:
+    accuracies = [mean_and_std(row[data]) for data in DATA]
+    rank = f"{row['rank']:.0f}" if row["rank"] else NOTHING
+    return [row["method"], str(row["runs"]), *accuracies, rank, cost_text(row["cost"]), row["searched_on"]]
+
+
+def _bounds(document: dict[str, Any]) -> list[list[str]]:
+    """The best architecture of every data set, and what a draw from the whole space has on average."""
+    names = {"best": "Best of all", "mean": "Mean of all"}
+    return [
+        [name, NOTHING, *(f"{document[key][data]:.2f}" for data in DATA), NOTHING, NOTHING, NOTHING]
+        for key, name in names.items()
+    ]
+
+
+def _found_numbers(row: dict[str, Any]) -> dict[str, Any]:
+    summaries = {f"{data}_{part}": getattr(row[data], part) for data in DATA for part in ("mean", "std")}
+    costs = {"gpu_days": row["cost"].get(GPU_DAYS), "cpu_hours": row["cost"].get(CPU_HOURS)}
+    named = {key: row[key] for key in ("method", "runs", "rank", "searched_on", "source")}
+    return {**named, **summaries, **costs}
+
+
+PAIRED = ["stage", "dataset", "seed"]
+WARM_START_HEADINGS = ["Seed", "Uniform start (epoch)", "Start from scores (epoch)", "Epochs saved"]
+WARM_START_NOTES = (
+    "Epoch: the first after which it holds to the end of the search; 0 is the start. Searches of a row share seed and "
+    "settings, but for the start. Accuracies: CIFAR-10 test after 200 epochs, looked up when the searches had ended.",
+    "Mode: the most probable architecture, of which a uniform π has none. Mean of a draw: exact, over the whole space. "
+    "In epochs of warm-up π rests.",
+    "The row of the mean: ± is the sample standard deviation over the seeds above it.",
+    "> or <: one of the two never got there, and would need an unknown number more.",
+)
+Reached = Callable[[pd.DataFrame, pd.DataFrame], pd.Series]
+"""The epochs of a search, and those of the one that starts from scores → whether it holds, by epoch."""
+
+
+def _within(share: float) -> Reached:
+    return lambda epochs, _: epochs["rank_cifar10"] <= share * SIZE
+
+
+def _as_good(column: str, place: int) -> Reached:
+    return lambda epochs, primed: epochs[column] >= primed[column].iloc[place]
+
+
+QUALITIES: dict[str, Reached] = {
+    "Mode within the top 1 %": _within(0.01),
+    "Mode within the top 5 %": _within(0.05),
+    "Mode within the top 20 %": _within(0.2),
+    "Mode as accurate as that of the scores' π": _as_good("test_cifar10", 0),
+    "Mean of a draw as accurate as from the scores' π": _as_good("expected_cifar10", 0),
+    "Mean of a draw as accurate as at the end of the search from scores": _as_good("expected_cifar10", -1),
+}
+
+
+class Pair(NamedTuple):
+    """One search from uniform and one from scores, by epoch."""
+
+    seed: int
+    plain: pd.DataFrame
+    primed: pd.DataFrame
+
+
+def for_good(holds: NDArray[np.bool_]) -> int | None:
+    """The first place from which it holds to the end; None if it does not hold at the end."""
+    failed = np.flatnonzero(~holds)
+    first = int(failed[-1]) + 1 if len(failed) else 0
+    return first if first < len(holds) else None
+
+
+def make_warm_start_table(inputs: Sequence[Path]) -> Tabulated:
+    """What `lookup` wrote (JSON, then Parquet) and `fit.json` → a section a quality, a row a seed.
+
+    Raises:
+        UserError: other files, or a search from scores without the one from uniform beside it.
+    """
+    if len(inputs) != 3:
+        raise UserError("primed: give the JSON and the Parquet file of `lookup` and the fit.json of `fit-pi`")
+    pairs, fitted = list(_pairs(inputs[0], inputs[1])), _read_fit(inputs[2])
+    numbers = pd.DataFrame([row for name in QUALITIES for row in _warm_start_numbers(name, pairs)])
+    sections = [Section(name, _rows(group)) for name, group in numbers.groupby("quality", sort=False)]
+    notes = [_start(pairs), _cost(pairs, fitted), *WARM_START_NOTES]
+    title = "Search epochs saved by a start from training-free scores"
+    table = Table("primed", title, WARM_START_HEADINGS, sections, notes, [], alignment="lrrr")
+    return Tabulated(table, numbers.assign(scoring_seconds=fitted["cost"]["device_seconds"], scored=fitted["scored"]))
+
+
+def _pairs(document: Path, epochs: Path) -> Iterator[Pair]:
+    runs = pd.DataFrame(read_document(document, "lookup")["runs"])
+    try:
+        rows = pd.read_parquet(epochs).sort_values("epoch")
+        primed = runs[runs["start"] == "scores"]
+        plain = runs[runs["start"].isna() & (runs["method"] == runs["base"])]
+    except (OSError, pa.ArrowException, KeyError) as error:
+        raise UserError(f"{epochs}: not what `python -m parsec lookup` writes now ({error}); run it again") from error
+    found = primed.merge(plain, on=[*PAIRED, "base"], suffixes=("_primed", "_plain")).to_dict("records")
+    if not found or len(found) != len(primed):
+        raise UserError(f"{document}: a search from scores lacks the one from uniform beside it; look both up")
+    for pair in found:
+        here = rows[(rows[PAIRED] == [pair[key] for key in PAIRED]).all(axis=1)]
+        of = {kind: here[here["method"] == pair[f"method_{kind}"]] for kind in ("plain", "primed")}
+        yield Pair(pair["seed"], of["plain"], of["primed"])
+
+
+def _read_fit(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        if found["kind"] != "fit" or not found["scored"] or not found["kept"] or found["cost"]["device_seconds"] < 0:
+            raise ValueError("another document")
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{path}: not what `python -m parsec fit-pi` writes ({error}); run it again") from error
+    read: dict[str, Any] = found
+    return read
+
+
+def _warm_start_numbers(name: str, pairs: Sequence[Pair]) -> Iterator[dict[str, Any]]:
+    for pair in pairs:
+        holds = (QUALITIES[name](epochs, pair.primed) for epochs in (pair.plain, pair.primed))
+        plain, primed = (for_good(found.fillna(False).to_numpy(dtype=bool)) for found in holds)
+        yield {"quality": name, "seed": pair.seed, "epochs": len(pair.plain) - 1, "plain": plain, "primed": primed}
+
+
+def _rows(numbers: pd.DataFrame) -> list[list[str]]:
+    found = numbers.astype(object).where(numbers.notna(), None).to_dict("records")
+    rows = [[str(row["seed"]), _epoch(row["plain"]), _epoch(row["primed"]), _saved(row)] for row in found]
+    known = (numbers["plain"] - numbers["primed"]).dropna().astype(float).tolist()
+    if len(known) == len(found) > 1:
+        rows.append(["mean", NOTHING, NOTHING, mean_and_std(summarise(known))])
+    return rows
+
+
+def _epoch(value: float | None) -> str:
+    return "not reached" if value is None else f"{value:.0f}"
+
+
+def _saved(row: dict[str, Any]) -> str:
+    """Epochs saved, or their bound where one search never got there."""
+    plain, primed, last = row["plain"], row["primed"], row["epochs"]
+    if plain is None and primed is None:
+        return NOTHING
+    if plain is None or primed is None:
+        return f"> {last - primed:.0f}" if plain is None else f"< {plain - last:.0f}".replace("-", "−")
+    return f"{plain - primed:.0f}".replace("-", "−")
+
+
+def _start(pairs: Sequence[Pair]) -> str:
+    plain, first = (each.iloc[0] for each in (pairs[0].plain, pairs[0].primed))
+    mode = "it has no mode" if pd.isna(first["rank_cifar10"]) else f"its mode is number {first['rank_cifar10']}"
+    drawn = f"{first['expected_cifar10']:.2f} %, from the uniform one {plain['expected_cifar10']:.2f} %"
+    return f"A draw from the π of the scores has on average {drawn}; {mode} of {SIZE}."
+
+
+def _cost(pairs: Sequence[Pair], fitted: dict[str, Any]) -> str:
+    each = [[epochs["seconds"].max() / (len(epochs) - 1) for epochs in (pair.plain, pair.primed)] for pair in pairs]
+    seconds, primed = map(float, np.mean(each, axis=0))
+    spent = fitted["cost"]["device_seconds"]
+    return (
+        f"π is fitted to the best {len(fitted['kept'])} of {fitted['scored']} scored architectures. Scoring them took "
+        f"{spent:.0f} s, as much as {significant(spent / seconds, 2)} epochs of the searches from uniform "
+        f"({significant(seconds, 2)} s each, on their machine; {significant(primed, 2)} s of those from scores)."
+    )

@@ -1,0 +1,404 @@
+"""Tables on NASWOT: rank correlations with trained accuracy, and their ablation."""
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from itertools import combinations
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.stats import kendalltau, spearmanr
+
+from parsec.errors import UserError
+from parsec.report.published import default_folder, read_rows
+from parsec.report.tables.base import NOTHING, Section, Table, Tabulated, significant
+from parsec.space.nasbench201 import SIZE
+from parsec.tabular.nasbench101 import read_search_columns
+from parsec.tabular.nasbench201 import DATA, Data, ReportColumns, read_report_columns, read_validation
+from parsec.zero_cost.files import read_ablation, read_scores
+
+FIRST_TRAIN, FIRST_EVAL, ICML = "arXiv-v1 code (tag v1.0, no eval())", "arXiv-v1 paper (code with eval())", "ICML2021"
+"""Versions of the paper; the first one's numbers exist with batch norm in train and in eval mode."""
+
+
+def naswot_rows(space: str, folder: Path | None = None, **equal: str) -> pd.DataFrame:
+    """Published rows of a search space whose columns have the given values; all values are text, as printed.
+
+    Raises:
+        UserError: the table is missing or damaged.
+    """
+    rows = read_rows((folder or default_folder()) / "naswot.csv")
+    for name, value in {"search_space": space, **equal}.items():
+        rows = rows[rows[name] == value]
+    return rows.reset_index(drop=True)
+
+
+FloatArray = NDArray[np.float64]
+
+RESAMPLES = 1000
+UNTRAINED = 15.0
+"""Accuracy in percent up to which NASWOT's figure leaves an architecture of CIFAR-10 out; chance is 10."""
+
+
+class Correlation(NamedTuple):
+    """Rank correlations of n scored architectures, and the 95 % bootstrap interval of τ over architectures."""
+
+    n: int
+    failed: int
+    """Architectures without a score; they are in neither correlation."""
+    tau: float
+    low: float
+    high: float
+    rho: float
+    """Spearman's."""
+
+
+def correlation(rows: pd.DataFrame, accuracies: FloatArray, above: float = 0.0, seed: int = 0) -> Correlation:
+    """Correlate the rows of a `scores.parquet` with accuracies.
+
+    Args:
+        rows: as `read_scores` gives them.
+        accuracies: percent, by the index of the benchmark.
+        above: architectures up to this accuracy are left out.
+        seed: of the bootstrap.
+
+    Raises:
+        ValueError: fewer than two architectures are left.
+    """
+    rows = rows[accuracies[rows["index"]] > above]
+    scored = rows[rows["status"] == "scored"]
+    if len(scored) < 2:
+        raise ValueError(f"{len(scored)} scored architectures are too few for a correlation")
+    scores, reached = scored["score"].to_numpy(), accuracies[scored["index"]]
+    low, high = _interval(lambda drawn: kendalltau(scores[drawn], reached[drawn]).statistic, len(scored), seed)
+    tau, rho = kendalltau(scores, reached).statistic, spearmanr(scores, reached).statistic
+    return Correlation(len(scored), len(rows) - len(scored), float(tau), low, high, float(rho))
+
+
+def _interval(statistic: Callable[[NDArray[np.int64]], float], count: int, seed: int) -> tuple[float, float]:
+    """Percentiles 2.5 and 97.5 of a statistic over draws with replacement."""
+    draws = np.random.default_rng(seed).integers(count, size=(RESAMPLES, count))
+    # Of a few architectures a draw may be one of them over and over, which has no order.
+    low, high = np.nanquantile([statistic(drawn) for drawn in draws], (0.025, 0.975))
+    return float(low), float(high)
+
+
+LABELS = {"cifar10": "CIFAR-10", "cifar100": "CIFAR-100", "in16": "ImageNet16-120"}
+"""Data sets of NAS-Bench-201 as the papers print them."""
+KINDS = {"relu_log_determinant": "log-determinant", "jacobian_eigenvalues": "Jacobian eigenvalues"}
+
+
+class Scored(NamedTuple):
+    """One file of scores: its rows, and what made them."""
+
+    rows: pd.DataFrame
+    kind: str
+    mode: str
+    """Batch norm: `train` or `eval`."""
+    dataset: str
+    """Whose images it was scored on."""
+    seed: int
+    settings: str
+    """Everything that made it but the seed, as JSON: files that agree in it are draws of one scoring."""
+
+    @property
+    def title(self) -> str:
+        """What was scored how, above its rows of a table."""
+        return f"This run: {KINDS[self.kind]}, {self.mode} mode, images of {self.dataset}, seed {self.seed}"
+
+    def by_index(self) -> NDArray[np.float64]:
+        """Scores by the benchmark's index, [15625]; NaN where none is known, −∞ where scoring failed."""
+        found = np.full(SIZE, np.nan)
+        failed = (self.rows["status"] == "failed").to_numpy()
+        found[self.rows["index"]] = np.where(failed, -np.inf, self.rows["score"].to_numpy(dtype=float))
+        return found
+
+
+def read_scored(path: Path, space: str = "nasbench201") -> Scored:
+    """One `scores.parquet` of this space.
+
+    Raises:
+        UserError: missing, damaged, or scores of another space.
+    """
+    rows, about = read_scores(path)
+    settings = about["provenance"]["settings"]
+    if settings["space"] != space:
+        raise UserError(f"{path}: scores of {settings['space']}; give scores of {space}")
+    score = settings["score"]
+    text = json.dumps(settings, sort_keys=True)
+    return Scored(rows, score["kind"], score["mode"], settings["dataset"], about["seed"], text)
+
+
+def by_scoring(scored: Sequence[Scored]) -> list[list[Scored]]:
+    """The draws of every scoring, in the order in which they were given.
+
+    Raises:
+        UserError: a draw is given twice.
+    """
+    found: dict[str, list[Scored]] = {}
+    for one in scored:
+        found.setdefault(one.settings, []).append(one)
+    for draws in found.values():
+        if len({one.seed for one in draws}) < len(draws):
+            raise UserError(f"{draws[0].title}: two files of one scoring have the same seed; give each draw once")
+    return list(found.values())
+
+
+def read_inputs(name: str, inputs: Sequence[Path]) -> tuple[ReportColumns, list[Scored]]:
+    """The benchmark's table, given first, and the files of scores after it; `name` is who asks.
+
+    Raises:
+        UserError: fewer than two files, or one that is not what its place says.
+    """
+    if len(inputs) < 2:
+        raise UserError(f"{name}: give the benchmark's table first, then one scores.parquet or more")
+    return read_report_columns(inputs[0]), [read_scored(path) for path in inputs[1:]]
+
+
+ABLATION_HEADINGS = ["Condition", "Drawn anew", "Repeats", "Networks", "Spread within", "Spread between",
+                     "τ between repeats", "τ with accuracy"]  # fmt: skip
+ABLATION_NOTES = [
+    "Spread within: standard deviation of a network's score over repeats, root of the mean square over networks. "
+    "Spread between: standard deviation of the networks' mean scores. Where the first is small beside the "
+    "second, one repeat is enough to order these networks.",
+    "τ between repeats: Kendall's, mean over all pairs of repeats. τ with accuracy: with CIFAR-10 test accuracy after "
+    "200 epochs, mean over repeats; few networks make it coarse. Networks without a score in some repeat are left out.",
+]
+
+
+def make_ablation_table(inputs: list[Path]) -> Tabulated:
+    """The benchmark's table and files of ablated scores → spread and order of scores, by condition.
+
+    Raises:
+        UserError: a file that is missing or another one.
+    """
+    if len(inputs) < 2:
+        raise UserError("naswot-ablation: give the benchmark's table first, then one ablation.parquet or more")
+    accuracies, rows, sections = read_report_columns(inputs[0]).test["cifar10"], list[dict[str, Any]](), []
+    for path in inputs[1:]:
+        found, about = read_ablation(path)
+        settings = about["provenance"]["settings"]
+        varied = {condition["name"]: condition["varies"] for condition in settings["conditions"]}
+        here = [{"dataset": settings["dataset"], **row} for row in _measured(found, varied, accuracies)]
+        rows += here
+        label = LABELS.get(settings["dataset"], settings["dataset"])
+        sections.append(
+            Section(f"This run, images of {label}, seed {about['seed']}", [_ablation_cells(row) for row in here])
+        )
+    caption = "Ablations of training-free scores on NAS-Bench-201"
+    return Tabulated(
+        Table("naswot-ablation", caption, ABLATION_HEADINGS, sections, ABLATION_NOTES, [], "llrrrrrr"),
+        pd.DataFrame(rows),
+    )
+
+
+def score_matrix(rows: pd.DataFrame) -> pd.DataFrame:
+    """Scores of one condition, a row a network by index, a column a repeat; networks with a failed score left out."""
+    return rows.pivot(index="index", columns="repeat", values="score").dropna()
+
+
+def _measured(rows: pd.DataFrame, varied: dict[str, str], accuracies: NDArray[np.float64]) -> Iterator[dict[str, Any]]:
+    for name, varies in varied.items():
+        matrix = score_matrix(rows[rows["condition"] == name])
+        scores = matrix.to_numpy(dtype=float)
+        named = {"condition": name, "varies": varies, "repeats": scores.shape[1], "networks": scores.shape[0]}
+        pairs = combinations(scores.T, 2)
+        yield {
+            **named,
+            "within": _within(scores),
+            "between": float(scores.mean(axis=1).std(ddof=1)) if scores.shape[0] > 1 else None,
+            "tau_between_repeats": _mean([kendalltau(one, other).statistic for one, other in pairs]),
+            "tau_with_accuracy": _mean([kendalltau(one, accuracies[matrix.index]).statistic for one in scores.T]),
+        }
+
+
+def _within(scores: NDArray[np.float64]) -> float | None:
+    """Spread over repeats; from differences, so that equal scores have none at all."""
+    if scores.shape[1] < 2:
+        return None
+    return float(np.sqrt((scores - scores[:, :1]).var(axis=1, ddof=1).mean()))
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    """None where there is no order: one repeat, or networks of one score."""
+    defined = [value for value in values if not np.isnan(value)]
+    return float(np.mean(defined)) if defined else None
+
+
+def _ablation_cells(row: dict[str, Any]) -> list[str]:
+    numbers = [row["within"], row["between"], row["tau_between_repeats"], row["tau_with_accuracy"]]
+    printed = [NOTHING if value is None else significant(value, 3) for value in numbers]
+    return [row["condition"], row["varies"], str(row["repeats"]), str(row["networks"]), *printed]
+
+
+CORRELATION_HEADINGS = [
+    "Accuracy",
+    "Trained on",
+    "Left out",
+    "n",
+    "Failed",
+    "Kendall's τ",
+    "95 % interval",
+    "Spearman's ρ",
+]
+CORRELATION_NOTES = [
+    "Accuracy after 200 epochs, mean over the benchmark's seeds. The intervals are bootstrapped over architectures.",
+    "The published τ is with validation accuracy, about 1,000 architectures, each scored on images of its own data "
+    "set; on CIFAR-10 of networks trained on half of the images, those at 15 % and below left out. Where a table has "
+    "no validation accuracy after 200 epochs, our row on half of the images above 15 % comes closest, on test images.",
+    "A failed architecture has no score; it is in neither correlation.",
+]
+PROTOCOLS: dict[Data, tuple[str, float]] = {
+    "cifar10": ("half", UNTRAINED),
+    "cifar100": ("all", 0.0),
+    "in16": ("all", 0.0),
+}
+"""What networks with a validation accuracy were trained on, and up to which accuracy the paper leaves out."""
+IMAGES = {"half": "half of the images", "all": "all images"}
+
+
+def make_correlation_table(inputs: list[Path]) -> Tabulated:
+    """The benchmark's table and files of scores → τ and ρ for every score, data set and protocol.
+
+    Raises:
+        UserError: a file that is missing or another one, or fewer than two scored architectures.
+    """
+    truth, scored = read_inputs("naswot-correlation", inputs)
+    validation = read_validation(inputs[0])
+    sections, rows = [], list[dict[str, Any]]()
+    for one in scored:
+        found = list(_ours(one, truth, validation))
+        rows += found
+        sections.append(Section(one.title, [_correlation_cells(row) for row in found]))
+    theirs = naswot_rows("NAS-Bench-201", metric="kendall_tau")
+    sections.append(
+        Section(
+            "Published: log-determinant, train mode",
+            [_correlation_published(row.dataset, row.value) for row in theirs.itertuples()],
+        )
+    )
+    sources = list(dict.fromkeys(theirs["source"]))
+    table = Table(
+        "naswot-correlation",
+        "Training-free scores and trained accuracy on NAS-Bench-201",
+        CORRELATION_HEADINGS,
+        sections,
+        CORRELATION_NOTES,
+        sources,
+        "lllrrrll",
+    )
+    return Tabulated(table, pd.DataFrame(rows))
+
+
+def _ours(
+    scored: Scored, truth: ReportColumns, validation: dict[Data, NDArray[np.float64]]
+) -> Iterator[dict[str, Any]]:
+    cases = [("CIFAR-10 test", "half", above, truth.half) for above in (UNTRAINED, 0.0)]
+    cases += [(f"{LABELS[d]} test", "all", 0.0, truth.test[d]) for d in DATA]
+    cases += [(f"{LABELS[d]} validation", *PROTOCOLS[d], values) for d, values in validation.items()]
+    for accuracy, images, above, values in cases:
+        try:
+            found = correlation(scored.rows, values, above)
+        except ValueError as error:
+            raise UserError(f"{scored.title}: {error}; score more architectures") from error
+        named = {
+            "score": scored.kind,
+            "mode": scored.mode,
+            "dataset": scored.dataset,
+            "seed": scored.seed,
+            "accuracy": accuracy,
+        }
+        yield {**named, "trained_on": images, "above": above, **found._asdict()}
+
+
+def _correlation_cells(row: dict[str, Any]) -> list[str]:
+    left_out = _left_out(row["above"])
+    return [
+        row["accuracy"],
+        IMAGES[row["trained_on"]],
+        left_out,
+        str(row["n"]),
+        str(row["failed"]),
+        f"{row['tau']:.3f}",
+        f"{row['low']:.3f} to {row['high']:.3f}",
+        f"{row['rho']:.3f}",
+    ]
+
+
+def _left_out(above: float) -> str:
+    return f"≤ {above:.0f} %" if above else NOTHING
+
+
+def _correlation_published(label: str, tau: str) -> list[str]:
+    images, above = next(PROTOCOLS[data] for data in DATA if LABELS[data] == label)
+    return [
+        f"{label} validation",
+        IMAGES[images],
+        _left_out(above),
+        NOTHING,
+        NOTHING,
+        tau,
+        NOTHING,
+        NOTHING,
+    ]
+
+
+NAME = "naswot-correlation-nasbench101"
+CORRELATION101_HEADINGS = [
+    "Score",
+    "Scored",
+    "Failed",
+    "Of the table's",
+    "Kendall's τ",
+    "95 % interval",
+    "Spearman's ρ",
+]
+CORRELATION101_NOTES = [
+    "Validation accuracy on CIFAR-10 after 108 epochs. The interval is bootstrapped over architectures.",
+    "The published τ is of a random sample of the whole benchmark, of 423,624 cells; a part of it that was not drawn "
+    "at random has another τ.",
+    "A failed architecture has no score; it is in neither correlation.",
+]
+
+
+def make_correlation101_table(inputs: list[Path]) -> Tabulated:
+    """The benchmark's table and files of scores of its architectures → τ and ρ for every score.
+
+    Raises:
+        UserError: a file that is missing or another one, or fewer than two scored architectures.
+    """
+    if len(inputs) < 2:
+        raise UserError(f"{NAME}: give the benchmark's table first, then one scores.parquet or more")
+    accuracies = read_search_columns(inputs[0]).validation
+    rows = [_row(path, accuracies) for path in inputs[1:]]
+    theirs = naswot_rows("NAS-Bench-101", metric="kendall_tau")
+    published = [
+        [KINDS["relu_log_determinant"], NOTHING, NOTHING, NOTHING, row.value, NOTHING, NOTHING]
+        for row in theirs.itertuples()
+    ]
+    sections = [Section("This run", [_correlation101_cells(row) for row in rows]), Section("Published", published)]
+    caption = "Training-free scores and trained accuracy on NAS-Bench-101"
+    sources = list(dict.fromkeys(theirs["source"]))
+    return Tabulated(
+        Table(NAME, caption, CORRELATION101_HEADINGS, sections, CORRELATION101_NOTES, sources, "lrrrrll"),
+        pd.DataFrame(rows),
+    )
+
+
+def _row(path: Path, accuracies: FloatArray) -> dict[str, Any]:
+    scored = read_scored(path, "nasbench101")
+    try:
+        found = correlation(scored.rows, accuracies)
+    except (ValueError, IndexError) as error:
+        raise UserError(f"{path}: {error}; score more architectures of this table") from error
+    named = {"score": scored.kind, "mode": scored.mode, "dataset": scored.dataset, "seed": scored.seed}
+    return {**named, "architectures": len(accuracies), **found._asdict()}
+
+
+def _correlation101_cells(row: dict[str, Any]) -> list[str]:
+    name = f"{KINDS[row['score']]}, {row['mode']} mode, images of {row['dataset']}"
+    interval = f"{row['low']:.3f} to {row['high']:.3f}"
+    counts = [str(row[key]) for key in ("n", "failed", "architectures")]
+    return [name, *counts, f"{row['tau']:.3f}", interval, f"{row['rho']:.3f}"]

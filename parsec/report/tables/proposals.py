@@ -1,0 +1,119 @@
+"""Table: how evenly children of a predictor's proposal weigh, and how much nearer their gradient is, beside π's."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from parsec.errors import UserError
+from parsec.predictor.files import FILE
+from parsec.report.sample_efficiency import RESAMPLES, FloatArray
+from parsec.report.tables.base import Section, Table, Tabulated
+
+CASE = ["prior", "entropy", "images", "trained", "defence", "samples"]
+"""The columns within which only β differs."""
+ENDS = ("low", "high")
+PROPOSAL_NOTES = (
+    "q(α) ∝ π(α) exp(β · log-likelihood that the predictor expects); β = 0 is π. Children weigh p(y|α) π(α)/q(α).",
+    "ESS/K: mean effective sample size of K children by K; in the limit of many children it is exact.",
+    "Error: mean squared error of the estimated gradient of log p(y|π), by that under π. Where "
+    "children are so many that it falls like 1/K, its inverse is how many times as many children of π are as good.",
+    "±: half of the 95 % bootstrap interval over repeats; those of a number use the same random numbers with every β.",
+    "The likelihood of an architecture is made up from its validation accuracy a after 12 epochs: a log a + (1 − a) "
+    "log((1 − a)/(C − 1)) of an image, times the number of images. One image: the likelihood tempered by the size of "
+    "the minibatch.",
+)
+
+
+def read(path: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """The rows of `proposal.parquet` summed up, and the settings of its job; see `summary`.
+
+    Raises:
+        UserError: missing, damaged or another file.
+    """
+    rows, about = FILE.read(path)
+    return summary(rows), about["provenance"]["settings"]
+
+
+def summary(rows: pd.DataFrame) -> pd.DataFrame:
+    """One row for every `CASE` and β: means over repeats, with the ends of their 95 % bootstrap intervals.
+
+    `share` and `limit` as in the file; `gained`: `share` less that of β = 0; `error`: mean error by that of β = 0.
+    """
+    repeats = rows["repeat"].nunique()
+    draws = np.random.default_rng(0).integers(repeats, size=(RESAMPLES, repeats))
+    found = []
+    for case, group in rows.sort_values("repeat", kind="stable").groupby(CASE, sort=False):
+        values = dict(iter(group.groupby("beta")))
+        for beta, each in values.items():
+            named = dict(zip(CASE, case, strict=True))
+            found.append(named | {"beta": beta, "repeats": repeats} | _measured(each, values[0.0], draws))
+    return pd.DataFrame(found)
+
+
+def _measured(found: pd.DataFrame, plain: pd.DataFrame, draws: NDArray[np.int64]) -> dict[str, float]:
+    share, error, error_of_pi = (
+        f[name].to_numpy() for f, name in ((found, "share"), (found, "error"), (plain, "error"))
+    )
+    gained = share - plain["share"].to_numpy()
+    row = {"limit": float(found["limit"].mean())}
+    row |= _ends("share", share.mean(), share[draws].mean(1)) | _ends("gained", gained.mean(), gained[draws].mean(1))
+    ratios = error[draws].mean(1) / error_of_pi[draws].mean(1)
+    return row | _ends("error", error.mean() / error_of_pi.mean(), ratios)
+
+
+def _ends(name: str, value: float, drawn: FloatArray) -> dict[str, float]:
+    ends = zip(ENDS, np.quantile(drawn, (0.025, 0.975)), strict=True)
+    return {name: float(value), **{f"{name}_{end}": float(number) for end, number in ends}}
+
+
+def make_proposal_table(inputs: Sequence[Path]) -> Tabulated:
+    """One `proposal.parquet` → a section for every π and likelihood; the largest K and number of trained ones.
+
+    Raises:
+        UserError: another number of files, or one that is missing, damaged or another.
+    """
+    if len(inputs) != 1:
+        raise UserError("proposal: give one proposal.parquet, as `python -m parsec propose` makes it")
+    rows, job = read(inputs[0])
+    shown = rows[(rows["samples"] == max(job["samples"])) & (rows["trained"] == max(job["trained"]))]
+    sections = [_section(case, group) for case, group in shown.groupby(["prior", "entropy", "images"], sort=False)]
+    headings = ["Drawn from π all the same (%)", "Measure", *(f"β = {beta:g}" for beta in sorted(job["betas"]))]
+    size = f"K = {max(job['samples'])} children, predictors fitted to {max(job['trained'])} architectures drawn from π"
+    first = f"{size}; {job['repeats']} repeats; further numbers in the CSV."
+    title = "Children from a predictor's proposal in the place of π on NAS-Bench-201"
+    alignment = "ll" + "r" * len(job["betas"])
+    table = Table("proposal", title, headings, sections, [first, *PROPOSAL_NOTES, *_verdicts(shown)], [], alignment)
+    return Tabulated(table, rows)
+
+
+def _section(case: tuple[str, float, int], rows: pd.DataFrame) -> Section:
+    prior, entropy, images = case
+    title = f"{prior} (π of {entropy:.1f} nats), likelihood of {images} image{'s' if images > 1 else ''}"
+    return Section(title, [line for _, group in rows.groupby("defence") for line in _lines(group.sort_values("beta"))])
+
+
+def _lines(rows: pd.DataFrame) -> Iterator[list[str]]:
+    """Three lines of one share of π: a cell a β."""
+    kept = f"{100 * rows['defence'].iloc[0]:.0f}"
+    yield [kept, "ESS/K", *(_cell(row, "share") for row in rows.to_dict("records"))]
+    yield [kept, "ESS/K in the limit", *(f"{limit:.3f}" for limit in rows["limit"])]
+    yield [kept, "Error", *(_cell(row, "error") for row in rows.to_dict("records"))]
+
+
+def _cell(row: dict[Any, Any], name: str) -> str:
+    return f"{row[name]:.2f} ± {(row[f'{name}_high'] - row[f'{name}_low']) / 2:.2f}"
+
+
+def _verdicts(rows: pd.DataFrame) -> Iterator[str]:
+    """For every likelihood and share of π: how often something is gained, by intervals that exclude no gain."""
+    for (images, defence), group in rows[rows["beta"] > 0].groupby(["images", "defence"]):
+        even, near = (group["gained_low"] > 0).sum(), (group["error_high"] < 1).sum()
+        worse = (group["error_low"] > 1).sum()
+        yield (
+            f"Likelihood of {images}, {100 * defence:.0f} % from π: of {len(group)} pairs of π and β > 0 the children "
+            f"weigh more evenly in {even}, their gradient is nearer in {near} and farther in {worse}."
+        )

@@ -1,0 +1,33 @@
+"""The tables by name. A module is imported when its table is made, so that its code fingerprint covers no other."""
+
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+
+TABLES = {
+    "naswot-correlation": "naswot.make_correlation_table",
+    "naswot-correlation-nasbench101": "naswot.make_correlation101_table",
+    "naswot-search": "naswot_search.make_search_table",
+    "naswot-evolution": "naswot_search.make_evolution_table",
+    "naswot-ablation": "naswot.make_ablation_table",
+    "comparison": "comparison.make_comparison_table",
+    "nasbench201-found": "nasbench201.make_found_table",
+    "predictor": "predictor.make_gain_table",
+    "predictor-claims": "predictor.make_claims_table",
+    "predictor-chosen": "predictor.make_selected_table",
+    "primed": "nasbench201.make_warm_start_table",
+    "proposal": "proposals.make_proposal_table",
+}
+"""Name of each table → module and function in this package; the function maps input files to a `Tabulated`."""
+
+
+def table_module(name: str) -> str:
+    """Full name of the module that makes table `name`."""
+    return f"parsec.report.tables.{TABLES[name].split('.')[0]}"
+
+
+def table_writer(name: str) -> Callable[[list[Path], Path], None]:
+    """The function that makes table `name` from input files and writes `<output>.csv`, `.md` and `.tex`."""
+    from parsec.report.tables.base import as_files  # planning reads the names only, without pandas
+
+    return as_files(getattr(import_module(table_module(name)), TABLES[name].split(".")[1]))

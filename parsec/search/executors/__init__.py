@@ -1,0 +1,1 @@
+"""Executors: evaluate K sampled architectures on one minibatch."""

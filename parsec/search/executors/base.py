@@ -1,0 +1,80 @@
+"""What every way to run K children offers; all give the same numbers to rounding."""
+
+from typing import Any, NamedTuple, Protocol
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from parsec.network.supernet import SharedParameters
+from parsec.prior.distribution import ArchitectureBatch
+from parsec.search.estimator import OnlineWeights
+
+Child = Any
+"""An architecture of the space that the shared weights belong to."""
+
+
+class SharedWeights(Protocol):
+    """The network of shared weights of a space."""
+
+    bank: SharedParameters
+
+    def __call__(self, child: Child, images: Tensor) -> Tensor:
+        """Logits (B × classes) of one child on `images` (B × 3 × H × W)."""
+
+
+class Accumulated(NamedTuple):
+    """What a v-step saw, as 0-d float64 tensors on the device."""
+
+    loss: Tensor
+    """Mean cross-entropy of an image, weighted by ω."""
+    effective_sample_size: Tensor
+
+
+class Executor(Protocol):
+    """Runs children of one network of shared weights on a minibatch of B images."""
+
+    @property
+    def supernet(self) -> SharedWeights:
+        """The network whose children are run."""
+
+    device_driven: bool
+    """Whether the architectures stay on the device; otherwise the host reads them to choose what to launch."""
+
+    def logits(self, child: Child, images: Tensor) -> Tensor:
+        """Logits (B × classes) of one child."""
+
+    def log_likelihoods(self, children: ArchitectureBatch, images: Tensor, labels: Tensor) -> Tensor:
+        """Log p(y|X,v,α_k) of the whole minibatch (K, float64), without gradients: what the π-step needs."""
+
+    def add_gradients(
+        self, children: ArchitectureBatch, images: Tensor, labels: Tensor, temperature: float, weights: OnlineWeights
+    ) -> None:
+        """Add −(1/B) Σ_k exp(log w_k − m) ∇_v log p(y|X,v,α_k) to the bank's gradient, m the largest log weight so far.
+
+        What `weights` and the gradient hold from children before is rescaled whenever m moves.
+        """
+
+
+def accumulate(
+    executor: Executor, children: ArchitectureBatch, images: Tensor, labels: Tensor, temperature: float = 1.0
+) -> Accumulated:
+    """Write −(1/B) Σ_k ω_k ∇_v log p(y|X,v,α_k) into the bank's gradient (PARSEC's v-step, negated to descend).
+
+    The factor 1/B keeps DARTS' learning rates, made for mean losses.
+    """
+    gradient, weights = executor.supernet.bank.gradient.zero_(), OnlineWeights(images.device)
+    executor.add_gradients(children, images, labels, temperature, weights)
+    gradient.div_(weights.total)
+    loss = -weights.mean_log_weight() * temperature / len(labels)
+    return Accumulated(loss, weights.effective_sample_size())
+
+
+def summed_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
+    """−log p(y|X) of a minibatch, in float64 because importance weights exponentiate it.
+
+    Logits are B × classes for a 0-d result, or S × B × classes for one of every child (S).
+    """
+    if logits.dim() == 2:
+        return F.cross_entropy(logits.double(), labels, reduction="sum")
+    flat = F.cross_entropy(logits.double().flatten(0, 1), labels.repeat(len(logits)), reduction="none")
+    return flat.view(len(logits), -1).sum(1)

@@ -1,0 +1,1 @@
+"""Tabular benchmarks and the searches that are simulated on them; no torch."""

@@ -1,0 +1,128 @@
+"""Simulated searches: each algorithm repeated many times on a tabular benchmark."""
+
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from parsec.config.jobs import fingerprint
+from parsec.config.tabular import Simulated, SimulateJob
+from parsec.errors import SettingsError, UserError
+from parsec.records.parquet import RowsFile
+from parsec.records.provenance import begin, provenance
+from parsec.runtime.logs import logger
+from parsec.runtime.outputs import check_run_folder, mark_folder
+from parsec.runtime.seeds import seed_of
+from parsec.tabular import nasbench101, nasbench201
+from parsec.tabular.algorithms import Budget, Search, assisted_evolution, evolution, follow, random_search, reinforce
+from parsec.tabular.nasbench101 import NasBench101
+from parsec.tabular.nasbench201 import NasBench201
+from parsec.tabular.problem import FactoredProblem, Problem
+from parsec.zero_cost.files import read_scores
+
+FIELDS = pa.schema(
+    [
+        pa.field("method", pa.string(), nullable=False),
+        pa.field("repeat", pa.int32(), nullable=False),
+        pa.field("trained", pa.int32(), nullable=False),
+        pa.field("architecture", pa.int32(), nullable=False),
+        pa.field("accuracy", pa.float64(), nullable=False),
+        pa.field("seconds", pa.float64()),
+    ]
+)
+"""`accuracy` is what the search saw, in percent; `architecture` is the number in the benchmark's table; `seconds` is
+null where the table has no times."""
+FILE = RowsFile(FIELDS, "simulated searches", "simulate")
+
+
+def write_simulations(path: Path, rows: pd.DataFrame, about: Mapping[str, Any]) -> None:
+    """Write the rows, whole or not at all; see `RowsFile`."""
+    FILE.write(path, pa.Table.from_pandas(rows, schema=FIELDS, preserve_index=False), about)
+
+
+def read_simulations(path: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """Rows and `about` of a `simulations.parquet`; see `RowsFile`."""
+    return FILE.read(path)
+
+
+Start = Callable[[np.random.Generator], Search[int]]
+SHORT_TRAINING = 12 / 108
+"""Share of a full training on NAS-Bench-101 that one evaluation of a search costs, as NASWOT's authors count."""
+
+
+def simulate(job: SimulateJob, benchmark: Path, scores: Path | None, seed: int, output: Path) -> None:
+    """Replay the searches on the table `benchmark` and write `simulations.parquet` into `output`.
+
+    No test accuracy is read. `scores` is the `scores.parquet` that assisted evolution begins with.
+
+    Raises:
+        UserError: anything the user can mend; see its subclasses.
+    """
+    beginning = begin("parsec.tabular.simulate")
+    run = f"simulate {job.space} {job.dataset}/seed{seed} (settings {fingerprint(job)})"
+    check_run_folder(output, "simulate", run, ["simulations.parquet"])
+    problem, costs = _problem(job, benchmark)
+    if job.seconds is not None and costs is None:
+        raise SettingsError(f"seconds: {benchmark} has no times; leave the key out, or import a table with them")
+    budget = Budget(job.budget, job.seconds, costs)
+    found = []
+    for name, start in _starts(job, problem, scores).items():
+        logger.info("simulate %s: %d repeats of up to %d trainings", name, job.repeats, job.budget)
+        found += [{"method": name, **row} for row in _repeats(job, name, start, problem, budget, seed)]
+    about = {"seed": seed, "provenance": provenance(job, beginning, None)}
+    mark_folder(output, "simulate", run=run)
+    write_simulations(output / "simulations.parquet", pd.DataFrame(found), about)
+
+
+def _problem(job: SimulateJob, path: Path) -> tuple[Problem[int], NDArray[np.float64] | None]:
+    """The problem, and seconds of one training by number of the architecture if the table has them."""
+    if job.space == "nasbench201":
+        times = nasbench201.read_seconds(path) or {}
+        return NasBench201(nasbench201.read_search_columns(path), job.dataset), times.get(job.dataset)
+    if job.dataset != "cifar10":
+        raise SettingsError(f"dataset: got {job.dataset}; nasbench101 has cifar10 alone")
+    problem = NasBench101(nasbench101.read_search_columns(path))
+    return problem, None if problem.seconds is None else problem.seconds * SHORT_TRAINING
+
+
+def _starts(job: SimulateJob, problem: Problem[int], scores: Path | None) -> dict[Simulated, Start]:
+    """How each method begins a repeat."""
+    known = _scores(job, scores) if "assisted_evolution" in job.methods else {}
+    if "reinforce" in job.methods and not isinstance(problem, FactoredProblem):
+        raise SettingsError(f"methods: reinforce needs a space of factors, which {job.space} is not; leave it out")
+    starts: dict[Simulated, Start] = {
+        "random": lambda rng: random_search(problem, rng),
+        "evolution": lambda rng: evolution(problem, job.evolution, rng),
+        "assisted_evolution": lambda rng: assisted_evolution(problem, job.assisted_evolution, known, rng),
+        "reinforce": lambda rng: reinforce(problem, job.reinforce, rng),  # type: ignore[arg-type]
+    }
+    return {name: starts[name] for name in job.methods}
+
+
+def _scores(job: SimulateJob, path: Path | None) -> Mapping[int, float]:
+    """Scores by the number of the architecture; −∞ for a failed one."""
+    if path is None:
+        raise UserError("simulate: assisted_evolution begins with scores; give --scores, or leave it out of methods")
+    rows, about = read_scores(path)
+    space = about["provenance"]["settings"]["space"]
+    if space != job.space:
+        raise UserError(f"{path}: scores of {space}, but the settings want {job.space}; give scores of {job.space}")
+    if job.space == "nasbench101" and "table" not in about:
+        raise UserError(f"{path}: scores of drawn cells; give scores of the table's: `score --benchmark`")
+    return dict(zip(rows["index"].tolist(), rows["score"].fillna(-np.inf).tolist(), strict=True))
+
+
+def _repeats(
+    job: SimulateJob, name: Simulated, start: Start, problem: Problem[int], budget: Budget, seed: int
+) -> Iterator[dict[str, float | None]]:
+    for repeat in range(job.repeats):
+        rng = np.random.default_rng(seed_of(seed, "simulate", name, repeat))
+        kept = follow(start(rng), problem, budget)
+        if not kept:
+            raise SettingsError(f"seconds: got {budget.seconds}; no training ends within it; give more")
+        for better in kept:
+            yield {"repeat": repeat, **better._asdict()}

@@ -1,0 +1,188 @@
+"""Candidate architectures to score, and their untrained networks, by search space."""
+
+import hashlib
+import itertools
+import json
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Generic, Protocol, TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from parsec.config.training import Network
+from parsec.config.zero_cost import AnyScoreJob, NasBench101ScoreJob, ScoreJob
+from parsec.errors import SettingsError
+from parsec.network import nasbench101 as network101
+from parsec.network import nasbench201 as network201
+from parsec.network.cell_network import FixedNetwork
+from parsec.runtime.rng import generator
+from parsec.runtime.seeds import seed_of
+from parsec.space import darts, nasbench101, nasbench201
+from parsec.space.darts import Genotype
+from parsec.tabular.nasbench101 import read_architectures
+
+A = TypeVar("A")
+
+
+class Pool(Protocol[A]):
+    """The architectures that a scoring chooses from."""
+
+    about: Mapping[str, Any]
+    """What `scores.parquet` tells of them."""
+
+    def indices(self, count: int | None, seed: int) -> list[int]:
+        """So many different architectures; a larger number keeps those of a smaller one. None: all."""
+
+    def __getitem__(self, index: int) -> A:
+        """The architecture of this number."""
+
+    def text(self, found: A) -> str:
+        """The architecture in one line, as the rows of `scores.parquet` name it."""
+
+    def network(self, found: A, outputs: int, side: int) -> nn.Module:
+        """Its network: images [B, 3, side, side] to [B, outputs]. Weights come from the global generator."""
+
+
+def shuffled(size: int, count: int | None, seed: int) -> list[int]:
+    """So many numbers below `size` in the order of a shuffle that the seed determines; None: all, in order."""
+    order: list[int] = torch.randperm(size, generator=generator(seed, "architectures")).tolist()
+    return sorted(order) if count is None else order[:count]
+
+
+class Drawn(Generic[A]):
+    """Architectures drawn at random; number i is draw number i of the seed, and repeats are left out.
+
+    Args:
+        draw: draws one.
+        name: names an architecture, the same for equal networks.
+        seed: of the draws.
+    """
+
+    def __init__(self, draw: Callable[[np.random.Generator], A], name: Callable[[A], object], seed: int) -> None:
+        self._draw, self._name, self._seed = draw, name, seed
+
+    def indices(self, count: int | None, seed: int) -> list[int]:
+        """See `Pool.indices`.
+
+        Raises:
+            SettingsError: all are asked for.
+        """
+        if count is None:
+            raise SettingsError("architectures: null (all) needs a table of them; give a number, or --benchmark")
+        return list(itertools.islice(self._different(), count))
+
+    def _different(self) -> Iterator[int]:
+        seen = set()
+        for index in itertools.count():
+            name = self._name(self[index])
+            if name not in seen:
+                seen.add(name)
+                yield index
+
+    def __getitem__(self, index: int) -> A:
+        return self._draw(np.random.default_rng(seed_of(self._seed, "architectures", index)))
+
+
+class NasBench201Pool:
+    """All of NAS-Bench-201, by the index in the benchmark's files."""
+
+    about: Mapping[str, Any] = {}
+
+    def indices(self, count: int | None, seed: int) -> list[int]:
+        """See `Pool.indices`."""
+        return shuffled(nasbench201.SIZE, count, seed)
+
+    def __getitem__(self, index: int) -> nasbench201.Architecture:
+        return nasbench201.architectures()[index]
+
+    def text(self, found: nasbench201.Architecture) -> str:
+        """The benchmark's string."""
+        return str(found)
+
+    def network(self, found: nasbench201.Architecture, outputs: int, side: int) -> nn.Module:
+        """The network of the benchmark."""
+        return network201.BenchmarkNetwork(found, outputs)
+
+
+class Logits(nn.Module):
+    """A fixed network without what it answers beside its logits."""
+
+    def __init__(self, network: FixedNetwork) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map images [B, 3, H, W] to logits [B, classes]."""
+        logits: Tensor = self.network(x)[0]
+        return logits
+
+
+class DartsPool(Drawn[Genotype]):
+    """ShardedRNG from the uniform prior of the DARTS space, in networks of one size."""
+
+    about: Mapping[str, Any] = {}
+
+    def __init__(self, network: Network, seed: int) -> None:
+        super().__init__(darts.draw, Genotype.canonical, seed)
+        self._network = network
+
+    def text(self, found: Genotype) -> str:
+        """The content of its `genotype.json`, in one line."""
+        return json.dumps(found.as_dict(), separators=(",", ":"))
+
+    def network(self, found: Genotype, outputs: int, side: int) -> nn.Module:
+        """The network that retraining builds, without auxiliary head."""
+        return Logits(FixedNetwork(found, self._network, outputs, side, auxiliary=False))
+
+
+class NasBench101Pool(Drawn[nasbench101.Architecture]):
+    """The different architectures of a table of NAS-Bench-101, by their number in it; without one, draws."""
+
+    def __init__(self, job: NasBench101ScoreJob, seed: int, table: Path | None) -> None:
+        super().__init__(nasbench101.draw, nasbench101.Architecture.canonical, seed)
+        self._job = job
+        self._table: tuple[nasbench101.Architecture, ...] | None = None
+        self.about: Mapping[str, Any] = {}
+        if table is not None:
+            self._table, names = read_architectures(table)
+            digest = hashlib.sha256("\n".join(names).encode()).hexdigest()
+            self.about = {"table": {"file": table.name, "architectures_hash": digest}}
+
+    def indices(self, count: int | None, seed: int) -> list[int]:
+        """See `Pool.indices`.
+
+        Raises:
+            SettingsError: more than the table holds, or all without a table.
+        """
+        if self._table is None:
+            return super().indices(count, seed)
+        if count is not None and count > len(self._table):
+            raise SettingsError(f"architectures: got {count}; allowed: at most the table's {len(self._table)}, or null")
+        return shuffled(len(self._table), count, seed)
+
+    def __getitem__(self, index: int) -> nasbench101.Architecture:
+        return super().__getitem__(index) if self._table is None else self._table[index]
+
+    def text(self, found: nasbench101.Architecture) -> str:
+        """Adjacency and operations."""
+        return str(found)
+
+    def network(self, found: nasbench101.Architecture, outputs: int, side: int) -> nn.Module:
+        """The network of the benchmark, at the size of the settings."""
+        return network101.BenchmarkNetwork(found, outputs, self._job.channels, self._job.modules)
+
+
+def pool_of(job: AnyScoreJob, seed: int, table: Path | None) -> Pool[Any]:
+    """The architectures that a job chooses from.
+
+    Raises:
+        BenchmarkError: the table is missing, damaged or another one.
+        SettingsError: a table for a space that needs none.
+    """
+    if isinstance(job, NasBench101ScoreJob):
+        return NasBench101Pool(job, seed, table)
+    if table is not None:
+        raise SettingsError(f"--benchmark: the space {job.space} takes no table of architectures; leave it out")
+    return NasBench201Pool() if isinstance(job, ScoreJob) else DartsPool(job.network, seed)

@@ -1,0 +1,93 @@
+"""The stage `fit-pi`: from training-free scores to the `pi.parquet` that a search can start from."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from parsec.config.jobs import fingerprint
+from parsec.config.zero_cost import FitPiJob
+from parsec.errors import UserError
+from parsec.prior.distribution import Prior, fit
+from parsec.prior.parquet import write_prior
+from parsec.records.provenance import begin, provenance, write_json
+from parsec.runtime.logs import logger
+from parsec.runtime.outputs import check_run_folder, mark_folder
+from parsec.runtime.seeds import seed_of
+from parsec.space.nasbench201 import parse
+from parsec.space.spaces import SPACES, Architecture, from_text
+from parsec.zero_cost.files import read_scores
+
+STAGE = "scores"
+"""What `pi.parquet` names as the stage it comes from."""
+SCHEMA = 1
+
+
+def fit_pi(job: FitPiJob, scores: Path, output: Path) -> None:
+    """Fit π to the best of the scored architectures; write `pi.parquet` and `fit.json` into `output`.
+
+    The draw of those that are looked at follows from the seed of the scores. No accuracy is read.
+
+    Raises:
+        UserError: scores that are missing, damaged, of another space, or too few.
+    """
+    beginning = begin("parsec.zero_cost.fit_prior")
+    run = f"fit-pi of {scores} (settings {fingerprint(job)})"
+    check_run_folder(output, "fit-pi", run, ["pi.parquet", "fit.json"])
+    rows, about = read_scores(scores)
+    settings = about["provenance"]["settings"]
+    if settings["space"] != job.space:
+        raise UserError(f"{scores}: scores of {settings['space']}, but the settings want {job.space}; give such scores")
+    seen = looked_at(rows, job.scored, about["seed"], scores)
+    kept = best(seen, job.keep, scores)
+    space = SPACES[job.space]
+    chosen = np.array([space.encode(_architecture(job, text), job.prior.factors) for text in kept["architecture"]])
+    prior = Prior(job.prior, fit(chosen, space.factors(job.prior.factors), job.pseudo_count), space)
+    metadata = {"space": job.space, "stage": STAGE, "dataset": settings["dataset"], "method": settings["score"]["kind"]}
+    metadata |= {"seed": str(about["seed"]), "epoch": "0", "settings_fingerprint": fingerprint(job)}
+    metadata |= {"parent_fingerprint": "", "code_fingerprint": beginning.code}
+    mark_folder(output, "fit-pi", run=run)
+    write_prior(output / "pi.parquet", prior, metadata)
+    document: dict[str, Any] = {"schema": SCHEMA, "kind": "fit", "stage": STAGE, "method": metadata["method"]}
+    document |= {"seed": about["seed"], "parent": None, "scored": len(seen), "cost": _cost(seen, about["cost"])}
+    document |= {"child_images": len(seen) * settings["score"]["batch_size"]}
+    document |= {"failed": int((seen["status"] == "failed").sum()), "kept": kept["architecture"].tolist()}
+    document |= {"entropy": prior.entropy()}
+    document |= {"mode": prior.mode().as_dict() if prior.has_mode() else None}
+    write_json(output / "fit.json", {**document, "provenance": provenance(job, beginning, None)})
+    logger.info("fit-pi: the best %d of %d, π of %.2f nats", len(kept), len(seen), document["entropy"])
+
+
+def looked_at(rows: pd.DataFrame, count: int | None, seed: int, path: Path) -> pd.DataFrame:
+    """So many rows of a `scores.parquet`, drawn without replacement; a larger number keeps those of a smaller one.
+
+    Raises:
+        UserError: fewer are scored.
+    """
+    if count is not None and count > len(rows):
+        raise UserError(f"{path}: {len(rows)} architectures, fewer than scored ({count}); score more, or lower it")
+    drawn = np.random.default_rng(seed_of(seed, "fit-pi")).permutation(len(rows))
+    return rows if count is None else rows.iloc[drawn[:count]]
+
+
+def best(rows: pd.DataFrame, count: int, path: Path) -> pd.DataFrame:
+    """The rows of the highest scores; a failed architecture is never among them.
+
+    Raises:
+        UserError: fewer have a score.
+    """
+    scored = rows[rows["status"] == "scored"]
+    if count > len(scored):
+        raise UserError(f"{path}: {len(scored)} architectures have a score, fewer than keep ({count}); lower keep")
+    return scored.sort_values(["score", "index"], ascending=[False, True]).iloc[:count]
+
+
+def _cost(seen: pd.DataFrame, scoring: dict[str, Any]) -> dict[str, Any]:
+    """What scoring those that were looked at took, of what the whole scoring did; its energy cannot be split."""
+    seconds = float(seen["seconds"].sum())
+    return {**scoring, "device_seconds": seconds, "wall_seconds": seconds, "energy_joules": None}
+
+
+def _architecture(job: FitPiJob, text: str) -> Architecture:
+    return parse(text) if job.space == "nasbench201" else from_text(text)

@@ -1,0 +1,181 @@
+"""Scoring the candidates of a search space with NASWOT."""
+
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from parsec.config.jobs import fingerprint
+from parsec.config.settings import Running
+from parsec.config.zero_cost import AnyScoreJob
+from parsec.data.augment import Augment
+from parsec.data.dataset import DatasetInfo, Part, open_split, read_info
+from parsec.data.loader import Images, open_images
+from parsec.errors import DatasetError
+from parsec.records.provenance import begin, cost, provenance
+from parsec.runtime import finished, loop
+from parsec.runtime.checkpoint import read_metrics
+from parsec.runtime.device import autocast, lease, memory_format, resolve, set_deterministic, to_device
+from parsec.runtime.rng import ShardedRNG, generator
+from parsec.zero_cost.candidates import NasBench201Pool, Pool, pool_of
+from parsec.zero_cost.files import write_scores
+from parsec.zero_cost.naswot import (
+    Matrix,
+    UnscoredError,
+    draw_weights,
+    eigenvalue_score,
+    jacobian_correlation,
+    log_determinant,
+    relu_kernel,
+)
+
+SCORES = {
+    "relu_log_determinant": (relu_kernel, log_determinant),
+    "jacobian_eigenvalues": (jacobian_correlation, eigenvalue_score),
+}
+
+
+class Scoring:
+    """The scores of the architectures of `pool` at `indices` on the normalised `images` [N, 3, H, W]; see `Trainer`.
+
+    The weights of an architecture depend on seed and index alone, so that a score does not depend on what was scored
+    before; they are drawn on the CPU, the same for every device.
+    """
+
+    def __init__(
+        self, job: AnyScoreJob, seed: int, indices: Sequence[int], images: Tensor, pool: Pool[Any] | None = None
+    ) -> None:
+        self._job, self._seed, self._indices, self._images = job, seed, indices, images
+        self._pool: Pool[Any] = pool or NasBench201Pool()
+        self._matrix, self._number = SCORES[job.score.kind]
+        self.step = 0
+        self._failed = 0
+        self._seconds = 0.0
+
+    @property
+    def total_steps(self) -> int:
+        """Architectures to score."""
+        return len(self._indices)
+
+    def advance(self) -> list[dict[str, Any]]:
+        """Score one architecture: its row of `scores.parquet`."""
+        index = self._indices[self.step]
+        found, began = self._pool[index], time.perf_counter()
+        score, reason = self.score(found, index)
+        seconds = time.perf_counter() - began
+        self.step, self._seconds = self.step + 1, self._seconds + seconds
+        self._failed += reason is not None
+        status = "scored" if reason is None else "failed"
+        text = self._pool.text(found)
+        return [
+            {
+                "architecture": text,
+                "index": index,
+                "score": score,
+                "status": status,
+                "reason": reason,
+                "seconds": seconds,
+            }
+        ]
+
+    def score(self, found: object, name: int | str) -> tuple[float | None, str | None]:
+        """The score with the weights that follow from the seed and `name`, or why there is none."""
+        try:
+            return self._number(self.matrix(found, name)), None
+        except (UnscoredError, torch.OutOfMemoryError) as error:
+            return None, " ".join(str(error).split())
+
+    def matrix(self, found: object, name: int | str) -> Matrix:
+        """What the score is read off, on the host: [N, N] of an architecture with the weights of its name or index."""
+        device, compute = self._images.device, self._job.compute
+        network = self._network(found, name).to(device)
+        network = network.to(memory_format=memory_format(compute.layout))  # type: ignore[call-overload]
+        with autocast(device, compute.precision):
+            matrix: Matrix = self._matrix(network, self._images).cpu().numpy()
+        return matrix
+
+    def _network(self, found: object, name: int | str) -> nn.Module:
+        settings, side = self._job.score, self._images.shape[-1]
+        network = self._pool.network(found, settings.outputs, side).train(settings.mode == "train")
+        draw_weights(network, settings.initialisation, generator(self._seed, "weights", name))
+        return network
+
+    def flush(self) -> list[dict[str, Any]]:
+        """Nothing: no row is kept back."""
+        return []
+
+    def check_finite(self) -> None:
+        """An architecture without a finite score is a row like others; it does not end the run."""
+
+    def progress(self) -> str:
+        """Where scoring stands, for one line."""
+        mean = self._seconds / max(self.step, 1)
+        return f"{self.step}/{self.total_steps} architectures, {self._failed} failed, {mean:.2f} s each"
+
+    def state_dict(self) -> dict[str, Any]:
+        """How far it is; the rows are kept by the loop."""
+        return {"step": self.step, "failed": self._failed, "seconds": self._seconds}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue there."""
+        self.step, self._failed, self._seconds = state["step"], state["failed"], state["seconds"]
+
+
+def score(
+    job: AnyScoreJob, data: Path, seed: int, output: Path, state: Path, running: Running, table: Path | None = None
+) -> None:
+    """Score architectures and write `scores.parquet` into `output`; `state` keeps the run resumable until then.
+
+    `table` is that of NAS-Bench-101 whose architectures are scored; without it they are drawn.
+
+    Raises:
+        UserError: anything the user can mend; see its subclasses.
+    """
+    beginning = begin("parsec.zero_cost.score")
+    run = f"score {job.space} {job.dataset}/{job.score.kind}/seed{seed}"
+    places = finished.Places(state, output, ("scores.parquet",), run)
+    places.check(data=data)
+    set_deterministic(job.compute.deterministic)
+    info = read_info(data, job.dataset)
+    pool = pool_of(job, seed, table)
+    identity = f"{fingerprint(job)}-seed{seed}-{info.content_hash[:16]}{_shortened(pool.about)}"
+    stands_for = {**job.model_dump(mode="json"), "seed": seed, "images": info.content_hash, **pool.about}
+    with finished.claimed(places, beginning.code) as ending, lease(resolve(job.compute.device)) as device:
+        ending.begin(identity, stands_for)
+        images = minibatch(job, data, info, seed, device)
+        task = Scoring(job, seed, pool.indices(job.architectures, seed), images, pool)
+        spent = loop.run(task, state, identity, running, run, device, beginning.code)
+        about = {"seed": seed, "cost": cost(spent, device), "provenance": provenance(job, beginning, info)}
+        ending.open_output()
+        write_scores(output / "scores.parquet", read_metrics(state), {**about, **pool.about})
+        ending.finish(identity)
+
+
+def minibatch(job: AnyScoreJob, data: Path, info: DatasetInfo, seed: int, device: torch.device) -> Tensor:
+    """The images [N, 3, H, W] that all architectures are scored on: training images, or noise of their shape.
+
+    Raises:
+        DatasetError: fewer training images than a batch.
+    """
+    settings, layout = job.score, memory_format(job.compute.layout)
+    augment = Augment(settings.augmentation, info, layout)
+    if settings.images == "noise":
+        shape = (settings.batch_size, 3, augment.image_size, augment.image_size)
+        return to_device(torch.randn(shape, generator=generator(seed, "noise")), device).contiguous(
+            memory_format=layout
+        )
+    part = open_split(data, "train")
+    if len(part) < settings.batch_size:
+        raise DatasetError(f"{data / 'train'}: {len(part)} images are fewer than batch_size ({settings.batch_size})")
+    drawn = torch.randperm(len(part), generator=generator(seed, "images"))[: settings.batch_size]
+    # Nothing else is read, so the part is not made resident.
+    images = Images(part, device, resident_bytes=0) if isinstance(part, Part) else open_images(part, device, seed)
+    return images.train(drawn, augment, ShardedRNG(generator(seed, "augmentation", device=device)), 0)[0]
+
+
+def _shortened(about: Mapping[str, Any]) -> str:
+    """What tells the state of a scoring of one table from that of another; empty without a table."""
+    return f"-{about['table']['architectures_hash'][:16]}" if "table" in about else ""

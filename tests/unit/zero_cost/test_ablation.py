@@ -1,0 +1,95 @@
+"""The stage `ablate`: what a repeat draws anew and what it keeps, and that a stopped run goes on to the same rows."""
+
+import json
+
+import pandas as pd
+import pytest
+
+from parsec.cli import main
+from parsec.config.settings import Compute, Running
+from parsec.config.zero_cost import AblationJob, Condition, Score, published_conditions
+from parsec.zero_cost.ablation import Ablation, ablate
+from parsec.zero_cost.files import read_ablation, read_scores
+
+ALWAYS = Running(checkpoint_seconds=0.0, progress_seconds=600.0)
+SCORE = Score(batch_size=8)
+CONDITIONS = (
+    Condition(name="images", varies="images", score=SCORE),
+    Condition(name="weights", varies="weights", score=SCORE),
+    Condition(name="identity", varies="weights", score=Score(batch_size=8, initialisation="identity")),
+)
+
+
+@pytest.fixture
+def job():
+    shared = {"space": "nasbench201", "dataset": "digits", "networks": 2, "repeats": 3}
+    return AblationJob(**shared, conditions=CONDITIONS, compute=Compute(device="cpu"))
+
+
+@pytest.fixture
+def run(job, digits, tmp_path):
+    """A function name → rows of an ablation."""
+
+    def start(name):
+        ablate(job, digits, 0, tmp_path / name, tmp_path / "state" / name, ALWAYS)
+        return read_ablation(tmp_path / name / "ablation.parquet")[0]
+
+    return start
+
+
+def comparable(rows):
+    return rows.drop(columns="seconds")
+
+
+def test_rows_by_condition_repeat_and_network(run, tmp_path):
+    rows = run("a")
+    assert len(rows) == 3 * 3 * 2
+    assert rows.groupby("condition", sort=False).size().to_dict() == {"images": 6, "weights": 6, "identity": 6}
+    scores = rows.set_index(["condition", "repeat", "index"]).score.unstack("repeat")
+    assert (scores.loc["images"].nunique(axis=1) == 3).all()
+    assert (scores.loc["weights"].nunique(axis=1) == 3).all()
+    # The identity has nothing to draw but biases of a layer behind the last rectifier.
+    assert (scores.loc["identity"].nunique(axis=1) == 1).all()
+    assert not (tmp_path / "state" / "a").exists()
+
+
+def test_what_is_not_varied_is_that_of_a_scoring(run, start):
+    """With the weights of another seed but the images of seed 0, no row equals a scoring; the identity's all do."""
+    plain = read_scores(start("s", architectures=2, initialisation="identity"))[0].set_index("index").score
+    rows = run("a")
+    identity = rows[rows.condition == "identity"]
+    assert (identity.score.to_numpy() == plain[identity["index"]].to_numpy()).all()
+    images = rows[rows.condition == "images"]
+    assert set(images["index"]) == set(plain.index)
+
+
+def test_a_stopped_run_goes_on_to_the_same_rows(run, monkeypatch):
+    whole, advance = run("whole"), Ablation.advance
+    counted = []
+
+    def stops(self):
+        if len(counted) == 8:
+            counted.append(None)
+            raise RuntimeError("stopped by the test")
+        counted.append(None)
+        return advance(self)
+
+    monkeypatch.setattr(Ablation, "advance", stops)
+    with pytest.raises(RuntimeError, match="stopped by the test"):
+        run("other")
+    pd.testing.assert_frame_equal(comparable(run("other")), comparable(whole))
+    assert len(counted) < 8 + 18 + 1  # it went on and did not begin anew
+
+
+def test_the_verb_names_a_wrong_data_set(digits, capsys, tmp_path):
+    given = ["--data", str(digits), "--seed", "0", "--output", str(tmp_path / "a"), "--state", str(tmp_path / "s")]
+    assert main(["ablate", "--settings", json.dumps({"space": "nasbench201", "dataset": "other"}), *given]) == 2
+    assert "holds digits, but the settings want other" in capsys.readouterr().err
+    assert not (tmp_path / "a").exists()
+
+
+def test_the_default_is_the_papers():
+    names = [condition.name for condition in published_conditions()]
+    assert len(set(names)) == len(names)
+    assert {condition.score.batch_size for condition in published_conditions()} == {32, 64, 128, 256}
+    assert {condition.score.images for condition in published_conditions()} == {"training", "noise"}

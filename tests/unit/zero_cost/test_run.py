@@ -1,0 +1,179 @@
+"""The stage `score`: what it writes, that it is reproducible, and that a killed run loses nothing."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pandas as pd
+import pytest
+import torch
+from processes import caught
+
+from parsec.cli import main
+from parsec.config.jobs import as_json
+from parsec.config.settings import Running
+from parsec.errors import CheckpointError, DatasetError, UserError
+from parsec.space.nasbench201 import SIZE, architectures
+from parsec.zero_cost.candidates import shuffled
+from parsec.zero_cost.files import read_scores
+from parsec.zero_cost.naswot import UnscoredError
+from parsec.zero_cost.score import SCORES, Scoring
+
+ALWAYS = Running(checkpoint_seconds=0.0, progress_seconds=600.0)
+
+
+def test_rows_name_architecture_index_and_score(start, tmp_path):
+    rows, about = read_scores(start("a"))
+    assert rows["index"].tolist() == shuffled(SIZE, 3, 0)
+    assert rows.architecture.tolist() == [str(architectures()[index]) for index in shuffled(SIZE, 3, 0)]
+    assert rows.status.tolist() == ["scored"] * 3
+    assert rows.reason.isna().all()
+    assert rows.score.notna().all()
+    assert (rows.seconds > 0).all()
+    assert about["seed"] == 0
+    assert about["provenance"]["settings"]["score"]["batch_size"] == 8
+    assert len(about["provenance"]["dataset_hash"]) == 64
+    assert about["cost"]["wall_seconds"] > 0
+    assert not (tmp_path / "state" / "a").exists()
+
+
+def test_pandas_reads_the_file_by_itself(start):
+    assert pd.read_parquet(start("a")).columns.tolist() == [
+        "architecture", "index", "score", "status", "reason", "seconds",
+    ]  # fmt: skip
+
+
+def test_equal_settings_and_seed_give_equal_scores(start):
+    first, again, other = (read_scores(start(name, seed))[0] for name, seed in (("a", 0), ("b", 0), ("c", 1)))
+    assert first.score.tolist() == again.score.tolist()
+    assert set(first["index"]) != set(other["index"])
+
+
+def test_a_score_does_not_depend_on_what_was_scored_before(start):
+    few, more = (read_scores(start(name, architectures=count))[0] for name, count in (("a", 2), ("b", 4)))
+    assert few.score.tolist() == more.score.tolist()[:2]
+
+
+def test_a_sample_has_no_architecture_twice_and_all_are_all():
+    assert len(set(shuffled(SIZE, 1000, 0))) == 1000
+    assert shuffled(SIZE, None, 0) == list(range(SIZE))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"kind": "jacobian_eigenvalues"},
+        {"kind": "jacobian_eigenvalues", "mode": "eval"},
+        {"images": "noise"},
+        {"mode": "eval"},
+        {"batch_size": 12},
+        *({"initialisation": name} for name in ("normal", "uniform", "orthogonal", "identity")),
+    ],
+)
+def test_settings_change_the_score(start, changes):
+    plain, changed = (read_scores(start(str(index), **each))[0] for index, each in enumerate(({}, changes)))
+    assert plain["index"].tolist() == changed["index"].tolist()
+    assert (plain.score != changed.score).all()
+
+
+def test_an_architecture_that_fails_is_recorded_with_its_reason(start, monkeypatch):
+    matrix, number = SCORES["relu_log_determinant"]
+    seen = []
+
+    def second_fails(kernel):
+        seen.append(kernel)
+        if len(seen) == 2:
+            raise UnscoredError("not\nthis one")
+        return number(kernel)
+
+    monkeypatch.setitem(SCORES, "relu_log_determinant", (matrix, second_fails))
+    rows, _ = read_scores(start("a"))
+    assert rows.status.tolist() == ["scored", "failed", "scored"]
+    assert rows.score.isna().tolist() == [False, True, False]
+    assert rows.reason[1] == "not this one"
+
+
+def test_too_little_memory_fails_one_architecture(start, monkeypatch):
+    def exhausted(network, images):
+        raise torch.OutOfMemoryError("no memory")
+
+    monkeypatch.setitem(SCORES, "relu_log_determinant", (exhausted, SCORES["relu_log_determinant"][1]))
+    rows, _ = read_scores(start("a"))
+    assert rows.reason.tolist() == ["no memory"] * 3
+
+
+def test_a_mistake_in_the_code_is_no_failed_architecture(start, monkeypatch):
+    def broken(network, images):
+        raise RuntimeError("shapes differ")
+
+    monkeypatch.setitem(SCORES, "relu_log_determinant", (broken, SCORES["relu_log_determinant"][1]))
+    with pytest.raises(RuntimeError, match="shapes differ"):
+        start("a")
+
+
+def test_a_killed_run_continues_where_it_was(start, digits, make_job, tmp_path):
+    expected = read_scores(start("undisturbed", architectures=6))[0]
+
+    def begin(attempt):
+        name = f"killed{attempt}"
+        places = ["--data", digits, "--output", tmp_path / name, "--state", tmp_path / "state" / name]
+        command = ["-m", "parsec", "score", "--settings", as_json(make_job(6)), "--seed", "0", *places]
+        environment = os.environ | {"PARSEC_CHECKPOINT_SECONDS": "0"}
+        process = subprocess.Popen([sys.executable, *map(str, command)], env=environment, stderr=subprocess.PIPE)
+        return process, tmp_path / "state" / name
+
+    with caught(begin, 3, 5) as (process, state):
+        process.kill()
+    process.communicate()
+    assert not (tmp_path / state.name).exists()
+
+    scored = []
+    original = Scoring.score
+
+    def counted(self, found, index):
+        scored.append(index)
+        return original(self, found, index)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Scoring, "score", counted)
+        continued, about = read_scores(start(state.name, architectures=6, running=ALWAYS))
+    assert len(scored) < 5
+    assert continued.drop(columns="seconds").equals(expected.drop(columns="seconds"))
+    assert about["cost"]["restarts"] == 1
+
+
+def test_state_of_another_scoring_is_refused(start, monkeypatch):
+    def stopped(self, found, index):
+        raise KeyboardInterrupt
+
+    original = Scoring.advance
+
+    def limited(self):
+        if self.step == 1:
+            raise KeyboardInterrupt
+        return original(self)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Scoring, "advance", limited)
+        with pytest.raises(KeyboardInterrupt):
+            start("a", running=ALWAYS)
+    with pytest.raises(CheckpointError, match=r"changed since: seed \(0, now 1\)"):
+        start("a", seed=1)
+
+
+def test_too_few_images_and_another_data_set_are_refused(start, make_job, digits, tmp_path, capsys):
+    with pytest.raises(DatasetError, match="fewer than batch_size"):
+        start("a", batch_size=10_000)
+    other = json.dumps({**json.loads(as_json(make_job())), "dataset": "cifar10"})
+    places = ["--data", digits, "--output", tmp_path / "a", "--state", tmp_path / "s"]
+    assert main([str(part) for part in ("score", "--settings", other, "--seed", "0", *places)]) == 2
+    assert "holds digits, but the settings want cifar10" in capsys.readouterr().err
+
+
+def test_other_files_are_no_scores(tmp_path):
+    with pytest.raises(UserError, match="missing"):
+        read_scores(tmp_path / "none.parquet")
+    pd.DataFrame({"score": [1.0]}).to_parquet(tmp_path / "other.parquet")
+    with pytest.raises(UserError, match="not a table of scores"):
+        read_scores(tmp_path / "other.parquet")

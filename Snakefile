@@ -25,9 +25,9 @@ pathvars:
 wildcard_constraints:
     dataset=one_of(settings.datasets),
     method=one_of(methods()),
-    stage=one_of(plan.SEARCH_STAGES),
+    stage=one_of(outputs.SEARCH_STAGES),
     name=one_of([*settings.scores, *settings.simulations, *settings.predictors]),
-    origin=one_of([*plan.SEARCH_STAGES, plan.PUBLISHED]),
+    origin=one_of([*outputs.SEARCH_STAGES, outputs.PUBLISHED]),
     seed=r"\d+",
     run=r"\d+",
 

@@ -8,8 +8,8 @@ from collections.abc import Callable, Sequence
 
 from parsec import studies
 from parsec.arguments import Arguments, parser
+from parsec.config.base import Running
 from parsec.config.load import load_job
-from parsec.config.settings import Running
 from parsec.errors import UserError
 from parsec.runtime import launch
 from parsec.runtime.faults import OutputError, as_user_error, release_output
@@ -51,7 +51,7 @@ def _search(arguments: Arguments) -> None:
 
 def _retrain(arguments: Arguments) -> None:
     from parsec.config.jobs import RetrainJob
-    from parsec.config.plan import Retrain
+    from parsec.config.outputs import Retrain
     from parsec.retrain.run import Request, retrain
 
     given, job = arguments, load_job(arguments.settings, RetrainJob)

@@ -3,8 +3,8 @@
 from collections.abc import Callable
 
 from parsec.arguments import Arguments
+from parsec.config.base import Running
 from parsec.config.load import load_job
-from parsec.config.settings import Running
 from parsec.errors import UserError
 
 

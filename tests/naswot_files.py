@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from parsec.records.parquet import ABLATION_FILE, KERNEL_FIELDS, KERNELS_FILE, SCORES_FILE
 from parsec.space.nasbench201 import SIZE, architectures
 from parsec.tabular.nasbench201 import DATA
 from parsec.tabular.simulate import write_simulations
-from parsec.zero_cost.files import KERNEL_FIELDS, KERNELS, write_ablation, write_scores
 
 BUDGET = 60
 NETWORKS, REPEATS = 4, 3
@@ -36,7 +36,7 @@ def write_some_scores(path, truth, noise=0.0, space="nasbench201", count=200, se
     drawn = truth["cifar10_test_200"][:count] + noise * np.random.default_rng(1 + seed).normal(size=count)
     rows = [_score(index, None if index == count - 1 else score) for index, score in enumerate(drawn)]
     settings = {"space": space, "dataset": "cifar10", "score": {"kind": "relu_log_determinant", "mode": "train"}}
-    write_scores(path, rows, {"seed": seed, "provenance": {"settings": settings}})
+    SCORES_FILE.write(path, rows, {"seed": seed, "provenance": {"settings": settings}})
     return path
 
 
@@ -70,7 +70,7 @@ def write_some_ablation(path):
     ]
     conditions = [{"name": name, "varies": "images"} for name in ABLATED]
     settings = {"dataset": "cifar10", "conditions": conditions}
-    write_ablation(path, rows, {"seed": 0, "provenance": {"settings": settings}})
+    ABLATION_FILE.write(path, rows, {"seed": 0, "provenance": {"settings": settings}})
     return path
 
 
@@ -82,7 +82,7 @@ def write_some_kernels(path):
         for low in (0.0, 50.0)
         for index in range(2)
     ]
-    KERNELS.write(path, pa.Table.from_pylist(rows, schema=KERNEL_FIELDS), {"seed": 0})
+    KERNELS_FILE.write(path, pa.Table.from_pylist(rows, schema=KERNEL_FIELDS), {"seed": 0})
     return path
 
 

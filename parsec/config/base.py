@@ -122,3 +122,19 @@ class Compute(Config):
     compile: Literal["auto", "on", "off"] = Field(
         "auto", description="retraining: compile the network with `torch.compile`; `auto`: on CUDA only"
     )
+
+
+def overlap(one: Path, other: Path) -> bool:
+    """Whether two folders are the same or one lies inside the other, links followed."""
+    first, second = Path(os.path.realpath(one)), Path(os.path.realpath(other))
+    return first.is_relative_to(second) or second.is_relative_to(first)
+
+
+class Running(Config):
+    """How a run behaves; changes no number, so it is in no fingerprint and re-runs nothing."""
+
+    checkpoint_seconds: Annotated[float, Field(ge=0.0)] = Field(
+        300.0, description="time between checkpoints, seconds; longer where saving is slow; 0: after every step"
+    )
+    progress_seconds: Annotated[float, Field(ge=0.0)] = Field(5.0, description="time between progress lines, seconds")
+    rerun_on_code_change: bool = Field(True, description="re-run a stage when the code that it executes has changed")

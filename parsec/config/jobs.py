@@ -10,8 +10,7 @@ from pydantic import Field, model_validator
 from parsec.config.base import Compute, Config, Method, Name, Positive, Space, UniqueTuple
 from parsec.config.datasets import Dataset
 from parsec.config.retrain import RetrainStage
-from parsec.config.search import RELAXED, Prior, RandomSearch, SearchStage, check_darts, check_space
-from parsec.config.settings import Measure, Settings, base_method, settings_of
+from parsec.config.search import RELAXED, Measure, Prior, SearchStage, check_darts, check_space
 from parsec.config.training import Augmentation, Network
 
 PLACES = {"cifar10": ("folder", "order"), "cifar100": ("folder", "order")}
@@ -104,22 +103,6 @@ class MeasureJob(Config):
 Job = PrepareJob | SearchJob | RetrainJob | MeasureJob
 
 
-def prepare_job(settings: Settings, dataset: str) -> PrepareJob:
-    """What `prepare` reads for one data set, whichever place its images come from."""
-    return PrepareJob(name=dataset, dataset=_without_place(settings.datasets[dataset]))
-
-
-def _without_place(dataset: Dataset) -> Dataset:
-    given = {key: value for key, value in dict(dataset).items() if key not in PLACES.get(dataset.source, ())}
-    return type(dataset)(**given)
-
-
-def places(settings: Settings) -> Places:
-    """Where data sets are found, by name; given to `prepare` beside its job, so that moving files re-runs nothing."""
-    named = ((name, data, PLACES.get(data.source)) for name, data in settings.datasets.items())
-    return {name: data.model_dump(mode="json", include=set(keys)) for name, data, keys in named if keys}
-
-
 def placed(job: PrepareJob, found: Places) -> PrepareJob:
     """The job with what `places` says of its data set.
 
@@ -128,58 +111,6 @@ def placed(job: PrepareJob, found: Places) -> PrepareJob:
     """
     data = {**job.dataset.model_dump(mode="json"), **found.get(job.name, {})}
     return PrepareJob.model_validate_json(json.dumps({"name": job.name, "dataset": data}))
-
-
-def search_job(settings: Settings, stage: SearchStageName, name: str) -> SearchJob:
-    """What a stage that learns π reads, for a method or a variant."""
-    read, method = settings_of(settings, name), base_method(settings, name)
-    return SearchJob(
-        stage=stage,
-        space=read.space,
-        method=method,
-        variant=name if name in settings.variants else None,
-        prior=Prior(factors="edges") if method in RELAXED else read.prior,
-        settings=getattr(read, stage),
-        compute=read.compute,
-    )
-
-
-def retrain_job(settings: Settings, dataset: str) -> RetrainJob:
-    """What retraining on one data set reads; keys that only plan jobs are blanked, so a new run re-runs no other."""
-    stage = settings.retrain[dataset].model_copy(
-        update={"origins": (), "published": (), "runs": (0,), "compare_with": None}
-    )
-    return RetrainJob(dataset=dataset, space=settings.space, settings=stage, compute=settings.compute)
-
-
-def measure_job(settings: Settings, stage: SearchStageName) -> MeasureJob:
-    """What the measurement of a search step reads."""
-    measured: SearchStage = getattr(settings, stage)
-    return MeasureJob(
-        stage=stage,
-        space=settings.space,
-        prior=settings.prior,
-        network=measured.network,
-        batch_size=measured.batch_size,
-        train_images=measured.train_images,
-        augmentation=measured.augmentation,
-        measure=settings.measure.model_copy(update={"depths": ()}),
-        compute=settings.compute,
-    )
-
-
-def depths_job(settings: Settings) -> DepthsJob:
-    """What the measurement of memory against depth reads: every method once, as it is without variants.
-
-    What makes a search longer is blanked, so that it re-measures nothing; one batch of each half is enough.
-    """
-    names = dict.fromkeys(base_method(settings, name) for name in settings.methods)
-    jobs = [search_job(settings, "search", name) for name in names]
-    size = settings.search.batch_size
-    same: dict[str, Any] = {"epochs": 3, "warmup_epochs": 0, "budget": None, "random": RandomSearch()}
-    same |= {"train_images": size, "validation_images": size}
-    blanked = [job.model_copy(update={"settings": job.settings.model_copy(update=same)}) for job in jobs]
-    return DepthsJob(methods=tuple(blanked), depths=settings.measure.depths)
 
 
 def as_json(job: Config) -> str:

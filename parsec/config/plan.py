@@ -3,70 +3,30 @@
 from collections.abc import Iterator
 from itertools import groupby
 from pathlib import Path
-from typing import NamedTuple
 
-from parsec.config.base import expanded
+from parsec.config.base import expanded, overlap
 from parsec.config.jobs import SearchStageName
-from parsec.config.settings import Settings, runs_stage, settings_of
+from parsec.config.outputs import PUBLISHED, SEARCH_STAGES, Retrain, Search
+from parsec.config.settings import Settings
 from parsec.errors import GenotypeError, SettingsError
-from parsec.runtime.outputs import overlap
 from parsec.space.published import named_or_given
 
-SEARCH_STAGES: tuple[SearchStageName, ...] = ("search", "finetune", "transfer")
-SEARCH_FILES = ("pi.parquet", "trajectory.parquet", "genotype.json", "metrics.jsonl", "result.json")
-RETRAIN_FILES = ("result.json", "metrics.jsonl", "weights.safetensors")
-PUBLISHED = "published"
-"""Origin of genotypes that are known by name or lie in a file; their `method` is that name and their seed 0."""
 BLOCK = 10
 """Seeds of a stage and a method whose figures one job draws (half a minute). Snakemake records all inputs of a job with
 every output, so that larger blocks need more disk; the report, one file, shows the first block alone."""
-
-
-class Search(NamedTuple):
-    """One run of a stage that learns π."""
-
-    stage: SearchStageName
-    dataset: str
-    method: str
-    seed: int
-
-    @property
-    def folder(self) -> str:
-        """Folder of its outputs, below the results folder."""
-        return f"{self.stage}/{self.dataset}/{self.method}/seed{self.seed}"
-
-    @property
-    def name(self) -> str:
-        """How the names of its figures end; a stage has one data set, so this is unique."""
-        return f"{self.stage}-{self.method}-seed{self.seed}"
-
-
-class Retrain(NamedTuple):
-    """One training of a genotype from scratch."""
-
-    dataset: str
-    origin: str
-    method: str
-    seed: int
-    run: int
-
-    @property
-    def folder(self) -> str:
-        """Folder of its outputs, below the results folder."""
-        return f"retrain/{self.dataset}/{self.origin}/{self.method}/seed{self.seed}/run{self.run}"
 
 
 def searches(settings: Settings) -> Iterator[Search]:
     """Every run that learns π: stages × methods and variants × seeds."""
     for stage in SEARCH_STAGES:
         for method in settings.methods:
-            if runs_stage(settings, method, stage):
+            if settings.runs(method, stage):
                 for seed in settings.seeds:
                     yield _search(settings, stage, method, seed)
 
 
 def _search(settings: Settings, stage: SearchStageName, method: str, seed: int) -> Search:
-    return Search(stage, getattr(settings_of(settings, method), stage).dataset, method, seed)
+    return Search(stage, getattr(settings.for_method(method), stage).dataset, method, seed)
 
 
 def blocks(settings: Settings) -> Iterator[tuple[str, list[Search]]]:
@@ -81,7 +41,7 @@ def blocks(settings: Settings) -> Iterator[tuple[str, list[Search]]]:
 
 
 def _start(settings: Settings, search: Search) -> str:
-    found: str = getattr(settings_of(settings, search.method), search.stage).start
+    found: str = getattr(settings.for_method(search.method), search.stage).start
     return found
 
 
@@ -107,7 +67,7 @@ def fit_folder(settings: Settings) -> str:
 def retrains(settings: Settings) -> Iterator[Retrain]:
     """Every training from scratch: data sets × genotypes × runs."""
     for dataset, stage in settings.retrain.items():
-        origins = [(o, m) for o in stage.origins for m in settings.methods if runs_stage(settings, m, o)]
+        origins = [(o, m) for o in stage.origins for m in settings.methods if settings.runs(m, o)]
         found = [(origin, method, seed) for origin, method in origins for seed in settings.seeds]
         known = [(PUBLISHED, given.name, 0) for given in stage.published]
         for origin, method, seed in found + known:

@@ -2,15 +2,12 @@
 
 import re
 from pathlib import PurePath
-from typing import TYPE_CHECKING, Annotated, Literal, Self, get_args
+from typing import Annotated, Literal, Self, get_args
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from parsec.config.base import NAME, Config, Fraction, Method, Name, Place, Positive, Seed, UniqueTuple, check_batches
+from parsec.config.base import NAME, Config, Fraction, Name, Place, Positive, Seed, UniqueTuple, check_batches
 from parsec.config.training import Augmentation, Optimizer, Stack
-
-if TYPE_CHECKING:
-    from parsec.config.settings import Settings
 
 Origin = Literal["search", "finetune", "transfer"]
 Known = Literal["DARTS_V1", "DARTS_V2", "PDARTS", "PC_DARTS_cifar", "PC_DARTS_image"]
@@ -95,21 +92,3 @@ class RetrainStage(Config):
         """Without a whole batch nothing would be trained."""
         check_batches(self.batch_size, train_images=self.train_images)
         return self
-
-
-def check_published(settings: "Settings") -> None:
-    """A genotype stands in the place of a method in paths and tables, so that its name must be its own.
-
-    Raises:
-        ValueError: a name of a method or variant, a name given twice, or one name for two files.
-    """
-    files: dict[str, str | None] = {}
-    for dataset, stage in settings.retrain.items():
-        where, names = f"retrain.{dataset}.published", [given.name for given in stage.published]
-        for given in stage.published:
-            if given.name in (*get_args(Method), *settings.variants):
-                raise ValueError(f"{where}: {given.name} is a method or variant; choose another name")
-            if names.count(given.name) > 1 or files.setdefault(given.name, given.file) != given.file:
-                raise ValueError(
-                    f"{where}: two genotypes are called {given.name}; write {{name: ..., file: ...}} for one"
-                )

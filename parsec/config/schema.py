@@ -65,8 +65,9 @@ class Tree:
         return section
 
     def is_leaf(self, node: Node) -> bool:
-        """Whether a value is written at this key, not a section."""
-        return self.resolve(node).get("type") != "object"
+        """Whether a value is written at this key, or settings of any section, but not one section of its own."""
+        node = self.resolve(node)
+        return node.get("type") != "object" or not node.keys() & {"properties", "patternProperties"}
 
     def locate(self, location: Sequence[str | int]) -> Place:
         """Walk pydantic's location, which holds the chosen source of a union as an extra step."""
@@ -107,7 +108,8 @@ class Tree:
             return self._allowed_list(node)
         if node.get("type") == "object":
             keys = node.get("properties", {})
-            return f"a section with the keys {', '.join(keys)}" if keys else "a section of named sections"
+            named = "a section of named sections" if "patternProperties" in node else "a section of settings"
+            return f"a section with the keys {', '.join(keys)}" if keys else named
         return _allowed_scalar(node)
 
     def _allowed_list(self, node: Node) -> str:

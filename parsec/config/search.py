@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from parsec.config.base import Config, Method, Momentum, Name, Positive, Rate, Space, check_batches
+from parsec.config.base import Config, Method, Momentum, Name, Positive, Rate, Space, UniqueTuple, check_batches
 from parsec.config.training import Augmentation, Network, Optimizer
 
 RELAXED: tuple[Method, ...] = ("darts", "darts2", "snas", "gdas")
@@ -184,3 +184,13 @@ def check_darts(space: Space, work: str) -> None:
     """
     if space != "darts":
         raise ValueError(f"space: got {space}; allowed: darts, because {work}")
+
+
+class Measure(Config):
+    """The measurement of memory and time of a search step, for the figure."""
+
+    samples: UniqueTuple[Positive] = Field((1, 2, 4, 8, 16), description="values of K that are measured", min_length=1)
+    repeats: Positive = Field(5, description="timed steps of each K; the median is shown")
+    depths: UniqueTuple[Positive] = Field(
+        (), description="`cells` of the networks on which the memory of every method is measured; none: left out"
+    )

@@ -2,52 +2,18 @@
 
 import json
 import re
-from functools import cache
+from functools import cached_property
 from typing import Annotated, Any, Self, cast, get_args
 
-import yaml
 from pydantic import AfterValidator, Field, model_validator
 
-from parsec.config.base import Compute, Config, Method, Name, Place, Positive, Seed, Space, UniqueTuple
+from parsec.config.base import Compute, Config, Method, Name, Place, Running, Seed, Space, UniqueTuple
 from parsec.config.datasets import Dataset
 from parsec.config.predictor import Predictors, ProposalJob
-from parsec.config.retrain import RetrainStage, check_published
-from parsec.config.search import RELAXED, Prior, SearchStage, check_space
+from parsec.config.retrain import RetrainStage
+from parsec.config.search import RELAXED, Measure, Prior, SearchStage, check_space
 from parsec.config.tabular import Simulation
 from parsec.config.zero_cost import Ablation, Kernels, Scores, ScoresPrior
-
-
-def _change(text: str) -> str:
-    if not re.fullmatch(r"[a-z_]+(\.[a-z_0-9]+)* = \S.*", text):
-        raise ValueError(f"got {text!r}; allowed: a key with its whole path and its value, path = value")
-    return text
-
-
-Change = Annotated[str, AfterValidator(_change)]
-
-
-def path_of(change: str) -> str:
-    """The key that is changed, with its whole path."""
-    return change.partition(" = ")[0]
-
-
-def apply(changes: tuple[str, ...], document: dict[str, Any]) -> None:
-    """Make the changes in a document of plain mappings.
-
-    Raises:
-        KeyError: a path leads through a key that there is not.
-    """
-    for change in changes:
-        path, _, value = change.partition(" = ")
-        *sections, key = path.split(".")
-        place = document
-        for section in sections:
-            place = place[section]
-            if not isinstance(place, dict):
-                raise KeyError(section)
-        if key not in place:
-            raise KeyError(key)
-        place[key] = yaml.safe_load(value)
 
 
 class Variant(Config):
@@ -55,115 +21,9 @@ class Variant(Config):
 
     method: Method = Field(description="the method")
     stages: UniqueTuple[str] | None = Field(None, description="stages that the variant runs; null: all that there are")
-    changes: UniqueTuple[Change] = Field(
-        description="what it changes, each key with its whole path: `search.estimator.samples = 8` and the like"
+    changes: dict[str, Any] = Field(
+        description="settings that differ, nested as in the file: `{search: {estimator: {samples: 8}}}` and the like"
     )
-
-
-def base_method(settings: "Settings", name: str) -> Method:
-    """The method behind a name under `methods`."""
-    return settings.variants[name].method if name in settings.variants else cast(Method, name)
-
-
-def runs_stage(settings: "Settings", name: str, stage: str) -> bool:
-    """Whether a method or variant runs a stage."""
-    chosen = settings.variants[name].stages if name in settings.variants else None
-    return getattr(settings, stage) is not None and (chosen is None or stage in chosen)
-
-
-def settings_of(settings: "Settings", name: str) -> "Settings":
-    """The whole tree as a method or variant reads it.
-
-    Raises:
-        pydantic.ValidationError: a change leads nowhere or breaks a rule.
-        KeyError: the path of a change leads through a key that there is not.
-    """
-    return _applied(_Cached(settings), settings.variants[name].changes) if name in settings.variants else settings
-
-
-class _Cached:
-    """Settings compared by identity, since a tree holds mappings and has no hash."""
-
-    def __init__(self, settings: "Settings") -> None:
-        self.settings = settings
-
-    def __hash__(self) -> int:
-        return id(self.settings)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Cached) and other.settings is self.settings
-
-
-@cache
-def _applied(held: _Cached, changes: tuple[str, ...]) -> "Settings":
-    document = held.settings.model_dump(mode="json")
-    apply(changes, document)
-    # Checked as a tree of its own; variants of variants there are none.
-    document |= {"methods": ["parsec"], "variants": {}}
-    return type(held.settings).model_validate_json(json.dumps(document))
-
-
-def check_scores_prior(settings: "Settings") -> None:
-    """A π is fitted to scores of its own space, and only a search that reads a π of that form starts from it.
-
-    Raises:
-        ValueError: naming the key, what was given and what is allowed.
-    """
-    fitted = settings.scores_prior
-    scores = settings.scores.get(fitted.scores) if fitted else None
-    if fitted and (scores is None or scores.space != settings.space):
-        raise ValueError(
-            f"scores_prior.scores: got {fitted.scores!r}; allowed: a name under scores of the space {settings.space}"
-        )
-    if fitted and settings.prior.inputs != "independent":
-        raise ValueError(f"prior.inputs: got {settings.prior.inputs}; allowed with scores_prior: independent")
-    for stage in ("search", "finetune", "transfer"):
-        for name in settings.methods:
-            if runs_stage(settings, name, stage):
-                _check_start(settings, name, stage)
-
-
-def _check_start(settings: "Settings", name: str, stage: str) -> None:
-    if getattr(settings_of(settings, name), stage).start != "scores":
-        return
-    if stage != "search" or settings.scores_prior is None or settings.space != "nasbench201":
-        raise ValueError(f"{stage}.start: got scores; allowed: in the stage search on nasbench201, with a scores_prior")
-    if base_method(settings, name) in RELAXED:
-        raise ValueError(f"search.start: got scores; allowed with {name}: uniform, because its π has another form")
-
-
-def check_proposal(settings: "Settings") -> None:
-    """Proposals are studied for the π of a search with PARSEC where all architectures can be summed over.
-
-    Raises:
-        ValueError: no such search.
-    """
-    searched = any(base_method(settings, name) == "parsec" for name in settings.methods)
-    if settings.proposal and not (searched and settings.space == "nasbench201"):
-        raise ValueError("proposal: allowed: null, unless parsec searches nasbench201, because its π is studied")
-
-
-def check_predictors(settings: "Settings") -> None:
-    """Searches on darts see scores of darts; a pool that draws from π needs a search with PARSEC on its own space.
-
-    Raises:
-        ValueError: naming the key, what was given and what is allowed.
-    """
-    searched = any(base_method(settings, name) == "parsec" for name in settings.methods)
-    drawable = searched and settings.prior.factors == "separate" and settings.prior.inputs == "independent"
-    for name, made in settings.predictors.items():
-        where = f"predictors.{name}"
-        if made.problem == "darts":
-            scores = settings.scores.get(made.scores)
-            if scores is None or scores.space != "darts":
-                raise ValueError(
-                    f"{where}.scores: got {made.scores!r}; allowed: a name under scores of the space darts"
-                )
-        if any(pool.kind == "prior" for pool in made.pools) and not (drawable and settings.space == made.problem):
-            raise ValueError(
-                f"{where}.pools: got the kind prior; allowed where parsec searches {made.problem} with a π of separate "
-                "factors and independent inputs, from which it draws"
-            )
 
 
 STAGES = ("search", "finetune", "transfer")
@@ -180,26 +40,6 @@ def _plain_line(text: str) -> str:
 
 Title = Annotated[str, Field(min_length=1, max_length=120), AfterValidator(_plain_line)]
 """Text for pages, without characters that mean something to reStructuredText, Markdown or HTML."""
-
-
-class Running(Config):
-    """How a run behaves; changes no number, so it is in no fingerprint and re-runs nothing."""
-
-    checkpoint_seconds: Annotated[float, Field(ge=0.0)] = Field(
-        300.0, description="time between checkpoints, seconds; longer where saving is slow; 0: after every step"
-    )
-    progress_seconds: Annotated[float, Field(ge=0.0)] = Field(5.0, description="time between progress lines, seconds")
-    rerun_on_code_change: bool = Field(True, description="re-run a stage when the code that it executes has changed")
-
-
-class Measure(Config):
-    """The measurement of memory and time of a search step, for the figure."""
-
-    samples: UniqueTuple[Positive] = Field((1, 2, 4, 8, 16), description="values of K that are measured", min_length=1)
-    repeats: Positive = Field(5, description="timed steps of each K; the median is shown")
-    depths: UniqueTuple[Positive] = Field(
-        (), description="`cells` of the networks on which the memory of every method is measured; none: left out"
-    )
 
 
 class Benchmarks(Config):
@@ -247,6 +87,36 @@ class Settings(Config):
     compute: Compute = Compute()
     running: Running = Running()
 
+    def method_of(self, name: str) -> Method:
+        """The method behind a name under `methods`: itself, or that of the variant."""
+        return self.variants[name].method if name in self.variants else cast(Method, name)
+
+    def runs(self, name: str, stage: str) -> bool:
+        """Whether a method or variant runs a stage."""
+        stages = self.variants[name].stages if name in self.variants else None
+        return getattr(self, stage) is not None and (stages is None or stage in stages)
+
+    def for_method(self, name: str) -> "Settings":
+        """The complete settings as a method or variant reads them.
+
+        Raises:
+            pydantic.ValidationError: a change of the variant names no key or breaks a rule.
+        """
+        return self._variant_settings[name] if name in self.variants else self
+
+    @cached_property
+    def _variant_settings(self) -> dict[str, "Settings"]:
+        from snakemake.utils import update_config  # takes a second to import, which most commands need not wait for
+
+        merged = {}
+        for name, variant in self.variants.items():
+            document = self.model_dump(mode="json")
+            update_config(document, variant.changes)
+            # Validated like any settings; a variant has no variants of its own.
+            document |= {"methods": ["parsec"], "variants": {}}
+            merged[name] = type(self).model_validate_json(json.dumps(document))
+        return merged
+
     @model_validator(mode="after")
     def check_references(self) -> Self:
         """Every name must lead somewhere: data sets, the stage a π comes from, the origins of genotypes."""
@@ -257,10 +127,10 @@ class Settings(Config):
         self._check_simulations()
         self._check_starts()
         self._check_origins()
-        check_published(self)
-        check_scores_prior(self)
-        check_proposal(self)
-        check_predictors(self)
+        self._check_published()
+        self._check_scores_prior()
+        self._check_proposal()
+        self._check_predictors()
         return self
 
     @model_validator(mode="after")
@@ -291,17 +161,15 @@ class Settings(Config):
 
     def _check_changes(self, name: str) -> None:
         where = f"variants.{name}.changes"
-        for change in self.variants[name].changes:
-            path = path_of(change)
-            if path.partition(".")[0] not in (*STAGES, "prior"):
-                raise ValueError(f"{where}: {path} is nothing that a search reads; change {', '.join(STAGES)} or prior")
-        try:
-            changed = settings_of(self, name)
-        except KeyError as error:
-            raise ValueError(f"{where}: there is no key {error.args[0]!r}; give whole paths") from error
+        for section in self.variants[name].changes:
+            if section not in (*STAGES, "prior"):
+                raise ValueError(
+                    f"{where}: {section} is nothing that a search reads; change {', '.join(STAGES)} or prior"
+                )
+        changed = self.for_method(name)
         for stage in STAGES:
-            start = getattr(changed, stage).start if runs_stage(self, name, stage) else "uniform"
-            if start not in ("uniform", "scores") and not runs_stage(self, name, start):
+            start = getattr(changed, stage).start if self.runs(name, stage) else "uniform"
+            if start not in ("uniform", "scores") and not self.runs(name, start):
                 raise ValueError(f"variants.{name}.stages: {stage} starts from {start}, which it does not run; add it")
 
     def _check_datasets(self) -> None:
@@ -339,3 +207,63 @@ class Settings(Config):
             for origin in stage.origins:
                 if getattr(self, origin) is None:
                     raise ValueError(f"retrain.{name}.origins: the stage {origin} is left out (null)")
+
+    def _check_scores_prior(self) -> None:
+        # π is fitted to scores of its own space, and only a search that reads a π of that form starts from it.
+        fitted = self.scores_prior
+        scores = self.scores.get(fitted.scores) if fitted else None
+        if fitted and (scores is None or scores.space != self.space):
+            raise ValueError(
+                f"scores_prior.scores: got {fitted.scores!r}; allowed: a name under scores of the space {self.space}"
+            )
+        if fitted and self.prior.inputs != "independent":
+            raise ValueError(f"prior.inputs: got {self.prior.inputs}; allowed with scores_prior: independent")
+        for stage in STAGES:
+            for name in self.methods:
+                if self.runs(name, stage) and getattr(self.for_method(name), stage).start == "scores":
+                    self._check_start_from_scores(name, stage)
+
+    def _check_start_from_scores(self, name: str, stage: str) -> None:
+        if stage != "search" or self.scores_prior is None or self.space != "nasbench201":
+            raise ValueError(
+                f"{stage}.start: got scores; allowed: in the stage search on nasbench201, with a scores_prior"
+            )
+        if self.method_of(name) in RELAXED:
+            raise ValueError(f"search.start: got scores; allowed with {name}: uniform, because its π has another form")
+
+    def _check_proposal(self) -> None:
+        # Proposals are studied where all architectures can be summed over.
+        searched = any(self.method_of(name) == "parsec" for name in self.methods)
+        if self.proposal and not (searched and self.space == "nasbench201"):
+            raise ValueError("proposal: allowed: null, unless parsec searches nasbench201, because its π is studied")
+
+    def _check_predictors(self) -> None:
+        # Searches on darts see scores of darts; a pool sampled from π needs a search with PARSEC on its own space.
+        searched = any(self.method_of(name) == "parsec" for name in self.methods)
+        sampled = searched and self.prior.factors == "separate" and self.prior.inputs == "independent"
+        for name, made in self.predictors.items():
+            where = f"predictors.{name}"
+            if made.problem == "darts":
+                scores = self.scores.get(made.scores)
+                if scores is None or scores.space != "darts":
+                    raise ValueError(
+                        f"{where}.scores: got {made.scores!r}; allowed: a name under scores of the space darts"
+                    )
+            if any(pool.kind == "prior" for pool in made.pools) and not (sampled and self.space == made.problem):
+                raise ValueError(
+                    f"{where}.pools: got the kind prior; allowed where parsec searches {made.problem} with a π of "
+                    "separate factors and independent inputs, from which it draws"
+                )
+
+    def _check_published(self) -> None:
+        # A genotype has the place of a method in paths and tables, so that its name must be its own.
+        files: dict[str, str | None] = {}
+        for dataset, stage in self.retrain.items():
+            where, names = f"retrain.{dataset}.published", [given.name for given in stage.published]
+            for given in stage.published:
+                if given.name in (*get_args(Method), *self.variants):
+                    raise ValueError(f"{where}: {given.name} is a method or variant; choose another name")
+                if names.count(given.name) > 1 or files.setdefault(given.name, given.file) != given.file:
+                    raise ValueError(
+                        f"{where}: two genotypes are called {given.name}; write {{name: ..., file: ...}} for one"
+                    )

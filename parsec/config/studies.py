@@ -5,10 +5,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from parsec.config import plan
+from parsec.config import outputs, plan
 from parsec.config.base import expanded
 from parsec.config.predictor import DartsPredictorJob
-from parsec.config.settings import Settings, base_method
+from parsec.config.settings import Settings
 from parsec.config.zero_cost import NasBench201Draws
 from parsec.errors import SettingsError
 
@@ -103,7 +103,7 @@ def drawn_from(settings: Settings, name: str) -> str | None:
     """The π that a pool of these searches draws from, below the results folder; None if none does."""
     if not any(pool.kind == "prior" for pool in settings.predictors[name].pools):
         return None
-    first = next(run for run in plan.searches(settings) if base_method(settings, run.method) == "parsec")
+    first = next(run for run in plan.searches(settings) if settings.method_of(run.method) == "parsec")
     return f"{first.folder}/pi.parquet"
 
 
@@ -189,11 +189,11 @@ def fitted_pi(settings: Settings) -> str | None:
 
 def proposed(settings: Settings) -> list[str]:
     """The π's whose proposals are studied, below the results folder: that of the scores, and those of one search."""
-    runs = [run for run in plan.searches(settings) if base_method(settings, run.method) == "parsec"]
+    runs = [run for run in plan.searches(settings) if settings.method_of(run.method) == "parsec"]
     fitted = fitted_pi(settings)
     return [*([fitted] if fitted else []), f"{runs[0].folder}/trajectory.parquet"]
 
 
-def searched(settings: Settings) -> list[plan.Search]:
+def searched(settings: Settings) -> list[outputs.Search]:
     """Searches whose architectures are looked up."""
     return list(plan.searches(settings)) if settings.space == "nasbench201" else []

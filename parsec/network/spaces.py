@@ -1,6 +1,6 @@
 """The networks of each search space: supernet, mixed-operation network, costs."""
 
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -13,13 +13,25 @@ from parsec.network.layers import build_cost
 from parsec.network.mixed import MixedBenchmarkSupernet, MixedSupernet
 from parsec.network.nasbench201 import BenchmarkSupernet, operation_cost, widths
 from parsec.network.skeleton import cell_shapes, cell_sides, edge_stride
-from parsec.network.supernet import Supernet
-from parsec.search.executors.base import SharedWeights
+from parsec.network.supernet import SharedParameters, Supernet
 from parsec.space.darts import CANDIDATES, CELLS, EDGES, NODES, Genotype, edge_index
 from parsec.space.nasbench201 import EDGES as BENCHMARK_EDGES
 from parsec.space.nasbench201 import OPERATIONS
 from parsec.space.nasbench201 import Architecture as Benchmarked
 from parsec.space.spaces import Architecture, SearchSpace
+
+Child = Any
+"""An architecture of the space that the shared weights belong to."""
+
+
+class SharedWeights(Protocol):
+    """The network of shared weights of a space."""
+
+    bank: SharedParameters
+
+    def __call__(self, child: Child, images: Tensor) -> Tensor:
+        """Logits (B × classes) of one child on `images` (B × 3 × H × W)."""
+
 
 _NETWORKS: dict[str, type[Supernet] | type[BenchmarkSupernet]] = {"darts": Supernet, "nasbench201": BenchmarkSupernet}
 

@@ -11,9 +11,9 @@ import pyarrow as pa
 import torch
 from torch import Tensor
 
+from parsec.config.base import Running
 from parsec.config.jobs import fingerprint
 from parsec.config.predictor import ProposalJob
-from parsec.config.settings import Running
 from parsec.predictor.files import FIELDS, FILE
 from parsec.predictor.gcn import Encoder, fit
 from parsec.predictor.priors import Studied, choices, read_studied

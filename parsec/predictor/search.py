@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from parsec.config.base import Running
 from parsec.config.jobs import fingerprint
 from parsec.config.predictor import AnyPredictorJob, DartsPredictorJob, Pool
-from parsec.config.settings import Running
 from parsec.errors import UserError
 from parsec.predictor.candidates import Predictions, Score, Seen, filled, pick, propose
 from parsec.predictor.darts_problem import Darts

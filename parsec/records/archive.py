@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from parsec.config import plan
+from parsec.config import outputs, plan
 from parsec.config.load import load
 from parsec.config.settings import Settings
 from parsec.errors import UserError
@@ -151,8 +151,8 @@ def keep(results: Path, record: Path) -> None:
 
 def _files_of_runs(settings: Settings) -> list[str]:
     """Small files of exactly the runs that the settings ask for, whatever else lies in the folder."""
-    searches = [f"{run.folder}/{name}" for run in plan.searches(settings) for name in plan.SEARCH_FILES]
-    trainings = [f"{run.folder}/{name}" for run in plan.retrains(settings) for name in plan.RETRAIN_FILES]
+    searches = [f"{run.folder}/{name}" for run in plan.searches(settings) for name in outputs.SEARCH_FILES]
+    trainings = [f"{run.folder}/{name}" for run in plan.retrains(settings) for name in outputs.RETRAIN_FILES]
     return [file for file in searches + trainings if not file.endswith(LARGE)]
 
 

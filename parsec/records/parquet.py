@@ -1,7 +1,7 @@
-"""Tables that stages hand on: a Parquet file with checked columns, and where its rows come from."""
+"""Parquet files that stages exchange: checked columns, and as metadata where the rows come from."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,12 +23,14 @@ class RowsFile(NamedTuple):
     """The verb that makes it."""
     version: str = "1"
 
-    def write(self, path: Path, rows: pa.Table, about: Mapping[str, Any]) -> None:
+    def write(self, path: Path, rows: pa.Table | Sequence[Mapping[str, Any]], about: Mapping[str, Any]) -> None:
         """Write the rows, whole or not at all; `about` becomes the metadata `about`, as JSON.
 
         Raises:
             UserError: no space is left, or the folder cannot be written to.
         """
+        if not isinstance(rows, pa.Table):
+            rows = pa.Table.from_pylist([dict(row) for row in rows], schema=self.fields)
         metadata = {"schema": self.version, "about": json.dumps(about, sort_keys=True, allow_nan=False)}
         with temporary_path(path) as temporary:
             pq.write_table(rows.replace_schema_metadata(metadata), temporary, write_page_checksum=True)
@@ -48,3 +50,34 @@ class RowsFile(NamedTuple):
         if not table.schema.equals(self.fields) or metadata.get(b"schema") != self.version.encode():
             raise UserError(f"{path}: not a table of {self.what} of version {self.version}; {remedy}")
         return table.to_pandas(), json.loads(metadata[b"about"])
+
+
+SCORE_FIELDS = pa.schema(
+    [
+        pa.field("architecture", pa.string(), nullable=False),
+        pa.field("index", pa.int32(), nullable=False),
+        pa.field("score", pa.float64()),
+        pa.field("status", pa.string(), nullable=False),
+        pa.field("reason", pa.string()),
+        pa.field("seconds", pa.float64(), nullable=False),
+    ]
+)
+"""`score` is null where `status` is `failed`, and `reason` where it is `scored`."""
+SCORES_FILE = RowsFile(SCORE_FIELDS, "scores", "score")
+
+ABLATION_FIELDS = pa.schema(
+    [pa.field("condition", pa.string(), nullable=False), pa.field("repeat", pa.int32(), nullable=False), *SCORE_FIELDS]
+)
+ABLATION_FILE = RowsFile(ABLATION_FIELDS, "ablated scores", "ablate")
+
+KERNEL_FIELDS = pa.schema(
+    [
+        pa.field("low", pa.float64(), nullable=False),
+        pa.field("high", pa.float64(), nullable=False),
+        pa.field("index", pa.int32(), nullable=False),
+        pa.field("accuracy", pa.float64(), nullable=False),
+        pa.field("kernel", pa.list_(pa.float32()), nullable=False),
+    ]
+)
+"""Ends of the bin and accuracy in percent; the kernel [N, N] row by row, its diagonal 1."""
+KERNELS_FILE = RowsFile(KERNEL_FIELDS, "kernels", "kernels")

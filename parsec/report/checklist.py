@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 
 import pandas as pd
 
-from parsec.config.plan import PUBLISHED
+from parsec.config.outputs import PUBLISHED
 from parsec.errors import UserError
 from parsec.records.documents import read_results
 from parsec.report.search_cost import Result, cumulative

@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 import pyarrow as pa
 
-from parsec.config.plan import SEARCH_STAGES
+from parsec.config.outputs import SEARCH_STAGES
 from parsec.errors import UserError
 from parsec.records.documents import read_results
 

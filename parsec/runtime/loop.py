@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, Protocol, Self
 
 import torch
 
-from parsec.config.settings import Running
+from parsec.config.base import Running
 from parsec.errors import CheckpointError, DivergedError, Interrupted
 from parsec.runtime.checkpoint import Store, checkpoint_files, opened
 from parsec.runtime.device import peak_memory_bytes

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from parsec.config.base import overlap
 from parsec.errors import UserError
 from parsec.runtime.files import is_partial, read_json, remove_partial, reported, write_atomic
 
@@ -141,12 +142,6 @@ def check_apart(outputs: Mapping[str, Path], inputs: Mapping[str, Path | None]) 
                 raise UserError(
                     f"{name} ({folder}) and {other_name} ({other}) overlap; choose a folder for {name} apart from it"
                 )
-
-
-def overlap(one: Path, other: Path) -> bool:
-    """Whether two folders are the same or one lies inside the other, links followed."""
-    first, second = Path(os.path.realpath(one)), Path(os.path.realpath(other))
-    return first.is_relative_to(second) or second.is_relative_to(first)
 
 
 def check_file(path: Path, signature: str | None = None) -> None:

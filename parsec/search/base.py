@@ -14,11 +14,11 @@ from parsec.config.jobs import SearchJob
 from parsec.data.augment import Augment
 from parsec.data.loader import AnyImages, epoch_order
 from parsec.errors import DivergedError
+from parsec.network.spaces import Child
 from parsec.prior.distribution import Prior
 from parsec.runtime.distributed import SINGLE_PROCESS, Ranks
 from parsec.runtime.loop import Trainer
 from parsec.runtime.rng import Streams, generator
-from parsec.search.executors.base import Child
 from parsec.space.factors import SEPARATOR
 from parsec.space.spaces import Architecture, SearchSpace
 

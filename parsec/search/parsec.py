@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from parsec.network.spaces import child_cost, shared_weights
+from parsec.network.spaces import Child, child_cost, shared_weights
 from parsec.prior.distribution import ArchitectureBatch
 from parsec.runtime.device import to_device
 from parsec.runtime.optim import learning_rate
@@ -23,7 +23,7 @@ from parsec.search.estimator import (
     sample_count,
     temperature,
 )
-from parsec.search.executors.base import Child, accumulate
+from parsec.search.executors.base import accumulate
 from parsec.search.executors.build import executor_for
 from parsec.search.executors.distributed import over_ranks
 from parsec.space.spaces import Architecture

@@ -8,12 +8,12 @@ import torch
 from torch import Tensor
 
 from parsec.errors import SettingsError
-from parsec.network.spaces import shared_weights
+from parsec.network.spaces import Child, shared_weights
 from parsec.runtime.device import autocast
 from parsec.runtime.optim import learning_rate
 from parsec.runtime.rng import Streams, generator
 from parsec.search.base import Batch, Row, SearchTask, Stepwise
-from parsec.search.executors.base import Child, summed_cross_entropy
+from parsec.search.executors.base import summed_cross_entropy
 from parsec.search.executors.sequential import One
 from parsec.space.spaces import Architecture
 

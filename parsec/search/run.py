@@ -6,9 +6,9 @@ from typing import Any
 
 import torch
 
+from parsec.config.base import Running
 from parsec.config.jobs import SearchJob, fingerprint
-from parsec.config.plan import SEARCH_FILES
-from parsec.config.settings import Running
+from parsec.config.outputs import SEARCH_FILES
 from parsec.data.augment import Augment
 from parsec.data.dataset import DatasetInfo, PartName, open_split, read_info, warn_of_fewer
 from parsec.data.loader import AnyImages, open_images

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from parsec.config.jobs import fingerprint
 from parsec.config.tabular import Simulated, SimulateJob
 from parsec.errors import SettingsError, UserError
-from parsec.records.parquet import RowsFile
+from parsec.records.parquet import SCORES_FILE, RowsFile
 from parsec.records.provenance import begin, provenance
 from parsec.runtime.logs import logger
 from parsec.runtime.outputs import check_run_folder, mark_folder
@@ -22,7 +22,6 @@ from parsec.tabular.algorithms import Budget, Search, assisted_evolution, evolut
 from parsec.tabular.nasbench101 import NasBench101
 from parsec.tabular.nasbench201 import NasBench201
 from parsec.tabular.problem import FactoredProblem, Problem
-from parsec.zero_cost.files import read_scores
 
 FIELDS = pa.schema(
     [
@@ -107,7 +106,7 @@ def _scores(job: SimulateJob, path: Path | None) -> Mapping[int, float]:
     """Scores by the number of the architecture; −∞ for a failed one."""
     if path is None:
         raise UserError("simulate: assisted_evolution begins with scores; give --scores, or leave it out of methods")
-    rows, about = read_scores(path)
+    rows, about = SCORES_FILE.read(path)
     space = about["provenance"]["settings"]["space"]
     if space != job.space:
         raise UserError(f"{path}: scores of {space}, but the settings want {job.space}; give scores of {job.space}")

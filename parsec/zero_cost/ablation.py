@@ -6,17 +6,17 @@ from typing import Any
 
 from torch import Tensor
 
+from parsec.config.base import Running
 from parsec.config.jobs import fingerprint
-from parsec.config.settings import Running
 from parsec.config.zero_cost import AblationJob, Condition, ScoreJob
 from parsec.data.dataset import read_info
+from parsec.records.parquet import ABLATION_FILE
 from parsec.records.provenance import begin, cost, provenance
 from parsec.runtime import finished, loop
 from parsec.runtime.checkpoint import read_metrics
 from parsec.runtime.device import lease, resolve, set_deterministic
 from parsec.runtime.seeds import seed_of
 from parsec.zero_cost.candidates import NasBench201Pool
-from parsec.zero_cost.files import write_ablation
 from parsec.zero_cost.score import Scoring, minibatch
 
 Minibatch = Callable[[ScoreJob, int], Tensor]
@@ -108,5 +108,5 @@ def ablate(job: AblationJob, data: Path, seed: int, output: Path, state: Path, r
         spent = loop.run(task, state, identity, running, run, device, beginning.code)
         about = {"seed": seed, "cost": cost(spent, device), "provenance": provenance(job, beginning, info)}
         ending.open_output()
-        write_ablation(output / "ablation.parquet", read_metrics(state), about)
+        ABLATION_FILE.write(output / "ablation.parquet", read_metrics(state), about)
         ending.finish(identity)

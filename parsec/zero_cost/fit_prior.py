@@ -11,13 +11,13 @@ from parsec.config.zero_cost import FitPiJob
 from parsec.errors import UserError
 from parsec.prior.distribution import Prior, fit
 from parsec.prior.parquet import write_prior
+from parsec.records.parquet import SCORES_FILE
 from parsec.records.provenance import begin, provenance, write_json
 from parsec.runtime.logs import logger
 from parsec.runtime.outputs import check_run_folder, mark_folder
 from parsec.runtime.seeds import seed_of
 from parsec.space.nasbench201 import parse
 from parsec.space.spaces import SPACES, Architecture, from_text
-from parsec.zero_cost.files import read_scores
 
 STAGE = "scores"
 """What `pi.parquet` names as the stage it comes from."""
@@ -35,7 +35,7 @@ def fit_pi(job: FitPiJob, scores: Path, output: Path) -> None:
     beginning = begin("parsec.zero_cost.fit_prior")
     run = f"fit-pi of {scores} (settings {fingerprint(job)})"
     check_run_folder(output, "fit-pi", run, ["pi.parquet", "fit.json"])
-    rows, about = read_scores(scores)
+    rows, about = SCORES_FILE.read(scores)
     settings = about["provenance"]["settings"]
     if settings["space"] != job.space:
         raise UserError(f"{scores}: scores of {settings['space']}, but the settings want {job.space}; give such scores")

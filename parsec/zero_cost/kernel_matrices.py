@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from parsec.config.zero_cost import KernelsJob, ScoreJob
 from parsec.data.dataset import read_info
 from parsec.errors import SettingsError
+from parsec.records.parquet import KERNEL_FIELDS, KERNELS_FILE
 from parsec.records.provenance import begin, provenance
 from parsec.runtime.device import lease, resolve, set_deterministic
 from parsec.runtime.logs import logger
@@ -19,7 +20,6 @@ from parsec.runtime.outputs import check_file, parquet_signature
 from parsec.runtime.seeds import seed_of
 from parsec.space.nasbench201 import architectures
 from parsec.tabular.nasbench201 import read_report_columns
-from parsec.zero_cost.files import KERNEL_FIELDS, KERNELS
 from parsec.zero_cost.score import Scoring, minibatch
 
 
@@ -46,7 +46,7 @@ def kernels(job: KernelsJob, data: Path, benchmark: Path, seed: int, output: Pat
             matrix = scoring.matrix(architectures()[row["index"]], row["index"])
             rows.append({**row, "kernel": (matrix / matrix[0, 0]).ravel()})
             logger.info("kernels %d/%d", done, len(chosen))
-    KERNELS.write(
+    KERNELS_FILE.write(
         output,
         pa.Table.from_pylist(rows, schema=KERNEL_FIELDS),
         {"seed": seed, "provenance": provenance(job, beginning, info)},

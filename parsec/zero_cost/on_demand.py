@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from parsec.config.zero_cost import DartsScoreJob
 from parsec.data.dataset import read_info
 from parsec.errors import UserError
+from parsec.records.parquet import SCORES_FILE
 from parsec.space.darts import Genotype
 from parsec.zero_cost.candidates import DartsPool
-from parsec.zero_cost.files import read_scores
 from parsec.zero_cost.score import Scoring, minibatch
 
 Worth = Callable[[Genotype], float]
@@ -28,7 +28,7 @@ def read_sample(path: Path) -> tuple[NDArray[np.float64], dict[str, Any]]:
     Raises:
         UserError: the file is missing, damaged, of another space, or without any score.
     """
-    rows, about = read_scores(path)
+    rows, about = SCORES_FILE.read(path)
     space = about["provenance"]["settings"]["space"]
     if space != "darts" or rows["score"].isna().all():
         raise UserError(f"{path}: scores of {space}, or none at all; give those of architectures of darts")

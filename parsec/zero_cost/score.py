@@ -8,20 +8,20 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from parsec.config.base import Running
 from parsec.config.jobs import fingerprint
-from parsec.config.settings import Running
 from parsec.config.zero_cost import AnyScoreJob
 from parsec.data.augment import Augment
 from parsec.data.dataset import DatasetInfo, Part, open_split, read_info
 from parsec.data.loader import Images, open_images
 from parsec.errors import DatasetError
+from parsec.records.parquet import SCORES_FILE
 from parsec.records.provenance import begin, cost, provenance
 from parsec.runtime import finished, loop
 from parsec.runtime.checkpoint import read_metrics
 from parsec.runtime.device import autocast, lease, memory_format, resolve, set_deterministic, to_device
 from parsec.runtime.rng import ShardedRNG, generator
 from parsec.zero_cost.candidates import NasBench201Pool, Pool, pool_of
-from parsec.zero_cost.files import write_scores
 from parsec.zero_cost.naswot import (
     Matrix,
     UnscoredError,
@@ -150,7 +150,7 @@ def score(
         spent = loop.run(task, state, identity, running, run, device, beginning.code)
         about = {"seed": seed, "cost": cost(spent, device), "provenance": provenance(job, beginning, info)}
         ending.open_output()
-        write_scores(output / "scores.parquet", read_metrics(state), {**about, **pool.about})
+        SCORES_FILE.write(output / "scores.parquet", read_metrics(state), {**about, **pool.about})
         ending.finish(identity)
 
 

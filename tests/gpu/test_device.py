@@ -8,7 +8,7 @@ import sys
 import pytest
 import torch
 
-from parsec.config.settings import Running
+from parsec.config.base import Running
 from parsec.errors import Interrupted
 from parsec.records.provenance import gpu
 from parsec.runtime import loop

@@ -5,11 +5,11 @@ import json
 import pytest
 import torch
 
+from parsec.config.base import Compute, Running
 from parsec.config.datasets import Digits
 from parsec.config.jobs import PrepareJob, SearchJob
 from parsec.config.search import RELAXED, RandomSearch, SearchStage
 from parsec.config.search import Prior as Form
-from parsec.config.settings import Compute, Running
 from parsec.config.training import Augmentation, Network
 from parsec.data.prepare import prepare
 from parsec.runtime.device import set_deterministic

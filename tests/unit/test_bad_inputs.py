@@ -16,7 +16,8 @@ from synthetic import retrain_result, search_result
 
 from parsec.cli import main
 from parsec.config.datasets import Digits
-from parsec.config.jobs import PrepareJob, as_json, measure_job, retrain_job, search_job
+from parsec.config.job_parts import measure_job, retrain_job, search_job
+from parsec.config.jobs import PrepareJob, as_json
 from parsec.config.load import load
 from parsec.config.plan import on_this_machine
 from parsec.config.training import Stack
@@ -149,7 +150,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "a seed twice": {"seeds": [0, 0]},
     "a stage that starts from one that does not run": {"finetune": None},
     "an origin that does not run": {"transfer": None},
-    "a variant of an unknown method": {"variants": {"fast": {"method": "magic", "stages": ["search"], "changes": []}}},
+    "a variant of an unknown method": {"variants": {"fast": {"method": "magic", "stages": ["search"], "changes": {}}}},
     "no method": {"methods": []},
     "an unknown source of images": {"datasets.digits.source": "mnist"},
     "an unknown published genotype": {"retrain.digits.published": ["DARTS_V3"]},

@@ -18,7 +18,7 @@ from parsec.data.sources.listing import listing_fingerprint
 from parsec.errors import SettingsError, UserError
 from parsec.records.code_hash import code_fingerprint
 from parsec.runtime.outputs import MARKER, check_folder
-from parsec.config import jobs, plan
+from parsec.config import outputs, jobs, plan
 from parsec.config.base import expanded
 from parsec.config.load import load, read_document
 
@@ -226,7 +226,7 @@ def parent_pi(stage):
     """Input: the π that a run of this stage starts from; none if it starts from uniform."""
 
     def found(wildcards):
-        run = plan.Search(stage, wildcards.dataset, wildcards.method, int(wildcards.seed))
+        run = outputs.Search(stage, wildcards.dataset, wildcards.method, int(wildcards.seed))
         pi = plan.initial_pi(settings, run)
         return f"<results>/{pi}" if pi else []
 
@@ -243,7 +243,7 @@ def found_genotype(wildcards):
     w = wildcards
     if file := plan.genotype_files(settings, w.dataset).get(w.method):
         return local(file)
-    search = plan.genotype_of(settings, plan.Retrain(w.dataset, w.origin, w.method, int(w.seed), int(w.run)))
+    search = plan.genotype_of(settings, outputs.Retrain(w.dataset, w.origin, w.method, int(w.seed), int(w.run)))
     return f"<results>/{search.folder}/genotype.json" if search else []
 
 

@@ -6,7 +6,7 @@ rule retrain:
         test=ancient("<results>/data/{dataset}/test"),
         genotype=found_genotype,
     output:
-        **files_of_run("retrain/{dataset}/{origin}/{method}/seed{seed}/run{run}", plan.RETRAIN_FILES),
+        **files_of_run("retrain/{dataset}/{origin}/{method}/seed{seed}/run{run}", outputs.RETRAIN_FILES),
     log:
         "<results>/logs/retrain/{dataset}/{origin}/{method}/seed{seed}/run{run}.log",
     benchmark:

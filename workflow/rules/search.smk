@@ -6,7 +6,7 @@ rule search:
         validation=ancient("<results>/data/{dataset}/validation"),
         pi=parent_pi("search"),
     output:
-        **files_of_run("search/{dataset}/{method}/seed{seed}", plan.SEARCH_FILES),
+        **files_of_run("search/{dataset}/{method}/seed{seed}", outputs.SEARCH_FILES),
     log:
         "<results>/logs/search/{dataset}/{method}/seed{seed}.log",
     benchmark:
@@ -46,7 +46,7 @@ use rule search as finetune with:
         validation=ancient("<results>/data/{dataset}/validation"),
         pi=parent_pi("finetune"),
     output:
-        **files_of_run("finetune/{dataset}/{method}/seed{seed}", plan.SEARCH_FILES),
+        **files_of_run("finetune/{dataset}/{method}/seed{seed}", outputs.SEARCH_FILES),
     log:
         "<results>/logs/finetune/{dataset}/{method}/seed{seed}.log",
     benchmark:
@@ -68,7 +68,7 @@ use rule search as transfer with:
         validation=ancient("<results>/data/{dataset}/validation"),
         pi=parent_pi("transfer"),
     output:
-        **files_of_run("transfer/{dataset}/{method}/seed{seed}", plan.SEARCH_FILES),
+        **files_of_run("transfer/{dataset}/{method}/seed{seed}", outputs.SEARCH_FILES),
     log:
         "<results>/logs/transfer/{dataset}/{method}/seed{seed}.log",
     benchmark:

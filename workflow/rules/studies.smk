@@ -21,7 +21,7 @@ rule score:
         runtime=growing(720),
         gpu=GPUS,
     params:
-        settings=json_of(study_jobs.score_job, "{name}"),
+        settings=json_of(job_parts.score_job, "{name}"),
         code=code("parsec.zero_cost.score", "score/{name}/seed{seed}/scores.parquet"),
         data=subpath(input.dataset, parent=True),
         benchmark=option("--benchmark", "benchmark"),
@@ -52,7 +52,7 @@ rule fit_pi:
         mem_mb=4000,
         runtime=30,
     params:
-        settings=json_of(study_jobs.fit_pi_job),
+        settings=json_of(job_parts.fit_pi_job),
         code=code("parsec.zero_cost.fit_prior", "fit/seed{seed}/pi.parquet"),
         folder=subpath(output.pi, parent=True),
     message:
@@ -81,7 +81,7 @@ rule ablate:
         runtime=growing(240),
         gpu=GPUS,
     params:
-        settings=json_of(study_jobs.ablation_job),
+        settings=json_of(job_parts.ablation_job),
         code=code("parsec.zero_cost.ablation", "ablation/seed{seed}/ablation.parquet"),
         data=subpath(input.dataset, parent=True),
         folder=subpath(output[0], parent=True),
@@ -112,7 +112,7 @@ rule kernels:
         runtime=growing(60),
         gpu=GPUS,
     params:
-        settings=json_of(study_jobs.kernels_job),
+        settings=json_of(job_parts.kernels_job),
         code=code("parsec.zero_cost.kernel_matrices", "kernels/seed{seed}/kernels.parquet"),
         data=subpath(input.dataset, parent=True),
     message:
@@ -139,7 +139,7 @@ rule simulate:
         mem_mb=growing(4000),
         runtime=growing(60),
     params:
-        settings=json_of(study_jobs.simulate_job, "{name}"),
+        settings=json_of(job_parts.simulate_job, "{name}"),
         code=code("parsec.tabular.simulate", "simulate/{name}/seed{seed}/simulations.parquet"),
         scores=option("--scores", "scores"),
         folder=subpath(output[0], parent=True),
@@ -170,7 +170,7 @@ rule predictor:
         mem_mb=growing(8000),
         runtime=growing(240),
     params:
-        settings=json_of(study_jobs.predictor_job, "{name}"),
+        settings=json_of(job_parts.predictor_job, "{name}"),
         code=code("parsec.predictor.search", "predictor/{name}/seed{seed}/predictor.json"),
         folder=subpath(output.run, parent=True),
         state=state("predictor/{name}/seed{seed}"),
@@ -202,7 +202,7 @@ rule propose:
         mem_mb=growing(4000),
         runtime=growing(120),
     params:
-        settings=json_of(study_jobs.proposal_job),
+        settings=json_of(job_parts.proposal_job),
         code=code("parsec.predictor.proposal", "proposal/seed{seed}/proposal.parquet"),
         folder=subpath(output[0], parent=True),
         state=state("proposal/seed{seed}"),

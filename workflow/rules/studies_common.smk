@@ -1,6 +1,6 @@
 """What the rules of the studies share: their inputs, and the tables of benchmarks, which lie outside of the results."""
 
-from parsec.config import studies, study_jobs
+from parsec.config import job_parts, studies
 from parsec.report.figures.registry import figure_module
 from parsec.report.tables.registry import table_module
 

@@ -7,10 +7,10 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from parsec.errors import UserError
+from parsec.records.parquet import ABLATION_FILE
 from parsec.report.figures.style import DOUBLE, Drawing, new_figure, series
 from parsec.report.tables.naswot import score_matrix
 from parsec.tabular.nasbench201 import read_report_columns
-from parsec.zero_cost.files import read_ablation
 
 PANELS = {
     "Minibatches": ("images",),
@@ -34,7 +34,7 @@ def draw(inputs: list[Path]) -> Drawing:
     if len(inputs) != 2:
         raise UserError("naswot-ablation: give the benchmark's table, then one ablation.parquet")
     accuracies = read_report_columns(inputs[0]).test["cifar10"]
-    rows, _ = read_ablation(inputs[1])
+    rows, _ = ABLATION_FILE.read(inputs[1])
     shown = [_spread(name, group) for name, group in rows.groupby("condition", sort=False)]
     data = pd.concat(shown).assign(accuracy=lambda frame: accuracies[frame["index"]])
     # Of all networks, so that one that fails under a condition leaves its place empty.

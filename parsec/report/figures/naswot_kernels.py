@@ -7,8 +7,8 @@ import numpy as np
 from matplotlib.cm import ScalarMappable
 
 from parsec.errors import UserError
+from parsec.records.parquet import KERNELS_FILE
 from parsec.report.figures.style import DOUBLE, Drawing, new_figure
-from parsec.zero_cost.files import KERNELS
 
 COLOURS = "viridis"
 
@@ -24,7 +24,7 @@ def draw(inputs: list[Path]) -> Drawing:
     """
     if len(inputs) != 1:
         raise UserError("naswot-kernels: give one kernels.parquet")
-    rows, _ = KERNELS.read(inputs[0])
+    rows, _ = KERNELS_FILE.read(inputs[0])
     pictures = [np.reshape(kernel, (math.isqrt(len(kernel)),) * 2) for kernel in rows["kernel"]]
     bins = list(dict.fromkeys(zip(rows["low"], rows["high"], strict=True)))
     columns, least = len(rows) // len(bins), min(float(picture.min()) for picture in pictures)

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from parsec.config.plan import PUBLISHED, SEARCH_STAGES
+from parsec.config.outputs import PUBLISHED, SEARCH_STAGES
 from parsec.errors import UserError
 from parsec.records.documents import read_document, read_results
 from parsec.report.search_cost import Result, SearchKey, by_key, lineage

@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 from scipy.stats import kendalltau, spearmanr
 
 from parsec.errors import UserError
+from parsec.records.parquet import ABLATION_FILE, SCORES_FILE
 from parsec.report.published import default_folder, read_rows
 from parsec.report.tables.base import NOTHING, Section, Table, Tabulated, significant
 from parsec.space.nasbench201 import SIZE
 from parsec.tabular.nasbench101 import read_search_columns
 from parsec.tabular.nasbench201 import DATA, Data, ReportColumns, read_report_columns, read_validation
-from parsec.zero_cost.files import read_ablation, read_scores
 
 FIRST_TRAIN, FIRST_EVAL, ICML = "arXiv-v1 code (tag v1.0, no eval())", "arXiv-v1 paper (code with eval())", "ICML2021"
 """Versions of the paper; the first one's numbers exist with batch norm in train and in eval mode."""
@@ -122,7 +122,7 @@ def read_scored(path: Path, space: str = "nasbench201") -> Scored:
     Raises:
         UserError: missing, damaged, or scores of another space.
     """
-    rows, about = read_scores(path)
+    rows, about = SCORES_FILE.read(path)
     settings = about["provenance"]["settings"]
     if settings["space"] != space:
         raise UserError(f"{path}: scores of {settings['space']}; give scores of {space}")
@@ -178,7 +178,7 @@ def make_ablation_table(inputs: list[Path]) -> Tabulated:
         raise UserError("naswot-ablation: give the benchmark's table first, then one ablation.parquet or more")
     accuracies, rows, sections = read_report_columns(inputs[0]).test["cifar10"], list[dict[str, Any]](), []
     for path in inputs[1:]:
-        found, about = read_ablation(path)
+        found, about = ABLATION_FILE.read(path)
         settings = about["provenance"]["settings"]
         varied = {condition["name"]: condition["varies"] for condition in settings["conditions"]}
         here = [{"dataset": settings["dataset"], **row} for row in _measured(found, varied, accuracies)]

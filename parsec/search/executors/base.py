@@ -1,25 +1,13 @@
 """What every way to run K children offers; all give the same numbers to rounding."""
 
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 import torch.nn.functional as F
 from torch import Tensor
 
-from parsec.network.supernet import SharedParameters
+from parsec.network.spaces import Child, SharedWeights
 from parsec.prior.distribution import ArchitectureBatch
 from parsec.search.estimator import OnlineWeights
-
-Child = Any
-"""An architecture of the space that the shared weights belong to."""
-
-
-class SharedWeights(Protocol):
-    """The network of shared weights of a space."""
-
-    bank: SharedParameters
-
-    def __call__(self, child: Child, images: Tensor) -> Tensor:
-        """Logits (B × classes) of one child on `images` (B × 3 × H × W)."""
 
 
 class Accumulated(NamedTuple):

@@ -7,9 +7,10 @@ import torch
 from parsec.config.base import Compute
 from parsec.errors import SettingsError
 from parsec.network.complexity import TABLE_MAPS, child_bytes, map_bytes
+from parsec.network.spaces import SharedWeights
 from parsec.network.supernet import Supernet
 from parsec.runtime.device import autocast
-from parsec.search.executors.base import Executor, SharedWeights
+from parsec.search.executors.base import Executor
 from parsec.search.executors.cuda_graph import Replay
 from parsec.search.executors.fused import Table
 from parsec.search.executors.grouped import Stacked

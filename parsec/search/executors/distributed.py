@@ -7,10 +7,11 @@ kind makes other random numbers of the same seed, and with them other augmentati
 
 from torch import Tensor
 
+from parsec.network.spaces import Child
 from parsec.prior.distribution import ArchitectureBatch
 from parsec.runtime.distributed import Ranks
 from parsec.search.estimator import OnlineWeights
-from parsec.search.executors.base import Child, Executor
+from parsec.search.executors.base import Executor
 
 
 def over_ranks(executor: Executor, ranks: Ranks) -> Executor:

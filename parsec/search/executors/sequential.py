@@ -6,9 +6,10 @@ from contextlib import AbstractContextManager
 import torch
 from torch import Tensor
 
+from parsec.network.spaces import Child, SharedWeights
 from parsec.prior.distribution import ArchitectureBatch
 from parsec.search.estimator import OnlineWeights
-from parsec.search.executors.base import Child, SharedWeights, summed_cross_entropy
+from parsec.search.executors.base import summed_cross_entropy
 
 
 class One:

@@ -44,7 +44,9 @@ def test_the_schema_is_closed_at_every_level():
     assert schema["$schema"].startswith("https://json-schema.org/")
     levels = list(objects(schema))
     assert len(levels) > 15
-    assert all(level["additionalProperties"] is False for level in levels)
+    # The changes of a variant are closed as well: they are checked after they are merged into the whole tree.
+    open_levels = [level for level in levels if level["additionalProperties"] is not False]
+    assert [level["title"] for level in open_levels] == ["Changes"]
 
 
 @pytest.mark.parametrize("preset", ["config", "cifar10", "paper"])

@@ -8,17 +8,8 @@ import pytest
 import yaml
 
 from parsec.config import plan
-from parsec.config.jobs import (
-    RetrainJob,
-    SearchJob,
-    as_json,
-    fingerprint,
-    placed,
-    places,
-    prepare_job,
-    retrain_job,
-    search_job,
-)
+from parsec.config.job_parts import places, prepare_job, retrain_job, search_job
+from parsec.config.jobs import RetrainJob, SearchJob, as_json, fingerprint, placed
 from parsec.config.load import load, load_job
 from parsec.errors import SettingsError
 

@@ -8,7 +8,8 @@ import pytest
 from pydantic import ValidationError
 
 from parsec.config.base import Method
-from parsec.config.jobs import SearchJob, as_json, search_job
+from parsec.config.job_parts import search_job
+from parsec.config.jobs import SearchJob, as_json
 from parsec.config.load import load
 from parsec.config.search import RELAXED, Relaxation
 from parsec.errors import SettingsError

@@ -5,9 +5,10 @@ import json
 
 import pytest
 
-from parsec.config import plan, studies
+from parsec.config import outputs, plan, studies
 from parsec.config.base import expanded
-from parsec.config.jobs import as_json, fingerprint, placed, places, prepare_job, retrain_job
+from parsec.config.job_parts import places, prepare_job, retrain_job
+from parsec.config.jobs import as_json, fingerprint, placed
 from parsec.config.load import load
 from parsec.errors import DatasetError, GenotypeError, SettingsError
 from parsec.space.published import DARTS_V1
@@ -138,7 +139,7 @@ def test_a_benchmark_without_its_variable_is_left_out_with_a_line(mine, monkeypa
 
 def test_genotypes_are_planned_under_their_names(mine):
     settings = plan.on_this_machine(load(given("DARTS_V2", "mine.json", {"name": "other", "file": "~/mine.json"})))
-    planned = [(run.method, run.run) for run in plan.retrains(settings) if run.origin == plan.PUBLISHED]
+    planned = [(run.method, run.run) for run in plan.retrains(settings) if run.origin == outputs.PUBLISHED]
     assert planned == [(name, run) for name in ("DARTS_V2", "mine", "other") for run in (0, 1)]
     assert plan.genotype_files(settings, "digits") == {"mine": "mine.json", "other": str(mine)}
     assert load(json.loads(as_json(settings))) == settings

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from parsec.config import plan
+from parsec.config import outputs, plan
 from parsec.config.docs import NOT_GIVEN
 from parsec.config.load import load
 
@@ -76,9 +76,9 @@ def test_presets_write_to_folders_of_their_own():
 def test_the_default_runs_the_whole_chain_on_data_that_a_package_ships():
     settings = load(CONFIG / "config.yaml")
     assert {dataset.source for dataset in settings.datasets.values()} == {"digits", "digits_folder"}
-    assert {run.stage for run in plan.searches(settings)} == set(plan.SEARCH_STAGES)
-    assert {run.origin for run in plan.retrains(settings)} == {*plan.SEARCH_STAGES, plan.PUBLISHED}
-    assert plan.parent(settings, plan.Search("transfer", "digits-folder", "parsec", 1)) == plan.Search(
+    assert {run.stage for run in plan.searches(settings)} == set(outputs.SEARCH_STAGES)
+    assert {run.origin for run in plan.retrains(settings)} == {*outputs.SEARCH_STAGES, outputs.PUBLISHED}
+    assert plan.parent(settings, outputs.Search("transfer", "digits-folder", "parsec", 1)) == outputs.Search(
         "finetune", "digits", "parsec", 1
     )
 

@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from parsec.config.jobs import MeasureJob, RetrainJob, SearchJob, as_json, measure_job, retrain_job, search_job
+from parsec.config.job_parts import measure_job, retrain_job, search_job
+from parsec.config.jobs import MeasureJob, RetrainJob, SearchJob, as_json
 from parsec.config.load import load, load_job
 from parsec.errors import SettingsError
 

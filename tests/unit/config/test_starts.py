@@ -6,9 +6,8 @@ import pytest
 import yaml
 
 from parsec.config import plan, studies
-from parsec.config.jobs import search_job
+from parsec.config.job_parts import fit_pi_job, search_job
 from parsec.config.load import load
-from parsec.config.study_jobs import fit_pi_job
 from parsec.errors import SettingsError
 
 PRESET = Path(__file__).parents[3] / "config" / "nasbench201.yaml"
@@ -38,7 +37,7 @@ def test_a_search_from_scores_is_given_their_prior_and_no_other_is(tree):
         ({"scores_prior": {"scores": "icml", "scored": 10}}, r"scores_prior\.keep: got 50; allowed: at most scored"),
         ({"methods": ["random"]}, r"proposal: allowed: null, unless parsec searches nasbench201"),
         (
-            {"variants": {"primed": {"method": "darts", "changes": ["search.start = scores"]}}},
+            {"variants": {"primed": {"method": "darts", "changes": {"search": {"start": "scores"}}}}},
             r"search\.start: got scores; allowed with primed: uniform",
         ),
     ],

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from parsec.config import studies
+from parsec.config.job_parts import score_job
 from parsec.config.load import load
-from parsec.config.study_jobs import score_job
 from parsec.config.zero_cost import DartsScoreJob, ScoreJob
 from parsec.errors import SettingsError
 

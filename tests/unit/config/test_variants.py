@@ -5,14 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from parsec.config import plan
-from parsec.config.jobs import as_json, search_job
+from parsec.config import outputs, plan
+from parsec.config.job_parts import search_job
+from parsec.config.jobs import as_json
 from parsec.config.load import load
 from parsec.errors import SettingsError
 
 DEFAULT = load(Path(__file__).parents[3] / "config" / "config.yaml").model_dump(mode="json")
-MEAN = {"method": "parsec", "stages": ["search"], "changes": ["search.estimator.likelihood = mean"]}
-DIRECT = {"method": "parsec", "stages": ["finetune"], "changes": ["finetune.start = uniform", "finetune.epochs = 13"]}
+MEAN = {"method": "parsec", "stages": ["search"], "changes": {"search": {"estimator": {"likelihood": "mean"}}}}
+DIRECT = {"method": "parsec", "stages": ["finetune"], "changes": {"finetune": {"start": "uniform", "epochs": 13}}}
 
 
 def tree(**variants):
@@ -33,7 +34,7 @@ def test_a_variant_reads_its_changes_and_nothing_else_changes():
 def test_a_variant_adds_the_runs_of_its_stages_and_their_trainings():
     before, settings = load(tree()), load(tree(direct=DIRECT))
     added = set(plan.searches(settings)) - set(plan.searches(before))
-    assert added == {plan.Search("finetune", "digits", "direct", seed) for seed in settings.seeds}
+    assert added == {outputs.Search("finetune", "digits", "direct", seed) for seed in settings.seeds}
     assert all(plan.parent(settings, run) is None for run in added)
     trained = set(plan.retrains(settings)) - set(plan.retrains(before))
     assert {(run.origin, run.method) for run in trained} == {("finetune", "direct")}
@@ -42,17 +43,23 @@ def test_a_variant_adds_the_runs_of_its_stages_and_their_trainings():
 
 def test_a_variant_of_every_stage_follows_its_own_line():
     settings = load(tree(mean={**MEAN, "stages": None}))
-    start = plan.Search("finetune", "digits", "mean", 0)
-    assert plan.parent(settings, start) == plan.Search("search", "digits", "mean", 0)
+    start = outputs.Search("finetune", "digits", "mean", 0)
+    assert plan.parent(settings, start) == outputs.Search("search", "digits", "mean", 0)
 
 
 @pytest.mark.parametrize(
     ("variant", "complaint"),
     [
-        ({"changes": ["search.estimator.sample = 3"]}, r"variants\.odd\.changes: there is no key 'sample'"),
-        ({"changes": ["search.estimator.samples = 1"]}, r"samples.*got 1; allowed: a whole number ≥ 2"),
-        ({"changes": ["compute.device = cuda"]}, "compute.device is nothing that a search reads"),
-        ({"changes": ["search.estimator"]}, r"variants\.odd\.changes\[0\]: got 'search.estimator'; allowed: a key"),
+        (
+            {"changes": {"search": {"estimator": {"sample": 3}}}},
+            r"search\.estimator\.sample: unknown key; did you mean",
+        ),
+        ({"changes": {"search": {"estimator": {"samples": 1}}}}, r"samples.*got 1; allowed: a whole number ≥ 2"),
+        ({"changes": {"compute": {"device": "cuda"}}}, "compute is nothing that a search reads"),
+        (
+            {"changes": ["search.estimator.samples = 3"]},
+            r"variants\.odd\.changes: got .*; allowed: a section of settings",
+        ),
         ({"stages": ["retrain"]}, r"variants\.odd\.stages: got 'retrain'; allowed: search, finetune, transfer"),
         ({"stages": ["finetune"]}, "finetune starts from search, which it does not run; add it"),
         ({"method": "magic"}, r"variants\.odd\.method: got \"magic\""),

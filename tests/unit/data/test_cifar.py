@@ -12,14 +12,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from parsec.config.base import Compute
+from parsec.config.base import Compute, Running
 from parsec.config.datasets import Cifar10, Cifar100
-from parsec.config.jobs import RetrainJob, SearchJob, fingerprint, placed, places, prepare_job
+from parsec.config.job_parts import places, prepare_job
+from parsec.config.jobs import RetrainJob, SearchJob, fingerprint, placed
 from parsec.config.load import load
-from parsec.config.plan import Retrain
+from parsec.config.outputs import Retrain
 from parsec.config.retrain import RetrainStage
 from parsec.config.search import Estimator, Prior, SearchStage
-from parsec.config.settings import Running
 from parsec.config.training import Network, Stack
 from parsec.data.dataset import read_info
 from parsec.data.prepare import prepare

@@ -5,11 +5,11 @@ import pytest
 from scipy.stats import spearmanr
 
 from parsec.cli import main
+from parsec.config.base import Running
 from parsec.config.datasets import Digits
 from parsec.config.jobs import PrepareJob, as_json
 from parsec.config.predictor import DartsPredictorJob, Pool, Predictor
 from parsec.config.search import Prior as Form
-from parsec.config.settings import Running
 from parsec.config.training import Stack
 from parsec.config.zero_cost import DartsScoreJob, Score
 from parsec.data.prepare import prepare

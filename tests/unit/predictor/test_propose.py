@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from parsec.cli import main
+from parsec.config.base import Running
 from parsec.config.predictor import Predictor, ProposalJob
 from parsec.config.search import Prior as Form
-from parsec.config.settings import Running
 from parsec.errors import Interrupted, PriorError
 from parsec.predictor.files import FILE
 from parsec.predictor.priors import read_studied

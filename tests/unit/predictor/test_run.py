@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 
 from parsec.cli import main
+from parsec.config.base import Running
 from parsec.config.predictor import Pool, Predictor, PredictorJob
-from parsec.config.settings import Running
 from parsec.errors import CheckpointError, Interrupted, UserError
 from parsec.predictor.files import read_run
 from parsec.predictor.search import Blocks, Sources, search_repeatedly

@@ -13,10 +13,10 @@ from parsec.config.zero_cost import FitPiJob
 from parsec.errors import UserError
 from parsec.prior.distribution import Prior, fit
 from parsec.prior.parquet import read_metadata, read_prior
+from parsec.records.parquet import SCORES_FILE
 from parsec.space.darts import draw
 from parsec.space.nasbench201 import architectures
 from parsec.space.spaces import DARTS, NASBENCH201
-from parsec.zero_cost.files import write_scores
 from parsec.zero_cost.fit_prior import fit_pi
 
 FACTORS = NASBENCH201.factors("separate")
@@ -81,7 +81,7 @@ def scores(tmp_path):
         settings = {"space": space, "dataset": "digits", "score": {"kind": "relu_log_determinant", "batch_size": 8}}
         path = tmp_path / "scores.parquet"
         cost = {"device_seconds": 99.0, "peak_memory_bytes": 7, "accelerator": False}
-        write_scores(path, rows[::-1], {"seed": 3, "provenance": {"settings": settings}, "cost": cost})
+        SCORES_FILE.write(path, rows[::-1], {"seed": 3, "provenance": {"settings": settings}, "cost": cost})
         return path
 
     return made

@@ -7,7 +7,7 @@ import pytest
 import yaml
 from synthetic import search_result
 
-from parsec.config import plan
+from parsec.config import outputs
 from parsec.config.load import load
 from parsec.errors import UserError
 from parsec.records.archive import OPEN, keep, keep_benchmark
@@ -30,7 +30,7 @@ def results(tmp_path):
     others = ["search/digits/parsec/seed7", "cifar10/search/cifar10/parsec/seed0"]
     for place in runs + others:
         (folder / place).mkdir(parents=True)
-        for name in {*plan.SEARCH_FILES, *plan.RETRAIN_FILES}:
+        for name in {*outputs.SEARCH_FILES, *outputs.RETRAIN_FILES}:
             (folder / place / name).write_text(json.dumps(RESULT))
     figures = [
         f"figures/{name}" for name in ("pi-search-parsec-seed0.svg", "cells-search-parsec-seed0.svg", "cost.csv")
@@ -57,7 +57,7 @@ def record(tmp_path):
 def test_small_files_of_this_run_alone_are_kept(results, record):
     keep(results, record)
     kept = {str(path.relative_to(record)) for path in record.rglob("*") if path.is_file()}
-    searched = {f"search/digits/parsec/seed0/{name}" for name in plan.SEARCH_FILES}
+    searched = {f"search/digits/parsec/seed0/{name}" for name in outputs.SEARCH_FILES}
     trained = {f"retrain/digits/search/parsec/seed0/run0/{name}" for name in ("result.json", "metrics.jsonl")}
     pages = {"settings.yaml", "tables/digits.md", "data/digits/dataset.json", "measure/search/executor.json"}
     logs = {"logs/search/digits/parsec/seed0.log"}

@@ -9,8 +9,8 @@ import signal
 import pytest
 from safetensors.numpy import load_file
 
-from parsec.config.plan import RETRAIN_FILES, Retrain
-from parsec.config.settings import Running
+from parsec.config.base import Running
+from parsec.config.outputs import RETRAIN_FILES, Retrain
 from parsec.config.training import Network
 from parsec.data.dataset import read_info
 from parsec.errors import CheckpointError, DatasetError, Interrupted, SettingsError

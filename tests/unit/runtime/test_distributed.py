@@ -8,7 +8,7 @@ import time
 import pytest
 import torch
 
-from parsec.config.settings import Running
+from parsec.config.base import Running
 from parsec.errors import DeviceError, DivergedError, Interrupted, RankLostError
 from parsec.runtime import loop
 from parsec.runtime.checkpoint import checkpoint_files

@@ -11,7 +11,7 @@ import time
 import pytest
 import torch
 
-from parsec.config.settings import Running
+from parsec.config.base import Running
 from parsec.errors import CheckpointError, DivergedError, Interrupted
 from parsec.runtime import loop
 from parsec.runtime.checkpoint import Checkpoints, checkpoint_files

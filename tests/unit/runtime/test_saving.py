@@ -5,7 +5,7 @@ import itertools
 import pytest
 import torch
 
-from parsec.config.settings import Running
+from parsec.config.base import Running
 from parsec.runtime import loop
 from parsec.runtime.checkpoint import Checkpoints, Nowhere
 from parsec.runtime.distributed import SINGLE_PROCESS

@@ -5,12 +5,11 @@ import shutil
 import pytest
 import torch
 
-from parsec.config.base import Compute
+from parsec.config.base import Compute, Running
 from parsec.config.datasets import Digits
 from parsec.config.jobs import PrepareJob, SearchJob
 from parsec.config.search import RELAXED, Estimator, PriorOptimizer, Relaxation, SearchOptimizer, SearchStage
 from parsec.config.search import Prior as Form
-from parsec.config.settings import Running
 from parsec.config.training import Augmentation, Network
 from parsec.data.augment import Augment
 from parsec.data.dataset import open_split, read_info

@@ -5,8 +5,7 @@ import json
 from parsec.bench.memory import measure
 from parsec.config.base import Compute
 from parsec.config.jobs import MeasureJob
-from parsec.config.search import Prior
-from parsec.config.settings import Measure
+from parsec.config.search import Measure, Prior
 from parsec.config.training import Augmentation, Network
 
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from parsec.config.base import Compute
-from parsec.config.plan import SEARCH_FILES
+from parsec.config.outputs import SEARCH_FILES
 from parsec.config.search import Estimator
 from parsec.config.search import Prior as Form
 from parsec.errors import PriorError, SettingsError

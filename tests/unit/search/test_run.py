@@ -10,7 +10,7 @@ import torch
 
 from parsec.config.base import Compute
 from parsec.config.jobs import as_json, fingerprint
-from parsec.config.plan import SEARCH_FILES
+from parsec.config.outputs import SEARCH_FILES
 from parsec.config.search import Prior as Form
 from parsec.config.search import SearchOptimizer
 from parsec.config.training import Network

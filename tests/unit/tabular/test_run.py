@@ -7,10 +7,10 @@ import pandas as pd
 import pytest
 
 from parsec.cli import main
+from parsec.records.parquet import SCORES_FILE
 from parsec.space.nasbench201 import SIZE, architectures
 from parsec.tabular.nasbench201 import DATA
 from parsec.tabular.simulate import read_simulations
-from parsec.zero_cost.files import write_scores
 
 SMALL = {"space": "nasbench201", "repeats": 3, "budget": 15}
 
@@ -34,7 +34,7 @@ def scores(tmp_path_factory):
         for i in range(40)
     ]
     rows[39] |= {"score": None, "status": "failed", "reason": "made up"}
-    write_scores(path, rows, {"seed": 0, "provenance": {"settings": {"space": "nasbench201"}}})
+    SCORES_FILE.write(path, rows, {"seed": 0, "provenance": {"settings": {"space": "nasbench201"}}})
     return path
 
 

@@ -6,10 +6,10 @@ import pandas as pd
 import pytest
 
 from parsec.cli import main
-from parsec.config.settings import Compute, Running
+from parsec.config.base import Compute, Running
 from parsec.config.zero_cost import AblationJob, Condition, Score, published_conditions
+from parsec.records.parquet import ABLATION_FILE, SCORES_FILE
 from parsec.zero_cost.ablation import Ablation, ablate
-from parsec.zero_cost.files import read_ablation, read_scores
 
 ALWAYS = Running(checkpoint_seconds=0.0, progress_seconds=600.0)
 SCORE = Score(batch_size=8)
@@ -32,7 +32,7 @@ def run(job, digits, tmp_path):
 
     def start(name):
         ablate(job, digits, 0, tmp_path / name, tmp_path / "state" / name, ALWAYS)
-        return read_ablation(tmp_path / name / "ablation.parquet")[0]
+        return ABLATION_FILE.read(tmp_path / name / "ablation.parquet")[0]
 
     return start
 
@@ -55,7 +55,7 @@ def test_rows_by_condition_repeat_and_network(run, tmp_path):
 
 def test_what_is_not_varied_is_that_of_a_scoring(run, start):
     """With the weights of another seed but the images of seed 0, no row equals a scoring; the identity's all do."""
-    plain = read_scores(start("s", architectures=2, initialisation="identity"))[0].set_index("index").score
+    plain = SCORES_FILE.read(start("s", architectures=2, initialisation="identity"))[0].set_index("index").score
     rows = run("a")
     identity = rows[rows.condition == "identity"]
     assert (identity.score.to_numpy() == plain[identity["index"]].to_numpy()).all()

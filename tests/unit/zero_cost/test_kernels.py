@@ -9,8 +9,8 @@ import torch
 
 from parsec.cli import main
 from parsec.data.dataset import read_info
+from parsec.records.parquet import KERNELS_FILE
 from parsec.space.nasbench201 import SIZE, architectures
-from parsec.zero_cost.files import KERNELS
 from parsec.zero_cost.naswot import log_determinant
 from parsec.zero_cost.score import Scoring, minibatch
 
@@ -40,7 +40,7 @@ def keep(digits, benchmark, tmp_path):
 
 def test_every_bin_has_its_networks(keep, tmp_path):
     assert keep() == 0
-    rows, about = KERNELS.read(tmp_path / "kernels.parquet")
+    rows, about = KERNELS_FILE.read(tmp_path / "kernels.parquet")
     assert rows.low.tolist() == [0, 0, 50, 50]
     assert rows.accuracy.between(rows.low, rows.high).all()
     assert np.allclose(rows.accuracy, np.linspace(0.0, 99.9, SIZE)[rows["index"]])
@@ -53,7 +53,7 @@ def test_every_bin_has_its_networks(keep, tmp_path):
 
 def test_a_kernel_has_the_score_of_its_network(keep, digits, make_job, tmp_path):
     assert keep() == 0
-    rows, _ = KERNELS.read(tmp_path / "kernels.parquet")
+    rows, _ = KERNELS_FILE.read(tmp_path / "kernels.parquet")
     job, info = make_job(1), read_info(digits)
     images = minibatch(job, digits, info, 0, torch.device("cpu"))
     checked = 0

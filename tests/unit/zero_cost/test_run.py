@@ -11,12 +11,12 @@ import torch
 from processes import caught
 
 from parsec.cli import main
+from parsec.config.base import Running
 from parsec.config.jobs import as_json
-from parsec.config.settings import Running
 from parsec.errors import CheckpointError, DatasetError, UserError
+from parsec.records.parquet import SCORES_FILE
 from parsec.space.nasbench201 import SIZE, architectures
 from parsec.zero_cost.candidates import shuffled
-from parsec.zero_cost.files import read_scores
 from parsec.zero_cost.naswot import UnscoredError
 from parsec.zero_cost.score import SCORES, Scoring
 
@@ -24,7 +24,7 @@ ALWAYS = Running(checkpoint_seconds=0.0, progress_seconds=600.0)
 
 
 def test_rows_name_architecture_index_and_score(start, tmp_path):
-    rows, about = read_scores(start("a"))
+    rows, about = SCORES_FILE.read(start("a"))
     assert rows["index"].tolist() == shuffled(SIZE, 3, 0)
     assert rows.architecture.tolist() == [str(architectures()[index]) for index in shuffled(SIZE, 3, 0)]
     assert rows.status.tolist() == ["scored"] * 3
@@ -45,13 +45,13 @@ def test_pandas_reads_the_file_by_itself(start):
 
 
 def test_equal_settings_and_seed_give_equal_scores(start):
-    first, again, other = (read_scores(start(name, seed))[0] for name, seed in (("a", 0), ("b", 0), ("c", 1)))
+    first, again, other = (SCORES_FILE.read(start(name, seed))[0] for name, seed in (("a", 0), ("b", 0), ("c", 1)))
     assert first.score.tolist() == again.score.tolist()
     assert set(first["index"]) != set(other["index"])
 
 
 def test_a_score_does_not_depend_on_what_was_scored_before(start):
-    few, more = (read_scores(start(name, architectures=count))[0] for name, count in (("a", 2), ("b", 4)))
+    few, more = (SCORES_FILE.read(start(name, architectures=count))[0] for name, count in (("a", 2), ("b", 4)))
     assert few.score.tolist() == more.score.tolist()[:2]
 
 
@@ -72,7 +72,7 @@ def test_a_sample_has_no_architecture_twice_and_all_are_all():
     ],
 )
 def test_settings_change_the_score(start, changes):
-    plain, changed = (read_scores(start(str(index), **each))[0] for index, each in enumerate(({}, changes)))
+    plain, changed = (SCORES_FILE.read(start(str(index), **each))[0] for index, each in enumerate(({}, changes)))
     assert plain["index"].tolist() == changed["index"].tolist()
     assert (plain.score != changed.score).all()
 
@@ -88,7 +88,7 @@ def test_an_architecture_that_fails_is_recorded_with_its_reason(start, monkeypat
         return number(kernel)
 
     monkeypatch.setitem(SCORES, "relu_log_determinant", (matrix, second_fails))
-    rows, _ = read_scores(start("a"))
+    rows, _ = SCORES_FILE.read(start("a"))
     assert rows.status.tolist() == ["scored", "failed", "scored"]
     assert rows.score.isna().tolist() == [False, True, False]
     assert rows.reason[1] == "not this one"
@@ -99,7 +99,7 @@ def test_too_little_memory_fails_one_architecture(start, monkeypatch):
         raise torch.OutOfMemoryError("no memory")
 
     monkeypatch.setitem(SCORES, "relu_log_determinant", (exhausted, SCORES["relu_log_determinant"][1]))
-    rows, _ = read_scores(start("a"))
+    rows, _ = SCORES_FILE.read(start("a"))
     assert rows.reason.tolist() == ["no memory"] * 3
 
 
@@ -113,7 +113,7 @@ def test_a_mistake_in_the_code_is_no_failed_architecture(start, monkeypatch):
 
 
 def test_a_killed_run_continues_where_it_was(start, digits, make_job, tmp_path):
-    expected = read_scores(start("undisturbed", architectures=6))[0]
+    expected = SCORES_FILE.read(start("undisturbed", architectures=6))[0]
 
     def begin(attempt):
         name = f"killed{attempt}"
@@ -137,7 +137,7 @@ def test_a_killed_run_continues_where_it_was(start, digits, make_job, tmp_path):
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Scoring, "score", counted)
-        continued, about = read_scores(start(state.name, architectures=6, running=ALWAYS))
+        continued, about = SCORES_FILE.read(start(state.name, architectures=6, running=ALWAYS))
     assert len(scored) < 5
     assert continued.drop(columns="seconds").equals(expected.drop(columns="seconds"))
     assert about["cost"]["restarts"] == 1
@@ -173,7 +173,7 @@ def test_too_few_images_and_another_data_set_are_refused(start, make_job, digits
 
 def test_other_files_are_no_scores(tmp_path):
     with pytest.raises(UserError, match="missing"):
-        read_scores(tmp_path / "none.parquet")
+        SCORES_FILE.read(tmp_path / "none.parquet")
     pd.DataFrame({"score": [1.0]}).to_parquet(tmp_path / "other.parquet")
     with pytest.raises(UserError, match="not a table of scores"):
-        read_scores(tmp_path / "other.parquet")
+        SCORES_FILE.read(tmp_path / "other.parquet")

@@ -9,20 +9,19 @@ import torch
 from torch import nn
 
 from parsec.cli import main
-from parsec.config.base import Compute
+from parsec.config.base import Compute, Running
 from parsec.config.jobs import as_json
-from parsec.config.settings import Running
 from parsec.config.training import Stack
 from parsec.config.zero_cost import DartsScoreJob, NasBench101ScoreJob, Score, ScoreJob
 from parsec.data.dataset import read_info
 from parsec.errors import CheckpointError, SettingsError
 from parsec.network.nasbench101 import BenchmarkNetwork
+from parsec.records.parquet import SCORES_FILE
 from parsec.runtime.rng import generator
 from parsec.space.darts import draw
 from parsec.space.nasbench101 import from_columns, neighbours, parse
 from parsec.space.spaces import from_text
 from parsec.zero_cost.candidates import pool_of
-from parsec.zero_cost.files import read_scores
 from parsec.zero_cost.naswot import draw_weights, log_determinant, relu_kernel
 from parsec.zero_cost.score import Scoring, minibatch, score
 
@@ -55,7 +54,7 @@ def start(digits, tmp_path):
 
     def run(name, job, table=None, seed=0):
         score(job, digits, seed, tmp_path / name, tmp_path / "state" / name, ALWAYS, table)
-        return read_scores(tmp_path / name / "scores.parquet")
+        return SCORES_FILE.read(tmp_path / name / "scores.parquet")
 
     return run
 
@@ -156,7 +155,7 @@ def test_what_cannot_be_chosen_is_refused(start, table):
 def test_the_verb_takes_every_space(digits, tmp_path, job):
     places = ["--data", digits, "--output", tmp_path / "a", "--state", tmp_path / "s"]
     assert main([str(part) for part in ("score", "--settings", as_json(job(1)), "--seed", "0", *places)]) == 0
-    assert len(read_scores(tmp_path / "a" / "scores.parquet")[0]) == 1
+    assert len(SCORES_FILE.read(tmp_path / "a" / "scores.parquet")[0]) == 1
 
 
 @pytest.mark.parametrize(

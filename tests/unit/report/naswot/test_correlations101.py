@@ -3,9 +3,9 @@
 import pytest
 
 from parsec.errors import UserError
+from parsec.records.parquet import SCORES_FILE
 from parsec.report.tables.naswot import make_correlation101_table
 from parsec.tabular.nasbench101 import read_search_columns
-from parsec.zero_cost.files import write_scores
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +26,7 @@ def scores(table, tmp_path):
         rows[3] |= {"score": None, "status": "failed", "reason": "singular"}
         score = {"kind": "relu_log_determinant", "mode": "train"}
         about = {"seed": 0, "provenance": {"settings": {"space": space, "dataset": "cifar10", "score": score}}}
-        write_scores(tmp_path / "scores.parquet", rows, about)
+        SCORES_FILE.write(tmp_path / "scores.parquet", rows, about)
         return tmp_path / "scores.parquet"
 
     return made

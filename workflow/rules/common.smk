@@ -18,7 +18,7 @@ from parsec.data.sources.listing import listing_fingerprint
 from parsec.errors import SettingsError, UserError
 from parsec.records.code_hash import code_fingerprint
 from parsec.runtime.outputs import MARKER, check_folder
-from parsec.config import outputs, jobs, plan
+from parsec.config import job_parts, jobs, outputs, plan
 from parsec.config.base import expanded
 from parsec.config.load import load, read_document
 
@@ -67,7 +67,7 @@ def prepare_environment(settings):
         PATH=os.pathsep.join([python, os.environ.get("PATH", os.defpath)]),
         PARSEC_CHECKPOINT_SECONDS=str(settings.running.checkpoint_seconds),
         PARSEC_PROGRESS_SECONDS=str(settings.running.progress_seconds),
-        PARSEC_PLACES=json.dumps(jobs.places(settings)),
+        PARSEC_PLACES=json.dumps(job_parts.places(settings)),
     )
 
 

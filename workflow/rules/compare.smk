@@ -19,7 +19,7 @@ rule measure_depths:
         runtime=growing(60),
         gpu=GPUS,
     params:
-        settings=json_of(jobs.depths_job),
+        settings=json_of(job_parts.depths_job),
         code=code("parsec.bench.memory", "measure/depths.json"),
         data=subpath(input.dataset, parent=True),
     message:

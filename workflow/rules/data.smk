@@ -18,7 +18,7 @@ rule prepare_dataset:
         mem_mb=growing(8000),
         runtime=growing(240),
     params:
-        settings=json_of(jobs.prepare_job, "{dataset}"),
+        settings=json_of(job_parts.prepare_job, "{dataset}"),
         code=code("parsec.data.prepare", "data/{dataset}/dataset.json"),
         # Not for the command: a folder whose images changed is prepared anew.
         images=images,

@@ -18,7 +18,7 @@ rule measure_executor:
         runtime=growing(60),
         gpu=GPUS,
     params:
-        settings=json_of(jobs.measure_job, "{stage}"),
+        settings=json_of(job_parts.measure_job, "{stage}"),
         code=code("parsec.bench.memory", "measure/{stage}/executor.json"),
         data=subpath(input.dataset, parent=True),
     message:

@@ -23,7 +23,7 @@ rule retrain:
         ranks=1,
         nodes=1,
     params:
-        settings=json_of(jobs.retrain_job, "{dataset}"),
+        settings=json_of(job_parts.retrain_job, "{dataset}"),
         code=code(
             "parsec.retrain.run",
             "retrain/{dataset}/{origin}/{method}/seed{seed}/run{run}/result.json",

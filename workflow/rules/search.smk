@@ -25,7 +25,7 @@ rule search:
         ranks=1,
         nodes=1,
     params:
-        settings=json_of(jobs.search_job, "search", "{method}"),
+        settings=json_of(job_parts.search_job, "search", "{method}"),
         code=code("parsec.search.run", "search/{dataset}/{method}/seed{seed}/pi.parquet"),
         data=subpath(input.dataset, parent=True),
         start=initial_pi,
@@ -54,7 +54,7 @@ use rule search as finetune with:
     wildcard_constraints:
         dataset=dataset_of("finetune"),
     params:
-        settings=json_of(jobs.search_job, "finetune", "{method}"),
+        settings=json_of(job_parts.search_job, "finetune", "{method}"),
         code=code("parsec.search.run", "finetune/{dataset}/{method}/seed{seed}/pi.parquet"),
         state=state("finetune/{dataset}/{method}/seed{seed}"),
     message:
@@ -76,7 +76,7 @@ use rule search as transfer with:
     wildcard_constraints:
         dataset=dataset_of("transfer"),
     params:
-        settings=json_of(jobs.search_job, "transfer", "{method}"),
+        settings=json_of(job_parts.search_job, "transfer", "{method}"),
         code=code("parsec.search.run", "transfer/{dataset}/{method}/seed{seed}/pi.parquet"),
         state=state("transfer/{dataset}/{method}/seed{seed}"),
     message:

@@ -46,7 +46,7 @@ def test_the_schema_is_closed_at_every_level():
     assert len(levels) > 15
     # The changes of a variant are closed as well: they are checked after they are merged into the whole tree.
     open_levels = [level for level in levels if level["additionalProperties"] is not False]
-    assert [level["title"] for level in open_levels] == ["Changes"]
+    assert [level.keys() >= {"properties"} for level in open_levels] == [False]
 
 
 @pytest.mark.parametrize("preset", ["config", "cifar10", "paper"])

@@ -21,7 +21,7 @@ from parsec.runtime.device import device_name, lease, memory_format, peak_bytes,
 from parsec.runtime.logs import logger
 from parsec.runtime.outputs import check_file
 from parsec.runtime.rng import ShardedRNG, generator
-from parsec.search.executors.grouped import Stacked
+from parsec.search.executors.grouped import GroupedExecutor
 from parsec.search.methods import METHODS
 from parsec.search.run import make_task
 from parsec.space.spaces import SPACES
@@ -79,7 +79,7 @@ def _comparison(job: BenchJob, size: Size, device: torch.device) -> dict[str, An
 def _chosen(load: Workload, job: BenchJob) -> str:
     """What the default, `auto`, takes here for the children of the workload."""
     executor = load.executor(compute(job, "auto"))
-    if not isinstance(executor, Stacked):
+    if not isinstance(executor, GroupedExecutor):
         return type(executor).__name__.lower()
     return f"stacked, S = {min(executor.in_flight, len(load.children.genotypes))}"
 

@@ -24,8 +24,8 @@ from parsec.data.dataset import read_info
 from parsec.data.prepare import prepare
 from parsec.prior.distribution import Prior
 from parsec.runtime.logs import logger
-from parsec.search.executors.grouped import Stacked
-from parsec.search.executors.sequential import One
+from parsec.search.executors.grouped import GroupedExecutor
+from parsec.search.executors.sequential import SequentialExecutor
 from parsec.search.parsec import Parsec
 from parsec.search.run import make_task
 
@@ -94,8 +94,8 @@ def _search(stage: SearchStage, way: Way, seed: int, data: Path, device: torch.d
         trainer.advance()
     trainer.flush()
     seconds = time.perf_counter() - began
-    executor = trainer.updates.executor
-    assert isinstance(executor, One | Stacked)
+    executor = trainer.executor
+    assert isinstance(executor, SequentialExecutor | GroupedExecutor)
     return {
         "seconds": seconds,
         "forward_passes": float(trainer.children),

@@ -14,24 +14,22 @@ from parsec.config.search import Prior as Form
 from parsec.data.augment import Augment
 from parsec.prior.distribution import Prior
 from parsec.runtime.device import memory_format
-from parsec.runtime.rng import Streams
 from parsec.search.base import SearchTask
-from parsec.search.parsec import Updates
+from parsec.search.parsec import Parsec
 
 
 class Iteration:
-    """A π-step and a v-step with K fresh children each, from a uniform π; both on the workload's images."""
+    """A π-step and a v-step with K fresh architectures each, from a uniform π; both on the workload's images."""
 
     def __init__(self, workload: Workload, compute: Compute, samples: int) -> None:
         self.batch = workload.images, workload.labels
-        task = _task(workload, compute, samples)
-        self.learning_rate = task.job.settings.weights.learning_rate
-        self.updates = Updates(task, Streams(SEED, workload.device))
+        self.trainer = Parsec(_task(workload, compute, samples))
+        self.learning_rate = self.trainer.settings.weights.learning_rate
 
     def __call__(self) -> None:
         """One iteration."""
-        self.updates.of_prior(self.batch)
-        self.updates.of_weights(self.batch, self.learning_rate)
+        self.trainer.prior_step(*self.batch)
+        self.trainer.weight_step(*self.batch, self.learning_rate)
 
 
 def _task(workload: Workload, compute: Compute, samples: int) -> SearchTask:

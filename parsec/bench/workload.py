@@ -23,8 +23,8 @@ from parsec.network.supernet import Supernet
 from parsec.prior.distribution import ArchitectureBatch, Prior
 from parsec.runtime.device import Precision, autocast
 from parsec.runtime.rng import generator
-from parsec.search.executors.base import Executor, accumulate
-from parsec.search.executors.build import executor_for
+from parsec.search.executors.base import Executor, weighted_backward
+from parsec.search.executors.build import build_executor
 from parsec.space.darts import Genotype
 
 SEED = 0
@@ -58,12 +58,12 @@ class Workload(NamedTuple):
     def executor(self, compute: Compute) -> Executor:
         """The executor of `compute` on shared weights of its own."""
         supernet = Supernet(self.network, self.classes, generator(SEED, "shared weights"), self.device)
-        return executor_for(supernet, compute, len(self.images), self.images.shape[-1])
+        return build_executor(supernet, compute, len(self.images), self.images.shape[-1])
 
     def accumulation(self, compute: Compute) -> Step:
         """Every child forward and backward through an executor."""
         executor = self.executor(compute)
-        return partial(accumulate, executor, self.children, self.images, self.labels, float(len(self.labels)))
+        return partial(weighted_backward, executor, self.children, self.images, self.labels, float(len(self.labels)))
 
     def search_step(self, compute: Compute) -> Step:
         """The children's part of a π-step and of a v-step through an executor."""
@@ -71,7 +71,7 @@ class Workload(NamedTuple):
 
         def step() -> None:
             executor.log_likelihoods(self.children, self.images, self.labels)
-            accumulate(executor, self.children, self.images, self.labels)
+            weighted_backward(executor, self.children, self.images, self.labels)
 
         return step
 

@@ -65,7 +65,7 @@ class Mixed(Protocol):
         """Logits (B × classes) of the mixture `weights` [cells, edges, primitives] on `images` (B × 3 × H × W)."""
 
 
-def relaxed(supernet: SharedWeights) -> Mixed:
+def mixed_op_network(supernet: SharedWeights) -> Mixed:
     """The relaxed network that reads the weights of a network of shared weights."""
     if isinstance(supernet, Supernet):
         return MixedSupernet(supernet)

@@ -1,8 +1,30 @@
-"""How learning rate and drop-path change from epoch to epoch (DARTS recipe); fixed within an epoch."""
+"""Optimizers and schedules of the DARTS recipe; learning rate and drop-path are constant within an epoch."""
 
 import math
+from collections.abc import Iterable
 
+import torch
+from torch import Tensor
+
+from parsec.config.search import PriorOptimizer, Relaxation
 from parsec.config.training import Optimizer
+
+
+def sgd(parameters: Iterable[Tensor], settings: Optimizer) -> torch.optim.SGD:
+    """SGD with momentum and weight decay, for shared weights and for retraining."""
+    return torch.optim.SGD(
+        parameters,
+        lr=settings.learning_rate,
+        momentum=settings.momentum,
+        weight_decay=settings.weight_decay,
+        fused=True,
+    )
+
+
+def adam(parameters: Iterable[Tensor], settings: PriorOptimizer | Relaxation) -> torch.optim.Adam:
+    """Adam, for the logits of π; only relaxed methods decay them."""
+    decay = settings.weight_decay if isinstance(settings, Relaxation) else 0.0
+    return torch.optim.Adam(parameters, lr=settings.learning_rate, betas=settings.betas, weight_decay=decay, fused=True)
 
 
 def learning_rate(optimizer: Optimizer, epoch: int, epochs: int) -> float:

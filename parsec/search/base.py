@@ -5,7 +5,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, ClassVar, Generic, Protocol, TypeVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -14,10 +14,9 @@ from parsec.config.jobs import SearchJob
 from parsec.data.augment import Augment
 from parsec.data.loader import AnyImages, epoch_order
 from parsec.errors import DivergedError
-from parsec.network.spaces import Child
+from parsec.network.spaces import Child, SharedWeights
 from parsec.prior.distribution import Prior
 from parsec.runtime.distributed import SINGLE_PROCESS, Ranks
-from parsec.runtime.loop import Trainer
 from parsec.runtime.rng import Streams, generator
 from parsec.space.factors import SEPARATOR
 from parsec.space.spaces import Architecture, SearchSpace
@@ -28,7 +27,7 @@ History = list[tuple[int, int, Tensor]]
 
 @dataclass(frozen=True)
 class SearchTask:
-    """One search: its settings, its two halves of the training set, and the π that it starts from."""
+    """One search: its settings, the two splits of its training set, and the π that it starts from."""
 
     job: SearchJob
     seed: int
@@ -39,54 +38,25 @@ class SearchTask:
     prior: Prior
     device: torch.device
     ranks: Ranks = SINGLE_PROCESS
-    """The processes that share the children of a step out."""
+    """Processes across which the architectures of a step are split."""
 
 
-class Method(Trainer, Protocol):
-    """A search method: a resumable trainer that ends with a distribution and an architecture."""
-
-    history: History
-    selection: ClassVar[str]
-    """How the architecture is chosen, and what the method saw of the data."""
-    passes: ClassVar[tuple[int, int]]
-    """Passes of minibatches that a step takes in the warm-up and after it; PARSEC's by each of its K children."""
-
-    def __init__(self, task: SearchTask) -> None: ...
-
-    @property
-    def prior(self) -> Prior:
-        """The distribution that is learnt."""
-
-    @property
-    def children(self) -> int:
-        """Children evaluated so far; a pass of a mixture of primitives counts as one."""
-
-    @property
-    def child_images(self) -> int:
-        """Forward passes of single images through children so far; `search.budget` says what a mixture counts for."""
-
-    def genotype(self) -> Architecture:
-        """The architecture that the method selects."""
-
-    def accuracy(self, child: Architecture) -> float:
-        """Accuracy in [0, 1] of a child with shared weights on the validation half."""
-
-
-Row = dict[str, Any]
+Metrics = dict[str, Any]
+"""One row of `metrics.jsonl`; values are numbers, text, or 0-d float64 tensors that are read later."""
 
 CAPACITY = 64
-"""Rows after which they should be read, so that neither memory nor the delay of a diverged loss grows."""
+"""Rows after which they should be read, which bounds memory and the delay until a diverged loss is noticed."""
 MEANS = ("ess_prior", "ess_weights", "samples", "train_loss", "validation_loss")
 LOSSES = ("train_loss", "validation_loss")
 
 
-class StepRows:
-    """Rows of steps in their order, from `add` through `read` to `take`; only `read` waits for the device."""
+class MetricRows:
+    """Metrics of the steps in order, from `add` through `read` to `take`; only `read` waits for the device."""
 
     def __init__(self) -> None:
-        self._unread: list[Row] = []
-        self._read: list[Row] = []
-        self.latest: Row = {}
+        self._unread: list[Metrics] = []
+        self._read: list[Metrics] = []
+        self.latest: Metrics = {}
         """The newest row that was read."""
         self.first_bad: int | None = None
         """The first step whose loss is not finite."""
@@ -97,12 +67,12 @@ class StepRows:
         """Whether it is time to read."""
         return len(self._unread) >= CAPACITY
 
-    def add(self, row: Row) -> None:
+    def add(self, row: Metrics) -> None:
         """Keep a row whose values are numbers, text, or 0-d float64 tensors on any device."""
         self._unread.append(row)
 
     def read(self) -> None:
-        """Turn all tensors into numbers: one copy from each device, however many rows there are."""
+        """Turn all tensors into numbers: one copy per device for all rows."""
         rows, self._unread = _numbers(self._unread), []
         for row in rows:
             self._sums |= {name: self._sums.get(name, 0.0) + row[name] for name in MEANS if name in row}
@@ -111,14 +81,14 @@ class StepRows:
         self._read += rows
         self.latest = rows[-1] if rows else self.latest
 
-    def take(self) -> list[Row]:
-        """Read all rows and hand over those that were not handed over before."""
+    def take(self) -> list[Metrics]:
+        """Read all rows, and return those that were not returned before."""
         self.read()
         rows, self._read = self._read, []
         return rows
 
-    def end_epoch(self, steps: int) -> Row:
-        """Means over an epoch of so many steps; the next one starts from nothing."""
+    def end_epoch(self, steps: int) -> Metrics:
+        """Means over an epoch of `steps` steps; resets the sums."""
         self.read()
         means, self._sums = {name: total / steps for name, total in self._sums.items()}, {}
         return means
@@ -134,7 +104,7 @@ class StepRows:
         self.latest, self._sums = state["latest"], dict(state["sums"])
 
 
-def _numbers(rows: list[Row]) -> list[Row]:
+def _numbers(rows: list[Metrics]) -> list[Metrics]:
     """The rows with numbers in the place of tensors."""
     waiting = [(row, name, value) for row in rows for name, value in row.items() if isinstance(value, torch.Tensor)]
     for device in dict.fromkeys(value.device for _, _, value in waiting):
@@ -150,7 +120,7 @@ Batch = tuple[Tensor, Tensor]
 
 
 class Batches:
-    """Augmented batches of both halves of the training set."""
+    """Augmented minibatches of the training and the validation split."""
 
     def __init__(self, task: SearchTask, streams: Streams) -> None:
         self._task, self._streams = task, streams
@@ -171,7 +141,7 @@ class Batches:
         return batch
 
     def validation(self, step: int) -> Batch:
-        """A validation batch drawn anew, as DARTS does, whatever the size of the validation half."""
+        """A validation batch sampled from scratch, as DARTS does, independent of the size of the validation split."""
         order = torch.randperm(len(self._task.validation), generator=self._streams.cpu("validation order"))
         draws = self._streams.draws("validation augmentation")
         return self._task.validation.train(order[: self._size], self._task.augment, draws, step)
@@ -179,7 +149,7 @@ class Batches:
     def all_validation(self) -> Iterator[Batch]:
         """Every validation image once, not augmented.
 
-        The images are shuffled, because those of a folder lie class by class, and the statistics of a batch of one
+        The images are shuffled, because those of a folder are sorted by class, and the batch statistics of a single
         class are not those that v was trained with; for the same reason no batch is smaller than in training.
         """
         count = len(self._task.validation)
@@ -207,61 +177,49 @@ def skip_share(found: Architecture, space: SearchSpace) -> float:
     return operations.count("skip_connect") / len(operations)
 
 
-class Learner(Protocol):
-    """What a method learns: π and weights, with their optimisers."""
-
-    prior: Prior
-    children: int
-
-    def logits(self, child: Child, images: Tensor) -> Tensor:
-        """Logits (B × classes) of one child."""
-
-    def finite(self) -> bool:
-        """Whether all that is learnt is finite; waits for the device."""
-
-    def state_dict(self) -> dict[str, Any]:
-        """Everything that the next update depends on."""
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue where `state_dict` was taken."""
-
-
-L = TypeVar("L", bound=Learner)
 DAY = 86_400.0
 """Seconds."""
 
 
-class Stepwise(ABC, Generic[L]):
-    """A method in steps; see `runtime.trainer.Trainer` for how it is run, stopped and resumed.
+class SearchTrainer(ABC):
+    """A search method: a resumable trainer that ends with a distribution π and an architecture.
 
-    Metric rows are read from the device together: at the end of an epoch, when many have gathered, and when the loop
-    asks for them.
+    A subclass builds `supernet`, `prior` and the optimizers in its `__init__` and takes one step in `train_step`; see
+    `runtime.loop.Trainer` for how it is run, stopped and resumed. Metrics are read from the device together: at the end
+    of an epoch, when many have gathered, and when the loop asks for them.
     """
 
     selection: ClassVar[str]
-    """How the architecture is chosen, and what the method saw of the data."""
+    """How the architecture is selected, and which images the method saw."""
     passes: ClassVar[tuple[int, int]] = (1, 1)
-    """Passes of minibatches that a step takes in the warm-up and after it."""
+    """Passes of minibatches per step, during the warm-up and after it; for PARSEC, per sampled architecture."""
+
+    supernet: SharedWeights
+    weight_optimizer: torch.optim.Optimizer
+    prior: Prior
+    prior_optimizer: torch.optim.Optimizer | None = None
+    """None if the method does not learn π."""
 
     def __init__(self, task: SearchTask) -> None:
         self.task, self.settings = task, task.job.settings
-        self._streams = Streams(task.seed, task.device)
-        self.updates = self._learner()
-        self._batches = Batches(task, self._streams)
+        self.streams = Streams(task.seed, task.device)
+        self.batches = Batches(task, self.streams)
         self.step = 0
-        self._cut: int | None = None
-        """The step with which training ended because its time was over."""
-        self.history: History = [self._moment()]
-        self._rows = StepRows()
-        self._seconds = self._spent = 0.0
+        self.evaluated = 0
+        """Architectures evaluated so far; one pass of a mixture of operations counts as one."""
+        self.history: History = []
+        self._rows = MetricRows()
+        self._epoch_seconds = self._device_seconds = 0.0
+        self._last_step: int | None = None
+        """The step with which the search ended because its time was over."""
 
     @abstractmethod
-    def _learner(self) -> L:
-        """What is learnt, as it starts."""
+    def train_step(self, epoch: int) -> Metrics:
+        """Take step number `self.step`, in an epoch counted from 0; what it measured."""
 
     @abstractmethod
-    def _learn(self, epoch: int) -> Row:
-        """Take the step number `self.step`, in an epoch counted from 0; what it measured."""
+    def logits(self, child: Child, images: Tensor) -> Tensor:
+        """Logits (B × classes) of one architecture with the shared weights."""
 
     @property
     def epochs(self) -> int:
@@ -271,128 +229,130 @@ class Stepwise(ABC, Generic[L]):
     @property
     def total_steps(self) -> int:
         """Steps to do."""
-        return self.epochs * self._batches.per_epoch if self._cut is None else self._cut
+        return self.epochs * self.batches.per_epoch if self._last_step is None else self._last_step
 
     @property
     def epoch(self) -> int:
         """Epochs that are complete."""
-        return self.step // self._batches.per_epoch
-
-    @property
-    def prior(self) -> Prior:
-        """The distribution that is learnt."""
-        return self.updates.prior
+        return self.step // self.batches.per_epoch
 
     @property
     def children(self) -> int:
-        """Children evaluated so far."""
-        return self.updates.children
+        """Architectures evaluated so far."""
+        return self.evaluated
 
     @property
     def child_images(self) -> int:
-        """Forward passes of single images through children so far."""
+        """Images × architectures passed forward so far; `search.budget` says what a mixture counts for."""
         return self.children * self.settings.batch_size
 
-    def advance(self) -> list[Row]:
-        """Take one step; returns the metric rows that are due."""
-        rows = [self._epoch_row()] if self.step == 0 else []
+    def advance(self) -> list[Metrics]:
+        """Take one step; returns the rows of metrics that are due."""
+        rows = []
+        if self.step == 0:
+            # Before any training: where π starts.
+            self.history = [self._snapshot()]
+            rows.append(self._epoch_row())
         began, epoch = time.perf_counter(), self.epoch
-        measured = self._learn(epoch)
+        metrics = self.train_step(epoch)
         self.step += 1
-        self._rows.add({"event": "step", "epoch": epoch + 1, "step": self.step, **measured})
-        rows += self._rows.take() if self.epoch > epoch or self._rows.full else []
-        self._seconds += time.perf_counter() - began
+        self._rows.add({"event": "step", "epoch": epoch + 1, "step": self.step, **metrics})
+        # Reading tensors waits for the device, so rows are read in bulk.
+        if self.epoch > epoch or self._rows.full:
+            rows += self._rows.take()
+        self._epoch_seconds += time.perf_counter() - began
         if self.epoch > epoch:
-            self.history.append(self._moment())
-            rows.append(self._end_epoch())
+            self.history.append(self._snapshot())
+            self._stop_if_out_of_time()
+            rows.append(self._epoch_row())
         return rows
 
-    def _end_epoch(self) -> Row:
-        """The row of an epoch; it is the last if the time of the stage is over by the clock of any rank."""
+    def _stop_if_out_of_time(self) -> None:
+        # The epoch just done is the last if the time of the stage is over by the clock of any rank.
         limit = self.settings.device_days
-        if limit is not None and self._cut is None:
-            self._spent += self._seconds * self.task.ranks.count
-            (over,) = self.task.ranks.all_reduce_max(int(self._spent >= limit * DAY))
-            self._cut = self.step if over else None
-        return self._epoch_row()
+        if limit is not None and self._last_step is None:
+            self._device_seconds += self._epoch_seconds * self.task.ranks.count
+            (over,) = self.task.ranks.all_reduce_max(int(self._device_seconds >= limit * DAY))
+            self._last_step = self.step if over else None
 
-    def flush(self) -> list[Row]:
-        """The metric rows that were not handed over yet; waits for the device."""
+    def flush(self) -> list[Metrics]:
+        """The rows of metrics that were not returned yet; waits for the device."""
         began = time.perf_counter()
         rows = self._rows.take()
-        self._seconds += time.perf_counter() - began
+        self._epoch_seconds += time.perf_counter() - began
         return rows
 
-    def _moment(self) -> tuple[int, int, Tensor]:
+    def _snapshot(self) -> tuple[int, int, Tensor]:
         return self.epoch, self.step, self.prior.logits.detach().to("cpu", copy=True)
 
     def genotype(self) -> Architecture:
-        """The mode of π."""
+        """The selected architecture: here the mode of π."""
         return self.prior.mode()
 
     @property
-    def decided(self) -> bool:
-        """Whether anything speaks for the selected architecture; before that it is one of many equals."""
+    def has_selection(self) -> bool:
+        """Whether the selection is informed; at first, π has no unique mode."""
         return self.prior.has_mode()
 
     def accuracy(self, child: Architecture) -> float:
-        """Accuracy in [0, 1] of a child with shared weights on the validation half, with batch statistics."""
+        """Accuracy in [0, 1] of an architecture with shared weights on the validation split, with batch statistics."""
         correct = torch.zeros((), dtype=torch.int64, device=self.task.device)
         with torch.no_grad():
-            for images, labels in self._batches.all_validation():
-                correct += (self.updates.logits(child, images).argmax(1) == labels).sum()
+            for images, labels in self.batches.all_validation():
+                correct += (self.logits(child, images).argmax(1) == labels).sum()
         return float(correct) / len(self.task.validation)
 
-    def _epoch_row(self) -> Row:
-        """What is known after an epoch; before the first one, only what needs no training."""
-        chosen = self.genotype()
+    def _epoch_row(self) -> Metrics:
+        # What is known after an epoch; before the first one, only what needs no training.
+        selected = self.genotype()
         row = {
             "event": "epoch",
             "epoch": self.epoch,
             "step": self.step,
             "entropy": self.prior.entropy(),
-            "mode_accuracy": self.accuracy(chosen),
+            "mode_accuracy": self.accuracy(selected),
             "operations": expected_operations(self.prior),
-            "skip_share": skip_share(chosen, self.prior.space),
-            "genotype": chosen.as_dict() if self.decided else None,
+            "skip_share": skip_share(selected, self.prior.space),
+            "genotype": selected.as_dict() if self.has_selection else None,
             "children": self.children,
             "child_images": self.child_images,
         }
         if self.step:
-            row |= {**self._rows.end_epoch(self._batches.per_epoch), "seconds": self._seconds}
-            self._seconds = 0.0
+            row |= {**self._rows.end_epoch(self.batches.per_epoch), "seconds": self._epoch_seconds}
+            self._epoch_seconds = 0.0
         return row
 
     def check_finite(self) -> None:
-        """Refuse to go on, or to save, once a loss or what is learnt is not finite; waits for the device.
+        """Refuse to go on, or to save, once a loss, v or π is not finite; waits for the device.
 
         Raises:
             DivergedError: with the first step found, the settings that matter, and what to lower.
         """
         self._rows.read()
-        if self._rows.first_bad is None and self.updates.finite():
+        learned = (self.supernet.bank.flat, self.prior.logits)
+        if self._rows.first_bad is None and all(bool(values.isfinite().all()) for values in learned):
             return
         step = self._rows.first_bad or self.step
         raise DivergedError(
-            f"the loss is no longer finite at epoch {max(step - 1, 0) // self._batches.per_epoch + 1}, step {step}: "
-            f"{', '.join(self._rates())}; lower a learning rate or the clip"
+            f"the loss is no longer finite at epoch {max(step - 1, 0) // self.batches.per_epoch + 1}, step {step}: "
+            f"{', '.join(self.rate_summary())}; lower a learning rate or the clip"
         )
 
-    def _rates(self) -> list[str]:
+    def rate_summary(self) -> list[str]:
         """Key and value of the settings that a diverged loss may come from."""
         weights = self.settings.weights
         return [f"weights.learning_rate {weights.learning_rate}", f"gradient_clip {weights.gradient_clip}"]
 
     def progress(self) -> str:
-        """One line on where the search stands; losses are those of the last row that was read."""
-        last = self._rows.latest
-        loss = f"loss {last['train_loss']:.3f}" if "train_loss" in last else ""
+        """One line on where the search is; losses are those of the last row that was read."""
+        latest = self._rows.latest
+        loss = f"loss {latest['train_loss']:.3f}" if "train_loss" in latest else ""
         return (
             f"epoch {min(self.epoch + 1, self.epochs)}/{self.epochs}  entropy of π "
-            f"{self.prior.entropy():.2f} nats  {self._figures(last)}{loss}".rstrip()
+            f"{self.prior.entropy():.2f} nats  {self.progress_suffix(latest)}{loss}".rstrip()
         )
 
-    def _figures(self, last: Row) -> str:
+    def progress_suffix(self, latest: Metrics) -> str:
         """What a method adds to its progress line, ended by two spaces."""
         return ""
 
@@ -400,20 +360,29 @@ class Stepwise(ABC, Generic[L]):
         """Everything that the rest of the search depends on."""
         return {
             "step": self.step,
-            "updates": self.updates.state_dict(),
-            "streams": self._streams.state_dict(),
+            "evaluated": self.evaluated,
+            "weights": self.supernet.bank.flat.detach(),
+            "weight_optimizer": self.weight_optimizer.state_dict(),
+            "logits": self.prior.logits.detach(),
+            "prior_optimizer": self.prior_optimizer.state_dict() if self.prior_optimizer else None,
+            "streams": self.streams.state_dict(),
             "history": self.history,
             "rows": self._rows.state_dict(),
-            "seconds": self._seconds,
-            "spent": self._spent,
-            "cut": self._cut,
+            "epoch_seconds": self._epoch_seconds,
+            "device_seconds": self._device_seconds,
+            "last_step": self._last_step,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue exactly where `state_dict` was taken."""
-        self.step, self._seconds = state["step"], state["seconds"]
-        self._spent, self._cut = state["spent"], state["cut"]
-        self.updates.load_state_dict(state["updates"])
-        self._streams.load_state_dict(state["streams"])
+        self.step, self.evaluated, self._last_step = state["step"], state["evaluated"], state["last_step"]
+        self._epoch_seconds, self._device_seconds = state["epoch_seconds"], state["device_seconds"]
+        with torch.no_grad():
+            self.supernet.bank.flat.copy_(state["weights"])
+            self.prior.logits.copy_(state["logits"])
+        self.weight_optimizer.load_state_dict(state["weight_optimizer"])
+        if self.prior_optimizer:
+            self.prior_optimizer.load_state_dict(state["prior_optimizer"])
+        self.streams.load_state_dict(state["streams"])
         self.history = [tuple(entry) for entry in state["history"]]
         self._rows.load_state_dict(state["rows"])

@@ -6,7 +6,7 @@ from parsec.config.search import SearchStage
 from parsec.errors import SettingsError
 from parsec.search.base import SearchTask
 from parsec.search.methods import METHODS
-from parsec.search.relative_cost import worth
+from parsec.search.relative_cost import relative_cost
 from parsec.search.relaxed import Relaxed
 
 
@@ -50,7 +50,9 @@ def _worth(task: SearchTask) -> float:
         return settings.estimator.samples
     if not issubclass(method, Relaxed):
         return 1.0
-    return worth(task.prior.space, settings.network, task.classes, task.augment.image_size, hard=method.hard)
+    return relative_cost(
+        task.prior.space, settings.network, task.classes, task.augment.image_size, samples_one_op=method.samples_one_op
+    )
 
 
 def _judging(task: SearchTask) -> int:

@@ -1,4 +1,4 @@
-"""DARTS: the mixture of all primitives learnt by bilevel gradient descent (Liu, Simonyan and Yang, ICLR 2019).
+"""DARTS: the mixture of all operations learnt by bilevel gradient descent (Liu, Simonyan and Yang, ICLR 2019).
 
 Every iteration takes a π-step on a validation batch, then a v-step on a training batch. Of first order the π-step takes
 v as given (section 2.3, ξ = 0); of second order it looks one v-step ahead (equation 7).
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from parsec.network.supernet import SharedParameters
-from parsec.search.base import Batch, Row
+from parsec.search.base import Batch, Metrics
 from parsec.search.relaxed import Relaxed
 
 REACH = 0.01
@@ -80,25 +80,27 @@ def unrolled_gradient(
 class Darts(Relaxed):
     """DARTS of first order."""
 
-    def _learn(self, epoch: int) -> Row:
-        updates, rate, losses = self.updates, self._rate(epoch), {}
-        train = self._batches.training(self.step)
-        if self._warm(epoch):
-            losses["validation_loss"] = self._learn_prior(train, self._batches.validation(self.step), rate)
-        losses["train_loss"] = loss = updates.loss(self._mixture().detach(), train)
-        updates.backward(loss)
-        updates.step_weights(rate)
-        return self._measured(rate, losses)
+    def train_step(self, epoch: int) -> Metrics:
+        """A π-step on a validation batch once the warm-up is over, then a v-step on a training batch."""
+        rate, losses = self._rate(epoch), {}
+        train = self.batches.training(self.step)
+        if self._past_warmup(epoch):
+            losses["validation_loss"] = self.prior_step(train, self.batches.validation(self.step), rate)
+        # v-step: π is constant, so its gradient is not computed.
+        losses["train_loss"] = loss = self.loss(self._mixture().detach(), train)
+        self.backward(loss)
+        self.step_weights(rate)
+        return self._metrics(rate, losses)
 
     def _mixture(self) -> Tensor:
-        """Softmax over the primitives of an edge (DARTS, equation 2): [C, E, O]."""
-        return self.updates.by_cell(self.prior.log_probs().exp())
+        """Softmax over the operations of each edge (DARTS, equation 2): [C, E, O]."""
+        return self.by_cell(self.prior.log_probs().exp())
 
-    def _learn_prior(self, train: Batch, validation: Batch, rate: float) -> Tensor:
+    def prior_step(self, train: Batch, validation: Batch, rate: float) -> Tensor:
         """Take the π-step; the loss on the validation batch."""
-        loss = self.updates.loss(self._mixture(), validation)
-        # Asked for the logits alone, autograd leaves out the gradients of v.
-        self.updates.step_prior(torch.autograd.grad(loss, self.prior.logits)[0])
+        loss = self.loss(self._mixture(), validation)
+        # Asked for the logits only, autograd leaves out the gradients of v.
+        self.step_prior(torch.autograd.grad(loss, self.prior.logits)[0])
         return loss
 
 
@@ -107,18 +109,19 @@ class DartsSecondOrder(Darts):
 
     passes = (1, 5)
 
-    def _learn_prior(self, train: Batch, validation: Batch, rate: float) -> Tensor:
-        updates, weights = self.updates, self.settings.weights
-        flat = updates.supernet.bank.flat
-        velocity = updates.weight_optimizer.state[flat].get("momentum_buffer")
+    def prior_step(self, train: Batch, validation: Batch, rate: float) -> Tensor:
+        """Take the π-step through one v-step ahead; the loss on the validation batch after it."""
+        weights, flat = self.settings.weights, self.supernet.bank.flat
+        # The v-step that is looked ahead includes SGD's momentum; before the first step there is none.
+        velocity = self.weight_optimizer.state[flat].get("momentum_buffer")
         loss, gradient = unrolled_gradient(
-            updates.supernet.bank,
+            self.supernet.bank,
             self.prior.logits,
-            lambda: updates.loss(self._mixture(), train),
-            lambda: updates.loss(self._mixture(), validation),
+            lambda: self.loss(self._mixture(), train),
+            lambda: self.loss(self._mixture(), validation),
             rate,
             weights.weight_decay,
             torch.zeros_like(flat) if velocity is None else weights.momentum * velocity,
         )
-        updates.step_prior(gradient)
+        self.step_prior(gradient)
         return loss

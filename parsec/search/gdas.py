@@ -1,13 +1,13 @@
-"""GDAS: hard Gumbel samples with straight-through gradients, one primitive an edge (Dong and Yang, CVPR 2019).
+"""GDAS: hard Gumbel samples with straight-through gradients, one operation per edge (Dong and Yang, CVPR 2019).
 
 Only the sampled path is run, so that memory is that of one path. Every iteration takes a π-step on a validation batch
-and a v-step on a training batch, each with a sample of its own.
+and a v-step on a training batch, each with a fresh sample.
 """
 
 import torch
 from torch import Tensor
 
-from parsec.search.base import Row
+from parsec.search.base import Metrics
 from parsec.search.relaxed import Relaxed
 
 
@@ -30,29 +30,29 @@ def straight_through(soft: Tensor) -> Tensor:
 class Gdas(Relaxed):
     """GDAS. An entry that is not sampled is not run, so that its own gradient is left out."""
 
-    hard = True
+    samples_one_op = True
 
     def _temperature(self, epoch: int) -> float:
-        """It falls by equal steps from epoch to epoch."""
+        """Temperature of an epoch: falls by equal steps."""
         first, last = self.settings.relaxation.gdas_temperature
-        return first + (last - first) * self._progress_through(epoch)
+        return first + (last - first) * self._annealing(epoch)
 
     def _sample(self, temperature: float) -> Tensor:
         log_p = self.prior.log_probs()
-        noise = gumbel(log_p.shape, self._streams.cpu("architectures"))
-        return self.updates.by_cell(straight_through(concrete(log_p, noise, temperature)))
+        noise = gumbel(log_p.shape, self.streams.cpu("architectures"))
+        return self.by_cell(straight_through(concrete(log_p, noise, temperature)))
 
-    def _learn(self, epoch: int) -> Row:
-        updates, rate, temperature, losses = self.updates, self._rate(epoch), self._temperature(epoch), {}
-        if self._warm(epoch):
-            losses["validation_loss"] = loss = updates.loss(
-                self._sample(temperature), self._batches.validation(self.step)
-            )
-            # A sample may cut the output off from every edge, so that the loss does not depend on π at all.
-            updates.step_prior(torch.autograd.grad(loss, self.prior.logits, materialize_grads=True)[0])
-        losses["train_loss"] = loss = updates.loss(
-            self._sample(temperature).detach(), self._batches.training(self.step)
-        )
-        updates.backward(loss)
-        updates.step_weights(rate)
-        return self._measured(rate, losses, temperature=temperature)
+    def train_step(self, epoch: int) -> Metrics:
+        """A π-step on a validation batch once the warm-up is over, then a v-step on a training batch."""
+        rate, temperature, losses = self._rate(epoch), self._temperature(epoch), {}
+        if self._past_warmup(epoch):
+            validation = self.batches.validation(self.step)
+            losses["validation_loss"] = loss = self.loss(self._sample(temperature), validation)
+            # A sample may cut the output off from every edge; then the loss does not depend on π at all.
+            self.step_prior(torch.autograd.grad(loss, self.prior.logits, materialize_grads=True)[0])
+        # v-step: a fresh sample, through which no gradient flows to π.
+        train = self.batches.training(self.step)
+        losses["train_loss"] = loss = self.loss(self._sample(temperature).detach(), train)
+        self.backward(loss)
+        self.step_weights(rate)
+        return self._metrics(rate, losses, temperature=temperature)

@@ -1,13 +1,13 @@
 """Search methods by the name used in settings and paths; a new method is one file and one line here."""
 
-from parsec.search.base import Method
+from parsec.search.base import SearchTrainer
 from parsec.search.darts import Darts, DartsSecondOrder
 from parsec.search.gdas import Gdas
 from parsec.search.parsec import Parsec
 from parsec.search.random import RandomSearch, RandomShared
 from parsec.search.snas import Snas
 
-METHODS: dict[str, type[Method]] = {
+METHODS: dict[str, type[SearchTrainer]] = {
     "parsec": Parsec,
     "darts": Darts,
     "darts2": DartsSecondOrder,

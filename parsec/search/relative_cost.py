@@ -15,7 +15,7 @@ FREE = ("none", "max_pool_3x3")
 """Primitives without multiply-adds, of which every space has one."""
 
 
-def worth(space: SearchSpace, network: Network, classes: int, image_size: int, hard: bool) -> float:
+def relative_cost(space: SearchSpace, network: Network, classes: int, image_size: int, samples_one_op: bool) -> float:
     """Multiply-adds of a pass through a relaxed network, in those of a child of the uniform distribution.
 
     Args:
@@ -23,14 +23,14 @@ def worth(space: SearchSpace, network: Network, classes: int, image_size: int, h
         network: size of the network.
         classes: labels of the data set.
         image_size: side of an image, pixels.
-        hard: every edge runs one primitive, any with equal probability (GDAS), and not all of them (DARTS, SNAS).
+        samples_one_op: each edge runs one operation, all equally likely (GDAS), rather than all (DARTS, SNAS).
     """
 
     def cost(child: Architecture) -> int:
         return child_cost(child, network, classes, image_size).multiply_adds
 
     edges = multiply_adds(space, network, image_size)
-    passed = edges.mean(-1).sum() if hard else edges.sum()
+    passed = edges.mean(-1).sum() if samples_one_op else edges.sum()
     return (cost(_free(space)) + float(passed)) / fmean(cost(child) for child in _draws(space))
 
 

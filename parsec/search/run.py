@@ -23,7 +23,7 @@ from parsec.runtime.device import lease, memory_format, resolve, set_determinist
 from parsec.runtime.distributed import SINGLE_PROCESS, Ranks, init_distributed
 from parsec.runtime.files import write_atomic
 from parsec.runtime.seeds import seed_of
-from parsec.search.base import Method, SearchTask, skip_share
+from parsec.search.base import SearchTask, SearchTrainer, skip_share
 from parsec.search.budget import within_budget
 from parsec.search.methods import METHODS
 from parsec.space.spaces import SPACES
@@ -157,7 +157,7 @@ def _write(
     output: Path,
     state: Path,
     task: SearchTask,
-    method: Method,
+    method: SearchTrainer,
     metadata: dict[str, str],
     result: dict[str, Any],
 ) -> None:

@@ -1,8 +1,8 @@
 """SNAS: samples of the concrete distribution, π and v learnt in one backward pass (Xie et al., ICLR 2019).
 
 Not bilevel: every iteration takes one training batch and one relaxed sample, and both π and v descend its loss. As the
-temperature falls from epoch to epoch, samples come close to one primitive an edge. The validation half is only judged
-on, so that SNAS sees half of the images that the other methods learn from in as many epochs.
+temperature falls from epoch to epoch, samples approach one operation per edge. The validation split is used for
+evaluation only, so that SNAS learns from half of the images that the other methods learn from in as many epochs.
 """
 
 from functools import cached_property
@@ -10,7 +10,7 @@ from functools import cached_property
 from torch import Tensor
 
 from parsec.network.spaces import multiply_adds
-from parsec.search.base import Row
+from parsec.search.base import Metrics
 from parsec.search.gdas import concrete, gumbel
 from parsec.search.relaxed import Relaxed
 
@@ -35,21 +35,24 @@ class Snas(Relaxed):
 
     def expected_share(self) -> Tensor:
         """Expected multiply-adds of the edges under π, between 0 and 1: linear in the samples (SNAS, section 2.3)."""
-        return (self.updates.by_cell(self.prior.log_probs().exp()) * self._shares).sum()
+        return (self.by_cell(self.prior.log_probs().exp()) * self._shares).sum()
 
     def _temperature(self, epoch: int) -> float:
-        """It falls by equal factors from epoch to epoch."""
+        """Temperature of an epoch: falls by equal factors."""
         first, last = self.settings.relaxation.snas_temperature
-        return float(first * (last / first) ** self._progress_through(epoch))
+        return float(first * (last / first) ** self._annealing(epoch))
 
-    def _learn(self, epoch: int) -> Row:
-        updates, rate, temperature = self.updates, self._rate(epoch), self._temperature(epoch)
+    def train_step(self, epoch: int) -> Metrics:
+        """One backward pass on a training batch gives the gradients of both π and v."""
+        rate, temperature = self._rate(epoch), self._temperature(epoch)
+        # A sample of the concrete distribution: softmax((log p + Gumbel noise) / temperature).
         log_p = self.prior.log_probs()
-        soft = concrete(log_p, gumbel(log_p.shape, self._streams.cpu("architectures")), temperature)
-        loss = updates.loss(updates.by_cell(soft), self._batches.training(self.step))
+        soft = concrete(log_p, gumbel(log_p.shape, self.streams.cpu("architectures")), temperature)
+        loss = self.loss(self.by_cell(soft), self.batches.training(self.step))
+        # The resource constraint adds the expected multiply-adds (SNAS, section 2.3).
         factor = RESOURCE[self.settings.relaxation.resource]
-        updates.backward(loss if factor == 0.0 else loss + (factor * self.expected_share()).to(loss.device))
-        if self._warm(epoch):
-            updates.step_prior(self.prior.logits.grad)
-        updates.step_weights(rate)
-        return self._measured(rate, {"train_loss": loss}, temperature=temperature)
+        self.backward(loss if factor == 0.0 else loss + (factor * self.expected_share()).to(loss.device))
+        if self._past_warmup(epoch):
+            self.step_prior(self.prior.logits.grad)
+        self.step_weights(rate)
+        return self._metrics(rate, {"train_loss": loss}, temperature=temperature)

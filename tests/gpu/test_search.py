@@ -18,8 +18,8 @@ from parsec.network.cell_network import FixedNetwork
 from parsec.network.supernet import Supernet
 from parsec.prior.distribution import ArchitectureBatch, Prior
 from parsec.runtime.device import autocast, memory_format, peak_bytes, set_deterministic
-from parsec.search.executors.base import accumulate
-from parsec.search.executors.sequential import One
+from parsec.search.executors.base import weighted_backward
+from parsec.search.executors.sequential import SequentialExecutor
 from parsec.search.run import search
 from parsec.space.darts import NODES, genotype
 
@@ -37,7 +37,7 @@ def deterministic():
 def executor(device, network, dtype=torch.float32, precision="float32"):
     supernet = Supernet(network, CLASSES, torch.Generator().manual_seed(0), device, dtype)
     context = partial(autocast, device, precision) if dtype == torch.float32 else contextlib.nullcontext
-    return One(supernet, context)
+    return SequentialExecutor(supernet, context)
 
 
 def batch(device, count, side, dtype=torch.float32):
@@ -98,7 +98,7 @@ def test_a_search_step_needs_the_memory_of_training_one_child(precision):
 
     def search_step(samples):
         one.log_likelihoods(ArchitectureBatch.of([child] * samples), images, labels)
-        accumulate(one, ArchitectureBatch.of([child] * samples), images, labels)
+        weighted_backward(one, ArchitectureBatch.of([child] * samples), images, labels)
 
     training_step()
     search_step(1)
@@ -111,11 +111,11 @@ def test_memory_does_not_grow_with_the_number_of_children():
     device = torch.device("cuda")
     one, (images, labels) = executor(device, Network(cells=8, channels=16)), batch(device, 64, 32)
     some = children(6)
-    accumulate(one, some, images, labels)
+    weighted_backward(one, some, images, labels)
     largest = max(
-        peak_bytes(partial(accumulate, one, some[k : k + 1], images, labels), device) for k in range(len(some))
+        peak_bytes(partial(weighted_backward, one, some[k : k + 1], images, labels), device) for k in range(len(some))
     )
-    assert peak_bytes(partial(accumulate, one, some, images, labels), device) <= 1.05 * largest
+    assert peak_bytes(partial(weighted_backward, one, some, images, labels), device) <= 1.05 * largest
 
 
 def test_bfloat16_losses_are_close_to_float32_ones():
@@ -137,7 +137,7 @@ def test_results_are_those_of_the_cpu_in_float64():
     for device in map(torch.device, ("cpu", "cuda")):
         one = executor(device, network, torch.float64)
         images, labels = batch(device, 8, 13, torch.float64)
-        seen = accumulate(one, some, images, labels, temperature=8.0)
+        seen = weighted_backward(one, some, images, labels, temperature=8.0)
         log_likelihoods = one.log_likelihoods(some, images, labels)
         results = (seen.loss, seen.effective_sample_size, log_likelihoods, one.supernet.bank.gradient)
         found.append([result.cpu() for result in results])

@@ -11,10 +11,10 @@ from parsec.network.kernels import reference
 from parsec.network.supernet import Supernet
 from parsec.prior.distribution import ArchitectureBatch
 from parsec.runtime.device import set_deterministic
-from parsec.search.executors.base import accumulate
-from parsec.search.executors.cuda_graph import Replay
-from parsec.search.executors.fused import Table
-from parsec.search.executors.sequential import One
+from parsec.search.executors.base import weighted_backward
+from parsec.search.executors.cuda_graph import CUDAGraphRunner
+from parsec.search.executors.fused import FusedExecutor
+from parsec.search.executors.sequential import SequentialExecutor
 from parsec.space.darts import NODES, PRIMITIVES
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
@@ -55,7 +55,7 @@ def batch(seed=0, side=32, count=16):
 def step(executor, children, images, labels, temperature=4.0):
     """Log-likelihoods, loss, effective sample size, gradient."""
     likelihoods = executor.log_likelihoods(children, images, labels).clone()
-    seen = accumulate(executor, children, images, labels, temperature)
+    seen = weighted_backward(executor, children, images, labels, temperature)
     return likelihoods, seen.loss, seen.effective_sample_size, executor.supernet.bank.gradient.clone()
 
 
@@ -73,33 +73,33 @@ def assert_close(found, expected, rtol, atol):
 )
 def test_kernels_and_replay_equal_one(network, side, in_flight):
     net, (images, labels), children = supernet(network), batch(side=side), drawn(0)
-    expected = step(One(net, contextlib.nullcontext), children, images, labels)
-    table = Table(net, contextlib.nullcontext, in_flight)
+    expected = step(SequentialExecutor(net, contextlib.nullcontext), children, images, labels)
+    table = FusedExecutor(net, contextlib.nullcontext, in_flight)
     found = step(table, children, images, labels)
     assert_close(found, expected, 1e-4, 2e-3)
-    again = step(Replay(table), children, images, labels)
+    again = step(CUDAGraphRunner(table), children, images, labels)
     assert all(torch.equal(left, right) for left, right in zip(found, again, strict=True)), "a replay changes nothing"
 
 
 def test_kernels_equal_their_plain_twins_on_the_same_device():
     net, (images, labels), children = supernet(), batch(), drawn(1)
-    plain = step(Table(net, contextlib.nullcontext, launches=reference), children, images, labels)
-    assert_close(step(Table(net, contextlib.nullcontext), children, images, labels), plain, 1e-4, 2e-3)
+    plain = step(FusedExecutor(net, contextlib.nullcontext, launches=reference), children, images, labels)
+    assert_close(step(FusedExecutor(net, contextlib.nullcontext), children, images, labels), plain, 1e-4, 2e-3)
 
 
 def test_bfloat16_activations_give_the_numbers_of_one_to_their_rounding():
     net, (images, labels), children = supernet(), batch(), drawn(2)
-    expected = step(One(net, bfloat16), children, images, labels, temperature=1e3)
-    found = step(Table(net, bfloat16), children, images, labels, temperature=1e3)
+    expected = step(SequentialExecutor(net, bfloat16), children, images, labels, temperature=1e3)
+    found = step(FusedExecutor(net, bfloat16), children, images, labels, temperature=1e3)
     torch.testing.assert_close(found[:2], expected[:2], rtol=0.03, atol=0)
     assert torch.cosine_similarity(found[3], expected[3], dim=0) > 0.95
 
 
 def test_a_recorded_step_serves_other_architectures_and_images_without_waiting():
     net = supernet()
-    table = Table(net, bfloat16, skip_negligible=True)
+    table = FusedExecutor(net, bfloat16, skip_negligible=True)
     batches, children = [batch(seed) for seed in range(3)], [drawn(s) for s in range(3)]
-    replay = Replay(table)
+    replay = CUDAGraphRunner(table)
     expected = [step(table, some, *data) for some, data in zip(children, batches, strict=True)]
     step(replay, children[0], *batches[0])
     found = []
@@ -117,8 +117,8 @@ def test_a_recorded_step_serves_other_architectures_and_images_without_waiting()
 
 def test_another_number_of_children_is_recorded_anew():
     net, (images, labels) = supernet(), batch()
-    table = Table(net, contextlib.nullcontext)
-    replay = Replay(table)
+    table = FusedExecutor(net, contextlib.nullcontext)
+    replay = CUDAGraphRunner(table)
     for count in (4, 2, 4):
         children = drawn(3, count)
         expected = step(table, children, images, labels)
@@ -127,5 +127,5 @@ def test_another_number_of_children_is_recorded_anew():
 
 def test_two_steps_are_equal_to_the_bit():
     net, (images, labels), children = supernet(), batch(), drawn(4)
-    first, second = (step(Replay(Table(net, bfloat16)), children, images, labels) for _ in range(2))
+    first, second = (step(CUDAGraphRunner(FusedExecutor(net, bfloat16)), children, images, labels) for _ in range(2))
     assert all(map(torch.equal, first, second))

@@ -85,7 +85,7 @@ def test_waits_of_a_step(digits, device, executor, form):
     finally:
         torch.cuda.set_sync_debug_mode("default")
     waits = [wait for wait in waits if "synchroniz" in str(wait.message)]
-    expected = 0 if search.updates.executor.device_driven else steps
+    expected = 0 if search.executor.device_driven else steps
     assert len(waits) == expected, [f"{wait.filename}:{wait.lineno} {wait.message}" for wait in waits]
     assert len(search.flush()) == steps
 

@@ -1,4 +1,4 @@
-"""What every way to run K children offers; all give the same numbers to rounding."""
+"""Executor interface: evaluate K sampled architectures on one minibatch; all executors agree up to rounding."""
 
 from typing import NamedTuple, Protocol
 
@@ -10,11 +10,11 @@ from parsec.prior.distribution import ArchitectureBatch
 from parsec.search.estimator import OnlineWeights
 
 
-class Accumulated(NamedTuple):
-    """What a v-step saw, as 0-d float64 tensors on the device."""
+class StepStats(NamedTuple):
+    """Statistics of a v-step, as 0-d float64 tensors on the device."""
 
     loss: Tensor
-    """Mean cross-entropy of an image, weighted by ω."""
+    """Mean cross-entropy per image, weighted by ω."""
     effective_sample_size: Tensor
 
 
@@ -43,18 +43,20 @@ class Executor(Protocol):
         """
 
 
-def accumulate(
+def weighted_backward(
     executor: Executor, children: ArchitectureBatch, images: Tensor, labels: Tensor, temperature: float = 1.0
-) -> Accumulated:
+) -> StepStats:
     """Write −(1/B) Σ_k ω_k ∇_v log p(y|X,v,α_k) into the bank's gradient (PARSEC's v-step, negated to descend).
 
     The factor 1/B keeps DARTS' learning rates, made for mean losses.
     """
     gradient, weights = executor.supernet.bank.gradient.zero_(), OnlineWeights(images.device)
+    # Accumulates −(1/B) Σ_k w_k ∇_v log p with unnormalised weights w_k relative to the largest so far …
     executor.add_gradients(children, images, labels, temperature, weights)
+    # … so that dividing by Σ w_k gives the normalised ω_k.
     gradient.div_(weights.total)
     loss = -weights.mean_log_weight() * temperature / len(labels)
-    return Accumulated(loss, weights.effective_sample_size())
+    return StepStats(loss, weights.effective_sample_size())
 
 
 def summed_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:

@@ -11,17 +11,17 @@ from parsec.network.spaces import SharedWeights
 from parsec.network.supernet import Supernet
 from parsec.runtime.device import autocast
 from parsec.search.executors.base import Executor
-from parsec.search.executors.cuda_graph import Replay
-from parsec.search.executors.fused import Table
-from parsec.search.executors.grouped import Stacked
-from parsec.search.executors.sequential import One
+from parsec.search.executors.cuda_graph import CUDAGraphRunner
+from parsec.search.executors.fused import FusedExecutor
+from parsec.search.executors.grouped import GroupedExecutor
+from parsec.search.executors.sequential import SequentialExecutor
 
 GIB = 2**30
 CACHE_BYTES = 3 * 2**19
 """Bytes of stacked maps beyond which a CPU gains nothing from running more children at once: they leave its cache."""
 
 
-def executor_for(supernet: SharedWeights, compute: Compute, batch_size: int, image_size: int) -> Executor:
+def build_executor(supernet: SharedWeights, compute: Compute, batch_size: int, image_size: int) -> Executor:
     """The executor of `compute` for steps on minibatches of this size, on the device of the shared weights.
 
     Raises:
@@ -32,22 +32,22 @@ def executor_for(supernet: SharedWeights, compute: Compute, batch_size: int, ima
     device = supernet.bank.flat.device
     context = partial(autocast, device, compute.precision)
     if not isinstance(supernet, Supernet):
-        return _one_of_another_space(One(supernet, context, compute.skip_negligible), compute)
+        return _one_of_another_space(SequentialExecutor(supernet, context, compute.skip_negligible), compute)
     match compute.executor:
         case "table":
             # The stem's results say in which precision activations are stored.
             with context():
                 item_bytes = 2 if torch.is_autocast_enabled(device.type) else 4
             each = child_bytes(supernet.network, batch_size, image_size, item_bytes, TABLE_MAPS)
-            return Replay(Table(supernet, context, _in_flight(compute, each), compute.skip_negligible))
+            return CUDAGraphRunner(FusedExecutor(supernet, context, _in_flight(compute, each), compute.skip_negligible))
         case "stacked" | "auto":
             held = _stacked_in_flight(supernet, compute, batch_size, image_size)
             if held > 1 or compute.executor == "stacked":
-                return Stacked(supernet, context, held, compute.skip_negligible)
-    return One(supernet, context, compute.skip_negligible)
+                return GroupedExecutor(supernet, context, held, compute.skip_negligible)
+    return SequentialExecutor(supernet, context, compute.skip_negligible)
 
 
-def _one_of_another_space(executor: One, compute: Compute) -> One:
+def _one_of_another_space(executor: SequentialExecutor, compute: Compute) -> SequentialExecutor:
     if compute.executor not in ("auto", "one"):
         raise SettingsError(f"compute.executor: {compute.executor} runs the space darts alone; set it to one or auto")
     return executor

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from parsec.prior.distribution import ArchitectureBatch
 from parsec.search.estimator import OnlineWeights
-from parsec.search.executors.fused import Table
+from parsec.search.executors.fused import FusedExecutor
 from parsec.space.darts import Genotype
 
 Step = Callable[..., tuple[Tensor, ...]]
@@ -30,12 +30,12 @@ class _Recording(NamedTuple):
         return [each.clone() for each in self.outputs]
 
 
-class Replay:
+class CUDAGraphRunner:
     """Runs `table`, on CUDA by replaying recordings of its steps; elsewhere it hands every call on."""
 
     device_driven = True
 
-    def __init__(self, table: Table) -> None:
+    def __init__(self, table: FusedExecutor) -> None:
         self.table, self.supernet = table, table.supernet
         self._recordings: dict[tuple[object, ...], _Recording] = {}
         self._pool: Any = None

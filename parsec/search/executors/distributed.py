@@ -16,10 +16,10 @@ from parsec.search.executors.base import Executor
 
 def over_ranks(executor: Executor, ranks: Ranks) -> Executor:
     """An executor that gives every rank its share of the children; `executor` itself if there is one rank."""
-    return OverRanks(executor, ranks) if ranks.count > 1 else executor
+    return DistributedExecutor(executor, ranks) if ranks.count > 1 else executor
 
 
-class OverRanks:
+class DistributedExecutor:
     """Runs children r, r + W, … on rank r of W with `executor`; the results are those of all, the same on all ranks."""
 
     def __init__(self, executor: Executor, ranks: Ranks) -> None:

@@ -274,7 +274,7 @@ class _Pass(NamedTuple):
     cells: list[CellState]
 
 
-class Table:
+class FusedExecutor:
     """Runs S children of `supernet` at once, as data; fused kernels on CUDA, plain PyTorch elsewhere.
 
     Args:

@@ -10,11 +10,11 @@ from parsec.network.supernet import Supernet, stacked_logits
 from parsec.prior.distribution import ArchitectureBatch
 from parsec.search.estimator import OnlineWeights
 from parsec.search.executors.base import summed_cross_entropy
-from parsec.search.executors.sequential import negligible
+from parsec.search.executors.sequential import is_negligible
 from parsec.space.darts import Genotype
 
 
-class Stacked:
+class GroupedExecutor:
     """Runs children of `supernet`, `in_flight` at once.
 
     Args:
@@ -56,7 +56,7 @@ class Stacked:
         for part in self._parts(children):
             negative = summed_cross_entropy(self._logits(part, images), labels)
             keep, new = weights.add(-negative.detach() / temperature)
-            if self.skip_negligible and negligible(new.amax(), gradient.dtype):
+            if self.skip_negligible and is_negligible(new.amax(), gradient.dtype):
                 continue
             gradient.mul_(keep)
             self.backward_passes += len(part)

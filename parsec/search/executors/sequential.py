@@ -12,7 +12,7 @@ from parsec.search.estimator import OnlineWeights
 from parsec.search.executors.base import summed_cross_entropy
 
 
-class One:
+class SequentialExecutor:
     """Runs children of `supernet` in turn.
 
     Args:
@@ -53,14 +53,14 @@ class One:
         for child in children.genotypes:
             negative = summed_cross_entropy(self.logits(child, images), labels)
             keep, new = weights.add(-negative.detach() / temperature)
-            if self.skip_negligible and negligible(new, gradient.dtype):
+            if self.skip_negligible and is_negligible(new, gradient.dtype):
                 continue
             gradient.mul_(keep)
             self.backward_passes += 1
             (negative * (new / len(labels))).backward()
 
 
-def negligible(share: Tensor, dtype: torch.dtype) -> bool:
+def is_negligible(share: Tensor, dtype: torch.dtype) -> bool:
     """Whether a share of the gradient is lost in the rounding of the largest child's share.
 
     The largest log weight so far can only grow, so a child that is negligible now stays so. The answer is given on

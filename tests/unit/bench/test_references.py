@@ -10,8 +10,8 @@ from parsec.bench.references import CANDIDATES, Darts, MixedOperation, PlainNetw
 from parsec.config.training import Network
 from parsec.network.cell_network import FixedNetwork
 from parsec.prior.distribution import ArchitectureBatch
-from parsec.search.executors.base import accumulate
-from parsec.search.executors.sequential import One
+from parsec.search.executors.base import weighted_backward
+from parsec.search.executors.sequential import SequentialExecutor
 from parsec.space.published import DARTS_V2
 
 CLASSES = 5
@@ -30,7 +30,9 @@ def test_a_plain_child_has_the_loss_and_the_gradient_of_executor_one(children, p
     for child in children(3).genotypes:
         supernet, plain, pairs = pair(child, stem)
         images, labels = batch(side, layout=layout)
-        seen = accumulate(One(supernet, contextlib.nullcontext), ArchitectureBatch.of([child]), images, labels)
+        seen = weighted_backward(
+            SequentialExecutor(supernet, contextlib.nullcontext), ArchitectureBatch.of([child]), images, labels
+        )
         loss = F.cross_entropy(plain.to(memory_format=layout)(images), labels)
         loss.backward()
         torch.testing.assert_close(seen.loss, loss.detach(), rtol=1e-11, atol=0)

@@ -15,8 +15,8 @@ from parsec.config.training import Network
 from parsec.network.kernels import fused
 from parsec.network.supernet import Supernet
 from parsec.prior.distribution import ArchitectureBatch
-from parsec.search.executors.base import accumulate
-from parsec.search.executors.fused import Table
+from parsec.search.executors.base import weighted_backward
+from parsec.search.executors.fused import FusedExecutor
 
 POINTERS = {torch.float32: "*fp32", torch.bfloat16: "*bf16", torch.int64: "*i64", torch.int8: "*i8"}
 HOPPER = GPUTarget("cuda", 90, 32)
@@ -46,4 +46,6 @@ JITFunction.run = build
 supernet = Supernet(Network(cells=3, channels=12), 5, torch.Generator().manual_seed(0))
 bfloat16 = partial(torch.autocast, "cpu", dtype=torch.bfloat16)
 children = ArchitectureBatch(torch.zeros(2, 2, 4, 2, 2, dtype=torch.int64))
-accumulate(Table(supernet, bfloat16, launches=fused), children, torch.randn(2, 3, 8, 8), torch.tensor([0, 1]))
+weighted_backward(
+    FusedExecutor(supernet, bfloat16, launches=fused), children, torch.randn(2, 3, 8, 8), torch.tensor([0, 1])
+)

@@ -10,8 +10,8 @@ from parsec.config.training import Network
 from parsec.network.kernels import fused, reference
 from parsec.network.supernet import Supernet
 from parsec.prior.distribution import ArchitectureBatch
-from parsec.search.executors.base import accumulate
-from parsec.search.executors.fused import Table
+from parsec.search.executors.base import weighted_backward
+from parsec.search.executors.fused import FusedExecutor
 from parsec.space.darts import PRIMITIVES
 
 OPERATIONS = reference.__all__
@@ -92,8 +92,8 @@ def test_every_operation_equals_its_plain_twin(network, sides, sources, primitiv
     draws = torch.Generator().manual_seed(1)
     images, labels = torch.randn(2, 3, *sides, generator=draws), torch.tensor([0, 3])
     launches = Both()
-    table = Table(supernet, contextlib.nullcontext, skip_negligible=True, launches=launches)
-    accumulate(table, children(sources, primitives), images, labels, temperature)
+    table = FusedExecutor(supernet, contextlib.nullcontext, skip_negligible=True, launches=launches)
+    weighted_backward(table, children(sources, primitives), images, labels, temperature)
     assert launches.called == set(OPERATIONS)
     assert supernet.bank.gradient.isfinite().all()
 
@@ -123,5 +123,5 @@ def test_what_is_not_a_number_reaches_every_likelihood():
     supernet = Supernet(Network(cells=3, channels=2), 5, torch.Generator().manual_seed(0))
     images, labels = torch.randn(2, 3, 6, 6), torch.tensor([0, 3])
     supernet.bank("cells.1.last").data.fill_(torch.nan)
-    table = Table(supernet, contextlib.nullcontext, launches=fused)
+    table = FusedExecutor(supernet, contextlib.nullcontext, launches=fused)
     assert table.log_likelihoods(children((1, 1), [[primitive] for primitive in ALL]), images, labels).isnan().all()

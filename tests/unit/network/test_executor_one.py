@@ -11,8 +11,8 @@ from parsec.network.supernet import Supernet
 from parsec.prior.distribution import ArchitectureBatch
 from parsec.runtime.device import peak_bytes
 from parsec.search.estimator import effective_sample_size, importance_weights
-from parsec.search.executors.base import accumulate
-from parsec.search.executors.sequential import One
+from parsec.search.executors.base import weighted_backward
+from parsec.search.executors.sequential import SequentialExecutor
 
 CPU = torch.device("cpu")
 SIDE, BATCH, CLASSES = 8, 6, 5
@@ -20,7 +20,7 @@ SIDE, BATCH, CLASSES = 8, 6, 5
 
 def executor(dtype=torch.float64, channels=4, autocast=contextlib.nullcontext):
     network = Network(cells=3, channels=channels)
-    return One(Supernet(network, CLASSES, torch.Generator().manual_seed(0), dtype=dtype), autocast)
+    return SequentialExecutor(Supernet(network, CLASSES, torch.Generator().manual_seed(0), dtype=dtype), autocast)
 
 
 def batch(dtype=torch.float64, count=BATCH, side=SIDE, layout=torch.channels_last):
@@ -51,7 +51,7 @@ def test_accumulate_is_the_gradient_of_two_passes(children, temperature, order):
     one, (images, labels) = executor(), batch()
     loss, size, gradient = two_passes(one, children, images, labels, temperature)
     one.supernet.bank.gradient.fill_(99.0)
-    seen = accumulate(
+    seen = weighted_backward(
         one, children if order > 0 else ArchitectureBatch(children.table.flip(0)), images, labels, temperature
     )
     torch.testing.assert_close(seen.loss, loss, rtol=1e-12, atol=0)
@@ -66,7 +66,7 @@ def test_one_child_alone_is_plain_training(children):
     gradient = one.supernet.bank.gradient.zero_()
     F.cross_entropy(one.supernet(children.genotypes[0], images), labels).backward()
     expected = gradient.clone()
-    seen = accumulate(one, children[:1], images, labels)
+    seen = weighted_backward(one, children[:1], images, labels)
     torch.testing.assert_close(gradient, expected, rtol=0, atol=1e-13 * float(expected.abs().max()))
     assert float(seen.effective_sample_size) == 1.0
 
@@ -85,7 +85,7 @@ def test_log_likelihoods_make_no_graph_and_touch_no_gradient(children):
     one, (images, labels) = executor(), batch()
     assert not one.log_likelihoods(children, images, labels).requires_grad
     assert not one.supernet.bank.gradient.any()
-    accumulate(one, children, images, labels)
+    weighted_backward(one, children, images, labels)
     before = one.supernet.bank.gradient.clone()
     one.log_likelihoods(children, images, labels)
     assert torch.equal(one.supernet.bank.gradient, before)
@@ -104,7 +104,7 @@ def test_forward_passes_run_in_the_given_context(children):
     logits = one.logits(children.genotypes[0], images)
     assert logits.dtype == torch.float32, "logits are exponentiated and must not be rounded to bfloat16"
     assert not torch.equal(logits, one.supernet(children.genotypes[0], images)), "activations are bfloat16"
-    seen = accumulate(one, children, images, labels)
+    seen = weighted_backward(one, children, images, labels)
     one.log_likelihoods(children, images, labels)
     assert len(entered) == 1 + 2 * len(children)
     assert seen.loss.dtype == torch.float64
@@ -116,7 +116,7 @@ def test_memory_is_that_of_the_largest_child_whatever_their_number(children):
     one, (images, labels) = executor(torch.float32), batch(torch.float32, count=64)
 
     def peak(some):
-        return peak_bytes(lambda: accumulate(one, some, images, labels), CPU)
+        return peak_bytes(lambda: weighted_backward(one, some, images, labels), CPU)
 
     peak(children)  # the views of the weights are made once
     largest = max(peak(ArchitectureBatch.of([child])) for child in children.genotypes)

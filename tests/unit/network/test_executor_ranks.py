@@ -10,9 +10,9 @@ from parsec.network.supernet import Supernet
 from parsec.prior.distribution import ArchitectureBatch
 from parsec.runtime.distributed import SINGLE_PROCESS
 from parsec.search.estimator import OnlineWeights
-from parsec.search.executors.base import accumulate
-from parsec.search.executors.distributed import OverRanks, over_ranks
-from parsec.search.executors.sequential import One
+from parsec.search.executors.base import weighted_backward
+from parsec.search.executors.distributed import DistributedExecutor, over_ranks
+from parsec.search.executors.sequential import SequentialExecutor
 
 SIDE, BATCH, CLASSES = 8, 6, 5
 COUNTS = (1, 2, 5, 6)
@@ -20,7 +20,7 @@ COUNTS = (1, 2, 5, 6)
 
 def executor():
     supernet = Supernet(Network(cells=3, channels=4), CLASSES, torch.Generator().manual_seed(0), dtype=torch.float64)
-    return One(supernet, contextlib.nullcontext)
+    return SequentialExecutor(supernet, contextlib.nullcontext)
 
 
 def batch():
@@ -49,7 +49,7 @@ def everything(one, children):
     for count in COUNTS:
         likelihoods = one.log_likelihoods(children[:count], *batch())
         one.supernet.bank.gradient.fill_(99.0)
-        seen = accumulate(one, children[:count], *batch(), temperature=2.0)
+        seen = weighted_backward(one, children[:count], *batch(), temperature=2.0)
         found += [likelihoods, *seen, one.supernet.bank.gradient.clone()]
     return [*found, *in_two_parts(one, children, *batch())]
 
@@ -77,7 +77,7 @@ def test_each_rank_runs_its_share_alone(on_ranks, children):
         seen, one = [], executor()
         forward = one.logits
         one.logits = lambda child, images: seen.append(child) or forward(child, images)
-        accumulate(OverRanks(one, ranks), children, *batch())
+        weighted_backward(DistributedExecutor(one, ranks), children, *batch())
         return [children.genotypes.index(child) for child in seen]
 
     assert on_ranks(2, share) == [[0, 2, 4], [1, 3, 5]]
@@ -89,7 +89,7 @@ def test_a_loss_that_is_not_finite_on_one_rank_is_seen_by_all(on_ranks, children
         if ranks.rank == 1:
             one.logits = lambda child, images: torch.full((BATCH, CLASSES), torch.nan, dtype=torch.float64)
             one.logits = lambda child, images, logits=one.logits: logits(child, images).requires_grad_()
-        return accumulate(OverRanks(one, ranks), children, *batch()).loss
+        return weighted_backward(DistributedExecutor(one, ranks), children, *batch()).loss
 
     assert all(bool(loss.isnan()) for loss in on_ranks(2, spoiled))
 

@@ -8,9 +8,9 @@ import torch
 from parsec.config.training import Network
 from parsec.network.supernet import Supernet, stacked_logits
 from parsec.prior.distribution import ArchitectureBatch
-from parsec.search.executors.base import accumulate
-from parsec.search.executors.grouped import Stacked
-from parsec.search.executors.sequential import One
+from parsec.search.executors.base import weighted_backward
+from parsec.search.executors.grouped import GroupedExecutor
+from parsec.search.executors.sequential import SequentialExecutor
 
 CLASSES, COUNT = 5, 6
 
@@ -29,7 +29,7 @@ def outcome(executor, children, images, labels, temperature=8.0):
     """Everything that a step takes from an executor: log-likelihoods, loss, effective sample size, gradient of v."""
     log_likelihoods = executor.log_likelihoods(children, images, labels)
     executor.supernet.bank.gradient.fill_(99.0)
-    seen = accumulate(executor, children, images, labels, temperature)
+    seen = weighted_backward(executor, children, images, labels, temperature)
     return log_likelihoods, *seen, executor.supernet.bank.gradient.clone()
 
 
@@ -46,16 +46,18 @@ def test_it_computes_what_executor_one_computes(random_genotype, in_flight, stem
         supernet(stem),
         batch(side),
     )
-    found = outcome(Stacked(net, contextlib.nullcontext, in_flight), children, *minibatch)
-    assert_same(found, outcome(One(net, contextlib.nullcontext), children, *minibatch))
+    found = outcome(GroupedExecutor(net, contextlib.nullcontext, in_flight), children, *minibatch)
+    assert_same(found, outcome(SequentialExecutor(net, contextlib.nullcontext), children, *minibatch))
 
 
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
 @pytest.mark.parametrize("temperature", [0.01, 1.0, 1e6])
 def test_layout_and_temperature_change_nothing(random_genotype, layout, temperature):
     children, net = ArchitectureBatch.of([random_genotype(seed) for seed in range(3)]), supernet(cells=3)
-    found = outcome(Stacked(net, contextlib.nullcontext, 3), children, *batch(6, layout), temperature)
-    expected = outcome(One(net, contextlib.nullcontext), children, *batch(6, torch.contiguous_format), temperature)
+    found = outcome(GroupedExecutor(net, contextlib.nullcontext, 3), children, *batch(6, layout), temperature)
+    expected = outcome(
+        SequentialExecutor(net, contextlib.nullcontext), children, *batch(6, torch.contiguous_format), temperature
+    )
     assert_same(found, expected)
 
 
@@ -67,8 +69,8 @@ def test_every_primitive_at_both_strides(uniform_genotype, random_genotype, prim
     """A child of one primitive everywhere beside another, so that both ends of every sharing are met."""
     children, net = ArchitectureBatch.of([uniform_genotype(primitive), random_genotype(0)]), supernet()
     minibatch = batch(8)
-    found = outcome(Stacked(net, contextlib.nullcontext, 2), children, *minibatch)
-    assert_same(found, outcome(One(net, contextlib.nullcontext), children, *minibatch))
+    found = outcome(GroupedExecutor(net, contextlib.nullcontext, 2), children, *minibatch)
+    assert_same(found, outcome(SequentialExecutor(net, contextlib.nullcontext), children, *minibatch))
 
 
 def test_equal_children_are_computed_once(random_genotype, monkeypatch):
@@ -83,24 +85,26 @@ def test_equal_children_are_computed_once(random_genotype, monkeypatch):
     assert torch.equal(logits[0], logits[2])
     assert_same([logits[1]], [net(other, images)])
     children = ArchitectureBatch.of([child, other, child, child])
-    found = outcome(Stacked(net, contextlib.nullcontext, 4), children, images, labels)
-    assert_same(found, outcome(One(net, contextlib.nullcontext), children, images, labels))
+    found = outcome(GroupedExecutor(net, contextlib.nullcontext, 4), children, images, labels)
+    assert_same(found, outcome(SequentialExecutor(net, contextlib.nullcontext), children, images, labels))
 
 
 def test_activations_are_bfloat16_and_logits_are_not(random_genotype):
     net, (images, labels) = supernet(dtype=torch.float32), batch(8, dtype=torch.float32)
     children = ArchitectureBatch.of([random_genotype(seed) for seed in range(3)])
     autocast = lambda: torch.autocast("cpu", dtype=torch.bfloat16)  # noqa: E731
-    stacked = Stacked(net, autocast, 3)
+    stacked = GroupedExecutor(net, autocast, 3)
     logits = stacked.logits(children.genotypes[0], images)
     assert logits.dtype == torch.float32
     assert not torch.equal(logits, net(children.genotypes[0], images))
-    accumulate(stacked, children, images, labels)
+    weighted_backward(stacked, children, images, labels)
     assert net.bank.gradient.dtype == torch.float32
     assert net.bank.gradient.isfinite().all()
 
 
-@pytest.mark.parametrize("make", [One, lambda *a, **k: Stacked(*a, in_flight=2, **k)], ids=["one", "stacked"])
+@pytest.mark.parametrize(
+    "make", [SequentialExecutor, lambda *a, **k: GroupedExecutor(*a, in_flight=2, **k)], ids=["one", "stacked"]
+)
 def test_skipping_negligible_children_leaves_the_gradient_as_it_is(random_genotype, make):
     """At so low a temperature all weight is on one child; the others' backward passes cannot change its gradient."""
     children, net, (images, labels) = ArchitectureBatch.of([random_genotype(s) for s in range(6)]), supernet(), batch(8)

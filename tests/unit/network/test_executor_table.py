@@ -16,11 +16,11 @@ from parsec.network.kernels import reference
 from parsec.network.kernels.interface import operations
 from parsec.network.supernet import Supernet
 from parsec.prior.distribution import ArchitectureBatch
-from parsec.search.executors.base import accumulate
-from parsec.search.executors.build import executor_for
-from parsec.search.executors.cuda_graph import Replay
-from parsec.search.executors.fused import Table
-from parsec.search.executors.sequential import One
+from parsec.search.executors.base import weighted_backward
+from parsec.search.executors.build import build_executor
+from parsec.search.executors.cuda_graph import CUDAGraphRunner
+from parsec.search.executors.fused import FusedExecutor
+from parsec.search.executors.sequential import SequentialExecutor
 from parsec.space.darts import NODES, PRIMITIVES, genotype
 
 CLASSES = 5
@@ -28,7 +28,7 @@ CLASSES = 5
 
 def executors(network, in_flight=None, dtype=torch.float64, autocast=contextlib.nullcontext):
     supernet = Supernet(network, CLASSES, torch.Generator().manual_seed(0), dtype=dtype)
-    return One(supernet, autocast), Table(supernet, autocast, in_flight)
+    return SequentialExecutor(supernet, autocast), FusedExecutor(supernet, autocast, in_flight)
 
 
 def batch(height, width, count=3, dtype=torch.float64):
@@ -43,10 +43,10 @@ def assert_equal(one, table, children, images, labels, temperature):
     torch.testing.assert_close(table.log_likelihoods(children, images, labels), expected, rtol=1e-10, atol=0)
     logits = one.logits(children.genotypes[-1], images).detach()
     torch.testing.assert_close(table.logits(children.genotypes[-1], images), logits, rtol=1e-10, atol=1e-12)
-    seen = accumulate(one, children, images, labels, temperature)
+    seen = weighted_backward(one, children, images, labels, temperature)
     gradient = one.supernet.bank.gradient.clone()
     one.supernet.bank.gradient.fill_(99.0)
-    found = accumulate(table, children, images, labels, temperature)
+    found = weighted_backward(table, children, images, labels, temperature)
     torch.testing.assert_close(found, seen, rtol=1e-10, atol=0)
     scale = float(gradient.abs().max())
     torch.testing.assert_close(table.supernet.bank.gradient, gradient, rtol=1e-9, atol=1e-12 * scale)
@@ -76,7 +76,7 @@ def test_every_primitive_at_every_edge_and_twice_at_one(primitive, uniform_genot
 def test_replay_hands_calls_on_where_there_are_no_graphs(random_genotype):
     one, table = executors(Network(cells=3, channels=4), 2)
     children = ArchitectureBatch.of([random_genotype(seed) for seed in range(3)])
-    assert_equal(one, Replay(table), children, *batch(8, 8), temperature=2.0)
+    assert_equal(one, CUDAGraphRunner(table), children, *batch(8, 8), temperature=2.0)
 
 
 def test_activations_have_the_precision_of_the_stem(random_genotype):
@@ -87,9 +87,9 @@ def test_activations_have_the_precision_of_the_stem(random_genotype):
     found = table.log_likelihoods(children, images, labels)
     assert found.dtype == torch.float64
     torch.testing.assert_close(found, one.log_likelihoods(children, images, labels), rtol=0.03, atol=0)
-    accumulate(one, children, images, labels)
+    weighted_backward(one, children, images, labels)
     expected = one.supernet.bank.gradient.clone()
-    accumulate(table, children, images, labels)
+    weighted_backward(table, children, images, labels)
     assert torch.cosine_similarity(table.supernet.bank.gradient, expected, dim=0) > 0.95
     table.autocast = contextlib.nullcontext
     assert not torch.equal(table.log_likelihoods(children, images, labels), found), "activations were bfloat16"
@@ -99,10 +99,10 @@ def test_settings_choose_it_with_as_many_children_as_memory_holds():
     network = Network(cells=3, channels=4)
     supernet = Supernet(network, CLASSES, torch.Generator().manual_seed(0))
     budget = 3.5 * child_bytes(network, 16, 8, maps=TABLE_MAPS) / 2**30
-    executor = executor_for(supernet, Compute(executor="table", memory_gib=budget), 16, 8)
-    assert isinstance(executor, Replay)
+    executor = build_executor(supernet, Compute(executor="table", memory_gib=budget), 16, 8)
+    assert isinstance(executor, CUDAGraphRunner)
     assert executor.table.in_flight == 3
-    assert executor_for(supernet, Compute(executor="table", samples_in_flight=2), 16, 8).table.in_flight == 2
+    assert build_executor(supernet, Compute(executor="table", samples_in_flight=2), 16, 8).table.in_flight == 2
 
 
 def test_a_gpu_without_triton_is_told_what_to_do(monkeypatch):
@@ -118,10 +118,10 @@ def test_children_that_cannot_change_the_gradient_may_be_left_out(random_genotyp
     children, (images, labels) = ArchitectureBatch.of([random_genotype(seed) for seed in range(4)]), batch(8, 8)
     table.skip_negligible = True
     assert_equal(one, table, children, images, labels, temperature=10.0)
-    expected, gradient = accumulate(one, children, images, labels, 1e-3), one.supernet.bank.gradient.clone()
+    expected, gradient = weighted_backward(one, children, images, labels, 1e-3), one.supernet.bank.gradient.clone()
     live, pool_back = [], reference.pool_back
     monkeypatch.setattr(reference, "pool_back", lambda picks, *rest: (live.append(picks), pool_back(picks, *rest)))
-    found = accumulate(table, children, images, labels, 1e-3)
+    found = weighted_backward(table, children, images, labels, 1e-3)
     assert {int((picks[:, 0] >= 0).sum()) for picks in live} == {2}, "two picks a node, those of one child"
     torch.testing.assert_close(found, expected, rtol=1e-10, atol=0)
     scale = float(gradient.abs().max())

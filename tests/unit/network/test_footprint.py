@@ -12,10 +12,10 @@ from parsec.network.complexity import child_bytes, map_bytes
 from parsec.network.supernet import Supernet
 from parsec.prior.distribution import ArchitectureBatch
 from parsec.runtime.device import peak_bytes
-from parsec.search.executors.base import accumulate
-from parsec.search.executors.build import CACHE_BYTES, GIB, executor_for
-from parsec.search.executors.grouped import Stacked
-from parsec.search.executors.sequential import One
+from parsec.search.executors.base import weighted_backward
+from parsec.search.executors.build import CACHE_BYTES, GIB, build_executor
+from parsec.search.executors.grouped import GroupedExecutor
+from parsec.search.executors.sequential import SequentialExecutor
 
 BATCH = 16
 
@@ -27,9 +27,9 @@ def supernet(network):
 def step_bytes(net, children, side, in_flight):
     """Peak of a v-step with as many children at once."""
     images = torch.randn(BATCH, 3, side, side).to(memory_format=torch.channels_last)
-    labels, executor = torch.zeros(BATCH, dtype=torch.int64), Stacked(net, contextlib.nullcontext, in_flight)
-    accumulate(executor, children, images, labels)  # the views of the weights are made once
-    return peak_bytes(lambda: accumulate(executor, children, images, labels), torch.device("cpu"))
+    labels, executor = torch.zeros(BATCH, dtype=torch.int64), GroupedExecutor(net, contextlib.nullcontext, in_flight)
+    weighted_backward(executor, children, images, labels)  # the views of the weights are made once
+    return peak_bytes(lambda: weighted_backward(executor, children, images, labels), torch.device("cpu"))
 
 
 @pytest.mark.parametrize(
@@ -60,23 +60,23 @@ def test_the_bound_is_less_than_one_and_a_half_times_what_the_hungriest_child_ta
 def test_the_budget_decides_how_many_children_run_at_once():
     network = Network(cells=3, channels=4)
     net, each = supernet(network), child_bytes(network, BATCH, 8)
-    executor = executor_for(net, Compute(executor="stacked", memory_gib=3.5 * each / GIB), BATCH, 8)
+    executor = build_executor(net, Compute(executor="stacked", memory_gib=3.5 * each / GIB), BATCH, 8)
     assert executor.in_flight == 3
-    executor = executor_for(net, Compute(executor="stacked"), BATCH, 8)
+    executor = build_executor(net, Compute(executor="stacked"), BATCH, 8)
     assert executor.in_flight == CACHE_BYTES // map_bytes(network, BATCH, 8)
-    assert executor_for(net, Compute(executor="stacked", samples_in_flight=2), BATCH, 8).in_flight == 2
+    assert build_executor(net, Compute(executor="stacked", samples_in_flight=2), BATCH, 8).in_flight == 2
 
 
 def test_large_maps_run_one_by_one_unless_asked_otherwise():
     net = supernet(Network(cells=3, channels=16))
-    assert isinstance(executor_for(net, Compute(), 64, 32), One)
-    assert isinstance(executor_for(net, Compute(executor="one"), 4, 8), One)
-    assert isinstance(executor_for(net, Compute(), 4, 8), Stacked)
+    assert isinstance(build_executor(net, Compute(), 64, 32), SequentialExecutor)
+    assert isinstance(build_executor(net, Compute(executor="one"), 4, 8), SequentialExecutor)
+    assert isinstance(build_executor(net, Compute(), 4, 8), GroupedExecutor)
 
 
 def test_left_open_children_run_one_by_one_where_memory_holds_no_more():
     net = supernet(Network(cells=3, channels=16))
-    assert isinstance(executor_for(net, Compute(memory_gib=1e-6), 4, 8), One)
+    assert isinstance(build_executor(net, Compute(memory_gib=1e-6), 4, 8), SequentialExecutor)
 
 
 def test_a_budget_too_small_says_what_to_do():
@@ -84,6 +84,6 @@ def test_a_budget_too_small_says_what_to_do():
     with pytest.raises(
         SettingsError, match=r"compute.memory_gib: 0\.01 GiB do not hold .*; raise it, lower .*executor to one"
     ):
-        executor_for(net, Compute(executor="stacked", memory_gib=0.01), 64, 32)
+        build_executor(net, Compute(executor="stacked", memory_gib=0.01), 64, 32)
     with pytest.raises(SettingsError, match="8 ×"):
-        executor_for(net, Compute(executor="stacked", samples_in_flight=8, memory_gib=0.5), 64, 32)
+        build_executor(net, Compute(executor="stacked", samples_in_flight=8, memory_gib=0.5), 64, 32)

@@ -5,7 +5,7 @@ import torch
 
 from parsec.config.training import Network
 from parsec.network.nasbench201 import BenchmarkSupernet
-from parsec.network.spaces import child_cost, multiply_adds, relaxed
+from parsec.network.spaces import child_cost, mixed_op_network, multiply_adds
 from parsec.network.supernet import Supernet
 from parsec.space.darts import CANDIDATES, CELLS, EDGES, edge_index, genotype
 from parsec.space.nasbench201 import OPERATIONS, architectures
@@ -42,21 +42,21 @@ def of_benchmark(child):
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
 def test_a_mixture_of_one_child_is_the_child_of_darts(child, layout):
     network, images = supernet(Supernet), IMAGES.contiguous(memory_format=layout)
-    assert torch.equal(relaxed(network)(of_darts(child), images), network(child, images))
+    assert torch.equal(mixed_op_network(network)(of_darts(child), images), network(child, images))
 
 
 def test_a_mixture_of_random_children_is_the_child_of_darts(random_genotype):
     network = supernet(Supernet)
     for seed in range(5):
         child = random_genotype(seed)
-        mixed = relaxed(network)(of_darts(child), IMAGES)
+        mixed = mixed_op_network(network)(of_darts(child), IMAGES)
         torch.testing.assert_close(mixed, network(child, IMAGES), rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize("index", [0, 7, 123, 9930, 15624])
 def test_a_mixture_of_one_architecture_is_that_of_nasbench201(index):
     network, child = supernet(BenchmarkSupernet), architectures()[index]
-    assert torch.equal(relaxed(network)(of_benchmark(child), IMAGES), network(child, IMAGES))
+    assert torch.equal(mixed_op_network(network)(of_benchmark(child), IMAGES), network(child, IMAGES))
 
 
 @pytest.mark.parametrize("kind", [Supernet, BenchmarkSupernet])
@@ -65,7 +65,7 @@ def test_nodes_without_any_primitive_are_zero(kind):
     names = CANDIDATES if kind is Supernet else OPERATIONS
     weights = torch.zeros(*((2, EDGES) if kind is Supernet else (1, 6)), len(names), dtype=torch.float64)
     weights[..., names.index("none")] = 1.0
-    logits = relaxed(network)(weights, IMAGES)
+    logits = mixed_op_network(network)(weights, IMAGES)
     assert torch.equal(logits, logits[:1].expand_as(logits))
 
 
@@ -73,7 +73,7 @@ def test_only_primitives_with_a_weight_are_run(monkeypatch):
     network, run = supernet(Supernet), []
     original = network.convolve
     monkeypatch.setattr(network, "convolve", lambda *given: run.append(given[1]) or original(*given))
-    relaxed(network)(of_darts(DARTS_V2), IMAGES)
+    mixed_op_network(network)(of_darts(DARTS_V2), IMAGES)
     assert run.count("sep_conv_3x3") == 5
     assert set(run) == {"sep_conv_3x3", "dil_conv_3x3"}
 

@@ -11,7 +11,7 @@ from parsec.errors import SettingsError
 from parsec.network.spaces import child_cost
 from parsec.search.budget import within_budget
 from parsec.search.methods import METHODS
-from parsec.search.relative_cost import worth
+from parsec.search.relative_cost import relative_cost
 from parsec.space.nasbench201 import architectures
 from parsec.space.spaces import SPACES
 
@@ -60,14 +60,16 @@ def test_a_pass_counts_by_its_multiply_adds():
     space, network, size = SPACES["nasbench201"], Network(cells=3, channels=4), (10, 32)
     every = [child_cost(found, network, *size).multiply_adds for found in islice(architectures(), 15_625)]
     empty, mean = min(every), fmean(every)
-    assert worth(space, network, *size, hard=True) == pytest.approx(1.0, rel=0.05)
+    assert relative_cost(space, network, *size, samples_one_op=True) == pytest.approx(1.0, rel=0.05)
     # All five primitives on every edge: five times what a child's edges take on average.
-    assert worth(space, network, *size, hard=False) == pytest.approx((empty + 5 * (mean - empty)) / mean, rel=0.05)
+    assert relative_cost(space, network, *size, samples_one_op=False) == pytest.approx(
+        (empty + 5 * (mean - empty)) / mean, rel=0.05
+    )
 
 
 def test_a_path_of_darts_runs_more_edges_than_a_child():
     size = (SPACES["darts"], Network(cells=3, channels=4), 10, 32)
-    path, mixture = worth(*size, hard=True), worth(*size, hard=False)
+    path, mixture = relative_cost(*size, samples_one_op=True), relative_cost(*size, samples_one_op=False)
     assert 1.0 < path < 14 / 8
     assert mixture > 5 * path
 

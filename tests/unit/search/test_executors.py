@@ -14,7 +14,7 @@ def after(make_task, executor, steps=2):
     for _ in range(steps):
         trainer.advance()
     trainer.flush()
-    return trainer.prior.logits.detach(), trainer.updates.supernet.bank.flat.detach()
+    return trainer.prior.logits.detach(), trainer.supernet.bank.flat.detach()
 
 
 @pytest.mark.parametrize("executor", ["stacked", "table"])

@@ -16,7 +16,7 @@ from parsec.config.search import RandomSearch
 from parsec.config.training import Network
 from parsec.errors import CheckpointError
 from parsec.runtime.checkpoint import checkpoint_files
-from parsec.search.base import Stepwise
+from parsec.search.base import SearchTrainer
 from parsec.search.methods import METHODS
 
 
@@ -25,7 +25,7 @@ def interrupted(start, tmp_path, monkeypatch):
     """A function name → state folder of a tiny search that was stopped after its third step."""
 
     def run(name, method="parsec", **changes):
-        advance = Stepwise.advance
+        advance = SearchTrainer.advance
 
         def limited(trainer):
             if trainer.step == 3:
@@ -33,7 +33,7 @@ def interrupted(start, tmp_path, monkeypatch):
             return advance(trainer)
 
         with monkeypatch.context() as patch:
-            patch.setattr(Stepwise, "advance", limited)
+            patch.setattr(SearchTrainer, "advance", limited)
             with pytest.raises(KeyboardInterrupt):
                 start(name, method=method, **changes)
         return tmp_path / "state" / name

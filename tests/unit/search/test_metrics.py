@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from parsec.search import base
-from parsec.search.base import StepRows
+from parsec.search.base import MetricRows
 
 
 def row(step, loss=1.0):
@@ -14,7 +14,7 @@ def row(step, loss=1.0):
 
 
 def filled(*losses):
-    rows = StepRows()
+    rows = MetricRows()
     for step, loss in enumerate(losses, 1):
         rows.add(row(step, loss))
     return rows
@@ -60,7 +60,7 @@ def test_the_first_bad_step_is_kept(bad):
 
 
 def test_a_state_holds_rows_that_were_not_handed_over():
-    rows, again = filled(1.0, 2.0), StepRows()
+    rows, again = filled(1.0, 2.0), MetricRows()
     again.load_state_dict(rows.state_dict())
     for each in (rows, again):
         each.add(row(3, 3.0))

@@ -54,7 +54,7 @@ def test_a_search_goes_on_where_its_state_was_taken(make_task):
     for _ in range(2):
         rest.advance()
     assert torch.equal(rest.prior.logits, whole.prior.logits)
-    assert torch.equal(rest.updates.supernet.bank.flat, whole.updates.supernet.bank.flat)
+    assert torch.equal(rest.supernet.bank.flat, whole.supernet.bank.flat)
 
 
 def test_fine_tuning_starts_from_the_prior_of_this_space_alone(start):

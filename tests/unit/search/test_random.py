@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from parsec.config.search import RandomSearch as Settings
+from parsec.search.base import SearchTrainer
 from parsec.search.random import RandomSearch, RandomShared
 
 
@@ -27,16 +28,16 @@ def finish(trainer):
 
 def spied(trainer, monkeypatch):
     """Which children were trained, and what was judged as how good."""
-    trained, judged, updates = [], [], trainer.updates
-    train, judge = updates.train, updates.judge
+    trained, judged = [], []
+    train, judge = trainer.weight_step, trainer.evaluate_candidate
 
-    def spy(child, accuracy):
-        row = judge(child, accuracy)
+    def spy(child):
+        row = judge(child)
         judged.append((row["candidate_accuracy"], child))
         return row
 
-    monkeypatch.setattr(updates, "train", lambda child, *rest: trained.append(child) or train(child, *rest))
-    monkeypatch.setattr(updates, "judge", spy)
+    monkeypatch.setattr(trainer, "weight_step", lambda child, *rest: trained.append(child) or train(child, *rest))
+    monkeypatch.setattr(trainer, "evaluate_candidate", spy)
     return trained, judged
 
 
@@ -58,8 +59,8 @@ def test_shared_weights_train_on_fresh_children_and_the_best_of_the_candidates_i
 def test_architectures_are_trained_one_after_another_from_new_weights(make, monkeypatch):
     trainer, starts = make(RandomSearch, architectures=3, epochs=2), []
     trained, judged = spied(trainer, monkeypatch)
-    begin = trainer.updates.begin
-    monkeypatch.setattr(trainer.updates, "begin", lambda *name: starts.append(begin(*name) or first(trainer)))
+    reset = trainer.reset_weights
+    monkeypatch.setattr(trainer, "reset_weights", lambda *name: starts.append(reset(*name) or first(trainer)))
     rows = finish(trainer)
     assert [trained.count(child) for child in dict.fromkeys(trained)] == [6, 6, 6]
     assert [child for _, child in judged] == list(dict.fromkeys(trained))
@@ -72,15 +73,16 @@ def test_architectures_are_trained_one_after_another_from_new_weights(make, monk
 
 
 def first(trainer):
-    return float(trainer.updates.supernet.bank.flat.detach()[0])
+    return float(trainer.supernet.bank.flat.detach()[0])
 
 
-def test_of_equal_candidates_the_first_stays(make):
+def test_of_equal_candidates_the_first_stays(make, monkeypatch):
     trainer = make(RandomShared, candidates=2)
-    one, other = trainer.updates.draw("candidates"), trainer.updates.draw("candidates")
+    monkeypatch.setattr(SearchTrainer, "accuracy", lambda *_: 0.5)
+    one, other = (trainer.sample(trainer.streams.cpu("candidates")) for _ in range(2))
     assert one != other
     for child in (one, other):
-        trainer.updates.judge(child, lambda _: 0.5)
+        trainer.evaluate_candidate(child)
     assert trainer.genotype() == one
 
 

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from parsec.config.search import RELAXED, Relaxation
 from parsec.config.training import Network
 from parsec.network.nasbench201 import BenchmarkSupernet
-from parsec.network.spaces import relaxed
+from parsec.network.spaces import mixed_op_network
 from parsec.network.supernet import Supernet
 from parsec.search.darts import Darts, hessian_product, unrolled_gradient
 from parsec.search.gdas import Gdas, concrete, gumbel, straight_through
@@ -18,9 +18,9 @@ from parsec.space.nasbench201 import OPERATIONS
 
 def spied(trainer, monkeypatch):
     """The list into which the mixtures of all passes go."""
-    seen, original = [], trainer.updates._mixed
+    seen, original = [], trainer._mixed
     monkeypatch.setattr(
-        trainer.updates, "_mixed", lambda mixture, images: seen.append(mixture.detach()) or original(mixture, images)
+        trainer, "_mixed", lambda mixture, images: seen.append(mixture.detach()) or original(mixture, images)
     )
     return seen
 
@@ -29,10 +29,10 @@ def test_a_prior_step_of_darts_descends_the_validation_loss(make_task, monkeypat
     """Adam's first step has the size of the learning rate against the gradient, weight decay included."""
     trainer = Darts(make_task(method="darts", space="nasbench201"))
     before = trainer.prior.logits.detach().clone()
-    batch = trainer._batches.validation(0)
-    loss = trainer.updates.loss(trainer._mixture(), batch)
+    batch = trainer.batches.validation(0)
+    loss = trainer.loss(trainer._mixture(), batch)
     gradient = torch.autograd.grad(loss, trainer.prior.logits)[0] + 1e-3 * before
-    monkeypatch.setattr(trainer._batches, "validation", lambda _: batch)
+    monkeypatch.setattr(trainer.batches, "validation", lambda _: batch)
     trainer.advance()
     moved = trainer.prior.logits.detach() - before
     torch.testing.assert_close(moved, -0.1 * gradient / (gradient.abs() + 1e-8), rtol=1e-4, atol=0)
@@ -69,7 +69,7 @@ class Smallest:
     def __init__(self, kind, shape):
         draws = torch.Generator().manual_seed(0)
         network = kind(Network(cells=3, channels=2), 5, draws, dtype=torch.float64)
-        self.mixed, self.bank = relaxed(network), network.bank
+        self.mixed, self.bank = mixed_op_network(network), network.bank
         self.logits = torch.randn(shape, generator=draws, dtype=torch.float64).requires_grad_()
         self.images = torch.randn(2, 8, 3, 8, 8, generator=draws, dtype=torch.float64)
         self.vector = torch.randn(self.bank.flat.shape, generator=draws, dtype=torch.float64)
@@ -135,7 +135,7 @@ def test_gdas_goes_on_where_a_sample_leaves_the_output_of_a_cell_without_an_edge
     """On NAS-Bench-201 that is one sample in 125 of the uniform prior; the loss then has no gradient for π."""
     trainer = Gdas(make_task(method="gdas", space="nasbench201", relaxation={"weight_decay": 0.0}))
     none = F.one_hot(torch.zeros(1, 6, dtype=torch.int64), 5).double()
-    monkeypatch.setattr(trainer, "_sample", lambda _: none * trainer.updates.by_cell(trainer.prior.log_probs().exp()))
+    monkeypatch.setattr(trainer, "_sample", lambda _: none * trainer.by_cell(trainer.prior.log_probs().exp()))
     before = trainer.prior.logits.detach().clone()
     trainer.advance()
     assert torch.equal(trainer.prior.logits, before)
@@ -169,13 +169,13 @@ def test_the_temperature_of_gdas_falls_by_equal_steps(make_task):
 
 def test_snas_learns_both_from_one_training_batch(make_task, monkeypatch):
     trainer = Snas(make_task(method="snas", space="nasbench201"))
-    seen, weights = spied(trainer, monkeypatch), trainer.updates.supernet.bank.flat.detach().clone()
-    monkeypatch.setattr(trainer._batches, "validation", lambda _: pytest.fail("no validation batch is learnt from"))
+    seen, weights = spied(trainer, monkeypatch), trainer.supernet.bank.flat.detach().clone()
+    monkeypatch.setattr(trainer.batches, "validation", lambda _: pytest.fail("no validation batch is learnt from"))
     logits = trainer.prior.logits.detach().clone()
     trainer.advance()
     assert len(seen) == trainer.children == 1
     assert not torch.equal(trainer.prior.logits, logits)
-    assert not torch.equal(trainer.updates.supernet.bank.flat, weights)
+    assert not torch.equal(trainer.supernet.bank.flat, weights)
 
 
 def test_samples_of_snas_sharpen_as_the_temperature_falls(make_task, monkeypatch):
@@ -215,20 +215,20 @@ def test_an_aggressive_constraint_moves_the_prior_to_cheap_primitives(make_task)
 
 def saved_bytes(trainer, mixture):
     """Bytes that a pass keeps for its backward pass."""
-    kept, batch = {}, trainer._batches.validation(0)
+    kept, batch = {}, trainer.batches.validation(0)
 
     def pack(tensor):
         kept[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-        loss = trainer.updates.loss(mixture, batch)
+        loss = trainer.loss(mixture, batch)
     assert loss.requires_grad
     return sum(kept.values())
 
 
 def test_gdas_keeps_one_path_in_memory_where_darts_keeps_all(make_task):
     trainer = Gdas(make_task(method="gdas", batch_size=48))
-    everything = saved_bytes(trainer, trainer.updates.by_cell(trainer.prior.log_probs().exp()))
+    everything = saved_bytes(trainer, trainer.by_cell(trainer.prior.log_probs().exp()))
     paths = [saved_bytes(trainer, trainer._sample(1.0)) for _ in range(4)]
     assert max(paths) < everything / 3

@@ -9,7 +9,7 @@ from parsec.config.search import Estimator
 from parsec.config.search import Prior as Form
 from parsec.prior.distribution import ArchitectureBatch
 from parsec.search import parsec
-from parsec.search.executors.build import executor_for
+from parsec.search.executors.build import build_executor
 from parsec.search.parsec import Parsec
 from parsec.space.published import DARTS_V1, DARTS_V2
 
@@ -55,7 +55,7 @@ class AsOnDevice:
 @pytest.fixture
 def trainer(make_task, monkeypatch):
     """A function changes → a trainer with such an executor, in the middle of an epoch of many steps."""
-    monkeypatch.setattr(parsec, "executor_for", lambda *given: AsOnDevice(executor_for(*given)))
+    monkeypatch.setattr(parsec, "executor_for", lambda *given: AsOnDevice(build_executor(*given)))
 
     def make(**changes):
         compute = Compute(device="cpu", precision="float32", skip_negligible=False)

@@ -52,11 +52,11 @@ def _search(arguments: Arguments) -> None:
 def _retrain(arguments: Arguments) -> None:
     from parsec.config.jobs import RetrainJob
     from parsec.config.outputs import Retrain
-    from parsec.retrain.run import Request, retrain
+    from parsec.retrain.run import retrain
 
     given, job = arguments, load_job(arguments.settings, RetrainJob)
     names = Retrain(job.dataset, given.origin, given.method, given.seed, given.run)
-    retrain(Request(job, names, given.data, given.genotype, given.output, given.state, _running(), given.keep_finished))
+    retrain(job, names, given.data, given.genotype, given.output, given.state, _running(), given.keep_finished)
 
 
 def _measure(arguments: Arguments) -> None:

@@ -161,7 +161,7 @@ def walk(ranks, folder, running=SELDOM, on_step=lambda ranks, step: None, steps=
     trainer = Walk(ranks, on_step)
     trainer.total_steps = steps or 10
     try:
-        spent = loop.run(
+        spent = loop.fit(
             trainer, folder if ranks.is_main_process else folder / "never", "aa", running, "walk", CPU, ranks=ranks
         )
     except (Interrupted, DivergedError) as error:

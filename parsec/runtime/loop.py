@@ -174,12 +174,13 @@ def fit(
         session = _Session(trainer, store, running, label, device, code, ranks)
         session.resume()
         try:
-            pending = session.pending(stop)
+            pending = session.pending(stop, session.began)
             while trainer.step < trainer.total_steps and not pending.signal:
                 session.append(trainer.advance())
-                pending = session.pending(stop)
+                now = time.monotonic()
+                pending = session.pending(stop, now)
                 if pending.progress:
-                    session.log_progress()
+                    session.log_progress(now)
                 if pending.checkpoint:
                     session.save()
             session.end()
@@ -193,7 +194,7 @@ def fit(
                 f"{trainer.total_steps}; the same command continues",
                 pending.signal,
             )
-        session.log_progress()
+        session.log_progress(time.monotonic())
         return session.cost()
 
 
@@ -215,7 +216,7 @@ class _Session:
         self._before = RunCost(code_fingerprints=(code,), energy_joules=0.0)
         """Cost of the sessions before this one."""
         self._meter = Meter(device)
-        self._began = self._last_save_time = time.monotonic()
+        self.began = self._last_save_time = time.monotonic()
         self._last_progress_time: float | None = None
         self._first_step = trainer.step
         self._saved_step: int | None = None
@@ -246,9 +247,8 @@ class _Session:
         self._first_step = self._saved_step = self._trainer.step
         logger.info("%s  continues after step %d", self._label, self._trainer.step)
 
-    def pending(self, stop: StopRequest) -> _Pending:
+    def pending(self, stop: StopRequest, now: float) -> _Pending:
         """What all ranks do next: stop on a signal to any, report and save by the clock of the first."""
-        now = time.monotonic()
         orphaned = signal.SIGTERM if self._ranks.orphaned else 0
         last = self._last_progress_time
         progress = last is None or now - last >= self._running.progress_seconds
@@ -285,18 +285,18 @@ class _Session:
             self.save()
         self._ranks.all_reduce_max()
 
-    def log_progress(self) -> None:
+    def log_progress(self, now: float) -> None:
         """Log where training is and how long it will take."""
-        trainer, self._last_progress_time = self._trainer, time.monotonic()
+        trainer, self._last_progress_time = self._trainer, now
         self.append(trainer.flush())
         if self._ranks.is_main_process:
             done = trainer.step - self._first_step
-            left = (trainer.total_steps - trainer.step) * (self._last_progress_time - self._began) / max(done, 1)
+            left = (trainer.total_steps - trainer.step) * (now - self.began) / max(done, 1)
             logger.info("%s  %s  left %s", self._label, trainer.progress(), timedelta(seconds=round(left)))
 
     def cost(self) -> RunCost:
         """Cost up to now over all sessions; the device is held throughout."""
-        seconds = time.monotonic() - self._began
+        seconds = time.monotonic() - self.began
         joules, before = self._meter.joules(), self._before.energy_joules
         return RunCost(
             self._before.wall_seconds + seconds,

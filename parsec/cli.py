@@ -538,7 +538,7 @@ def _run(given: list[str]) -> int:
     root = typer.main.get_command(app)
     try:
         # Not `root.main`, which has its own ideas of Ctrl-C and closed pipes.
-        with root.make_context("parsec", given or ["--help"]) as context:
+        with root.make_context("parsec", given) as context:
             root.invoke(context)
     except typer.Exit as end:
         return end.exit_code

@@ -91,6 +91,8 @@ def _stages(add: Add) -> None:
     prepare = add("prepare")
     prepare.add_argument("--settings", required=True, help=SETTINGS_HELP)
     prepare.add_argument("--output", type=Path, required=True, help="folder for the prepared data set")
+    prepare.add_argument("--folder", help="CIFAR: folder with the images, in place of the settings'")
+    prepare.add_argument("--order", nargs="+", help="CIFAR: sources in the order in which they are tried, likewise")
     search = add("search")
     _training(search)
     search.add_argument("--init-pi", type=Path, help="pi.parquet to start from; default: uniform")

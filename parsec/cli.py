@@ -32,12 +32,11 @@ def _number(text: str) -> float | str:
 
 
 def _prepare(arguments: Arguments) -> None:
-    from parsec.config.jobs import PrepareJob, placed
+    from parsec.config.jobs import PrepareJob, with_image_source
     from parsec.data.prepare import prepare
 
-    # From the environment, because where images are found must not decide what is re-run.
-    places = json.loads(os.environ.get("PARSEC_PLACES", "{}"))
-    prepare(placed(load_job(arguments.settings, PrepareJob), places), arguments.output)
+    job = load_job(arguments.settings, PrepareJob)
+    prepare(with_image_source(job, {"folder": arguments.folder, "order": arguments.order}), arguments.output)
 
 
 def _search(arguments: Arguments) -> None:

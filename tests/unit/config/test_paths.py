@@ -7,8 +7,8 @@ import pytest
 
 from parsec.config import outputs, plan, studies
 from parsec.config.base import expanded
-from parsec.config.job_parts import places, prepare_job, retrain_job
-from parsec.config.jobs import as_json, fingerprint, placed
+from parsec.config.job_parts import image_source, prepare_job, retrain_job
+from parsec.config.jobs import as_json, fingerprint, with_image_source
 from parsec.config.load import load
 from parsec.errors import DatasetError, GenotypeError, SettingsError
 from parsec.space.published import DARTS_V1
@@ -118,7 +118,7 @@ def test_folders_of_data_sets_are_filled_in_where_images_are_read(mine, source, 
 
 def test_records_keep_paths_as_they_are_written(mine, monkeypatch):
     settings = load(tree("~/photos", "datasets.photos.folder"))
-    job = placed(prepare_job(settings, "photos"), places(settings))
+    job = with_image_source(prepare_job(settings, "photos"), image_source(settings, "photos"))
     assert job.dataset.folder == "~/photos"
     before = fingerprint(job)
     monkeypatch.setenv("HOME", "/elsewhere")

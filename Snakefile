@@ -24,7 +24,7 @@ pathvars:
 wildcard_constraints:
     job=f"({regex_any(job_parts.MODULES)})(/[^/]+)?",
     dataset=regex_any(settings.datasets),
-    method=regex_any(method_names()),
+    method=regex_any(plan.method_names(settings)),
     stage=regex_any(outputs.SEARCH_STAGES),
     name=regex_any([*settings.scores, *settings.simulations, *settings.predictors]),
     origin=regex_any([*outputs.SEARCH_STAGES, outputs.PUBLISHED]),

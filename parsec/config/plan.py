@@ -58,6 +58,17 @@ def _search(settings: Settings, stage: SearchStageName, method: str, seed: int) 
     return Search(stage, getattr(settings.for_method(method), stage).dataset, method, seed)
 
 
+def stage_datasets(settings: Settings, stage: SearchStageName) -> list[str]:
+    """Data sets of a stage; a variant may have one of its own."""
+    return list(dict.fromkeys(run.dataset for run in searches(settings) if run.stage == stage))
+
+
+def method_names(settings: Settings) -> list[str]:
+    """Names that stand for a method in paths: methods, variants, and genotypes that are retrained without a search."""
+    published = [genotype.name for stage in settings.retrain.values() for genotype in stage.published]
+    return list(dict.fromkeys([*settings.methods, *published]))
+
+
 def search_batches(settings: Settings, stage: SearchStageName, method: str) -> list[list[Search]]:
     """The searches of a stage and method in batches that one job draws; a new last seed changes only the last batch."""
     runs = [_search(settings, stage, method, seed) for seed in settings.seeds]
@@ -112,6 +123,21 @@ def genotype_files(settings: Settings, dataset: str) -> dict[str, str]:
     files = {genotype.name: genotype.file for genotype in settings.retrain[dataset].published}
     where = f"retrain.{dataset}.published"
     return {name: expanded(file, f"{where}: {name}") for name, file in files.items() if file is not None}
+
+
+def results_with_cost(settings: Settings, dataset: str | None = None) -> list[str]:
+    """Records of the trainings on a data set and of all that led to their genotypes; None: of all runs.
+
+    Paths below the results folder: `result.json` of every run, `fit.json` where a search started from fitted scores.
+    """
+    trainings = [run for run in retrains(settings) if dataset in (None, run.dataset)]
+    found: Iterator[Search] = searches(settings)
+    if dataset is not None:
+        found = (run for training in trainings for run in lineage(settings, genotype_of(settings, training)))
+    unique = list(dict.fromkeys(found))
+    fit = fit_folder(settings)
+    fitted = any(initial_pi(settings, run) == f"{fit}/pi.parquet" for run in unique)
+    return [f"{run.folder}/result.json" for run in [*unique, *trainings]] + ([f"{fit}/fit.json"] if fitted else [])
 
 
 def folder(settings: Settings, kind: str, name: str = "") -> str:
@@ -169,6 +195,18 @@ def predictors(settings: Settings) -> list[str]:
     """Names of the searches with a predictor whose benchmark is there; darts needs none."""
     jobs = settings.predictors.items()
     return [name for name, job in jobs if job.problem == "darts" or benchmark_table(settings, job.problem)]
+
+
+def fitted_scores(settings: Settings) -> str | None:
+    """The scores that π is fitted to, below the results folder."""
+    prior = settings.scores_prior
+    return f"{folder(settings, 'score', prior.scores)}/scores.parquet" if prior else None
+
+
+def assisting_scores(settings: Settings, name: str) -> str | None:
+    """The scores that assisted evolution begins with, below the results folder; None if there is none."""
+    scores = settings.simulations[name].scores
+    return f"{folder(settings, 'score', scores)}/scores.parquet" if scores else None
 
 
 def predictor_scores(settings: Settings, name: str) -> str | None:

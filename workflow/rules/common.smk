@@ -14,6 +14,7 @@ sys.path.insert(0, str(root))
 from parsec.config import job_parts, outputs, plan, report_items
 from parsec.config.base import expanded
 from parsec.config.load import load, read_document
+from parsec.config.report_items import BenchmarkTable, PublishedTable
 from parsec.data.sources.listing import listing_fingerprint
 from parsec.errors import SettingsError, UserError
 from parsec.records.code_hash import code_fingerprint
@@ -43,8 +44,8 @@ def check_results(folder):
     try:
         check_folder(folder, "results")
     except UserError as error:
-        remedy = f"; if an earlier version of parsec made it, say so with: touch {folder / MARKER}"
-        raise SettingsError(f"results: {error}{remedy if folder.is_dir() else ''}") from error
+        remedy = f"; if parsec made it, confirm so with: touch {folder / MARKER}" if folder.is_dir() else ""
+        raise SettingsError(f"results: {error}{remedy}") from error
 
 
 def count_gpus():
@@ -67,8 +68,9 @@ GPUS = count_gpus()
 # continues it. Not SIGUSR1: it would end the Snakemake in the job, and SLURM then the training in the middle of its save.
 SIGNAL = {"slurm_extra": "--signal=TERM@120"} if ON_CLUSTER and "slurm_extra" not in DEFAULT_RESOURCES else {}
 CPU_ENVIRONMENT = "../../envs/cpu.yaml"
-REPORT_ITEMS = {(item.kind, item.name): item.sources for item in report_items.experiment_items(settings)}
 ENVIRONMENT = "../../envs/cuda.yaml" if GPUS else CPU_ENVIRONMENT
+COMPLETE_SETTINGS = yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+REPORT_ITEMS = {(item.kind, item.name): item.sources for item in report_items.experiment_items(settings)}
 # Jobs inherit where the package and its Python are, and what may change without re-running anything.
 os.environ.update(
     PYTHONPATH=os.pathsep.join(filter(None, [str(root), os.environ.get("PYTHONPATH")])),
@@ -101,17 +103,6 @@ def warn_about_resources():
 def regex_any(names):
     """A regular expression that matches only these names, and nothing if there are none."""
     return "|".join(map(re.escape, names)) or "(?!)"
-
-
-def stage_datasets(stage):
-    """Pattern of the data sets of a search stage; variants may have one of their own."""
-    return regex_any(dict.fromkeys(run.dataset for run in plan.searches(settings) if run.stage == stage))
-
-
-def method_names():
-    """Search methods, and the names of genotypes that are retrained without a search."""
-    published = [genotype.name for stage in settings.retrain.values() for genotype in stage.published]
-    return dict.fromkeys([*settings.methods, *published])
 
 
 def scale_by_attempt(amount):
@@ -151,11 +142,6 @@ def params_image_source(wildcards, output):
     return [word for key, value in source.items() for word in (f"--{key}", *([value] if key == "folder" else value))]
 
 
-def params_complete_settings(wildcards, output):
-    """Param: the complete settings of this call as YAML; derived from an output, so that a new title re-runs nothing."""
-    return yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
-
-
 def params_code(*modules):
     """Param: fingerprint of the code behind a table or figure, so that editing it makes only that one again."""
     return lambda wildcards: f"code {code_fingerprint(*modules)}"
@@ -164,12 +150,6 @@ def params_code(*modules):
 def params_option(option, key):
     """Param: an option with an input file; nothing without the file."""
     return lambda wildcards, input: [option, input.get(key)] if input.get(key) else []
-
-
-def params_compare_with(wildcards):
-    """Param: the option that prints published rows below ours."""
-    published = settings.retrain[wildcards.dataset].compare_with
-    return ["--compare-with", published] if published else []
 
 
 def params_storage(wildcards, output):
@@ -187,17 +167,28 @@ def params_folders(wildcards, input):
     return list(dict.fromkeys(str(Path(file).parent) for file in input))
 
 
-def published_table(name):
-    """Input: a table of published results, in the clone and not in the storage of outputs."""
-    return local(os.path.relpath(root / "config" / "published" / f"{name}.csv"))
+def input_results(*paths):
+    """Input: files below the results folder; those that are None are left out."""
+    return [f"<results>/{path}" for path in paths if path]
+
+
+def input_runs(runs, *names):
+    """Input: files of these runs."""
+    return [f"<results>/{run.folder}/{name}" for run in runs for name in names]
+
+
+def input_published(*names):
+    """Input: tables of published results, in the clone and not in the storage of outputs."""
+    files = [os.path.relpath(root / "config" / "published" / f"{name}.csv") for name in dict.fromkeys(names) if name]
+    return [local(file) for file in files]
 
 
 def input_source(source):
     """Input: the files that a source of a table, a figure or a search stands for."""
-    if isinstance(source, report_items.BenchmarkTable):
+    if isinstance(source, BenchmarkTable):
         return [local(plan.benchmark_table(settings, source.benchmark))]
-    if isinstance(source, report_items.PublishedTable):
-        return [published_table(source.name)]
+    if isinstance(source, PublishedTable):
+        return input_published(source.name)
     return [f"<results>/{source.path}/{name}" for name in source.files] or [f"<results>/{source.path}"]
 
 
@@ -219,17 +210,6 @@ def params_item(kind):
     return lambda wildcards, input: list(arguments(wildcards, input))
 
 
-def input_benchmark(benchmark):
-    """Input: the table of a benchmark."""
-    return input_source(report_items.BenchmarkTable(benchmark))
-
-
-def input_assisting_scores(wildcards):
-    """Input: the scores that assisted evolution begins with, if any."""
-    name = settings.simulations[wildcards.name].scores
-    return f"<results>/{plan.folder(settings, 'score', name)}/scores.parquet" if name else []
-
-
 def input_predictor_data(wildcards):
     """Input: the data set that architectures of darts are scored on; none where a table is searched."""
     job = settings.predictors[wildcards.name]
@@ -237,12 +217,6 @@ def input_predictor_data(wildcards):
         return []
     folder = f"<results>/data/{settings.scores[job.scores].dataset}"
     return [f"{folder}/dataset.json", ancient(f"{folder}/train")]
-
-
-def input_predictor_pi(wildcards):
-    """Input: the π that a pool samples from, if any."""
-    pi = plan.predictor_pi(settings, wildcards.name)
-    return f"<results>/{pi}" if pi else []
 
 
 def input_dataset(dataset, *splits):
@@ -262,8 +236,7 @@ def input_dataset(dataset, *splits):
 def input_init_pi(wildcards):
     """Input: the π that a search starts from; none if it starts from uniform."""
     run = outputs.Search(wildcards.stage, wildcards.dataset, wildcards.method, int(wildcards.seed))
-    pi = plan.initial_pi(settings, run)
-    return f"<results>/{pi}" if pi else []
+    return input_results(plan.initial_pi(settings, run))
 
 
 def input_genotype(wildcards):
@@ -275,45 +248,9 @@ def input_genotype(wildcards):
     return f"<results>/{search.folder}/genotype.json" if search else []
 
 
-def input_runs(runs, *names):
-    """Input: files of these runs."""
-    return [f"<results>/{run.folder}/{name}" for run in runs for name in names]
-
-
-def input_batch(wildcards):
-    """Input: what is drawn of a batch of searches."""
-    runs = plan.search_batches(settings, wildcards.stage, wildcards.method)[int(wildcards.batch)]
-    return input_runs(runs, "result.json", "trajectory.parquet", "genotype.json")
-
-
-def input_cost(wildcards):
-    """Input: results of all searches and trainings of a run, or on its data set, and of all that they started from."""
-    dataset = wildcards.get("dataset")
-    trainings = [run for run in plan.retrains(settings) if dataset in (None, run.dataset)]
-    if dataset is None:
-        searches = list(plan.searches(settings))
-    else:
-        genotypes = [plan.genotype_of(settings, training) for training in trainings]
-        searches = list(dict.fromkeys(run for search in genotypes for run in plan.lineage(settings, search)))
-    fit = plan.fit_folder(settings)
-    fitted = any(plan.initial_pi(settings, run) == f"{fit}/pi.parquet" for run in searches)
-    return input_runs([*searches, *trainings], "result.json") + ([f"<results>/{fit}/fit.json"] if fitted else [])
-
-
-def input_published(*datasets):
-    """Input: the published tables that results on these data sets are compared with."""
-    names = dict.fromkeys(settings.retrain[dataset].compare_with for dataset in datasets)
-    return [published_table(name) for name in names if name]
-
-
 def report_files(kind, path, caption, category, **labels):
     """Output: the files of a table or figure; the one that browsers show best is in the report."""
     kinds, shown = {"tables": (("csv", "md", "tex"), "md"), "figures": (("svg", "pdf", "png", "csv"), "svg")}[kind]
     files = {ending: f"<results>/{kind}/{path}.{ending}" for ending in kinds}
     files[shown] = report(files[shown], caption=f"../report/{caption}.rst", category=category, labels=labels)
     return files
-
-
-def get_final_output():
-    """Input: the files at the end of the workflow; everything before them is made because they need it."""
-    return [f"<results>/{path}" for path in report_items.final_outputs(settings)]

@@ -2,11 +2,8 @@
 
 from parsec.runtime.outputs import forget, mark_folder
 
-
-def results_location():
-    """Where the outputs are: a folder, or a place in the storage that was chosen by option."""
-    stored = workflow.storage_settings.default_storage_prefix
-    return f"{stored.rstrip('/')}/{settings.results}" if stored else settings.results
+STORED = workflow.storage_settings.default_storage_prefix
+LOCATION = f"{STORED.rstrip('/')}/{settings.results}" if STORED else settings.results
 
 
 def print_header():
@@ -17,7 +14,7 @@ def print_header():
     if "runtime" not in DEFAULT_RESOURCES:
         print("No profile is in use. (Snakemake ignores a mistyped --workflow-profile.)", file=sys.stderr)
     files = ", ".join(map(str, workflow.configfiles))
-    print(f"{settings.name} (settings: {files}): results go to {results_location()}", file=sys.stderr)
+    print(f"{settings.name} (settings: {files}): results go to {LOCATION}", file=sys.stderr)
 
 
 def print_results():
@@ -25,7 +22,7 @@ def print_results():
     forget(Path(job.params.state) for job in workflow.dag.jobs if job.params.get("state"))
     if any(job.rule.name == "all" for job in workflow.dag.jobs):
         for name in ("tables", "figures", "checklist.md", "report.html"):
-            print(f"{Path(name).stem.capitalize()}: {results_location()}/{name}", file=sys.stderr)
+            print(f"{Path(name).stem.capitalize()}: {LOCATION}/{name}", file=sys.stderr)
 
 
 def print_failure_hint():

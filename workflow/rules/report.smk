@@ -10,8 +10,8 @@ localrules:
 
 rule table:
     input:
-        results=input_cost,
-        published=lambda wildcards: input_published(wildcards.dataset),
+        results=lambda w: input_results(*plan.results_with_cost(settings, w.dataset)),
+        published=lambda w: input_published(settings.retrain[w.dataset].compare_with),
     output:
         csv="<results>/tables/{dataset}.csv",
         md=report(
@@ -34,7 +34,7 @@ rule table:
         CPU_ENVIRONMENT
     params:
         code=params_code("parsec.report.tables.accuracy"),
-        published=params_compare_with,
+        published=lambda w: [f"--compare-with={name}" for name in [settings.retrain[w.dataset].compare_with] if name],
         prefix=subpath(output.csv, strip_suffix=".csv"),
     message:
         "Table of {wildcards.dataset}"
@@ -45,7 +45,7 @@ rule table:
 
 rule comparison:
     input:
-        input_cost,
+        lambda wildcards: input_results(*plan.results_with_cost(settings)),
         lambda wildcards: ["<results>/lookup/nasbench201.json"] if settings.space == "nasbench201" else [],
     output:
         **report_files("tables", "comparison", "comparison", "1 Tables", table="comparison of methods"),
@@ -115,8 +115,8 @@ use rule figure_entropy as figure_spending with:
 
 use rule figure_entropy as figure_cost with:
     input:
-        input_cost,
-        input_published(*settings.retrain),
+        lambda wildcards: input_results(*plan.results_with_cost(settings)),
+        input_published(*(stage.compare_with for stage in settings.retrain.values())),
     output:
         **report_files("figures", "cost", "cost", "4 Cost", figure="test error over search cost"),
     log:
@@ -159,7 +159,12 @@ use rule figure_entropy as figure_depths with:
 # A job draws π over time and the cells of a batch of searches; only the first batch is in the report.
 rule run_figures:
     input:
-        input_batch,
+        lambda w: input_runs(
+            plan.search_batches(settings, w.stage, w.method)[int(w.batch)],
+            "result.json",
+            "trajectory.parquet",
+            "genotype.json",
+        ),
     output:
         directory("<results>/figures/{stage}/{method}/batch{batch}"),
     log:
@@ -220,7 +225,7 @@ rule checklist:
 # Made again after anything else, with the settings of the call that did so.
 rule complete_settings:
     input:
-        get_final_output(),
+        input_results(*report_items.final_outputs(settings)),
     output:
         "<results>/settings.yaml",
     log:
@@ -229,7 +234,8 @@ rule complete_settings:
     conda:
         CPU_ENVIRONMENT
     params:
-        text=params_complete_settings,
+        # Of an output, so that what changes no result, such as the title, re-runs nothing.
+        text=lambda wildcards, output: COMPLETE_SETTINGS,
     message:
         "Complete settings of this run"
     shell:
@@ -238,7 +244,7 @@ rule complete_settings:
 
 rule html_report:
     input:
-        get_final_output(),
+        input_results(*report_items.final_outputs(settings)),
         settings="<results>/settings.yaml",
     output:
         "<results>/report.html",

@@ -11,7 +11,7 @@ rule search:
         "<results>/benchmarks/{stage}/{dataset}/{method}/seed{seed}.tsv"
     wildcard_constraints:
         stage="search",
-        dataset=stage_datasets("search"),
+        dataset=regex_any(plan.stage_datasets(settings, "search")),
     conda:
         ENVIRONMENT
     resources:
@@ -38,10 +38,10 @@ rule search:
 use rule search as finetune with:
     wildcard_constraints:
         stage="finetune",
-        dataset=stage_datasets("finetune"),
+        dataset=regex_any(plan.stage_datasets(settings, "finetune")),
 
 
 use rule search as transfer with:
     wildcard_constraints:
         stage="transfer",
-        dataset=stage_datasets("transfer"),
+        dataset=regex_any(plan.stage_datasets(settings, "transfer")),

@@ -5,7 +5,9 @@ rule score:
     input:
         **input_dataset(lambda wildcards: settings.scores[wildcards.name].dataset, "train"),
         settings="<results>/jobs/score/{name}.yaml",
-        benchmark=lambda w: input_benchmark("nasbench101") if settings.scores[w.name].space == "nasbench101" else [],
+        benchmark=lambda w: (
+            input_source(BenchmarkTable("nasbench101")) if settings.scores[w.name].space == "nasbench101" else []
+        ),
     output:
         "<results>/score/{name}/seed{seed}/scores.parquet",
     log:
@@ -34,7 +36,7 @@ rule score:
 rule fit_pi:
     input:
         settings="<results>/jobs/fit_pi.yaml",
-        scores=lambda wildcards: f"<results>/{plan.folder(settings, 'score', settings.scores_prior.scores)}/scores.parquet",
+        scores=lambda wildcards: input_results(plan.fitted_scores(settings)),
     output:
         pi="<results>/fit/seed{seed}/pi.parquet",
         fit="<results>/fit/seed{seed}/fit.json",
@@ -84,7 +86,7 @@ rule kernels:
     input:
         **input_dataset(lambda wildcards: settings.kernels.dataset, "train"),
         settings="<results>/jobs/kernels.yaml",
-        benchmark=lambda wildcards: input_benchmark("nasbench201"),
+        benchmark=lambda wildcards: input_source(BenchmarkTable("nasbench201")),
     output:
         "<results>/kernels/seed{seed}/kernels.parquet",
     log:
@@ -108,8 +110,8 @@ rule kernels:
 rule simulate:
     input:
         settings="<results>/jobs/simulate/{name}.yaml",
-        benchmark=lambda wildcards: input_benchmark(settings.simulations[wildcards.name].search.space),
-        scores=input_assisting_scores,
+        benchmark=lambda wildcards: input_source(BenchmarkTable(settings.simulations[wildcards.name].search.space)),
+        scores=lambda wildcards: input_results(plan.assisting_scores(settings, wildcards.name)),
     output:
         "<results>/simulate/{name}/seed{seed}/simulations.parquet",
     log:
@@ -133,7 +135,7 @@ rule predictor:
         settings="<results>/jobs/predictor/{name}.yaml",
         benchmark=lambda wildcards: input_source(report_items.predictor_problem(settings, wildcards.name)),
         data=input_predictor_data,
-        pi=input_predictor_pi,
+        pi=lambda wildcards: input_results(plan.predictor_pi(settings, wildcards.name)),
     output:
         trained="<results>/predictor/{name}/seed{seed}/trained.parquet",
         run="<results>/predictor/{name}/seed{seed}/predictor.json",
@@ -163,8 +165,8 @@ rule predictor:
 rule propose:
     input:
         settings="<results>/jobs/propose.yaml",
-        benchmark=lambda wildcards: input_benchmark("nasbench201"),
-        pi=lambda wildcards: [f"<results>/{file}" for file in plan.proposal_pis(settings)],
+        benchmark=lambda wildcards: input_source(BenchmarkTable("nasbench201")),
+        pi=lambda wildcards: input_results(*plan.proposal_pis(settings)),
     output:
         "<results>/proposal/seed{seed}/proposal.parquet",
     log:
@@ -188,7 +190,7 @@ rule propose:
 
 rule lookup:
     input:
-        benchmark=lambda wildcards: input_benchmark("nasbench201"),
+        benchmark=lambda wildcards: input_source(BenchmarkTable("nasbench201")),
         runs=lambda wildcards: input_runs(plan.searches(settings), "result.json", "trajectory.parquet", "genotype.json"),
     output:
         json="<results>/lookup/nasbench201.json",

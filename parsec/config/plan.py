@@ -131,13 +131,14 @@ def results_with_cost(settings: Settings, dataset: str | None = None) -> list[st
     Paths below the results folder: `result.json` of every run, `fit.json` where a search started from fitted scores.
     """
     trainings = [run for run in retrains(settings) if dataset in (None, run.dataset)]
-    found: Iterator[Search] = searches(settings)
+    origins = searches(settings)
     if dataset is not None:
-        found = (run for training in trainings for run in lineage(settings, genotype_of(settings, training)))
-    unique = list(dict.fromkeys(found))
+        origins = (run for training in trainings for run in lineage(settings, genotype_of(settings, training)))
+    searched = list(dict.fromkeys(origins))
     fit = fit_folder(settings)
-    fitted = any(initial_pi(settings, run) == f"{fit}/pi.parquet" for run in unique)
-    return [f"{run.folder}/result.json" for run in [*unique, *trainings]] + ([f"{fit}/fit.json"] if fitted else [])
+    fitted = any(initial_pi(settings, run) == f"{fit}/pi.parquet" for run in searched)
+    folders = [*(run.folder for run in searched), *(run.folder for run in trainings)]
+    return [f"{path}/result.json" for path in folders] + ([f"{fit}/fit.json"] if fitted else [])
 
 
 def folder(settings: Settings, kind: str, name: str = "") -> str:

@@ -47,8 +47,8 @@ def experiment_items(settings: Settings) -> Iterator[ReportItem]:
         yield from _searched_items(settings)
         yield from _naswot_items(settings)
     if scores := plan.scorings(settings, "nasbench101"):
-        sources = (BenchmarkTable("nasbench101"), *map(Result, scores.values()))
-        yield ReportItem("tables", "naswot-correlation-nasbench101", sources)
+        files = (Result(path) for path in scores.values())
+        yield ReportItem("tables", "naswot-correlation-nasbench101", (BenchmarkTable("nasbench101"), *files))
     names = plan.predictors(settings)
     tabular = [name for name in names if settings.predictors[name].problem != "darts"]
     if names:
@@ -110,7 +110,9 @@ def _naswot_items(settings: Settings) -> Iterator[ReportItem]:
         # The cost figure shows the scores that assisted evolution begins with next to the searches that use them.
         assisting = settings.simulations[names[0]].scores
         yield ReportItem("tables", "naswot-evolution", (table, *runs))
-        yield ReportItem("figures", "naswot-cost", (table, runs[0], *([scores[assisting]] if assisting in scores else [])))
+        yield ReportItem(
+            "figures", "naswot-cost", (table, runs[0], *([scores[assisting]] if assisting in scores else []))
+        )
 
 
 def _score_draws(settings: Settings, names: list[str]) -> Iterator[Result]:

@@ -214,7 +214,7 @@ rule experiment_table:
     input:
         input_item("tables"),
     output:
-        **report_files("tables", "{item}", "studies", "6 Tabular benchmarks", table="{item}"),
+        **report_files("tables", "{item}", "experiments", "6 Tabular benchmarks", table="{item}"),
     log:
         "<results>/logs/tables/{item}.log",
     wildcard_constraints:
@@ -236,7 +236,7 @@ rule experiment_figure:
     input:
         input_item("figures"),
     output:
-        **report_files("figures", "{item}", "studies", "6 Tabular benchmarks", figure="{item}"),
+        **report_files("figures", "{item}", "experiments", "6 Tabular benchmarks", figure="{item}"),
     log:
         "<results>/logs/figures/{item}.log",
     wildcard_constraints:

@@ -4,8 +4,10 @@ import ctypes
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import torch
+if TYPE_CHECKING:
+    import torch
 
 TRIM_THRESHOLD, TOP_PAD, MMAP_MAX = -1, -2, -4
 """Options of `mallopt` (glibc's malloc.h)."""
@@ -34,7 +36,7 @@ class EnergyMeter:
     Counters that cannot be read are left out: RAPL often needs privileges, NVML the package `nvidia-ml-py`.
     """
 
-    def __init__(self, device: torch.device, powercap: Path = POWERCAP) -> None:
+    def __init__(self, device: "torch.device", powercap: Path = POWERCAP) -> None:
         self._counters = [*_processors(powercap), *(_gpu(device) if device.type == "cuda" else [])]
         self._initial = [read() for read in self._counters]
 
@@ -72,12 +74,14 @@ def _rapl(folder: Path) -> Counter:
     return read
 
 
-def _gpu(device: torch.device) -> list[Counter]:
+def _gpu(device: "torch.device") -> list[Counter]:
     """NVML counter of a GPU, in millijoules; none without the package or where NVML cannot read it."""
     try:
         import pynvml  # type: ignore[import-not-found, unused-ignore]
     except ImportError:
         return []
+    import torch
+
     try:
         pynvml.nvmlInit()
         handle = pynvml.nvmlDeviceGetHandleByUUID(f"GPU-{torch.cuda.get_device_properties(device).uuid}")

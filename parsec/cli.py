@@ -1,177 +1,154 @@
-"""The command line: one verb a stage, each a thin call into the part that does the work."""
+"""Command-line interface: one function per subcommand; its signature is the options, its docstring the help.
 
+Imports that load torch are inside the functions, so that help is quick and `--threads` is set before torch is loaded.
+"""
+
+import functools
+import inspect
 import json
 import logging
 import os
 import sys
 from collections.abc import Callable, Sequence
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated, Any, Literal
 
-from parsec import studies
-from parsec.arguments import Arguments, parser
-from parsec.config.base import Running
+import typer
+from pydantic import TypeAdapter, ValidationError
+from typer.core import TyperGroup
+
+from parsec import __version__
+from parsec.config.base import Name, Positive, Running, Seed
 from parsec.config.load import load_job
 from parsec.errors import UserError
 from parsec.runtime import launch
 from parsec.runtime.faults import OutputError, as_user_error, release_output
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+PEOPLE, WORKFLOW = "Commands", "Steps of the workflow, called by its rules"
 
 
-def _running() -> Running:
-    """How the run behaves; from the environment, because it must not decide what is re-run."""
-    given = {key: os.environ.get(f"PARSEC_{key.upper()}") for key in ("checkpoint_seconds", "progress_seconds")}
-    return load_job(json.dumps({key: _number(text) for key, text in given.items() if text}), Running)
+class Commands(TyperGroup):
+    """A group of commands that suggests the nearest name and lists its commands by panel, in plain text."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:  # noqa: ANN401 - Typer's context is not public
+        """The command that the arguments name.
+
+        Raises:
+            UserError: there is none of this name.
+        """
+        if args[0] not in self.commands and not args[0].startswith("-"):
+            near = get_close_matches(args[0], self.commands, n=1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            raise UserError(f"{args[0]}: no such command{hint}; see `{ctx.command_path} --help`")
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ANN401
+        """List the commands under the titles of their panels."""
+        panels: dict[str, list[tuple[str, str]]] = {}
+        for name, command in self.commands.items():
+            panel = getattr(command, "rich_help_panel", None)
+            title = panel if isinstance(panel, str) else PEOPLE
+            panels.setdefault(title, []).append((name, command.get_short_help_str(limit=200)))
+        for title, rows in panels.items():
+            with formatter.section(title):
+                formatter.write_dl(rows)
 
 
-def _number(text: str) -> float | str:
-    """The number that a text means; any other text as it is, for the settings to refuse by name."""
-    try:
-        return float(text)
-    except ValueError:
-        return text
+PLAIN: dict[str, Any] = {"cls": Commands, "rich_markup_mode": None, "pretty_exceptions_enable": False}
+app = typer.Typer(**PLAIN, help="Probabilistic neural architecture search.")
+settings_app = typer.Typer(**PLAIN, help="Describe the settings.")
 
 
-def _prepare(arguments: Arguments) -> None:
-    from parsec.config.jobs import PrepareJob, placed
-    from parsec.data.prepare import prepare
+def _option_type(model: Any, allowed: str) -> Callable[[str], Any]:  # noqa: ANN401 - an annotated type
+    """A type of the settings as the parser of an option, so that both accept the same values."""
+    adapter = TypeAdapter(model)
 
-    # From the environment, because where images are found must not decide what is re-run.
-    places = json.loads(os.environ.get("PARSEC_PLACES", "{}"))
-    prepare(placed(load_job(arguments.settings, PrepareJob), places), arguments.output)
+    def convert(text: str) -> Any:  # noqa: ANN401
+        try:
+            return adapter.validate_python(text)
+        except ValidationError as error:
+            raise typer.BadParameter(f"got {text}; give {allowed}") from error
 
-
-def _search(arguments: Arguments) -> None:
-    from parsec.config.jobs import SearchJob
-    from parsec.search.run import search
-
-    job = load_job(arguments.settings, SearchJob)
-    given = (arguments.data, arguments.seed, arguments.output, arguments.state, arguments.init_pi)
-    search(job, *given, _running(), arguments.keep_finished)
+    return convert
 
 
-def _retrain(arguments: Arguments) -> None:
-    from parsec.config.jobs import RetrainJob
-    from parsec.config.outputs import Retrain
-    from parsec.retrain.run import Request, retrain
-
-    given, job = arguments, load_job(arguments.settings, RetrainJob)
-    names = Retrain(job.dataset, given.origin, given.method, given.seed, given.run)
-    retrain(Request(job, names, given.data, given.genotype, given.output, given.state, _running(), given.keep_finished))
+as_seed = _option_type(Seed, "a whole number from 0 to 2147483647")
+as_count = _option_type(Positive, "1 or more")
+as_name = _option_type(Name, "at most 64 letters, digits, _ and -, the first a letter or digit")
 
 
-def _measure(arguments: Arguments) -> None:
-    from parsec.bench.memory import measure
-    from parsec.config.jobs import MeasureJob
+_seed = functools.partial(typer.Option, parser=as_seed, metavar="INTEGER")
+_count = functools.partial(typer.Option, parser=as_count, metavar="INTEGER")
+_name = functools.partial(typer.Option, parser=as_name, metavar="NAME")
 
-    measure(load_job(arguments.settings, MeasureJob), arguments.data, arguments.output)
-
-
-def _depths(arguments: Arguments) -> None:
-    from parsec.bench.memory import measure_depths
-    from parsec.config.jobs import DepthsJob
-
-    measure_depths(load_job(arguments.settings, DepthsJob), arguments.data, arguments.output)
-
-
-def _bench(arguments: Arguments) -> None:
-    from parsec.bench.run import bench
-    from parsec.bench.workload import BenchJob
-
-    given = {name: getattr(arguments, name) for name in ("what", "device", "precision", "rounds", "paper", "tiny")}
-    bench(load_job(json.dumps(given), BenchJob), arguments.data, arguments.json)
-
-
-def _complexity(arguments: Arguments) -> None:
-    from parsec.config.training import Stack
-    from parsec.network.spaces import child_cost
-    from parsec.space.published import of_any_space
-
-    network = {"stem": arguments.network, "cells": arguments.cells, "channels": arguments.channels}
-    checked = load_job(json.dumps(network), Stack)
-    default_classes, default_size = {"cifar": (10, 32), "imagenet": (1000, 224)}[arguments.network]
-    classes, size = arguments.classes or default_classes, arguments.image_size or default_size
-    cost = child_cost(of_any_space(arguments.genotype), checked, classes, size)
-    print(json.dumps({**cost._asdict(), **network, "classes": classes, "image_size": size}))
+# Options that several commands share.
+Settings = Annotated[str, typer.Option(help="The job's settings: a YAML or JSON file, or JSON text.")]
+Data = Annotated[Path, typer.Option(help="Folder of the prepared data set.")]
+RunSeed = Annotated[int, _seed(help="Seed of the run.")]
+Output = Annotated[Path, typer.Option(help="Folder for the results.")]
+OutputFile = Annotated[Path, typer.Option(help="File to write.")]
+Stem = Annotated[Path, typer.Option(help="Path of the files to write, without ending.")]
+State = Annotated[Path, typer.Option(help="Folder for checkpoints, removed at the end.")]
+Benchmark = Annotated[Path, typer.Option(help="Table of the tabular benchmark (Parquet).")]
+Inputs = Annotated[list[Path], typer.Argument(help="Files or folders of runs.")]
+Retraining = Annotated[Path, typer.Argument(help="Folder of a finished retraining.")]
+TrainedOn = Annotated[Path, typer.Option(help="Folder of the prepared data set that it was trained on.")]
+Ranks = Annotated[
+    int,
+    _count(
+        help="Processes that do the run together, each with its own GPU: a search splits the sampled architectures, a "
+        "retraining the batches; on all nodes of a SLURM job together."
+    ),
+]
+KeepFinished = Annotated[
+    bool, typer.Option("--keep-finished", help="Keep links to the outputs under --state, to restore them if deleted.")
+]
+Log = Annotated[Path | None, typer.Option(help="File to which messages are appended as well.")]
+Threads = Annotated[int | None, _count(help="Processor threads of all ranks; default: all cores.")]
+GENOTYPE_HELP = "Name of a published genotype, such as DARTS_V2; file with a genotype (JSON or text); or its text."
 
 
-def _table(arguments: Arguments) -> None:
-    from parsec.report.tables.accuracy import write_table
+def command(panel: str, name: str | None = None, group: typer.Typer = app) -> Callable[[Callable[..., None]], Any]:
+    """Register a function as a command, which takes `--log` and `--threads` as well.
 
-    write_table(arguments.dataset, arguments.compare_with, arguments.results, arguments.output)
+    Typer only parses and returns the work to `main`: it would handle Ctrl-C and closed pipes itself, in silence.
+    """
 
+    def register(function: Callable[..., None]) -> Callable[..., None]:
+        @functools.wraps(function)
+        def parsed(context: Any, log: Path | None, threads: int | None, **options: Any) -> Callable[[], int]:  # noqa: ANN401
+            return lambda: _run(function, options, log, threads, context.obj)
 
-def _plot(arguments: Arguments) -> None:
-    from parsec.report.figures.registry import FIGURES, figure_writer
+        def parameter(name: str, annotation: Any, default: Any = inspect.Parameter.empty) -> inspect.Parameter:  # noqa: ANN401
+            return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=annotation, default=default)
 
-    if arguments.name not in FIGURES:
-        raise UserError(f"plot: no figure {arguments.name!r}; there are {', '.join(FIGURES)}")
-    figure_writer(arguments.name)(arguments.inputs, arguments.output)
+        own = [option.replace(kind=option.KEYWORD_ONLY) for option in inspect.signature(function).parameters.values()]
+        shared = [parameter("log", Log, None), parameter("threads", Threads, None)]
+        options = [parameter("context", typer.Context), *own, *shared]
+        parsed.__signature__ = inspect.Signature(options)  # type: ignore[attr-defined]
+        parsed.__annotations__ = {option.name: option.annotation for option in options}
+        group.command(name, rich_help_panel=panel)(parsed)
+        return function
 
-
-def _draw(arguments: Arguments) -> None:
-    from parsec.report.figures.registry import draw_runs
-
-    draw_runs(arguments.runs, arguments.output)
-
-
-def _export(arguments: Arguments) -> None:
-    from parsec.export.onnx import export
-
-    export(arguments.run, arguments.data, arguments.output)
-
-
-def _predict(arguments: Arguments) -> None:
-    from parsec.export.predict import predict
-
-    predict(arguments.run, arguments.data, arguments.images, arguments.output)
+    return register
 
 
-def _checklist(arguments: Arguments) -> None:
-    from parsec.report.checklist import write_checklist
+def _run(
+    function: Callable[..., None], options: dict[str, Any], log: Path | None, threads: int | None, given: list[str]
+) -> int:
+    from parsec.runtime.logs import configure
+    from parsec.runtime.system import keep_freed_memory
 
-    write_checklist(arguments.results, arguments.output, arguments.left_out)
-
-
-def _record(arguments: Arguments) -> None:
-    from parsec.records.archive import keep, keep_benchmark
-
-    act = keep_benchmark if arguments.results.suffix == ".json" else keep
-    act(arguments.results, arguments.record)
-
-
-def _settings(arguments: Arguments) -> None:
-    from parsec.config.docs import reference_markdown
-
-    print(reference_markdown(), end="")
-
-
-def _schema(arguments: Arguments) -> None:
-    from parsec.config.docs import schema_json
-
-    print(schema_json(), end="")
-
-
-def _actions() -> dict[str, Callable[[Arguments], None]]:
-    """What every verb does."""
-    return {
-        "prepare": _prepare,
-        "search": _search,
-        "retrain": _retrain,
-        **studies.actions(_running),
-        "measure": _measure,
-        "depths": _depths,
-        "bench": _bench,
-        "complexity": _complexity,
-        "table": _table,
-        "plot": _plot,
-        "draw": _draw,
-        "export": _export,
-        "predict": _predict,
-        "checklist": _checklist,
-        "record": _record,
-        "settings": _settings,
-        "schema": _schema,
-    }
+    if options.get("ranks", 1) > 1 and launch.RANKED not in os.environ:
+        # This process starts the ranks and is none of them.
+        return launch.launch(options["ranks"], given)
+    configure(log)
+    _limit_threads(threads)
+    keep_freed_memory()
+    function(**options)
+    return 0
 
 
 def _limit_threads(count: int | None) -> None:
@@ -183,42 +160,431 @@ def _limit_threads(count: int | None) -> None:
         os.environ[name] = str(max(count // ranks, 1))
 
 
-def _launches(parsed: Arguments) -> bool:
-    """Whether this process is to start the ranks of a run, and is none of them."""
-    return getattr(parsed, "ranks", 1) > 1 and launch.RANKED not in os.environ
+def _running() -> Running:
+    """How often to save and to report; from the environment, so that it never triggers a re-run."""
+    values = {key: os.environ.get(f"PARSEC_{key.upper()}") for key in ("checkpoint_seconds", "progress_seconds")}
+    return load_job(json.dumps({key: _number(text) for key, text in values.items() if text}), Running)
+
+
+def _number(text: str) -> float | str:
+    """Parse as a float if possible; otherwise leave it for settings validation to reject."""
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
+@command(PEOPLE)
+def complexity(
+    genotype: Annotated[str, typer.Argument(help=GENOTYPE_HELP)],
+    network: Annotated[Literal["cifar", "imagenet"], typer.Option()],
+    cells: Annotated[int, _count(help="Number of cells.")],
+    channels: Annotated[int, _count(help="Initial channels.")],
+    classes: Annotated[int | None, _count(help="Default: 10 (cifar) or 1000 (imagenet).")] = None,
+    image_size: Annotated[int | None, _count(help="Pixels; default: 32 (cifar) or 224 (imagenet).")] = None,
+) -> None:
+    """Print parameters and multiply-adds of a genotype as JSON (no auxiliary head)."""
+    from parsec.config.training import Stack
+    from parsec.network.spaces import child_cost
+    from parsec.space.published import of_any_space
+
+    stack = {"stem": network, "cells": cells, "channels": channels}
+    checked = load_job(json.dumps(stack), Stack)
+    default_classes, default_size = {"cifar": (10, 32), "imagenet": (1000, 224)}[network]
+    classes, image_size = classes or default_classes, image_size or default_size
+    cost = child_cost(of_any_space(genotype), checked, classes, image_size)
+    print(json.dumps({**cost._asdict(), **stack, "classes": classes, "image_size": image_size}))
+
+
+@command(PEOPLE)
+def export(run: Retraining, data: TrainedOn, output: Output) -> None:
+    """Write a retrained network as ONNX, checked against its own logits."""
+    from parsec.export.onnx import export
+
+    export(run, data, output)
+
+
+@command(PEOPLE)
+def predict(
+    run: Retraining,
+    data: TrainedOn,
+    images: Annotated[Path, typer.Option(help="Folder of images, in any layout.")],
+    output: Annotated[Path, typer.Option(help="CSV file to write.")],
+) -> None:
+    """Write the classes of the images in a folder, predicted by a retrained network."""
+    from parsec.export.predict import predict
+
+    predict(run, data, images, output)
+
+
+@command(PEOPLE)
+def bench(
+    what: Annotated[Literal["search", "savings", "memory", "retrain", "loader"], typer.Argument()],
+    json_file: Annotated[
+        Path | None, typer.Option("--json", help="File for the numbers, with machine and versions.")
+    ] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="loader: folder of a prepared data set; default: scikit-learn's digits.")
+    ] = None,
+    device: Annotated[Literal["auto", "cpu", "cuda"], typer.Option()] = "auto",
+    precision: Annotated[Literal["auto", "float32", "bfloat16"], typer.Option(help="Of activations.")] = "auto",
+    rounds: Annotated[int | None, _count(help="Timed rounds; default: as the size requires.")] = None,
+    paper: Annotated[bool, typer.Option("--paper", help="The paper's sizes and more rounds.")] = False,
+    tiny: Annotated[bool, typer.Option("--tiny", help="The smallest sizes, to try that it runs.")] = False,
+) -> None:
+    """Measure speed or memory on this machine, against reference implementations and a roofline bound."""
+    from parsec.bench.run import bench
+    from parsec.bench.workload import BenchJob
+
+    if paper and tiny:
+        raise UserError("--tiny: not allowed with --paper; see `parsec bench --help`")
+    job = {"what": what, "device": device, "precision": precision, "rounds": rounds, "paper": paper, "tiny": tiny}
+    bench(load_job(json.dumps(job), BenchJob), data, json_file)
+
+
+@command(PEOPLE, "import-benchmark")
+def import_benchmark(
+    settings: Settings,
+    source: Annotated[Path, typer.Option(help="The authors' file, or their folder of files.")],
+    output: OutputFile,
+) -> None:
+    """Make the table of NAS-Bench-101 or NAS-Bench-201 from its authors' files."""
+    from parsec.config.tabular import ImportJob
+    from parsec.tabular.importing import import_benchmark
+
+    import_benchmark(load_job(settings, ImportJob), source, output)
+
+
+@command(PEOPLE)
+def table(
+    name: Annotated[str, typer.Argument(help="accuracy, or a table of parsec/report/tables/registry.py.")],
+    inputs: Inputs,
+    output: Stem,
+    dataset: Annotated[str | None, _name(help="accuracy: name of the data set.")] = None,
+    compare_with: Annotated[
+        Literal["cifar10", "imagenet"] | None, typer.Option(help="accuracy: published rows to print under ours.")
+    ] = None,
+) -> None:
+    """Make a table from results as CSV, Markdown and LaTeX."""
+    from parsec.report.tables.registry import TABLES, table_writer
+
+    if name != "accuracy" and (dataset or compare_with):
+        raise UserError(f"--dataset and --compare-with: only for the table accuracy, not {name}")
+    if name == "accuracy":
+        from parsec.report.tables.accuracy import write_table
+
+        if dataset is None:
+            raise UserError("--dataset: missing; the table accuracy is of one data set")
+        write_table(dataset, compare_with, inputs, output)
+    elif name in TABLES:
+        table_writer(name)(inputs, output)
+    else:
+        raise UserError(f"table: no table {name!r}; there are accuracy, {', '.join(TABLES)}")
+
+
+@command(PEOPLE)
+def figure(
+    name: Annotated[str, typer.Argument(help="runs, or a figure of parsec/report/figures/registry.py.")],
+    inputs: Inputs,
+    output: Annotated[Path, typer.Option(help="Path of the files to write, without ending; for runs: a folder.")],
+) -> None:
+    """Draw a figure as SVG, PDF and PNG, with its numbers as CSV; `runs`: π over time and cells of every search."""
+    from parsec.report.figures.registry import FIGURES, draw_runs, figure_writer
+
+    if name == "runs":
+        draw_runs(inputs, output)
+    elif name in FIGURES:
+        figure_writer(name)(inputs, output)
+    else:
+        raise UserError(f"figure: no figure {name!r}; there are runs, {', '.join(FIGURES)}")
+
+
+@command(PEOPLE)
+def record(
+    results: Annotated[Path, typer.Argument(help="Folder of the finished run, or file of `bench --json`.")],
+    record: Annotated[Path, typer.Argument(help="results/records/DATE-NAME or results/records/benchmarks/NAME.json.")],
+) -> None:
+    """Keep a finished run or benchmark under results/records and renew the index there."""
+    from parsec.records.archive import keep, keep_benchmark
+
+    act = keep_benchmark if results.suffix == ".json" else keep
+    act(results, record)
+
+
+app.add_typer(settings_app, name="settings", rich_help_panel=PEOPLE)
+
+
+@command(PEOPLE, group=settings_app)
+def reference() -> None:
+    """Print the reference of all settings (config/README.md)."""
+    from parsec.config.docs import reference_markdown
+
+    print(reference_markdown(), end="")
+
+
+@command(PEOPLE, group=settings_app)
+def schema() -> None:
+    """Print the JSON schema of the settings (config/schema.json)."""
+    from parsec.config.docs import schema_json
+
+    print(schema_json(), end="")
+
+
+@command(WORKFLOW)
+def prepare(settings: Settings, output: Output) -> None:
+    """Turn raw images into memory-mapped shards, split into train, validation and test."""
+    from parsec.config.jobs import PrepareJob, placed
+    from parsec.data.prepare import prepare
+
+    # From the environment, so that the location of the images never triggers a re-run.
+    places = json.loads(os.environ.get("PARSEC_PLACES", "{}"))
+    prepare(placed(load_job(settings, PrepareJob), places), output)
+
+
+@command(WORKFLOW)
+def search(
+    settings: Settings,
+    data: Data,
+    seed: RunSeed,
+    output: Output,
+    state: State,
+    init_pi: Annotated[Path | None, typer.Option(help="pi.parquet to start from; default: uniform.")] = None,
+    ranks: Ranks = 1,
+    keep_finished: KeepFinished = False,
+) -> None:
+    """Learn π in one stage: search, finetune or transfer."""
+    from parsec.config.jobs import SearchJob
+    from parsec.search.run import search
+
+    search(load_job(settings, SearchJob), data, seed, output, state, init_pi, _running(), keep_finished)
+
+
+@command(WORKFLOW)
+def retrain(
+    settings: Settings,
+    data: Data,
+    genotype: Annotated[str, typer.Option(help=GENOTYPE_HELP)],
+    origin: Annotated[str, _name(help="Stage that found the genotype, or `published`.")],
+    method: Annotated[str, _name(help="Method that found it, or the genotype's name.")],
+    seed: RunSeed,
+    run: Annotated[int, _seed(help="Seed of this training.")],
+    output: Output,
+    state: State,
+    ranks: Ranks = 1,
+    keep_finished: KeepFinished = False,
+) -> None:
+    """Train a genotype from scratch and test it; the only command that opens the test set."""
+    from parsec.config.jobs import RetrainJob
+    from parsec.config.outputs import Retrain
+    from parsec.retrain.run import Request, retrain
+
+    job = load_job(settings, RetrainJob)
+    names = Retrain(job.dataset, origin, method, seed, run)
+    retrain(Request(job, names, data, genotype, output, state, _running(), keep_finished))
+
+
+@command(WORKFLOW)
+def score(
+    settings: Settings,
+    data: Data,
+    seed: RunSeed,
+    output: Output,
+    state: State,
+    benchmark: Annotated[
+        Path | None, typer.Option(help="nasbench101: table whose architectures are scored; else: sampled.")
+    ] = None,
+) -> None:
+    """Score architectures without training them (NASWOT), on one minibatch."""
+    from parsec.config.zero_cost import SCORE_JOBS, ScoredSpace
+    from parsec.zero_cost.score import score
+
+    job = load_job(settings, SCORE_JOBS[load_job(settings, ScoredSpace).space])
+    score(job, data, seed, output, state, _running(), benchmark)
+
+
+@command(WORKFLOW, "fit-pi")
+def fit_pi(
+    settings: Settings, scores: Annotated[Path, typer.Option(help="scores.parquet of a scoring.")], output: Output
+) -> None:
+    """Fit π to the best of scored architectures, for a search to start from."""
+    from parsec.config.zero_cost import FitPiJob
+    from parsec.zero_cost.fit_prior import fit_pi
+
+    fit_pi(load_job(settings, FitPiJob), scores, output)
+
+
+@command(WORKFLOW)
+def ablate(settings: Settings, data: Data, seed: RunSeed, output: Output, state: State) -> None:
+    """Score a few networks repeatedly, with other images, weights and batch sizes."""
+    from parsec.config.zero_cost import AblationJob
+    from parsec.zero_cost.ablation import ablate
+
+    ablate(load_job(settings, AblationJob), data, seed, output, state, _running())
+
+
+@command(WORKFLOW)
+def kernels(settings: Settings, data: Data, benchmark: Benchmark, seed: RunSeed, output: OutputFile) -> None:
+    """Compute NASWOT's kernel matrices across accuracy bins, for a figure."""
+    from parsec.config.zero_cost import KernelsJob
+    from parsec.zero_cost.kernel_matrices import kernels
+
+    kernels(load_job(settings, KernelsJob), data, benchmark, seed, output)
+
+
+@command(WORKFLOW)
+def simulate(
+    settings: Settings,
+    benchmark: Benchmark,
+    seed: RunSeed,
+    output: Output,
+    scores: Annotated[Path | None, typer.Option(help="scores.parquet that assisted evolution begins with.")] = None,
+) -> None:
+    """Simulate searches on a tabular benchmark, many repeats each; a training is a look-up."""
+    from parsec.config.tabular import SimulateJob
+    from parsec.tabular.simulate import simulate
+
+    simulate(load_job(settings, SimulateJob), benchmark, scores, seed, output)
+
+
+@command(WORKFLOW)
+def predictor(
+    settings: Settings,
+    benchmark: Annotated[Path, typer.Option(help="Table of the benchmark, or scores.parquet of darts.")],
+    seed: RunSeed,
+    output: Output,
+    state: State,
+    data: Annotated[Path | None, typer.Option(help="darts: folder of the data set that the scores are of.")] = None,
+    pi: Annotated[Path | None, typer.Option(help="pi.parquet that a pool of the kind prior samples from.")] = None,
+) -> None:
+    """Search a tabular benchmark with a predictor of accuracy, repeatedly, with every pool."""
+    from parsec.config.predictor import PREDICTOR_JOBS, PredictedProblem
+    from parsec.predictor.search import Sources, search_repeatedly
+
+    job = load_job(settings, PREDICTOR_JOBS[load_job(settings, PredictedProblem).problem])
+    search_repeatedly(job, Sources(benchmark, data, pi), seed, output, state, _running())
+
+
+@command(WORKFLOW)
+def propose(
+    pi: Annotated[list[Path], typer.Argument(help="pi.parquet and trajectory.parquet files.")],
+    settings: Settings,
+    benchmark: Benchmark,
+    seed: RunSeed,
+    output: Output,
+    state: State,
+) -> None:
+    """Evaluate a predictor's proposals with importance weights, on NAS-Bench-201; reads no test column."""
+    from parsec.config.predictor import ProposalJob
+    from parsec.predictor.proposal import propose
+
+    propose(load_job(settings, ProposalJob), benchmark, pi, seed, output, state, _running())
+
+
+@command(WORKFLOW)
+def measure(
+    what: Annotated[Literal["step", "depths"], typer.Argument(help="A search step against K, or methods by depth.")],
+    settings: Settings,
+    data: Data,
+    output: OutputFile,
+) -> None:
+    """Measure memory and time of a search step, or memory of search methods against the depth of their networks."""
+    from parsec.bench.memory import measure, measure_depths
+    from parsec.config.jobs import DepthsJob, MeasureJob
+
+    if what == "step":
+        measure(load_job(settings, MeasureJob), data, output)
+    else:
+        measure_depths(load_job(settings, DepthsJob), data, output)
+
+
+@command(WORKFLOW)
+def lookup(benchmark: Benchmark, output: Stem, runs: Inputs) -> None:
+    """Look up the true accuracies of what searches on NAS-Bench-201 found, as JSON and Parquet."""
+    from parsec.report.lookup import lookup
+
+    lookup(runs, benchmark, output)
+
+
+@command(WORKFLOW)
+def checklist(
+    results: Inputs,
+    output: OutputFile,
+    left_out: Annotated[list[str] | None, typer.Option(help="What the run could not make; repeatable.")] = None,
+) -> None:
+    """Fill in the NAS best-practice checklist from the records."""
+    from parsec.report.checklist import write_checklist
+
+    write_checklist(results, output, left_out or [])
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        print(f"parsec {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+def parse(arguments: Sequence[str]) -> Callable[[], int] | int:
+    """The work that a command line asks for, or the exit code where the answer is printed already, such as help.
+
+    Raises:
+        UserError: an unknown command or option, or a wrong value.
+    """
+    given = list(arguments)
+    group = typer.main.get_command(app)
+    try:
+        with group.make_context("parsec", list(given), obj=given) as context:
+            return group.invoke(context)  # type: ignore[no-any-return]
+    except typer.Exit as end:
+        return end.exit_code
+    except typer.TyperException as error:
+        where = getattr(error, "ctx", None)
+        page = where.command_path if where else " ".join(["parsec", *given[:1]])
+        raise UserError(f"{_problem(error)}; see `{page} --help`") from None
+
+
+def _problem(error: typer.TyperException) -> str:
+    """What is wrong with a command line, in one line that begins with the option."""
+    if parameter := getattr(error, "param", None):
+        name = parameter.opts[0] if parameter.param_type_name == "option" else parameter.display_name_raw
+        return f"{name}: {error.message.removeprefix('Value error, ') or 'missing'}".rstrip(".")
+    if hasattr(error, "possibilities"):
+        hint = f"; did you mean {error.possibilities[0]}?" if error.possibilities else ""
+        return f"{error.option_name}: no such option{hint}"  # type: ignore[attr-defined]
+    return error.message.rstrip(".").replace("Missing command", "COMMAND: missing")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one verb; a mistake that the user can mend is one line on stderr and a non-zero exit code."""
+    """Run one command; a user error is one line on stderr and a non-zero exit code."""
+    from parsec.runtime.logs import configure
+
     logger = logging.getLogger("parsec")
+    if "_PARSEC_COMPLETE" in os.environ:
+        app(prog_name="parsec")  # the shell asks for completions
     try:
-        code = _run(sys.argv[1:] if arguments is None else arguments)
+        configure(None)
+        given = sys.argv[1:] if arguments is None else arguments
+        for argument in given:
+            argument.encode()  # names that are not UTF-8 are refused before the work
+        work = parse(given)
+        code = work if isinstance(work, int) else work()
         # A full disk or a closed pipe behind the standard output shows when what was printed is written.
         sys.stdout.flush()
     except (Exception, KeyboardInterrupt) as error:
-        told = as_user_error(error)
-        if isinstance(told, OutputError):
+        problem = as_user_error(error)
+        if isinstance(problem, OutputError):
             release_output()
-        if told is None:
+        if problem is None:
             logger.exception("unexpected; please report it with this log")
             return 1
-        logger.error("%s", told)
-        return told.exit_code
+        logger.error("%s", problem)
+        return problem.exit_code
     return code
-
-
-def _run(given: Sequence[str]) -> int:
-    from parsec.runtime.logs import configure
-    from parsec.runtime.system import keep_freed_memory
-
-    configure(None)
-    for argument in given:
-        argument.encode()  # names that are not UTF-8 are refused before the work
-    parsed = parser(_actions()).parse_args(given)
-    if _launches(parsed):
-        return launch.launch(parsed.ranks, given)
-    configure(parsed.log)
-    _limit_threads(parsed.threads)
-    keep_freed_memory()
-    parsed.action(parsed)
-    return 0

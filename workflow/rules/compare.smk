@@ -25,7 +25,7 @@ rule measure_depths:
     message:
         "Measuring the memory of every method against depth"
     shell:
-        "python -m parsec depths --settings {params.settings:q} --data {params.data:q} --output {output:q}"
+        "python -m parsec measure depths --settings {params.settings:q} --data {params.data:q} --output {output:q}"
         " --threads {threads} --log {log:q}"
 
 
@@ -94,4 +94,4 @@ rule comparison:
     message:
         "Table of methods beside each other"
     shell:
-        "python -m parsec tabulate comparison --output {params.prefix:q} --log {log:q} {input:q}"
+        "python -m parsec table comparison --output {params.prefix:q} --log {log:q} {input:q}"

@@ -24,5 +24,5 @@ rule measure_executor:
     message:
         "Measuring memory and time of a step of {wildcards.stage}"
     shell:
-        "python -m parsec measure --settings {params.settings:q} --data {params.data:q} --output {output:q}"
+        "python -m parsec measure step --settings {params.settings:q} --data {params.data:q} --output {output:q}"
         " --threads 1 --log {log:q}"

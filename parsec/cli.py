@@ -1,6 +1,6 @@
-"""Command-line interface: one function per subcommand; its signature is the options, its docstring the help.
+"""Command-line interface: one subcommand per pipeline stage; its signature is its options, its docstring its help.
 
-Imports that load torch are inside the functions, so that help is quick and `--threads` is set before torch is loaded.
+Heavy imports are inside the functions, so that help is quick and threads are limited before torch is loaded.
 """
 
 import functools
@@ -18,7 +18,7 @@ import typer
 from pydantic import TypeAdapter, ValidationError
 from typer.core import TyperGroup
 
-from parsec import __version__
+import parsec
 from parsec.config.base import Name, Positive, Running, Seed
 from parsec.config.load import load_job
 from parsec.errors import UserError
@@ -26,14 +26,14 @@ from parsec.runtime import launch
 from parsec.runtime.faults import OutputError, as_user_error, release_output
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
-PEOPLE, WORKFLOW = "Commands", "Steps of the workflow, called by its rules"
+PEOPLE, RULES = "Commands for people", "Stages, as the workflow's rules call them"
 
 
 class Commands(TyperGroup):
     """A group of commands that suggests the nearest name and lists its commands by panel, in plain text."""
 
-    def resolve_command(self, ctx: Any, args: list[str]) -> Any:  # noqa: ANN401 - Typer's context is not public
-        """The command that the arguments name.
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:  # noqa: ANN401 - Typer's own copy of click is private
+        """The command that the first argument names.
 
         Raises:
             UserError: there is none of this name.
@@ -47,22 +47,21 @@ class Commands(TyperGroup):
     def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ANN401
         """List the commands under the titles of their panels."""
         panels: dict[str, list[tuple[str, str]]] = {}
-        for name, command in self.commands.items():
-            panel = getattr(command, "rich_help_panel", None)
-            title = panel if isinstance(panel, str) else PEOPLE
-            panels.setdefault(title, []).append((name, command.get_short_help_str(limit=200)))
+        for name, each in self.commands.items():
+            panels.setdefault(getattr(each, "rich_help_panel", PEOPLE), []).append((name, each.get_short_help_str(200)))
         for title, rows in panels.items():
             with formatter.section(title):
                 formatter.write_dl(rows)
 
 
 PLAIN: dict[str, Any] = {"cls": Commands, "rich_markup_mode": None, "pretty_exceptions_enable": False}
-app = typer.Typer(**PLAIN, help="Probabilistic neural architecture search.")
+app = typer.Typer(**PLAIN, name="parsec", help="Probabilistic neural architecture search.")
 settings_app = typer.Typer(**PLAIN, help="Describe the settings.")
+app.add_typer(settings_app, name="settings", rich_help_panel=PEOPLE)
 
 
-def _option_type(model: Any, allowed: str) -> Callable[[str], Any]:  # noqa: ANN401 - an annotated type
-    """A type of the settings as the parser of an option, so that both accept the same values."""
+def _validated(model: Any, allowed: str) -> Callable[[str], Any]:  # noqa: ANN401 - an annotated type
+    """A type of the settings as the parser of an option, so that both allow the same."""
     adapter = TypeAdapter(model)
 
     def convert(text: str) -> Any:  # noqa: ANN401
@@ -74,81 +73,72 @@ def _option_type(model: Any, allowed: str) -> Callable[[str], Any]:  # noqa: ANN
     return convert
 
 
-as_seed = _option_type(Seed, "a whole number from 0 to 2147483647")
-as_count = _option_type(Positive, "1 or more")
-as_name = _option_type(Name, "at most 64 letters, digits, _ and -, the first a letter or digit")
-
+as_seed = _validated(Seed, "a whole number from 0 to 2147483647")
+as_count = _validated(Positive, "1 or more")
+as_name = _validated(Name, "at most 64 letters, digits, _ and -, the first a letter or digit")
 
 _seed = functools.partial(typer.Option, parser=as_seed, metavar="INTEGER")
 _count = functools.partial(typer.Option, parser=as_count, metavar="INTEGER")
 _name = functools.partial(typer.Option, parser=as_name, metavar="NAME")
 
-# Options that several commands share.
 Settings = Annotated[str, typer.Option(help="The job's settings: a YAML or JSON file, or JSON text.")]
 Data = Annotated[Path, typer.Option(help="Folder of the prepared data set.")]
-RunSeed = Annotated[int, _seed(help="Seed of the run.")]
+SeedOption = Annotated[int, _seed(help="Seed of the run.")]
 Output = Annotated[Path, typer.Option(help="Folder for the results.")]
 OutputFile = Annotated[Path, typer.Option(help="File to write.")]
-Stem = Annotated[Path, typer.Option(help="Path of the files to write, without ending.")]
-State = Annotated[Path, typer.Option(help="Folder for checkpoints, removed at the end.")]
+Stem = Annotated[Path, typer.Option(help="Path to write to, without ending.")]
+State = Annotated[Path, typer.Option(help="Folder for checkpoints; removed at the end.")]
 Benchmark = Annotated[Path, typer.Option(help="Table of the tabular benchmark (Parquet).")]
-Inputs = Annotated[list[Path], typer.Argument(help="Files or folders of runs.")]
-Retraining = Annotated[Path, typer.Argument(help="Folder of a finished retraining.")]
-TrainedOn = Annotated[Path, typer.Option(help="Folder of the prepared data set that it was trained on.")]
+Count = Annotated[int, _count()]
 Ranks = Annotated[
     int,
     _count(
-        help="Processes that do the run together, each with its own GPU: a search splits the sampled architectures, a "
-        "retraining the batches; on all nodes of a SLURM job together."
+        help="Processes with a GPU each, across which a search splits sampled architectures and a retraining its "
+        "batches; on all nodes of a SLURM job together.",
     ),
 ]
 KeepFinished = Annotated[
     bool, typer.Option("--keep-finished", help="Keep links to the outputs under --state, to restore them if deleted.")
 ]
+GenotypeName = Annotated[
+    str,
+    typer.Option("--genotype", help="Published genotype, such as DARTS_V2; a file with one; or its text."),
+]
 Log = Annotated[Path | None, typer.Option(help="File to which messages are appended as well.")]
-Threads = Annotated[int | None, _count(help="Processor threads of all ranks; default: all cores.")]
-GENOTYPE_HELP = "Name of a published genotype, such as DARTS_V2; file with a genotype (JSON or text); or its text."
+Threads = Annotated[int | None, _count(help="Processor threads of all ranks; default: all.")]
+Inputs = Annotated[list[Path], typer.Argument(help="Files or run folders to read.")]
 
 
-def command(panel: str, name: str | None = None, group: typer.Typer = app) -> Callable[[Callable[..., None]], Any]:
-    """Register a function as a command, which takes `--log` and `--threads` as well.
-
-    Typer only parses and returns the work to `main`: it would handle Ctrl-C and closed pipes itself, in silence.
-    """
+def command(panel: str, name: str | None = None, group: typer.Typer = app) -> Callable[[Any], Any]:
+    """Register a subcommand, with the options that all share: `--log` and `--threads`."""
 
     def register(function: Callable[..., None]) -> Callable[..., None]:
         @functools.wraps(function)
-        def parsed(context: Any, log: Path | None, threads: int | None, **options: Any) -> Callable[[], int]:  # noqa: ANN401
-            return lambda: _run(function, options, log, threads, context.obj)
+        def run(context: typer.Context, log: Path | None, threads: int | None, **arguments: Any) -> None:  # noqa: ANN401
+            from parsec.runtime.logs import configure
 
-        def parameter(name: str, annotation: Any, default: Any = inspect.Parameter.empty) -> inspect.Parameter:  # noqa: ANN401
+            if arguments.get("ranks", 1) > 1 and launch.RANKED not in os.environ:
+                # This process starts the ranks and is none of them.
+                raise typer.Exit(launch.launch(arguments["ranks"], context.obj))
+            configure(log)
+            _limit_threads(threads)
+            from parsec.runtime.system import keep_freed_memory  # loads torch
+
+            keep_freed_memory()
+            function(**arguments)
+
+        def option(name: str, annotation: Any, default: Any = None) -> inspect.Parameter:  # noqa: ANN401
             return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=annotation, default=default)
 
-        own = [option.replace(kind=option.KEYWORD_ONLY) for option in inspect.signature(function).parameters.values()]
-        shared = [parameter("log", Log, None), parameter("threads", Threads, None)]
-        options = [parameter("context", typer.Context), *own, *shared]
-        parsed.__signature__ = inspect.Signature(options)  # type: ignore[attr-defined]
-        parsed.__annotations__ = {option.name: option.annotation for option in options}
-        group.command(name, rich_help_panel=panel)(parsed)
+        own = inspect.signature(function, eval_str=True).parameters.values()
+        context = option("context", typer.Context, inspect.Parameter.empty)
+        parameters = [*own, context, option("log", Log), option("threads", Threads)]
+        run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+        group.command(name, rich_help_panel=panel)(run)
         return function
 
     return register
-
-
-def _run(
-    function: Callable[..., None], options: dict[str, Any], log: Path | None, threads: int | None, given: list[str]
-) -> int:
-    from parsec.runtime.logs import configure
-    from parsec.runtime.system import keep_freed_memory
-
-    if options.get("ranks", 1) > 1 and launch.RANKED not in os.environ:
-        # This process starts the ranks and is none of them.
-        return launch.launch(options["ranks"], given)
-    configure(log)
-    _limit_threads(threads)
-    keep_freed_memory()
-    function(**options)
-    return 0
 
 
 def _limit_threads(count: int | None) -> None:
@@ -161,9 +151,9 @@ def _limit_threads(count: int | None) -> None:
 
 
 def _running() -> Running:
-    """How often to save and to report; from the environment, so that it never triggers a re-run."""
-    values = {key: os.environ.get(f"PARSEC_{key.upper()}") for key in ("checkpoint_seconds", "progress_seconds")}
-    return load_job(json.dumps({key: _number(text) for key, text in values.items() if text}), Running)
+    """How often to save and to report: from the environment, so that it never triggers a re-run."""
+    given = {key: os.environ.get(f"PARSEC_{key.upper()}") for key in ("checkpoint_seconds", "progress_seconds")}
+    return load_job(json.dumps({key: _number(text) for key, text in given.items() if text}), Running)
 
 
 def _number(text: str) -> float | str:
@@ -175,29 +165,80 @@ def _number(text: str) -> float | str:
 
 
 @command(PEOPLE)
+def table(
+    name: Annotated[str, typer.Argument(help="accuracy, or a table of parsec/report/tables/registry.py.")],
+    inputs: Inputs,
+    output: Stem,
+    dataset: Annotated[str | None, _name(help="accuracy: name of the data set.")] = None,
+    compare_with: Annotated[
+        Literal["cifar10", "imagenet"] | None, typer.Option(help="accuracy: published rows to print under ours.")
+    ] = None,
+) -> None:
+    """Make a table from result files, as CSV, Markdown and LaTeX."""
+    from parsec.report.tables.registry import TABLES, table_writer
+
+    if name != "accuracy" and (dataset or compare_with):
+        raise UserError(f"--dataset and --compare-with: only for the table accuracy, not {name}")
+    if name == "accuracy":
+        from parsec.report.tables.accuracy import write_table
+
+        if dataset is None:
+            raise UserError("--dataset: missing; the table accuracy is of one data set")
+        write_table(dataset, compare_with, inputs, output)
+        return
+    if name not in TABLES:
+        raise UserError(f"table: no table {name!r}; there are accuracy, {', '.join(TABLES)}")
+    table_writer(name)(inputs, output)
+
+
+@command(PEOPLE)
+def figure(
+    name: Annotated[str, typer.Argument(help="runs (π and cells of every search), or entropy, accuracy, cost, …")],
+    inputs: Inputs,
+    output: Stem,
+) -> None:
+    """Draw a figure as SVG, PDF and PNG, with its numbers as CSV; of `runs`, the output is a folder."""
+    from parsec.report.figures.registry import FIGURES, draw_runs, figure_writer
+
+    if name == "runs":
+        draw_runs(inputs, output)
+        return
+    if name not in FIGURES:
+        raise UserError(f"figure: no figure {name!r}; there are runs, {', '.join(FIGURES)}")
+    figure_writer(name)(inputs, output)
+
+
+@command(PEOPLE)
 def complexity(
-    genotype: Annotated[str, typer.Argument(help=GENOTYPE_HELP)],
+    genotype: Annotated[str, typer.Argument(help="Name of a published genotype, a file with one, or its text.")],
     network: Annotated[Literal["cifar", "imagenet"], typer.Option()],
-    cells: Annotated[int, _count(help="Number of cells.")],
-    channels: Annotated[int, _count(help="Initial channels.")],
+    cells: Count,
+    channels: Count,
     classes: Annotated[int | None, _count(help="Default: 10 (cifar) or 1000 (imagenet).")] = None,
-    image_size: Annotated[int | None, _count(help="Pixels; default: 32 (cifar) or 224 (imagenet).")] = None,
+    image_size: Annotated[
+        int | None,
+        _count(help="Pixels; default: 32 (cifar) or 224 (imagenet)."),
+    ] = None,
 ) -> None:
     """Print parameters and multiply-adds of a genotype as JSON (no auxiliary head)."""
     from parsec.config.training import Stack
     from parsec.network.spaces import child_cost
     from parsec.space.published import of_any_space
 
-    stack = {"stem": network, "cells": cells, "channels": channels}
-    checked = load_job(json.dumps(stack), Stack)
+    size = {"stem": network, "cells": cells, "channels": channels}
+    checked = load_job(json.dumps(size), Stack)
     default_classes, default_size = {"cifar": (10, 32), "imagenet": (1000, 224)}[network]
     classes, image_size = classes or default_classes, image_size or default_size
     cost = child_cost(of_any_space(genotype), checked, classes, image_size)
-    print(json.dumps({**cost._asdict(), **stack, "classes": classes, "image_size": image_size}))
+    print(json.dumps({**cost._asdict(), **size, "classes": classes, "image_size": image_size}))
 
 
 @command(PEOPLE)
-def export(run: Retraining, data: TrainedOn, output: Output) -> None:
+def export(
+    run: Annotated[Path, typer.Argument(help="Folder of a finished retraining.")],
+    data: Annotated[Path, typer.Option(help="Folder of the prepared data set that it was trained on.")],
+    output: Annotated[Path, typer.Option(help="Folder for network.onnx, network.json and example.npz.")],
+) -> None:
     """Write a retrained network as ONNX, checked against its own logits."""
     from parsec.export.onnx import export
 
@@ -206,15 +247,27 @@ def export(run: Retraining, data: TrainedOn, output: Output) -> None:
 
 @command(PEOPLE)
 def predict(
-    run: Retraining,
-    data: TrainedOn,
+    run: Annotated[Path, typer.Argument(help="Folder of a finished retraining.")],
+    data: Annotated[Path, typer.Option(help="Folder of the prepared data set that it was trained on.")],
     images: Annotated[Path, typer.Option(help="Folder of images, in any layout.")],
-    output: Annotated[Path, typer.Option(help="CSV file to write.")],
+    output: Annotated[Path, typer.Option(help="CSV to write.")],
 ) -> None:
-    """Write the classes of the images in a folder, predicted by a retrained network."""
+    """Write the classes of the images in a folder, by a retrained network."""
     from parsec.export.predict import predict
 
     predict(run, data, images, output)
+
+
+@command(PEOPLE)
+def record(
+    results: Annotated[Path, typer.Argument(help="Folder of the finished run, or file of `bench --json`.")],
+    record: Annotated[Path, typer.Argument(help="To make: results/records/DATE-NAME, or …/benchmarks/NAME.json.")],
+) -> None:
+    """Keep a finished run or benchmark under results/records and renew the index there."""
+    from parsec.records.archive import keep, keep_benchmark
+
+    act = keep_benchmark if results.suffix == ".json" else keep
+    act(results, record)
 
 
 @command(PEOPLE)
@@ -228,9 +281,9 @@ def bench(
     ] = None,
     device: Annotated[Literal["auto", "cpu", "cuda"], typer.Option()] = "auto",
     precision: Annotated[Literal["auto", "float32", "bfloat16"], typer.Option(help="Of activations.")] = "auto",
-    rounds: Annotated[int | None, _count(help="Timed rounds; default: as the size requires.")] = None,
+    rounds: Annotated[int | None, _count(help="Timed rounds; default: what suits the size.")] = None,
     paper: Annotated[bool, typer.Option("--paper", help="The paper's sizes and more rounds.")] = False,
-    tiny: Annotated[bool, typer.Option("--tiny", help="The smallest sizes, to try that it runs.")] = False,
+    tiny: Annotated[bool, typer.Option("--tiny", help="The smallest sizes: shows that it runs, no more.")] = False,
 ) -> None:
     """Measure speed or memory on this machine, against reference implementations and a roofline bound."""
     from parsec.bench.run import bench
@@ -255,65 +308,6 @@ def import_benchmark(
     import_benchmark(load_job(settings, ImportJob), source, output)
 
 
-@command(PEOPLE)
-def table(
-    name: Annotated[str, typer.Argument(help="accuracy, or a table of parsec/report/tables/registry.py.")],
-    inputs: Inputs,
-    output: Stem,
-    dataset: Annotated[str | None, _name(help="accuracy: name of the data set.")] = None,
-    compare_with: Annotated[
-        Literal["cifar10", "imagenet"] | None, typer.Option(help="accuracy: published rows to print under ours.")
-    ] = None,
-) -> None:
-    """Make a table from results as CSV, Markdown and LaTeX."""
-    from parsec.report.tables.registry import TABLES, table_writer
-
-    if name != "accuracy" and (dataset or compare_with):
-        raise UserError(f"--dataset and --compare-with: only for the table accuracy, not {name}")
-    if name == "accuracy":
-        from parsec.report.tables.accuracy import write_table
-
-        if dataset is None:
-            raise UserError("--dataset: missing; the table accuracy is of one data set")
-        write_table(dataset, compare_with, inputs, output)
-    elif name in TABLES:
-        table_writer(name)(inputs, output)
-    else:
-        raise UserError(f"table: no table {name!r}; there are accuracy, {', '.join(TABLES)}")
-
-
-@command(PEOPLE)
-def figure(
-    name: Annotated[str, typer.Argument(help="runs, or a figure of parsec/report/figures/registry.py.")],
-    inputs: Inputs,
-    output: Annotated[Path, typer.Option(help="Path of the files to write, without ending; for runs: a folder.")],
-) -> None:
-    """Draw a figure as SVG, PDF and PNG, with its numbers as CSV; `runs`: π over time and cells of every search."""
-    from parsec.report.figures.registry import FIGURES, draw_runs, figure_writer
-
-    if name == "runs":
-        draw_runs(inputs, output)
-    elif name in FIGURES:
-        figure_writer(name)(inputs, output)
-    else:
-        raise UserError(f"figure: no figure {name!r}; there are runs, {', '.join(FIGURES)}")
-
-
-@command(PEOPLE)
-def record(
-    results: Annotated[Path, typer.Argument(help="Folder of the finished run, or file of `bench --json`.")],
-    record: Annotated[Path, typer.Argument(help="results/records/DATE-NAME or results/records/benchmarks/NAME.json.")],
-) -> None:
-    """Keep a finished run or benchmark under results/records and renew the index there."""
-    from parsec.records.archive import keep, keep_benchmark
-
-    act = keep_benchmark if results.suffix == ".json" else keep
-    act(results, record)
-
-
-app.add_typer(settings_app, name="settings", rich_help_panel=PEOPLE)
-
-
 @command(PEOPLE, group=settings_app)
 def reference() -> None:
     """Print the reference of all settings (config/README.md)."""
@@ -330,22 +324,22 @@ def schema() -> None:
     print(schema_json(), end="")
 
 
-@command(WORKFLOW)
+@command(RULES)
 def prepare(settings: Settings, output: Output) -> None:
     """Turn raw images into memory-mapped shards, split into train, validation and test."""
     from parsec.config.jobs import PrepareJob, placed
     from parsec.data.prepare import prepare
 
-    # From the environment, so that the location of the images never triggers a re-run.
+    # From the environment, because where images are found must not decide what is re-run.
     places = json.loads(os.environ.get("PARSEC_PLACES", "{}"))
     prepare(placed(load_job(settings, PrepareJob), places), output)
 
 
-@command(WORKFLOW)
+@command(RULES)
 def search(
     settings: Settings,
     data: Data,
-    seed: RunSeed,
+    seed: SeedOption,
     output: Output,
     state: State,
     init_pi: Annotated[Path | None, typer.Option(help="pi.parquet to start from; default: uniform.")] = None,
@@ -359,14 +353,14 @@ def search(
     search(load_job(settings, SearchJob), data, seed, output, state, init_pi, _running(), keep_finished)
 
 
-@command(WORKFLOW)
+@command(RULES)
 def retrain(
     settings: Settings,
     data: Data,
-    genotype: Annotated[str, typer.Option(help=GENOTYPE_HELP)],
-    origin: Annotated[str, _name(help="Stage that found the genotype, or `published`.")],
-    method: Annotated[str, _name(help="Method that found it, or the genotype's name.")],
-    seed: RunSeed,
+    genotype: GenotypeName,
+    origin: Annotated[str, _name(help="Stage that found it, or `published`.")],
+    method: Annotated[str, _name(help="Method that found it, or its name.")],
+    seed: SeedOption,
     run: Annotated[int, _seed(help="Seed of this training.")],
     output: Output,
     state: State,
@@ -376,18 +370,18 @@ def retrain(
     """Train a genotype from scratch and test it; the only command that opens the test set."""
     from parsec.config.jobs import RetrainJob
     from parsec.config.outputs import Retrain
-    from parsec.retrain.run import Request, retrain
+    from parsec.retrain.run import retrain
 
     job = load_job(settings, RetrainJob)
     names = Retrain(job.dataset, origin, method, seed, run)
-    retrain(Request(job, names, data, genotype, output, state, _running(), keep_finished))
+    retrain(job, names, data, genotype, output, state, _running(), keep_finished)
 
 
-@command(WORKFLOW)
+@command(RULES)
 def score(
     settings: Settings,
     data: Data,
-    seed: RunSeed,
+    seed: SeedOption,
     output: Output,
     state: State,
     benchmark: Annotated[
@@ -402,7 +396,7 @@ def score(
     score(job, data, seed, output, state, _running(), benchmark)
 
 
-@command(WORKFLOW, "fit-pi")
+@command(RULES, "fit-pi")
 def fit_pi(
     settings: Settings, scores: Annotated[Path, typer.Option(help="scores.parquet of a scoring.")], output: Output
 ) -> None:
@@ -413,8 +407,8 @@ def fit_pi(
     fit_pi(load_job(settings, FitPiJob), scores, output)
 
 
-@command(WORKFLOW)
-def ablate(settings: Settings, data: Data, seed: RunSeed, output: Output, state: State) -> None:
+@command(RULES)
+def ablate(settings: Settings, data: Data, seed: SeedOption, output: Output, state: State) -> None:
     """Score a few networks repeatedly, with other images, weights and batch sizes."""
     from parsec.config.zero_cost import AblationJob
     from parsec.zero_cost.ablation import ablate
@@ -422,8 +416,8 @@ def ablate(settings: Settings, data: Data, seed: RunSeed, output: Output, state:
     ablate(load_job(settings, AblationJob), data, seed, output, state, _running())
 
 
-@command(WORKFLOW)
-def kernels(settings: Settings, data: Data, benchmark: Benchmark, seed: RunSeed, output: OutputFile) -> None:
+@command(RULES)
+def kernels(settings: Settings, data: Data, benchmark: Benchmark, seed: SeedOption, output: OutputFile) -> None:
     """Compute NASWOT's kernel matrices across accuracy bins, for a figure."""
     from parsec.config.zero_cost import KernelsJob
     from parsec.zero_cost.kernel_matrices import kernels
@@ -431,26 +425,26 @@ def kernels(settings: Settings, data: Data, benchmark: Benchmark, seed: RunSeed,
     kernels(load_job(settings, KernelsJob), data, benchmark, seed, output)
 
 
-@command(WORKFLOW)
+@command(RULES)
 def simulate(
     settings: Settings,
     benchmark: Benchmark,
-    seed: RunSeed,
+    seed: SeedOption,
     output: Output,
     scores: Annotated[Path | None, typer.Option(help="scores.parquet that assisted evolution begins with.")] = None,
 ) -> None:
-    """Simulate searches on a tabular benchmark, many repeats each; a training is a look-up."""
+    """Simulate searches on a tabular benchmark, with many repeats; training is a look-up."""
     from parsec.config.tabular import SimulateJob
     from parsec.tabular.simulate import simulate
 
     simulate(load_job(settings, SimulateJob), benchmark, scores, seed, output)
 
 
-@command(WORKFLOW)
+@command(RULES)
 def predictor(
     settings: Settings,
     benchmark: Annotated[Path, typer.Option(help="Table of the benchmark, or scores.parquet of darts.")],
-    seed: RunSeed,
+    seed: SeedOption,
     output: Output,
     state: State,
     data: Annotated[Path | None, typer.Option(help="darts: folder of the data set that the scores are of.")] = None,
@@ -464,30 +458,30 @@ def predictor(
     search_repeatedly(job, Sources(benchmark, data, pi), seed, output, state, _running())
 
 
-@command(WORKFLOW)
+@command(RULES)
 def propose(
     pi: Annotated[list[Path], typer.Argument(help="pi.parquet and trajectory.parquet files.")],
     settings: Settings,
     benchmark: Benchmark,
-    seed: RunSeed,
+    seed: SeedOption,
     output: Output,
     state: State,
 ) -> None:
-    """Evaluate a predictor's proposals with importance weights, on NAS-Bench-201; reads no test column."""
+    """Evaluate a predictor's proposals with importance weights, on NAS-Bench-201; no test column is read."""
     from parsec.config.predictor import ProposalJob
     from parsec.predictor.proposal import propose
 
     propose(load_job(settings, ProposalJob), benchmark, pi, seed, output, state, _running())
 
 
-@command(WORKFLOW)
+@command(RULES)
 def measure(
     what: Annotated[Literal["step", "depths"], typer.Argument(help="A search step against K, or methods by depth.")],
     settings: Settings,
     data: Data,
     output: OutputFile,
 ) -> None:
-    """Measure memory and time of a search step, or memory of search methods against the depth of their networks."""
+    """Measure memory and time of a search step, or the memory of search methods against the depth of their networks."""
     from parsec.bench.memory import measure, measure_depths
     from parsec.config.jobs import DepthsJob, MeasureJob
 
@@ -497,7 +491,7 @@ def measure(
         measure_depths(load_job(settings, DepthsJob), data, output)
 
 
-@command(WORKFLOW)
+@command(RULES)
 def lookup(benchmark: Benchmark, output: Stem, runs: Inputs) -> None:
     """Look up the true accuracies of what searches on NAS-Bench-201 found, as JSON and Parquet."""
     from parsec.report.lookup import lookup
@@ -505,7 +499,7 @@ def lookup(benchmark: Benchmark, output: Stem, runs: Inputs) -> None:
     lookup(runs, benchmark, output)
 
 
-@command(WORKFLOW)
+@command(RULES)
 def checklist(
     results: Inputs,
     output: OutputFile,
@@ -519,12 +513,12 @@ def checklist(
 
 def _print_version(asked: bool) -> None:
     if asked:
-        print(f"parsec {__version__}")
+        print(f"parsec {parsec.__version__}")
         raise typer.Exit
 
 
 @app.callback()
-def _options(
+def _global_options(
     version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
     ] = False,
@@ -532,23 +526,45 @@ def _options(
     pass
 
 
-def parse(arguments: Sequence[str]) -> Callable[[], int] | int:
-    """The work that a command line asks for, or the exit code where the answer is printed already, such as help.
-
-    Raises:
-        UserError: an unknown command or option, or a wrong value.
-    """
-    given = list(arguments)
-    group = typer.main.get_command(app)
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; a user error is one line on stderr and a non-zero exit code."""
+    if "_PARSEC_COMPLETE" in os.environ:
+        app(prog_name="parsec")  # a shell asks for completions
+    logger = logging.getLogger("parsec")
     try:
-        with group.make_context("parsec", list(given), obj=given) as context:
-            return group.invoke(context)  # type: ignore[no-any-return]
+        code = _run(list(sys.argv[1:] if arguments is None else arguments))
+        # A full disk or a closed pipe behind the standard output shows when what was printed is written.
+        sys.stdout.flush()
+    except (Exception, KeyboardInterrupt) as error:
+        told = as_user_error(error)
+        if isinstance(told, OutputError):
+            release_output()
+        if told is None:
+            logger.exception("unexpected; please report it with this log")
+            return 1
+        logger.error("%s", told)
+        return told.exit_code
+    return code
+
+
+def _run(given: list[str]) -> int:
+    from parsec.runtime.logs import configure
+
+    configure(None)
+    for argument in given:
+        argument.encode()  # names that are not UTF-8 are refused before the work
+    root = typer.main.get_command(app)
+    try:
+        # Not `root.main`, which has its own ideas of Ctrl-C and closed pipes.
+        with root.make_context("parsec", list(given), obj=given) as context:
+            root.invoke(context)
     except typer.Exit as end:
         return end.exit_code
     except typer.TyperException as error:
         where = getattr(error, "ctx", None)
         page = where.command_path if where else " ".join(["parsec", *given[:1]])
         raise UserError(f"{_problem(error)}; see `{page} --help`") from None
+    return 0
 
 
 def _problem(error: typer.TyperException) -> str:
@@ -560,31 +576,3 @@ def _problem(error: typer.TyperException) -> str:
         hint = f"; did you mean {error.possibilities[0]}?" if error.possibilities else ""
         return f"{error.option_name}: no such option{hint}"  # type: ignore[attr-defined]
     return error.message.rstrip(".").replace("Missing command", "COMMAND: missing")
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; a user error is one line on stderr and a non-zero exit code."""
-    from parsec.runtime.logs import configure
-
-    logger = logging.getLogger("parsec")
-    if "_PARSEC_COMPLETE" in os.environ:
-        app(prog_name="parsec")  # the shell asks for completions
-    try:
-        configure(None)
-        given = sys.argv[1:] if arguments is None else arguments
-        for argument in given:
-            argument.encode()  # names that are not UTF-8 are refused before the work
-        work = parse(given)
-        code = work if isinstance(work, int) else work()
-        # A full disk or a closed pipe behind the standard output shows when what was printed is written.
-        sys.stdout.flush()
-    except (Exception, KeyboardInterrupt) as error:
-        problem = as_user_error(error)
-        if isinstance(problem, OutputError):
-            release_output()
-        if problem is None:
-            logger.exception("unexpected; please report it with this log")
-            return 1
-        logger.error("%s", problem)
-        return problem.exit_code
-    return code

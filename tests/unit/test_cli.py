@@ -190,7 +190,7 @@ def test_version_is_printed(capsys):
 def test_help_groups_commands(capsys):
     """Commands for people come first; of those of the workflow none is among them."""
     assert main(["--help"]) == 0
-    people, workflow = capsys.readouterr().out.split(f"{cli.WORKFLOW}:\n")
+    people, workflow = capsys.readouterr().out.split(f"{cli.RULES}:\n")
     assert {"table", "figure", "bench", "settings"} <= set(re.findall(r"^  ([a-z]\S+)", people, re.MULTILINE))
     assert {"search", "retrain", "score"} <= set(re.findall(r"^  ([a-z]\S+)", workflow, re.MULTILINE))
 
@@ -221,12 +221,25 @@ def test_help_of_commands_shows_options(capsys, command):
         (["bench", "memory", "more"], "Got unexpected extra argument(s) (more); see `parsec bench --help`"),
         (["bench", "memory", "--tiny", "--paper"], "--tiny: not allowed with --paper"),
         (["table", "accuracy", "--output", "o", "result.json"], "--dataset: missing"),
+        (
+            ["table", "comparison", "--dataset", "digits", "--output", "o", "result.json"],
+            "--dataset and --compare-with: only for the table accuracy, not comparison",
+        ),
         (["table", "losses", "--output", "o", "result.json"], "table: no table 'losses'; there are accuracy, "),
         (["figure", "losses", "--output", "o", "result.json"], "figure: no figure 'losses'; there are runs, "),
     ],
 )
 def test_usage_errors_are_one_line(refused, arguments, line):
     assert refused(*arguments).startswith(f"error: {line}")
+
+
+def test_ranks_are_launched_with_the_arguments(search, monkeypatch):
+    """They get what this process was called with, and its exit code is theirs."""
+    launched = []
+    monkeypatch.setattr(cli.launch, "launch", lambda count, arguments: launched.append((count, arguments)) or 5)
+    arguments = [str(word) for word in (*search(as_json(job())), "--ranks", 2)]
+    assert main(arguments) == 5
+    assert launched == [(2, arguments)]
 
 
 def test_shells_are_offered_commands():
@@ -304,7 +317,8 @@ def test_unwritable_output_is_one_line():
 
 
 def test_incomplete_encoding_is_one_line():
-    code, lines = ended("settings", "reference", stdout=subprocess.DEVNULL, env=os.environ | {"PYTHONIOENCODING": "ascii"})
+    ascii_only = os.environ | {"PYTHONIOENCODING": "ascii"}
+    code, lines = ended("settings", "reference", stdout=subprocess.DEVNULL, env=ascii_only)
     assert code == 2
     assert len(lines) == 1
     assert "set PYTHONIOENCODING=utf-8" in lines[0]

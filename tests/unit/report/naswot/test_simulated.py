@@ -38,8 +38,8 @@ def test_the_table_looks_up_test_accuracies(benchmark, truth, simulations, tmp_p
 
 
 def test_the_figures_are_drawn_with_their_numbers(benchmark, truth, simulations, scores, tmp_path):
-    figure = ["figure", "naswot-cost", "--output", str(tmp_path / "cost")]
-    assert main([*figure, str(benchmark), str(simulations), str(scores())]) == 0
+    plot = ["figure", "naswot-cost", "--output", str(tmp_path / "cost")]
+    assert main([*plot, str(benchmark), str(simulations), str(scores())]) == 0
     rows = pd.read_csv(tmp_path / "cost.csv").set_index(["method", "spent", "test_of"])["mean"]
     assert rows["evolution", BUDGET, "cifar10"] == pytest.approx(truth["cifar10_test_200"][100:102].mean())
     assert set(rows.loc["naswot"].index.get_level_values("spent")) == {0}

@@ -10,49 +10,93 @@ _PACKAGE = Path(__file__).resolve().parents[1]
 
 
 @functools.cache
-def code_fingerprint(*modules: str, package: Path = _PACKAGE) -> str:
-    """First 16 hexadecimal digits of the SHA-256 over these modules and all they import, at any depth, in the package.
+def code_fingerprint(*names: str, package: Path = _PACKAGE) -> str:
+    """First 16 hexadecimal digits of the SHA-256 over the named code and all that it imports, at any depth.
 
     Imports inside functions count; nothing is imported or executed. The answer is kept for the life of the process.
-    Left out, because no result depends on them: comments, docstrings, descriptions of settings, the texts of raised
+    Ignored, because no result depends on them: comments, docstrings, descriptions of settings, the texts of raised
     errors, formatting, and the version number.
 
     Args:
-        modules: full names, such as `parsec.search.run`.
+        names: modules, such as `parsec.search.run`, or functions, such as `parsec.report.figures.curves:plot_entropy`,
+            of whose module only what the function uses counts.
         package: folder of the package whose name the modules begin with.
 
     Raises:
-        ModuleNotFoundError: no such module in the package.
+        ModuleNotFoundError: no such module in the package, or no such function in it.
     """
     digest = hashlib.sha256()
-    for name, source in sorted(_closure(modules, package).items()):
+    for name, source in sorted(_closure(names, package).items()):
         digest.update(f"{name}\0{source}\0".encode())
     return digest.hexdigest()[:16]
 
 
-def _closure(modules: tuple[str, ...], package: Path) -> dict[str, str]:
-    """Normalised source of the named modules and of everything that they import: module name → text."""
-    missing = [name for name in modules if _file_of(name, package) is None]
-    if missing:
-        raise ModuleNotFoundError(f"no module {missing[0]} in {package}")
-    found: dict[str, str] = {}
-    waiting = list(modules)
+def _closure(names: tuple[str, ...], package: Path) -> dict[str, str]:
+    """Normalised source of the named code and of everything that it imports: module name → text."""
+    sources: dict[str, str] = {}
+    waiting = []
+    for name in names:
+        module, _, function = name.partition(":")
+        path = _file_of(module, package)
+        if path is None:
+            raise ModuleNotFoundError(f"no module {module} in {package}")
+        if function:
+            # Of this module only what the function uses; of all others everything.
+            sources[name], imported = _parsed(path.read_text(encoding="utf-8"), module, function)
+            waiting += [module.rpartition(".")[0], *imported]
+        else:
+            waiting.append(module)
     while waiting:
-        name = waiting.pop()
-        path = _file_of(name, package)
-        if path is None or name in found:
+        module = waiting.pop()
+        path = _file_of(module, package)
+        if path is None or module in sources:
             continue
-        here = f"{name}." if path.name == "__init__.py" else name
-        found[name], imported = _parsed(path.read_text(encoding="utf-8"), here)
-        waiting += [name.rpartition(".")[0], *imported]
-    return found
+        here = f"{module}." if path.name == "__init__.py" else module
+        sources[module], imported = _parsed(path.read_text(encoding="utf-8"), here)
+        waiting += [module.rpartition(".")[0], *imported]
+    return sources
 
 
 @functools.cache
-def _parsed(text: str, here: str) -> tuple[str, tuple[str, ...]]:
+def _parsed(text: str, here: str, function: str | None = None) -> tuple[str, tuple[str, ...]]:
     """Normalised source and imports; kept by text, because the closures of the stages share most of their modules."""
     tree = ast.parse(text)
+    if function:
+        tree.body = _used_by(tree, here, function)
     return _normalised(tree), tuple(_imports(tree, here))
+
+
+def _used_by(tree: ast.Module, here: str, function: str) -> list[ast.stmt]:
+    """Top-level statements of a module that a function uses, directly or through others, in their order."""
+    definitions: dict[str, list[ast.stmt]] = {}
+    for statement in tree.body:
+        for name in _defined(statement):
+            definitions.setdefault(name, []).append(statement)
+    if function not in definitions:
+        raise ModuleNotFoundError(f"no {function} in {here}")
+    # Statements that define nothing may have effects, so they count.
+    used = {id(s): s for s in tree.body if not list(_defined(s)) and not _is_inert(s)}
+    waiting = [function, *(name for s in used.values() for name in _mentioned(s))]
+    while waiting:
+        for statement in definitions.pop(waiting.pop(), ()):
+            used[id(statement)] = statement
+            waiting += _mentioned(statement)
+    return [statement for statement in tree.body if id(statement) in used]
+
+
+def _defined(statement: ast.stmt) -> Iterator[str]:
+    match statement:
+        case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
+            yield name
+        case ast.Import(names=names) | ast.ImportFrom(names=names):
+            yield from (alias.asname or alias.name.partition(".")[0] for alias in names)
+        case ast.Assign() | ast.AnnAssign() | ast.AugAssign():
+            targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
+            yield from (node.id for target in targets for node in ast.walk(target) if isinstance(node, ast.Name))
+
+
+def _mentioned(statement: ast.stmt) -> list[str]:
+    return [node.id for node in ast.walk(statement) if isinstance(node, ast.Name)]
 
 
 def _file_of(name: str, package: Path) -> Path | None:

@@ -32,48 +32,47 @@ def code_fingerprint(*names: str, package: Path = _PACKAGE) -> str:
 
 
 def _closure(names: tuple[str, ...], package: Path) -> dict[str, str]:
-    """Normalised source of the named code and of everything that it imports: module name → text."""
+    """Normalised source of the named code and of everything that it imports, by module or module:name."""
     sources: dict[str, str] = {}
-    waiting = []
-    for name in names:
-        module, _, function = name.partition(":")
+    waiting = [tuple(name.partition(":")[::2]) for name in names]
+    for module, name in waiting:
         path = _file_of(module, package)
-        if path is None:
-            raise ModuleNotFoundError(f"no module {module} in {package}")
-        if function:
-            # Of this module only what the function uses; of all others everything.
-            sources[name], imported = _parsed(path.read_text(encoding="utf-8"), module, function)
-            waiting += [module.rpartition(".")[0], *imported]
-        else:
-            waiting.append(module)
+        if path is None or (name and not _parsed(path.read_text(encoding="utf-8"), module, name)[0]):
+            raise ModuleNotFoundError(f"no {name or 'module'} in {module} in {package}")
     while waiting:
-        module = waiting.pop()
-        path = _file_of(module, package)
-        if path is None or module in sources:
+        module, name = waiting.pop()
+        path, key = _file_of(module, package), f"{module}:{name}" if name else module
+        if path is None or key in sources:
             continue
         here = f"{module}." if path.name == "__init__.py" else module
-        sources[module], imported = _parsed(path.read_text(encoding="utf-8"), here)
-        waiting += [module.rpartition(".")[0], *imported]
+        sources[key], imported = _parsed(path.read_text(encoding="utf-8"), here, name)
+        waiting.append((module.rpartition(".")[0], ""))
+        for base, imported_name in imported:
+            submodule = f"{base}.{imported_name}"
+            if not imported_name or _file_of(submodule, package):
+                waiting.append((submodule.rstrip("."), ""))
+            # Of a function only the names that are imported count, of a whole module whole modules.
+            waiting.append((base, imported_name if name and not _file_of(submodule, package) else ""))
     return sources
 
 
 @functools.cache
-def _parsed(text: str, here: str, function: str | None = None) -> tuple[str, tuple[str, ...]]:
+def _parsed(text: str, here: str, name: str = "") -> tuple[str, tuple[tuple[str, str], ...]]:
     """Normalised source and imports; kept by text, because the closures of the stages share most of their modules."""
     tree = ast.parse(text)
-    if function:
-        tree.body = _used_by(tree, here, function)
-    return _normalised(tree), tuple(_imports(tree, here))
+    if name:
+        tree.body = _used_by(tree, name)
+    return _normalised(tree) if tree.body else "", tuple(_imports(tree, here))
 
 
-def _used_by(tree: ast.Module, here: str, function: str) -> list[ast.stmt]:
-    """Top-level statements of a module that a function uses, directly or through others, in their order."""
+def _used_by(tree: ast.Module, function: str) -> list[ast.stmt]:
+    """Top-level statements of a module that a name in it uses, directly or through others, in their order."""
     definitions: dict[str, list[ast.stmt]] = {}
     for statement in tree.body:
         for name in _defined(statement):
             definitions.setdefault(name, []).append(statement)
     if function not in definitions:
-        raise ModuleNotFoundError(f"no {function} in {here}")
+        return []
     # Statements that define nothing may have effects, so they count.
     used = {id(s): s for s in tree.body if not list(_defined(s)) and not _is_inert(s)}
     waiting = [function, *(name for s in used.values() for name in _mentioned(s))]
@@ -107,16 +106,18 @@ def _file_of(name: str, package: Path) -> Path | None:
     return next((path for path in (place / "__init__.py", place.with_suffix(".py")) if path.is_file()), None)
 
 
-def _imports(tree: ast.Module, here: str) -> Iterator[str]:
-    """Names that a module may import. `here`: the module's name, with a final dot if it is a package."""
+def _imports(tree: ast.Module, here: str) -> Iterator[tuple[str, str]]:
+    """Modules that a module may import, each with the name taken from it or an empty text.
+
+    `here` is the module's name, with a final dot if it is a package.
+    """
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            yield from ((alias.name, "") for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             base = ".".join([*here.split(".")[: -node.level or None], *filter(None, [node.module])])
             base = base if node.level else str(node.module)
-            yield base
-            yield from (f"{base}.{alias.name}" for alias in node.names)
+            yield from ((base, alias.name) for alias in node.names)
 
 
 def _normalised(tree: ast.Module) -> str:

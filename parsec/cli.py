@@ -325,14 +325,19 @@ def schema() -> None:
 
 
 @command(RULES)
-def prepare(settings: Settings, output: Output) -> None:
+def prepare(
+    settings: Settings,
+    output: Output,
+    folder: Annotated[str | None, typer.Option(help="CIFAR: folder of the images, not that of the settings.")] = None,
+    order: Annotated[
+        list[str] | None, typer.Option(help="CIFAR: a source, in the order in which they are tried; repeatable.")
+    ] = None,
+) -> None:
     """Turn raw images into memory-mapped shards, split into train, validation and test."""
-    from parsec.config.jobs import PrepareJob, placed
+    from parsec.config.jobs import PrepareJob, with_image_source
     from parsec.data.prepare import prepare
 
-    # From the environment, because where images are found must not decide what is re-run.
-    places = json.loads(os.environ.get("PARSEC_PLACES", "{}"))
-    prepare(placed(load_job(settings, PrepareJob), places), output)
+    prepare(with_image_source(load_job(settings, PrepareJob), {"folder": folder, "order": order or None}), output)
 
 
 @command(RULES)

@@ -255,7 +255,8 @@ rule html_report:
     conda:
         CPU_ENVIRONMENT
     params:
-        snakefile=workflow.main_snakefile,
+        # Of an output as well: a clone that was moved is no reason to make the report again.
+        snakefile=lambda wildcards, output: workflow.main_snakefile,
         storage=params_storage,
     message:
         "Snakemake's report"

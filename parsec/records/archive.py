@@ -105,6 +105,7 @@ PAGES = (
     "tables/*",
     "figures/*.csv",
     "figures/*.svg",
+    "figures/*/*/*/cells-*.svg",
     "data/*/dataset.json",
     "data/*/source.json",
     "measure/**/*.json",

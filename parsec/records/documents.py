@@ -181,10 +181,10 @@ class _Depths(_Open):
 RESULTS: dict[str, type[_Open]] = {"search": _Search, "retrain": _Retrain, "fit": _Fit}
 MADE_BY: dict[str, tuple[str, type[_Open]]] = {
     "lookup": ("lookup", _Lookup),
-    "measure": ("measure", _Measure),
-    "depths": ("depths", _Depths),
+    "measure": ("measure step", _Measure),
+    "depths": ("measure depths", _Depths),
 }
-"""By kind: the verb that writes the document, and what it holds."""
+"""By kind: the command that writes the document, and what it holds."""
 
 
 def read_results(paths: Iterable[Path]) -> list[dict[str, Any]]:
@@ -209,8 +209,8 @@ def read_document(path: Path, kind: str) -> dict[str, Any]:
     Raises:
         UserError: as `read_results`.
     """
-    verb, model = MADE_BY[kind]
-    return _checked(path, read_json(path, f"what `parsec {verb}` writes"), model)
+    command, model = MADE_BY[kind]
+    return _checked(path, read_json(path, f"what `parsec {command}` writes"), model)
 
 
 def _checked(path: Path, document: dict[str, Any], model: type[_Open]) -> dict[str, Any]:

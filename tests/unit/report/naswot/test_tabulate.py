@@ -1,4 +1,4 @@
-"""The verb `tabulate`: three files of one table, and what it refuses."""
+"""The command `table`: three files of one table, and what it refuses."""
 
 import numpy as np
 import pandas as pd

@@ -12,15 +12,7 @@ from parsec.config import plan
 from parsec.config.load import load
 from parsec.errors import UserError
 from parsec.records.claims import claims_page
-from parsec.records.documents import (
-    KINDS,
-    RESULTS,
-    RESULTS_FILE,
-    current_settings,
-    read_document,
-    read_documents,
-    read_results,
-)
+from parsec.records.documents import RESULTS_FILE, current_settings, read_document, read_documents, read_results
 from parsec.runtime.files import partial_path, reported, write_atomic
 from parsec.runtime.outputs import check_file, check_folder, mark_folder, read_marker, signature_of, write_outputs
 
@@ -32,8 +24,14 @@ FOLDER = "a record"
 TITLE = "# Completed and pending runs"
 """First line of the index, by which it is recognised as ours."""
 CLAIMS_TITLE = "# Claims of the papers and our evidence"
-DOCUMENTS = ("fit/**/fit.json", "lookup/*.json", "measure/**/*.json", "predictor/*/*/predictor.json")
-"""Documents of a run other than those of its searches and trainings."""
+DOCUMENTS = {
+    "fit": "fit/**/fit.json",
+    "lookup": "lookup/*.json",
+    "measure": "measure/*/executor.json",
+    "depths": "measure/depths.json",
+    "predictor": "predictor/*/*/predictor.json",
+}
+"""By kind: where the results have documents other than those of searches and trainings."""
 PAGES = ("tables/*.csv", "tables/*.md", "checklist.md")
 
 
@@ -77,12 +75,15 @@ def keep(results: Path, record: Path, figures: Sequence[str] = ()) -> None:
 def _lines(results: Path) -> str:
     """The content of `results.jsonl`: the documents of exactly the runs that the settings ask for, and `DOCUMENTS`."""
     settings = load(results / SETTINGS)
-    runs = [*plan.searches(settings), *plan.retrains(settings)]
-    paths = {f"{run.folder}/result.json": tuple(RESULTS) for run in runs}
-    others = [path for pattern in DOCUMENTS for path in sorted(results.glob(pattern))]
-    paths |= {str(path.relative_to(results)): tuple(KINDS) for path in others}
-    documents = [{"file": name, **read_documents([results / name], *kinds)[0]} for name, kinds in paths.items()]
-    return "".join(json.dumps(document, ensure_ascii=False, allow_nan=False) + "\n" for document in documents)
+    folders = [run.folder for run in plan.searches(settings)] + [run.folder for run in plan.retrains(settings)]
+    documents = read_results(results / folder / "result.json" for folder in folders)
+    files = [f"{folder}/result.json" for folder in folders]
+    for kind, pattern in DOCUMENTS.items():
+        paths = sorted(results.glob(pattern))
+        documents += [read_document(path, kind) for path in paths]
+        files += [str(path.relative_to(results)) for path in paths]
+    lines = [{"file": file, **document} for file, document in zip(files, documents, strict=True)]
+    return "".join(json.dumps(line, ensure_ascii=False, allow_nan=False) + "\n" for line in lines)
 
 
 def keep_benchmark(document: Path, record: Path) -> None:
@@ -195,7 +196,7 @@ def _pending_runs(path: Path) -> list[dict[str, str]]:
 
 def _run_row(record: Path) -> str:
     settings = yaml.safe_load((record / SETTINGS).read_text(encoding="utf-8"))
-    results = read_results([record / RESULTS_FILE])
+    results = read_documents([record / RESULTS_FILE], "search", "retrain")
     hours = sum(result["cost"]["wall_seconds"] for result in results) / 3600
     machines = ", ".join(dict.fromkeys(_machine(result["provenance"]["machine"]) for result in results))
     commits = ", ".join(dict.fromkeys(_commit(result["provenance"]["git"]) for result in results))

@@ -54,8 +54,11 @@ def translated(document: Mapping[str, Any], since: int = 1, until: int = SCHEMA)
 
 def _renamed(value: Any, renames: Renames, section: str) -> Any:  # noqa: ANN401 - any JSON
     if isinstance(value, Mapping):
-        new = {key: renames.keys.get(f"{section}.{key}", renames.keys.get(key, key)) for key in value}
-        return {new[key]: _renamed(item, renames, new[key]) for key, item in value.items()}
+        result = {}
+        for key, item in value.items():
+            new: str = renames.keys.get(f"{section}.{key}") or renames.keys.get(key) or key
+            result[new] = _renamed(item, renames, new)
+        return result
     if isinstance(value, list):
         return [_renamed(item, renames, section) for item in value]
     return renames.values.get(section, {}).get(value, value) if isinstance(value, str) else value

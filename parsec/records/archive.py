@@ -44,7 +44,7 @@ def keep(results: Path, record: Path, figures: Sequence[str] = ()) -> None:
     Args:
         results: folder of the run.
         record: folder to be made.
-        figures: names of files in `results/figures`.
+        figures: files to keep for a page, by their paths within `results/figures`.
 
     Raises:
         UserError: the run is not finished, a file of it is missing or damaged, or the record exists already.
@@ -56,7 +56,7 @@ def keep(results: Path, record: Path, figures: Sequence[str] = ()) -> None:
     check_index(record.parent)
     missing = [name for name in figures if not (results / "figures" / name).is_file()]
     if missing:
-        raise UserError(f"{results}: has no figures/{missing[0]}; give names of files in its folder figures")
+        raise UserError(f"{results}: has no figures/{missing[0]}; give the paths of files in its folder figures")
     pages = [path for pattern in PAGES for path in sorted(results.glob(pattern))]
     kept = [results / SETTINGS, *pages, *(results / "figures" / name for name in figures)]
     contents = {str(path.relative_to(results)): path.read_bytes() for path in kept}
@@ -110,8 +110,10 @@ def renew(records: Path) -> None:
     """Renew the pages of a folder of records, and bring the settings of the records under the names of this version.
 
     Raises:
-        UserError: a page is somebody's own, or a file of a record is damaged.
+        UserError: no such folder, a page is somebody's own, or a file of a record is damaged.
     """
+    if not records.is_dir():
+        raise UserError(f"{records}: no folder of records; give results/records, or a run and the record to make")
     check_index(records)
     for record in _runs(records):
         settings = yaml.safe_load((record / SETTINGS).read_text(encoding="utf-8"))
@@ -149,7 +151,7 @@ def _introduction(runs: Sequence[Path]) -> list[str]:
     lines = [
         "A record is a finished run in a few files: its settings, all result documents with their provenance, one per",
         f"line of `{RESULTS_FILE}`, its tables, and the figures that pages show. What the records show of the papers'",
-        "claims: [claims](claims.md). `python -m parsec record` makes records and both pages.",
+        "claims: [claims](claims.md). `parsec record` makes records and both pages.",
         "",
     ]
     if not runs:

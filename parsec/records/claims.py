@@ -27,7 +27,7 @@ READERS: dict[str, Reader] = {
 """By claim; a claim without a reader can only be answered by runs that are still pending."""
 HEAD = """# Claims of the papers and our evidence
 
-Made by `python -m parsec record`; every number comes from a file of the record named in its row.
+Made by `parsec record`; every number comes from a file of the record named in its row.
 
 - ± is the sample standard deviation over the n of the row: over searches, each the mean of its trainings, or over
   repeats. Published ± are printed as published: NASWOT's are over the searches stated; no source that we could read

@@ -353,7 +353,7 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
 
 def _read_one(path: Path, *kinds: str) -> dict[str, Any]:
     is_result = set(kinds) <= RESULTS.keys() and len(kinds) > 1
-    written_by = f"what `python -m parsec {WRITTEN_BY.get(kinds[0], kinds[0])}` writes"
+    written_by = f"what `parsec {WRITTEN_BY.get(kinds[0], kinds[0])}` writes"
     remedy = "a result.json; run the workflow again to make it" if is_result else written_by
     document = read_json(path, remedy)
     # Measurements had no kind at first.

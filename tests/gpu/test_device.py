@@ -13,15 +13,15 @@ from parsec.errors import Interrupted
 from parsec.records.provenance import gpu
 from parsec.runtime import loop
 from parsec.runtime.checkpoint import Checkpoints
-from parsec.runtime.device import autocast, device_name, lease, peak_memory_bytes, resolve, set_deterministic
+from parsec.runtime.device import acquire_gpu, autocast, device_name, peak_memory_bytes, resolve, set_deterministic
 from parsec.runtime.rng import Streams
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
 SELDOM = Running(checkpoint_seconds=600.0, progress_seconds=600.0)
 HOLD = """
 import sys, torch
-from parsec.runtime.device import lease, resolve
-with lease(resolve("cuda")) as device:
+from parsec.runtime.device import acquire_gpu, resolve
+with acquire_gpu(resolve("cuda")) as device:
     print(device.index, torch.cuda.get_device_properties(device).uuid, flush=True)
     sys.stdin.read()
 """
@@ -82,11 +82,11 @@ def ending(folder):
 
 
 def test_interrupted_run_ends_in_the_same_bytes(device, tmp_path):
-    loop.run(Descent(device), tmp_path / "whole", "aa", SELDOM, "descent", device)
+    loop.fit(Descent(device), tmp_path / "whole", "aa", SELDOM, "descent", device)
     stopped = Descent(device, lambda step: os.kill(os.getpid(), 15) if step == 5 else None)
     with pytest.raises(Interrupted):
-        loop.run(stopped, tmp_path / "halves", "aa", SELDOM, "descent", device)
-    loop.run(Descent(device), tmp_path / "halves", "aa", SELDOM, "descent", device)
+        loop.fit(stopped, tmp_path / "halves", "aa", SELDOM, "descent", device)
+    loop.fit(Descent(device), tmp_path / "halves", "aa", SELDOM, "descent", device)
     (whole, rows), (halves, rows_of_halves) = ending(tmp_path / "whole"), ending(tmp_path / "halves")
     assert torch.equal(whole, halves)
     assert rows == rows_of_halves
@@ -141,5 +141,5 @@ def test_no_gpu_is_held_twice(tmp_path):
 
 def test_lease_sets_the_current_device(tmp_path, monkeypatch, device):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    with lease(device) as leased:
+    with acquire_gpu(device) as leased:
         assert leased.index == torch.cuda.current_device()

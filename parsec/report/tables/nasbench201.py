@@ -46,7 +46,7 @@ def make_found_table(inputs: Sequence[Path]) -> Tabulated:
     """
     documents = [read_document(path, "lookup") for path in inputs if path.suffix == ".json"]
     if not documents:
-        raise UserError("the table found needs what `python -m parsec lookup` wrote; give its JSON files")
+        raise UserError("the table found needs what `parsec lookup` wrote; give its JSON files")
     runs = pd.DataFrame([run for document in documents for run in document["runs"]])
     if runs.duplicated(["stage", "dataset", "method", "seed"]).any():
         raise UserError("the table found was given one run twice; give every run once")
@@ -208,7 +208,7 @@ def _pairs(document: Path, epochs: Path) -> Iterator[Pair]:
         primed = runs[runs["start"] == "scores"]
         plain = runs[runs["start"].isna() & (runs["method"] == runs["base"])]
     except (OSError, pa.ArrowException, KeyError) as error:
-        raise UserError(f"{epochs}: not what `python -m parsec lookup` writes now ({error}); run it again") from error
+        raise UserError(f"{epochs}: not what `parsec lookup` writes now ({error}); run it again") from error
     found = primed.merge(plain, on=[*PAIRED, "base"], suffixes=("_primed", "_plain")).to_dict("records")
     if not found or len(found) != len(primed):
         raise UserError(f"{document}: a search from scores lacks the one from uniform beside it; look both up")

@@ -14,8 +14,8 @@ from PIL import Image
 
 from parsec.config.base import Compute, Running
 from parsec.config.datasets import Cifar10, Cifar100
-from parsec.config.job_parts import places, prepare_job
-from parsec.config.jobs import RetrainJob, SearchJob, fingerprint, placed
+from parsec.config.job_parts import image_source, prepare_job
+from parsec.config.jobs import RetrainJob, SearchJob, fingerprint, with_image_source
 from parsec.config.load import load
 from parsec.config.outputs import Retrain
 from parsec.config.retrain import RetrainStage
@@ -28,7 +28,7 @@ from parsec.data.sources.cifar import open_cifar
 from parsec.data.vision import torchvision
 from parsec.errors import DatasetError
 from parsec.report.tables.accuracy import write_table
-from parsec.retrain.run import Request, retrain
+from parsec.retrain.run import retrain
 from parsec.search.run import search
 
 FOLDER = "cifar-10-batches-py"
@@ -304,9 +304,9 @@ def test_a_hundred_classes_go_through_the_whole_chain(local100: Path, tmp_path: 
     config = {"name": "a test", "seeds": [0], "datasets": {"hundred": {"source": "cifar100", "folder": "elsewhere"}}}
     config |= {"search": {"dataset": "hundred", "network": network, "epochs": 1}, "retrain": {}}
     settings = load(config)
-    job = placed(prepare_job(settings, "hundred"), {"hundred": {"folder": str(local100), "order": ["folder"]}})
+    job = with_image_source(prepare_job(settings, "hundred"), {"folder": str(local100), "order": ["folder"]})
     assert fingerprint(prepare_job(settings, "hundred")) != fingerprint(job)
-    assert places(settings) == {"hundred": {"folder": "elsewhere", "order": ["folder", "torchvision"]}}
+    assert image_source(settings, "hundred") == {"folder": "elsewhere", "order": ["folder", "torchvision"]}
     prepare(job, tmp_path / "data")
     assert read_info(tmp_path / "data").classes == tuple(FINE)
 
@@ -316,7 +316,7 @@ def test_a_hundred_classes_go_through_the_whole_chain(local100: Path, tmp_path: 
     searching = SearchJob(**named, prior=Prior(), settings=stage, compute=compute)
     search(searching, tmp_path / "data", 0, tmp_path / "search", tmp_path / "search-state", None, Running())
     trained = RetrainStage(origins=(), runs=(0,), network=Stack(**network), epochs=1, **small)
-    request = Request(
+    retrain(
         RetrainJob(dataset="hundred", space="darts", settings=trained, compute=compute),
         Retrain("hundred", "search", "parsec", 0, 0),
         tmp_path / "data",
@@ -325,7 +325,6 @@ def test_a_hundred_classes_go_through_the_whole_chain(local100: Path, tmp_path: 
         tmp_path / "retrain-state",
         Running(),
     )
-    retrain(request)
     test = json.loads((tmp_path / "retrain" / "result.json").read_text())["test"]
     assert test["images"] == 100
     assert 0 <= test["top5_error"] <= test["top1_error"] <= 100

@@ -5,11 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from parsec.config import studies
 from parsec.config.job_parts import score_job
 from parsec.config.load import load
+from parsec.config.report_items import BenchmarkTable, Result, experiment_items
 from parsec.config.zero_cost import DartsScoreJob, ScoreJob
 from parsec.errors import SettingsError
+from parsec.report.figures.registry import FIGURES
+from parsec.report.tables.registry import TABLES
 
 DEFAULT = load(Path(__file__).parents[3] / "config" / "config.yaml").model_dump(mode="json")
 ICML = {"space": "nasbench201", "dataset": "digits", "architectures": 10}
@@ -34,11 +36,11 @@ def test_more_draws_add_files_and_leave_jobs_as_they_are(tmp_path):
     benchmarks = {"nasbench201": str(tmp_path / "table.parquet"), "nasbench101": None}
     once, often = (load({**tree({"icml": {**ICML, "draws": n}}), "benchmarks": benchmarks}) for n in (1, 3))
     assert score_job(once, "icml") == score_job(often, "icml") == ScoreJob(**ICML, compute=once.compute)
-    search = next(made for made in studies.shown(often) if made.name == "naswot-search")
+    search = next(item for item in experiment_items(often) if item.name == "naswot-search")
     first = often.seeds[0]
-    files = [f"<results>/score/icml/seed{first + draw}/scores.parquet" for draw in range(3)]
-    assert search.arguments == ("benchmark:nasbench201", *files)
-    assert next(made for made in studies.shown(once) if made.name == "naswot-search").arguments[1:] == (files[0],)
+    files = [Result(f"score/icml/seed{first + draw}/scores.parquet") for draw in range(3)]
+    assert search.sources == (BenchmarkTable("nasbench201"), *files)
+    assert next(item for item in experiment_items(once) if item.name == "naswot-search").sources[1:] == (files[0],)
 
 
 def test_a_key_of_another_space_is_refused():
@@ -49,3 +51,14 @@ def test_a_key_of_another_space_is_refused():
 def test_scores_of_an_unknown_data_set_are_refused():
     with pytest.raises(SettingsError, match=r"scores\.icml\.dataset: no data set 'mnist'"):
         load(tree({"icml": {**ICML, "dataset": "mnist"}}))
+
+
+def test_every_final_output_has_a_registered_name(tmp_path):
+    preset = load(Path(__file__).parents[3] / "config" / "nasbench201.yaml").model_dump(mode="json")
+    for name in ("nasbench201", "nasbench101"):
+        (tmp_path / name).touch()
+        preset["benchmarks"][name] = str(tmp_path / name)
+    items = list(experiment_items(load(preset)))
+    assert {item.name for item in items if item.kind == "tables"} <= TABLES.keys()
+    assert {item.name for item in items if item.kind == "figures"} <= FIGURES.keys()
+    assert len({(item.kind, item.name) for item in items}) == len(items) > 15

@@ -44,10 +44,13 @@ RENAMES = {
 """By the version that introduced them. Only versions up to `SCHEMA` are in force; raise it together with the rename."""
 
 
-def translated(document: Mapping[str, Any], since: int = 1, until: int = SCHEMA) -> dict[str, Any]:
-    """A document or a settings tree of version `since` under the names of version `until`; applied twice, the same."""
+def translated(document: Mapping[str, Any], since: int = 1, until: int | None = None) -> dict[str, Any]:
+    """A document or a settings tree of version `since` under the names of version `until`, by default the present one.
+
+    New names are left as they are, so that translating twice changes nothing.
+    """
     result: dict[str, Any] = dict(document)
-    for version in range(since + 1, until + 1):
+    for version in range(since + 1, (until or SCHEMA) + 1):
         result = _renamed(result, RENAMES[version], "")
     return result
 

@@ -8,6 +8,7 @@ from parsec.stats import (
     Estimate,
     Paired,
     Summary,
+    bootstrap_ends,
     difference_interval,
     holm,
     paired,
@@ -21,7 +22,7 @@ def test_worked_example():
     assert summarise([1.0, 2.0, 3.0]) == pytest.approx(Summary(3, 2.0, 1.0, 2 - 2.484138, 2 + 2.484138), abs=1e-5)
 
 
-def test_interval_is_that_of_scipy():
+def test_interval_matches_scipy():
     values = [2.50, 2.71, 2.62, 2.85]
     found = summarise(values)
     assert (found.low, found.high) == pytest.approx(stats.t.interval(0.95, 3, stats.tmean(values), stats.sem(values)))
@@ -44,7 +45,7 @@ def test_clusters_are_summarised_by_their_means():
     assert summarise_clusters([[1.0, 2.0, 3.0]]) == Summary(3, 2.0, 1.0, None, None)
 
 
-def test_the_interval_of_clusters_covers_as_often_as_it_says():
+def test_coverage_of_cluster_intervals():
     """Four draws that vary as much as repeats do: an interval over the repeats alone would cover in a few cases."""
     rng, covered, naive = np.random.default_rng(0), 0, 0
     for _ in range(400):
@@ -56,7 +57,7 @@ def test_the_interval_of_clusters_covers_as_often_as_it_says():
     assert naive / 400 < 0.5
 
 
-def test_the_difference_of_two_means_is_welchs():
+def test_difference_matches_welch():
     ours, theirs = [2.5, 2.7, 2.6, 2.9], [2.6, 3.0, 2.8]
     estimates = (Estimate.from_interval(s.low, s.high, s.n) for s in map(summarise, (ours, theirs)))
     expected = stats.ttest_ind(ours, theirs, equal_var=False).confidence_interval(0.95)
@@ -64,7 +65,7 @@ def test_the_difference_of_two_means_is_welchs():
     assert difference_interval(Estimate(2.0, 0.0, 3), Estimate(1.5, 0.0, 3)) == (0.5, 0.5)
 
 
-def test_paired_differences_are_tested_as_scipy_does():
+def test_paired_matches_scipy():
     ours, theirs = [2.5, 2.7, 2.6, 2.9], [2.6, 3.0, 2.8, 2.85]
     found, expected = paired(ours, theirs), stats.ttest_rel(ours, theirs)
     interval = expected.confidence_interval(0.95)
@@ -81,8 +82,34 @@ def test_pairs_must_match():
         paired([1.0], [1.0, 2.0])
 
 
-def test_holm_is_monotone_and_at_most_one():
+def test_holm_worked_example():
     # Worked example: smallest times 3, next times 2, largest times 1, and never below the one before.
     assert holm([0.04, 0.01, 0.03]) == pytest.approx([0.06, 0.03, 0.06])
     assert holm([0.9, 0.8]) == [1.0, 1.0]
     assert holm([]) == []
+
+
+def test_bootstrap_near_scipys_percentiles():
+    values = np.random.default_rng(0).exponential(size=200)
+    ends = bootstrap_ends(lambda indices: values[indices].mean(1), 200, 4000)
+    expected = stats.bootstrap((values,), np.mean, n_resamples=4000, method="percentile", rng=1).confidence_interval
+    assert ends == pytest.approx(tuple(expected), abs=0.02)
+
+
+def test_bootstrap_resamples_depend_on_seed():
+    values = np.arange(50.0)
+    first, again, other = (bootstrap_ends(lambda i: values[i].mean(1), 50, 100, seed) for seed in (0, 0, 1))
+    assert first.tolist() == again.tolist() != other.tolist()
+
+
+def test_bootstrap_of_several_statistics():
+    values = np.arange(50.0)
+    both = bootstrap_ends(lambda i: np.stack([values[i].mean(1), -values[i].mean(1)], 1), 50, 100)
+    assert both[:, 0].tolist() == bootstrap_ends(lambda i: values[i].mean(1), 50, 100).tolist()
+    assert both[:, 1].tolist() == pytest.approx((-both[::-1, 0]).tolist())
+
+
+def test_bootstrap_leaves_nan_out():
+    values = np.arange(50.0)
+    ends = bootstrap_ends(lambda i: np.where(np.arange(100) < 90, values[i].mean(1), np.nan), 50, 100)
+    assert np.isfinite(ends).all()

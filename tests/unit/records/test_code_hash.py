@@ -80,7 +80,7 @@ def edited(package, name, old, new):
         ("stage/near.py", "near = 1", "near = 2"),
     ],
 )
-def test_what_changes_nothing(package, name, old, new):
+def test_edits_without_effect(package, name, old, new):
     assert fingerprint(package) == edited(package, name, old, new)
 
 
@@ -99,11 +99,11 @@ def test_what_changes_nothing(package, name, old, new):
         ("plain.py", "plain = 1", "plain = 2"),
     ],
 )
-def test_what_changes_the_fingerprint(package, name, old, new):
+def test_edits_with_effect(package, name, old, new):
     assert fingerprint(package) != edited(package, name, old, new)
 
 
-def test_answer_is_kept_for_the_life_of_the_process(package):
+def test_fingerprint_is_cached_per_process(package):
     code_fingerprint.cache_clear()
     before = code_fingerprint("toy.late", package=package)
     (package / "plain.py").write_text("plain = 5\n")
@@ -115,5 +115,5 @@ def test_unknown_module_is_named(package):
         code_fingerprint("toy.stage.walk", package=package)
 
 
-def test_own_package_without_importing_it():
+def test_modules_have_their_own_fingerprints():
     assert code_fingerprint("parsec.runtime.loop") != code_fingerprint("parsec.records.provenance")

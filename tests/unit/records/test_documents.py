@@ -170,6 +170,6 @@ def test_textual_changes_become_nested():
         "prior.x = [1, null]",
     ]
     variants = {"v": {"method": "parsec", "changes": changes}}
-    nested = {"search": {"estimator": {"samples": 8}, "start": "scores"}, "finetune": {"budget": 9000}}
+    nested = {"search": {"estimator": {"samples": 8}, "start": "scores"}, "finetune": {"budget": 96000}}
     (variant,) = current_settings({"name": "a", "variants": variants})["variants"].values()
     assert translated(variant, 1, 2)["changes"] == nested | {"prior": {"x": [1, None]}}

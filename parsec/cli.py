@@ -261,13 +261,22 @@ def predict(
 @command(PEOPLE)
 def record(
     results: Annotated[Path, typer.Argument(help="Folder of the finished run, or file of `bench --json`.")],
-    record: Annotated[Path, typer.Argument(help="To make: results/records/DATE-NAME, or …/benchmarks/NAME.json.")],
+    record: Annotated[
+        Path | None, typer.Argument(help="To make: results/records/DATE-NAME, or …/benchmarks/NAME.json.")
+    ] = None,
+    figure: Annotated[
+        list[str] | None, typer.Option(help="File in the folder figures to keep as well, for a page; may be repeated.")
+    ] = None,
 ) -> None:
-    """Keep a finished run or benchmark under results/records and renew the index there."""
-    from parsec.records.archive import keep, keep_benchmark
+    """Keep a finished run or benchmark under results/records; given only results/records, renew its pages."""
+    from parsec.records.archive import keep, keep_benchmark, renew
 
-    act = keep_benchmark if results.suffix == ".json" else keep
-    act(results, record)
+    if record is None:
+        renew(results)
+    elif results.suffix == ".json":
+        keep_benchmark(results, record)
+    else:
+        keep(results, record, figure or ())
 
 
 @command(PEOPLE)

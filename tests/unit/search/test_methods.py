@@ -35,7 +35,7 @@ def advance(trainer, steps=None):
 
 
 def snapshot(trainer):
-    return copy.deepcopy({**trainer.state_dict(), "seconds": 0.0})
+    return copy.deepcopy({**trainer.state_dict(), "epoch_seconds": 0.0})
 
 
 def equal(one, other):

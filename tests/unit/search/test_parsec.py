@@ -33,7 +33,7 @@ def advance(trainer, steps=None):
 
 def snapshot(trainer):
     """A copy of the state, but for the seconds."""
-    return copy.deepcopy({**trainer.state_dict(), "seconds": 0.0})
+    return copy.deepcopy({**trainer.state_dict(), "epoch_seconds": 0.0})
 
 
 def equal(one, other):

@@ -55,7 +55,7 @@ class AsOnDevice:
 @pytest.fixture
 def trainer(make_task, monkeypatch):
     """A function changes → a trainer with such an executor, in the middle of an epoch of many steps."""
-    monkeypatch.setattr(parsec, "executor_for", lambda *given: AsOnDevice(build_executor(*given)))
+    monkeypatch.setattr(parsec, "build_executor", lambda *given: AsOnDevice(build_executor(*given)))
 
     def make(**changes):
         compute = Compute(device="cpu", precision="float32", skip_negligible=False)

@@ -1,4 +1,4 @@
-"""`python -m parsec` and `parsec`: the command line, whose start can be interrupted or fail like its work."""
+"""`parsec` and `parsec`: the command line, whose start can be interrupted or fail like its work."""
 
 import sys
 

@@ -1,177 +1,122 @@
-"""The command line: one verb a stage, each a thin call into the part that does the work."""
+"""Command-line interface: one subcommand per pipeline stage; its signature is its options, its docstring its help.
 
+Heavy imports are inside the functions, so that help is quick and threads are limited before torch is loaded.
+"""
+
+import functools
+import inspect
 import json
 import logging
 import os
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
 
-from parsec import studies
-from parsec.arguments import Arguments, parser
-from parsec.config.base import Running
+import typer
+from pydantic import TypeAdapter, ValidationError
+
+import parsec
+from parsec.config.base import Name, Positive, Running, Seed
 from parsec.config.load import load_job
 from parsec.errors import UserError
 from parsec.runtime import launch
 from parsec.runtime.faults import OutputError, as_user_error, release_output
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+PEOPLE, RULES = "Commands for people", "Stages, as the workflow's rules call them"
+UsageError: Any = typer.BadParameter.__mro__[1]
+"""Typer's error of a wrong command line, which it does not export itself."""
+
+app = typer.Typer(name="parsec", help="Probabilistic neural architecture search.")
+settings_app = typer.Typer(help="Describe the settings.")
+app.add_typer(settings_app, name="settings", rich_help_panel=PEOPLE)
 
 
-def _running() -> Running:
-    """How the run behaves; from the environment, because it must not decide what is re-run."""
-    given = {key: os.environ.get(f"PARSEC_{key.upper()}") for key in ("checkpoint_seconds", "progress_seconds")}
-    return load_job(json.dumps({key: _number(text) for key, text in given.items() if text}), Running)
+def _validated(model: Any, allowed: str) -> Callable[[str], Any]:  # noqa: ANN401 - an annotated type
+    """A type of the settings as the parser of an option, so that both allow the same."""
+    adapter = TypeAdapter(model)
+
+    def convert(text: str) -> Any:  # noqa: ANN401
+        try:
+            return adapter.validate_python(text)
+        except ValidationError as error:
+            raise typer.BadParameter(f"got {text}; give {allowed}") from error
+
+    return convert
 
 
-def _number(text: str) -> float | str:
-    """The number that a text means; any other text as it is, for the settings to refuse by name."""
-    try:
-        return float(text)
-    except ValueError:
-        return text
+as_seed = _validated(Seed, "a whole number from 0 to 2147483647")
+as_count = _validated(Positive, "1 or more")
+as_name = _validated(Name, "at most 64 letters, digits, _ and -, the first a letter or digit")
+
+Settings = Annotated[str, typer.Option(help="The job's settings: a YAML or JSON file, or JSON text.")]
+Data = Annotated[Path, typer.Option(help="Folder of the prepared data set.")]
+SeedOption = Annotated[int, typer.Option(parser=as_seed, metavar="INTEGER", help="Seed of the run.")]
+Output = Annotated[Path, typer.Option(help="Folder for the results.")]
+OutputFile = Annotated[Path, typer.Option(help="File to write.")]
+Stem = Annotated[Path, typer.Option(help="Path to write to, without ending.")]
+State = Annotated[Path, typer.Option(help="Folder for checkpoints; removed at the end.")]
+Benchmark = Annotated[Path, typer.Option(help="Table of the tabular benchmark (Parquet).")]
+Count = Annotated[int, typer.Option(parser=as_count, metavar="INTEGER")]
+Ranks = Annotated[
+    int,
+    typer.Option(
+        parser=as_count,
+        metavar="INTEGER",
+        help="Processes with a GPU each, across which a search splits sampled architectures and a retraining its "
+        "batches; on all nodes of a SLURM job together.",
+    ),
+]
+KeepFinished = Annotated[
+    bool, typer.Option("--keep-finished", help="Keep links to the outputs under --state, to restore them if deleted.")
+]
+GenotypeName = Annotated[
+    str,
+    typer.Option("--genotype", help="Published genotype, such as DARTS_V2; a file with one; or its text."),
+]
+Inputs = Annotated[list[Path], typer.Argument(help="Files or run folders to read.")]
 
 
-def _prepare(arguments: Arguments) -> None:
-    from parsec.config.jobs import PrepareJob, placed
-    from parsec.data.prepare import prepare
+def command(panel: str, name: str | None = None, group: typer.Typer = app) -> Callable[[Any], Any]:
+    """Register a subcommand, with the options that all share: `--log` and `--threads`."""
 
-    # From the environment, because where images are found must not decide what is re-run.
-    places = json.loads(os.environ.get("PARSEC_PLACES", "{}"))
-    prepare(placed(load_job(arguments.settings, PrepareJob), places), arguments.output)
+    def register(function: Callable[..., None]) -> Callable[..., None]:
+        @functools.wraps(function)
+        def run(log: Path | None, threads: int | None, **arguments: Any) -> None:  # noqa: ANN401
+            from parsec.runtime.logs import configure
 
+            if arguments.get("ranks", 1) > 1 and launch.RANKED not in os.environ:
+                # This process starts the ranks and is none of them.
+                raise typer.Exit(launch.launch(arguments["ranks"], _given))
+            configure(log)
+            _limit_threads(threads)
+            from parsec.runtime.system import keep_freed_memory  # loads torch
 
-def _search(arguments: Arguments) -> None:
-    from parsec.config.jobs import SearchJob
-    from parsec.search.run import search
+            keep_freed_memory()
+            function(**arguments)
 
-    job = load_job(arguments.settings, SearchJob)
-    given = (arguments.data, arguments.seed, arguments.output, arguments.state, arguments.init_pi)
-    search(job, *given, _running(), arguments.keep_finished)
+        shared = {
+            "log": Annotated[Path | None, typer.Option(help="File to which messages are appended as well.")],
+            "threads": Annotated[
+                int | None,
+                typer.Option(parser=as_count, metavar="INTEGER", help="Processor threads of all ranks; default: all."),
+            ],
+        }
+        own = inspect.signature(function, eval_str=True).parameters.values()
+        added = [
+            inspect.Parameter(n, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=a) for n, a in shared.items()
+        ]
+        run.__signature__ = inspect.Signature([*own, *added])  # type: ignore[attr-defined]
+        run.__annotations__ = {p.name: p.annotation for p in (*own, *added)}
+        group.command(name, rich_help_panel=panel)(run)
+        return function
 
-
-def _retrain(arguments: Arguments) -> None:
-    from parsec.config.jobs import RetrainJob
-    from parsec.config.outputs import Retrain
-    from parsec.retrain.run import Request, retrain
-
-    given, job = arguments, load_job(arguments.settings, RetrainJob)
-    names = Retrain(job.dataset, given.origin, given.method, given.seed, given.run)
-    retrain(Request(job, names, given.data, given.genotype, given.output, given.state, _running(), given.keep_finished))
-
-
-def _measure(arguments: Arguments) -> None:
-    from parsec.bench.memory import measure
-    from parsec.config.jobs import MeasureJob
-
-    measure(load_job(arguments.settings, MeasureJob), arguments.data, arguments.output)
-
-
-def _depths(arguments: Arguments) -> None:
-    from parsec.bench.memory import measure_depths
-    from parsec.config.jobs import DepthsJob
-
-    measure_depths(load_job(arguments.settings, DepthsJob), arguments.data, arguments.output)
+    return register
 
 
-def _bench(arguments: Arguments) -> None:
-    from parsec.bench.run import bench
-    from parsec.bench.workload import BenchJob
-
-    given = {name: getattr(arguments, name) for name in ("what", "device", "precision", "rounds", "paper", "tiny")}
-    bench(load_job(json.dumps(given), BenchJob), arguments.data, arguments.json)
-
-
-def _complexity(arguments: Arguments) -> None:
-    from parsec.config.training import Stack
-    from parsec.network.spaces import child_cost
-    from parsec.space.published import of_any_space
-
-    network = {"stem": arguments.network, "cells": arguments.cells, "channels": arguments.channels}
-    checked = load_job(json.dumps(network), Stack)
-    default_classes, default_size = {"cifar": (10, 32), "imagenet": (1000, 224)}[arguments.network]
-    classes, size = arguments.classes or default_classes, arguments.image_size or default_size
-    cost = child_cost(of_any_space(arguments.genotype), checked, classes, size)
-    print(json.dumps({**cost._asdict(), **network, "classes": classes, "image_size": size}))
-
-
-def _table(arguments: Arguments) -> None:
-    from parsec.report.tables.accuracy import write_table
-
-    write_table(arguments.dataset, arguments.compare_with, arguments.results, arguments.output)
-
-
-def _plot(arguments: Arguments) -> None:
-    from parsec.report.figures.registry import FIGURES, figure_writer
-
-    if arguments.name not in FIGURES:
-        raise UserError(f"plot: no figure {arguments.name!r}; there are {', '.join(FIGURES)}")
-    figure_writer(arguments.name)(arguments.inputs, arguments.output)
-
-
-def _draw(arguments: Arguments) -> None:
-    from parsec.report.figures.registry import draw_runs
-
-    draw_runs(arguments.runs, arguments.output)
-
-
-def _export(arguments: Arguments) -> None:
-    from parsec.export.onnx import export
-
-    export(arguments.run, arguments.data, arguments.output)
-
-
-def _predict(arguments: Arguments) -> None:
-    from parsec.export.predict import predict
-
-    predict(arguments.run, arguments.data, arguments.images, arguments.output)
-
-
-def _checklist(arguments: Arguments) -> None:
-    from parsec.report.checklist import write_checklist
-
-    write_checklist(arguments.results, arguments.output, arguments.left_out)
-
-
-def _record(arguments: Arguments) -> None:
-    from parsec.records.archive import keep, keep_benchmark
-
-    act = keep_benchmark if arguments.results.suffix == ".json" else keep
-    act(arguments.results, arguments.record)
-
-
-def _settings(arguments: Arguments) -> None:
-    from parsec.config.docs import reference_markdown
-
-    print(reference_markdown(), end="")
-
-
-def _schema(arguments: Arguments) -> None:
-    from parsec.config.docs import schema_json
-
-    print(schema_json(), end="")
-
-
-def _actions() -> dict[str, Callable[[Arguments], None]]:
-    """What every verb does."""
-    return {
-        "prepare": _prepare,
-        "search": _search,
-        "retrain": _retrain,
-        **studies.actions(_running),
-        "measure": _measure,
-        "depths": _depths,
-        "bench": _bench,
-        "complexity": _complexity,
-        "table": _table,
-        "plot": _plot,
-        "draw": _draw,
-        "export": _export,
-        "predict": _predict,
-        "checklist": _checklist,
-        "record": _record,
-        "settings": _settings,
-        "schema": _schema,
-    }
+_given: list[str] = []
+"""The command line of this process, for the ranks that it may start."""
 
 
 def _limit_threads(count: int | None) -> None:
@@ -183,16 +128,392 @@ def _limit_threads(count: int | None) -> None:
         os.environ[name] = str(max(count // ranks, 1))
 
 
-def _launches(parsed: Arguments) -> bool:
-    """Whether this process is to start the ranks of a run, and is none of them."""
-    return getattr(parsed, "ranks", 1) > 1 and launch.RANKED not in os.environ
+def _running() -> Running:
+    """How often to save and to report: from the environment, so that it never triggers a re-run."""
+    given = {key: os.environ.get(f"PARSEC_{key.upper()}") for key in ("checkpoint_seconds", "progress_seconds")}
+    return load_job(json.dumps({key: _number(text) for key, text in given.items() if text}), Running)
+
+
+def _number(text: str) -> float | str:
+    """Parse as a float if possible; otherwise leave it for settings validation to reject."""
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
+@command(PEOPLE)
+def table(
+    name: Annotated[str, typer.Argument(help="accuracy, or a table of parsec/report/tables/registry.py.")],
+    inputs: Inputs,
+    output: Stem,
+    dataset: Annotated[
+        str | None, typer.Option(parser=as_name, metavar="NAME", help="accuracy: name of the data set.")
+    ] = None,
+    compare_with: Annotated[
+        Literal["cifar10", "imagenet"] | None, typer.Option(help="accuracy: published rows to print under ours.")
+    ] = None,
+) -> None:
+    """Make a table from result files, as CSV, Markdown and LaTeX."""
+    from parsec.report.tables.registry import TABLES, table_writer
+
+    if name == "accuracy":
+        from parsec.report.tables.accuracy import write_table
+
+        if dataset is None:
+            raise UserError("--dataset: missing; the table accuracy is of one data set")
+        write_table(dataset, compare_with, inputs, output)
+        return
+    if name not in TABLES:
+        raise UserError(f"table: no table {name!r}; there are accuracy, {', '.join(TABLES)}")
+    table_writer(name)(inputs, output)
+
+
+@command(PEOPLE)
+def figure(
+    name: Annotated[str, typer.Argument(help="runs (π and cells of every search), or entropy, accuracy, cost, …")],
+    inputs: Inputs,
+    output: Stem,
+) -> None:
+    """Draw a figure as SVG, PDF and PNG, with its numbers as CSV; of `runs`, the output is a folder."""
+    from parsec.report.figures.registry import FIGURES, draw_runs, figure_writer
+
+    if name == "runs":
+        draw_runs(inputs, output)
+        return
+    if name not in FIGURES:
+        raise UserError(f"figure: no figure {name!r}; there are runs, {', '.join(FIGURES)}")
+    figure_writer(name)(inputs, output)
+
+
+@command(PEOPLE)
+def complexity(
+    genotype: Annotated[str, typer.Argument(help="Name of a published genotype, a file with one, or its text.")],
+    network: Annotated[Literal["cifar", "imagenet"], typer.Option()],
+    cells: Count,
+    channels: Count,
+    classes: Annotated[
+        int | None, typer.Option(parser=as_count, metavar="INTEGER", help="Default: 10 (cifar) or 1000 (imagenet).")
+    ] = None,
+    image_size: Annotated[
+        int | None,
+        typer.Option(parser=as_count, metavar="INTEGER", help="Pixels; default: 32 (cifar) or 224 (imagenet)."),
+    ] = None,
+) -> None:
+    """Print parameters and multiply-adds of a genotype as JSON (no auxiliary head)."""
+    from parsec.config.training import Stack
+    from parsec.network.spaces import child_cost
+    from parsec.space.published import of_any_space
+
+    size = {"stem": network, "cells": cells, "channels": channels}
+    checked = load_job(json.dumps(size), Stack)
+    default_classes, default_size = {"cifar": (10, 32), "imagenet": (1000, 224)}[network]
+    classes, image_size = classes or default_classes, image_size or default_size
+    cost = child_cost(of_any_space(genotype), checked, classes, image_size)
+    print(json.dumps({**cost._asdict(), **size, "classes": classes, "image_size": image_size}))
+
+
+@command(PEOPLE)
+def export(
+    run: Annotated[Path, typer.Argument(help="Folder of a finished retraining.")],
+    data: Annotated[Path, typer.Option(help="Folder of the prepared data set that it was trained on.")],
+    output: Annotated[Path, typer.Option(help="Folder for network.onnx, network.json and example.npz.")],
+) -> None:
+    """Write a retrained network as ONNX, checked against its own logits."""
+    from parsec.export.onnx import export
+
+    export(run, data, output)
+
+
+@command(PEOPLE)
+def predict(
+    run: Annotated[Path, typer.Argument(help="Folder of a finished retraining.")],
+    data: Annotated[Path, typer.Option(help="Folder of the prepared data set that it was trained on.")],
+    images: Annotated[Path, typer.Option(help="Folder of images, in any layout.")],
+    output: Annotated[Path, typer.Option(help="CSV to write.")],
+) -> None:
+    """Write the classes of the images in a folder, by a retrained network."""
+    from parsec.export.predict import predict
+
+    predict(run, data, images, output)
+
+
+@command(PEOPLE)
+def record(
+    results: Annotated[Path, typer.Argument(help="Folder of the finished run, or file of `bench --json`.")],
+    record: Annotated[Path, typer.Argument(help="To make: results/records/DATE-NAME, or …/benchmarks/NAME.json.")],
+) -> None:
+    """Keep a finished run or benchmark under results/records and renew the index there."""
+    from parsec.records.archive import keep, keep_benchmark
+
+    act = keep_benchmark if results.suffix == ".json" else keep
+    act(results, record)
+
+
+@command(PEOPLE)
+def bench(
+    what: Annotated[Literal["search", "savings", "memory", "retrain", "loader"], typer.Argument()],
+    json_file: Annotated[
+        Path | None, typer.Option("--json", help="File for the numbers, with machine and versions.")
+    ] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="loader: folder of a prepared data set; default: scikit-learn's digits.")
+    ] = None,
+    device: Annotated[Literal["auto", "cpu", "cuda"], typer.Option()] = "auto",
+    precision: Annotated[Literal["auto", "float32", "bfloat16"], typer.Option(help="Of activations.")] = "auto",
+    rounds: Annotated[
+        int | None, typer.Option(parser=as_count, metavar="INTEGER", help="Timed rounds; default: what suits the size.")
+    ] = None,
+    paper: Annotated[bool, typer.Option("--paper", help="The paper's sizes and more rounds.")] = False,
+    tiny: Annotated[bool, typer.Option("--tiny", help="The smallest sizes: shows that it runs, no more.")] = False,
+) -> None:
+    """Measure speed or memory on this machine, against reference implementations and a roofline bound."""
+    from parsec.bench.run import bench
+    from parsec.bench.workload import BenchJob
+
+    if paper and tiny:
+        raise UserError("--tiny: not allowed with --paper; see `parsec bench --help`")
+    job = {"what": what, "device": device, "precision": precision, "rounds": rounds, "paper": paper, "tiny": tiny}
+    bench(load_job(json.dumps(job), BenchJob), data, json_file)
+
+
+@command(PEOPLE, "import-benchmark")
+def import_benchmark(
+    settings: Settings,
+    source: Annotated[Path, typer.Option(help="The authors' file, or their folder of files.")],
+    output: OutputFile,
+) -> None:
+    """Make the table of NAS-Bench-101 or NAS-Bench-201 from its authors' files."""
+    from parsec.config.tabular import ImportJob
+    from parsec.tabular.importing import import_benchmark
+
+    import_benchmark(load_job(settings, ImportJob), source, output)
+
+
+@command(PEOPLE, group=settings_app)
+def reference() -> None:
+    """Print the reference of all settings (config/README.md)."""
+    from parsec.config.docs import reference_markdown
+
+    print(reference_markdown(), end="")
+
+
+@command(PEOPLE, group=settings_app)
+def schema() -> None:
+    """Print the JSON schema of the settings (config/schema.json)."""
+    from parsec.config.docs import schema_json
+
+    print(schema_json(), end="")
+
+
+@command(RULES)
+def prepare(settings: Settings, output: Output) -> None:
+    """Turn raw images into memory-mapped shards, split into train, validation and test."""
+    from parsec.config.jobs import PrepareJob, placed
+    from parsec.data.prepare import prepare
+
+    # From the environment, because where images are found must not decide what is re-run.
+    places = json.loads(os.environ.get("PARSEC_PLACES", "{}"))
+    prepare(placed(load_job(settings, PrepareJob), places), output)
+
+
+@command(RULES)
+def search(
+    settings: Settings,
+    data: Data,
+    seed: SeedOption,
+    output: Output,
+    state: State,
+    init_pi: Annotated[Path | None, typer.Option(help="pi.parquet to start from; default: uniform.")] = None,
+    ranks: Ranks = 1,
+    keep_finished: KeepFinished = False,
+) -> None:
+    """Learn π in one stage: search, finetune or transfer."""
+    from parsec.config.jobs import SearchJob
+    from parsec.search.run import search
+
+    search(load_job(settings, SearchJob), data, seed, output, state, init_pi, _running(), keep_finished)
+
+
+@command(RULES)
+def retrain(
+    settings: Settings,
+    data: Data,
+    genotype: GenotypeName,
+    origin: Annotated[str, typer.Option(parser=as_name, metavar="NAME", help="Stage that found it, or `published`.")],
+    method: Annotated[str, typer.Option(parser=as_name, metavar="NAME", help="Method that found it, or its name.")],
+    seed: SeedOption,
+    run: Annotated[int, typer.Option(parser=as_seed, metavar="INTEGER", help="Seed of this training.")],
+    output: Output,
+    state: State,
+    ranks: Ranks = 1,
+    keep_finished: KeepFinished = False,
+) -> None:
+    """Train a genotype from scratch and test it; the only command that opens the test set."""
+    from parsec.config.jobs import RetrainJob
+    from parsec.config.outputs import Retrain
+    from parsec.retrain.run import retrain
+
+    job = load_job(settings, RetrainJob)
+    names = Retrain(job.dataset, origin, method, seed, run)
+    retrain(job, names, data, genotype, output, state, _running(), keep_finished)
+
+
+@command(RULES)
+def score(
+    settings: Settings,
+    data: Data,
+    seed: SeedOption,
+    output: Output,
+    state: State,
+    benchmark: Annotated[
+        Path | None, typer.Option(help="nasbench101: table whose architectures are scored; else: sampled.")
+    ] = None,
+) -> None:
+    """Score architectures without training them (NASWOT), on one minibatch."""
+    from parsec.config.zero_cost import SCORE_JOBS, ScoredSpace
+    from parsec.zero_cost.score import score
+
+    job = load_job(settings, SCORE_JOBS[load_job(settings, ScoredSpace).space])
+    score(job, data, seed, output, state, _running(), benchmark)
+
+
+@command(RULES, "fit-pi")
+def fit_pi(
+    settings: Settings, scores: Annotated[Path, typer.Option(help="scores.parquet of a scoring.")], output: Output
+) -> None:
+    """Fit π to the best of scored architectures, for a search to start from."""
+    from parsec.config.zero_cost import FitPiJob
+    from parsec.zero_cost.fit_prior import fit_pi
+
+    fit_pi(load_job(settings, FitPiJob), scores, output)
+
+
+@command(RULES)
+def ablate(settings: Settings, data: Data, seed: SeedOption, output: Output, state: State) -> None:
+    """Score a few networks repeatedly, with other images, weights and batch sizes."""
+    from parsec.config.zero_cost import AblationJob
+    from parsec.zero_cost.ablation import ablate
+
+    ablate(load_job(settings, AblationJob), data, seed, output, state, _running())
+
+
+@command(RULES)
+def kernels(settings: Settings, data: Data, benchmark: Benchmark, seed: SeedOption, output: OutputFile) -> None:
+    """Compute NASWOT's kernel matrices across accuracy bins, for a figure."""
+    from parsec.config.zero_cost import KernelsJob
+    from parsec.zero_cost.kernel_matrices import kernels
+
+    kernels(load_job(settings, KernelsJob), data, benchmark, seed, output)
+
+
+@command(RULES)
+def simulate(
+    settings: Settings,
+    benchmark: Benchmark,
+    seed: SeedOption,
+    output: Output,
+    scores: Annotated[Path | None, typer.Option(help="scores.parquet that assisted evolution begins with.")] = None,
+) -> None:
+    """Simulate searches on a tabular benchmark, with many repeats; training is a look-up."""
+    from parsec.config.tabular import SimulateJob
+    from parsec.tabular.simulate import simulate
+
+    simulate(load_job(settings, SimulateJob), benchmark, scores, seed, output)
+
+
+@command(RULES)
+def predictor(
+    settings: Settings,
+    benchmark: Annotated[Path, typer.Option(help="Table of the benchmark, or scores.parquet of darts.")],
+    seed: SeedOption,
+    output: Output,
+    state: State,
+    data: Annotated[Path | None, typer.Option(help="darts: folder of the data set that the scores are of.")] = None,
+    pi: Annotated[Path | None, typer.Option(help="pi.parquet that a pool of the kind prior samples from.")] = None,
+) -> None:
+    """Search a tabular benchmark with a predictor of accuracy, repeatedly, with every pool."""
+    from parsec.config.predictor import PREDICTOR_JOBS, PredictedProblem
+    from parsec.predictor.search import Sources, search_repeatedly
+
+    job = load_job(settings, PREDICTOR_JOBS[load_job(settings, PredictedProblem).problem])
+    search_repeatedly(job, Sources(benchmark, data, pi), seed, output, state, _running())
+
+
+@command(RULES)
+def propose(
+    pi: Annotated[list[Path], typer.Argument(help="pi.parquet and trajectory.parquet files.")],
+    settings: Settings,
+    benchmark: Benchmark,
+    seed: SeedOption,
+    output: Output,
+    state: State,
+) -> None:
+    """Evaluate a predictor's proposals with importance weights, on NAS-Bench-201; no test column is read."""
+    from parsec.config.predictor import ProposalJob
+    from parsec.predictor.proposal import propose
+
+    propose(load_job(settings, ProposalJob), benchmark, pi, seed, output, state, _running())
+
+
+@command(RULES)
+def measure(settings: Settings, data: Data, output: OutputFile) -> None:
+    """Measure memory and time of a search step against K."""
+    from parsec.bench.memory import measure
+    from parsec.config.jobs import MeasureJob
+
+    measure(load_job(settings, MeasureJob), data, output)
+
+
+@command(RULES)
+def depths(settings: Settings, data: Data, output: OutputFile) -> None:
+    """Measure the memory of search methods against the depth of their networks."""
+    from parsec.bench.memory import measure_depths
+    from parsec.config.jobs import DepthsJob
+
+    measure_depths(load_job(settings, DepthsJob), data, output)
+
+
+@command(RULES)
+def lookup(benchmark: Benchmark, output: Stem, runs: Inputs) -> None:
+    """Look up the true accuracies of what searches on NAS-Bench-201 found, as JSON and Parquet."""
+    from parsec.report.lookup import lookup
+
+    lookup(runs, benchmark, output)
+
+
+@command(RULES)
+def checklist(
+    results: Inputs,
+    output: OutputFile,
+    left_out: Annotated[list[str] | None, typer.Option(help="What the run could not make; repeatable.")] = None,
+) -> None:
+    """Fill in the NAS best-practice checklist from the records."""
+    from parsec.report.checklist import write_checklist
+
+    write_checklist(results, output, left_out or [])
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        print(f"parsec {parsec.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _global_options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    pass
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one verb; a mistake that the user can mend is one line on stderr and a non-zero exit code."""
+    """Run one command; a user error is one line on stderr and a non-zero exit code."""
     logger = logging.getLogger("parsec")
     try:
-        code = _run(sys.argv[1:] if arguments is None else arguments)
+        code = _run(list(sys.argv[1:] if arguments is None else arguments))
         # A full disk or a closed pipe behind the standard output shows when what was printed is written.
         sys.stdout.flush()
     except (Exception, KeyboardInterrupt) as error:
@@ -207,18 +528,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return code
 
 
-def _run(given: Sequence[str]) -> int:
+def _run(given: list[str]) -> int:
     from parsec.runtime.logs import configure
-    from parsec.runtime.system import keep_freed_memory
 
     configure(None)
     for argument in given:
         argument.encode()  # names that are not UTF-8 are refused before the work
-    parsed = parser(_actions()).parse_args(given)
-    if _launches(parsed):
-        return launch.launch(parsed.ranks, given)
-    configure(parsed.log)
-    _limit_threads(parsed.threads)
-    keep_freed_memory()
-    parsed.action(parsed)
+    _given[:] = given
+    root = typer.main.get_command(app)
+    try:
+        # Not `root.main`, which has its own ideas of Ctrl-C and closed pipes.
+        with root.make_context("parsec", given) as context:
+            root.invoke(context)
+    except typer.Exit as end:
+        return end.exit_code
+    except UsageError as error:
+        where = error.ctx.command_path if error.ctx else "parsec"
+        raise UserError(f"{_problem(error)}; see `{where} --help`") from None
     return 0
+
+
+def _problem(error: Any) -> str:  # noqa: ANN401 - Typer's own copy of click is private
+    """What is wrong with a command line, in one line that begins with the option."""
+    parameter = getattr(error, "param", None)
+    if parameter is None:
+        return " ".join(error.format_message().split()).rstrip(".")
+    name = parameter.opts[0] if parameter.param_type_name == "option" else parameter.name.upper()
+    return f"{name}: {(error.message or 'missing').removeprefix('Value error, ')}".rstrip(".")

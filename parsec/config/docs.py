@@ -48,8 +48,8 @@ DIALECT = "https://json-schema.org/draft/2020-12/schema"
 INTRODUCTION = """\
 # Settings
 
-This page is made from the settings tree: `python -m parsec settings > config/README.md`; `schema.json` beside it by
-`python -m parsec schema > config/schema.json`. A test fails when they differ from the tree.
+This page is made from the settings tree: `parsec settings reference > config/README.md`; `schema.json` beside it by
+`parsec settings schema > config/schema.json`. A test fails when they differ from the tree.
 
 ## Presets
 

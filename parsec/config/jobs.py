@@ -69,7 +69,7 @@ class RetrainJob(Config):
     @model_validator(mode="after")
     def check_space(self) -> Self:
         """A tabular benchmark holds the accuracies of its space."""
-        check_darts(self.space, "accuracies of the others are looked up: `python -m parsec lookup`")
+        check_darts(self.space, "accuracies of the others are looked up: `parsec lookup`")
         return self
 
 

@@ -46,7 +46,7 @@ class Benchmarks(Config):
     """Files of tabular benchmarks. Without a file, what needs it is left out, and the run says so."""
 
     nasbench201: Place | None = Field(
-        None, description="Parquet table of NAS-Bench-201, as `python -m parsec import-benchmark` makes it; null: none"
+        None, description="Parquet table of NAS-Bench-201, as `parsec import-benchmark` makes it; null: none"
     )
     nasbench101: Place | None = Field(None, description="the same of NAS-Bench-101")
 

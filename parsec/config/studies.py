@@ -66,7 +66,7 @@ def left_out(settings: Settings) -> Iterator[str]:
             continue
         if path is not None and table_of(settings, name) is None:
             yield (
-                f"what needs {name} is left out: there is no {path}; `python -m parsec import-benchmark` makes it from "
+                f"what needs {name} is left out: there is no {path}; `parsec import-benchmark` makes it from "
                 f"the authors' file, and benchmarks.{name} says where it is"
             )
 

@@ -48,12 +48,12 @@ def write_trained(path: Path, job: AnyPredictorJob, rows: Sequence[Mapping[str, 
 
 
 def read_run(folder: Path) -> Run:
-    """What `python -m parsec predictor` wrote into a folder.
+    """What `parsec predictor` wrote into a folder.
 
     Raises:
         UserError: a file is missing, damaged or another one.
     """
-    remedy = "run `python -m parsec predictor` to make it"
+    remedy = "run `parsec predictor` to make it"
     path = folder / "predictor.json"
     try:
         document = json.loads(path.read_text(encoding="utf-8"))

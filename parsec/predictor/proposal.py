@@ -2,26 +2,24 @@
 
 import hashlib
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import pyarrow as pa
 import torch
 from torch import Tensor
 
 from parsec.config.base import Running
 from parsec.config.jobs import fingerprint
 from parsec.config.predictor import ProposalJob
-from parsec.predictor.files import FIELDS, FILE
+from parsec.predictor.files import FILE
 from parsec.predictor.gcn import Encoder, fit
 from parsec.predictor.priors import Studied, choices, read_studied
 from parsec.prior.distribution import draw
-from parsec.records.provenance import begin, cost, provenance
-from parsec.runtime import finished, loop
+from parsec.records.stage import Stage
 from parsec.runtime.checkpoint import read_metrics
-from parsec.runtime.device import set_deterministic
+from parsec.runtime.loop import RowTrainer
 from parsec.runtime.rng import generator
 from parsec.search.estimator import effective_sample_size, importance_weights
 from parsec.tabular.nasbench201 import Data, NasBench201, read_search_columns
@@ -180,27 +178,18 @@ def propose(
 
     `files` are `pi.parquet` or `trajectory.parquet` of searches on NAS-Bench-201. `state` keeps the run resumable by
     blocks of repeats. No test accuracy is read.
-
-    Raises:
-        UserError: anything the user can mend; see its subclasses.
     """
-    beginning = begin("parsec.predictor.proposal")
-    run = f"propose {job.data}/seed{seed}"
-    places = finished.Places(state, output, ("proposal.parquet",), run)
-    places.check()
-    set_deterministic(True)
+    label, names = f"propose {job.data}/seed{seed}", ("proposal.parquet",)
+    stage = Stage("parsec.predictor.proposal", job, label, output, state, names, running)
+    stage.check()
     problem = NasBench201(read_search_columns(benchmark), job.data)
-    seen = hashlib.sha256(problem.reached.tobytes() + b"".join(path.read_bytes() for path in files)).hexdigest()
-    task, device = Blocks(job, seed, problem, read_studied(files, job.moments)), torch.device("cpu")
-    identity = f"{fingerprint(job)}-seed{seed}-{seen[:16]}"
-    stands_for = {**job.model_dump(mode="json"), "seed": seed, "accuracies and pi": seen}
-    with finished.claimed(places, beginning.code) as ending:
-        ending.begin(identity, stands_for)
-        spent = loop.run(task, state, identity, running, run, device, beginning.code)
-        about = {"seed": seed, "cost": cost(spent, device), "provenance": provenance(job, beginning, None)}
-        ending.open_output()
-        FILE.write(output / "proposal.parquet", pa.Table.from_pylist(read_metrics(state), schema=FIELDS), about)
-        ending.finish(identity)
+    read = hashlib.sha256(problem.reached.tobytes() + b"".join(path.read_bytes() for path in files)).hexdigest()
+    identity = f"{fingerprint(job)}-seed{seed}-{read[:16]}"
+    with stage.hold():
+        stage.restored(identity, {**job.model_dump(mode="json"), "seed": seed, "accuracies and pi": read})
+        stage.train(Blocks(job, seed, problem, read_studied(files, job.moments)))
+        with stage.outputs():
+            FILE.write(output / "proposal.parquet", read_metrics(state), {"seed": seed, **stage.record(None)})
 
 
 class Block(NamedTuple):
@@ -218,13 +207,12 @@ def _blocks(job: ProposalJob, studied: Sequence[Studied]) -> Iterator[Block]:
                 yield Block(each, trained, range(first, min(first + job.block, job.repeats)))
 
 
-class Blocks:
-    """All blocks of repeats, one after another; see `Trainer`."""
+class Blocks(RowTrainer):
+    """All blocks of repeats, one after another; each draws from streams of its own."""
 
     def __init__(self, job: ProposalJob, seed: int, problem: NasBench201, studied: Sequence[Studied]) -> None:
         self._weighing = Weighing(job, seed, problem)
         self._blocks = list(_blocks(job, studied))
-        self.step = 0
 
     @property
     def total_steps(self) -> int:
@@ -237,22 +225,7 @@ class Blocks:
         self.step += 1
         return rows
 
-    def flush(self) -> list[dict[str, Any]]:
-        """Nothing: no row is kept back."""
-        return []
-
-    def check_finite(self) -> None:
-        """The accuracies are those of a table that was checked when it was read."""
-
     def progress(self) -> str:
         """Where the study stands, for one line."""
         block = self._blocks[max(self.step - 1, 0)]
         return f"{self.step}/{self.total_steps} blocks, {block.studied.name}, {block.trained} trained architectures"
-
-    def state_dict(self) -> dict[str, Any]:
-        """How far it is; the rows are kept by the loop."""
-        return {"step": self.step}
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Continue there; every block draws from streams of its own."""
-        self.step = state["step"]

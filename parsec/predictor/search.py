@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,10 +20,10 @@ from parsec.predictor.darts_problem import Darts
 from parsec.predictor.files import write_trained
 from parsec.predictor.gcn import Encoder, Fitted, fit
 from parsec.predictor.priors import read_marginals
-from parsec.records.provenance import begin, cost, provenance, write_json
-from parsec.runtime import finished, loop
+from parsec.records.provenance import write_json
+from parsec.records.stage import Stage
 from parsec.runtime.checkpoint import read_metrics
-from parsec.runtime.device import set_deterministic
+from parsec.runtime.loop import RowTrainer
 from parsec.runtime.rng import generator
 from parsec.runtime.seeds import seed_of
 from parsec.space.darts import Genotype
@@ -163,40 +163,31 @@ def search_repeatedly(
     """Search with every pool and write `trained.parquet` and `predictor.json` into `output`; on the CPU.
 
     `state` keeps the run resumable by blocks of repeats until then. No test accuracy is read.
-
-    Raises:
-        UserError: anything the user can mend; see its subclasses.
     """
-    beginning = begin("parsec.predictor.search")
-    run = f"predictor {job.problem} {job.target}/seed{seed}"
-    places = finished.Places(state, output, ("trained.parquet", "predictor.json"), run)
-    places.check(data=sources.data)
-    set_deterministic(True)
+    label, names = f"predictor {job.problem} {job.target}/seed{seed}", ("trained.parquet", "predictor.json")
+    stage = Stage("parsec.predictor.search", job, label, output, state, names, running)
+    stage.check(data=sources.data)
     problem = open_problem(job, sources.benchmark, sources.data)
     check_size(job, problem)
     prior = read_marginals(job, sources.pi)
-    task, device = Blocks(job, seed, problem, prior), torch.device("cpu")
-    seen, drawn_from = content_hash(problem.reached), None if prior is None else content_hash(prior)
-    identity = f"{fingerprint(job)}-seed{seed}-{seen[:16]}" + (f"-{drawn_from[:16]}" if drawn_from else "")
-    stands_for = {**job.model_dump(mode="json"), "seed": seed, "accuracies": seen, "pi": drawn_from}
-    with finished.claimed(places, beginning.code) as ending:
-        ending.begin(identity, stands_for)
-        spent = loop.run(task, state, identity, running, run, device, beginning.code)
-        ending.open_output()
-        write_trained(output / "trained.parquet", job, read_metrics(state))
+    accuracies, pi = content_hash(problem.reached), None if prior is None else content_hash(prior)
+    identity = f"{fingerprint(job)}-seed{seed}-{accuracies[:16]}" + (f"-{pi[:16]}" if pi else "")
+    with stage.hold():
+        stage.restored(identity, {**job.model_dump(mode="json"), "seed": seed, "accuracies": accuracies, "pi": pi})
+        stage.train(Blocks(job, seed, problem, prior))
         about = {"schema": SCHEMA, "kind": "predictor", "seed": seed, "architectures": len(problem.reached)}
-        about |= {"accuracies_hash": seen, "job": job.model_dump(mode="json"), "cost": cost(spent, device)}
-        write_json(output / "predictor.json", {**about, "provenance": provenance(job, beginning, None)})
-        ending.finish(identity)
+        about |= {"accuracies_hash": accuracies, "job": job.model_dump(mode="json"), **stage.record(None)}
+        with stage.outputs():
+            write_trained(output / "trained.parquet", job, read_metrics(state))
+            write_json(output / "predictor.json", about)
 
 
-class Blocks:
-    """All blocks of repeats of all pools, one after another; see `Trainer`."""
+class Blocks(RowTrainer):
+    """All blocks of repeats of all pools, one after another; each draws from streams of its own."""
 
     def __init__(self, job: AnyPredictorJob, seed: int, problem: Searched, prior: FloatArray | None = None) -> None:
         self._searches = Searches(problem, job, seed, prior)
         self._blocks = list(_blocks(job))
-        self.step = 0
 
     @property
     def total_steps(self) -> int:
@@ -214,25 +205,10 @@ class Blocks:
             for order, (found, accuracy) in enumerate(seen.items(), 1)
         ]
 
-    def flush(self) -> list[dict[str, Any]]:
-        """Nothing: no row is kept back."""
-        return []
-
-    def check_finite(self) -> None:
-        """The accuracies are those of a table that was checked when it was read."""
-
     def progress(self) -> str:
         """Where the searches stand, for one line."""
         pool, repeats = self._blocks[max(self.step - 1, 0)]
         return f"{self.step}/{self.total_steps} blocks, pool {pool.name}, repeats up to {repeats[-1] + 1}"
-
-    def state_dict(self) -> dict[str, Any]:
-        """How far it is; the rows are kept by the loop."""
-        return {"step": self.step}
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Continue there; every block draws from streams of its own."""
-        self.step = state["step"]
 
 
 def _named(found: int | Genotype) -> int | str:

@@ -43,7 +43,7 @@ def write_index(records: Path) -> None:
         TITLE,
         "",
         "One folder a run: settings, data set hashes, π, genotypes, metrics, results with provenance, tables, figures.",
-        "What they show of the papers' claims: [claims](claims.md). Both pages are made by `python -m parsec record`.",
+        "What they show of the papers' claims: [claims](claims.md). Both pages are made by `parsec record`.",
         "",
         *_section("Done", "record | run | machine | jobs | hours, summed over jobs | commit", runs),
         *_section("Benchmarks", "record | machine | threads | what was to be reached | commit", benchmarks),
@@ -118,7 +118,7 @@ PAGES = (
     "proposal/*/proposal.parquet",
 )
 REDRAWN = ("figures/pi-*", "figures/cells-*.csv", "figures/operations.csv")
-"""Left out for their size: `python -m parsec draw` makes them again from what is kept of the runs."""
+"""Left out for their size: `parsec figure runs` makes them again from what is kept of the runs."""
 LARGE = "weights.safetensors"
 
 

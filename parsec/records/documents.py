@@ -210,7 +210,7 @@ def read_document(path: Path, kind: str) -> dict[str, Any]:
         UserError: as `read_results`.
     """
     verb, model = MADE_BY[kind]
-    return _checked(path, read_json(path, f"what `python -m parsec {verb}` writes"), model)
+    return _checked(path, read_json(path, f"what `parsec {verb}` writes"), model)
 
 
 def _checked(path: Path, document: dict[str, Any], model: type[_Open]) -> dict[str, Any]:

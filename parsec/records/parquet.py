@@ -41,7 +41,7 @@ class RowsFile(NamedTuple):
         Raises:
             UserError: missing, damaged, or another table.
         """
-        remedy = f"run `python -m parsec {self.verb}` to make it"
+        remedy = f"run `parsec {self.verb}` to make it"
         try:
             table = pq.read_table(path, page_checksum_verification=True)
         except (pa.ArrowException, OSError) as error:

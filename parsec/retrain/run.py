@@ -3,10 +3,8 @@
 This is the only module that opens the test part of a data set, and it does so once, after training has ended.
 """
 
-import contextlib
 import hashlib
 import json
-from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 from typing import Any, NamedTuple
@@ -24,10 +22,11 @@ from parsec.data.loader import AnyImages, evaluation_batches, open_images
 from parsec.errors import SettingsError
 from parsec.network.cell_network import FixedNetwork
 from parsec.network.complexity import network_cost
-from parsec.records.provenance import begin, cost, provenance, write_json
+from parsec.records.provenance import write_json
+from parsec.records.stage import Stage
 from parsec.retrain.trainer import Retrainer, RetrainTask
-from parsec.runtime import distributed, finished, loop
-from parsec.runtime.device import Precision, autocast, lease, memory_format, resolve, set_deterministic
+from parsec.runtime import loop
+from parsec.runtime.device import Precision, autocast, memory_format
 from parsec.runtime.distributed import Ranks
 from parsec.runtime.files import write_atomic
 from parsec.runtime.seeds import seed_of
@@ -126,79 +125,60 @@ SELECTION = (
 )
 
 
-@dataclass(frozen=True)
-class Request:
-    """One training from scratch, as the command line asks for it."""
+def retrain(
+    job: RetrainJob,
+    names: Retrain,
+    data: Path,
+    genotype: str,
+    output: Path,
+    state: Path,
+    running: Running,
+    keep_finished: bool = False,
+) -> None:
+    """Train one genotype from scratch and test it once; `state` keeps the run resumable until the outputs are final.
 
-    job: RetrainJob
-    """The settings that this training reads."""
-    names: Retrain
-    """Which training it is. Those of equal `seed` and `run` share their random streams, so that genotypes of several
-    origins are compared under the same draws."""
-    data: Path
-    """Folder of the prepared data set."""
-    genotype: str
-    """Name of a published genotype, a file with a genotype, or its text."""
-    output: Path
-    """Folder that receives `weights.safetensors`, `metrics.jsonl` and, last, `result.json`."""
-    state: Path
-    """Folder of the checkpoints."""
-    running: Running
-    """How often to save and to report."""
-    keep_finished: bool = False
-    """Whether links to the outputs stay in `state`, to be put back when the same training is asked for again."""
+    Started by `torchrun`, its processes split every batch, and the first one tests and writes.
 
-
-def retrain(request: Request) -> None:
-    """Train one genotype and test it once; `request.state` keeps it resumable until the outputs are final.
-
-    Started as several ranks, they share every batch out, and the first one tests and writes.
-
-    Raises:
-        UserError: anything the user can mend; see its subclasses.
+    Args:
+        job: the settings that this training reads.
+        names: which training it is. Those of equal `seed` and `run` share their random streams, so that genotypes of
+            several origins are compared under the same random numbers.
+        data: folder of the prepared data set.
+        genotype: name of a published genotype, a file with a genotype, or its text.
+        output: folder that receives `weights.safetensors`, `metrics.jsonl` and, last, `result.json`.
+        state: folder of the checkpoints.
+        running: how often to save and to report.
+        keep_finished: whether links to the outputs stay in `state`, to be put back when the same call is repeated.
     """
-    job, names, data, state = request.job, request.names, request.data, request.state
-    beginning = begin("parsec.retrain.run")
-    run = f"retrain {job.dataset}/{names.origin}/{names.method}/seed{names.seed}/run{names.run}"
-    places = finished.Places(state, request.output, RETRAIN_FILES, run, request.keep_finished)
-    places.check(data=data)
-    set_deterministic(job.compute.deterministic)
-    info, architecture = read_info(data, job.dataset), named_or_given(request.genotype)
-    kind = resolve(job.compute.device)
-    with contextlib.ExitStack() as held:
-        with distributed.init_distributed(kind) as ranks:
-            ending = held.enter_context(finished.claimed(places, beginning.code, ranks))
-            device = held.enter_context(lease(kind, ranks))
-            seed = seed_of(names.run, "retrain", names.seed)
-            task = _task(job, data, info, architecture, seed, device, ranks)
-            identity, source = _identity(task, job, info), _source(request.genotype)
-            # What a finished run records, apart from what it computes, must be the same for it to stand for this one.
-            whole = f"{identity}-{names.folder}-{source['sha256'] if source else names.method}"
-            stands_for = {
-                **job.model_dump(mode="json"),
-                "genotype": architecture.as_dict(),
-                "genotype_source": source,
-                "images": info.content_hash,
-                "ranks": ranks.count,
-            }
-            if ending.begin(whole, stands_for, identity):
-                return
-            trainer = Retrainer(task)
-            spent = loop.run(trainer, state, identity, request.running, run, device, beginning.code, ranks)
-        # The ranks have parted by now, so that however long the test takes, none waits for another.
-        if not ranks.is_main_process:
-            return
-        errors = _test(trainer.tested, task, data)
-        record = {
-            "cost": {**cost(spent, device), "ranks": ranks.count},
-            "provenance": provenance(job, beginning, info),
+    label = names.folder.replace("retrain/", "retrain ", 1)
+    stage = Stage("parsec.retrain.run", job, label, output, state, RETRAIN_FILES, running, job.compute, keep_finished)
+    stage.check(data=data)
+    info, architecture = read_info(data, job.dataset), named_or_given(genotype)
+    with stage.hold():
+        seed = seed_of(names.run, "retrain", names.seed)
+        task = _task(job, data, info, architecture, seed, stage.device, stage.ranks)
+        identity, source = _identity(task, job, info), _source(genotype)
+        # A finished run stands for this one only if what it records, apart from what it computes, is the same too.
+        run_identity = f"{identity}-{names.folder}-{source['sha256'] if source else names.method}"
+        stands_for = {
+            **job.model_dump(mode="json"),
+            "genotype": architecture.as_dict(),
+            "genotype_source": source,
+            "images": info.content_hash,
+            "ranks": stage.ranks.count,
         }
+        if stage.restored(run_identity, stands_for, resumes=identity):
+            return
+        trainer = Retrainer(task)
+        if not stage.train(trainer):
+            return
+        # The only reading of the test split, once, after training.
+        errors = _test(trainer.tested, task, data)
         named = {**names._asdict(), "dataset": info.name, "genotype_source": source}
         named["images_available"] = {"train": info.counts["train"] + info.counts["validation"]}
-        tested = _tested(errors, info.classes)
-        ending.open_output()
-        _write(request.output, state, trainer, {**named, **_result(trainer, tested), **record})
-        ending.finish(whole)
+        result = {**named, **_result(trainer, _tested(errors, info.classes)), **stage.record(info)}
+        with stage.outputs():
+            _write(output, state, trainer, result)
 
 
 def _source(genotype: str) -> dict[str, Any] | None:

@@ -107,7 +107,7 @@ def rank() -> int:
 
 
 def launch(count: int, arguments: Sequence[str]) -> int:
-    """Run `python -m parsec` with these arguments as `count` ranks and wait for their end.
+    """Run `parsec` with these arguments as `count` ranks and wait for their end.
 
     In a SLURM job of several nodes the ranks are shared out over all of them: the first process starts itself on each
     node, and these start the ranks there. Elsewhere all are started here.

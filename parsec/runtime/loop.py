@@ -3,6 +3,7 @@
 import signal
 import threading
 import time
+from abc import ABC, abstractmethod
 from datetime import timedelta
 from pathlib import Path
 from types import FrameType, TracebackType
@@ -80,6 +81,41 @@ class Trainer(Protocol):
         """Continue from a state; its tensors are on the CPU."""
 
 
+class RowTrainer(ABC):
+    """A trainer without weights: every step makes rows that follow from its number, so that the number is its state."""
+
+    step = 0
+
+    @property
+    @abstractmethod
+    def total_steps(self) -> int:
+        """Steps to do."""
+
+    @abstractmethod
+    def advance(self) -> list[dict[str, Any]]:
+        """Do one step; its rows."""
+
+    @abstractmethod
+    def progress(self) -> str:
+        """Where the work is, for one line."""
+
+    def flush(self) -> list[dict[str, Any]]:
+        """No row is kept back."""
+        return []
+
+    def check_finite(self) -> None:
+        """Rows may lack a number; that ends no run."""
+        return
+
+    def state_dict(self) -> dict[str, Any]:
+        """Steps done; the rows are kept by the loop."""
+        return {"step": self.step}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue after the steps done."""
+        self.step = state["step"]
+
+
 class RunCost(NamedTuple):
     """Cost of a run over all attempts; work that a kill threw away before it was saved is not in it."""
 
@@ -101,7 +137,7 @@ LONGEST_WAIT = 3600.0
 """Seconds of work that a slow disk may put at risk; a save that takes longer than 72 s may cost more than 2 %."""
 
 
-class _Due(NamedTuple):
+class _Pending(NamedTuple):
     """What is to be done between two steps; numbers, because ranks agree on them."""
 
     signal: int
@@ -110,7 +146,7 @@ class _Due(NamedTuple):
     checkpoint: int
 
 
-def run(
+def fit(
     trainer: Trainer,
     state_folder: Path,
     fingerprint: str,
@@ -124,7 +160,7 @@ def run(
 
     Rows of metrics go to `metrics.jsonl` in the folder. A kill at any moment loses no more than the steps since the
     last checkpoint, and the same call continues. `code` is the fingerprint of the code that runs: a run may continue
-    under other code, with a warning, and `RunCost` names all of it. Of several ranks the first alone reads and writes;
+    under other code, with a warning, and `RunCost` names all of it. Of several ranks only the first reads and writes;
     its clock decides for all, and a signal to any of them stops all after the same step.
 
     Raises:
@@ -135,19 +171,35 @@ def run(
         UserError: no space is left on the disk.
     """
     with StopRequest() as stop, opened(state_folder, fingerprint, ranks.is_main_process) as store:
-        attempt = _Attempt(trainer, store, running, label, device, code, ranks)
-        attempt.resume()
+        session = _Session(trainer, store, running, label, device, code, ranks)
+        session.resume()
         try:
-            attempt.drive(stop)
+            pending = session.pending(stop, session.began)
+            while trainer.step < trainer.total_steps and not pending.signal:
+                session.append(trainer.advance())
+                now = time.monotonic()
+                pending = session.pending(stop, now)
+                if pending.progress:
+                    session.log_progress(now)
+                if pending.checkpoint:
+                    session.save()
+            session.end()
         except DivergedError as error:
             kept = checkpoint_files(state_folder)
             where = f"the last good checkpoint is {kept[-1]}" if kept else "there was no checkpoint yet"
             raise DivergedError(f"{label}: {error} (settings {fingerprint}); {where}") from error
-        return attempt.spent()
+        if pending.signal:
+            raise Interrupted(
+                f"{label}: stopped by signal {pending.signal}, saved at step {trainer.step} of "
+                f"{trainer.total_steps}; the same command continues",
+                pending.signal,
+            )
+        session.log_progress(time.monotonic())
+        return session.cost()
 
 
-class _Attempt:
-    """One process's part of a run."""
+class _Session:
+    """One process's part of a run, from its start or its last checkpoint."""
 
     def __init__(
         self,
@@ -162,15 +214,16 @@ class _Attempt:
         self._trainer, self._store, self._ranks = trainer, store, ranks
         self._running, self._label, self._device = running, label, device
         self._before = RunCost(code_fingerprints=(code,), energy_joules=0.0)
+        """Cost of the sessions before this one."""
         self._meter = Meter(device)
-        self._began = self._saved = time.monotonic()
-        self._shown: float | None = None
+        self.began = self._last_save_time = time.monotonic()
+        self._last_progress_time: float | None = None
         self._first_step = trainer.step
         self._saved_step: int | None = None
-        self._saving = self._last_save = 0.0
+        self._saving_seconds = self._last_save_seconds = 0.0
 
     def resume(self) -> None:
-        """Put trainer and metrics where the newest checkpoint was taken."""
+        """Restore trainer and metrics from the newest checkpoint, if there is one."""
         state = self._ranks.broadcast_state(self._store.load())
         if state is None:
             return
@@ -179,7 +232,13 @@ class _Attempt:
                 f"{self._label}: was begun on {state['device']} and would continue on {self._device.type}; "
                 f"set compute.device to {state['device']}, or delete the run's folder under state to start anew"
             )
-        self._load(state["trainer"])
+        try:
+            self._trainer.load_state_dict(state["trainer"])
+        except (KeyError, ValueError, RuntimeError) as error:
+            raise CheckpointError(
+                f"{self._label}: the saved state does not fit this version of the code ({error!r}); go back to that "
+                "version, or delete the run's folder under state to start anew"
+            ) from error
         before = RunCost(*state["spent"])
         codes = tuple(dict.fromkeys((*before.code_fingerprints, *self._before.code_fingerprints)))
         if codes != tuple(before.code_fingerprints):
@@ -188,55 +247,56 @@ class _Attempt:
         self._first_step = self._saved_step = self._trainer.step
         logger.info("%s  continues after step %d", self._label, self._trainer.step)
 
-    def _load(self, state: dict[str, Any]) -> None:
-        try:
-            self._trainer.load_state_dict(state)
-        except (KeyError, ValueError, RuntimeError) as error:
-            raise CheckpointError(
-                f"{self._label}: the saved state does not fit this version of the code ({error!r}); go back to that "
-                "version, or delete the run's folder under state to start anew"
-            ) from error
-
-    def drive(self, stop: StopRequest) -> None:
-        """Advance to the end, saving and reporting on time."""
-        trainer = self._trainer
-        due = self._due(stop, self._began)
-        while trainer.step < trainer.total_steps and not due.signal:
-            self._append(trainer.advance())
-            now = time.monotonic()
-            due = self._due(stop, now)
-            if due.progress:
-                self._show(now)
-            if due.checkpoint:
-                self._save()
-        if self._saved_step != trainer.step:
-            self._save()
-        # No rank leaves before the first one has saved, because launchers soon kill those that are left.
-        self._ranks.all_reduce_max()
-        if due.signal:
-            raise Interrupted(
-                f"{self._label}: stopped by signal {due.signal}, saved at step {trainer.step} of "
-                f"{trainer.total_steps}; the same command continues",
-                due.signal,
-            )
-        self._show(time.monotonic())
-
-    def _due(self, stop: StopRequest, now: float) -> _Due:
-        """What all ranks do next: stop on a signal to any, report and save when the first one's clock says so."""
+    def pending(self, stop: StopRequest, now: float) -> _Pending:
+        """What all ranks do next: stop on a signal to any, report and save by the clock of the first."""
         orphaned = signal.SIGTERM if self._ranks.orphaned else 0
-        progress = self._shown is None or now - self._shown >= self._running.progress_seconds
-        checkpoint = now - self._saved >= self._interval()
+        last = self._last_progress_time
+        progress = last is None or now - last >= self._running.progress_seconds
+        checkpoint = now - self._last_save_time >= self._save_interval()
         by_clock = (progress, checkpoint) if self._ranks.is_main_process else (False, False)
-        return _Due(*self._ranks.all_reduce_max(stop.signal_number or orphaned, *map(int, by_clock)))
+        return _Pending(*self._ranks.all_reduce_max(stop.signal_number or orphaned, *map(int, by_clock)))
 
-    def _interval(self) -> float:
+    def _save_interval(self) -> float:
         """Seconds between two saves: as set, more where saving is slow, none where every step is to be saved."""
         asked = self._running.checkpoint_seconds
-        return max(asked, min(SAVING_PAYS_AFTER * self._last_save, LONGEST_WAIT)) if asked else 0.0
+        return max(asked, min(SAVING_PAYS_AFTER * self._last_save_seconds, LONGEST_WAIT)) if asked else 0.0
 
-    def spent(self) -> RunCost:
-        """Cost up to now over all attempts; the device is held throughout."""
-        seconds = time.monotonic() - self._began
+    def append(self, rows: list[dict[str, Any]]) -> None:
+        """Write rows of metrics; refuse to go on once a loss is not finite."""
+        self._store.append(rows)
+        if rows:
+            self._trainer.check_finite()
+
+    def save(self) -> None:
+        """Write a checkpoint, unless what was learnt is not finite."""
+        began = time.monotonic()
+        self._store.append(self._trainer.flush())
+        self._trainer.check_finite()
+        if self._ranks.is_main_process:
+            state = {"trainer": self._trainer.state_dict(), "spent": list(self.cost()), "device": self._device.type}
+            self._store.save(self._trainer.step, state)
+        self._last_save_time, self._saved_step = time.monotonic(), self._trainer.step
+        self._last_save_seconds = self._last_save_time - began
+        self._saving_seconds += self._last_save_seconds
+
+    def end(self) -> None:
+        """Save the last state; no rank leaves before the first has, because launchers soon kill those that are left."""
+        if self._saved_step != self._trainer.step:
+            self.save()
+        self._ranks.all_reduce_max()
+
+    def log_progress(self, now: float) -> None:
+        """Log where training is and how long it will take."""
+        trainer, self._last_progress_time = self._trainer, now
+        self.append(trainer.flush())
+        if self._ranks.is_main_process:
+            done = trainer.step - self._first_step
+            left = (trainer.total_steps - trainer.step) * (now - self.began) / max(done, 1)
+            logger.info("%s  %s  left %s", self._label, trainer.progress(), timedelta(seconds=round(left)))
+
+    def cost(self) -> RunCost:
+        """Cost up to now over all sessions; the device is held throughout."""
+        seconds = time.monotonic() - self.began
         joules, before = self._meter.joules(), self._before.energy_joules
         return RunCost(
             self._before.wall_seconds + seconds,
@@ -244,34 +304,6 @@ class _Attempt:
             self._before.restarts,
             max(self._before.peak_memory_bytes, peak_memory_bytes(self._device)),
             self._before.code_fingerprints,
-            self._before.saving_seconds + self._saving,
+            self._before.saving_seconds + self._saving_seconds,
             None if joules is None or before is None else before + joules,
         )
-
-    def _append(self, rows: list[dict[str, Any]]) -> None:
-        self._store.append(rows)
-        if rows:
-            self._trainer.check_finite()
-
-    def _save(self) -> None:
-        began = time.monotonic()
-        self._store.append(self._trainer.flush())
-        self._trainer.check_finite()
-        if self._ranks.is_main_process:
-            state = {
-                "trainer": self._trainer.state_dict(),
-                "spent": list(self.spent()),
-                "device": self._device.type,
-            }
-            self._store.save(self._trainer.step, state)
-        self._saved, self._saved_step = time.monotonic(), self._trainer.step
-        self._last_save = self._saved - began
-        self._saving += self._last_save
-
-    def _show(self, now: float) -> None:
-        trainer, self._shown = self._trainer, now
-        self._append(trainer.flush())
-        if self._ranks.is_main_process:
-            done = trainer.step - self._first_step
-            left = (trainer.total_steps - trainer.step) * (now - self._began) / max(done, 1)
-            logger.info("%s  %s  left %s", self._label, trainer.progress(), timedelta(seconds=round(left)))

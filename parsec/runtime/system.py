@@ -4,8 +4,11 @@ import ctypes
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import torch
+if TYPE_CHECKING:
+    import torch
+
 
 TRIM_THRESHOLD, TOP_PAD, MMAP_MAX = -1, -2, -4
 """Options of `mallopt` (glibc's malloc.h)."""
@@ -34,7 +37,7 @@ class Meter:
     What cannot be read is left out: RAPL often needs rights, NVML the package `nvidia-ml-py`.
     """
 
-    def __init__(self, device: torch.device, powercap: Path = POWERCAP) -> None:
+    def __init__(self, device: "torch.device", powercap: Path = POWERCAP) -> None:
         self._counters = [*_processors(powercap), *(_gpu(device) if device.type == "cuda" else [])]
         self._began = [count() for count in self._counters]
 
@@ -70,11 +73,13 @@ def _rapl(folder: Path) -> Counter:
     return count
 
 
-def _gpu(device: torch.device) -> list[Counter]:
+def _gpu(device: "torch.device") -> list[Counter]:
     try:
         import pynvml  # type: ignore[import-not-found, unused-ignore]
     except ImportError:
         return []
+    import torch
+
     try:
         pynvml.nvmlInit()
         handle = pynvml.nvmlDeviceGetHandleByUUID(f"GPU-{torch.cuda.get_device_properties(device).uuid}")

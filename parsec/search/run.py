@@ -17,10 +17,11 @@ from parsec.network.spaces import child_cost
 from parsec.prior.distribution import Prior
 from parsec.prior.parquet import read_metadata, read_prior, write_prior, write_trajectory
 from parsec.records.code_hash import code_fingerprint
-from parsec.records.provenance import begin, cost, provenance, write_json
-from parsec.runtime import finished, loop
-from parsec.runtime.device import lease, memory_format, resolve, set_deterministic
-from parsec.runtime.distributed import SINGLE_PROCESS, Ranks, init_distributed
+from parsec.records.provenance import write_json
+from parsec.records.stage import Stage
+from parsec.runtime import loop
+from parsec.runtime.device import memory_format
+from parsec.runtime.distributed import SINGLE_PROCESS, Ranks
 from parsec.runtime.files import write_atomic
 from parsec.runtime.seeds import seed_of
 from parsec.search.base import SearchTask, SearchTrainer, skip_share
@@ -42,44 +43,30 @@ def search(
     """Run one search and write its five files into `output`; `state` keeps it resumable until they are final.
 
     With `keep_finished` links to the files stay in `state`, and the same call puts them back instead of searching.
-    Started by `torchrun`, all its processes share the children of every step out, and the first one writes.
-
-    Raises:
-        UserError: anything the user can mend; see its subclasses.
+    Started by `torchrun`, the sampled architectures of every step are split across its processes; the first one writes.
     """
-    beginning = begin("parsec.search.run")
     _check_start(job, init_pi)
-    run = f"{job.stage} {job.settings.dataset}/{job.name}/seed{seed}"
-    places = finished.Places(state, output, SEARCH_FILES, run, keep_finished)
-    places.check(data=data)
-    set_deterministic(job.compute.deterministic)
+    label = f"{job.stage} {job.settings.dataset}/{job.name}/seed{seed}"
+    stage = Stage("parsec.search.run", job, label, output, state, SEARCH_FILES, running, job.compute, keep_finished)
+    stage.check(data=data)
     info = read_info(data, job.settings.dataset)
     prior = read_prior(init_pi, job.prior, job.space) if init_pi else Prior(job.prior, space=SPACES[job.space])
     parent = _parent(init_pi)
-    identity = fingerprint(job) + (f"-from-{parent['pi_fingerprint']}" if parent else "") + f"-seed{seed}"
-    kind = resolve(job.compute.device)
-    identity += f"-{info.content_hash[:16]}"
+    # What the outputs depend on: settings, the π to start from, the seed, the images.
+    identity = fingerprint(job) + (f"-from-{parent['pi_fingerprint']}" if parent else "")
+    identity += f"-seed{seed}-{info.content_hash[:16]}"
     stands_for = {**job.model_dump(mode="json"), "parent": parent, "seed": seed, "images": info.content_hash}
-    with (
-        init_distributed(kind) as ranks,
-        finished.claimed(places, beginning.code, ranks) as ending,
-        lease(kind, ranks) as device,
-    ):
-        if ending.begin(identity, stands_for):
+    with stage.hold():
+        if stage.restored(identity, stands_for):
             return
-        task = within_budget(make_task(job, data, info, seed, prior, device, ranks))
-        method = METHODS[job.method](task)
-        spent = loop.run(method, state, identity, running, run, device, beginning.code, ranks)
-        if not ranks.is_main_process:
+        task = within_budget(make_task(job, data, info, seed, prior, stage.device, stage.ranks))
+        trainer = METHODS[job.method](task)
+        if not stage.train(trainer):
             return
-        result = {
-            "images_available": {part: info.counts[part] for part in ("train", "validation")},
-            "cost": {**cost(spent, device), "ranks": ranks.count},
-            "provenance": provenance(job, beginning, info),
-        }
-        ending.open_output()
-        _write(output, state, task, method, _metadata(job, task, parent), {"parent": parent, **result})
-        ending.finish(identity)
+        available = {split: info.counts[split] for split in ("train", "validation")}
+        result = {"parent": parent, "images_available": available, **stage.record(info)}
+        with stage.outputs():
+            _write(output, state, task, trainer, _metadata(job, task, parent), result)
 
 
 def _check_start(job: SearchJob, init_pi: Path | None) -> None:
@@ -157,14 +144,14 @@ def _write(
     output: Path,
     state: Path,
     task: SearchTask,
-    method: SearchTrainer,
+    trainer: SearchTrainer,
     metadata: dict[str, str],
     result: dict[str, Any],
 ) -> None:
     """Write the outputs, each whole or not at all; `result.json` last."""
-    job, genotype = task.job, method.genotype()
-    write_prior(output / "pi.parquet", method.prior, metadata)
-    write_trajectory(output / "trajectory.parquet", job.prior, method.history, metadata, SPACES[job.space])
+    job, genotype = task.job, trainer.genotype()
+    write_prior(output / "pi.parquet", trainer.prior, metadata)
+    write_trajectory(output / "trajectory.parquet", job.prior, trainer.history, metadata, SPACES[job.space])
     origin = {key: metadata[key] for key in ("stage", "dataset", "method", "settings_fingerprint")}
     write_json(output / "genotype.json", {**genotype.as_dict(), "origin": {**origin, "seed": task.seed}})
     write_atomic(output / "metrics.jsonl", (state / loop.METRICS).read_bytes())
@@ -175,13 +162,13 @@ def _write(
         **{key: metadata[key] for key in ("stage", "space", "method", "dataset")},
         "seed": task.seed,
         "genotype": genotype.as_dict(),
-        "entropy": method.prior.entropy(),
-        "mode_accuracy": method.accuracy(genotype),
-        "selection": method.selection,
+        "entropy": trainer.prior.entropy(),
+        "mode_accuracy": trainer.accuracy(genotype),
+        "selection": trainer.selection,
         "complexity": size._asdict(),
         "skip_share": skip_share(genotype, SPACES[job.space]),
-        "children": method.children,
-        "child_images": method.child_images,
+        "children": trainer.children,
+        "child_images": trainer.child_images,
         "images": {"train": len(task.train), "validation": len(task.validation)},
         **result,
     }

@@ -11,10 +11,9 @@ from parsec.config.jobs import fingerprint
 from parsec.config.zero_cost import AblationJob, Condition, ScoreJob
 from parsec.data.dataset import read_info
 from parsec.records.parquet import ABLATION_FILE
-from parsec.records.provenance import begin, cost, provenance
-from parsec.runtime import finished, loop
+from parsec.records.stage import Stage
 from parsec.runtime.checkpoint import read_metrics
-from parsec.runtime.device import lease, resolve, set_deterministic
+from parsec.runtime.loop import RowTrainer
 from parsec.runtime.seeds import seed_of
 from parsec.zero_cost.candidates import NasBench201Pool
 from parsec.zero_cost.score import Scoring, minibatch
@@ -23,8 +22,8 @@ Minibatch = Callable[[ScoreJob, int], Tensor]
 """Settings and a seed → the images [N, 3, H, W]."""
 
 
-class Ablation:
-    """Rows by condition, repeat and network, in this order; see `Trainer`.
+class Ablation(RowTrainer):
+    """Rows by condition, repeat and network, in this order.
 
     What a condition does not vary is what `score` has with the same seed, so that repeats differ in one thing alone;
     repeat number r has the same minibatch under all conditions that draw one of the same size from the same images.
@@ -33,7 +32,6 @@ class Ablation:
     def __init__(self, job: AblationJob, seed: int, indices: Sequence[int], minibatch: Minibatch) -> None:
         self._job, self._seed, self._indices, self._minibatch = job, seed, indices, minibatch
         self._scoring: tuple[int, Scoring] | None = None
-        self.step = 0
 
     @property
     def total_steps(self) -> int:
@@ -66,47 +64,23 @@ class Ablation:
             self._scoring = (group, Scoring(job, weights, self._indices, images))
         return self._scoring[1]
 
-    def flush(self) -> list[dict[str, Any]]:
-        """Nothing: no row is kept back."""
-        return []
-
-    def check_finite(self) -> None:
-        """A network without a finite score is a row like others."""
-
     def progress(self) -> str:
         """Where the work stands, for one line."""
         done = min(self.step, self.total_steps - 1) // (self._job.repeats * len(self._indices))
         return f"{self.step}/{self.total_steps} scores, condition {self._job.conditions[done].name}"
 
-    def state_dict(self) -> dict[str, Any]:
-        """How far it is; the rows are kept by the loop."""
-        return {"step": self.step}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue there."""
-        self.step = state["step"]
-
 
 def ablate(job: AblationJob, data: Path, seed: int, output: Path, state: Path, running: Running) -> None:
-    """Score under all conditions and write `ablation.parquet` into `output`; `state` keeps the run resumable.
-
-    Raises:
-        UserError: anything the user can mend; see its subclasses.
-    """
-    beginning = begin("parsec.zero_cost.ablation")
-    run = f"ablate {job.dataset}/seed{seed}"
-    places = finished.Places(state, output, ("ablation.parquet",), run)
-    places.check(data=data)
-    set_deterministic(job.compute.deterministic)
+    """Score under all conditions and write `ablation.parquet` into `output`; `state` keeps the run resumable."""
+    label, names = f"ablate {job.dataset}/seed{seed}", ("ablation.parquet",)
+    stage = Stage("parsec.zero_cost.ablation", job, label, output, state, names, running, job.compute)
+    stage.check(data=data)
     info = read_info(data, job.dataset)
     identity = f"{fingerprint(job)}-seed{seed}-{info.content_hash[:16]}"
-    stands_for = {**job.model_dump(mode="json"), "seed": seed, "images": info.content_hash}
-    with finished.claimed(places, beginning.code) as ending, lease(resolve(job.compute.device)) as device:
-        ending.begin(identity, stands_for)
+    with stage.hold():
+        stage.restored(identity, {**job.model_dump(mode="json"), "seed": seed, "images": info.content_hash})
         indices = NasBench201Pool().indices(job.networks, seed)
-        task = Ablation(job, seed, indices, lambda one, number: minibatch(one, data, info, number, device))
-        spent = loop.run(task, state, identity, running, run, device, beginning.code)
-        about = {"seed": seed, "cost": cost(spent, device), "provenance": provenance(job, beginning, info)}
-        ending.open_output()
-        ABLATION_FILE.write(output / "ablation.parquet", read_metrics(state), about)
-        ending.finish(identity)
+        stage.train(Ablation(job, seed, indices, lambda one, number: minibatch(one, data, info, number, stage.device)))
+        with stage.outputs():
+            rows = read_metrics(state)
+            ABLATION_FILE.write(output / "ablation.parquet", rows, {"seed": seed, **stage.record(info)})

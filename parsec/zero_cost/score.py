@@ -16,10 +16,10 @@ from parsec.data.dataset import DatasetInfo, Part, open_split, read_info
 from parsec.data.loader import Images, open_images
 from parsec.errors import DatasetError
 from parsec.records.parquet import SCORES_FILE
-from parsec.records.provenance import begin, cost, provenance
-from parsec.runtime import finished, loop
+from parsec.records.stage import Stage
 from parsec.runtime.checkpoint import read_metrics
-from parsec.runtime.device import autocast, lease, memory_format, resolve, set_deterministic, to_device
+from parsec.runtime.device import autocast, memory_format, to_device
+from parsec.runtime.loop import RowTrainer
 from parsec.runtime.rng import ShardedRNG, generator
 from parsec.zero_cost.candidates import NasBench201Pool, Pool, pool_of
 from parsec.zero_cost.naswot import (
@@ -38,7 +38,7 @@ SCORES = {
 }
 
 
-class Scoring:
+class Scoring(RowTrainer):
     """The scores of the architectures of `pool` at `indices` on the normalised `images` [N, 3, H, W]; see `Trainer`.
 
     The weights of an architecture depend on seed and index alone, so that a score does not depend on what was scored
@@ -51,7 +51,6 @@ class Scoring:
         self._job, self._seed, self._indices, self._images = job, seed, indices, images
         self._pool: Pool[Any] = pool or NasBench201Pool()
         self._matrix, self._number = SCORES[job.score.kind]
-        self.step = 0
         self._failed = 0
         self._seconds = 0.0
 
@@ -103,13 +102,6 @@ class Scoring:
         draw_weights(network, settings.initialisation, generator(self._seed, "weights", name))
         return network
 
-    def flush(self) -> list[dict[str, Any]]:
-        """Nothing: no row is kept back."""
-        return []
-
-    def check_finite(self) -> None:
-        """An architecture without a finite score is a row like others; it does not end the run."""
-
     def progress(self) -> str:
         """Where scoring stands, for one line."""
         mean = self._seconds / max(self.step, 1)
@@ -130,28 +122,21 @@ def score(
     """Score architectures and write `scores.parquet` into `output`; `state` keeps the run resumable until then.
 
     `table` is that of NAS-Bench-101 whose architectures are scored; without it they are drawn.
-
-    Raises:
-        UserError: anything the user can mend; see its subclasses.
     """
-    beginning = begin("parsec.zero_cost.score")
-    run = f"score {job.space} {job.dataset}/{job.score.kind}/seed{seed}"
-    places = finished.Places(state, output, ("scores.parquet",), run)
-    places.check(data=data)
-    set_deterministic(job.compute.deterministic)
+    label, names = f"score {job.space} {job.dataset}/{job.score.kind}/seed{seed}", ("scores.parquet",)
+    stage = Stage("parsec.zero_cost.score", job, label, output, state, names, running, job.compute)
+    stage.check(data=data)
     info = read_info(data, job.dataset)
     pool = pool_of(job, seed, table)
     identity = f"{fingerprint(job)}-seed{seed}-{info.content_hash[:16]}{_shortened(pool.about)}"
     stands_for = {**job.model_dump(mode="json"), "seed": seed, "images": info.content_hash, **pool.about}
-    with finished.claimed(places, beginning.code) as ending, lease(resolve(job.compute.device)) as device:
-        ending.begin(identity, stands_for)
-        images = minibatch(job, data, info, seed, device)
-        task = Scoring(job, seed, pool.indices(job.architectures, seed), images, pool)
-        spent = loop.run(task, state, identity, running, run, device, beginning.code)
-        about = {"seed": seed, "cost": cost(spent, device), "provenance": provenance(job, beginning, info)}
-        ending.open_output()
-        SCORES_FILE.write(output / "scores.parquet", read_metrics(state), {**about, **pool.about})
-        ending.finish(identity)
+    with stage.hold():
+        stage.restored(identity, stands_for)
+        images = minibatch(job, data, info, seed, stage.device)
+        stage.train(Scoring(job, seed, pool.indices(job.architectures, seed), images, pool))
+        with stage.outputs():
+            about = {"seed": seed, **stage.record(info), **pool.about}
+            SCORES_FILE.write(output / "scores.parquet", read_metrics(state), about)
 
 
 def minibatch(job: AnyScoreJob, data: Path, info: DatasetInfo, seed: int, device: torch.device) -> Tensor:

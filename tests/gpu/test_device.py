@@ -82,11 +82,11 @@ def ending(folder):
 
 
 def test_interrupted_run_ends_in_the_same_bytes(device, tmp_path):
-    loop.run(Descent(device), tmp_path / "whole", "aa", SELDOM, "descent", device)
+    loop.fit(Descent(device), tmp_path / "whole", "aa", SELDOM, "descent", device)
     stopped = Descent(device, lambda step: os.kill(os.getpid(), 15) if step == 5 else None)
     with pytest.raises(Interrupted):
-        loop.run(stopped, tmp_path / "halves", "aa", SELDOM, "descent", device)
-    loop.run(Descent(device), tmp_path / "halves", "aa", SELDOM, "descent", device)
+        loop.fit(stopped, tmp_path / "halves", "aa", SELDOM, "descent", device)
+    loop.fit(Descent(device), tmp_path / "halves", "aa", SELDOM, "descent", device)
     (whole, rows), (halves, rows_of_halves) = ending(tmp_path / "whole"), ending(tmp_path / "halves")
     assert torch.equal(whole, halves)
     assert rows == rows_of_halves

@@ -204,8 +204,8 @@ COMMANDS: dict[str, Callable[[At], list[object]]] = {
         *("import-benchmark", "--settings", '{"benchmark": "nasbench201"}', "--source", at.folder / "NATS"),
         *("--output", at.folder / "table.parquet"),
     ],
-    "an unknown figure": lambda at: ["plot", "loss", "--output", at.folder / "loss", at.folder],
-    "an unknown table": lambda at: ["tabulate", "errors", "--output", at.folder / "errors", at.folder],
+    "an unknown figure": lambda at: ["figure", "loss", "--output", at.folder / "loss", at.folder],
+    "an unknown table": lambda at: ["table", "errors", "--output", at.folder / "errors", at.folder],
     "a missing result": lambda at: [
         "table",
         "digits",
@@ -230,7 +230,13 @@ COMMANDS: dict[str, Callable[[At], list[object]]] = {
     "a method that is a path": lambda at: [*at.retrain("DARTS_V2"), "--method", "../../x"],
     "a name that is not UTF-8": lambda at: ["complexity", "\udcff.json", *SIZE],
     "a genotype nested too deeply": lambda at: ["complexity", at.text("genotype.json", '{"a":' * 9999), *SIZE],
-    "a result whose stage is a path": lambda at: ["draw", "--output", at.folder, at.result(stage="../..").parent],
+    "a result whose stage is a path": lambda at: [
+        "figure",
+        "runs",
+        "--output",
+        at.folder,
+        at.result(stage="../..").parent,
+    ],
     "a result without its costs": lambda at: ["checklist", "--output", at.folder / "out", at.result(cost={})],
     "one class only": lambda at: at.prepare(image_folder(at.images("train/a/0", "train/a/1", "val/a/0"))),
     "a class with one image": lambda at: at.prepare(

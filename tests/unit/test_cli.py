@@ -9,6 +9,7 @@ import sys
 import pytest
 import torch
 
+import parsec
 from parsec import cli
 from parsec.cli import main
 from parsec.config.base import Compute
@@ -166,17 +167,36 @@ def test_the_log_gets_the_line_as_well(refused, tmp_path):
 
 
 def test_an_unexpected_failure_is_told_with_its_traceback(capsys, monkeypatch):
-    def fail(arguments):
+    def fail(_):
         raise RuntimeError("a bug")
 
-    monkeypatch.setattr(cli, "_complexity", fail)
+    monkeypatch.setattr("parsec.space.published.of_any_space", fail)
     assert main(["complexity", "DARTS_V2", *CIFAR]) == 1
     assert "Traceback" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("verb", ["settings", "schema"])
-def test_references_are_printed(capsys, verb):
-    assert main([verb]) == 0
+def test_version_is_that_of_the_package(capsys):
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"parsec {parsec.__version__}\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (["serch"], "No such command 'serch'. Did you mean 'search'"),
+        (["search", "--sed", "1"], "No such option: --sed (Possible options: --seed"),
+        (["bench", "what"], "WHAT: 'what' is not one of 'search', 'savings'"),
+        (["complexity", "DARTS_V2"], "--network: missing; see `parsec complexity --help`"),
+        (["bench", "search", "--tiny", "--paper"], "--tiny: not allowed with --paper"),
+    ],
+)
+def test_wrong_command_line_is_one_line(refused, arguments, line):
+    assert line in refused(*arguments)
+
+
+@pytest.mark.parametrize("page", ["reference", "schema"])
+def test_references_are_printed(capsys, page):
+    assert main(["settings", page]) == 0
     assert "checkpoint_seconds" in capsys.readouterr().out
 
 
@@ -231,7 +251,7 @@ sys.meta_path.insert(0, Stop())
     ],
 )
 def test_a_start_that_fails_is_one_line(error, code, line):
-    found, lines = ended("settings", start=STOPPED_BY.format(error))
+    found, lines = ended("settings", "schema", start=STOPPED_BY.format(error))
     assert found == code
     assert len(lines) == 1
     assert line in lines[0]
@@ -242,14 +262,14 @@ def test_output_that_cannot_be_written_is_one_line():
     os.close(reading)
     with os.fdopen(writing, "w") as closed, open("/dev/full", "w") as full:  # noqa: PTH123
         for output, line in ((closed, "the output was closed"), (full, "no space left on the disk")):
-            code, lines = ended("settings", stdout=output)
+            code, lines = ended("settings", "schema", stdout=output)
             assert code == 2
             assert len(lines) == 1
             assert line in lines[0]
 
 
 def test_an_encoding_without_the_symbols_is_one_line():
-    code, lines = ended("settings", stdout=subprocess.DEVNULL, env=os.environ | {"PYTHONIOENCODING": "ascii"})
+    code, lines = ended("settings", "schema", stdout=subprocess.DEVNULL, env=os.environ | {"PYTHONIOENCODING": "ascii"})
     assert code == 2
     assert len(lines) == 1
     assert "set PYTHONIOENCODING=utf-8" in lines[0]

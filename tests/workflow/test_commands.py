@@ -1,6 +1,5 @@
 """Every command that a page or a message prints works as printed: its program takes it, and Snakemake plans it."""
 
-import argparse
 import ast
 import contextlib
 import csv
@@ -13,13 +12,14 @@ import sys
 import tomllib
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import typer
 from place import ROOT, environment
 from snakemake.cli import get_argument_parser as snakemake_parser
 from snakemake.cli import parse_args
 
-from parsec.arguments import VERBS, parser
+from parsec.cli import UsageError, app
 from parsec.config.jobs import PrepareJob
 from parsec.config.load import load_job
 from parsec.config.predictor import ProposalJob
@@ -129,7 +129,7 @@ def refused(found: list[Command], check: Callable[[Command], None]) -> str:
         try:
             with contextlib.redirect_stderr(said), contextlib.redirect_stdout(said):
                 check(command)
-        except (SystemExit, UserError, AssertionError) as error:
+        except (SystemExit, UserError, UsageError, AssertionError) as error:
             if isinstance(error, SystemExit) and not error.code:
                 continue  # it asked for help
             last = said.getvalue().strip().splitlines()[-1] if isinstance(error, SystemExit) else str(error)
@@ -140,35 +140,36 @@ def refused(found: list[Command], check: Callable[[Command], None]) -> str:
 def test_commands_are_found_on_every_kind_of_page():
     for page in ("README.md", "workflow/docs/many-gpus.md", "results/records/README.md", "results/records/claims.md"):
         assert page in {page for page, line, _ in printed() if "snakemake" in line}
+    names = "|".join(ROOT_COMMAND.commands)
     for path in {file for pattern in PAGES for file in ROOT.glob(pattern)}:
         prose = re.sub(r"```.*?```|`[^`]+`", "", path.read_text(), flags=re.DOTALL)
-        assert not re.search(r"snakemake -|python -m parsec \w", prose), f"{path}: a command that is not marked as code"
+        assert not re.search(rf"snakemake -|parsec ({names}) -", prose), f"{path}: a command that is not marked as code"
     assert len(of("snakemake")) > 15
     assert len(of("parsec")) > 15
 
 
-def verbs() -> dict[str, argparse.ArgumentParser]:
-    """The parser of every verb of the package."""
-    whole = parser(dict.fromkeys(VERBS, print))
-    return next(action.choices for action in whole._actions if isinstance(action, argparse._SubParsersAction))
+ROOT_COMMAND = typer.main.get_command(app)
+UNLOGGED = ROOT_COMMAND.make_context("parsec", ["settings"])
+
+
+def subcommands(group: Any = ROOT_COMMAND) -> Iterator[Any]:
+    """Every subcommand of the package."""
+    for each in group.commands.values():
+        yield from subcommands(each) if hasattr(each, "commands") else [each]
 
 
 def parse_parsec(command: Command) -> None:
     """Read a command of the package by its own parser; where a sentence names it, what is left out is not missed."""
-    if command.words[:1] in ((), ("VALUE",), ("--help",)):
+    if command.words[:1] in ((), ("VALUE",), ("--help",), ("--version",)):
         return
-    whole = verbs()
     words = ["1" if word == "N" else word for word in command.words]
-    elided = any(word in ("…", "...") for word in words)
-    if elided or not command.complete:
-        words = [word for word in words if word not in ("…", "...")]
-        for action in whole[words[0]]._actions:
-            action.required = False
-            if not action.option_strings:
-                action.nargs = "*" if action.nargs else "?"
-    given = whole[words[0]].parse_args(words[1:])
-    if (getattr(given, "settings", None) or "").startswith("{"):
-        load_job(given.settings, JOBS[words[0]])
+    elided = not command.complete or any(word in ("…", "...") for word in words)
+    found, rest = ROOT_COMMAND, [word for word in words if word not in ("…", "...")]
+    while hasattr(found, "commands") and rest:
+        _, found, rest = found.resolve_command(UNLOGGED, rest)
+    given = found.make_context(found.name, rest, resilient_parsing=elided).params
+    if (given.get("settings") or "").startswith("{"):
+        load_job(given["settings"], JOBS[words[0]])
 
 
 def test_commands_of_the_package_are_taken():
@@ -206,10 +207,10 @@ def plans() -> Iterator[list[str]]:
 
 
 def test_options_in_sentences_exist():
-    """Those that are named without their command belong to Snakemake or to a verb."""
+    """Those that are named without their command belong to Snakemake or to a subcommand."""
     known = set(snakemake_parser()._option_string_actions)
-    for verb in verbs().values():
-        known |= set(verb._option_string_actions)
+    for each in (ROOT_COMMAND, *subcommands()):
+        known |= {option for parameter in each.params for option in parameter.opts}
     named = {span.split()[0].partition("=")[0]: page for page, span, _ in printed() if re.match(r"--\w", span)}
     assert {option: page for option, page in named.items() if option not in known} == {}
 

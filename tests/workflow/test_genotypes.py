@@ -74,7 +74,7 @@ def test_the_forms_of_the_page_are_one_genotype(written):
 
 def test_the_commands_of_the_page_run(written, capsys):
     lines = written["sh"].splitlines()
-    codes = [main(shlex.split(line.removeprefix("python -m parsec "))) for line in lines]
+    codes = [main(shlex.split(line.removeprefix("parsec "))) for line in lines]
     assert codes == [0] * len(lines)
     counted = [json.loads(line)["parameters"] for line in capsys.readouterr().out.splitlines()]
     assert counted[:2] == [3_349_342, 4_718_752]

@@ -60,7 +60,7 @@ def test_output_says_where_things_are_and_little_else(finished):
     for line in ("Tables: results/tables", "Figures: results/figures", "Report: results/report.html"):
         assert line in said
     assert "entropy of π" in said
-    assert "python -m parsec" not in said
+    assert "parsec" not in said
     assert "Traceback" not in said
     assert len(said.splitlines()) < 60
 

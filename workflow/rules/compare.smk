@@ -94,4 +94,4 @@ rule comparison:
     message:
         "Table of methods beside each other"
     shell:
-        "python -m parsec tabulate comparison --output {params.prefix:q} --log {log:q} {input:q}"
+        "python -m parsec table comparison --output {params.prefix:q} --log {log:q} {input:q}"

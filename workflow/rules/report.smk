@@ -48,7 +48,7 @@ rule table:
     message:
         "Table of {wildcards.dataset}"
     shell:
-        "python -m parsec table {wildcards.dataset:q} {params.compared:q} --output {params.prefix:q} --log {log:q}"
+        "python -m parsec table accuracy --dataset {wildcards.dataset:q} {params.compared:q} --output {params.prefix:q} --log {log:q}"
         " {input.results:q}"
 
 
@@ -75,7 +75,7 @@ rule figure_entropy:
     message:
         "Figure of the entropy of π"
     shell:
-        "python -m parsec plot {params.figure} --output {params.prefix:q} --log {log:q} {input:q}"
+        "python -m parsec figure {params.figure} --output {params.prefix:q} --log {log:q} {input:q}"
 
 
 use rule figure_entropy as figure_accuracy with:
@@ -137,7 +137,7 @@ for name, runs in plan.blocks(settings):
         message:
             f"Figures of {len(runs)} runs, from {runs[0].name}"
         shell:
-            "python -m parsec draw --output {params.folder:q} --log {log:q} {params.runs:q}"
+            "python -m parsec figure runs --output {params.folder:q} --log {log:q} {params.runs:q}"
 
 
 use rule figure_entropy as figure_cost with:

@@ -209,7 +209,7 @@ rule propose:
     message:
         "Weighing children that a predictor proposes, seed {wildcards.seed}"
     shell:
-        "python -m parsec propose --settings {params.settings:q} --benchmark {input.benchmark:q} --pi {input.pi:q}"
+        "python -m parsec propose --settings {params.settings:q} --benchmark {input.benchmark:q} {input.pi:q}"
         " --seed {wildcards.seed} --output {params.folder:q} --state {params.state:q} --threads {threads} --log {log:q}"
 
 
@@ -264,7 +264,7 @@ for made in studies.shown(settings):
             runtime=30,
         params:
             code=code(STUDY_CODE[made.kind](made.name), f"{made.kind}/{made.name}.csv"),
-            verb={"tables": "tabulate", "figures": "plot"}[made.kind],
+            verb={"tables": "table", "figures": "figure"}[made.kind],
             study=made.name,
             prefix=subpath(output.csv, strip_suffix=".csv"),
             arguments=study_arguments(made),

@@ -27,7 +27,7 @@ READERS: dict[str, Reader] = {
 """By the name of the claim; one that is not here can only be answered by runs that are still open."""
 HEAD = """# Claims, and what our records show of them
 
-Made by `python -m parsec record`; every number is read off a file of the record named in its row.
+Made by `parsec record`; every number is read off a file of the record named in its row.
 
 - ± is the sample standard deviation over the n of the row: over searches, each the mean of its trainings, or over
   repeats. Published ± are printed as published: NASWOT's are over the searches stated; no source that we could read

@@ -34,7 +34,7 @@ def read_epochs(path: Path) -> pd.DataFrame:
     try:
         return pd.read_parquet(path, columns=columns)
     except (OSError, pa.ArrowException) as error:
-        raise UserError(f"{path}: not the Parquet file that `python -m parsec lookup` writes; run it again") from error
+        raise UserError(f"{path}: not the Parquet file that `parsec lookup` writes; run it again") from error
 
 
 def _draw_panel(axes: Axes, rows: pd.DataFrame, data: str, looks: Looks) -> None:

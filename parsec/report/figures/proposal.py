@@ -24,7 +24,7 @@ def draw(inputs: list[Path]) -> Drawing:
         UserError: another number of files, or one that is missing, damaged or another.
     """
     if len(inputs) != 1:
-        raise UserError("proposal: give one proposal.parquet, as `python -m parsec propose` makes it")
+        raise UserError("proposal: give one proposal.parquet, as `parsec propose` makes it")
     rows, _ = read(inputs[0])
     last = rows["prior"].iloc[-1]
     rows = rows[(rows["prior"] == last) & (rows["samples"] == rows["samples"].max())].sort_values("beta")

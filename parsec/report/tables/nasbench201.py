@@ -47,7 +47,7 @@ def make_found_table(inputs: Sequence[Path]) -> Tabulated:
     """
     documents = [read_document(path, "lookup") for path in inputs if path.suffix == ".json"]
     if not documents:
-        raise UserError("the table found needs what `python -m parsec lookup` wrote; give its JSON files")
+        raise UserError("the table found needs what `parsec lookup` wrote; give its JSON files")
     runs = pd.DataFrame([run for document in documents for run in document["runs"]])
     if runs.duplicated(["stage", "dataset", "method", "seed"]).any():
         raise UserError("the table found was given one run twice; give every run once")
@@ -209,7 +209,7 @@ def _pairs(document: Path, epochs: Path) -> Iterator[Pair]:
         primed = runs[runs["start"] == "scores"]
         plain = runs[runs["start"].isna() & (runs["method"] == runs["base"])]
     except (OSError, pa.ArrowException, KeyError) as error:
-        raise UserError(f"{epochs}: not what `python -m parsec lookup` writes now ({error}); run it again") from error
+        raise UserError(f"{epochs}: not what `parsec lookup` writes now ({error}); run it again") from error
     found = primed.merge(plain, on=[*PAIRED, "base"], suffixes=("_primed", "_plain")).to_dict("records")
     if not found or len(found) != len(primed):
         raise UserError(f"{document}: a search from scores lacks the one from uniform beside it; look both up")
@@ -225,7 +225,7 @@ def _read_fit(path: Path) -> dict[str, Any]:
         if found["kind"] != "fit" or not found["scored"] or not found["kept"] or found["cost"]["device_seconds"] < 0:
             raise ValueError("another document")
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{path}: not what `python -m parsec fit-pi` writes ({error}); run it again") from error
+        raise UserError(f"{path}: not what `parsec fit-pi` writes ({error}); run it again") from error
     read: dict[str, Any] = found
     return read
 

@@ -113,6 +113,14 @@ class Verdict(NamedTuple):
     verdict: str
 
 
+CLAIMS_NOTE = (
+    "Compared are numbers of trained architectures until a quality, capped at the budget, in pairs of repeats that "
+    "began with the same architectures. A claim holds if the 95 % bootstrap interval of the mean difference excludes "
+    "zero on its side. The intervals are not adjusted for the number of qualities and pools. Where a sample stands for the "
+    "space, those of differences to random search carry the uncertainty of the share of the space that has the quality."
+)
+
+
 def make_claims_table(inputs: Sequence[Path]) -> Tabulated:
     """Pairs of a run's folder and its benchmark → a row for every claim and quality.
 
@@ -129,7 +137,7 @@ def make_claims_table(inputs: Sequence[Path]) -> Tabulated:
     ]
     headings = ["Claim", "Trained architectures saved or lost, 95 % interval", "Verdict"]
     caption = "The claims of Mauch et al. on the number of architectures that are trained until a quality is found"
-    notes = [" ".join(__doc__.split("\n\n")[1].split())]
+    notes = [CLAIMS_NOTE]
     table = Table("predictor-claims", caption, headings, sections, notes, [])
     return Tabulated(
         table, pd.DataFrame(row for study, rows in found for each in rows for row in _claims_numbers(study, each))

@@ -77,7 +77,7 @@ def make_proposal_table(inputs: Sequence[Path]) -> Tabulated:
         UserError: another number of files, or one that is missing, damaged or another.
     """
     if len(inputs) != 1:
-        raise UserError("proposal: give one proposal.parquet, as `python -m parsec propose` makes it")
+        raise UserError("proposal: give one proposal.parquet, as `parsec propose` makes it")
     rows, job = read(inputs[0])
     shown = rows[(rows["samples"] == max(job["samples"])) & (rows["trained"] == max(job["trained"]))]
     sections = [_section(case, group) for case, group in shown.groupby(["prior", "entropy", "images"], sort=False)]

@@ -19,12 +19,12 @@ ROOT = Path(__file__).parents[3]
 
 def test_the_committed_schema_is_current():
     committed = (ROOT / "config" / "schema.json").read_text(encoding="utf-8")
-    assert committed == schema_json(), "run: python -m parsec schema > config/schema.json"
+    assert committed == schema_json(), "run: parsec settings schema > config/schema.json"
 
 
 def test_the_committed_reference_is_current():
     committed = (ROOT / "config" / "README.md").read_text(encoding="utf-8")
-    assert committed == reference_markdown(), "run: python -m parsec settings > config/README.md"
+    assert committed == reference_markdown(), "run: parsec settings reference > config/README.md"
 
 
 def objects(node):

@@ -28,7 +28,7 @@ from parsec.data.sources.cifar import open_cifar
 from parsec.data.vision import torchvision
 from parsec.errors import DatasetError
 from parsec.report.tables.accuracy import write_table
-from parsec.retrain.run import Request, retrain
+from parsec.retrain.run import retrain
 from parsec.search.run import search
 
 FOLDER = "cifar-10-batches-py"
@@ -316,7 +316,7 @@ def test_a_hundred_classes_go_through_the_whole_chain(local100: Path, tmp_path: 
     searching = SearchJob(**named, prior=Prior(), settings=stage, compute=compute)
     search(searching, tmp_path / "data", 0, tmp_path / "search", tmp_path / "search-state", None, Running())
     trained = RetrainStage(origins=(), runs=(0,), network=Stack(**network), epochs=1, **small)
-    request = Request(
+    retrain(
         RetrainJob(dataset="hundred", space="darts", settings=trained, compute=compute),
         Retrain("hundred", "search", "parsec", 0, 0),
         tmp_path / "data",
@@ -325,7 +325,6 @@ def test_a_hundred_classes_go_through_the_whole_chain(local100: Path, tmp_path: 
         tmp_path / "retrain-state",
         Running(),
     )
-    retrain(request)
     test = json.loads((tmp_path / "retrain" / "result.json").read_text())["test"]
     assert test["images"] == 100
     assert 0 <= test["top5_error"] <= test["top1_error"] <= 100

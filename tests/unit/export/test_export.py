@@ -28,7 +28,7 @@ from parsec.export import onnx
 from parsec.export.onnx import export
 from parsec.export.predict import predict
 from parsec.export.trained import load_trained
-from parsec.retrain.run import Request, retrain
+from parsec.retrain.run import retrain
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +46,7 @@ def trained(tmp_path_factory) -> tuple[Path, Path]:
     compute = Compute(device="cpu", precision="float32")
     job = RetrainJob(dataset="digits", space="darts", settings=stage, compute=compute)
     names = Retrain("digits", "published", "DARTS_V2", 0, 0)
-    retrain(Request(job, names, folder / "data", "DARTS_V2", folder / "run", folder / "state", Running()))
+    retrain(job, names, folder / "data", "DARTS_V2", folder / "run", folder / "state", Running())
     return folder / "run", folder / "data"
 
 
@@ -146,7 +146,7 @@ def photographs(tmp_path_factory) -> tuple[Path, Path, Path]:
     compute = Compute(device="cpu", precision="float32")
     job = RetrainJob(dataset="photographs", space="darts", settings=stage, compute=compute)
     names = Retrain("photographs", "published", "DARTS_V2", 0, 0)
-    retrain(Request(job, names, top / "data", "DARTS_V2", top / "run", top / "state", Running()))
+    retrain(job, names, top / "data", "DARTS_V2", top / "run", top / "state", Running())
     return top / "run", top / "data", top / "folder" / "val"
 
 

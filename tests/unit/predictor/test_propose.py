@@ -104,7 +104,7 @@ def test_equal_settings_and_seed_give_equal_rows_and_a_stopped_run_goes_on_to_th
 
 def test_the_verb_and_settings_that_have_nothing_to_compare_with(table, trajectory, tmp_path):
     (tmp_path / "job.json").write_text(JOB.model_copy(update={"moments": (1.0,), "repeats": 1}).model_dump_json())
-    given = ["--settings", str(tmp_path / "job.json"), "--benchmark", str(table), "--pi", str(trajectory)]
+    given = ["--settings", str(tmp_path / "job.json"), "--benchmark", str(table), str(trajectory)]
     assert (
         main(["propose", *given, "--seed", "0", "--output", str(tmp_path / "o"), "--state", str(tmp_path / "s")]) == 0
     )

@@ -116,7 +116,7 @@ def test_chosen_architectures_have_the_test_accuracy_of_the_benchmark(folder, be
 def test_the_verb_writes_the_table_in_three_forms_and_latex_knows_its_signs(folder, benchmark, tmp_path):
     inputs = [str(folder), str(benchmark)]
     for name in ("predictor", "predictor-claims", "predictor-chosen"):
-        assert main(["tabulate", name, "--output", str(tmp_path / name), *inputs]) == 0
+        assert main(["table", name, "--output", str(tmp_path / name), *inputs]) == 0
         assert all((tmp_path / f"{name}.{kind}").stat().st_size for kind in ("csv", "md", "tex"))
         assert not set((tmp_path / f"{name}.tex").read_text()) & set("≤−")
     assert "scoring the whole space trains fewer than random search: holds" in (tmp_path / "predictor.md").read_text()
@@ -129,7 +129,7 @@ def test_the_figure_shows_every_pool_and_random_search(folder, benchmark, tmp_pa
     assert ends.loc["all", "median"] == 90.0
     assert ends.loc["uniform-9", "lower"] < 90.0
     assert (drawing.data.lower <= drawing.data.upper).all()
-    assert main(["plot", "predictor", "--output", str(tmp_path / "figure"), str(folder), str(benchmark)]) == 0
+    assert main(["figure", "predictor", "--output", str(tmp_path / "figure"), str(folder), str(benchmark)]) == 0
     assert (tmp_path / "figure.png").exists()
 
 

@@ -78,7 +78,7 @@ def test_a_start_from_scores_that_never_arrives_is_a_bound_from_above(files):
 def test_inputs_that_do_not_fit_are_one_line(files, tmp_path):
     with pytest.raises(UserError, match="give the JSON and the Parquet"):
         make_warm_start_table(files[:2])
-    with pytest.raises(UserError, match="not what `python -m parsec fit-pi` writes"):
+    with pytest.raises(UserError, match="not what `parsec fit-pi` writes"):
         make_warm_start_table([*files[:2], files[0]])
     document = json.loads(files[0].read_text())
     files[0].write_text(json.dumps(document | {"runs": [run("primed")]}))

@@ -55,10 +55,10 @@ def test_means_are_over_repeats_and_intervals_hold_them(study):
 
 
 def test_the_verbs_write_table_and_figure(study, tmp_path):
-    assert main(["tabulate", "proposal", "--output", str(tmp_path / "t"), str(study)]) == 0
+    assert main(["table", "proposal", "--output", str(tmp_path / "t"), str(study)]) == 0
     assert not set((tmp_path / "t.tex").read_text()) & set("πβα∝·−")
     for name in ("f", "again"):
-        assert main(["plot", "proposal", "--output", str(tmp_path / name), str(study)]) == 0
+        assert main(["figure", "proposal", "--output", str(tmp_path / name), str(study)]) == 0
     for kind in ("svg", "pdf", "png", "csv"):
         assert (tmp_path / f"f.{kind}").read_bytes() == (tmp_path / f"again.{kind}").read_bytes()
     shown = figure.draw([study]).data

@@ -15,7 +15,7 @@ from parsec.config.training import Network
 from parsec.data.dataset import read_info
 from parsec.errors import CheckpointError, DatasetError, Interrupted, SettingsError
 from parsec.network.complexity import network_cost
-from parsec.retrain.run import Request, retrain, training_part
+from parsec.retrain.run import retrain, training_part
 from parsec.retrain.trainer import Retrainer
 from parsec.runtime.outputs import MARKER
 from parsec.space.published import DARTS_V2
@@ -30,7 +30,7 @@ def start(digits, make_job, tmp_path):
     def run(name, data=digits, seed=0, run=0, **changes):
         output, state = tmp_path / name, tmp_path / "state" / name
         names = Retrain("digits", "published", "DARTS_V2", seed, run)
-        retrain(Request(make_job(**changes), names, data, "DARTS_V2", output, state, ALWAYS))
+        retrain(make_job(**changes), names, data, "DARTS_V2", output, state, ALWAYS)
         assert not state.exists()
         return output
 
@@ -167,7 +167,7 @@ def test_a_finished_training_stands_for_itself_alone(digits, make_job, tmp_path)
     def start(genotype, keep=True):
         names = Retrain("digits", "search", "parsec", 0, 0)
         places = (digits, str(given[genotype]), tmp_path / "out", tmp_path / "state", ALWAYS)
-        retrain(Request(make_job(), names, *places, keep))
+        retrain(make_job(), names, *places, keep)
         return (tmp_path / "out" / "result.json").read_bytes()
 
     first = start("one")

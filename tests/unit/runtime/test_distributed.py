@@ -27,7 +27,7 @@ def test_one_process_agrees_with_itself():
     assert SINGLE_PROCESS.is_main_process
     assert not SINGLE_PROCESS.orphaned
     assert SINGLE_PROCESS.all_reduce_max(3, 0) == (3, 0)
-    assert SINGLE_PROCESS.share({"a": 1}) == {"a": 1}
+    assert SINGLE_PROCESS.broadcast_state({"a": 1}) == {"a": 1}
 
 
 def test_ranks_agree_share_and_gather(on_ranks):
@@ -161,7 +161,7 @@ def walk(ranks, folder, running=SELDOM, on_step=lambda ranks, step: None, steps=
     trainer = Walk(ranks, on_step)
     trainer.total_steps = steps or 10
     try:
-        spent = loop.run(
+        spent = loop.fit(
             trainer, folder if ranks.is_main_process else folder / "never", "aa", running, "walk", CPU, ranks=ranks
         )
     except (Interrupted, DivergedError) as error:

@@ -31,13 +31,13 @@ os.write(1, json.dumps([os.environ[n] for n in ("RANK", "WORLD_SIZE", "LOCAL_RAN
 TALK = """
 import torch
 from parsec.errors import RankLostError
-from parsec.runtime.distributed import joined
-with joined(torch.device("cpu")) as ranks:
-    ranks.agree()
+from parsec.runtime.distributed import init_distributed
+with init_distributed(torch.device("cpu")) as ranks:
+    ranks.all_reduce_max()
     print("here", flush=True)
     try:
         while True:
-            ranks.agree()
+            ranks.all_reduce_max()
     except RankLostError as error:
         print(error)
         raise SystemExit(2)

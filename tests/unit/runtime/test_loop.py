@@ -78,7 +78,7 @@ class Late(Walk):
 
 
 def run(trainer, folder, running=EVERY_STEP, fingerprint="aa"):
-    return loop.run(trainer, folder, fingerprint, running, "walk", CPU)
+    return loop.fit(trainer, folder, fingerprint, running, "walk", CPU)
 
 
 def ending(folder):
@@ -245,7 +245,7 @@ def test_divergence_keeps_the_last_good_checkpoint(tmp_path):
 def test_another_device_or_other_settings_are_refused(tmp_path):
     run(Walk(), tmp_path / "state")
     with pytest.raises(CheckpointError, match=r"begun on cpu.*compute\.device"):
-        loop.run(Walk(), tmp_path / "state", "aa", SELDOM, "walk", torch.device("cuda"))
+        loop.fit(Walk(), tmp_path / "state", "aa", SELDOM, "walk", torch.device("cuda"))
     with pytest.raises(CheckpointError, match="settings aa"):
         run(Walk(), tmp_path / "state", fingerprint="bb")
     assert len(checkpoint_files(tmp_path / "state")) == 2
@@ -303,8 +303,8 @@ def stop_at(step):
 
 def test_code_of_every_attempt_is_named(tmp_path):
     with pytest.raises(Interrupted):
-        loop.run(Walk(on_step=stop_at(3)), tmp_path / "state", "aa", EVERY_STEP, "walk", CPU, "old code")
-    spent = loop.run(Walk(), tmp_path / "state", "aa", EVERY_STEP, "walk", CPU, "new code")
+        loop.fit(Walk(on_step=stop_at(3)), tmp_path / "state", "aa", EVERY_STEP, "walk", CPU, "old code")
+    spent = loop.fit(Walk(), tmp_path / "state", "aa", EVERY_STEP, "walk", CPU, "new code")
     assert spent.code_fingerprints == ("old code", "new code")
 
 

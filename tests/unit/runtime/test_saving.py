@@ -59,7 +59,7 @@ def saves(monkeypatch):
     def run(tmp_path, asked, seconds):
         cost[0] = seconds
         running = Running(checkpoint_seconds=asked, progress_seconds=1e9)
-        return loop.run(Still(), tmp_path, "aa", running, "still", torch.device("cpu")), saved
+        return loop.fit(Still(), tmp_path, "aa", running, "still", torch.device("cpu")), saved
 
     return run
 
@@ -81,9 +81,9 @@ def test_slow_saves_are_further_apart_unless_every_step_is_asked_for(saves, tmp_
 
 def test_no_save_is_put_off_for_ever():
     running = Running(checkpoint_seconds=300.0, progress_seconds=1.0)
-    attempt = loop._Attempt(Still(), Nowhere(), running, "still", torch.device("cpu"), "", SINGLE_PROCESS)
-    attempt._last_save = 1000.0
-    assert attempt._interval() == loop.LONGEST_WAIT
+    session = loop._Session(Still(), Nowhere(), running, "still", torch.device("cpu"), "", SINGLE_PROCESS)
+    session._last_save_seconds = 1000.0
+    assert session._save_interval() == loop.LONGEST_WAIT
 
 
 def test_seconds_of_saving_add_up_over_restarts(tmp_path, monkeypatch):
@@ -91,7 +91,7 @@ def test_seconds_of_saving_add_up_over_restarts(tmp_path, monkeypatch):
     monkeypatch.setattr(loop.time, "monotonic", lambda: float(next(ticks)))
 
     def run():
-        return loop.run(Still(), tmp_path, "aa", Running(checkpoint_seconds=0.0), "still", torch.device("cpu"))
+        return loop.fit(Still(), tmp_path, "aa", Running(checkpoint_seconds=0.0), "still", torch.device("cpu"))
 
     first = run()
     assert 0 < first.saving_seconds <= first.wall_seconds

@@ -93,7 +93,8 @@ def test_metrics_of_steps_and_epochs(make_task):
 def test_epoch_seconds_are_those_of_its_steps(make_task, monkeypatch):
     clock = iter(range(1000))
     monkeypatch.setattr(base.time, "perf_counter", lambda: float(next(clock)))
-    rows = events(advance(Parsec(make_task(epochs=1))), "epoch")
+    trainer = Parsec(make_task(epochs=1))
+    rows = events([row for _ in range(3) for row in trainer.advance()], "epoch")
     assert rows[-1]["seconds"] == 3.0  # three steps, the clock read before and after each
 
 

@@ -86,6 +86,6 @@ def test_what_cannot_be_is_refused_in_one_line(keep, capsys, tmp_path, changes, 
 
 def test_the_figure_shows_every_kernel(keep, tmp_path):
     assert keep() == 0
-    assert main(["plot", "naswot-kernels", "--output", str(tmp_path / "f"), str(tmp_path / "kernels.parquet")]) == 0
+    assert main(["figure", "naswot-kernels", "--output", str(tmp_path / "f"), str(tmp_path / "kernels.parquet")]) == 0
     assert len(pd.read_csv(tmp_path / "f.csv")) == 4
     assert (tmp_path / "f.png").stat().st_size

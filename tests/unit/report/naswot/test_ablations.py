@@ -36,7 +36,7 @@ def test_spread_and_order_of_every_condition(rising, ablation, tmp_path):
 
 def test_the_figure_has_the_lowest_mean_at_zero(rising, ablation, tmp_path):
     output = tmp_path / "f"
-    assert main(["plot", "naswot-ablation", "--output", str(output), str(rising), str(ablation)]) == 0
+    assert main(["figure", "naswot-ablation", "--output", str(output), str(rising), str(ablation)]) == 0
     rows = pd.read_csv(output.with_suffix(".csv"))
     assert rows.groupby("condition")["mean"].min().to_dict() == dict.fromkeys(ABLATED, 0.0)
     images = rows[rows.condition == "images"]

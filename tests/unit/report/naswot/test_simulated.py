@@ -38,12 +38,12 @@ def test_the_table_looks_up_test_accuracies(benchmark, truth, simulations, tmp_p
 
 
 def test_the_figures_are_drawn_with_their_numbers(benchmark, truth, simulations, scores, tmp_path):
-    plot = ["plot", "naswot-cost", "--output", str(tmp_path / "cost")]
+    plot = ["figure", "naswot-cost", "--output", str(tmp_path / "cost")]
     assert main([*plot, str(benchmark), str(simulations), str(scores())]) == 0
     rows = pd.read_csv(tmp_path / "cost.csv").set_index(["method", "spent", "test_of"])["mean"]
     assert rows["evolution", BUDGET, "cifar10"] == pytest.approx(truth["cifar10_test_200"][100:102].mean())
     assert set(rows.loc["naswot"].index.get_level_values("spent")) == {0}
-    assert main(["plot", "naswot-scatter", "--output", str(tmp_path / "dots"), str(benchmark), str(scores())]) == 0
+    assert main(["figure", "naswot-scatter", "--output", str(tmp_path / "dots"), str(benchmark), str(scores())]) == 0
     dots = pd.read_csv(tmp_path / "dots.csv")
     assert np.allclose(dots.accuracy[dots.test_of == "in16"], truth["in16_test_200"][:199])
     assert all(
@@ -64,10 +64,10 @@ def test_a_budget_of_seconds_is_looked_at_in_seconds(benchmark, truth, simulate,
     test = truth["cifar100_test_200"]
     assert mean["random", "cifar100"] == pytest.approx(test[7])
     assert mean["evolution", "cifar100"] == pytest.approx((test[7] + test[100]) / 2)
-    assert main(["plot", "naswot-cost", "--output", str(tmp_path / "f"), str(benchmark), str(path)]) == 0
+    assert main(["figure", "naswot-cost", "--output", str(tmp_path / "f"), str(benchmark), str(path)]) == 0
     assert pd.read_csv(tmp_path / "f.csv").spent.max() == pytest.approx(205.0)
 
 
 def test_files_of_another_kind_are_refused(benchmark, scores, capsys, tmp_path):
-    assert main(["tabulate", "naswot-evolution", "--output", str(tmp_path / "t"), str(benchmark), str(scores())]) == 2
+    assert main(["table", "naswot-evolution", "--output", str(tmp_path / "t"), str(benchmark), str(scores())]) == 2
     assert "not a table of simulated searches" in capsys.readouterr().err

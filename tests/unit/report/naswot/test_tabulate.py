@@ -12,7 +12,7 @@ NAME = "naswot-correlation"
 
 def test_a_table_comes_as_csv_markdown_and_latex(benchmark, scores, tmp_path):
     output = tmp_path / "made" / "table"
-    assert main(["tabulate", NAME, "--output", str(output), str(benchmark), str(scores())]) == 0
+    assert main(["table", NAME, "--output", str(output), str(benchmark), str(scores())]) == 0
     rows = pd.read_csv(output.with_suffix(".csv"))
     # Scores of the fixture are the CIFAR-10 test accuracies themselves, and one architecture failed.
     whole = rows[(rows.accuracy == "CIFAR-10 test") & (rows.trained_on == "all")]
@@ -30,14 +30,14 @@ def test_equal_inputs_give_equal_bytes(benchmark, scores, tmp_path):
 
 
 def test_an_unknown_table_is_refused_in_one_line(capsys, tmp_path):
-    assert main(["tabulate", "what", "--output", str(tmp_path / "t"), "file"]) == 2
+    assert main(["table", "what", "--output", str(tmp_path / "t"), "file"]) == 2
     assert f"there are {NAME}" in capsys.readouterr().err
 
 
 def test_the_benchmark_comes_first(benchmark, scores, capsys, tmp_path):
-    assert main(["tabulate", NAME, "--output", str(tmp_path / "t"), str(scores()), str(benchmark)]) == 2
+    assert main(["table", NAME, "--output", str(tmp_path / "t"), str(scores()), str(benchmark)]) == 2
     assert "not a table of NAS-Bench-201" in capsys.readouterr().err
-    assert main(["tabulate", NAME, "--output", str(tmp_path / "t"), str(benchmark)]) == 2
+    assert main(["table", NAME, "--output", str(tmp_path / "t"), str(benchmark)]) == 2
     assert "give the benchmark's table first" in capsys.readouterr().err
     assert not list(tmp_path.glob("t.*"))
 

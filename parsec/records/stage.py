@@ -1,0 +1,122 @@
+"""Running a stage: folders checked and locked, a device held, training resumed, outputs and their origin recorded."""
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from parsec.config.base import Compute, Config, Running
+from parsec.records.provenance import Dataset, begin, cost, provenance
+from parsec.runtime import loop
+from parsec.runtime.device import lease, resolve, set_deterministic
+from parsec.runtime.distributed import SINGLE_PROCESS, Ranks, init_distributed
+from parsec.runtime.finished import Ending, Places, claimed
+from parsec.runtime.loop import RunCost, Trainer
+
+CPU = Compute(device="cpu")
+"""For stages whose settings leave no choice."""
+
+
+class Stage:
+    """One resumable run of a stage. Call in this order: `check`, `hold`, `restored`, `train`, `outputs`.
+
+    Args:
+        module: full name of the module whose code, with all that it imports, the stage runs.
+        job: the settings that the stage reads.
+        label: stage, data set, method and seeds, for messages and markers.
+        output: folder that receives the files `names`.
+        state: folder that keeps the run resumable until the outputs are final.
+        names: output files, in the order in which they may appear.
+        running: how often to save and to report.
+        compute: device and determinism.
+        keep: whether links to the outputs stay in `state`, to be put back when the same run is asked for again.
+    """
+
+    device: torch.device
+    ranks: Ranks = SINGLE_PROCESS
+
+    def __init__(
+        self,
+        module: str,
+        job: Config,
+        label: str,
+        output: Path,
+        state: Path,
+        names: tuple[str, ...],
+        running: Running,
+        compute: Compute = CPU,
+        keep: bool = False,
+    ) -> None:
+        # Code and commit are noted before the work, because sources may change while it runs.
+        self._start = begin(module)
+        self.job, self.label, self.output, self.state = job, label, output, state
+        self._running, self._compute = running, compute
+        self._places = Places(state, output, names, label, keep)
+        self._ending: Ending
+        self._group: contextlib.ExitStack
+        self._identity = ""
+        self._resumes = ""
+        self._cost: RunCost
+
+    def check(self, **inputs: Path | None) -> None:
+        """Refuse, before any work, folders that are not ours to write to; `inputs` are folders that the run reads.
+
+        Raises:
+            UserError: a folder that holds another's files or another run's, or two that overlap.
+        """
+        self._places.check(**inputs)
+        set_deterministic(self._compute.deterministic)
+
+    @contextlib.contextmanager
+    def hold(self) -> Iterator[None]:
+        """Join the ranks that `torchrun` started, lock the state folder, and hold a device per rank.
+
+        Raises:
+            CheckpointError: another process runs on this state.
+            DeviceError: there is no such device, or there are too few.
+        """
+        kind = resolve(self._compute.device)
+        with contextlib.ExitStack() as held, contextlib.ExitStack() as self._group:
+            self.ranks = self._group.enter_context(init_distributed(kind))
+            self._ending = held.enter_context(claimed(self._places, self._start.code, self.ranks))
+            self.device = held.enter_context(lease(kind, self.ranks))
+            yield
+
+    def restored(self, identity: str, settings: Mapping[str, Any], resumes: str | None = None) -> bool:
+        """Mark the folders as this run's; True if it ended before under this code, and its outputs are back.
+
+        Args:
+            identity: what the outputs depend on, except for the code.
+            settings: what the identity stands for, to name what has changed.
+            resumes: what the checkpoints depend on, if that is less.
+
+        Raises:
+            CheckpointError: checkpoints or outputs are those of a run with other settings or data.
+        """
+        self._identity, self._resumes = identity, resumes or identity
+        return self._ending.begin(identity, settings, resumes)
+
+    def train(self, trainer: Trainer) -> bool:
+        """Drive `trainer` from its last checkpoint to its end; whether this process is the one that writes.
+
+        The ranks part here, so that however long writing takes, none waits for another. See `loop.fit` for errors.
+        """
+        self._cost = loop.fit(
+            trainer, self.state, self._resumes, self._running, self.label, self.device, self._start.code, self.ranks
+        )
+        self._group.close()
+        return self.ranks.is_main_process
+
+    def record(self, info: Dataset | None) -> dict[str, Any]:
+        """`cost` and `provenance` of the result; `info`: the data set, or None if none was read."""
+        spent = {**cost(self._cost, self.device), "ranks": self.ranks.count}
+        return {"cost": spent, "provenance": provenance(self.job, self._start, info)}
+
+    @contextlib.contextmanager
+    def outputs(self) -> Iterator[Path]:
+        """Mark the output folder before the first file is written there; the run has ended when the block does."""
+        self._ending.open_output()
+        yield self.output
+        self._ending.finish(self._identity)

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from parsec.config.jobs import SearchJob
+from parsec.config.search import SearchStage
 from parsec.data.augment import Augment
 from parsec.data.loader import AnyImages, epoch_order
 from parsec.errors import DivergedError
@@ -199,6 +200,16 @@ class SearchTrainer(ABC):
     prior: Prior
     prior_optimizer: torch.optim.Optimizer | None = None
     """None if the method does not learn π."""
+
+    @classmethod
+    def cost_per_pass(cls, task: SearchTask) -> float:
+        """Sampled architectures that one pass of a minibatch costs as much as."""
+        return 1.0
+
+    @classmethod
+    def candidates(cls, settings: SearchStage) -> int:
+        """Architectures whose accuracies on the validation split are compared after training."""
+        return 0
 
     def __init__(self, task: SearchTask) -> None:
         self.task, self.settings = task, task.job.settings

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from parsec.config.search import SearchStage
 from parsec.errors import SettingsError
 from parsec.network.spaces import Child, shared_weights
 from parsec.runtime.device import autocast
@@ -157,6 +158,11 @@ class RandomShared(SamplingTrainer):
         "the best on the validation half, with shared weights, of `random.candidates` children of the prior; v saw the "
         "training half, and no test image was read"
     )
+
+    @classmethod
+    def candidates(cls, settings: SearchStage) -> int:
+        """Architectures evaluated after training."""
+        return settings.random.candidates
 
     @property
     def _training_steps(self) -> int:

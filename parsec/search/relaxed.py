@@ -16,9 +16,9 @@ from parsec.runtime.device import autocast
 from parsec.runtime.optim import adam, learning_rate, sgd
 from parsec.runtime.rng import generator
 from parsec.search.base import Batch, Metrics, SearchTask, SearchTrainer
+from parsec.search.budget import relative_cost
 from parsec.search.executors.base import summed_cross_entropy
 from parsec.search.executors.sequential import SequentialExecutor
-from parsec.search.relative_cost import relative_cost
 
 
 class Relaxed(SearchTrainer):
@@ -92,11 +92,16 @@ class Relaxed(SearchTrainer):
         self.weight_optimizer.param_groups[0]["lr"] = rate
         self.weight_optimizer.step()
 
+    @classmethod
+    def cost_per_pass(cls, task: SearchTask) -> float:
+        """Sampled architectures that one pass of the mixture costs as much as."""
+        network, size = task.job.settings.network, task.augment.image_size
+        return relative_cost(task.prior.space, network, task.classes, size, cls.samples_one_op)
+
     @cached_property
     def relative_cost(self) -> float:
-        """Sampled architectures that one pass costs as much as."""
-        task, network = self.task, self.settings.network
-        return relative_cost(task.prior.space, network, task.classes, task.augment.image_size, self.samples_one_op)
+        """`cost_per_pass` of this search."""
+        return self.cost_per_pass(self.task)
 
     @property
     def child_images(self) -> int:

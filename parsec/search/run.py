@@ -59,8 +59,9 @@ def search(
     with stage.hold():
         if stage.restored(identity, stands_for):
             return
-        task = within_budget(make_task(job, data, info, seed, prior, stage.device, stage.ranks))
-        trainer = METHODS[job.method](task)
+        method = METHODS[job.method]
+        task = within_budget(make_task(job, data, info, seed, prior, stage.device, stage.ranks), method)
+        trainer = method(task)
         if not stage.train(trainer):
             return
         available = {split: info.counts[split] for split in ("train", "validation")}

@@ -69,7 +69,7 @@ def same(found, expected, what):
 
 
 def children(sources, primitives):
-    """One child for each row of primitives, whose picks take them in turn and these inputs, as far as there are any."""
+    """One child for each row of primitives, whose edges take them in turn and these inputs, as far as there are any."""
     table = torch.zeros(len(primitives), 2, 4, 2, 2, dtype=torch.int64)
     for k, row in enumerate(primitives):
         for index, (cell, node, slot) in enumerate(torch.cartesian_prod(*map(torch.arange, (2, 4, 2))).tolist()):
@@ -102,8 +102,8 @@ def test_deposits_into_one_place_add_up_in_order():
     partials, gradient = torch.randn(5, 3, 100), torch.randn(300)
     places, sizes = torch.tensor([100, -1, 0, 100, 100]), torch.tensor([70, 70, 100, 70, 70])
     expected = gradient.clone()
-    reference.deposit(partials, places, sizes, expected)
-    fused.deposit(partials, places, sizes, gradient)
+    reference.reduce_weight_grads(partials, places, sizes, expected)
+    fused.reduce_weight_grads(partials, places, sizes, gradient)
     torch.testing.assert_close(gradient, expected)
 
 

@@ -101,8 +101,8 @@ def test_settings_choose_it_with_as_many_children_as_memory_holds():
     budget = 3.5 * child_bytes(network, 16, 8, maps=TABLE_MAPS) / 2**30
     executor = build_executor(supernet, Compute(executor="table", memory_gib=budget), 16, 8)
     assert isinstance(executor, CUDAGraphRunner)
-    assert executor.table.in_flight == 3
-    assert build_executor(supernet, Compute(executor="table", samples_in_flight=2), 16, 8).table.in_flight == 2
+    assert executor.fused.in_flight == 3
+    assert build_executor(supernet, Compute(executor="table", samples_in_flight=2), 16, 8).fused.in_flight == 2
 
 
 def test_a_gpu_without_triton_is_told_what_to_do(monkeypatch):
@@ -120,9 +120,9 @@ def test_children_that_cannot_change_the_gradient_may_be_left_out(random_genotyp
     assert_equal(one, table, children, images, labels, temperature=10.0)
     expected, gradient = weighted_backward(one, children, images, labels, 1e-3), one.supernet.bank.gradient.clone()
     live, pool_back = [], reference.pool_back
-    monkeypatch.setattr(reference, "pool_back", lambda picks, *rest: (live.append(picks), pool_back(picks, *rest)))
+    monkeypatch.setattr(reference, "pool_back", lambda edges, *rest: (live.append(edges), pool_back(edges, *rest)))
     found = weighted_backward(table, children, images, labels, 1e-3)
-    assert {int((picks[:, 0] >= 0).sum()) for picks in live} == {2}, "two picks a node, those of one child"
+    assert {int((edges[:, 0] >= 0).sum()) for edges in live} == {2}, "two edges a node, those of one child"
     torch.testing.assert_close(found, expected, rtol=1e-10, atol=0)
     scale = float(gradient.abs().max())
     torch.testing.assert_close(table.supernet.bank.gradient, gradient, rtol=1e-9, atol=1e-12 * scale)

@@ -9,13 +9,16 @@ from parsec.config.search import Estimator, RandomSearch
 from parsec.config.training import Network
 from parsec.errors import SettingsError
 from parsec.network.spaces import child_cost
-from parsec.search.budget import within_budget
+from parsec.search import budget
 from parsec.search.methods import METHODS
-from parsec.search.relative_cost import relative_cost
 from parsec.space.nasbench201 import architectures
 from parsec.space.spaces import SPACES
 
 SMALL = {"random": RandomSearch(candidates=3, architectures=50, epochs=2), "network": Network(cells=3, channels=2)}
+
+
+def within_budget(task):
+    return budget.within_budget(task, METHODS[task.job.method])
 
 
 def spend(task):
@@ -28,14 +31,14 @@ def spend(task):
 @pytest.mark.parametrize("warmup", [0, 1])
 @pytest.mark.parametrize("method", METHODS)
 def test_a_method_spends_its_budget_and_no_more(make_task, method, warmup):
-    budget = 3000
-    task = make_task(method=method, budget=budget, warmup_epochs=warmup, **SMALL)
+    limit = 3000
+    task = make_task(method=method, budget=limit, warmup_epochs=warmup, **SMALL)
     spent, epochs = spend(within_budget(task))
-    longer = within_budget(make_task(method=method, budget=2 * budget, warmup_epochs=warmup, **SMALL))
+    longer = within_budget(make_task(method=method, budget=2 * limit, warmup_epochs=warmup, **SMALL))
     more, more_epochs = spend(longer)
     each = (more - spent) / (more_epochs - epochs)
     unit = each * (SMALL["random"].epochs if method == "random" else 1)
-    assert budget - unit < spent <= budget
+    assert limit - unit < spent <= limit
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -60,16 +63,16 @@ def test_a_pass_counts_by_its_multiply_adds():
     space, network, size = SPACES["nasbench201"], Network(cells=3, channels=4), (10, 32)
     every = [child_cost(found, network, *size).multiply_adds for found in islice(architectures(), 15_625)]
     empty, mean = min(every), fmean(every)
-    assert relative_cost(space, network, *size, samples_one_op=True) == pytest.approx(1.0, rel=0.05)
+    assert budget.relative_cost(space, network, *size, samples_one_op=True) == pytest.approx(1.0, rel=0.05)
     # All five primitives on every edge: five times what a child's edges take on average.
-    assert relative_cost(space, network, *size, samples_one_op=False) == pytest.approx(
+    assert budget.relative_cost(space, network, *size, samples_one_op=False) == pytest.approx(
         (empty + 5 * (mean - empty)) / mean, rel=0.05
     )
 
 
 def test_a_path_of_darts_runs_more_edges_than_a_child():
     size = (SPACES["darts"], Network(cells=3, channels=4), 10, 32)
-    path, mixture = relative_cost(*size, samples_one_op=True), relative_cost(*size, samples_one_op=False)
+    path, mixture = budget.relative_cost(*size, samples_one_op=True), budget.relative_cost(*size, samples_one_op=False)
     assert 1.0 < path < 14 / 8
     assert mixture > 5 * path
 

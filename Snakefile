@@ -14,7 +14,6 @@ report: "workflow/report/workflow.rst"
 
 
 include: "workflow/rules/common.smk"
-include: "workflow/rules/studies_common.smk"
 include: "workflow/rules/hooks.smk"
 
 
@@ -23,47 +22,46 @@ pathvars:
 
 
 wildcard_constraints:
-    dataset=one_of(settings.datasets),
-    method=one_of(methods()),
-    stage=one_of(outputs.SEARCH_STAGES),
-    name=one_of([*settings.scores, *settings.simulations, *settings.predictors]),
-    origin=one_of([*outputs.SEARCH_STAGES, outputs.PUBLISHED]),
+    job=f"({regex_any(job_parts.MODULES)})(/[^/]+)?",
+    dataset=regex_any(settings.datasets),
+    method=regex_any(plan.method_names(settings)),
+    stage=regex_any(outputs.SEARCH_STAGES),
+    name=regex_any([*settings.scores, *settings.simulations, *settings.predictors]),
+    origin=regex_any([*outputs.SEARCH_STAGES, outputs.PUBLISHED]),
     seed=r"\d+",
     run=r"\d+",
 
 
-# Raw images to a verified data set of three parts, each a folder of shards.
+# What each job reads of the settings; raw images to a verified data set of three splits, each a folder of shards.
 include: "workflow/rules/data.smk"
 # A data set to π and a genotype: from uniform, on the large network, on the large data set.
 include: "workflow/rules/search.smk"
-# A genotype to a trained network and its test error; the only stage that is given the test part.
+# A genotype to a trained network and its test error; the only stage that reads the test split.
 include: "workflow/rules/retrain.smk"
-# Memory and time of one step of a search.
-include: "workflow/rules/measure.smk"
-# Tabular benchmarks: scores without training, simulated searches, a predictor, and the truth about what was found.
-include: "workflow/rules/studies.smk"
-# Records of runs to tables, figures, cell drawings and the checklist.
+# Memory and time of one step of a search, and memory over depth.
+include: "workflow/rules/bench.smk"
+# Tabular benchmarks: zero-cost scores, simulated searches, a predictor, and the true accuracy of what was searched.
+include: "workflow/rules/tabular.smk"
+# Records of runs to tables, figures, cell drawings, the checklist and the HTML report.
 include: "workflow/rules/report.smk"
-# Several methods beside each other.
-include: "workflow/rules/compare.smk"
 
 
 rule all:
     input:
-        wanted(),
+        "<results>/report.html",
     localrule: True
 
 
-warn_of_lost_resources()
+warn_about_resources()
 
 
 onstart:
-    announce()
+    print_header()
 
 
 onsuccess:
-    conclude()
+    print_results()
 
 
 onerror:
-    explain_failure()
+    print_failure_hint()

@@ -241,13 +241,22 @@ def predict(
 @command(PEOPLE)
 def record(
     results: Annotated[Path, typer.Argument(help="Folder of the finished run, or file of `bench --json`.")],
-    record: Annotated[Path, typer.Argument(help="To make: results/records/DATE-NAME, or …/benchmarks/NAME.json.")],
+    record: Annotated[
+        Path | None, typer.Argument(help="To make: results/records/DATE-NAME, or …/benchmarks/NAME.json.")
+    ] = None,
+    figure: Annotated[
+        list[str] | None, typer.Option(help="File in the folder figures to keep as well, for a page; may be repeated.")
+    ] = None,
 ) -> None:
-    """Keep a finished run or benchmark under results/records and renew the index there."""
-    from parsec.records.archive import keep, keep_benchmark
+    """Keep a finished run or benchmark under results/records; given only results/records, renew its pages."""
+    from parsec.records.archive import keep, keep_benchmark, renew
 
-    act = keep_benchmark if results.suffix == ".json" else keep
-    act(results, record)
+    if record is None:
+        renew(results)
+    elif results.suffix == ".json":
+        keep_benchmark(results, record)
+    else:
+        keep(results, record, figure or ())
 
 
 @command(PEOPLE)
@@ -307,14 +316,19 @@ def schema() -> None:
 
 
 @command(RULES)
-def prepare(settings: Settings, output: Output) -> None:
+def prepare(
+    settings: Settings,
+    output: Output,
+    folder: Annotated[str | None, typer.Option(help="CIFAR: folder of the images, not that of the settings.")] = None,
+    order: Annotated[
+        list[str] | None, typer.Option(help="CIFAR: a source, in the order in which they are tried; repeatable.")
+    ] = None,
+) -> None:
     """Turn raw images into memory-mapped shards, split into train, validation and test."""
-    from parsec.config.jobs import PrepareJob, placed
+    from parsec.config.jobs import PrepareJob, with_image_source
     from parsec.data.prepare import prepare
 
-    # From the environment, because where images are found must not decide what is re-run.
-    places = json.loads(os.environ.get("PARSEC_PLACES", "{}"))
-    prepare(placed(load_job(settings, PrepareJob), places), output)
+    prepare(with_image_source(load_job(settings, PrepareJob), {"folder": folder, "order": order or None}), output)
 
 
 @command(RULES)

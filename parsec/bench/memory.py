@@ -17,7 +17,7 @@ from parsec.data.loader import epoch_order, open_images
 from parsec.network.complexity import child_bytes
 from parsec.prior.distribution import ArchitectureBatch, Prior
 from parsec.records.provenance import begin, provenance, write_json
-from parsec.runtime.device import device_name, lease, memory_format, peak_bytes, resolve, set_deterministic
+from parsec.runtime.device import acquire_gpu, device_name, memory_format, peak_bytes, resolve, set_deterministic
 from parsec.runtime.logs import logger
 from parsec.runtime.outputs import check_file
 from parsec.runtime.rng import ShardedRNG, generator
@@ -190,7 +190,7 @@ def measure(job: MeasureJob, data: Path, output: Path) -> None:
     beginning = begin("parsec.bench.memory")
     check_file(output, "json measure")
     set_deterministic(job.compute.deterministic)
-    with lease(resolve(job.compute.device)) as device:
+    with acquire_gpu(resolve(job.compute.device)) as device:
         load = _workload(job, data, device)
         document = {
             "kind": "measure",
@@ -221,7 +221,7 @@ def measure_depths(job: DepthsJob, data: Path, output: Path) -> None:
     check_file(output, "json depths")
     compute = job.methods[0].compute
     set_deterministic(compute.deterministic)
-    with lease(resolve(compute.device)) as device:
+    with acquire_gpu(resolve(compute.device)) as device:
         rows = [_row(each, cells, data, info, device) for each in _contenders(job) for cells in job.depths]
         document = {
             "kind": "depths",

@@ -82,7 +82,7 @@ def _plain(training: Training, job: BenchJob, images: Images, device: torch.devi
         pixels, labels = images.gather(indices)
         sgd.zero_grad()
         with autocast(device, job.precision):
-            logits, auxiliary = network.run(augment.train(pixels, draws.draws("augmentation")), dropped)
+            logits, auxiliary = network.run(augment.train(pixels, draws.sharded("augmentation")), dropped)
         training_loss(logits, auxiliary, labels, settings.label_smoothing, settings.auxiliary_weight).backward()
         torch.nn.utils.clip_grad_norm_(network.parameters(), settings.optimizer.gradient_clip)
         sgd.step()

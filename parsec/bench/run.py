@@ -16,7 +16,7 @@ from parsec.bench.search import bench_search
 from parsec.bench.workload import BenchJob
 from parsec.errors import UserError
 from parsec.records.provenance import begin, provenance, write_json
-from parsec.runtime.device import autocast, device_name, lease, resolve, set_deterministic
+from parsec.runtime.device import acquire_gpu, autocast, device_name, resolve, set_deterministic
 from parsec.runtime.logs import logger
 from parsec.runtime.outputs import check_file
 
@@ -181,7 +181,7 @@ def bench(job: BenchJob, data: Path | None, output: Path | None) -> None:
         check_file(output, "json bench")
     beginning = begin("parsec.bench.run")
     set_deterministic(False)
-    with lease(resolve(job.device)) as device:
+    with acquire_gpu(resolve(job.device)) as device:
         rates = measure_rates(device, _activations(device, job), stopwatch_for(device))
         logger.info("copies %.1f GB/s, multiplies %.1f Gop/s", rates.bytes / 1e9, rates.operations / 1e9)
         contests = []

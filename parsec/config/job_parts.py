@@ -1,9 +1,26 @@
-"""The part of the complete settings that each job reads; a job re-runs when its part changes, and only then."""
+"""The part of the complete settings that each job reads, and the file that hands it over.
 
+`<results>/jobs/<rule>/<name>.yaml` is an input of its job: the job re-runs when the text of the file changes, and only
+then. It holds what the command takes with `--settings`, and as comments the versions of what else decides the results.
+"""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
-from parsec.config.datasets import Dataset
-from parsec.config.jobs import PLACES, DepthsJob, MeasureJob, Places, PrepareJob, RetrainJob, SearchJob, SearchStageName
+import yaml
+
+from parsec.config.base import Config
+from parsec.config.jobs import (
+    LOCATION_KEYS,
+    DepthsJob,
+    MeasureJob,
+    PrepareJob,
+    RetrainJob,
+    SearchJob,
+    SearchStageName,
+)
 from parsec.config.predictor import AnyPredictorJob, ProposalJob
 from parsec.config.search import RELAXED, Prior, RandomSearch, SearchStage
 from parsec.config.settings import Settings
@@ -12,19 +29,16 @@ from parsec.config.zero_cost import SCORE_JOBS, AblationJob, AnyScoreJob, FitPiJ
 
 
 def prepare_job(settings: Settings, dataset: str) -> PrepareJob:
-    """What `prepare` reads for one data set, whichever place its images come from."""
-    return PrepareJob(name=dataset, dataset=_without_place(settings.datasets[dataset]))
+    """What `prepare` reads for one data set, wherever its images come from."""
+    data = settings.datasets[dataset]
+    which = {key: value for key, value in data if key not in LOCATION_KEYS.get(data.source, ())}
+    return PrepareJob(name=dataset, dataset=type(data)(**which))
 
 
-def _without_place(dataset: Dataset) -> Dataset:
-    given = {key: value for key, value in dict(dataset).items() if key not in PLACES.get(dataset.source, ())}
-    return type(dataset)(**given)
-
-
-def places(settings: Settings) -> Places:
-    """Where data sets are found, by name; given to `prepare` beside its job, so that moving files re-runs nothing."""
-    named = ((name, data, PLACES.get(data.source)) for name, data in settings.datasets.items())
-    return {name: data.model_dump(mode="json", include=set(keys)) for name, data, keys in named if keys}
+def image_source(settings: Settings, dataset: str) -> dict[str, Any]:
+    """Where images are found, by option of `prepare`; not in its job's file, so that moving them re-runs nothing."""
+    data = settings.datasets[dataset]
+    return data.model_dump(mode="json", include=set(LOCATION_KEYS.get(data.source, ())), exclude_none=True)
 
 
 def search_job(settings: Settings, stage: SearchStageName, name: str) -> SearchJob:
@@ -120,3 +134,65 @@ def proposal_job(settings: Settings) -> ProposalJob:
     """What the study of proposals reads."""
     assert settings.proposal is not None
     return settings.proposal
+
+
+MODULES = {
+    "prepare_dataset": "parsec.data.prepare",
+    "search": "parsec.search.run",
+    "finetune": "parsec.search.run",
+    "transfer": "parsec.search.run",
+    "retrain": "parsec.retrain.run",
+    "measure_executor": "parsec.bench.memory",
+    "measure_depths": "parsec.bench.memory",
+    "score": "parsec.zero_cost.score",
+    "fit_pi": "parsec.zero_cost.fit_prior",
+    "ablate": "parsec.zero_cost.ablation",
+    "kernels": "parsec.zero_cost.kernel_matrices",
+    "simulate": "parsec.tabular.simulate",
+    "predictor": "parsec.predictor.search",
+    "propose": "parsec.predictor.proposal",
+}
+"""The module that does the work of each rule with settings; with what it imports, it is the code of the rule."""
+
+
+def job_of(settings: Settings, path: str) -> Config:
+    """What a job reads; `path` is its rule and, where a rule has several jobs, a name: `retrain/cifar10`."""
+    rule, _, name = path.partition("/")
+    match rule:
+        case "prepare_dataset":
+            return prepare_job(settings, name)
+        case "search" | "finetune" | "transfer":
+            return search_job(settings, rule, name)
+        case "retrain":
+            return retrain_job(settings, name)
+        case "measure_executor":
+            return measure_job(settings, name)  # type: ignore[arg-type]
+        case "measure_depths":
+            return depths_job(settings)
+        case "score":
+            return score_job(settings, name)
+        case "fit_pi":
+            return fit_pi_job(settings)
+        case "ablate":
+            return ablation_job(settings)
+        case "kernels":
+            return kernels_job(settings)
+        case "simulate":
+            return simulate_job(settings, name)
+        case "predictor":
+            return predictor_job(settings, name)
+        case "propose":
+            return proposal_job(settings)
+    raise ValueError(f"no rule {rule!r} reads settings; there are {', '.join(MODULES)}")
+
+
+def job_text(job: Config, versions: Mapping[str, str]) -> str:
+    """The text of a job's file. Keys are sorted, so that equal settings and versions are equal text."""
+    header = "".join(f"# {name}: {version}\n" for name, version in versions.items())
+    return header + yaml.safe_dump(job.model_dump(mode="json"), allow_unicode=True, width=120)
+
+
+def recorded_versions(path: Path) -> dict[str, str]:
+    """The versions in a job's file; empty where there is no such file."""
+    text = path.read_text(encoding="utf-8") if path.is_file() else ""
+    return dict(re.findall(r"^# (\w+): (.+)$", text, re.MULTILINE))

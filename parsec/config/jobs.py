@@ -13,9 +13,8 @@ from parsec.config.retrain import RetrainStage
 from parsec.config.search import RELAXED, Measure, Prior, SearchStage, check_darts, check_space
 from parsec.config.training import Augmentation, Network
 
-PLACES = {"cifar10": ("folder", "order"), "cifar100": ("folder", "order")}
-"""By source: keys that say where images are found and not which, because their hashes are known."""
-Places = Mapping[str, Mapping[str, Any]]
+LOCATION_KEYS = {"cifar10": ("folder", "order"), "cifar100": ("folder", "order")}
+"""By source: keys that decide where images are found and not which, because their hashes are known."""
 SearchStageName = Literal["search", "finetune", "transfer"]
 
 
@@ -103,13 +102,14 @@ class MeasureJob(Config):
 Job = PrepareJob | SearchJob | RetrainJob | MeasureJob
 
 
-def placed(job: PrepareJob, found: Places) -> PrepareJob:
-    """The job with what `places` says of its data set.
+def with_image_source(job: PrepareJob, source: Mapping[str, Any]) -> PrepareJob:
+    """The job with the `LOCATION_KEYS` of its data set replaced by those that are not None.
 
     Raises:
-        pydantic.ValidationError: it says what the data set does not take.
+        pydantic.ValidationError: a key or value that the data set does not take.
     """
-    data = {**job.dataset.model_dump(mode="json"), **found.get(job.name, {})}
+    changes = {key: value for key, value in source.items() if value is not None}
+    data = {**job.dataset.model_dump(mode="json"), **changes}
     return PrepareJob.model_validate_json(json.dumps({"name": job.name, "dataset": data}))
 
 

@@ -112,7 +112,7 @@ class PackedImages:
         if not augment.resizes:
             # The centre square that would be stored as pixels, so that both storage forms train on the same windows.
             return self._decode(chosen, centre_squares(sizes), augment.stored_size)
-        own = draws.of(generator(self._seed, "boxes", step))
+        own = draws.with_generator(generator(self._seed, "boxes", step))
         boxes = random_boxes(sizes, augment.least_area, own)
         mirrored = own.uniform(len(sizes)) < (0.5 if augment.flips else 0.0)
         return self._decode(chosen, boxes, augment.image_size, mirrored.tolist())

@@ -10,10 +10,10 @@ import torch
 from parsec.config.base import Compute, Config, Running
 from parsec.records.provenance import Dataset, begin, cost, provenance
 from parsec.runtime import loop
-from parsec.runtime.device import lease, resolve, set_deterministic
+from parsec.runtime.device import acquire_gpu, resolve, set_deterministic
 from parsec.runtime.distributed import SINGLE_PROCESS, Ranks, init_distributed
-from parsec.runtime.finished import Ending, Places, claimed
 from parsec.runtime.loop import RunCost, Trainer
+from parsec.runtime.output_cache import OutputCache, RunPaths, locked_outputs
 
 CPU = Compute(device="cpu")
 """For stages whose settings leave no choice."""
@@ -53,10 +53,9 @@ class Stage:
         self._start = begin(module)
         self.job, self.label, self.output, self.state = job, label, output, state
         self._running, self._compute = running, compute
-        self._places = Places(state, output, names, label, keep)
-        self._ending: Ending
+        self._paths = RunPaths(state, output, names, label, keep)
+        self._outputs: OutputCache
         self._group: contextlib.ExitStack
-        self._identity = ""
         self._resumes = ""
         self._cost: RunCost
 
@@ -66,7 +65,7 @@ class Stage:
         Raises:
             UserError: a folder that holds another's files or another run's, or two that overlap.
         """
-        self._places.check(**inputs)
+        self._paths.check(**inputs)
         set_deterministic(self._compute.deterministic)
 
     @contextlib.contextmanager
@@ -80,8 +79,8 @@ class Stage:
         kind = resolve(self._compute.device)
         with contextlib.ExitStack() as held, contextlib.ExitStack() as self._group:
             self.ranks = self._group.enter_context(init_distributed(kind))
-            self._ending = held.enter_context(claimed(self._places, self._start.code, self.ranks))
-            self.device = held.enter_context(lease(kind, self.ranks))
+            self._outputs = held.enter_context(locked_outputs(self._paths, self._start.code, self.ranks))
+            self.device = held.enter_context(acquire_gpu(kind, self.ranks))
             yield
 
     def restored(self, identity: str, settings: Mapping[str, Any], resumes: str | None = None) -> bool:
@@ -95,8 +94,8 @@ class Stage:
         Raises:
             CheckpointError: checkpoints or outputs are those of a run with other settings or data.
         """
-        self._identity, self._resumes = identity, resumes or identity
-        return self._ending.begin(identity, settings, resumes)
+        self._resumes = resumes or identity
+        return self._outputs.restore_outputs(identity, settings, resumes)
 
     def train(self, trainer: Trainer) -> bool:
         """Drive `trainer` from its last checkpoint to its end; whether this process is the one that writes.
@@ -117,6 +116,6 @@ class Stage:
     @contextlib.contextmanager
     def outputs(self) -> Iterator[Path]:
         """Mark the output folder before the first file is written there; the run has ended when the block does."""
-        self._ending.open_output()
+        self._outputs.open_output()
         yield self.output
-        self._ending.finish(self._identity)
+        self._outputs.finish()

@@ -260,7 +260,7 @@ class Retrainer:
         return mine
 
     def _draws(self, name: str) -> ShardedRNG:
-        return self._streams.draws(name, self.task.ranks.rank, self.task.ranks.count)
+        return self._streams.sharded(name, self.task.ranks.rank, self.task.ranks.count)
 
     def _learning_rate(self, epoch: int) -> float:
         return learning_rate(self.settings.optimizer, epoch, self.settings.epochs)

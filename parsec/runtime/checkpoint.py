@@ -1,6 +1,7 @@
-"""Saved state of a run: whole or absent, checked by hash, bound to its settings, used by one process at a time.
+"""Saved state of a run: checkpoints and metrics, written whole or not at all, used by one process at a time.
 
-A file is a magic line, the SHA-256 of the payload as a hexadecimal line, and the payload (the bytes of `torch.save`).
+A checkpoint `step-N.pt` is the ZIP archive that `torch.save` writes: `torch.load(path, weights_only=True)` opens it.
+Its comment is the SHA-256 of the bytes before, because `torch.load` ignores the CRCs of an archive.
 """
 
 import contextlib
@@ -14,19 +15,19 @@ from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Any, Self
 
 import torch
 from filelock import FileLock, Timeout
 
 from parsec.errors import CheckpointError
-from parsec.runtime.files import remove_partial, reported, temporary_path
+from parsec.runtime.files import remove_partial, reported, write_atomic
 from parsec.runtime.logs import logger
 from parsec.runtime.outputs import METRICS
 
 
-def claim(folder: Path, name: str = "lock") -> FileLock:
-    """Hold the lock file `name` in `folder`, which is made; release what is returned to let go.
+def lock_dir(folder: Path, name: str = "lock") -> FileLock:
+    """Lock of `folder`, which is made if missing: the file `name` in it, held until the lock is released.
 
     Raises:
         CheckpointError: another process holds it.
@@ -57,7 +58,7 @@ class MetricsFile:
         return self._file.tell()
 
     def append(self, rows: Iterable[Mapping[str, Any]]) -> None:
-        """Add rows at the end; numbers that are not finite become null, which JSON can hold.
+        """Append rows; numbers that are not finite become null, because JSON has no word for them.
 
         Raises:
             UserError: no space is left.
@@ -65,18 +66,19 @@ class MetricsFile:
         text = "".join(json.dumps(_finite(row), allow_nan=False, separators=(",", ":")) + "\n" for row in rows)
         rest = memoryview(text.encode())
         with reported(self._path):
+            # An unbuffered file may take only a part at once, as on a disk that is nearly full.
             while rest:
                 rest = rest[self._file.write(rest) :]
 
     def truncate(self, position: int) -> None:
-        """Drop what was written after `position`.
+        """Drop what was written after `position` (bytes).
 
         Raises:
             CheckpointError: the file is shorter than that.
         """
         if self.position < position:
             raise CheckpointError(
-                f"{self._path}: shorter than its checkpoint says; delete {self._path.parent} to start anew"
+                f"{self._path}: shorter than its checkpoint records; delete {self._path.parent} to start from scratch"
             )
         self._file.truncate(position)
         self._file.seek(position)
@@ -99,13 +101,15 @@ def _finite(value: object) -> object:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-_MAGIC = b"PARSEC checkpoint 1\n"
-_HEADER = len(_MAGIC) + 65
+_COMMENT_BYTES = 64
+"""Length of the archive's comment: a SHA-256 in hexadecimal."""
+_TYPES = {"fingerprint": str, "step": int, "state": dict}
+"""Keys of a checkpoint and the types of their values."""
 _PLAIN = (bool, int, float, str, bytes, type(None), torch.Tensor, torch.Size)
 
 
 class Checkpoints:
-    """The checkpoints in `folder` of the run whose settings have this fingerprint; holds the folder's lock.
+    """Checkpoints in `folder` of the run whose settings have this fingerprint; holds the folder's lock.
 
     Use it as a context manager, or `close` it.
 
@@ -115,7 +119,7 @@ class Checkpoints:
 
     def __init__(self, folder: Path, fingerprint: str, keep: int = 2) -> None:
         self._folder, self._fingerprint, self._keep = folder, fingerprint, keep
-        self._lock = claim(folder)
+        self._lock = lock_dir(folder)
         remove_partial(folder)
 
     def __enter__(self) -> Self:
@@ -127,150 +131,131 @@ class Checkpoints:
         self.close()
 
     def close(self) -> None:
-        """Let go of the folder; the kernel does the same when the process dies."""
+        """Release the folder; the kernel does the same when the process dies."""
         self._lock.release()
 
     def save(self, step: int, state: dict[str, Any]) -> None:
-        """Write the state after `step` steps and drop the oldest beyond `keep`.
+        """Write the state after `step` steps and remove all but the newest `keep` checkpoints.
 
-        `state` holds dictionaries, lists and tuples of tensors, numbers and text: what `weights_only` loads.
+        `state` consists of dictionaries, lists and tuples of tensors, numbers and text: what `weights_only` loads.
 
         Raises:
-            UserError: no space is left; the checkpoints before stay.
+            UserError: no space is left; earlier checkpoints are kept.
             TypeError: a value of another type, with its path in `state`.
         """
         _check_plain(state, "state")
-        payload = io.BytesIO()
-        torch.save({"fingerprint": self._fingerprint, "step": step, "state": state}, payload)
-        digest = hashlib.sha256(payload.getbuffer()).hexdigest()
-        with temporary_path(self._folder / f"step-{step:012d}.ckpt") as temporary, temporary.open("wb") as file:
-            file.write(_MAGIC + digest.encode() + b"\n")
-            file.write(payload.getbuffer())
+        archive = io.BytesIO()
+        torch.save({"fingerprint": self._fingerprint, "step": step, "state": state}, archive)
+        # The last two bytes of a ZIP archive without a comment are the comment's length.
+        archive.seek(-2, io.SEEK_END)
+        archive.write(_COMMENT_BYTES.to_bytes(2, "little"))
+        digest = hashlib.sha256(archive.getbuffer()).hexdigest()
+        archive.write(digest.encode())
+        write_atomic(self._folder / f"step-{step:012d}.pt", archive.getbuffer())
         for old in checkpoint_files(self._folder)[: -self._keep]:
             old.unlink()
 
     def load(self) -> dict[str, Any] | None:
-        """The newest good state, tensors on the CPU; None if nothing was saved yet.
+        """Newest intact state, tensors on the CPU; None if nothing has been saved.
 
-        A damaged checkpoint is set aside with a warning if an older one is good.
+        A damaged checkpoint is set aside with a warning if an older one is intact.
 
         Raises:
             CheckpointError: all are damaged, or they belong to other settings.
         """
         damaged: list[Path] = []
         for path in reversed(checkpoint_files(self._folder)):
-            document = _read(path)
-            if document is None:
+            content = path.read_bytes()
+            body, comment = memoryview(content)[:-_COMMENT_BYTES], content[-_COMMENT_BYTES:]
+            if comment != hashlib.sha256(body).hexdigest().encode():
                 damaged.append(path)
                 continue
-            self._check_owner(path, document["fingerprint"])
-            _set_aside(damaged, path)
+            document = _parse(path, content)
+            if document["fingerprint"] != self._fingerprint:
+                raise CheckpointError(
+                    f"{path}: belongs to settings {document['fingerprint']}, not to these ({self._fingerprint}); "
+                    f"restore those settings, or delete {self._folder} to start from scratch"
+                )
+            # Out of the way, so that the next save does not count them among those to keep.
+            for other in damaged:
+                aside = other.with_suffix(".damaged")
+                other.replace(aside)
+                logger.warning("%s is damaged, kept as %s; continuing from %s", other, aside.name, path.name)
             state: dict[str, Any] = document["state"]
             return state
         if damaged:
-            raise CheckpointError(f"{damaged[0]}: damaged, like all before it; delete {self._folder} to start anew")
-        return None
-
-    def _check_owner(self, path: Path, fingerprint: str) -> None:
-        if fingerprint != self._fingerprint:
             raise CheckpointError(
-                f"{path}: belongs to settings {fingerprint}, not to these ({self._fingerprint}); "
-                f"restore those settings, or delete {self._folder} to start anew"
+                f"{damaged[0]}: damaged, as are all earlier ones; delete {self._folder} to start from scratch"
             )
-
-    def clear(self) -> None:
-        """Remove all checkpoints, the newest last, so that a kill in between still leaves the best one."""
-        remove_checkpoints(self._folder)
+        return None
 
 
 def checkpoint_files(folder: Path) -> list[Path]:
     """Checkpoints in a folder, oldest first."""
-    return sorted(folder.glob("step-*.ckpt"))
+    return sorted(folder.glob("step-*.pt"))
 
 
 def remove_checkpoints(folder: Path) -> None:
-    """Remove the checkpoints in a folder and the damaged ones set aside, the newest last."""
+    """Remove the checkpoints in a folder and the damaged ones set aside.
+
+    The newest goes last, so that a kill in between leaves the best one.
+    """
     for path in [*folder.glob("step-*.damaged"), *checkpoint_files(folder)]:
         path.unlink(missing_ok=True)
 
 
-def _read(path: Path) -> dict[str, Any] | None:
-    content = path.read_bytes()
-    payload = memoryview(content)[_HEADER:]
-    if content[:_HEADER] != _MAGIC + hashlib.sha256(payload).hexdigest().encode() + b"\n":
-        return None
+def _parse(path: Path, content: bytes) -> dict[str, Any]:
+    """The dictionary that an intact checkpoint holds."""
     try:
-        document = torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True)
-        known = {"fingerprint": str, "step": int, "state": dict}
-        if not all(isinstance(document[key], kind) for key, kind in known.items()):
-            raise TypeError("of another form")
+        document = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+        if not all(isinstance(document[key], kind) for key, kind in _TYPES.items()):
+            raise TypeError("a value of another type")
     except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError, TypeError, ValueError, AttributeError) as error:
-        # Not PyTorch's own words: they advise to unpickle what nobody vouches for.
-        raise CheckpointError(
-            f"{path}: holds something else than a checkpoint of parsec; give another --state"
-        ) from error
+        # PyTorch's own message would advise the user to unpickle a file that nobody vouches for.
+        raise CheckpointError(f"{path}: is not a checkpoint of parsec; give another --state") from error
     return dict(document)
 
 
-def _set_aside(damaged: list[Path], good: Path) -> None:
-    for path in damaged:
-        aside = path.with_suffix(".damaged")
-        path.replace(aside)
-        logger.warning("%s is damaged, kept as %s; continuing from %s", path, aside.name, good.name)
-
-
-def _check_plain(value: object, where: str) -> None:
+def _check_plain(value: object, path: str) -> None:
+    """Refuse at saving what `weights_only` would refuse at loading; `path` locates the value in the state."""
     if type(value) in (dict, OrderedDict):
         for key, item in value.items():  # type: ignore[attr-defined]
-            _check_plain(key, f"{where} key {key!r}")
-            _check_plain(item, f"{where}[{key!r}]")
+            _check_plain(key, f"{path} key {key!r}")
+            _check_plain(item, f"{path}[{key!r}]")
     elif type(value) in (list, tuple):
         for index, item in enumerate(value):  # type: ignore[arg-type]
-            _check_plain(item, f"{where}[{index}]")
+            _check_plain(item, f"{path}[{index}]")
     elif type(value) not in (*_PLAIN, torch.nn.Parameter):
-        raise TypeError(f"{where}: a checkpoint cannot hold a {type(value).__name__}")
+        raise TypeError(f"{path}: a checkpoint cannot hold a {type(value).__name__}")
 
 
-class Store(Protocol):
-    """Where one process of a run leaves rows and states."""
-
-    def load(self) -> dict[str, Any] | None:
-        """The newest good state, None if there is none; rows that are younger are dropped."""
-
-    def append(self, rows: Iterable[Mapping[str, Any]]) -> None:
-        """Keep rows of metrics."""
-
-    def save(self, step: int, state: dict[str, Any]) -> None:
-        """Keep the state after so many steps, and all rows before it."""
-
-
-class OnDisk:
-    """The store of a run's first rank; see `Checkpoints` and `MetricsFile` for what goes wrong."""
+class RunDir:
+    """Checkpoints and metrics of a run, kept in step by its main process; see both classes for errors."""
 
     def __init__(self, checkpoints: Checkpoints, metrics: MetricsFile) -> None:
         self._checkpoints, self._metrics = checkpoints, metrics
 
     def load(self) -> dict[str, Any] | None:
-        """See `Store.load`."""
+        """Newest intact state, None if there is none; rows of metrics that are younger are dropped."""
         state = self._checkpoints.load()
         self._metrics.truncate(state["metrics_position"] if state else 0)
         return state
 
     def append(self, rows: Iterable[Mapping[str, Any]]) -> None:
-        """See `Store.append`."""
+        """Append rows of metrics."""
         self._metrics.append(rows)
 
     def save(self, step: int, state: dict[str, Any]) -> None:
-        """See `Store.save`."""
+        """Save the state after `step` steps, once all rows before it are on the disk."""
         self._metrics.sync()
         self._checkpoints.save(step, {**state, "metrics_position": self._metrics.position})
 
 
-class Nowhere:
-    """The store of all other ranks, whose rows and states are those of the first."""
+class NullRunDir:
+    """Stands for `RunDir` in all other ranks, which read and write nothing."""
 
     def load(self) -> None:
-        """Nothing: the first rank shares what it has."""
+        """None: the main process broadcasts its state."""
 
     def append(self, rows: Iterable[Mapping[str, Any]]) -> None:
         """Drop the rows."""
@@ -280,18 +265,18 @@ class Nowhere:
 
 
 @contextlib.contextmanager
-def opened(folder: Path, fingerprint: str, is_main_process: bool) -> Iterator[Store]:
-    """The store of a run in `folder`, whose lock its first rank holds."""
+def open_run_dir(folder: Path, fingerprint: str, is_main_process: bool) -> Iterator[RunDir | NullRunDir]:
+    """Run directory `folder` of the settings with this fingerprint; its main process holds the lock."""
     if not is_main_process:
-        yield Nowhere()
+        yield NullRunDir()
         return
     with (
         Checkpoints(folder, fingerprint) as checkpoints,
         contextlib.closing(MetricsFile(folder / METRICS)) as metrics,
     ):
-        yield OnDisk(checkpoints, metrics)
+        yield RunDir(checkpoints, metrics)
 
 
 def read_metrics(folder: Path) -> list[dict[str, Any]]:
-    """The rows that a run which has ended left in its state folder."""
+    """Rows of metrics in the state folder of a run that has ended."""
     return [json.loads(line) for line in (folder / METRICS).read_text(encoding="utf-8").splitlines()]

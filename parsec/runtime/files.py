@@ -96,7 +96,7 @@ def temporary_path(path: Path) -> Iterator[Path]:
         sync(path.parent)
 
 
-def write_atomic(path: Path, content: bytes | str) -> None:
+def write_atomic(path: Path, content: bytes | memoryview | str) -> None:
     """Put `content` (text as UTF-8) at `path`, whole or not at all.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Driving a trainer from its last checkpoint to its end, through kills, stop signals and diverging losses."""
+"""Resumable training loop: survives kills, stop signals and losses that diverge."""
 
 import signal
 import threading
@@ -13,20 +13,20 @@ import torch
 
 from parsec.config.base import Running
 from parsec.errors import CheckpointError, DivergedError, Interrupted
-from parsec.runtime.checkpoint import Store, checkpoint_files, opened
+from parsec.runtime.checkpoint import NullRunDir, RunDir, checkpoint_files, open_run_dir
 from parsec.runtime.device import peak_memory_bytes
 from parsec.runtime.distributed import SINGLE_PROCESS, Ranks
 from parsec.runtime.logs import logger
 from parsec.runtime.outputs import METRICS as METRICS
-from parsec.runtime.system import Meter
+from parsec.runtime.system import EnergyMeter
 
 _SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
 
 
 class StopRequest:
-    """Notes the first SIGTERM, SIGUSR1 or SIGINT of its block in `signal_number`.
+    """Context that records the first SIGTERM, SIGUSR1 or SIGINT in `signal_number` instead of obeying it.
 
-    A second SIGINT raises KeyboardInterrupt. Outside the main thread Python allows no handlers, so nothing is noted.
+    A second SIGINT raises KeyboardInterrupt. Outside the main thread Python allows no handlers: nothing is recorded.
     """
 
     def __init__(self) -> None:
@@ -35,7 +35,7 @@ class StopRequest:
 
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():
-            self._before = {number: signal.signal(number, self._note) for number in _SIGNALS}
+            self._before = {number: signal.signal(number, self._record) for number in _SIGNALS}
         return self
 
     def __exit__(
@@ -44,7 +44,7 @@ class StopRequest:
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
-    def _note(self, number: int, frame: FrameType | None) -> None:
+    def _record(self, number: int, frame: FrameType | None) -> None:
         if number == signal.SIGINT and self.signal_number == signal.SIGINT:
             raise KeyboardInterrupt
         if self.signal_number is None:
@@ -52,63 +52,63 @@ class StopRequest:
 
 
 class Trainer(Protocol):
-    """What the loop can drive. All state that decides the next step is in `state_dict`."""
+    """Interface that the loop drives. Whatever decides the next step is in `state_dict`."""
 
     @property
     def step(self) -> int:
-        """Steps done."""
+        """Number of steps done."""
 
     @property
     def total_steps(self) -> int:
-        """Steps to do."""
+        """Number of steps to do."""
 
     def advance(self) -> list[dict[str, Any]]:
-        """Do one step; rows of metrics that are due."""
+        """Do one step; returns the rows of metrics that are due."""
 
     def flush(self) -> list[dict[str, Any]]:
-        """Rows of the steps so far that `advance` has kept back, so as not to wait for the device; it waits."""
+        """Rows of metrics that `advance` has held back so as not to wait for the device; this waits for it."""
 
     def check_finite(self) -> None:
-        """Raise DivergedError if a loss so far or the state is no longer finite."""
+        """Raise DivergedError if a loss so far or the state is not finite."""
 
     def progress(self) -> str:
-        """Where training stands, for one line."""
+        """One-line summary of the training so far."""
 
     def state_dict(self) -> dict[str, Any]:
         """Everything needed to continue: tensors, numbers and text in dictionaries, lists and tuples."""
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue from a state; its tensors are on the CPU."""
+        """Continue from a state, whose tensors are on the CPU."""
 
 
 class RowTrainer(ABC):
-    """A trainer without weights: every step makes rows that follow from its number, so that the number is its state."""
+    """Trainer without weights: the rows of a step follow from its number, which is the whole state."""
 
     step = 0
 
     @property
     @abstractmethod
     def total_steps(self) -> int:
-        """Steps to do."""
+        """Number of steps to do."""
 
     @abstractmethod
     def advance(self) -> list[dict[str, Any]]:
-        """Do one step; its rows."""
+        """Do one step; returns its rows."""
 
     @abstractmethod
     def progress(self) -> str:
-        """Where the work is, for one line."""
+        """One-line summary of the work so far."""
 
     def flush(self) -> list[dict[str, Any]]:
-        """No row is kept back."""
+        """No rows: none is held back."""
         return []
 
     def check_finite(self) -> None:
-        """Rows may lack a number; that ends no run."""
+        """Accept all: a row without a finite number ends no run."""
         return
 
     def state_dict(self) -> dict[str, Any]:
-        """Steps done; the rows are kept by the loop."""
+        """Number of steps done; the loop keeps the rows."""
         return {"step": self.step}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -117,31 +117,31 @@ class RowTrainer(ABC):
 
 
 class RunCost(NamedTuple):
-    """Cost of a run over all attempts; work that a kill threw away before it was saved is not in it."""
+    """Cost of a run over all attempts, without the work that a kill discarded before it was saved."""
 
     wall_seconds: float = 0.0
     device_seconds: float = 0.0
     restarts: int = 0
     peak_memory_bytes: int = 0
     code_fingerprints: tuple[str, ...] = ()
-    """Code of all attempts, in order, each once."""
+    """Fingerprints of the code of all attempts, in order, without repeats."""
     saving_seconds: float = 0.0
-    """What of the wall time went into saving checkpoints."""
+    """Part of the wall time that went into saving checkpoints."""
     energy_joules: float | None = None
-    """Of the whole processors and the GPU, other work on them included; None if an attempt could not read it."""
+    """Energy of all processors and the GPU, other work on them included; None if an attempt could not read it."""
 
 
 SAVING_PAYS_AFTER = 50
-"""Work lasts at least so many times as long as the save before it: 2 % of the time at most goes into saving."""
+"""Least ratio of the work between two saves to the duration of the first: at most 2 % of the time goes into saving."""
 LONGEST_WAIT = 3600.0
-"""Seconds of work that a slow disk may put at risk; a save that takes longer than 72 s may cost more than 2 %."""
+"""Most seconds of work at risk on a slow disk; a save that takes longer than 72 s may cost more than 2 %."""
 
 
 class _Pending(NamedTuple):
-    """What is to be done between two steps; numbers, because ranks agree on them."""
+    """Actions due between two steps; integers, because the ranks take their maximum."""
 
     signal: int
-    """The signal to stop on, 0 for none."""
+    """Number of the signal to stop on, 0 for none."""
     progress: int
     checkpoint: int
 
@@ -156,31 +156,39 @@ def fit(
     code: str = "",
     ranks: Ranks = SINGLE_PROCESS,
 ) -> RunCost:
-    """Resume `trainer` from `state_folder`, advance it to its end and leave a checkpoint of the finished state.
+    """Resume `trainer` from `state_folder`, advance it to its end and leave a checkpoint of the final state.
 
-    Rows of metrics go to `metrics.jsonl` in the folder. A kill at any moment loses no more than the steps since the
-    last checkpoint, and the same call continues. `code` is the fingerprint of the code that runs: a run may continue
-    under other code, with a warning, and `RunCost` names all of it. Of several ranks only the first reads and writes;
-    its clock decides for all, and a signal to any of them stops all after the same step.
+    Rows of metrics go to `metrics.jsonl` in the folder. A kill at any moment loses only the steps since the last
+    checkpoint, and the same call continues. Only the main process reads and writes; its clock decides for all ranks,
+    and a signal to any of them stops all after the same step.
+
+    Args:
+        trainer: holds everything that decides the next step.
+        state_folder: folder of checkpoints and metrics, created if missing.
+        fingerprint: what the checkpoints depend on; those of another one are refused.
+        running: how often to save and to report.
+        label: name of the run in messages.
+        device: device whose peak memory and energy are recorded; a run never changes the kind of its device.
+        code: fingerprint of the running code. A run may continue under other code, with a warning; `RunCost` lists all.
+        ranks: processes of the run.
 
     Raises:
-        Interrupted: a stop signal came; the state is saved.
+        Interrupted: on a stop signal; the state is saved.
         DivergedError: the loss is not finite; the last good checkpoint is kept.
         CheckpointError: the saved state is damaged, in use, or of other settings or another kind of device.
-        RankLostError: another rank is gone.
+        RankLostError: another rank has ended.
         UserError: no space is left on the disk.
     """
-    with StopRequest() as stop, opened(state_folder, fingerprint, ranks.is_main_process) as store:
-        session = _Session(trainer, store, running, label, device, code, ranks)
+    with StopRequest() as stop, open_run_dir(state_folder, fingerprint, ranks.is_main_process) as run_dir:
+        session = _Session(trainer, run_dir, running, label, device, code, ranks)
         session.resume()
         try:
-            pending = session.pending(stop, session.began)
+            pending = session.pending(stop)
             while trainer.step < trainer.total_steps and not pending.signal:
                 session.append(trainer.advance())
-                now = time.monotonic()
-                pending = session.pending(stop, now)
+                pending = session.pending(stop)
                 if pending.progress:
-                    session.log_progress(now)
+                    session.log_progress()
                 if pending.checkpoint:
                     session.save()
             session.end()
@@ -194,29 +202,29 @@ def fit(
                 f"{trainer.total_steps}; the same command continues",
                 pending.signal,
             )
-        session.log_progress(time.monotonic())
+        session.log_progress()
         return session.cost()
 
 
 class _Session:
-    """One process's part of a run, from its start or its last checkpoint."""
+    """One process's attempt at a run, from the start or from the last checkpoint."""
 
     def __init__(
         self,
         trainer: Trainer,
-        store: Store,
+        run_dir: RunDir | NullRunDir,
         running: Running,
         label: str,
         device: torch.device,
         code: str,
         ranks: Ranks,
     ) -> None:
-        self._trainer, self._store, self._ranks = trainer, store, ranks
+        self._trainer, self._run_dir, self._ranks = trainer, run_dir, ranks
         self._running, self._label, self._device = running, label, device
-        self._before = RunCost(code_fingerprints=(code,), energy_joules=0.0)
-        """Cost of the sessions before this one."""
-        self._meter = Meter(device)
-        self.began = self._last_save_time = time.monotonic()
+        self._earlier = RunCost(code_fingerprints=(code,), energy_joules=0.0)
+        """Cost of the attempts before this one."""
+        self._meter = EnergyMeter(device)
+        self._start_time = self._last_save_time = time.monotonic()
         self._last_progress_time: float | None = None
         self._first_step = trainer.step
         self._saved_step: int | None = None
@@ -224,31 +232,34 @@ class _Session:
 
     def resume(self) -> None:
         """Restore trainer and metrics from the newest checkpoint, if there is one."""
-        state = self._ranks.broadcast_state(self._store.load())
+        state = self._ranks.broadcast_state(self._run_dir.load())
         if state is None:
             return
+        # Random streams of the CPU and of a GPU differ, so a run stays on its kind of device.
         if state["device"] != self._device.type:
             raise CheckpointError(
                 f"{self._label}: was begun on {state['device']} and would continue on {self._device.type}; "
-                f"set compute.device to {state['device']}, or delete the run's folder under state to start anew"
+                f"set compute.device to {state['device']}, or delete the run's folder under state to start from scratch"
             )
         try:
             self._trainer.load_state_dict(state["trainer"])
         except (KeyError, ValueError, RuntimeError) as error:
             raise CheckpointError(
                 f"{self._label}: the saved state does not fit this version of the code ({error!r}); go back to that "
-                "version, or delete the run's folder under state to start anew"
+                "version, or delete the run's folder under state to start from scratch"
             ) from error
-        before = RunCost(*state["spent"])
-        codes = tuple(dict.fromkeys((*before.code_fingerprints, *self._before.code_fingerprints)))
-        if codes != tuple(before.code_fingerprints):
+        earlier = RunCost(*state["cost"])
+        codes = tuple(dict.fromkeys((*earlier.code_fingerprints, *self._earlier.code_fingerprints)))
+        if codes != tuple(earlier.code_fingerprints):
             logger.warning("%s  continues under other code than it began with; its result names both", self._label)
-        self._before = before._replace(restarts=before.restarts + 1, code_fingerprints=codes)
+        self._earlier = earlier._replace(restarts=earlier.restarts + 1, code_fingerprints=codes)
         self._first_step = self._saved_step = self._trainer.step
         logger.info("%s  continues after step %d", self._label, self._trainer.step)
 
-    def pending(self, stop: StopRequest, now: float) -> _Pending:
-        """What all ranks do next: stop on a signal to any, report and save by the clock of the first."""
+    def pending(self, stop: StopRequest) -> _Pending:
+        """Actions due now, equal on all ranks: a signal to any stops all, the clock of the first decides the rest."""
+        now = time.monotonic()
+        # A rank whose launcher was killed gets no signal any more.
         orphaned = signal.SIGTERM if self._ranks.orphaned else 0
         last = self._last_progress_time
         progress = last is None or now - last >= self._running.progress_seconds
@@ -257,53 +268,55 @@ class _Session:
         return _Pending(*self._ranks.all_reduce_max(stop.signal_number or orphaned, *map(int, by_clock)))
 
     def _save_interval(self) -> float:
-        """Seconds between two saves: as set, more where saving is slow, none where every step is to be saved."""
-        asked = self._running.checkpoint_seconds
-        return max(asked, min(SAVING_PAYS_AFTER * self._last_save_seconds, LONGEST_WAIT)) if asked else 0.0
+        """Seconds between two saves: those of the settings, more if saving is slow, 0 if every step is to be saved."""
+        requested = self._running.checkpoint_seconds
+        return max(requested, min(SAVING_PAYS_AFTER * self._last_save_seconds, LONGEST_WAIT)) if requested else 0.0
 
     def append(self, rows: list[dict[str, Any]]) -> None:
         """Write rows of metrics; refuse to go on once a loss is not finite."""
-        self._store.append(rows)
+        # Written first: the rows before a divergence show how it came about.
+        self._run_dir.append(rows)
         if rows:
             self._trainer.check_finite()
 
     def save(self) -> None:
-        """Write a checkpoint, unless what was learnt is not finite."""
-        began = time.monotonic()
-        self._store.append(self._trainer.flush())
+        """Write a checkpoint, unless the state is not finite."""
+        start = time.monotonic()
+        self._run_dir.append(self._trainer.flush())
         self._trainer.check_finite()
         if self._ranks.is_main_process:
-            state = {"trainer": self._trainer.state_dict(), "spent": list(self.cost()), "device": self._device.type}
-            self._store.save(self._trainer.step, state)
+            state = {"trainer": self._trainer.state_dict(), "cost": list(self.cost()), "device": self._device.type}
+            self._run_dir.save(self._trainer.step, state)
         self._last_save_time, self._saved_step = time.monotonic(), self._trainer.step
-        self._last_save_seconds = self._last_save_time - began
+        self._last_save_seconds = self._last_save_time - start
         self._saving_seconds += self._last_save_seconds
 
     def end(self) -> None:
-        """Save the last state; no rank leaves before the first has, because launchers soon kill those that are left."""
+        """Save the final state, unless that was done."""
         if self._saved_step != self._trainer.step:
             self.save()
+        # No rank leaves before the first has saved, because launchers soon kill the ranks that are left.
         self._ranks.all_reduce_max()
 
-    def log_progress(self, now: float) -> None:
-        """Log where training is and how long it will take."""
-        trainer, self._last_progress_time = self._trainer, now
+    def log_progress(self) -> None:
+        """Log progress and the estimated time to the end."""
+        trainer, self._last_progress_time = self._trainer, time.monotonic()
         self.append(trainer.flush())
         if self._ranks.is_main_process:
             done = trainer.step - self._first_step
-            left = (trainer.total_steps - trainer.step) * (now - self.began) / max(done, 1)
+            left = (trainer.total_steps - trainer.step) * (self._last_progress_time - self._start_time) / max(done, 1)
             logger.info("%s  %s  left %s", self._label, trainer.progress(), timedelta(seconds=round(left)))
 
     def cost(self) -> RunCost:
-        """Cost up to now over all sessions; the device is held throughout."""
-        seconds = time.monotonic() - self.began
-        joules, before = self._meter.joules(), self._before.energy_joules
+        """Cost over all attempts up to now; the device is held throughout."""
+        seconds = time.monotonic() - self._start_time
+        joules, earlier = self._meter.total_joules(), self._earlier
         return RunCost(
-            self._before.wall_seconds + seconds,
-            self._before.device_seconds + seconds * self._ranks.count,
-            self._before.restarts,
-            max(self._before.peak_memory_bytes, peak_memory_bytes(self._device)),
-            self._before.code_fingerprints,
-            self._before.saving_seconds + self._saving_seconds,
-            None if joules is None or before is None else before + joules,
+            wall_seconds=earlier.wall_seconds + seconds,
+            device_seconds=earlier.device_seconds + seconds * self._ranks.count,
+            restarts=earlier.restarts,
+            peak_memory_bytes=max(earlier.peak_memory_bytes, peak_memory_bytes(self._device)),
+            code_fingerprints=earlier.code_fingerprints,
+            saving_seconds=earlier.saving_seconds + self._saving_seconds,
+            energy_joules=None if joules is None or earlier.energy_joules is None else earlier.energy_joules + joules,
         )

@@ -1,6 +1,6 @@
-"""What a command may write, replace and remove: folders that carry our marker, and files of the kind it writes.
+"""Rules on what a command may write, replace and remove: folders with our marker, files of the kind that it writes.
 
-Every call of Snakemake loads this module: no torch here.
+No torch here: every call of Snakemake loads this module.
 """
 
 import contextlib
@@ -17,20 +17,20 @@ from parsec.errors import UserError
 from parsec.runtime.files import is_partial, read_json, remove_partial, reported, write_atomic
 
 MARKER = ".parsec.json"
-"""File that makes a folder one of ours; its `folder` says what for. An empty one, made by hand, serves for any."""
+"""Name of the file that makes a folder ours; its `folder` is the kind. An empty one, made by hand, admits any kind."""
 AUTHOR = "parsec-nas"
-"""Name in the metadata of every figure that we write."""
+"""Author in the metadata of our figures."""
 METRICS, FINISHED, MANIFEST = "metrics.jsonl", "finished", "manifest.json"
-"""In the state folder of a run: the growing history, the folder of kept outputs, and the file written last there."""
-STATE_FILES = ("step-*.damaged", "step-*.ckpt", METRICS, "lock", "run.lock")
-"""What a run writes into its state folder, in the order of removal: the newest checkpoint is the last to go."""
+"""Names in the state folder of a run: its metrics, its output cache, and the file written last into that cache."""
+STATE_FILES = ("step-*.damaged", "step-*.pt", METRICS, "lock", "run.lock")
+"""Files of a run in its state folder, in the order of removal: checkpoints from the oldest to the newest."""
 
 
 def read_marker(folder: Path) -> dict[str, Any] | None:
-    """The marker of a folder; empty where it was made by hand, None where there is none.
+    """Marker of a folder: empty if it was made by hand, None if there is none.
 
     Raises:
-        UserError: a marker that is damaged.
+        UserError: the marker is damaged.
     """
     path = folder / MARKER
     if not path.is_file():
@@ -42,10 +42,10 @@ def read_marker(folder: Path) -> dict[str, Any] | None:
 
 
 def check_folder(folder: Path, kind: str) -> dict[str, Any]:
-    """Refuse a folder that holds what we did not write; returns its marker, empty for a new folder.
+    """Refuse a folder with files that we did not write; returns its marker, empty for a new folder.
 
     Raises:
-        UserError: not a folder, not ours, ours but of another kind, or a place that cannot be written to.
+        UserError: not a folder, not ours, ours but of another kind, or not writable.
     """
     with reported(folder):
         if folder.exists() and not folder.is_dir():
@@ -70,25 +70,25 @@ def check_run_folder(folder: Path, kind: str, run: str, names: Iterable[str]) ->
         UserError: as `check_folder`, or the folder holds the outputs of another run.
     """
     marker = check_folder(folder, kind)
-    there = [name for name in names if (folder / name).exists()]
-    if there and marker.get("run", run) != run:
+    present = [name for name in names if (folder / name).exists()]
+    if present and marker.get("run", run) != run:
         raise UserError(
-            f"{folder}: holds {there[0]} of {marker['run']}, not of {run}; choose another folder, or move that away"
+            f"{folder}: holds {present[0]} of {marker['run']}, not of {run}; choose another folder, or move that away"
         )
 
 
 def mark_folder(folder: Path, kind: str, **facts: Any) -> None:  # noqa: ANN401 - whatever JSON holds
-    """Make `folder` ours; `facts` are kept in its marker."""
+    """Make `folder` ours; its marker records the `facts`."""
     marker = {"folder": kind, **facts}
-    # Unchanged markers stay, so that marking twice writes nothing.
+    # An equal marker is left alone: its time of modification stays.
     if not folder.is_dir() or read_marker(folder) != marker:
         write_atomic(folder / MARKER, json.dumps(marker, indent=1, sort_keys=True, ensure_ascii=False) + "\n")
 
 
 def remove_written(folder: Path, patterns: Iterable[str]) -> None:
-    """Remove what we wrote into `folder`: files that match the patterns, in their order, and temporary files.
+    """Remove our files in `folder`: those that match the patterns, in their order, and temporary ones.
 
-    The folder and its marker go too if nothing else is left in it.
+    The folder and its marker go too if nothing else is left.
     """
     for path in (path for pattern in patterns for path in sorted(folder.glob(pattern))):
         path.unlink(missing_ok=True)
@@ -102,24 +102,24 @@ def remove_written(folder: Path, patterns: Iterable[str]) -> None:
 
 
 def remove_state(folder: Path) -> None:
-    """Remove the state of a run that needs it no more; killed in between, the newest checkpoint still continues.
+    """Remove the state of a run that no longer needs it; if this is killed, the newest checkpoint can still continue.
 
     Raises:
-        UserError: the list of its kept outputs is damaged.
+        UserError: the manifest of its output cache is damaged.
     """
     if (manifest := folder / FINISHED / MANIFEST).is_file():
-        kept = read_json(manifest, "a list of outputs").get("files", {})
-        # Only names in this folder, whatever the list says.
-        remove_written(folder / FINISHED, [*(glob.escape(Path(name).name) for name in kept), MANIFEST])
+        cached = read_json(manifest, "a list of outputs").get("files", {})
+        # Only files of this folder, even if the manifest was changed to name others.
+        remove_written(folder / FINISHED, [*(glob.escape(Path(name).name) for name in cached), MANIFEST])
     remove_written(folder, STATE_FILES)
 
 
 def forget(states: Iterable[Path]) -> None:
-    """Remove the state of runs that kept their outputs; for a workflow whose every job has ended well."""
+    """Remove the state folders of finished runs, output caches included; call it after a successful workflow."""
     for state in states:
         if not (state / FINISHED / MANIFEST).exists():
             continue
-        # What is damaged, or no longer empty, stays.
+        # A damaged cache and a folder that is not empty stay.
         with contextlib.suppress(OSError, UserError):
             remove_state(state)
             for parent in state.parents:
@@ -127,9 +127,9 @@ def forget(states: Iterable[Path]) -> None:
 
 
 def check_apart(outputs: Mapping[str, Path], inputs: Mapping[str, Path | None]) -> None:
-    """Refuse folders to be written that lie inside one another, or inside a folder that is read, or around it.
+    """Refuse output folders that overlap one another or an input folder, one inside the other.
 
-    Both map the name that the user knows a folder by to the folder.
+    Both arguments map the option by which the user names a folder to the folder.
 
     Raises:
         UserError: two that overlap, named.
@@ -145,12 +145,12 @@ def check_apart(outputs: Mapping[str, Path], inputs: Mapping[str, Path | None]) 
 
 
 def check_file(path: Path, signature: str | None = None) -> None:
-    """Refuse, before the work, a file that could not be written or that is not of the kind to be written.
+    """Refuse, before any work, a file that could not be written or is of another kind than the one to be written.
 
-    `signature` is that of the content to come, see `signature_of`; None: checked when it is written.
+    `signature` is that of the content to come, see `signature_of`; None if it is known only at writing.
 
     Raises:
-        UserError: a folder, a place that cannot be written to, or a file of another kind.
+        UserError: a folder, not writable, or a file of another kind.
     """
     with reported(path):
         if path.is_dir():
@@ -161,16 +161,16 @@ def check_file(path: Path, signature: str | None = None) -> None:
 
 
 def write_output(path: Path, content: bytes | str) -> None:
-    """Write a file whose name a user chose; one that is there is replaced only if it is of the same kind.
+    """Write a file whose name a user chose; an existing one is replaced only if it is of the same kind.
 
     Raises:
-        UserError: a file of another kind is there, no space is left, or the folder cannot be written to.
+        UserError: the existing file is of another kind, no space is left, or the folder cannot be written to.
     """
     write_outputs({path: content})
 
 
 def write_outputs(contents: Mapping[Path, bytes | str]) -> None:
-    """Write files that belong together, none if one may not be written; see `write_output`."""
+    """Write files that belong together, or none of them if one is refused; see `write_output`."""
     for path, content in contents.items():
         check_file(path, signature_of(content.encode() if isinstance(content, str) else content))
     for path, content in contents.items():
@@ -178,10 +178,9 @@ def write_outputs(contents: Mapping[Path, bytes | str]) -> None:
 
 
 def signature_of(content: bytes) -> str:
-    """The kind of a file that we write, told from its content; two files of equal kinds may replace each other.
+    """Kind of a file of ours, from its content; a file may replace another of equal signature. Empty if it is not ours.
 
-    A figure has our name in its metadata, JSON a `kind`, Parquet its columns, a table or a page its first line. Empty:
-    none of these.
+    A figure has our name in its metadata, JSON its `kind`, Parquet its columns, a table or a page its first line.
     """
     if content.startswith((b"\x89PNG", b"%PDF", b"<?xml", b"<svg")):
         return "figure" if AUTHOR.encode() in content else ""
@@ -204,7 +203,7 @@ def signature_of(content: bytes) -> str:
 
 
 def parquet_signature(columns: Iterable[str]) -> str:
-    """The signature of a Parquet file with these columns."""
+    """Signature of a Parquet file with these columns."""
     return f"parquet {', '.join(columns)}"
 
 
@@ -214,6 +213,6 @@ def _check_same(path: Path, signature: str) -> None:
 
 
 def _check_writable(path: Path) -> None:
-    """Try to write where `path` is to be made, in the first folder above it that exists; nothing is left there."""
-    above = next(folder for folder in path.absolute().parents if os.path.lexists(folder))
-    tempfile.TemporaryFile(dir=above).close()
+    """Try to write into the folder of `path`, or into the first that exists above it; nothing is left there."""
+    parent = next(folder for folder in path.absolute().parents if os.path.lexists(folder))
+    tempfile.TemporaryFile(dir=parent).close()

@@ -1,4 +1,4 @@
-"""What the operating system offers: memory allocation, energy counters, and the errors of a shortage."""
+"""Operating system: glibc malloc tuning and energy metering (RAPL, NVML)."""
 
 import ctypes
 from collections.abc import Callable
@@ -9,71 +9,73 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import torch
 
-
 TRIM_THRESHOLD, TOP_PAD, MMAP_MAX = -1, -2, -4
 """Options of `mallopt` (glibc's malloc.h)."""
 
 
 def keep_freed_memory() -> bool:
-    """Let the C library keep what tensors free for the next ones; whether it will (glibc alone can be asked).
+    """Make glibc's malloc keep freed blocks; returns whether it will (False for other C libraries).
 
-    By default glibc gives blocks of megabytes back to the system and gets them anew, page by page, a step later: a
-    tenth of the time of a search step on a CPU. The process grows no larger than its peak.
+    By default glibc returns blocks of megabytes to the system and faults them in again, page by page, a step later:
+    a tenth of the time of a search step on a CPU. The process grows no larger than its peak.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    # No block is mapped on its own: glibc would give those above 32 MB back whatever the other options say.
+    # Without MMAP_MAX = 0 blocks above 32 MB are mapped one by one and returned whatever the other options say.
     options = {MMAP_MAX: 0, TRIM_THRESHOLD: 2**31 - 1, TOP_PAD: 64 << 20}
     return mallopt is not None and all(mallopt(option, value) for option, value in options.items())
 
 
 POWERCAP = Path("/sys/class/powercap")
 Counter = Callable[[], float]
-"""Joules used since some moment; never falls."""
+"""Reads a counter in joules that never decreases."""
 
 
-class Meter:
-    """Energy since it was made: of whole processors and of a whole GPU, whatever else runs on them.
+class EnergyMeter:
+    """Energy of all processors and of a GPU since construction, other work on them included.
 
-    What cannot be read is left out: RAPL often needs rights, NVML the package `nvidia-ml-py`.
+    Counters that cannot be read are left out: RAPL often needs privileges, NVML the package `nvidia-ml-py`.
     """
 
     def __init__(self, device: "torch.device", powercap: Path = POWERCAP) -> None:
         self._counters = [*_processors(powercap), *(_gpu(device) if device.type == "cuda" else [])]
-        self._began = [count() for count in self._counters]
+        self._initial = [read() for read in self._counters]
 
-    def joules(self) -> float | None:
-        """Sum over all counters; None without any."""
+    def total_joules(self) -> float | None:
+        """Sum over all counters; None if there is none."""
         if not self._counters:
             return None
-        return sum(count() - began for count, began in zip(self._counters, self._began, strict=True))
+        return sum(read() - initial for read, initial in zip(self._counters, self._initial, strict=True))
 
 
 def _processors(powercap: Path) -> list[Counter]:
-    """Counters of the packages; those inside of them would count twice."""
-    found = []
+    """RAPL counters of the processor packages."""
+    counters = []
     for folder in sorted(powercap.glob("intel-rapl:[0-9]*")):
+        # Folders such as intel-rapl:0:0 are domains within a package, which would count twice.
         if folder.name.count(":") == 1:
             with suppress(OSError, ValueError):
-                found.append(_rapl(folder))
-    return found
+                counters.append(_rapl(folder))
+    return counters
 
 
 def _rapl(folder: Path) -> Counter:
-    """A counter in microjoules that starts again at its range: what it lost is added as soon as it is seen to fall."""
-    reach, last, lost = int((folder / "max_energy_range_uj").read_text()), 0, 0
+    """Counter of one RAPL domain, which counts microjoules and wraps around at its range."""
+    wrap, last, wrapped = int((folder / "max_energy_range_uj").read_text()), 0, 0
 
-    def count() -> float:
-        nonlocal last, lost
+    def read() -> float:
+        nonlocal last, wrapped
         now = int((folder / "energy_uj").read_text())
-        lost += reach if now < last else 0
+        wrapped += wrap if now < last else 0
         last = now
-        return (lost + now) / 1e6
+        return (wrapped + now) / 1e6
 
-    count()
-    return count
+    # Fails here, not during the run, if the counter cannot be read.
+    read()
+    return read
 
 
 def _gpu(device: "torch.device") -> list[Counter]:
+    """NVML counter of a GPU, in millijoules; none without the package or where NVML cannot read it."""
     try:
         import pynvml  # type: ignore[import-not-found, unused-ignore]
     except ImportError:

@@ -135,7 +135,7 @@ class Batches:
         if self._order[0] != epoch:
             drawn = epoch_order(len(self._task.train), self._size, self._task.seed, "training order", epoch)
             self._order = (epoch, drawn)
-        draws = self._streams.draws("training augmentation")
+        draws = self._streams.sharded("training augmentation")
         batch = self._task.train.train(self._order[1][index], self._task.augment, draws, step)
         if index + 1 < self.per_epoch:
             self._task.train.ahead(self._order[1][index + 1], self._task.augment, draws, step + 1)
@@ -144,7 +144,7 @@ class Batches:
     def validation(self, step: int) -> Batch:
         """A validation batch sampled from scratch, as DARTS does, independent of the size of the validation split."""
         order = torch.randperm(len(self._task.validation), generator=self._streams.cpu("validation order"))
-        draws = self._streams.draws("validation augmentation")
+        draws = self._streams.sharded("validation augmentation")
         return self._task.validation.train(order[: self._size], self._task.augment, draws, step)
 
     def all_validation(self) -> Iterator[Batch]:

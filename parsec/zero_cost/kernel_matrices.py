@@ -14,7 +14,7 @@ from parsec.data.dataset import read_info
 from parsec.errors import SettingsError
 from parsec.records.parquet import KERNEL_FIELDS, KERNELS_FILE
 from parsec.records.provenance import begin, provenance
-from parsec.runtime.device import lease, resolve, set_deterministic
+from parsec.runtime.device import acquire_gpu, resolve, set_deterministic
 from parsec.runtime.logs import logger
 from parsec.runtime.outputs import check_file, parquet_signature
 from parsec.runtime.seeds import seed_of
@@ -39,7 +39,7 @@ def kernels(job: KernelsJob, data: Path, benchmark: Path, seed: int, output: Pat
     scored = ScoreJob(
         space=job.space, dataset=job.dataset, architectures=len(chosen), score=job.score, compute=job.compute
     )
-    with lease(resolve(job.compute.device)) as device:
+    with acquire_gpu(resolve(job.compute.device)) as device:
         images = minibatch(scored, data, info, seed, device)
         scoring, rows = Scoring(scored, seed, [], images), []
         for done, row in enumerate(chosen, 1):

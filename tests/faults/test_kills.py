@@ -24,7 +24,7 @@ def watched(phase):
     """What a child calls first: it then says at any time what it is doing."""
 
     def before():
-        save, run = Checkpoints.save, loop.run
+        save, run = Checkpoints.save, loop.fit
 
         def watched_save(self, step, state):
             phase.value = SAVING
@@ -36,7 +36,7 @@ def watched(phase):
             phase.value = ENDING
             return spent
 
-        Checkpoints.save, loop.run = watched_save, watched_run
+        Checkpoints.save, loop.fit = watched_save, watched_run
 
     return before
 

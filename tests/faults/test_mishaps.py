@@ -144,7 +144,7 @@ def test_a_damaged_checkpoint(make_run, undisturbed, at_step, outcome):
         newest.write_bytes(changed[kind])
     code, said = run.finish()
     assert code == 0
-    assert "is damaged, kept as step-000000000009.damaged; continuing from step-000000000008.ckpt" in said[0]
+    assert "is damaged, kept as step-000000000009.damaged; continuing from step-000000000008.pt" in said[0]
     assert run.contents() == undisturbed("search")
     outcome(
         f"a warning, and the run goes on from the one before ({len(kinds)} of {len(kinds)}: {', '.join(kinds)}) to the "

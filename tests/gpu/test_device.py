@@ -13,15 +13,15 @@ from parsec.errors import Interrupted
 from parsec.records.provenance import gpu
 from parsec.runtime import loop
 from parsec.runtime.checkpoint import Checkpoints
-from parsec.runtime.device import autocast, device_name, lease, peak_memory_bytes, resolve, set_deterministic
+from parsec.runtime.device import acquire_gpu, autocast, device_name, peak_memory_bytes, resolve, set_deterministic
 from parsec.runtime.rng import Streams
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
 SELDOM = Running(checkpoint_seconds=600.0, progress_seconds=600.0)
 HOLD = """
 import sys, torch
-from parsec.runtime.device import lease, resolve
-with lease(resolve("cuda")) as device:
+from parsec.runtime.device import acquire_gpu, resolve
+with acquire_gpu(resolve("cuda")) as device:
     print(device.index, torch.cuda.get_device_properties(device).uuid, flush=True)
     sys.stdin.read()
 """
@@ -141,5 +141,5 @@ def test_no_gpu_is_held_twice(tmp_path):
 
 def test_lease_sets_the_current_device(tmp_path, monkeypatch, device):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    with lease(device) as leased:
+    with acquire_gpu(device) as leased:
         assert leased.index == torch.cuda.current_device()

@@ -16,7 +16,7 @@ from parsec.data.dataset import open_split, read_info
 from parsec.data.loader import Images
 from parsec.data.prepare import prepare
 from parsec.prior.distribution import Prior
-from parsec.runtime.device import lease, memory_format, resolve, set_deterministic
+from parsec.runtime.device import acquire_gpu, memory_format, resolve, set_deterministic
 from parsec.search.base import SearchTask
 from parsec.search.parsec import Parsec
 
@@ -44,7 +44,7 @@ def digits(tmp_path_factory):
 @pytest.fixture
 def device():
     set_deterministic(True)
-    with lease(resolve("cuda")) as leased:
+    with acquire_gpu(resolve("cuda")) as leased:
         yield leased
     set_deterministic(False)
 

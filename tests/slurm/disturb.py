@@ -101,7 +101,7 @@ class Search:
         SLURM wakes processes before it ends them.
         """
         state = self.place.results / "state" / FOLDER
-        wait_until(lambda: any(state.glob("step-*.ckpt")), PATIENCE)
+        wait_until(lambda: any(state.glob("step-*.pt")), PATIENCE)
         stopped: list[psutil.Process] = []
 
         def stop() -> bool:

@@ -285,7 +285,7 @@ OWN: dict[str, Callable[[At], list[object]]] = {
     ],
     "a benchmark over notes": lambda at: ["bench", "memory", "--json", at.own / "notes.txt"],
     "a table over a README": lambda at: [
-        *("table", "digits", "--output", at.own / "README", at.result(), at.result("retrain")),
+        *("table", "accuracy", "--dataset", "digits", "--output", at.own / "README", at.result(), at.result("retrain")),
     ],
     "a checklist over a README": lambda at: ["checklist", "--output", at.own / "README.md", at.result()],
     "a record beside a README": lambda at: ["record", at.finished(), at.own / "kept"],

@@ -10,7 +10,7 @@ import pytest
 from parsec.config.load import load
 from parsec.errors import DeviceError, SettingsError
 from parsec.runtime.checkpoint import Checkpoints
-from parsec.runtime.device import lease_one
+from parsec.runtime.device import acquire_free
 from parsec.runtime.files import temporary_path, write_atomic
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -104,7 +104,7 @@ def test_files_have_the_permissions_that_the_user_chose(tmp_path, mask, mode):
     finally:
         os.umask(before)
     assert modes(tmp_path / "a") == {"output": mode}
-    assert modes(tmp_path / "b")["step-000000000001.ckpt"] == mode
+    assert modes(tmp_path / "b")["step-000000000001.pt"] == mode
 
 
 def test_temporary_names_cannot_be_guessed(tmp_path):
@@ -117,10 +117,10 @@ def test_temporary_names_cannot_be_guessed(tmp_path):
 
 
 def test_locks_of_devices_are_private(tmp_path):
-    with lease_one(["a"], tmp_path / "locks"):
+    with acquire_free(["a"], tmp_path / "locks"):
         assert (tmp_path / "locks").stat().st_mode & 0o777 == 0o700
     (tmp_path / "link").symlink_to(tmp_path / "locks")
     os.lchown(tmp_path / "link", os.getuid() or 12345, -1)
     if os.getuid() == 0:
-        with pytest.raises(DeviceError, match="another user"), lease_one(["a"], tmp_path / "link"):
+        with pytest.raises(DeviceError, match="another user"), acquire_free(["a"], tmp_path / "link"):
             pass

@@ -23,7 +23,7 @@ def test_killed_search_is_continued_to_the_same_bytes(longer):
 
     def underway():
         # A row may be there before the first checkpoint is.
-        return least <= rows(state) <= 25 and any(state.glob("step-*.ckpt"))
+        return least <= rows(state) <= 25 and any(state.glob("step-*.pt"))
 
     process, search = caught_search(longer, TARGET, underway)
     search.kill()

@@ -10,6 +10,8 @@ from parsec.config import plan
 from parsec.config.load import load
 
 ROOT = Path(__file__).resolve().parents[2]
+JOBS = {"config": 8, "cifar10": 5, "paper": 9, "transfer-cifar10": 6, "compare": 23}
+"""Files of settings: one per data set, per stage and method, per retraining and per measurement."""
 DEPTHS = {"measure_depths": 1, "figure_depths": 1}
 COMPARED = {"figure_spending": 1, "comparison": 1}
 PRESETS = {
@@ -32,10 +34,12 @@ def test_preset_plans_its_whole_chain(preset, tmp_path, job_counts):
     assert done.returncode == 0, done.stderr
     planned = job_counts(done.stdout + done.stderr)
     assert {rule: planned.get(rule) for rule in PRESETS[preset]} == PRESETS[preset]
-    drawn = [f"figures_{name}" for name, _ in plan.blocks(load(ROOT / "config" / f"{preset}.yaml"))]
-    once = ("figure_entropy", "figure_accuracy", "figure_operations", "figure_cost", "figure_executor", "checklist")
-    others = dict.fromkeys((*drawn, *once, "measure_executor"), 1)
-    assert planned == PRESETS[preset] | others
+    pages = ("figure_entropy", "figure_accuracy", "figure_operations", "figure_cost", "figure_executor", "checklist")
+    others = dict.fromkeys((*pages, "measure_executor", "complete_settings", "html_report"), 1)
+    # No preset has more seeds than a job draws, so that there is one per stage and method.
+    settings = load(ROOT / "config" / f"{preset}.yaml")
+    others["first_run_figures"] = len({(run.stage, run.method) for run in plan.searches(settings)})
+    assert planned == PRESETS[preset] | others | {"job_settings": JOBS[preset]}
 
 
 def test_preset_of_the_studies_plans_them(shared_data, tmp_path, job_counts):
@@ -44,7 +48,7 @@ def test_preset_of_the_studies_plans_them(shared_data, tmp_path, job_counts):
     assert done.returncode == 0, done.stderr
     planned = job_counts(done.stdout + done.stderr)
     expected = {"search": 4, "score": 4, "ablate": 1, "kernels": 1, "simulate": 1, "predictor": 2, "lookup": 1}
-    expected |= {"fit_pi": 1, "propose": 1, "tables_primed": 1, "tables_proposal": 1, "figures_proposal": 1}
+    expected |= {"fit_pi": 1, "propose": 1, "experiment_table": 12, "experiment_figure": 9}
     assert {rule: planned.get(rule) for rule in expected} == expected
     assert not {"retrain", "table", "figure_cost", "measure_executor"} & planned.keys()
 
@@ -86,6 +90,6 @@ def test_mistyped_key_is_one_line_and_plans_nothing(fresh):
     assert "epochs" in lines[0]
 
 
-def test_wrong_profile_is_named(fresh):
-    done = fresh.run("--workflow-profile", "workflow/profiles/elsewhere", "--touch")
-    assert "workflow/profiles/elsewhere NOT FOUND" in done.stderr
+def test_missing_profile_is_noticed(fresh):
+    assert "No profile is in use" in fresh.run("--workflow-profile", "workflow/profiles/elsewhere", "--touch").stderr
+    assert "No profile" not in fresh.run("--workflow-profile", "workflow/profiles/default", "--touch").stderr

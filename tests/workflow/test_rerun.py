@@ -5,7 +5,9 @@ import shutil
 from PIL import Image
 
 STAGES = ("search", "finetune", "transfer")
-PAGES = {"table", "figure_cost", "checklist"}
+END = {"complete_settings", "html_report"}
+"""What is made again after anything else."""
+PAGES = {"table", "figure_cost", "checklist", *END}
 
 
 def add_code(text):
@@ -21,14 +23,15 @@ def test_new_seed_runs_alone(copy):
     planned = copy.planned()
     assert [planned[stage] for stage in STAGES] == [1, 1, 1]
     assert planned["retrain"] == 2
-    assert [planned[f"figures_{stage}_parsec_0"] for stage in STAGES] == [1, 1, 1]
-    assert not planned.keys() & {"prepare_dataset", "measure_executor"}
+    assert planned["first_run_figures"] == len(STAGES)
+    assert not planned.keys() & {"prepare_dataset", "measure_executor", "job_settings"}
 
 
 def test_settings_of_retraining_leave_searches_and_other_data_alone(copy):
     copy.change("retrain.digits.label_smoothing", 0.05)
     planned = copy.planned()
     assert planned.pop("retrain") == 2
+    assert planned.pop("job_settings") == 1
     assert planned.keys() == PAGES
 
 
@@ -74,7 +77,7 @@ def test_changed_code_re_runs_nothing_when_told_so(copy):
 
 def test_published_numbers_re_make_only_what_shows_them(copy):
     copy.rewrite("config/published/cifar10.csv", lambda text: text.replace("DARTS", "Darts"))
-    assert copy.planned() == {"table": 1, "figure_cost": 1}
+    assert copy.planned() == {"table": 1, "figure_cost": 1, **dict.fromkeys(END, 1)}
 
 
 def test_where_images_are_found_re_runs_nothing_and_which_does(copy):
@@ -110,7 +113,7 @@ def test_changed_image_folder_is_prepared_anew(fresh, tmp_path):
     assert fresh.planned(target) == {}
 
     shutil.copy(folder / "train" / "a" / "0.png", folder / "train" / "a" / "2.png")
-    assert fresh.planned(target) == {"prepare_dataset": 1}
+    assert fresh.planned(target) == {"prepare_dataset": 1, "job_settings": 1}
 
     # Images that were deleted after they were prepared are not missed.
     shutil.rmtree(folder)

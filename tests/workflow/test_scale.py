@@ -19,13 +19,13 @@ def with_seeds(place, count):
 
 def test_a_thousand_jobs_are_planned_and_few_of_them_draw(fresh):
     planned = with_seeds(fresh, 200).planned()
-    drawn = {rule: planned.pop(rule) for rule in list(planned) if rule.startswith("figures_")}
-    assert [planned[stage] for stage in STAGES] == [200, 200, 200]
-    assert planned["retrain"] == 2 * 200 + 1
-    assert drawn == {f"figures_{stage}_parsec_{block}": 1 for stage in STAGES for block in range(200 // plan.BLOCK)}
-    assert (
-        sum(planned.values()) - 1001 == 2 + 1 + 2 + 5 + 1
-    )  # data, measurement, tables, figures of all runs, checklist
+    assert [planned.pop(stage) for stage in STAGES] == [200, 200, 200]
+    assert planned.pop("retrain") == 2 * 200 + 1
+    assert planned.pop("first_run_figures") == len(STAGES)
+    assert planned.pop("run_figures") == len(STAGES) * (200 // plan.BATCH - 1)
+    assert planned.pop("job_settings") == 2 + len(STAGES) + 2 + 1  # per data set, stage, retraining and measurement
+    # Data, measurement, tables, figures of all runs, checklist, complete settings and report.
+    assert sum(planned.values()) == 2 + 1 + 2 + 5 + 1 + 1 + 1
 
 
 def calls(place, seeds, profile):
@@ -40,10 +40,11 @@ def test_the_work_of_planning_grows_with_the_runs_and_not_with_their_square(fres
     assert many - some < 2.5 * (some - few)
 
 
-def test_blocks_hold_every_run_once_and_a_new_seed_changes_the_last_alone(fresh):
+def test_new_seed_changes_the_last_batch(fresh):
     settings = yaml.safe_load((fresh.base / "settings.yaml").read_text())
     before, after = (load(settings | {"seeds": [*range(60, 0, -1)][:count]}) for count in (27, 28))
-    blocks = list(plan.blocks(before))
-    assert [run for _, runs in blocks for run in runs] == list(plan.searches(before))
-    changed = {name for name, runs in plan.blocks(after) if (name, runs) not in blocks}
-    assert changed == {f"{stage}_parsec_2" for stage in STAGES}
+    batches = [plan.search_batches(before, stage, "parsec") for stage in STAGES]
+    assert [run for stage in batches for batch in stage for run in batch] == list(plan.searches(before))
+    for stage, old in zip(STAGES, batches, strict=True):
+        new = plan.search_batches(after, stage, "parsec")
+        assert [batch for batch in new if batch not in old] == [new[2]]

@@ -1,4 +1,23 @@
+# What one job reads of the settings: its command's --settings, and an input, so that no other key re-runs the job.
+rule job_settings:
+    output:
+        "<results>/jobs/{job}.yaml",
+    log:
+        "<results>/logs/jobs/{job}.log",
+    localrule: True
+    conda:
+        CPU_ENVIRONMENT
+    params:
+        text=lambda wildcards: job_text(wildcards.job),
+    message:
+        "Settings of {wildcards.job}"
+    shell:
+        "printf %s {params.text:q} > {output:q} 2> {log:q}"
+
+
 rule prepare_dataset:
+    input:
+        settings="<results>/jobs/prepare_dataset/{dataset}.yaml",
     output:
         dataset="<results>/data/{dataset}/dataset.json",
         splits="<results>/data/{dataset}/splits.json",
@@ -12,19 +31,16 @@ rule prepare_dataset:
         "<results>/benchmarks/prepare_dataset/{dataset}.tsv"
     conda:
         ENVIRONMENT
-    # An image folder is decoded by so many threads at once.
+    # Threads that decode an image folder.
     threads: 8
     resources:
-        mem_mb=growing(8000),
-        runtime=growing(240),
+        mem_mb=scale_by_attempt(8000),
+        runtime=scale_by_attempt(240),
     params:
-        settings=json_of(job_parts.prepare_job, "{dataset}"),
-        code=code("parsec.data.prepare", "data/{dataset}/dataset.json"),
-        # Not for the command: a folder whose images changed is prepared anew.
-        images=images,
         folder=subpath(output.dataset, parent=True),
+        source=params_image_source,
     message:
         "Preparing {wildcards.dataset}"
     shell:
-        "python -m parsec prepare --settings {params.settings:q} --output {params.folder:q}"
+        "python -m parsec prepare --settings {input.settings:q} {params.source:q} --output {params.folder:q}"
         " --threads {threads} --log {log:q}"

@@ -2,180 +2,206 @@
 localrules:
     figure_accuracy,
     figure_operations,
+    figure_spending,
     figure_cost,
     figure_executor,
+    figure_depths,
 
 
 rule table:
     input:
-        results=results_of_dataset,
-        published=lambda wildcards: cited(wildcards.dataset),
+        results=lambda w: input_results(*plan.results_with_cost(settings, w.dataset)),
+        published=lambda w: input_published(settings.retrain[w.dataset].compare_with),
     output:
-        csv=report(
-            "<results>/tables/{dataset}.csv",
-            caption="../report/table.rst",
-            category="1 Tables",
-            labels={"table": "{dataset}", "format": "CSV"},
-        ),
+        csv="<results>/tables/{dataset}.csv",
         md=report(
             "<results>/tables/{dataset}.md",
             caption="../report/table.rst",
             category="1 Tables",
-            labels={"table": "{dataset}", "format": "Markdown"},
+            labels={"table": "{dataset}"},
         ),
         tex="<results>/tables/{dataset}.tex",
         classes=report(
             "<results>/tables/{dataset}.classes.csv",
             caption="../report/table.rst",
             category="1 Tables",
-            labels={"table": "{dataset}, errors per class", "format": "CSV"},
+            labels={"table": "{dataset}, errors per class"},
         ),
     log:
         "<results>/logs/tables/{dataset}.log",
-    benchmark:
-        "<results>/benchmarks/tables/{dataset}.tsv"
     localrule: True
     conda:
-        "../../envs/cpu.yaml"
-    threads: 1
-    resources:
-        mem_mb=2000,
-        runtime=10,
+        CPU_ENVIRONMENT
     params:
-        code=code("parsec.report.tables.accuracy", "tables/{dataset}.csv"),
-        compared=compared,
+        code=params_code("parsec.report.tables.accuracy"),
+        published=lambda w: [f"--compare-with={name}" for name in [settings.retrain[w.dataset].compare_with] if name],
         prefix=subpath(output.csv, strip_suffix=".csv"),
     message:
         "Table of {wildcards.dataset}"
     shell:
-        "python -m parsec table accuracy --dataset {wildcards.dataset:q} {params.compared:q} --output {params.prefix:q} --log {log:q}"
+        "python -m parsec table accuracy --dataset {wildcards.dataset:q} {params.published:q} --output {params.prefix:q}"
+        " --log {log:q}"
         " {input.results:q}"
+
+
+rule comparison:
+    input:
+        lambda wildcards: input_results(*plan.results_with_cost(settings)),
+        lambda wildcards: ["<results>/lookup/nasbench201.json"] if settings.space == "nasbench201" else [],
+    output:
+        **report_files("tables", "comparison", "comparison", "1 Tables", table="comparison of methods"),
+    log:
+        "<results>/logs/tables/comparison.log",
+    localrule: True
+    conda:
+        CPU_ENVIRONMENT
+    params:
+        code=params_code("parsec.report.tables.comparison"),
+        prefix=subpath(output.csv, strip_suffix=".csv"),
+    message:
+        "Table of all methods"
+    shell:
+        "python -m parsec table comparison --output {params.prefix:q} --log {log:q} {input:q}"
 
 
 rule figure_entropy:
     input:
-        all_records,
+        lambda wildcards: input_runs(plan.searches(settings), "metrics.jsonl", "result.json"),
     output:
-        **figure("entropy", "entropy", "2 Search", figure="entropy and effective sample size"),
+        **report_files("figures", "entropy", "entropy", "2 Search", figure="entropy and effective sample size"),
     log:
         "<results>/logs/figures/entropy.log",
-    benchmark:
-        "<results>/benchmarks/figures/entropy.tsv"
     localrule: True
     conda:
-        "../../envs/cpu.yaml"
-    threads: 1
-    resources:
-        mem_mb=2000,
-        runtime=10,
+        CPU_ENVIRONMENT
     params:
-        code=code("parsec.report.figures.entropy", "figures/entropy.svg"),
+        code=params_code(figure_module("entropy")),
         figure="entropy",
         prefix=subpath(output.svg, strip_suffix=".svg"),
     message:
-        "Figure of the entropy of π"
+        "Figure {params.figure}"
     shell:
         "python -m parsec figure {params.figure} --output {params.prefix:q} --log {log:q} {input:q}"
 
 
 use rule figure_entropy as figure_accuracy with:
     output:
-        **figure("accuracy", "accuracy", "2 Search", figure="accuracy of the mode"),
+        **report_files("figures", "accuracy", "accuracy", "2 Search", figure="accuracy of the mode of π"),
     log:
         "<results>/logs/figures/accuracy.log",
-    benchmark:
-        "<results>/benchmarks/figures/accuracy.tsv"
     params:
-        code=code("parsec.report.figures.accuracy", "figures/accuracy.svg"),
+        code=params_code(figure_module("accuracy")),
         figure="accuracy",
-    message:
-        "Figure of the accuracy of the mode"
 
 
 use rule figure_entropy as figure_operations with:
     output:
-        **figure("operations", "operations", "2 Search", figure="expected operations"),
+        **report_files("figures", "operations", "operations", "2 Search", figure="expected operations"),
     log:
         "<results>/logs/figures/operations.log",
-    benchmark:
-        "<results>/benchmarks/figures/operations.tsv"
     params:
-        code=code("parsec.report.figures.operations", "figures/operations.svg"),
+        code=params_code(figure_module("operations")),
         figure="operations",
-    message:
-        "Figure of the expected operations"
 
 
-# One job draws many runs, because importing what draws takes as long as drawing; names are complete, without wildcards,
-# because Snakemake compares every file with every pattern that begins like it.
-for name, runs in plan.blocks(settings):
-
-    rule:
-        name:
-            f"figures_{name}"
-        input:
-            files_of_runs(runs, "result.json", "trajectory.parquet", "genotype.json"),
-        output:
-            figures_of_runs(runs),
-        log:
-            f"<results>/logs/figures/{name}.log",
-        benchmark:
-            f"<results>/benchmarks/figures/{name}.tsv"
-        # On a cluster, --group-components drawings=N makes one cluster job of N of these.
-        group:
-            "drawings"
-        conda:
-            "../../envs/cpu.yaml"
-        threads: 1
-        resources:
-            mem_mb=2000,
-            runtime=30,
-        params:
-            code=code(("parsec.report.figures.pi", "parsec.report.figures.cells"), f"figures/pi-{runs[0].name}.svg"),
-            folder=subpath(output[0], parent=True),
-            runs=folders,
-        message:
-            f"Figures of {len(runs)} runs, from {runs[0].name}"
-        shell:
-            "python -m parsec figure runs --output {params.folder:q} --log {log:q} {params.runs:q}"
+use rule figure_entropy as figure_spending with:
+    output:
+        **report_files("figures", "spending", "spending", "4 Cost", figure="accuracy over search cost"),
+    log:
+        "<results>/logs/figures/spending.log",
+    params:
+        code=params_code(figure_module("spending")),
+        figure="spending",
 
 
 use rule figure_entropy as figure_cost with:
     input:
-        costed_results,
-        cited(*settings.retrain),
+        lambda wildcards: input_results(*plan.results_with_cost(settings)),
+        input_published(*(stage.compare_with for stage in settings.retrain.values())),
     output:
-        **figure("cost", "cost", "4 Cost", figure="error against cost"),
+        **report_files("figures", "cost", "cost", "4 Cost", figure="test error over search cost"),
     log:
         "<results>/logs/figures/cost.log",
-    benchmark:
-        "<results>/benchmarks/figures/cost.tsv"
     params:
-        code=code("parsec.report.figures.cost", "figures/cost.svg"),
+        code=params_code(figure_module("cost")),
         figure="cost",
-    message:
-        "Figure of error against cost"
 
 
 use rule figure_entropy as figure_executor with:
     input:
         "<results>/measure/{stage}/executor.json",
     output:
-        **figure("executor-{stage}", "executor", "4 Cost", figure="memory and time of a step", run="{stage}"),
+        **report_files(
+            "figures",
+            "executor-{stage}",
+            "executor",
+            "4 Cost",
+            figure="memory and time of a step, {stage}",
+        ),
     log:
         "<results>/logs/figures/executor-{stage}.log",
-    benchmark:
-        "<results>/benchmarks/figures/executor-{stage}.tsv"
     params:
-        code=code("parsec.report.figures.executor", "figures/executor-{stage}.svg"),
+        code=params_code(figure_module("executor")),
         figure="executor",
+
+
+use rule figure_entropy as figure_depths with:
+    input:
+        "<results>/measure/depths.json",
+    output:
+        **report_files("figures", "depths", "depths", "4 Cost", figure="memory over depth"),
+    log:
+        "<results>/logs/figures/depths.log",
+    params:
+        code=params_code(figure_module("depths")),
+        figure="depths",
+
+
+# A job draws π over time and the cells of a batch of searches; only the first batch is in the report.
+rule run_figures:
+    input:
+        lambda w: input_runs(
+            plan.search_batches(settings, w.stage, w.method)[int(w.batch)],
+            "result.json",
+            "trajectory.parquet",
+            "genotype.json",
+        ),
+    output:
+        directory("<results>/figures/{stage}/{method}/batch{batch}"),
+    log:
+        "<results>/logs/figures/{stage}/{method}/batch{batch}.log",
+    wildcard_constraints:
+        batch=r"[1-9]\d*",
+    # On a cluster, --group-components drawings=N makes one cluster job of N of these.
+    group:
+        "drawings"
+    conda:
+        CPU_ENVIRONMENT
+    params:
+        code=params_code(figure_module("pi"), figure_module("cells")),
+        runs=params_folders,
     message:
-        "Figure of memory and time of a step of {wildcards.stage}"
+        "Figures of the searches of {wildcards.stage} with {wildcards.method}, batch {wildcards.batch}"
+    shell:
+        "python -m parsec figure runs --output {output:q} --log {log:q} {params.runs:q}"
+
+
+use rule run_figures as first_run_figures with:
+    output:
+        report(
+            directory("<results>/figures/{stage}/{method}/batch{batch}"),
+            patterns=["{figure,pi|cells}-{run}.svg"],
+            caption="../report/run_figures.rst",
+            category="3 Architectures",
+            labels={"figure": "{figure}", "run": "{run}"},
+        ),
+    wildcard_constraints:
+        batch="0",
 
 
 rule checklist:
     input:
-        all_results,
+        lambda wildcards: input_runs([*plan.searches(settings), *plan.retrains(settings)], "result.json"),
     output:
         report(
             "<results>/checklist.md",
@@ -185,19 +211,54 @@ rule checklist:
         ),
     log:
         "<results>/logs/checklist.log",
-    benchmark:
-        "<results>/benchmarks/checklist.tsv"
     localrule: True
     conda:
-        "../../envs/cpu.yaml"
-    threads: 1
-    resources:
-        mem_mb=2000,
-        runtime=10,
+        CPU_ENVIRONMENT
     params:
-        code=code("parsec.report.checklist", "checklist.md"),
-        left_out=[word for line in studies.left_out(settings) for word in ("--left-out", line)],
+        code=params_code("parsec.report.checklist"),
+        left_out=[word for line in plan.left_out(settings) for word in ("--left-out", line)],
     message:
         "Checklist of good practice"
     shell:
         "python -m parsec checklist --output {output:q} --log {log:q} {params.left_out:q} {input:q}"
+
+
+# Made again after anything else, with the settings of the call that did so.
+rule complete_settings:
+    input:
+        input_results(*report_items.final_outputs(settings)),
+    output:
+        "<results>/settings.yaml",
+    log:
+        "<results>/logs/settings.log",
+    localrule: True
+    conda:
+        CPU_ENVIRONMENT
+    params:
+        # Of an output, so that what changes no result, such as the title, re-runs nothing.
+        text=lambda wildcards, output: COMPLETE_SETTINGS,
+    message:
+        "Complete settings of this run"
+    shell:
+        "printf %s {params.text:q} > {output:q} 2> {log:q}"
+
+
+rule html_report:
+    input:
+        input_results(*report_items.final_outputs(settings)),
+        settings="<results>/settings.yaml",
+    output:
+        "<results>/report.html",
+    log:
+        "<results>/logs/report.log",
+    localrule: True
+    conda:
+        CPU_ENVIRONMENT
+    params:
+        snakefile=workflow.main_snakefile,
+        storage=params_storage,
+    message:
+        "Snakemake's report"
+    shell:
+        "snakemake --snakefile {params.snakefile:q} --configfile {input.settings:q} --workflow-profile none --nolock"
+        " {params.storage:q} --report {output:q} > {log:q} 2>&1"

@@ -1,83 +1,47 @@
 rule search:
     input:
-        # Whether images changed shows in the hashes that dataset.json holds, not in the age of the folders.
-        dataset="<results>/data/{dataset}/dataset.json",
-        train=ancient("<results>/data/{dataset}/train"),
-        validation=ancient("<results>/data/{dataset}/validation"),
-        pi=parent_pi("search"),
+        **input_dataset("{dataset}", "train", "validation"),
+        settings="<results>/jobs/{stage}/{method}.yaml",
+        pi=input_init_pi,
     output:
-        **files_of_run("search/{dataset}/{method}/seed{seed}", outputs.SEARCH_FILES),
+        **output_files("{stage}/{dataset}/{method}/seed{seed}", outputs.SEARCH_FILES),
     log:
-        "<results>/logs/search/{dataset}/{method}/seed{seed}.log",
+        "<results>/logs/{stage}/{dataset}/{method}/seed{seed}.log",
     benchmark:
-        "<results>/benchmarks/search/{dataset}/{method}/seed{seed}.tsv"
+        "<results>/benchmarks/{stage}/{dataset}/{method}/seed{seed}.tsv"
     wildcard_constraints:
-        dataset=dataset_of("search"),
+        stage="search",
+        dataset=regex_any(plan.stage_datasets(settings, "search")),
     conda:
         ENVIRONMENT
-    threads: 1
     resources:
         **SIGNAL,
-        # Processes that share the children of a step out, and the nodes they run on: workflow/docs/many-gpus.md.
-        mem_mb=growing(16000),
-        runtime=growing(1440),
+        mem_mb=scale_by_attempt(16000),
+        runtime=scale_by_attempt(1440),
         gpu=GPUS,
+        # Processes that share the K architectures of a step, and their nodes: workflow/docs/many-gpus.md.
         ranks=1,
         nodes=1,
     params:
-        settings=json_of(job_parts.search_job, "search", "{method}"),
-        code=code("parsec.search.run", "search/{dataset}/{method}/seed{seed}/pi.parquet"),
         data=subpath(input.dataset, parent=True),
-        start=initial_pi,
+        start=params_option("--init-pi", "pi"),
         folder=subpath(output.pi, parent=True),
-        state=state("search/{dataset}/{method}/seed{seed}"),
+        state=state_dir("{stage}/{dataset}/{method}/seed{seed}"),
     message:
-        "Searching on {wildcards.dataset} with {wildcards.method}, seed {wildcards.seed}"
+        "{wildcards.stage}: {wildcards.method} on {wildcards.dataset}, seed {wildcards.seed}"
     shell:
-        "python -m parsec search --settings {params.settings:q} --data {params.data:q} --seed {wildcards.seed}"
+        "python -m parsec search --settings {input.settings:q} --data {params.data:q} --seed {wildcards.seed}"
         " {params.start:q} --output {params.folder:q} --state {params.state:q} --keep-finished"
         " --ranks {resources.ranks} --threads {threads} --log {log:q}"
 
 
 use rule search as finetune with:
-    input:
-        dataset="<results>/data/{dataset}/dataset.json",
-        train=ancient("<results>/data/{dataset}/train"),
-        validation=ancient("<results>/data/{dataset}/validation"),
-        pi=parent_pi("finetune"),
-    output:
-        **files_of_run("finetune/{dataset}/{method}/seed{seed}", outputs.SEARCH_FILES),
-    log:
-        "<results>/logs/finetune/{dataset}/{method}/seed{seed}.log",
-    benchmark:
-        "<results>/benchmarks/finetune/{dataset}/{method}/seed{seed}.tsv"
     wildcard_constraints:
-        dataset=dataset_of("finetune"),
-    params:
-        settings=json_of(job_parts.search_job, "finetune", "{method}"),
-        code=code("parsec.search.run", "finetune/{dataset}/{method}/seed{seed}/pi.parquet"),
-        state=state("finetune/{dataset}/{method}/seed{seed}"),
-    message:
-        "Fine-tuning π on {wildcards.dataset} with {wildcards.method}, seed {wildcards.seed}"
+        stage="finetune",
+        dataset=regex_any(plan.stage_datasets(settings, "finetune")),
 
 
 use rule search as transfer with:
-    input:
-        dataset="<results>/data/{dataset}/dataset.json",
-        train=ancient("<results>/data/{dataset}/train"),
-        validation=ancient("<results>/data/{dataset}/validation"),
-        pi=parent_pi("transfer"),
-    output:
-        **files_of_run("transfer/{dataset}/{method}/seed{seed}", outputs.SEARCH_FILES),
-    log:
-        "<results>/logs/transfer/{dataset}/{method}/seed{seed}.log",
-    benchmark:
-        "<results>/benchmarks/transfer/{dataset}/{method}/seed{seed}.tsv"
     wildcard_constraints:
-        dataset=dataset_of("transfer"),
-    params:
-        settings=json_of(job_parts.search_job, "transfer", "{method}"),
-        code=code("parsec.search.run", "transfer/{dataset}/{method}/seed{seed}/pi.parquet"),
-        state=state("transfer/{dataset}/{method}/seed{seed}"),
-    message:
-        "Transferring π to {wildcards.dataset} with {wildcards.method}, seed {wildcards.seed}"
+        stage="transfer",
+        dataset=regex_any(plan.stage_datasets(settings, "transfer")),

@@ -114,10 +114,11 @@ class Verdict(NamedTuple):
 
 
 CLAIMS_NOTE = (
-    "Compared are numbers of trained architectures until a quality, capped at the budget, in pairs of repeats that "
-    "began with the same architectures. A claim holds if the 95 % bootstrap interval of the mean difference excludes "
-    "zero on its side. The intervals are not adjusted for the number of qualities and pools. Where a sample stands for the "
-    "space, those of differences to random search carry the uncertainty of the share of the space that has the quality."
+    "Compared are numbers of trained architectures until a quality, capped at the budget, in pairs of repeats "
+    "that began with the same architectures. A claim holds if the 95 % bootstrap interval of the mean difference "
+    "excludes zero on its side. The intervals are not adjusted for the number of qualities and pools. Where a "
+    "sample stands for the space, those of differences to random search carry the uncertainty of the share of the "
+    "space that has the quality."
 )
 
 

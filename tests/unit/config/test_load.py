@@ -8,8 +8,8 @@ import pytest
 import yaml
 
 from parsec.config import plan
-from parsec.config.job_parts import places, prepare_job, retrain_job, search_job
-from parsec.config.jobs import RetrainJob, SearchJob, as_json, fingerprint, placed
+from parsec.config.job_parts import image_source, prepare_job, retrain_job, search_job
+from parsec.config.jobs import RetrainJob, SearchJob, as_json, fingerprint, with_image_source
 from parsec.config.load import load, load_job
 from parsec.errors import SettingsError
 
@@ -239,13 +239,13 @@ def test_a_place_is_no_part_of_what_preparing_reads_and_is_found_again():
     here, there = (load(changed(datasets__digits=CIFAR | {"folder": name})) for name in ("here", "there"))
     job = prepare_job(here, "digits")
     assert job == prepare_job(there, "digits")
-    assert placed(job, places(there)).dataset == there.datasets["digits"]
+    assert with_image_source(job, image_source(there, "digits")).dataset == there.datasets["digits"]
 
 
 def test_a_folder_of_images_is_what_preparing_reads():
     settings = load(changed(datasets__digits={"source": "image_folder", "folder": "images"}))
     assert prepare_job(settings, "digits").dataset.folder == "images"
-    assert places(settings) == {}
+    assert image_source(settings, "digits") == {}
 
 
 @pytest.mark.parametrize(

@@ -5,10 +5,10 @@ import json
 
 import pytest
 
-from parsec.config import outputs, plan, studies
+from parsec.config import outputs, plan
 from parsec.config.base import expanded
-from parsec.config.job_parts import places, prepare_job, retrain_job
-from parsec.config.jobs import as_json, fingerprint, placed
+from parsec.config.job_parts import image_source, prepare_job, retrain_job
+from parsec.config.jobs import as_json, fingerprint, with_image_source
 from parsec.config.load import load
 from parsec.errors import DatasetError, GenotypeError, SettingsError
 from parsec.space.published import DARTS_V1
@@ -118,7 +118,7 @@ def test_folders_of_data_sets_are_filled_in_where_images_are_read(mine, source, 
 
 def test_records_keep_paths_as_they_are_written(mine, monkeypatch):
     settings = load(tree("~/photos", "datasets.photos.folder"))
-    job = placed(prepare_job(settings, "photos"), places(settings))
+    job = with_image_source(prepare_job(settings, "photos"), image_source(settings, "photos"))
     assert job.dataset.folder == "~/photos"
     before = fingerprint(job)
     monkeypatch.setenv("HOME", "/elsewhere")
@@ -127,14 +127,14 @@ def test_records_keep_paths_as_they_are_written(mine, monkeypatch):
 
 def test_a_benchmark_without_its_variable_is_left_out_with_a_line(mine, monkeypatch):
     settings = load(tree(benchmarks={"nasbench201": "$PLACE/mine.json", "nasbench101": "~/none.parquet"}))
-    assert studies.table_of(settings, "nasbench201") == str(mine)
-    assert [f"there is no {mine.parent}/none.parquet" in line for line in studies.left_out(settings)] == [True]
+    assert plan.benchmark_table(settings, "nasbench201") == str(mine)
+    assert [f"there is no {mine.parent}/none.parquet" in line for line in plan.left_out(settings)] == [True]
     monkeypatch.delenv("PLACE")
-    assert studies.table_of(settings, "nasbench201") is None
+    assert plan.benchmark_table(settings, "nasbench201") is None
     line = (
         "what needs nasbench201 is left out: benchmarks.nasbench201: the variable PLACE in $PLACE/mine.json is not set"
     )
-    assert next(studies.left_out(settings)).startswith(line)
+    assert next(plan.left_out(settings)).startswith(line)
 
 
 def test_genotypes_are_planned_under_their_names(mine):

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from parsec.config import plan, studies
+from parsec.config import plan
 from parsec.config.job_parts import fit_pi_job, search_job
 from parsec.config.load import load
 from parsec.errors import SettingsError
@@ -26,7 +26,7 @@ def test_a_search_from_scores_is_given_their_prior_and_no_other_is(tree):
     plain, primed = (search_job(settings, "search", name).settings for name in ("parsec", "primed"))
     assert primed == plain.model_copy(update={"start": "scores"})
     assert fit_pi_job(settings).model_dump()["keep"] == tree["scores_prior"]["keep"]
-    assert studies.proposed(settings) == ["fit/seed0/pi.parquet", "search/cifar10/parsec/seed0/trajectory.parquet"]
+    assert plan.proposal_pis(settings) == ["fit/seed0/pi.parquet", "search/cifar10/parsec/seed0/trajectory.parquet"]
 
 
 @pytest.mark.parametrize(

@@ -14,8 +14,8 @@ from PIL import Image
 
 from parsec.config.base import Compute, Running
 from parsec.config.datasets import Cifar10, Cifar100
-from parsec.config.job_parts import places, prepare_job
-from parsec.config.jobs import RetrainJob, SearchJob, fingerprint, placed
+from parsec.config.job_parts import image_source, prepare_job
+from parsec.config.jobs import RetrainJob, SearchJob, fingerprint, with_image_source
 from parsec.config.load import load
 from parsec.config.outputs import Retrain
 from parsec.config.retrain import RetrainStage
@@ -304,9 +304,9 @@ def test_a_hundred_classes_go_through_the_whole_chain(local100: Path, tmp_path: 
     config = {"name": "a test", "seeds": [0], "datasets": {"hundred": {"source": "cifar100", "folder": "elsewhere"}}}
     config |= {"search": {"dataset": "hundred", "network": network, "epochs": 1}, "retrain": {}}
     settings = load(config)
-    job = placed(prepare_job(settings, "hundred"), {"hundred": {"folder": str(local100), "order": ["folder"]}})
+    job = with_image_source(prepare_job(settings, "hundred"), {"folder": str(local100), "order": ["folder"]})
     assert fingerprint(prepare_job(settings, "hundred")) != fingerprint(job)
-    assert places(settings) == {"hundred": {"folder": "elsewhere", "order": ["folder", "torchvision"]}}
+    assert image_source(settings, "hundred") == {"folder": "elsewhere", "order": ["folder", "torchvision"]}
     prepare(job, tmp_path / "data")
     assert read_info(tmp_path / "data").classes == tuple(FINE)
 

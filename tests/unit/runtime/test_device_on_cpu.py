@@ -8,9 +8,9 @@ import torch
 
 from parsec.errors import DeviceError
 from parsec.runtime.device import (
+    acquire_gpu,
     autocast,
     device_name,
-    lease,
     memory_format,
     peak_memory_bytes,
     resolve,
@@ -46,7 +46,7 @@ def test_memory_formats():
 
 
 def test_cpu_needs_no_lease():
-    with lease(CPU) as first, lease(CPU) as second:
+    with acquire_gpu(CPU) as first, acquire_gpu(CPU) as second:
         assert first == second == CPU
 
 

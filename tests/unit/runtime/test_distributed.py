@@ -12,7 +12,7 @@ from parsec.config.base import Running
 from parsec.errors import DeviceError, DivergedError, Interrupted, RankLostError
 from parsec.runtime import loop
 from parsec.runtime.checkpoint import checkpoint_files
-from parsec.runtime.device import lease_one
+from parsec.runtime.device import acquire_free
 from parsec.runtime.distributed import SINGLE_PROCESS, Ranks, init_distributed
 
 CPU = torch.device("cpu")
@@ -79,12 +79,12 @@ def test_ranks_lease_a_device_each(on_ranks, tmp_path):
     """All of them or none, so that another run is never half waited for."""
 
     def hold(ranks):
-        with lease_one("abc", tmp_path, ranks, poll_seconds=0.01) as index:
+        with acquire_free("abc", tmp_path, ranks, poll_seconds=0.01) as index:
             ranks.all_reduce_max()
             return index
 
     assert on_ranks(2, hold) == [0, 1]
-    with lease_one("abc", tmp_path):
+    with acquire_free("abc", tmp_path):
         assert on_ranks(2, hold) == [1, 2]
 
 
@@ -93,18 +93,18 @@ def test_ranks_wait_holding_nothing(on_ranks, tmp_path):
     reply, waiting = FORK.Queue(), FORK.Event()
 
     def other_run():
-        with lease_one("ab", tmp_path) as held:
+        with acquire_free("ab", tmp_path) as held:
             reply.put(held)
             waiting.wait()
             for _ in range(20):
-                with lease_one("ab", tmp_path, poll_seconds=0.001):
+                with acquire_free("ab", tmp_path, poll_seconds=0.001):
                     pass
                 time.sleep(0.05)
         reply.put("had the other one 20 times")
 
     def hold(ranks):
         waiting.set()
-        with lease_one("ab", tmp_path, ranks, poll_seconds=0.05) as index:
+        with acquire_free("ab", tmp_path, ranks, poll_seconds=0.05) as index:
             ranks.all_reduce_max()
             return index
 
@@ -119,7 +119,7 @@ def test_ranks_wait_holding_nothing(on_ranks, tmp_path):
 def test_more_ranks_than_devices_are_refused(tmp_path):
     with (
         pytest.raises(DeviceError, match="2 ranks need a device each, but there are 1"),
-        lease_one("a", tmp_path, Ranks(0, 2, 0, 2)),
+        acquire_free("a", tmp_path, Ranks(0, 2, 0, 2)),
     ):
         pass
 

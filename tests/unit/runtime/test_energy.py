@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from parsec.runtime.system import Meter
+from parsec.runtime.system import EnergyMeter
 
 CPU = torch.device("cpu")
 
@@ -22,26 +22,26 @@ def package(tmp_path):
 
 
 def test_joules_of_the_packages_and_not_of_what_is_in_them(package):
-    meter = Meter(CPU, package.parent)
-    assert meter.joules() == 0.0
+    meter = EnergyMeter(CPU, package.parent)
+    assert meter.total_joules() == 0.0
     (package / "energy_uj").write_text("6500000\n")
     (package.parent / "intel-rapl:0:0" / "energy_uj").write_text("9000000\n")
-    assert meter.joules() == 2.5
+    assert meter.total_joules() == 2.5
 
 
 def test_a_counter_that_began_again(package):
-    meter = Meter(CPU, package.parent)
+    meter = EnergyMeter(CPU, package.parent)
     (package / "energy_uj").write_text("1000000\n")
-    assert meter.joules() == pytest.approx(7.0)
+    assert meter.total_joules() == pytest.approx(7.0)
     (package / "energy_uj").write_text("2000000\n")
-    assert meter.joules() == pytest.approx(8.0)
+    assert meter.total_joules() == pytest.approx(8.0)
 
 
 def test_nothing_to_read_is_no_number(tmp_path, package):
-    assert Meter(CPU, tmp_path / "nowhere").joules() is None
+    assert EnergyMeter(CPU, tmp_path / "nowhere").total_joules() is None
     (package / "energy_uj").unlink()
     (package.parent / "intel-rapl:0:0" / "energy_uj").unlink()
-    assert Meter(CPU, package.parent).joules() is None
+    assert EnergyMeter(CPU, package.parent).total_joules() is None
 
 
 def test_a_gpu_by_nvml(tmp_path, monkeypatch):
@@ -54,6 +54,6 @@ def test_a_gpu_by_nvml(tmp_path, monkeypatch):
     )
     monkeypatch.setitem(sys.modules, "pynvml", library)
     monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: SimpleNamespace(uuid="some"))
-    meter = Meter(torch.device("cuda"), tmp_path)
+    meter = EnergyMeter(torch.device("cuda"), tmp_path)
     used["GPU-some"] = 7_500
-    assert meter.joules() == 2.5
+    assert meter.total_joules() == 2.5

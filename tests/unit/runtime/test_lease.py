@@ -8,13 +8,13 @@ import time
 import pytest
 
 from parsec.errors import DeviceError
-from parsec.runtime.device import lease_one
+from parsec.runtime.device import acquire_free
 
 FORK = multiprocessing.get_context("fork")
 
 
 def hold(ids, folder, reply, seconds):
-    with lease_one(ids, folder, poll_seconds=0.01) as index:
+    with acquire_free(ids, folder, poll_seconds=0.01) as index:
         reply.put((index, time.monotonic()))
         time.sleep(seconds)
 
@@ -29,7 +29,7 @@ def start(ids, folder, seconds):
 def test_two_processes_get_two_devices(tmp_path):
     first, reply = start(["a", "b"], tmp_path, 600)
     assert reply.get(timeout=60)[0] == 0
-    with lease_one(["a", "b"], tmp_path) as index:
+    with acquire_free(["a", "b"], tmp_path) as index:
         assert index == 1
     first.kill()
     first.join()
@@ -38,7 +38,7 @@ def test_two_processes_get_two_devices(tmp_path):
 def test_second_waits_for_the_only_device(tmp_path, caplog):
     first, reply = start(["a"], tmp_path, 0.2)
     began = reply.get(timeout=60)[1]
-    with caplog.at_level("INFO", logger="parsec"), lease_one(["a"], tmp_path, poll_seconds=0.01):
+    with caplog.at_level("INFO", logger="parsec"), acquire_free(["a"], tmp_path, poll_seconds=0.01):
         assert time.monotonic() - began >= 0.2
     first.join()
 
@@ -48,17 +48,17 @@ def test_killed_holder_frees_its_device(tmp_path):
     reply.get(timeout=60)
     os.kill(first.pid, signal.SIGKILL)
     first.join()
-    with lease_one(["a"], tmp_path) as index:
+    with acquire_free(["a"], tmp_path) as index:
         assert index == 0
 
 
 def test_device_is_free_after_an_error(tmp_path):
-    with pytest.raises(RuntimeError), lease_one(["a"], tmp_path):
+    with pytest.raises(RuntimeError), acquire_free(["a"], tmp_path):
         raise RuntimeError
-    with lease_one(["a"], tmp_path) as index:
+    with acquire_free(["a"], tmp_path) as index:
         assert index == 0
 
 
 def test_no_device_is_one_line(tmp_path):
-    with pytest.raises(DeviceError, match="no device"), lease_one([], tmp_path):
+    with pytest.raises(DeviceError, match="no device"), acquire_free([], tmp_path):
         pass

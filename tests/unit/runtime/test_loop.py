@@ -234,7 +234,7 @@ def test_divergence_keeps_the_last_good_checkpoint(tmp_path):
 
     trainer.on_step = spoil
     with pytest.raises(
-        DivergedError, match=r"step 6 \(settings aa\); the last good checkpoint is .*0005\.ckpt"
+        DivergedError, match=r"step 6 \(settings aa\); the last good checkpoint is .*0005\.pt"
     ) as caught:
         run(trainer, tmp_path / "state")
     assert caught.value.exit_code == 3
@@ -263,10 +263,10 @@ def test_progress_is_shown_at_the_first_and_the_last_step(tmp_path, caplog, monk
 
 
 def test_time_left_comes_from_the_speed(tmp_path, caplog, monkeypatch):
-    ticks = itertools.count()
-    monkeypatch.setattr(loop.time, "monotonic", lambda: 10.0 * next(ticks))
+    steps = [0]
+    monkeypatch.setattr(loop.time, "monotonic", lambda: 10.0 * steps[-1])
     with caplog.at_level("INFO", logger="parsec"):
-        run(Walk(3), tmp_path / "state", Running(checkpoint_seconds=1e6, progress_seconds=0.0))
+        run(Walk(3, on_step=steps.append), tmp_path / "state", Running(checkpoint_seconds=1e6, progress_seconds=0.0))
     assert "step 1  left 0:00:20" in caplog.text
     assert "step 2  left 0:00:10" in caplog.text
 

@@ -9,7 +9,7 @@ import pytest
 from parsec.errors import CheckpointError, UserError
 from parsec.report.figures.style import Drawing, as_files
 from parsec.runtime.checkpoint import Checkpoints
-from parsec.runtime.finished import Places, claimed
+from parsec.runtime.output_cache import RunPaths, locked_outputs
 from parsec.runtime.outputs import (
     MARKER,
     check_apart,
@@ -39,7 +39,7 @@ def everything(folder):
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def test_new_empty_and_marked_folders_are_free(tmp_path):
+def test_new_and_marked_folders_are_free(tmp_path):
     check_folder(tmp_path / "new" / "deep", "state")
     assert not (tmp_path / "new").exists()
     (tmp_path / "empty").mkdir()
@@ -48,7 +48,7 @@ def test_new_empty_and_marked_folders_are_free(tmp_path):
     assert check_folder(tmp_path / "marked", "state")["run"] == "search digits"
 
 
-def test_folder_of_somebody_else_is_refused(own):
+def test_foreign_folder_is_refused(own):
     with pytest.raises(UserError, match="not a folder that parsec made"):
         check_folder(own, "state")
     with pytest.raises(UserError, match="is a file"):
@@ -58,12 +58,12 @@ def test_folder_of_somebody_else_is_refused(own):
         check_folder(own, "state")
 
 
-def test_an_empty_marker_admits_a_folder(own):
+def test_empty_marker_admits_a_folder(own):
     (own / MARKER).touch()
     check_folder(own, "results")
 
 
-def test_a_writer_killed_before_the_marker_blocks_nothing(tmp_path):
+def test_partial_marker_blocks_nothing(tmp_path):
     (tmp_path / f".partial-0a1b2c3d-{MARKER}").write_text("{")
     check_folder(tmp_path, "state")
 
@@ -77,9 +77,9 @@ def test_outputs_of_another_run_are_kept(tmp_path):
         check_run_folder(tmp_path, "search", "search digits/parsec/seed1", ["result.json"])
 
 
-def test_removal_leaves_what_we_did_not_write(own):
+def test_removal_spares_foreign_files(own):
     mark_folder(own, "state")
-    (own / "step-000000000001.ckpt").write_text("")
+    (own / "step-000000000001.pt").write_text("")
     remove_state(own)
     assert set(everything(own)) == {"thesis.tex", MARKER}
     (own / "thesis.tex").unlink()
@@ -87,7 +87,7 @@ def test_removal_leaves_what_we_did_not_write(own):
     assert not own.exists()
 
 
-def test_a_list_of_outputs_reaches_no_other_folder(tmp_path, own):
+def test_manifest_reaches_no_other_folder(tmp_path, own):
     kept = tmp_path / "state" / "finished"
     kept.mkdir(parents=True)
     (kept / "manifest.json").write_text(json.dumps({"files": {"../../own/thesis.tex": "", "*": "", "pi": ""}}))
@@ -100,7 +100,7 @@ def test_a_list_of_outputs_reaches_no_other_folder(tmp_path, own):
 
 def test_removal_does_not_follow_links(tmp_path, own):
     mark_folder(tmp_path / "state", "state")
-    (tmp_path / "state" / "step-000000000001.ckpt").symlink_to(own / "thesis.tex")
+    (tmp_path / "state" / "step-000000000001.pt").symlink_to(own / "thesis.tex")
     remove_written(tmp_path / "state", ["step-*"])
     assert everything(own) == {"thesis.tex": b"years of work"}
 
@@ -141,7 +141,7 @@ def test_our_own_files_are_replaced(own):
         ("empty-looking.json", "", '{"kind": "bench"}'),
     ],
 )
-def test_files_of_another_kind_are_never_replaced(own, name, content, new):
+def test_files_of_other_kinds_stay(own, name, content, new):
     (own / name).write_bytes(content if isinstance(content, bytes) else content.encode())
     before = everything(own)
     with pytest.raises(UserError, match=f"{name}: exists and is another kind of file"):
@@ -159,7 +159,7 @@ def test_one_foreign_file_of_a_set_stops_all(own):
     assert everything(own) == before
 
 
-def test_parquet_is_known_by_its_columns(tmp_path):
+def test_parquet_is_recognised_by_columns(tmp_path):
     pd.DataFrame({"a": [1], "b": [2]}).to_parquet(tmp_path / "x.parquet", index=False)
     assert signature_of((tmp_path / "x.parquet").read_bytes()) == parquet_signature(["a", "b"])
     check_file(tmp_path / "x.parquet", parquet_signature(["a", "b"]))
@@ -168,7 +168,7 @@ def test_parquet_is_known_by_its_columns(tmp_path):
     assert signature_of(b"PAR1 and no more") == ""
 
 
-def test_impossible_places_are_told_before_the_work(own, tmp_path):
+def test_unwritable_paths_are_refused(own, tmp_path):
     with pytest.raises(UserError, match="is a folder; give a file"):
         check_file(own)
     with pytest.raises(UserError, match="cannot be written"):
@@ -178,31 +178,31 @@ def test_impossible_places_are_told_before_the_work(own, tmp_path):
     assert everything(own) == {"thesis.tex": b"years of work"}
 
 
-def started(places, settings):
+def started(paths, settings):
     """A run that is killed after its first checkpoint."""
-    with claimed(places, "code") as ending:
-        ending.begin(str(settings), settings)
-        ending.open_output()
-        with Checkpoints(places.state, str(settings)) as checkpoints:
+    with locked_outputs(paths, "code") as cache:
+        cache.restore_outputs(str(settings), settings)
+        cache.open_output()
+        with Checkpoints(paths.state, str(settings)) as checkpoints:
             checkpoints.save(1, {})
 
 
 def test_changed_settings_are_named(tmp_path):
-    places = Places(tmp_path / "state", tmp_path / "out", ("result.json",), "search digits/parsec/seed0")
-    started(places, {"search": {"epochs": 40, "seed": 0}})
+    paths = RunPaths(tmp_path / "state", tmp_path / "out", ("result.json",), "search digits/parsec/seed0")
+    started(paths, {"search": {"epochs": 40, "seed": 0}})
     with pytest.raises(
         CheckpointError, match=r"seed0; changed since: search\.epochs \(40, now 50\); restore that, or give another"
     ):
-        started(places, {"search": {"epochs": 50, "seed": 0}})
-    remove_state(places.state)
-    (places.output / "result.json").write_text("{}")
+        started(paths, {"search": {"epochs": 50, "seed": 0}})
+    remove_state(paths.state)
+    (paths.output / "result.json").write_text("{}")
     with pytest.raises(CheckpointError, match=r"out: belongs to .* search\.epochs \(40, now 50\)"):
-        started(places, {"search": {"epochs": 50, "seed": 0}})
-    started(places, {"search": {"epochs": 40, "seed": 0}})
+        started(paths, {"search": {"epochs": 50, "seed": 0}})
+    started(paths, {"search": {"epochs": 40, "seed": 0}})
 
 
 @pytest.mark.parametrize("clash", ["output is own", "state is own", "state is output", "data in output"])
-def test_a_run_checks_its_folders_before_the_work(tmp_path, own, clash):
+def test_run_checks_its_folders(tmp_path, own, clash):
     output, state, data = tmp_path / "out", tmp_path / "state", tmp_path / "data"
     match clash:
         case "output is own":
@@ -214,6 +214,6 @@ def test_a_run_checks_its_folders_before_the_work(tmp_path, own, clash):
         case "data in output":
             data = output / "data"
     with pytest.raises(UserError):
-        Places(state, output, ("result.json",), "search digits").check(data=data)
+        RunPaths(state, output, ("result.json",), "search digits").check(data=data)
     assert everything(own) == {"thesis.tex": b"years of work"}
     assert {path.name for path in tmp_path.iterdir()} == {"own"}

@@ -1,0 +1,157 @@
+"""The tables and figures that a settings tree asks for, and what each is made from."""
+
+from collections.abc import Iterator
+from typing import Literal, NamedTuple
+
+from parsec.config import plan
+from parsec.config.plan import Benchmark
+from parsec.config.settings import Settings
+from parsec.config.zero_cost import NasBench201Draws
+
+PREDICTOR_FILES = ("trained.parquet", "predictor.json")
+
+
+class Result(NamedTuple):
+    """A file below the results folder; with `files`, a folder of which these are read."""
+
+    path: str
+    files: tuple[str, ...] = ()
+
+
+class BenchmarkTable(NamedTuple):
+    """The table of a benchmark, wherever the settings say that it is."""
+
+    benchmark: Benchmark
+
+
+class PublishedTable(NamedTuple):
+    """A table of published results, `config/published/<name>.csv`."""
+
+    name: str
+
+
+Source = Result | BenchmarkTable | PublishedTable
+
+
+class ReportItem(NamedTuple):
+    """A table or a figure: its name in the registry, and the sources of its command in their order."""
+
+    kind: Literal["tables", "figures"]
+    name: str
+    sources: tuple[Source, ...]
+
+
+def experiment_items(settings: Settings) -> Iterator[ReportItem]:
+    """Tables and figures on tabular benchmarks and predictors; those whose benchmark is missing are left out."""
+    if plan.benchmark_table(settings, "nasbench201"):
+        yield from _searched_items(settings)
+        yield from _naswot_items(settings)
+    if scores := plan.scorings(settings, "nasbench101"):
+        files = (Result(path) for path in scores.values())
+        yield ReportItem("tables", "naswot-correlation-nasbench101", (BenchmarkTable("nasbench101"), *files))
+    names = plan.predictors(settings)
+    tabular = [name for name in names if settings.predictors[name].problem != "darts"]
+    if names:
+        yield ReportItem("tables", "predictor", _predictor_sources(settings, names))
+        yield ReportItem("tables", "predictor-claims", _predictor_sources(settings, names))
+        yield ReportItem("figures", "predictor", _predictor_sources(settings, names))
+    if tabular:
+        yield ReportItem("tables", "predictor-chosen", _predictor_sources(settings, tabular))
+
+
+def predictor_problem(settings: Settings, name: str) -> Source:
+    """What searches with a predictor search: a benchmark's table, or the scores that stand for accuracies on darts."""
+    if scores := plan.predictor_scores(settings, name):
+        return Result(scores)
+    return BenchmarkTable(settings.predictors[name].problem)  # type: ignore[arg-type]
+
+
+def _predictor_sources(settings: Settings, names: list[str]) -> tuple[Source, ...]:
+    """Per run its folder, then what it searched."""
+    runs = {name: Result(plan.folder(settings, "predictor", name), PREDICTOR_FILES) for name in names}
+    return tuple(source for name, run in runs.items() for source in (run, predictor_problem(settings, name)))
+
+
+def _searched_items(settings: Settings) -> Iterator[ReportItem]:
+    """What searches on NAS-Bench-201 ended with."""
+    if settings.space != "nasbench201":
+        return
+    json, parquet = Result("lookup/nasbench201.json"), Result("lookup/nasbench201.parquet")
+    yield ReportItem("tables", "nasbench201-found", (json, PublishedTable("naswot")))
+    yield ReportItem("figures", "found", (parquet,))
+    if len(settings.methods) > 1:
+        yield ReportItem("figures", "found-spending", (parquet,))
+    fit = plan.fit_folder(settings)
+    if any(plan.initial_pi(settings, run) == f"{fit}/pi.parquet" for run in plan.searches(settings)):
+        yield ReportItem("tables", "primed", (json, parquet, Result(f"{fit}/fit.json")))
+    if settings.proposal:
+        proposal = Result(f"{plan.folder(settings, 'proposal')}/proposal.parquet")
+        yield ReportItem("tables", "proposal", (proposal,))
+        yield ReportItem("figures", "proposal", (proposal,))
+
+
+def _naswot_items(settings: Settings) -> Iterator[ReportItem]:
+    """What NASWOT's paper shows of NAS-Bench-201."""
+    table = BenchmarkTable("nasbench201")
+    scores = {name: Result(path) for name, path in plan.scorings(settings, "nasbench201").items()}
+    if scores:
+        yield ReportItem("tables", "naswot-correlation", (table, *scores.values()))
+        yield ReportItem("tables", "naswot-search", (table, *_score_draws(settings, list(scores))))
+        yield ReportItem("figures", "naswot-scatter", (table, *scores.values()))
+    if settings.ablation:
+        ablation = Result(f"{plan.folder(settings, 'ablation')}/ablation.parquet")
+        yield ReportItem("tables", "naswot-ablation", (table, ablation))
+        yield ReportItem("figures", "naswot-ablation", (table, ablation))
+    if settings.kernels:
+        yield ReportItem("figures", "naswot-kernels", (Result(f"{plan.folder(settings, 'kernels')}/kernels.parquet"),))
+    names = [n for n in plan.simulations(settings) if settings.simulations[n].search.space == "nasbench201"]
+    runs = [Result(f"{plan.folder(settings, 'simulate', name)}/simulations.parquet") for name in names]
+    if runs:
+        # The cost figure shows the scores that assisted evolution begins with next to the searches that use them.
+        assisting = settings.simulations[names[0]].scores
+        yield ReportItem("tables", "naswot-evolution", (table, *runs))
+        yield ReportItem(
+            "figures", "naswot-cost", (table, runs[0], *([scores[assisting]] if assisting in scores else []))
+        )
+
+
+def _score_draws(settings: Settings, names: list[str]) -> Iterator[Result]:
+    """Scores of NAS-Bench-201, one file per draw of the weights."""
+    for name in names:
+        scores = settings.scores[name]
+        draws = scores.draws if isinstance(scores, NasBench201Draws) else 1
+        for draw in range(draws):
+            yield Result(f"score/{name}/seed{settings.seeds[0] + draw}/scores.parquet")
+
+
+def final_outputs(settings: Settings) -> list[str]:
+    """The files at the end of the workflow, below the results folder; they need everything before them."""
+    figures = ["entropy", "accuracy", "operations", *(["executor-search"] if settings.space == "darts" else [])]
+    figures += ["cost"] if settings.retrain else []
+    figures += ["spending"] if len(settings.methods) > 1 else []
+    figures += ["depths"] if settings.measure.depths else []
+    tables = [*settings.retrain, *(["comparison"] if _has_comparison(settings) else [])]
+    items = [f"{item.kind}/{item.name}.csv" for item in experiment_items(settings)]
+    return [
+        *(f"tables/{name}.csv" for name in tables),
+        *(f"figures/{name}.svg" for name in figures),
+        *items,
+        *run_figure_folders(settings),
+        "checklist.md",
+    ]
+
+
+def _has_comparison(settings: Settings) -> bool:
+    """Whether there are several methods, and something that measures what they ended with."""
+    table = settings.space == "nasbench201" and plan.benchmark_table(settings, "nasbench201")
+    return len(settings.methods) > 1 and bool(settings.retrain or table)
+
+
+def run_figure_folders(settings: Settings) -> list[str]:
+    """Folders of the figures of single searches, one per batch of seeds."""
+    pairs = dict.fromkeys((run.stage, run.method) for run in plan.searches(settings))
+    return [
+        f"figures/{stage}/{method}/batch{batch}"
+        for stage, method in pairs
+        for batch in range(len(plan.search_batches(settings, stage, method)))
+    ]

@@ -1,0 +1,64 @@
+"""Settings of scorings."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from parsec.config.job_parts import score_job
+from parsec.config.load import load
+from parsec.config.report_items import BenchmarkTable, Result, experiment_items
+from parsec.config.zero_cost import DartsScoreJob, ScoreJob
+from parsec.errors import SettingsError
+from parsec.report.figures.registry import FIGURES
+from parsec.report.tables.registry import TABLES
+
+DEFAULT = load(Path(__file__).parents[3] / "config" / "config.yaml").model_dump(mode="json")
+ICML = {"space": "nasbench201", "dataset": "digits", "architectures": 10}
+
+
+def tree(scores):
+    return {**json.loads(json.dumps(DEFAULT)), "scores": scores}
+
+
+def test_a_scoring_is_a_job_of_its_space():
+    network = {"cells": 5, "channels": 4}
+    large = {"space": "darts", "dataset": "digits", "architectures": 3, "network": network}
+    settings = load(tree({"icml": ICML, "large": large}))
+    assert isinstance(score_job(settings, "icml"), ScoreJob)
+    found = score_job(settings, "large")
+    assert isinstance(found, DartsScoreJob)
+    assert found.network.cells == 5
+
+
+def test_more_draws_add_files_and_leave_jobs_as_they_are(tmp_path):
+    (tmp_path / "table.parquet").touch()
+    benchmarks = {"nasbench201": str(tmp_path / "table.parquet"), "nasbench101": None}
+    once, often = (load({**tree({"icml": {**ICML, "draws": n}}), "benchmarks": benchmarks}) for n in (1, 3))
+    assert score_job(once, "icml") == score_job(often, "icml") == ScoreJob(**ICML, compute=once.compute)
+    search = next(item for item in experiment_items(often) if item.name == "naswot-search")
+    first = often.seeds[0]
+    files = [Result(f"score/icml/seed{first + draw}/scores.parquet") for draw in range(3)]
+    assert search.sources == (BenchmarkTable("nasbench201"), *files)
+    assert next(item for item in experiment_items(once) if item.name == "naswot-search").sources[1:] == (files[0],)
+
+
+def test_a_key_of_another_space_is_refused():
+    with pytest.raises(SettingsError, match=r"scores\.icml\.channels: unknown key"):
+        load(tree({"icml": {**ICML, "channels": 8}}))
+
+
+def test_scores_of_an_unknown_data_set_are_refused():
+    with pytest.raises(SettingsError, match=r"scores\.icml\.dataset: no data set 'mnist'"):
+        load(tree({"icml": {**ICML, "dataset": "mnist"}}))
+
+
+def test_every_final_output_has_a_registered_name(tmp_path):
+    preset = load(Path(__file__).parents[3] / "config" / "nasbench201.yaml").model_dump(mode="json")
+    for name in ("nasbench201", "nasbench101"):
+        (tmp_path / name).touch()
+        preset["benchmarks"][name] = str(tmp_path / name)
+    items = list(experiment_items(load(preset)))
+    assert {item.name for item in items if item.kind == "tables"} <= TABLES.keys()
+    assert {item.name for item in items if item.kind == "figures"} <= FIGURES.keys()
+    assert len({(item.kind, item.name) for item in items}) == len(items) > 15

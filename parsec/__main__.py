@@ -1,4 +1,4 @@
-"""`parsec` and `parsec`: the command line, whose start can be interrupted or fail like its work."""
+"""`parsec` and `python -m parsec`: the command line, whose start can be interrupted or fail like its work."""
 
 import sys
 

@@ -10,11 +10,13 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
 from pydantic import TypeAdapter, ValidationError
+from typer.core import TyperGroup
 
 import parsec
 from parsec.config.base import Name, Positive, Running, Seed
@@ -25,11 +27,36 @@ from parsec.runtime.faults import OutputError, as_user_error, release_output
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 PEOPLE, RULES = "Commands for people", "Stages, as the workflow's rules call them"
-UsageError: Any = typer.BadParameter.__mro__[1]
-"""Typer's error of a wrong command line, which it does not export itself."""
 
-app = typer.Typer(name="parsec", help="Probabilistic neural architecture search.")
-settings_app = typer.Typer(help="Describe the settings.")
+
+class Commands(TyperGroup):
+    """A group of commands that suggests the nearest name and lists its commands by panel, in plain text."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:  # noqa: ANN401 - Typer's own copy of click is private
+        """The command that the first argument names.
+
+        Raises:
+            UserError: there is none of this name.
+        """
+        if args[0] not in self.commands and not args[0].startswith("-"):
+            near = get_close_matches(args[0], self.commands, n=1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            raise UserError(f"{args[0]}: no such command{hint}; see `{ctx.command_path} --help`")
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ANN401
+        """List the commands under the titles of their panels."""
+        panels: dict[str, list[tuple[str, str]]] = {}
+        for name, each in self.commands.items():
+            panels.setdefault(getattr(each, "rich_help_panel", PEOPLE), []).append((name, each.get_short_help_str(200)))
+        for title, rows in panels.items():
+            with formatter.section(title):
+                formatter.write_dl(rows)
+
+
+PLAIN: dict[str, Any] = {"cls": Commands, "rich_markup_mode": None, "pretty_exceptions_enable": False}
+app = typer.Typer(**PLAIN, name="parsec", help="Probabilistic neural architecture search.")
+settings_app = typer.Typer(**PLAIN, help="Describe the settings.")
 app.add_typer(settings_app, name="settings", rich_help_panel=PEOPLE)
 
 
@@ -50,20 +77,22 @@ as_seed = _validated(Seed, "a whole number from 0 to 2147483647")
 as_count = _validated(Positive, "1 or more")
 as_name = _validated(Name, "at most 64 letters, digits, _ and -, the first a letter or digit")
 
+_seed = functools.partial(typer.Option, parser=as_seed, metavar="INTEGER")
+_count = functools.partial(typer.Option, parser=as_count, metavar="INTEGER")
+_name = functools.partial(typer.Option, parser=as_name, metavar="NAME")
+
 Settings = Annotated[str, typer.Option(help="The job's settings: a YAML or JSON file, or JSON text.")]
 Data = Annotated[Path, typer.Option(help="Folder of the prepared data set.")]
-SeedOption = Annotated[int, typer.Option(parser=as_seed, metavar="INTEGER", help="Seed of the run.")]
+SeedOption = Annotated[int, _seed(help="Seed of the run.")]
 Output = Annotated[Path, typer.Option(help="Folder for the results.")]
 OutputFile = Annotated[Path, typer.Option(help="File to write.")]
 Stem = Annotated[Path, typer.Option(help="Path to write to, without ending.")]
 State = Annotated[Path, typer.Option(help="Folder for checkpoints; removed at the end.")]
 Benchmark = Annotated[Path, typer.Option(help="Table of the tabular benchmark (Parquet).")]
-Count = Annotated[int, typer.Option(parser=as_count, metavar="INTEGER")]
+Count = Annotated[int, _count()]
 Ranks = Annotated[
     int,
-    typer.Option(
-        parser=as_count,
-        metavar="INTEGER",
+    _count(
         help="Processes with a GPU each, across which a search splits sampled architectures and a retraining its "
         "batches; on all nodes of a SLURM job together.",
     ),
@@ -75,6 +104,8 @@ GenotypeName = Annotated[
     str,
     typer.Option("--genotype", help="Published genotype, such as DARTS_V2; a file with one; or its text."),
 ]
+Log = Annotated[Path | None, typer.Option(help="File to which messages are appended as well.")]
+Threads = Annotated[int | None, _count(help="Processor threads of all ranks; default: all.")]
 Inputs = Annotated[list[Path], typer.Argument(help="Files or run folders to read.")]
 
 
@@ -83,12 +114,12 @@ def command(panel: str, name: str | None = None, group: typer.Typer = app) -> Ca
 
     def register(function: Callable[..., None]) -> Callable[..., None]:
         @functools.wraps(function)
-        def run(log: Path | None, threads: int | None, **arguments: Any) -> None:  # noqa: ANN401
+        def run(context: typer.Context, log: Path | None, threads: int | None, **arguments: Any) -> None:  # noqa: ANN401
             from parsec.runtime.logs import configure
 
             if arguments.get("ranks", 1) > 1 and launch.RANKED not in os.environ:
                 # This process starts the ranks and is none of them.
-                raise typer.Exit(launch.launch(arguments["ranks"], _given))
+                raise typer.Exit(launch.launch(arguments["ranks"], context.obj))
             configure(log)
             _limit_threads(threads)
             from parsec.runtime.system import keep_freed_memory  # loads torch
@@ -96,27 +127,18 @@ def command(panel: str, name: str | None = None, group: typer.Typer = app) -> Ca
             keep_freed_memory()
             function(**arguments)
 
-        shared = {
-            "log": Annotated[Path | None, typer.Option(help="File to which messages are appended as well.")],
-            "threads": Annotated[
-                int | None,
-                typer.Option(parser=as_count, metavar="INTEGER", help="Processor threads of all ranks; default: all."),
-            ],
-        }
+        def option(name: str, annotation: Any, default: Any = None) -> inspect.Parameter:  # noqa: ANN401
+            return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=annotation, default=default)
+
         own = inspect.signature(function, eval_str=True).parameters.values()
-        added = [
-            inspect.Parameter(n, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=a) for n, a in shared.items()
-        ]
-        run.__signature__ = inspect.Signature([*own, *added])  # type: ignore[attr-defined]
-        run.__annotations__ = {p.name: p.annotation for p in (*own, *added)}
+        context = option("context", typer.Context, inspect.Parameter.empty)
+        parameters = [*own, context, option("log", Log), option("threads", Threads)]
+        run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
         group.command(name, rich_help_panel=panel)(run)
         return function
 
     return register
-
-
-_given: list[str] = []
-"""The command line of this process, for the ranks that it may start."""
 
 
 def _limit_threads(count: int | None) -> None:
@@ -147,9 +169,7 @@ def table(
     name: Annotated[str, typer.Argument(help="accuracy, or a table of parsec/report/tables/registry.py.")],
     inputs: Inputs,
     output: Stem,
-    dataset: Annotated[
-        str | None, typer.Option(parser=as_name, metavar="NAME", help="accuracy: name of the data set.")
-    ] = None,
+    dataset: Annotated[str | None, _name(help="accuracy: name of the data set.")] = None,
     compare_with: Annotated[
         Literal["cifar10", "imagenet"] | None, typer.Option(help="accuracy: published rows to print under ours.")
     ] = None,
@@ -157,6 +177,8 @@ def table(
     """Make a table from result files, as CSV, Markdown and LaTeX."""
     from parsec.report.tables.registry import TABLES, table_writer
 
+    if name != "accuracy" and (dataset or compare_with):
+        raise UserError(f"--dataset and --compare-with: only for the table accuracy, not {name}")
     if name == "accuracy":
         from parsec.report.tables.accuracy import write_table
 
@@ -192,12 +214,10 @@ def complexity(
     network: Annotated[Literal["cifar", "imagenet"], typer.Option()],
     cells: Count,
     channels: Count,
-    classes: Annotated[
-        int | None, typer.Option(parser=as_count, metavar="INTEGER", help="Default: 10 (cifar) or 1000 (imagenet).")
-    ] = None,
+    classes: Annotated[int | None, _count(help="Default: 10 (cifar) or 1000 (imagenet).")] = None,
     image_size: Annotated[
         int | None,
-        typer.Option(parser=as_count, metavar="INTEGER", help="Pixels; default: 32 (cifar) or 224 (imagenet)."),
+        _count(help="Pixels; default: 32 (cifar) or 224 (imagenet)."),
     ] = None,
 ) -> None:
     """Print parameters and multiply-adds of a genotype as JSON (no auxiliary head)."""
@@ -270,9 +290,7 @@ def bench(
     ] = None,
     device: Annotated[Literal["auto", "cpu", "cuda"], typer.Option()] = "auto",
     precision: Annotated[Literal["auto", "float32", "bfloat16"], typer.Option(help="Of activations.")] = "auto",
-    rounds: Annotated[
-        int | None, typer.Option(parser=as_count, metavar="INTEGER", help="Timed rounds; default: what suits the size.")
-    ] = None,
+    rounds: Annotated[int | None, _count(help="Timed rounds; default: what suits the size.")] = None,
     paper: Annotated[bool, typer.Option("--paper", help="The paper's sizes and more rounds.")] = False,
     tiny: Annotated[bool, typer.Option("--tiny", help="The smallest sizes: shows that it runs, no more.")] = False,
 ) -> None:
@@ -354,10 +372,10 @@ def retrain(
     settings: Settings,
     data: Data,
     genotype: GenotypeName,
-    origin: Annotated[str, typer.Option(parser=as_name, metavar="NAME", help="Stage that found it, or `published`.")],
-    method: Annotated[str, typer.Option(parser=as_name, metavar="NAME", help="Method that found it, or its name.")],
+    origin: Annotated[str, _name(help="Stage that found it, or `published`.")],
+    method: Annotated[str, _name(help="Method that found it, or its name.")],
     seed: SeedOption,
-    run: Annotated[int, typer.Option(parser=as_seed, metavar="INTEGER", help="Seed of this training.")],
+    run: Annotated[int, _seed(help="Seed of this training.")],
     output: Output,
     state: State,
     ranks: Ranks = 1,
@@ -471,21 +489,20 @@ def propose(
 
 
 @command(RULES)
-def measure(settings: Settings, data: Data, output: OutputFile) -> None:
-    """Measure memory and time of a search step against K."""
-    from parsec.bench.memory import measure
-    from parsec.config.jobs import MeasureJob
+def measure(
+    what: Annotated[Literal["step", "depths"], typer.Argument(help="A search step against K, or methods by depth.")],
+    settings: Settings,
+    data: Data,
+    output: OutputFile,
+) -> None:
+    """Measure memory and time of a search step, or the memory of search methods against the depth of their networks."""
+    from parsec.bench.memory import measure, measure_depths
+    from parsec.config.jobs import DepthsJob, MeasureJob
 
-    measure(load_job(settings, MeasureJob), data, output)
-
-
-@command(RULES)
-def depths(settings: Settings, data: Data, output: OutputFile) -> None:
-    """Measure the memory of search methods against the depth of their networks."""
-    from parsec.bench.memory import measure_depths
-    from parsec.config.jobs import DepthsJob
-
-    measure_depths(load_job(settings, DepthsJob), data, output)
+    if what == "step":
+        measure(load_job(settings, MeasureJob), data, output)
+    else:
+        measure_depths(load_job(settings, DepthsJob), data, output)
 
 
 @command(RULES)
@@ -525,6 +542,8 @@ def _global_options(
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; a user error is one line on stderr and a non-zero exit code."""
+    if "_PARSEC_COMPLETE" in os.environ:
+        app(prog_name="parsec")  # a shell asks for completions
     logger = logging.getLogger("parsec")
     try:
         code = _run(list(sys.argv[1:] if arguments is None else arguments))
@@ -548,24 +567,26 @@ def _run(given: list[str]) -> int:
     configure(None)
     for argument in given:
         argument.encode()  # names that are not UTF-8 are refused before the work
-    _given[:] = given
     root = typer.main.get_command(app)
     try:
         # Not `root.main`, which has its own ideas of Ctrl-C and closed pipes.
-        with root.make_context("parsec", given) as context:
+        with root.make_context("parsec", list(given), obj=given) as context:
             root.invoke(context)
     except typer.Exit as end:
         return end.exit_code
-    except UsageError as error:
-        where = error.ctx.command_path if error.ctx else "parsec"
-        raise UserError(f"{_problem(error)}; see `{where} --help`") from None
+    except typer.TyperException as error:
+        where = getattr(error, "ctx", None)
+        page = where.command_path if where else " ".join(["parsec", *given[:1]])
+        raise UserError(f"{_problem(error)}; see `{page} --help`") from None
     return 0
 
 
-def _problem(error: Any) -> str:  # noqa: ANN401 - Typer's own copy of click is private
+def _problem(error: typer.TyperException) -> str:
     """What is wrong with a command line, in one line that begins with the option."""
-    parameter = getattr(error, "param", None)
-    if parameter is None:
-        return " ".join(error.format_message().split()).rstrip(".")
-    name = parameter.opts[0] if parameter.param_type_name == "option" else parameter.name.upper()
-    return f"{name}: {(error.message or 'missing').removeprefix('Value error, ')}".rstrip(".")
+    if parameter := getattr(error, "param", None):
+        name = parameter.opts[0] if parameter.param_type_name == "option" else parameter.display_name_raw
+        return f"{name}: {error.message.removeprefix('Value error, ') or 'missing'}".rstrip(".")
+    if hasattr(error, "possibilities"):
+        hint = f"; did you mean {error.possibilities[0]}?" if error.possibilities else ""
+        return f"{error.option_name}: no such option{hint}"  # type: ignore[attr-defined]
+    return error.message.rstrip(".").replace("Missing command", "COMMAND: missing")

@@ -1,42 +1,42 @@
-"""Errors that a user can mend: their message is one line that says what is wrong and what to do."""
+"""User-facing errors with a one-line, actionable message: what is wrong and what to do about it."""
 
 
 class UserError(Exception):
-    """A mistake in the input; the command line prints its message without a traceback and exits with `exit_code`."""
+    """A user error; the command line prints its message without a traceback and exits with `exit_code`."""
 
     exit_code = 2
 
 
 class SettingsError(UserError):
-    """A settings file or value that cannot be used; the message names the key's path."""
+    """An invalid settings file or value; the message names the path of the key."""
 
 
 class DatasetError(UserError):
-    """A data set that is missing, truncated or not the one it claims to be; the message says where it looked."""
+    """A data set that is missing, damaged or a different one than requested; the message names the path."""
 
 
 class GenotypeError(UserError):
-    """An architecture that the search space does not contain."""
+    """An architecture outside the search space."""
 
 
 class BenchmarkError(UserError):
-    """A tabular benchmark that is missing, damaged or another one; the message says where to get it."""
+    """A tabular benchmark that is missing, damaged or a different one; the message states where to get it."""
 
 
 class PriorError(UserError):
-    """A `pi.parquet` that is damaged or that belongs to another space."""
+    """A `pi.parquet` that is damaged or belongs to another search space."""
 
 
 class CheckpointError(UserError):
-    """Saved state that is damaged, or that belongs to other settings."""
+    """A checkpoint that is damaged or was saved under other settings."""
 
 
 class DeviceError(UserError):
-    """A device that was asked for and is not there."""
+    """A requested device that is not available."""
 
 
 class OutOfMemoryError(UserError):
-    """Less memory than the settings need."""
+    """Host or GPU memory ran out."""
 
 
 class DivergedError(UserError):
@@ -46,15 +46,15 @@ class DivergedError(UserError):
 
 
 class LaunchError(UserError):
-    """Ranks that cannot be started as asked for."""
+    """Distributed ranks that cannot be started as requested."""
 
 
 class RankLostError(UserError):
-    """Another process of a run on several ranks ended or does not answer; its own message says why."""
+    """Another rank of a distributed run exited or does not respond; its own message gives the reason."""
 
 
 class Interrupted(UserError):
-    """A signal asked the process to stop; its state is saved and the same command continues it."""
+    """The process was stopped by a signal; its state is saved, and running the same command again resumes it."""
 
     def __init__(self, message: str, signal_number: int) -> None:
         super().__init__(message)

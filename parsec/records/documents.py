@@ -297,8 +297,13 @@ KINDS: dict[str, type[_Open]] = {
     "predictor": _Predictor,
     "bench": _Bench,
 }
-WRITTEN_BY = {"fit": "fit-pi", "bench": "bench --json"}
-"""The verb that writes a kind, where it is called otherwise."""
+WRITTEN_BY = {
+    "fit": "fit-pi",
+    "measure": "measure step",
+    "depths": "measure depths",
+    "bench": "bench --json",
+}
+"""The command that writes a kind, where its name differs."""
 
 
 def read_results(paths: Iterable[Path]) -> list[dict[str, Any]]:

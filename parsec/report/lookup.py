@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from parsec.errors import UserError
 from parsec.records.documents import read_results
 from parsec.records.provenance import begin, write_json
-from parsec.report.runs import KEYS, read_run, read_trajectory, run_folder
+from parsec.report.inputs import KEYS, read_run, read_trajectory, run_folder
 from parsec.runtime.files import temporary_path
 from parsec.runtime.outputs import check_file, parquet_signature
 from parsec.space.nasbench201 import EDGES, OPERATIONS, Architecture, architectures, from_dict, index_of

@@ -208,6 +208,8 @@ COMMANDS: dict[str, Callable[[At], list[object]]] = {
     "an unknown table": lambda at: ["table", "errors", "--output", at.folder / "errors", at.folder],
     "a missing result": lambda at: [
         "table",
+        "accuracy",
+        "--dataset",
         "digits",
         "--output",
         at.folder / "o",
@@ -225,6 +227,14 @@ COMMANDS: dict[str, Callable[[At], list[object]]] = {
     ],
     "no rounds": lambda at: ["bench", "memory", "--rounds", 0],
     "no command": lambda at: [],
+    "an unknown command": lambda at: ["serch"],
+    "an unknown option": lambda at: [*at.search(), "--sed", 0],
+    "an option without its value": lambda at: ["complexity", "DARTS_V2", *SIZE, "--classes"],
+    "a word that is none of an option's": lambda at: ["complexity", "DARTS_V2", *SIZE, "--network", "mnist"],
+    "an option that is left out": lambda at: ["complexity", "DARTS_V2", *SIZE[2:]],
+    "a data set for a table of another kind": lambda at: [
+        *("table", "comparison", "--dataset", "digits", "--output", at.folder / "out", at.folder),
+    ],
     "a seed below 0": lambda at: [*at.search(), "--seed", -1],
     "a seed that is too large ": lambda at: [*at.search(), "--seed", 10**20],
     "a method that is a path": lambda at: [*at.retrain("DARTS_V2"), "--method", "../../x"],
@@ -281,7 +291,7 @@ OWN: dict[str, Callable[[At], list[object]]] = {
         *("predict", at.folder / "run", "--data", at.digits, "--images", at.own, "--output", at.own / "cat.png"),
     ],
     "a measurement over a CSV": lambda at: [
-        *("measure", "--settings", MEASURE, "--data", at.digits, "--output", at.own / "paper.csv"),
+        *("measure", "step", "--settings", MEASURE, "--data", at.digits, "--output", at.own / "paper.csv"),
     ],
     "a benchmark over notes": lambda at: ["bench", "memory", "--json", at.own / "notes.txt"],
     "a table over a README": lambda at: [

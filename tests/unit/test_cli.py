@@ -1,7 +1,8 @@
-"""The command line: what it prints, its exit codes, and one line for every mistake that a user can mend."""
+"""The command line: what it prints, its exit codes, and one line for every user error."""
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -61,7 +62,7 @@ def changed(**changes):
 
 
 @pytest.mark.parametrize(("size", "parameters"), [(CIFAR, 3_349_342), (IMAGENET, 4_718_752)])
-def test_complexity_prints_the_golden_counts(capsys, size, parameters):
+def test_complexity_prints_golden_counts(capsys, size, parameters):
     assert main(["complexity", "DARTS_V2", *size]) == 0
     printed = json.loads(capsys.readouterr().out)
     assert printed["parameters"] == parameters
@@ -69,7 +70,7 @@ def test_complexity_prints_the_golden_counts(capsys, size, parameters):
     assert (printed["stem"], printed["cells"], printed["channels"]) == (size[1], int(size[3]), int(size[5]))
 
 
-def test_complexity_of_a_file_is_that_of_its_genotype(capsys, tmp_path):
+def test_complexity_reads_genotype_files(capsys, tmp_path):
     path = tmp_path / "genotype.json"
     path.write_text(json.dumps(DARTS_V1.as_dict()))
     printed = []
@@ -80,7 +81,7 @@ def test_complexity_of_a_file_is_that_of_its_genotype(capsys, tmp_path):
     assert (printed[0]["classes"], printed[0]["image_size"]) == (100, 64)
 
 
-def test_complexity_counts_architectures_of_nasbench201(capsys, refused, tmp_path):
+def test_complexity_of_nasbench201(capsys, refused, tmp_path):
     path, largest = tmp_path / "genotype.json", architecture(["nor_conv_3x3"] * 6)
     path.write_text(json.dumps(largest.as_dict()))
     size = ["--cells", "5", "--channels", "16"]
@@ -89,7 +90,7 @@ def test_complexity_counts_architectures_of_nasbench201(capsys, refused, tmp_pat
     assert "nasbench201 has only the stem of cifar" in refused("complexity", path, "--network", "imagenet", *size)
 
 
-def test_complexity_refuses_what_is_no_genotype(refused, tmp_path):
+def test_complexity_refuses_wrong_genotypes(refused, tmp_path):
     assert (
         "neither a published genotype (DARTS_V1, DARTS_V2, PDARTS, PC_DARTS_cifar, PC_DARTS_image) nor a readable file"
         in refused("complexity", "DARTS_V3", *CIFAR)
@@ -128,16 +129,16 @@ def test_threads_below_one(refused):
         ("nowhere.json", "nowhere.json: no such settings file"),
     ],
 )
-def test_settings_that_cannot_be_used(refused, search, settings, expected):
+def test_unusable_settings_are_refused(refused, search, settings, expected):
     assert expected in refused(*search(settings))
 
 
-def test_a_misspelt_key_names_the_nearest_one(refused, search):
+def test_misspelt_key_names_the_nearest(refused, search):
     settings = changed(settings={**job().settings.model_dump(mode="json"), "epoch": 3})
     assert "epochs" in refused(*search(settings))
 
 
-def test_a_data_set_that_is_not_there(refused, search, tmp_path):
+def test_missing_data_set(refused, search, tmp_path):
     line = refused(*search(as_json(job())))
     assert str(tmp_path / "no-data") in line
     assert "prepare" in line
@@ -145,13 +146,13 @@ def test_a_data_set_that_is_not_there(refused, search, tmp_path):
 
 
 @pytest.mark.parametrize("text", ["soon", "-1", "nan"])
-def test_a_bad_checkpoint_interval_in_the_environment(refused, search, monkeypatch, text):
+def test_bad_checkpoint_interval_in_environment(refused, search, monkeypatch, text):
     monkeypatch.setenv("PARSEC_CHECKPOINT_SECONDS", text)
     assert "checkpoint_seconds" in refused(*search(as_json(job())))
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has CUDA")
-def test_cuda_that_is_not_there(refused, search, tmp_path):
+def test_missing_cuda(refused, search, tmp_path):
     from parsec.config.datasets import Digits
     from parsec.config.jobs import PrepareJob
     from parsec.data.prepare import prepare
@@ -160,44 +161,91 @@ def test_cuda_that_is_not_there(refused, search, tmp_path):
     assert "compute.device: cuda was asked for" in refused(*search(as_json(job("cuda"))))
 
 
-def test_the_log_gets_the_line_as_well(refused, tmp_path):
+def test_log_gets_the_error_line(refused, tmp_path):
     path = tmp_path / "logs" / "run.log"
     line = refused("complexity", "DARTS_V3", *CIFAR, "--log", path)
     assert line.removeprefix("error: ") in path.read_text()
 
 
-def test_an_unexpected_failure_is_told_with_its_traceback(capsys, monkeypatch):
-    def fail(_):
+def test_bug_shows_its_traceback(capsys, monkeypatch):
+    def fail(*arguments):
         raise RuntimeError("a bug")
 
-    monkeypatch.setattr("parsec.space.published.of_any_space", fail)
+    monkeypatch.setattr("parsec.network.spaces.child_cost", fail)
     assert main(["complexity", "DARTS_V2", *CIFAR]) == 1
     assert "Traceback" in capsys.readouterr().err
 
 
-def test_version_is_that_of_the_package(capsys):
+@pytest.mark.parametrize("page", ["reference", "schema"])
+def test_settings_pages_are_printed(capsys, page):
+    assert main(["settings", page]) == 0
+    assert "checkpoint_seconds" in capsys.readouterr().out
+
+
+def test_version_is_printed(capsys):
     assert main(["--version"]) == 0
     assert capsys.readouterr().out == f"parsec {parsec.__version__}\n"
+
+
+def test_help_groups_commands(capsys):
+    """Commands for people come first; of those of the workflow none is among them."""
+    assert main(["--help"]) == 0
+    people, workflow = capsys.readouterr().out.split(f"{cli.RULES}:\n")
+    assert {"table", "figure", "bench", "settings"} <= set(re.findall(r"^  ([a-z]\S+)", people, re.MULTILINE))
+    assert {"search", "retrain", "score"} <= set(re.findall(r"^  ([a-z]\S+)", workflow, re.MULTILINE))
+
+
+@pytest.mark.parametrize("command", [[], ["complexity"], ["settings", "schema"]])
+def test_help_of_commands_shows_options(capsys, command):
+    assert main([*command, "--help"]) == 0
+    usage, options = capsys.readouterr().out.split("Options:")
+    assert usage.startswith(" ".join(["Usage: parsec", *command]))
+    assert ("--threads" in options) == (command != [])
 
 
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
-        (["serch"], "No such command 'serch'. Did you mean 'search'"),
-        (["search", "--sed", "1"], "No such option: --sed (Possible options: --seed"),
-        (["bench", "what"], "WHAT: 'what' is not one of 'search', 'savings'"),
-        (["complexity", "DARTS_V2"], "--network: missing; see `parsec complexity --help`"),
-        (["bench", "search", "--tiny", "--paper"], "--tiny: not allowed with --paper"),
+        ([], "COMMAND: missing; see `parsec --help`"),
+        (["settings"], "COMMAND: missing; see `parsec settings --help`"),
+        (["serch"], "serch: no such command; did you mean search?; see `parsec --help`"),
+        (["settings", "schem"], "schem: no such command; did you mean schema?; see `parsec settings --help`"),
+        (["xyzzy"], "xyzzy: no such command; see `parsec --help`"),
+        (["search", "--sed", "0"], "--sed: no such option; did you mean --seed?; see `parsec search --help`"),
+        (["search", "--xyzzy"], "--xyzzy: no such option; see `parsec search --help`"),
+        (["--xyzzy"], "--xyzzy: no such option; see `parsec --help`"),
+        (["search", "--seed"], "Option '--seed' requires an argument; see `parsec search --help`"),
+        (["search"], "--settings: missing; see `parsec search --help`"),
+        (["complexity", *CIFAR], "genotype: missing; see `parsec complexity --help`"),
+        (["bench", "time"], "what: 'time' is not one of 'search', 'savings', 'memory', 'retrain', 'loader'"),
+        (["bench", "memory", "more"], "Got unexpected extra argument(s) (more); see `parsec bench --help`"),
+        (["bench", "memory", "--tiny", "--paper"], "--tiny: not allowed with --paper"),
+        (["table", "accuracy", "--output", "o", "result.json"], "--dataset: missing"),
+        (
+            ["table", "comparison", "--dataset", "digits", "--output", "o", "result.json"],
+            "--dataset and --compare-with: only for the table accuracy, not comparison",
+        ),
+        (["table", "losses", "--output", "o", "result.json"], "table: no table 'losses'; there are accuracy, "),
+        (["figure", "losses", "--output", "o", "result.json"], "figure: no figure 'losses'; there are runs, "),
     ],
 )
-def test_wrong_command_line_is_one_line(refused, arguments, line):
-    assert line in refused(*arguments)
+def test_usage_errors_are_one_line(refused, arguments, line):
+    assert refused(*arguments).startswith(f"error: {line}")
 
 
-@pytest.mark.parametrize("page", ["reference", "schema"])
-def test_references_are_printed(capsys, page):
-    assert main(["settings", page]) == 0
-    assert "checkpoint_seconds" in capsys.readouterr().out
+def test_ranks_are_launched_with_the_arguments(search, monkeypatch):
+    """They get what this process was called with, and its exit code is theirs."""
+    launched = []
+    monkeypatch.setattr(cli.launch, "launch", lambda count, arguments: launched.append((count, arguments)) or 5)
+    arguments = [str(word) for word in (*search(as_json(job())), "--ranks", 2)]
+    assert main(arguments) == 5
+    assert launched == [(2, arguments)]
+
+
+def test_shells_are_offered_commands():
+    environment = os.environ | {"_PARSEC_COMPLETE": "complete_bash", "COMP_WORDS": "parsec se", "COMP_CWORD": "1"}
+    done = subprocess.run([sys.executable, "-m", "parsec"], capture_output=True, text=True, env=environment)
+    assert done.stdout.split() == ["search", "settings"]
 
 
 def test_ranks_below_one(refused, search):
@@ -214,7 +262,7 @@ def test_ranks_share_the_threads(monkeypatch, threads, each):
     assert {os.environ[name] for name in cli.THREAD_VARIABLES} == {each}
 
 
-def test_threads_are_set_before_torch_is_imported():
+def test_threads_are_set_before_torch():
     """Afterwards would be too late for the libraries that read the variables once."""
     script = (
         "import sys; from parsec.cli import main; early = 'torch' in sys.modules; "
@@ -250,32 +298,33 @@ sys.meta_path.insert(0, Stop())
         ("ModuleNotFoundError('no pydantic', name='pydantic')", 2, "half installed (no pydantic)"),
     ],
 )
-def test_a_start_that_fails_is_one_line(error, code, line):
+def test_failed_start_is_one_line(error, code, line):
     found, lines = ended("settings", "schema", start=STOPPED_BY.format(error))
     assert found == code
     assert len(lines) == 1
     assert line in lines[0]
 
 
-def test_output_that_cannot_be_written_is_one_line():
+def test_unwritable_output_is_one_line():
     reading, writing = os.pipe()
     os.close(reading)
     with os.fdopen(writing, "w") as closed, open("/dev/full", "w") as full:  # noqa: PTH123
         for output, line in ((closed, "the output was closed"), (full, "no space left on the disk")):
-            code, lines = ended("settings", "schema", stdout=output)
+            code, lines = ended("settings", "reference", stdout=output)
             assert code == 2
             assert len(lines) == 1
             assert line in lines[0]
 
 
-def test_an_encoding_without_the_symbols_is_one_line():
-    code, lines = ended("settings", "schema", stdout=subprocess.DEVNULL, env=os.environ | {"PYTHONIOENCODING": "ascii"})
+def test_incomplete_encoding_is_one_line():
+    ascii_only = os.environ | {"PYTHONIOENCODING": "ascii"}
+    code, lines = ended("settings", "reference", stdout=subprocess.DEVNULL, env=ascii_only)
     assert code == 2
     assert len(lines) == 1
     assert "set PYTHONIOENCODING=utf-8" in lines[0]
 
 
-def test_a_benchmark_that_is_interrupted_is_one_line():
+def test_interrupted_benchmark_is_one_line():
     command = [sys.executable, "-m", "parsec", "bench", "search", "--paper", "--device", "cpu"]
     streams = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, "text": True}
     with subprocess.Popen(command, **streams) as process:

@@ -14,12 +14,13 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
+import pytest
 import typer
 from place import ROOT, environment
 from snakemake.cli import get_argument_parser as snakemake_parser
 from snakemake.cli import parse_args
 
-from parsec.cli import UsageError, app
+from parsec.cli import app
 from parsec.config.jobs import PrepareJob
 from parsec.config.load import load_job
 from parsec.config.predictor import ProposalJob
@@ -129,7 +130,9 @@ def refused(found: list[Command], check: Callable[[Command], None]) -> str:
         try:
             with contextlib.redirect_stderr(said), contextlib.redirect_stdout(said):
                 check(command)
-        except (SystemExit, UserError, UsageError, AssertionError) as error:
+        except typer.Exit:
+            continue  # it asked for help
+        except (SystemExit, UserError, typer.TyperException, AssertionError) as error:
             if isinstance(error, SystemExit) and not error.code:
                 continue  # it asked for help
             last = said.getvalue().strip().splitlines()[-1] if isinstance(error, SystemExit) else str(error)
@@ -140,7 +143,7 @@ def refused(found: list[Command], check: Callable[[Command], None]) -> str:
 def test_commands_are_found_on_every_kind_of_page():
     for page in ("README.md", "workflow/docs/many-gpus.md", "results/records/README.md", "results/records/claims.md"):
         assert page in {page for page, line, _ in printed() if "snakemake" in line}
-    names = "|".join(ROOT_COMMAND.commands)
+    names = "|".join(typer.main.get_command(app).commands)
     for path in {file for pattern in PAGES for file in ROOT.glob(pattern)}:
         prose = re.sub(r"```.*?```|`[^`]+`", "", path.read_text(), flags=re.DOTALL)
         assert not re.search(rf"snakemake -|parsec ({names}) -", prose), f"{path}: a command that is not marked as code"
@@ -148,12 +151,8 @@ def test_commands_are_found_on_every_kind_of_page():
     assert len(of("parsec")) > 15
 
 
-ROOT_COMMAND = typer.main.get_command(app)
-UNLOGGED = ROOT_COMMAND.make_context("parsec", ["settings"])
-
-
-def subcommands(group: Any = ROOT_COMMAND) -> Iterator[Any]:
-    """Every subcommand of the package."""
+def subcommands(group: Any) -> Iterator[Any]:
+    """Every subcommand below a group."""
     for each in group.commands.values():
         yield from subcommands(each) if hasattr(each, "commands") else [each]
 
@@ -162,14 +161,34 @@ def parse_parsec(command: Command) -> None:
     """Read a command of the package by its own parser; where a sentence names it, what is left out is not missed."""
     if command.words[:1] in ((), ("VALUE",), ("--help",), ("--version",)):
         return
+    found: Any = typer.main.get_command(app)
+    context = found.make_context("parsec", [*command.words])
     words = ["1" if word == "N" else word for word in command.words]
     elided = not command.complete or any(word in ("…", "...") for word in words)
-    found, rest = ROOT_COMMAND, [word for word in words if word not in ("…", "...")]
-    while hasattr(found, "commands") and rest:
-        _, found, rest = found.resolve_command(UNLOGGED, rest)
-    given = found.make_context(found.name, rest, resilient_parsing=elided).params
+    rest = [word for word in words if word not in ("…", "...")]
+    while hasattr(found, "commands") and (rest or not elided):
+        _, found, rest = found.resolve_command(context, rest or ["nothing"])
+    for parameter in found.params if elided else ():
+        parameter.required = False
+    given = found.make_context(found.name, rest).params
     if (given.get("settings") or "").startswith("{"):
         load_job(given["settings"], JOBS[words[0]])
+
+
+@pytest.mark.parametrize(
+    ("words", "complete"),
+    [
+        ("nonsense", False),
+        ("settings", True),
+        ("settings nonsense", False),
+        ("search --nonsense", False),
+        ("search --ranks 0 …", True),
+        ("bench nonsense", False),
+        ("complexity DARTS_V2 --network cifar", True),
+    ],
+)
+def test_wrong_commands_are_refused(words, complete):
+    assert refused([Command("parsec", tuple(words.split()), complete, "a page")], parse_parsec).startswith("a page: ")
 
 
 def test_commands_of_the_package_are_taken():
@@ -209,7 +228,8 @@ def plans() -> Iterator[list[str]]:
 def test_options_in_sentences_exist():
     """Those that are named without their command belong to Snakemake or to a subcommand."""
     known = set(snakemake_parser()._option_string_actions)
-    for each in (ROOT_COMMAND, *subcommands()):
+    whole = typer.main.get_command(app)
+    for each in (whole, *subcommands(whole)):
         known |= {option for parameter in each.params for option in parameter.opts}
     named = {span.split()[0].partition("=")[0]: page for page, span, _ in printed() if re.match(r"--\w", span)}
     assert {option: page for option, page in named.items() if option not in known} == {}

@@ -21,7 +21,7 @@ rule measure_executor:
     message:
         "Measuring memory and time of a step of {wildcards.stage}"
     shell:
-        "python -m parsec measure --settings {input.settings:q} --data {params.data:q} --output {output:q}"
+        "python -m parsec measure step --settings {input.settings:q} --data {params.data:q} --output {output:q}"
         " --threads 1 --log {log:q}"
 
 
@@ -45,5 +45,5 @@ rule measure_depths:
     message:
         "Measuring the memory of every method against depth"
     shell:
-        "python -m parsec depths --settings {input.settings:q} --data {params.data:q} --output {output:q}"
+        "python -m parsec measure depths --settings {input.settings:q} --data {params.data:q} --output {output:q}"
         " --threads {threads} --log {log:q}"

@@ -13,8 +13,7 @@ import pandas as pd
 from parsec.config.outputs import PUBLISHED, SEARCH_STAGES
 from parsec.errors import UserError
 from parsec.records.documents import read_results
-from parsec.report.published import protocol, published_rows
-from parsec.report.search_cost import (
+from parsec.report.inputs import (
     CPU_HOURS,
     GPU_DAYS,
     Cost,
@@ -24,6 +23,8 @@ from parsec.report.search_cost import (
     cumulative,
     lineage,
     mean_cost,
+    protocol,
+    published_rows,
 )
 from parsec.report.tables.base import (
     NOTHING,

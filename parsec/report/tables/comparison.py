@@ -11,7 +11,7 @@ import pandas as pd
 from parsec.config.outputs import PUBLISHED, SEARCH_STAGES
 from parsec.errors import UserError
 from parsec.records.documents import RESULTS, read_documents
-from parsec.report.search_cost import Result, SearchKey, by_key, lineage
+from parsec.report.inputs import Result, SearchKey, by_key, lineage
 from parsec.report.tables.accuracy import METHODS, STAGES
 from parsec.report.tables.base import NOTHING, Section, Table, Tabulated, listing, mean_and_std, millions, significant
 from parsec.report.tables.nasbench201 import LABELS

@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 
 from parsec.errors import UserError
 from parsec.records.documents import read_document
-from parsec.report.published import read_rows
-from parsec.report.search_cost import CPU_HOURS, GPU_DAYS, SECONDS
+from parsec.report.inputs import CPU_HOURS, GPU_DAYS, SECONDS, read_rows
 from parsec.report.tables.base import NOTHING, Section, Table, Tabulated, cost_text, mean_and_std, significant
 from parsec.space.nasbench201 import SIZE
 from parsec.stats import Summary, summarise

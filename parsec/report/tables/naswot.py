@@ -13,7 +13,7 @@ from scipy.stats import kendalltau, spearmanr
 
 from parsec.errors import UserError
 from parsec.records.parquet import ABLATION_FILE, SCORES_FILE
-from parsec.report.published import default_folder, read_rows
+from parsec.report.inputs import default_folder, read_rows
 from parsec.report.tables.base import NOTHING, Section, Table, Tabulated, significant
 from parsec.space.nasbench201 import SIZE
 from parsec.stats import bootstrap_ends

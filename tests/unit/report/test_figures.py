@@ -11,13 +11,12 @@ import pytest
 from naswot_files import figure_inputs
 
 from parsec.errors import UserError
-from parsec.report.figures.cost import draw as draw_cost
+from parsec.report.figures.cost import plot_pi as draw_cost
 from parsec.report.figures.curves import looks_of
-from parsec.report.figures.pi import draw as draw_pi
+from parsec.report.figures.probabilities import plot_pi as draw_pi
 from parsec.report.figures.registry import FIGURES, draw_runs, figure_writer
 from parsec.report.figures.style import PRIMITIVES, STYLE
-from parsec.report.published import default_folder
-from parsec.report.runs import read_runs
+from parsec.report.inputs import default_folder, read_runs
 from parsec.space.darts import PRIMITIVES as NAMES
 from parsec.space.published import DARTS_V2
 

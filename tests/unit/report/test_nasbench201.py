@@ -6,8 +6,8 @@ from matplotlib.patches import Circle
 
 from parsec.errors import UserError
 from parsec.report.figures import style
-from parsec.report.figures.cells import draw as draw_cells
-from parsec.report.figures.pi import draw as draw_pi
+from parsec.report.figures.cells import plot_pi as draw_cells
+from parsec.report.figures.probabilities import plot_pi as draw_pi
 from parsec.report.figures.registry import figure_writer
 from parsec.space.nasbench201 import EDGES, OPERATIONS, architecture, architectures
 

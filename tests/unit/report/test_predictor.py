@@ -123,7 +123,7 @@ def test_the_verb_writes_the_table_in_three_forms_and_latex_knows_its_signs(fold
 
 
 def test_the_figure_shows_every_pool_and_random_search(folder, benchmark, tmp_path):
-    drawing = figure.draw([folder, benchmark])
+    drawing = figure.plot_predictor([folder, benchmark])
     assert list(drawing.data.pool.unique()) == [*FOUND_AT, "random search, exact"]
     ends = drawing.data[drawing.data.trained == BUDGET].set_index("pool")
     assert ends.loc["all", "median"] == 90.0

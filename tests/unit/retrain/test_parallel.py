@@ -1,4 +1,4 @@
-"""Training on two ranks: the step of the whole batch, the images and draws of one rank, and nothing lost."""
+"""Training on two ranks: equal to one process, whole batches, and nothing lost when a rank is killed."""
 
 import json
 import os
@@ -12,7 +12,7 @@ from processes import below, caught, variable
 
 from parsec.config.jobs import as_json
 from parsec.errors import SettingsError
-from parsec.retrain.trainer import Retrainer, averaged, part_size
+from parsec.retrain.trainer import Retrainer, average_gradients, shard_size
 from parsec.runtime.distributed import SINGLE_PROCESS, Ranks
 
 CHANGES = {"drop_path": 0.4, "batch_size": 16}
@@ -44,7 +44,7 @@ class Halves(Retrainer):
         return torch.cat(logits), torch.stack(losses).mean()
 
 
-def test_two_ranks_do_the_step_of_both_halves(make_task, on_ranks, monkeypatch):
+def test_two_ranks_match_two_shards(make_task, on_ranks, monkeypatch):
     """Same weights on both ranks, and those of one process that gives batch norm the same halves."""
     (rows, weights), other = on_ranks(2, lambda ranks: trained(replace(make_task(**CHANGES), ranks=ranks)))
     assert rows == other[0]
@@ -57,29 +57,31 @@ def test_two_ranks_do_the_step_of_both_halves(make_task, on_ranks, monkeypatch):
         torch.testing.assert_close(found, parameter, rtol=1e-6, atol=1e-8)
 
 
-def test_together_the_ranks_see_the_batch_of_one(make_task):
+def test_shards_make_up_the_batch(make_task):
     whole = Retrainer(make_task(**CHANGES))._batch(0, 1)
     parts = [Retrainer(replace(make_task(**CHANGES), ranks=Ranks(rank, 4)))._batch(0, 1) for rank in range(4)]
     for index, expected in enumerate(whole):
         assert torch.equal(torch.cat([part[index] for part in parts]), expected)
 
 
-def test_a_layer_without_gradient_stays_without(on_ranks):
+def test_unused_layer_keeps_no_gradient(on_ranks):
     def mean(ranks):
         used, unused = torch.zeros(2, 2, requires_grad=True), torch.zeros(3, requires_grad=True)
         used.grad = torch.arange(4.0).view(2, 2) * (ranks.rank + 1)
-        loss, correct = averaged([used, unused], torch.tensor(1.0 + ranks.rank), torch.tensor(3 + ranks.rank), ranks)
+        loss, correct = average_gradients(
+            [used, unused], torch.tensor(1.0 + ranks.rank), torch.tensor(3 + ranks.rank), ranks
+        )
         return used.grad.tolist(), unused.grad, loss.item(), correct.item()
 
     assert on_ranks(2, mean) == [([[0.0, 1.5], [3.0, 4.5]], None, 1.5, 7)] * 2
 
 
-def test_batches_that_cannot_be_shared_out_are_refused():
-    assert part_size(3, SINGLE_PROCESS) == 3
-    assert part_size(96, Ranks(0, 8)) == 12
+def test_uneven_shards_are_refused():
+    assert shard_size(3, SINGLE_PROCESS) == 3
+    assert shard_size(96, Ranks(0, 8)) == 12
     for size, count in ((16, 3), (4, 4)):
         with pytest.raises(SettingsError, match=f"batch_size: {size} images .* {count} ranks"):
-            part_size(size, Ranks(0, count))
+            shard_size(size, Ranks(0, count))
 
 
 @pytest.fixture
@@ -104,7 +106,7 @@ def finished(process, output):
 
 
 @pytest.mark.fault("retraining", "one of two ranks is killed")
-def test_a_killed_rank_ends_the_other_and_the_same_command_continues(begin, outcome):
+def test_killed_rank_ends_the_other(begin, outcome):
     def start(attempt):
         process, output = begin(f"killed{attempt}", "0")
         return process, output.with_name(f"{output.name}-state")

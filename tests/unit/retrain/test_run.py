@@ -1,4 +1,4 @@
-"""The stage: outputs, kills at any step, and the one reading of the test part."""
+"""The stage `retrain`: outputs, interruptions, network width, test errors, and when the test split is read."""
 
 import json
 import os
@@ -7,15 +7,18 @@ import shutil
 import signal
 
 import pytest
+import torch
 from safetensors.numpy import load_file
 
 from parsec.config.base import Running
 from parsec.config.outputs import RETRAIN_FILES, Retrain
-from parsec.config.training import Network
-from parsec.data.dataset import read_info
+from parsec.config.training import Augmentation, Network
+from parsec.data.augment import Augment
+from parsec.data.dataset import open_split, read_info
+from parsec.data.loader import Images
 from parsec.errors import CheckpointError, DatasetError, Interrupted, SettingsError
 from parsec.network.complexity import network_cost
-from parsec.retrain.run import retrain, training_part
+from parsec.retrain.run import evaluate, retrain, training_images, widen
 from parsec.retrain.trainer import Retrainer
 from parsec.runtime.outputs import MARKER
 from parsec.space.published import DARTS_V2
@@ -85,20 +88,20 @@ def test_outputs_and_result(start, digits):
     assert result["train"] == {"loss": rows[-1]["train_loss"], "accuracy": rows[-1]["train_accuracy"]}
 
 
-def test_weights_are_those_of_the_network_without_anything_else(start):
+def test_weights_hold_only_the_network(start):
     weights = load_file(start("a") / "weights.safetensors")
     body = [value for name, value in weights.items() if not name.startswith("auxiliary") and "running" not in name]
     assert sum(value.size for value in body) == network_cost(DARTS_V2, Network(cells=3, channels=2), 10, 8).parameters
 
 
-def test_equal_trainings_are_equal_and_runs_and_seeds_differ(start):
+def test_runs_and_seeds_differ(start):
     first = numbers(start("a"))
     assert numbers(start("b")) == first
     assert numbers(start("c", run=1))[0] != first[0]
     assert numbers(start("d", seed=1))[0] != first[0]
 
 
-def test_a_crash_and_a_stop_signal_at_random_steps_change_no_byte(start, monkeypatch):
+def test_crash_and_signal_change_nothing(start, monkeypatch):
     expected, rng = numbers(start("whole")), random.Random(0)
 
     def crash():
@@ -115,7 +118,7 @@ def test_a_crash_and_a_stop_signal_at_random_steps_change_no_byte(start, monkeyp
     assert json.loads((folder / "result.json").read_text())["cost"]["restarts"] == 2
 
 
-def test_the_test_part_is_not_opened_before_training_has_ended(start, digits, tmp_path):
+def test_test_split_is_opened_last(start, digits, tmp_path):
     data = tmp_path / "data"
     shutil.copytree(digits, data)
     shutil.move(data / "test", tmp_path / "away")
@@ -138,27 +141,27 @@ def test_state_of_other_settings_is_refused(start, monkeypatch):
         start("a", drop_path=0.1)
 
 
-def test_an_image_too_small_for_the_auxiliary_head_is_refused(start):
+def test_too_small_images_are_refused(start):
     with pytest.raises(SettingsError, match="too small"):
         start("a", network=Network(stem="imagenet", cells=3, channels=2))
 
 
-def test_training_uses_both_halves(digits):
+def test_training_uses_both_splits(digits):
     info = read_info(digits)
-    whole = training_part(digits, info, None)
+    whole = training_images(digits, info, None)
     assert len(whole) == info.counts["train"] + info.counts["validation"]
-    few = training_part(digits, info, 100)
+    few = training_images(digits, info, 100)
     assert len(few) == 100
-    assert len(training_part(digits, info, 10**6)) == len(whole)
+    assert len(training_images(digits, info, 10**6)) == len(whole)
 
 
-def test_images_that_were_used_are_recorded(start, digits):
+def test_used_images_are_recorded(start, digits):
     there = read_info(digits).counts
     result = json.loads((start("a", train_images=99999) / "result.json").read_text())
     assert result["images"] == {"train": there["train"] + there["validation"]} == result["images_available"]
 
 
-def test_a_finished_training_stands_for_itself_alone(digits, make_job, tmp_path):
+def test_cache_serves_the_same_training(digits, make_job, tmp_path):
     """The same architecture out of another file is another training, because its record names the file."""
     given = {name: tmp_path / f"{name}.json" for name in ("one", "other")}
     for name, file in given.items():
@@ -179,3 +182,89 @@ def test_a_finished_training_stands_for_itself_alone(digits, make_job, tmp_path)
     assert json.loads(start("other"))["genotype_source"]["origin"] == {"stage": "other"}
     start("other", keep=False)
     assert not (tmp_path / "state").exists()
+
+
+def test_width_is_largest_within_budget() -> None:
+    network = Network(stem="imagenet", cells=14, channels=48)
+    widened = widen(DARTS_V2, network, 600e6, 1000, 224)
+    wider = widened.model_copy(update={"channels": widened.channels + 2})
+    assert network_cost(DARTS_V2, widened, 1000, 224).multiply_adds < 600e6
+    assert network_cost(DARTS_V2, wider, 1000, 224).multiply_adds >= 600e6
+    assert widened.channels == 50
+    assert widen(DARTS_V2, network, None, 1000, 224) == network
+
+
+def test_budget_below_all_is_refused() -> None:
+    with pytest.raises(SettingsError, match="raise it or lower cells"):
+        widen(DARTS_V2, Network(stem="imagenet", cells=14, channels=48), 1e3, 1000, 224)
+
+
+class Ranking(torch.nn.Module):
+    """Answers the same ranking of classes for every image, 0 first."""
+
+    def __init__(self, classes):
+        super().__init__()
+        self.classes = classes
+
+    def forward(self, x):
+        assert not self.training
+        return -torch.arange(self.classes).float().expand(len(x), -1), None
+
+
+class Remembering(torch.nn.Module):
+    """Answers what it is told, image by image."""
+
+    def __init__(self, answers, classes):
+        super().__init__()
+        self.answers, self.classes, self.next = torch.tensor(answers), classes, 0
+
+    def forward(self, x):
+        answers = self.answers[self.next : self.next + len(x)]
+        self.next += len(x)
+        return torch.nn.functional.one_hot(answers, self.classes).float(), None
+
+
+class Labelled:
+    """Images without pixels."""
+
+    def __init__(self, labels):
+        self.labels = torch.tensor(labels)
+
+    def __len__(self):
+        return len(self.labels)
+
+    def evaluate(self, indices, augment):
+        return torch.zeros(len(indices), 3, 1, 1), self.labels[indices]
+
+
+def errors(digits, classes):
+    part = open_split(digits, "test")
+    augment = Augment(Augmentation(), read_info(digits), torch.contiguous_format)
+    rates = evaluate(Ranking(classes), Images(part, "cpu"), augment, 50, torch.device("cpu"), "float32")
+    return rates, torch.from_numpy(part.labels)
+
+
+def test_errors_are_in_percent(digits):
+    rates, labels = errors(digits, 10)
+    assert rates.images == len(labels)
+    assert rates.top1_error == 100 * int((labels != 0).sum()) / len(labels)
+    assert rates.top5_error == 100 * int((labels >= 5).sum()) / len(labels)
+
+
+def test_five_classes_have_no_top5(digits):
+    assert errors(digits, 5)[0].top5_error is None
+
+
+def test_balanced_error_weights_classes_equally():
+    labels, answers = [0] * 8 + [1] * 2, [0] * 8 + [1, 0]
+    network, images = Remembering(answers, 3), Labelled(labels)
+    rates = evaluate(network, images, None, 4, torch.device("cpu"), "float32")
+    assert (rates.class_images, rates.class_errors) == ([8, 2, 0], [0.0, 50.0, None])
+    assert (rates.top1_error, rates.balanced_error) == (10.0, 25.0)
+
+
+def test_class_errors_add_up(digits):
+    rates, labels = errors(digits, 10)
+    assert rates.class_images == torch.bincount(labels).tolist()
+    assert rates.class_errors == [0.0] + [100.0] * 9
+    assert rates.balanced_error == 90.0

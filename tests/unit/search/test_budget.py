@@ -30,7 +30,7 @@ def spend(task):
 
 @pytest.mark.parametrize("warmup", [0, 1])
 @pytest.mark.parametrize("method", METHODS)
-def test_a_method_spends_its_budget_and_no_more(make_task, method, warmup):
+def test_method_spends_its_budget_only(make_task, method, warmup):
     limit = 3000
     task = make_task(method=method, budget=limit, warmup_epochs=warmup, **SMALL)
     spent, epochs = spend(within_budget(task))
@@ -42,24 +42,24 @@ def test_a_method_spends_its_budget_and_no_more(make_task, method, warmup):
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_a_budget_below_one_epoch_is_refused(make_task, method):
+def test_budget_below_one_epoch_fails(make_task, method):
     with pytest.raises(SettingsError, match=r"search.budget: got 10; \w+ needs \d+ or more"):
         within_budget(make_task(method=method, budget=10, **SMALL))
 
 
-def test_the_comparison_of_draws_is_paid_for(make_task):
+def test_budget_covers_best_of_samples(make_task):
     task = make_task(budget=3000, estimator=Estimator(samples=2, best_of=10))
     spent, epochs = spend(within_budget(task))
     assert 3000 - 4 * 48 < spent <= 3000
     assert epochs < spend(within_budget(make_task(budget=3000)))[1]
 
 
-def test_without_a_budget_all_is_as_written(make_task):
+def test_no_budget_keeps_the_task(make_task):
     task = make_task()
     assert within_budget(task) is task
 
 
-def test_a_pass_counts_by_its_multiply_adds():
+def test_mixed_op_cost_on_nasbench201():
     space, network, size = SPACES["nasbench201"], Network(cells=3, channels=4), (10, 32)
     every = [child_cost(found, network, *size).multiply_adds for found in islice(architectures(), 15_625)]
     empty, mean = min(every), fmean(every)
@@ -70,7 +70,7 @@ def test_a_pass_counts_by_its_multiply_adds():
     )
 
 
-def test_a_path_of_darts_runs_more_edges_than_a_child():
+def test_mixed_op_cost_on_darts():
     size = (SPACES["darts"], Network(cells=3, channels=4), 10, 32)
     path, mixture = budget.relative_cost(*size, samples_one_op=True), budget.relative_cost(*size, samples_one_op=False)
     assert 1.0 < path < 14 / 8
@@ -78,7 +78,7 @@ def test_a_path_of_darts_runs_more_edges_than_a_child():
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_time_ends_a_stage_with_the_epoch_that_it_is_in(make_task, method):
+def test_device_days_stop_after_current_epoch(make_task, method):
     task = make_task(method=method, epochs=50, device_days=1e-9, **SMALL)
     trainer = METHODS[method](task)
     while trainer.step < trainer.total_steps:
@@ -91,7 +91,7 @@ def test_time_ends_a_stage_with_the_epoch_that_it_is_in(make_task, method):
     assert (resumed.total_steps, resumed.epoch) == (trainer.step, trainer.epoch)
 
 
-def test_time_that_is_not_over_ends_nothing(make_task):
+def test_unused_device_days_change_nothing(make_task):
     trainer = METHODS["parsec"](make_task(device_days=1.0))
     while trainer.step < trainer.total_steps:
         trainer.advance()

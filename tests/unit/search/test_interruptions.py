@@ -41,7 +41,7 @@ def interrupted(start, tmp_path, monkeypatch):
     return run
 
 
-def test_a_checkpoint_of_other_settings_seed_or_start_is_refused(start, interrupted, digits, tmp_path):
+def test_checkpoint_of_other_run_fails(start, interrupted, digits, tmp_path):
     interrupted("a")
     for changes, named in (
         ({"batch_size": 8}, r"settings\.batch_size \(16, now 8\)"),
@@ -68,7 +68,7 @@ def test_corrupt_checkpoints(start, interrupted, tmp_path):
 
 
 @pytest.mark.parametrize("method", sorted(METHODS))
-def test_a_search_that_was_cut_off_ends_with_the_same_bytes(start, interrupted, method):
+def test_resumed_search_writes_equal_bytes(start, interrupted, method):
     changes = {
         "method": method,
         "space": "nasbench201",
@@ -91,7 +91,7 @@ def continued(process):
     return lines
 
 
-def test_signals_and_kills_change_no_byte(start, digits, make_job, tmp_path):
+def test_signals_and_kills_change_nothing(start, digits, make_job, tmp_path):
     """A real process, stopped by SIGTERM, continued and killed with SIGKILL, continued to the end."""
 
     def begin(name, checkpoint_seconds):

@@ -9,7 +9,7 @@ from parsec.config.search import Measure, Prior
 from parsec.config.training import Augmentation, Network
 
 
-def test_a_row_for_one_child_and_for_every_k(digits, tmp_path):
+def test_one_row_per_setting(digits, tmp_path):
     job = MeasureJob(
         stage="search",
         space="darts",

@@ -41,7 +41,7 @@ def spied(trainer, monkeypatch):
     return trained, judged
 
 
-def test_shared_weights_train_on_fresh_children_and_the_best_of_the_candidates_is_kept(make, monkeypatch):
+def test_random_ws_keeps_best_candidate(make, monkeypatch):
     trainer = make(RandomShared, candidates=5)
     trained, judged = spied(trainer, monkeypatch)
     rows = finish(trainer)
@@ -56,7 +56,7 @@ def test_shared_weights_train_on_fresh_children_and_the_best_of_the_candidates_i
     assert [row["epoch"] for row in rows if row["event"] == "epoch"] == [0, 1, 2, 3]
 
 
-def test_architectures_are_trained_one_after_another_from_new_weights(make, monkeypatch):
+def test_random_trains_each_from_scratch(make, monkeypatch):
     trainer, starts = make(RandomSearch, architectures=3, epochs=2), []
     trained, judged = spied(trainer, monkeypatch)
     reset = trainer.reset_weights
@@ -76,7 +76,7 @@ def first(trainer):
     return float(trainer.supernet.bank.flat.detach()[0])
 
 
-def test_of_equal_candidates_the_first_stays(make, monkeypatch):
+def test_first_of_equal_candidates_wins(make, monkeypatch):
     trainer = make(RandomShared, candidates=2)
     monkeypatch.setattr(SearchTrainer, "accuracy", lambda *_: 0.5)
     one, other = (trainer.sample(trainer.streams.cpu("candidates")) for _ in range(2))
@@ -87,7 +87,7 @@ def test_of_equal_candidates_the_first_stays(make, monkeypatch):
 
 
 @pytest.mark.parametrize("kind", [RandomShared, RandomSearch])
-def test_before_anything_was_judged_the_choice_is_random_and_stays(make, kind):
+def test_genotype_before_evaluation_is_constant(make, kind):
     trainer = make(kind)
     before = trainer.genotype()
     trainer.advance()

@@ -163,7 +163,7 @@ class _Search(_Result):
     complexity: _Complexity
     selection: str
     parent: _Parent | None
-    child_images: int
+    forward_images: int
 
 
 class _Test(_Open):
@@ -190,7 +190,7 @@ class _Fit(_Result):
     stage: Name
     scored: Positive
     kept: Annotated[list[str], Field(min_length=1)]
-    child_images: int
+    forward_images: int
 
 
 class _PerData(_Open):

@@ -253,7 +253,7 @@ class SearchTrainer(ABC):
         return self.evaluated
 
     @property
-    def child_images(self) -> int:
+    def forward_images(self) -> int:
         """Images × architectures passed forward so far; `search.budget` says what a mixture counts for."""
         return self.children * self.settings.batch_size
 
@@ -326,7 +326,7 @@ class SearchTrainer(ABC):
             "skip_share": skip_share(selected, self.prior.space),
             "genotype": selected.as_dict() if self.has_selection else None,
             "children": self.children,
-            "child_images": self.child_images,
+            "forward_images": self.forward_images,
         }
         if self.step:
             row |= {**self._rows.end_epoch(self.batches.per_epoch), "seconds": self._epoch_seconds}

@@ -147,7 +147,7 @@ class Parsec(SearchTrainer):
         return self.evaluated + (self.settings.estimator.best_of or 0) * self._has_compared
 
     @property
-    def child_images(self) -> int:
+    def forward_images(self) -> int:
         """Images × architectures passed forward so far, including those of the comparison."""
         compared = self.children - self.evaluated
         return self.evaluated * self.settings.batch_size + compared * len(self.task.validation)

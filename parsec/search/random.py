@@ -110,7 +110,7 @@ class RandomSearch(SamplingTrainer):
         return self.settings.random.architectures * self.settings.random.epochs
 
     @property
-    def child_images(self) -> int:
+    def forward_images(self) -> int:
         """Images × architectures passed forward so far, including those of the evaluation of candidates."""
         evaluated = self.epoch // self.settings.random.epochs
         return (self.children - evaluated) * self.settings.batch_size + evaluated * len(self.task.validation)
@@ -186,7 +186,7 @@ class RandomShared(SamplingTrainer):
         return self._training_steps // self.batches.per_epoch + (self.step == self.total_steps)
 
     @property
-    def child_images(self) -> int:
+    def forward_images(self) -> int:
         """Images × architectures passed forward so far, including those of the evaluation of candidates."""
         evaluated = max(self.step - self._training_steps, 0)
         return (self.children - evaluated) * self.settings.batch_size + evaluated * len(self.task.validation)

@@ -24,7 +24,7 @@ from parsec.search.executors.sequential import SequentialExecutor
 class Relaxed(SearchTrainer):
     """A method that learns a mixture of operations; how it makes one from π, and by which gradients, is up to each.
 
-    A pass of the mixture counts as one evaluated architecture, however many operations it runs; `child_images` weighs
+    A pass of the mixture counts as one evaluated architecture, however many operations it runs; `forward_images` weighs
     it by its cost. `compute.executor` is for methods that run several architectures per step, and plays no part.
     """
 
@@ -104,7 +104,7 @@ class Relaxed(SearchTrainer):
         return self.cost_per_pass(self.task)
 
     @property
-    def child_images(self) -> int:
+    def forward_images(self) -> int:
         """Images × architectures of the same multiply-adds passed forward so far."""
         return round(self.children * self.settings.batch_size * self.relative_cost)
 

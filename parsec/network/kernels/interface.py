@@ -116,6 +116,6 @@ def operations(device: torch.device) -> Operations:
         from parsec.network.kernels import fused
     except ImportError as missing:
         raise UserError(
-            f"compute.executor: table needs Triton on CUDA ({missing}); install triton, or choose executor stacked"
+            f"compute.executor: fused needs Triton on CUDA ({missing}); install triton, or choose executor grouped"
         ) from missing
     return fused

@@ -30,7 +30,7 @@ def build_executor(
 
     Raises:
         SettingsError: `memory_gib` does not hold the architectures in flight, or the executor does not run this space.
-        UserError: executor `table` on CUDA without Triton.
+        UserError: executor `fused` on CUDA without Triton.
     """
     executor = _build(supernet, compute, batch_size, image_size)
     return DistributedExecutor(executor, ranks) if ranks.count > 1 else executor
@@ -40,26 +40,26 @@ def _build(supernet: SharedWeights, compute: Compute, batch_size: int, image_siz
     device, skip = supernet.bank.flat.device, compute.skip_negligible
     context = partial(autocast, device, compute.precision)
     if not isinstance(supernet, Supernet):
-        if compute.executor not in ("auto", "one"):
+        if compute.executor not in ("auto", "sequential"):
             raise SettingsError(
-                f"compute.executor: {compute.executor} runs the space darts only; set it to one or auto"
+                f"compute.executor: {compute.executor} runs the space darts only; set it to sequential or auto"
             )
         return SequentialExecutor(supernet, context, skip)
-    if compute.executor == "table":
+    if compute.executor == "fused":
         # Activations have the precision that autocast gives the results of the stem.
         with context():
             item_bytes = 2 if torch.is_autocast_enabled(device.type) else 4
         bytes_each = child_bytes(supernet.network, batch_size, image_size, item_bytes, TABLE_MAPS)
         return CUDAGraphRunner(FusedExecutor(supernet, context, _in_flight(compute, bytes_each), skip))
-    if compute.executor in ("stacked", "auto"):
+    if compute.executor in ("grouped", "auto"):
         in_flight = _grouped_in_flight(supernet, compute, batch_size, image_size)
-        if in_flight > 1 or compute.executor == "stacked":
+        if in_flight > 1 or compute.executor == "grouped":
             return GroupedExecutor(supernet, context, in_flight, skip)
     return SequentialExecutor(supernet, context, skip)
 
 
 def _grouped_in_flight(supernet: Supernet, compute: Compute, batch_size: int, image_size: int) -> int:
-    """S of executor `stacked`; for `auto`, as many as fit (possibly zero)."""
+    """S of executor `grouped`; for `auto`, as many as fit (possibly zero)."""
     bytes_each = child_bytes(supernet.network, batch_size, image_size)
     if compute.executor == "auto" and not compute.samples_in_flight:
         in_flight = int(compute.memory_gib * GIB) // bytes_each
@@ -78,6 +78,7 @@ def _in_flight(compute: Compute, bytes_each: int) -> int:
     if fitting < requested:
         raise SettingsError(
             f"compute.memory_gib: {compute.memory_gib:g} GiB do not hold the architectures in flight ({requested} × "
-            f"{bytes_each / GIB:.2g} GiB); raise it, lower compute.samples_in_flight, or set compute.executor to one"
+            f"{bytes_each / GIB:.2g} GiB); raise it, lower compute.samples_in_flight, or set compute.executor to "
+            "sequential"
         )
     return compute.samples_in_flight or fitting

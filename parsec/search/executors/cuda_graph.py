@@ -1,4 +1,4 @@
-"""Executor `table` as CUDA graphs: each step is captured once and then replayed for any architectures.
+"""Executor `fused` as CUDA graphs: each step is captured once and then replayed for any architectures.
 
 A replay is one launch: its inputs, among them the architectures, are copied into buffers of the graph, and its outputs
 are copied out. A step of another shape (K, batch or image size) is captured when it first occurs.

@@ -1,4 +1,4 @@
-"""Executor `table`: S architectures at once, as data that fused kernels read; no launch depends on which they are.
+"""Executor `fused`: S architectures at once, as data that fused kernels read; no launch depends on which they are.
 
 The host makes a plan from shapes only. On the device, the architectures become tables with one row per active edge
 (`layout.Tables.edges`), and every kernel looks up in its row what to compute, from which maps, with which weights. So

@@ -1,4 +1,4 @@
-"""Executor `stacked`: S architectures at once, concatenated along channels.
+"""Executor `grouped`: S architectures at once, concatenated along channels.
 
 One grouped convolution runs a primitive for all architectures that use it at a node, so launches hardly grow with S.
 """

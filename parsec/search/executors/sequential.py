@@ -1,4 +1,4 @@
-"""Executor `one`: architectures one after another, in the memory of one (PARSEC, abstract)."""
+"""Executor `sequential`: architectures one after another, in the memory of one (PARSEC, abstract)."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager

@@ -25,7 +25,7 @@ def spend(task):
     method = METHODS[task.job.method](task)
     while method.step < method.total_steps:
         method.advance()
-    return method.child_images, method.epochs
+    return method.forward_images, method.epochs
 
 
 @pytest.mark.parametrize("warmup", [0, 1])
@@ -83,7 +83,7 @@ def test_device_days_stop_after_current_epoch(make_task, method):
     trainer = METHODS[method](task)
     while trainer.step < trainer.total_steps:
         trainer.advance()
-    judged = SMALL["random"].candidates if method == "random_shared" else 0
+    judged = SMALL["random"].candidates if method == "random_ws" else 0
     assert trainer.step == 3 + judged
     assert trainer.history[1][:2] == (1, 3)
     resumed = METHODS[method](task)

@@ -19,8 +19,8 @@ def measured(digits, make_job, tmp_path):
 
 def test_mixture_needs_more_memory(measured):
     peaks = {(row["method"], row["executor"], row["cells"]): row["peak_bytes"] for row in measured}
-    kinds = (("parsec", "one"), ("parsec", "auto"), ("darts", "auto"), ("gdas", "auto"))
+    kinds = (("parsec", "sequential"), ("parsec", "auto"), ("darts", "auto"), ("gdas", "auto"))
     assert list(peaks) == [(*kind, cells) for kind in kinds for cells in (3, 6)]
     for cells in (3, 6):
-        assert peaks["darts", "auto", cells] > 1.5 * peaks["parsec", "one", cells]
+        assert peaks["darts", "auto", cells] > 1.5 * peaks["parsec", "sequential", cells]
     assert all(peaks[(*kind, 6)] > peaks[(*kind, 3)] for kind in kinds)

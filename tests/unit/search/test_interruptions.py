@@ -80,7 +80,7 @@ def test_resumed_search_writes_equal_bytes(start, interrupted, method):
         assert (cut / name).read_bytes() == (undisturbed / name).read_bytes()
     found, expected = (json.loads((folder / "result.json").read_text()) for folder in (cut, undisturbed))
     assert found["cost"]["restarts"] == 1
-    for key in ("genotype", "entropy", "mode_accuracy", "selection", "children", "child_images"):
+    for key in ("genotype", "entropy", "mode_accuracy", "selection", "children", "forward_images"):
         assert found[key] == expected[key]
 
 

@@ -77,9 +77,9 @@ def test_epoch_metrics(make, method):
         assert 0 <= row["mode_accuracy"] <= 1
         total = sum(sum(counts.values()) for counts in row["operations"].values())
         assert total == pytest.approx(6)
-    images = [row["child_images"] for row in rows]
+    images = [row["forward_images"] for row in rows]
     assert images == sorted(set(images))
-    assert images[-1] == trainer.child_images
+    assert images[-1] == trainer.forward_images
     assert rows[0]["genotype"] is None or method in RELAXED
     assert rows[-1]["genotype"] == json.loads(json.dumps(trainer.genotype().as_dict()))
 

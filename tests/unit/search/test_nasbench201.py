@@ -66,11 +66,11 @@ def test_finetune_needs_prior_of_space(start):
         start("c", stage="finetune", start="search", init_pi=given)
 
 
-@pytest.mark.parametrize("executor", ["stacked", "table"])
+@pytest.mark.parametrize("executor", ["grouped", "fused"])
 def test_darts_executors_fail(make_task, executor):
     task = make_task(space=SPACE)
     job = task.job.model_copy(update={"compute": Compute(device="cpu", precision="float32", executor=executor)})
-    with pytest.raises(SettingsError, match=rf"compute\.executor: {executor} runs the space darts alone") as refused:
+    with pytest.raises(SettingsError, match=rf"compute\.executor: {executor} runs the space darts only") as refused:
         Parsec(task.__class__(**{**vars(task), "job": job}))
     assert "\n" not in str(refused.value)
 

@@ -76,7 +76,7 @@ def test_metrics_of_steps_and_epochs(make_task):
     steps, epochs = events(rows, "step"), events(rows, "epoch")
     assert [(row["epoch"], row["step"]) for row in steps] == [(1, 1), (1, 2), (1, 3), (2, 4), (2, 5), (2, 6)]
     assert [(row["epoch"], row["step"]) for row in epochs] == [(0, 0), (1, 3), (2, 6)]
-    measured = {"entropy", "mode_accuracy", "operations", "skip_share", "genotype", "children", "child_images"}
+    measured = {"entropy", "mode_accuracy", "operations", "skip_share", "genotype", "children", "forward_images"}
     assert set(epochs[0]) == {"event", "epoch", "step", *measured}
     assert epochs[0]["entropy"] == pytest.approx(50.285, abs=5e-4)
     for row, name in [(row, name) for row in steps for name in ("ess_prior", "ess_weights")]:
@@ -88,7 +88,7 @@ def test_metrics_of_steps_and_epochs(make_task):
         for counts in row["operations"].values():
             assert set(counts) == set(PRIMITIVES)
             assert sum(counts.values()) == pytest.approx(8)
-    assert (trainer.children, trainer.child_images) == (6 * 2 * 2, 6 * 2 * 2 * 16)
+    assert (trainer.children, trainer.forward_images) == (6 * 2 * 2, 6 * 2 * 2 * 16)
 
 
 def test_epoch_seconds_sum_over_steps(make_task, monkeypatch):
@@ -267,7 +267,7 @@ def test_prior_optimizer_takes_betas_from_settings(make_task):
 def test_best_of_selects_at_end(make_task):
     trainer = Parsec(make_task(estimator=Estimator(samples=2, best_of=5)))
     advance(trainer, trainer.total_steps - 1)
-    trained = trainer.child_images
+    trained = trainer.forward_images
     assert trainer.genotype() == trainer.prior.mode()
     rows = events(advance(trainer), "epoch")
     best = trainer.genotype()
@@ -275,7 +275,7 @@ def test_best_of_selects_at_end(make_task):
     assert best in drawn
     assert trainer.accuracy(best) == max(map(trainer.accuracy, drawn)) == rows[-1]["mode_accuracy"]
     step = trained / (trainer.total_steps - 1)
-    assert trainer.child_images == trained + step + 5 * len(trainer.task.validation)
+    assert trainer.forward_images == trained + step + 5 * len(trainer.task.validation)
     resumed = Parsec(make_task(estimator=Estimator(samples=2, best_of=5)))
     resumed.load_state_dict(snapshot(trainer))
     assert resumed.genotype() == best
@@ -291,7 +291,7 @@ def after(make_task, executor, steps=2):
     return trainer.prior.logits.detach(), trainer.supernet.bank.flat.detach()
 
 
-@pytest.mark.parametrize("executor", ["stacked", "table"])
+@pytest.mark.parametrize("executor", ["grouped", "fused"])
 def test_executors_give_equal_searches(make_task, executor):
-    for found, expected in zip(after(make_task, executor), after(make_task, "one"), strict=True):
+    for found, expected in zip(after(make_task, executor), after(make_task, "sequential"), strict=True):
         torch.testing.assert_close(found, expected, rtol=0, atol=1e-3)

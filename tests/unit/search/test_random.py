@@ -13,7 +13,7 @@ def make(make_task):
     """A function class, settings → a random search on NAS-Bench-201, three steps an epoch."""
 
     def build(kind, **settings):
-        method = "random" if kind is RandomSearch else "random_shared"
+        method = "random" if kind is RandomSearch else "random_ws"
         return kind(make_task(method=method, space="nasbench201", random=Settings(**settings)))
 
     return build
@@ -52,7 +52,7 @@ def test_random_ws_keeps_best_candidate(make, monkeypatch):
     assert (rows[-1]["mode_accuracy"], trainer.genotype()) == best
     assert trainer.accuracy(best[1]) == best[0]
     assert trainer.children == 6 + 5
-    assert trainer.child_images == 6 * 16 + 5 * 48
+    assert trainer.forward_images == 6 * 16 + 5 * 48
     assert [row["epoch"] for row in rows if row["event"] == "epoch"] == [0, 1, 2, 3]
 
 
@@ -67,7 +67,7 @@ def test_random_trains_each_from_scratch(make, monkeypatch):
     assert len(set(starts)) == 3
     best = max(judged, key=lambda pair: pair[0])
     assert (rows[-1]["mode_accuracy"], trainer.genotype()) == best
-    assert trainer.child_images == 18 * 16 + 3 * 48
+    assert trainer.forward_images == 18 * 16 + 3 * 48
     rates = [row["learning_rate"] for row in rows if row["event"] == "step"]
     assert rates == pytest.approx([0.1] * 3 + [0.0505] * 3 + [0.1] * 3 + [0.0505] * 3 + [0.1] * 3 + [0.0505] * 3)
 

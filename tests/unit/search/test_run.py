@@ -50,7 +50,7 @@ def test_result_of_a_search(start, digits, make_job):
     result, job = result_of(start("a", seed=3)), make_job()
     assert set(result) == {
         "schema", "kind", "stage", "space", "method", "dataset", "seed", "genotype", "entropy", "mode_accuracy",
-        "selection", "parent", "complexity", "skip_share", "cost", "children", "child_images",
+        "selection", "parent", "complexity", "skip_share", "cost", "children", "forward_images",
         "images",
         "images_available", "provenance",
     }  # fmt: skip
@@ -62,7 +62,7 @@ def test_result_of_a_search(start, digits, make_job):
         result["skip_share"]
         == sum(edge.primitive == "skip_connect" for cell in mode for node in cell for edge in node) / 16
     )
-    assert (result["children"], result["child_images"]) == (6 * 2 * 2, 6 * 2 * 2 * 16)
+    assert (result["children"], result["forward_images"]) == (6 * 2 * 2, 6 * 2 * 2 * 16)
     assert result["cost"]["device"] == "cpu"
     assert result["cost"]["restarts"] == 0
     provenance = result["provenance"]

@@ -60,17 +60,17 @@ def test_memory_bound_is_tight(uniform_genotype):
 def test_memory_sets_grouped_in_flight():
     network = Network(cells=3, channels=4)
     net, each = supernet(network), child_bytes(network, BATCH, 8)
-    executor = build_executor(net, Compute(executor="stacked", memory_gib=3.5 * each / GIB), BATCH, 8)
+    executor = build_executor(net, Compute(executor="grouped", memory_gib=3.5 * each / GIB), BATCH, 8)
     assert executor.in_flight == 3
-    executor = build_executor(net, Compute(executor="stacked"), BATCH, 8)
+    executor = build_executor(net, Compute(executor="grouped"), BATCH, 8)
     assert executor.in_flight == CACHE_BYTES // map_bytes(network, BATCH, 8)
-    assert build_executor(net, Compute(executor="stacked", samples_in_flight=2), BATCH, 8).in_flight == 2
+    assert build_executor(net, Compute(executor="grouped", samples_in_flight=2), BATCH, 8).in_flight == 2
 
 
 def test_auto_runs_large_maps_sequentially():
     net = supernet(Network(cells=3, channels=16))
     assert isinstance(build_executor(net, Compute(), 64, 32), SequentialExecutor)
-    assert isinstance(build_executor(net, Compute(executor="one"), 4, 8), SequentialExecutor)
+    assert isinstance(build_executor(net, Compute(executor="sequential"), 4, 8), SequentialExecutor)
     assert isinstance(build_executor(net, Compute(), 4, 8), GroupedExecutor)
 
 
@@ -82,8 +82,8 @@ def test_auto_without_memory_is_sequential():
 def test_too_little_memory_fails():
     net = supernet(Network(cells=3, channels=16))
     with pytest.raises(
-        SettingsError, match=r"compute.memory_gib: 0\.01 GiB do not hold .*; raise it, lower .*executor to one"
+        SettingsError, match=r"compute.memory_gib: 0\.01 GiB do not hold .*; raise it, lower .*executor to sequential"
     ):
-        build_executor(net, Compute(executor="stacked", memory_gib=0.01), 64, 32)
+        build_executor(net, Compute(executor="grouped", memory_gib=0.01), 64, 32)
     with pytest.raises(SettingsError, match="8 ×"):
-        build_executor(net, Compute(executor="stacked", samples_in_flight=8, memory_gib=0.5), 64, 32)
+        build_executor(net, Compute(executor="grouped", samples_in_flight=8, memory_gib=0.5), 64, 32)

@@ -99,4 +99,4 @@ def test_nan_reaches_every_rank(on_ranks, children):
 @pytest.mark.parametrize(("count", "kind"), [(1, SequentialExecutor), (2, DistributedExecutor)])
 def test_only_several_ranks_are_wrapped(count, kind):
     ranks = Ranks(0, count, 0, count)
-    assert isinstance(build_executor(executor().supernet, Compute(executor="one"), BATCH, SIDE, ranks), kind)
+    assert isinstance(build_executor(executor().supernet, Compute(executor="sequential"), BATCH, SIDE, ranks), kind)

@@ -1,4 +1,4 @@
-"""Executor `table` against executor `one`, in float64 with the plain twins of the kernels."""
+"""Executor `fused` against executor `sequential`, in float64 with the plain twins of the kernels."""
 
 import contextlib
 import sys
@@ -99,16 +99,16 @@ def test_memory_sets_fused_in_flight():
     network = Network(cells=3, channels=4)
     supernet = Supernet(network, CLASSES, torch.Generator().manual_seed(0))
     budget = 3.5 * child_bytes(network, 16, 8, maps=TABLE_MAPS) / 2**30
-    executor = build_executor(supernet, Compute(executor="table", memory_gib=budget), 16, 8)
+    executor = build_executor(supernet, Compute(executor="fused", memory_gib=budget), 16, 8)
     assert isinstance(executor, CUDAGraphRunner)
     assert executor.fused.in_flight == 3
-    assert build_executor(supernet, Compute(executor="table", samples_in_flight=2), 16, 8).fused.in_flight == 2
+    assert build_executor(supernet, Compute(executor="fused", samples_in_flight=2), 16, 8).fused.in_flight == 2
 
 
 def test_gpu_without_triton_fails(monkeypatch):
     monkeypatch.delattr(kernels, "fused", raising=False)
     monkeypatch.setitem(sys.modules, "parsec.network.kernels.fused", None)
-    with pytest.raises(UserError, match="install triton, or choose executor stacked"):
+    with pytest.raises(UserError, match="install triton, or choose executor grouped"):
         operations(torch.device("cuda"))
 
 

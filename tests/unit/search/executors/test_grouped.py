@@ -1,4 +1,4 @@
-"""Executor `stacked`: the numbers of executor `one` for any number of children at once, whatever their sharing."""
+"""Executor `grouped` equals executor `sequential` for any number of architectures and any sharing among them."""
 
 import contextlib
 
@@ -103,7 +103,7 @@ def test_bfloat16_activations_float32_logits(random_genotype):
 
 
 @pytest.mark.parametrize(
-    "make", [SequentialExecutor, lambda *a, **k: GroupedExecutor(*a, in_flight=2, **k)], ids=["one", "stacked"]
+    "make", [SequentialExecutor, lambda *a, **k: GroupedExecutor(*a, in_flight=2, **k)], ids=["sequential", "grouped"]
 )
 def test_skipping_negligible_keeps_the_gradient(random_genotype, make):
     """At so low a temperature all weight is on one child; the others' backward passes cannot change its gradient."""

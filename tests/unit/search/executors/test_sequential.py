@@ -1,4 +1,4 @@
-"""Executor `one`: the online gradient of K children against two explicit passes, in the memory of one."""
+"""Executor `sequential`: the online gradient of K children against two explicit passes, in the memory of one."""
 
 import contextlib
 

@@ -62,5 +62,5 @@ def test_jobs_are_refused_too():
             load_job(changed, model)
     job = json.loads(as_json(search_job(load(CONFIG), "search", "parsec")))
     job["compute"]["executor"] = "grouped"
-    with pytest.raises(SettingsError, match=r"compute\.executor: got stacked"):
+    with pytest.raises(SettingsError, match=r"compute\.executor: got grouped"):
         load_job(json.dumps(job), SearchJob)

@@ -50,7 +50,7 @@ How verdicts come about:
 - *On one weight draw*: every architecture was scored with one draw of weights, so that the interval does not cover the
   variation between draws; the paper draws new weights in every search.
 - Memory holds if no search step needs more than 1.05 times the memory of the most memory-hungry child trained by
-  itself. Executor `one` runs one child after another; `auto`, the default, may trade memory for speed, and has a
+  itself. Executor `sequential` runs one child after another; `auto`, the default, may trade memory for speed, and has a
   verdict of its own.
 - *At reduced scale*: networks, images, epochs or tables are far below the paper's, so that the verdict is on the method
   at that scale and not on the paper's numbers. A test error of so short a training is *not shown* to reach the paper's.

@@ -163,7 +163,7 @@ class _Search(_Result):
     complexity: _Complexity
     selection: str
     parent: _Parent | None
-    child_images: int
+    forward_images: int
 
 
 class _Test(_Open):
@@ -190,7 +190,7 @@ class _Fit(_Result):
     stage: Name
     scored: Positive
     kept: Annotated[list[str], Field(min_length=1)]
-    child_images: int
+    forward_images: int
 
 
 class _PerData(_Open):
@@ -303,7 +303,7 @@ WRITTEN_BY = {
     "depths": "measure depths",
     "bench": "bench --json",
 }
-"""Command that writes a kind, where it is called otherwise."""
+"""The command that writes a kind, where its name differs."""
 
 
 def read_results(paths: Iterable[Path]) -> list[dict[str, Any]]:

@@ -199,8 +199,8 @@ def memory(record: Path, claim: Claim) -> Evidence | None:
         return None
     targets = [target for contest in sized for target in contest["targets"] if target["quantity"] == "ratio"]
     worst, gpu = max(target["found"] for target in targets), document["provenance"]["machine"]["gpu"]
-    ours = f"executor `one`: at most {worst:.2f} of the hungriest child trained by itself"
-    verdict = f"{HOLDS if all(target['reached'] for target in targets) else FAILS} with executor `one`"
+    ours = f"executor `sequential`: at most {worst:.2f} of the hungriest child trained by itself"
+    verdict = f"{HOLDS if all(target['reached'] for target in targets) else FAILS} with executor `sequential`"
     automatic = [row for c in sized for row in c.get("rows", ()) if row["contender"].startswith("auto ")]
     if automatic:
         most, limit = max(automatic, key=lambda row: float(row["ratio"])), targets[0]["target"]

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from parsec.runtime.loop import RunCost
 
 
-SCHEMA = 1
+SCHEMA = 2
 """Version of the JSON documents that stages write; raised with every rename, see `documents.RENAMES`."""
 _PACKAGES = ("torch", "torchvision", "numpy", "pandas", "pyarrow", "scipy", "scikit-learn", "snakemake")
 

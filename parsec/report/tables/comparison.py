@@ -18,7 +18,7 @@ from parsec.report.tables.nasbench201 import LABELS
 from parsec.stats import Paired, Summary, difference_text, holm, paired, summarise
 from parsec.tabular.nasbench201 import DATA
 
-COSTS = ["child_images", "seconds", "peak_bytes", "joules", "parameters", "multiply_adds", "skip_share"]
+COSTS = ["forward_images", "seconds", "peak_bytes", "joules", "parameters", "multiply_adds", "skip_share"]
 
 
 class Outcome(NamedTuple):
@@ -74,7 +74,7 @@ def _costs(searches: dict[SearchKey, Result], key: SearchKey) -> dict[str, float
     """Sums over the search and those whose π it started from; memory is the largest of them."""
     chain = lineage(searches, key)
     return {
-        "child_images": sum(result["child_images"] for result in chain),
+        "forward_images": sum(result["forward_images"] for result in chain),
         "seconds": sum(result["cost"]["device_seconds"] for result in chain),
         "joules": sum(_joules(result) for result in chain),
         "peak_bytes": max(result["cost"]["peak_memory_bytes"] for result in chain),
@@ -202,7 +202,7 @@ def _comparison_cells(line: Line, measured: list[Outcome], several: bool) -> lis
         values[0],
         *compared,
         *values[1:],
-        millions(means["child_images"]),
+        millions(means["forward_images"]),
         *costs,
         *counts,
     ]

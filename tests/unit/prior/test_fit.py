@@ -99,7 +99,7 @@ def test_the_verb_fits_to_the_best_and_says_what_it_cost(scores, tmp_path):
     assert read_metadata(tmp_path / "a/pi.parquet")["stage"] == "scores"
     document = json.loads((tmp_path / "a/fit.json").read_text())
     assert document["kept"] == [str(each) for each in found[:5]]
-    assert (document["scored"], document["failed"], document["child_images"]) == (30, 1, 240)
+    assert (document["scored"], document["failed"], document["forward_images"]) == (30, 1, 240)
     assert (document["cost"]["device_seconds"], document["cost"]["peak_memory_bytes"]) == (15.0, 7)
     assert main(["fit-pi", *given, "--output", str(tmp_path / "b")]) == 0
     assert (tmp_path / "a/pi.parquet").read_bytes() == (tmp_path / "b/pi.parquet").read_bytes()

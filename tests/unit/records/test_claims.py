@@ -265,15 +265,17 @@ def test_memory_verdict_per_executor(records, gpu, suffix):
     document = {"kind": "bench", "contests": [{"targets": targets}], "provenance": made}
     path = records / "benchmarks" / "memory.json"
     path.write_text(json.dumps(document))
-    one = "executor `one`: at most 0.90 of the hungriest child trained by itself"
+    one = "executor `sequential`: at most 0.90 of the hungriest child trained by itself"
     cells = row_of(records, "A search needs no more memory")
-    assert (cells[2], cells[5]) == (one, f"holds with executor `one`{suffix}"), "a record from before auto was measured"
+    assert (cells[2], cells[5]) == (one, f"holds with executor `sequential`{suffix}"), (
+        "a record from before auto was measured"
+    )
     for ratio, verdict in ((10.6, "does not hold"), (0.9, "holds")):
         document["contests"][0]["rows"] = [{"contender": "auto (stacked, S = 16), K = 16", "ratio": ratio}]
         path.write_text(json.dumps(document))
         cells = row_of(records, "A search needs no more memory")
         assert cells[2] == f"{one}; executor `auto`: at most {ratio:.2f} (auto (stacked, S = 16), K = 16)"
-        assert cells[5] == f"holds with executor `one`, {verdict} with `auto`{suffix}"
+        assert cells[5] == f"holds with executor `sequential`, {verdict} with `auto`{suffix}"
 
 
 def test_collapse_compares_with_space_mean(records, write):

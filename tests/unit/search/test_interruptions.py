@@ -42,7 +42,7 @@ def interrupted(start, tmp_path, monkeypatch):
     return run
 
 
-def test_a_checkpoint_of_other_settings_seed_or_start_is_refused(start, interrupted, digits, tmp_path):
+def test_checkpoint_of_other_run_fails(start, interrupted, digits, tmp_path):
     interrupted("a")
     for changes, named in (
         ({"batch_size": 8}, r"settings\.batch_size \(16, now 8\)"),
@@ -69,7 +69,7 @@ def test_corrupt_checkpoints(start, interrupted, tmp_path):
 
 
 @pytest.mark.parametrize("method", sorted(METHODS))
-def test_a_search_that_was_cut_off_ends_with_the_same_bytes(start, interrupted, method):
+def test_resumed_search_writes_equal_bytes(start, interrupted, method):
     changes = {
         "method": method,
         "space": "nasbench201",
@@ -81,7 +81,7 @@ def test_a_search_that_was_cut_off_ends_with_the_same_bytes(start, interrupted, 
         assert (cut / name).read_bytes() == (undisturbed / name).read_bytes()
     found, expected = (json.loads((folder / "result.json").read_text()) for folder in (cut, undisturbed))
     assert found["cost"]["restarts"] == 1
-    for key in ("genotype", "entropy", "mode_accuracy", "selection", "children", "child_images"):
+    for key in ("genotype", "entropy", "mode_accuracy", "selection", "children", "forward_images"):
         assert found[key] == expected[key]
 
 
@@ -92,7 +92,7 @@ def continued(process):
     return lines
 
 
-def test_signals_and_kills_change_no_byte(start, digits, make_job, tmp_path):
+def test_signals_and_kills_change_nothing(start, digits, make_job, tmp_path):
     """A real process, stopped by SIGTERM, continued and killed with SIGKILL, continued to the end."""
 
     def begin(name, checkpoint_seconds):

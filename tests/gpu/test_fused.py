@@ -1,4 +1,4 @@
-"""Executor `table` on a GPU: its kernels and their replay give the numbers of executor `one`, without waiting."""
+"""Executor `fused` on a GPU: kernels and their replay equal executor `sequential`, without waiting."""
 
 import contextlib
 from functools import partial
@@ -26,7 +26,7 @@ bfloat16 = partial(torch.autocast, "cuda", dtype=torch.bfloat16)
 
 @pytest.fixture(autouse=True)
 def deterministic(monkeypatch):
-    """Equal bits from equal steps, and convolutions of executor `one` in full float32, as the kernels' are."""
+    """Equal bits from equal steps, and convolutions of executor `sequential` in full float32, as the kernels' are."""
     monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
     set_deterministic(True)
     yield

@@ -1,4 +1,4 @@
-"""Executor `stacked`: the numbers of executor `one` for any number of children at once, whatever their sharing."""
+"""Executor `grouped` equals executor `sequential` for any number of architectures and any sharing among them."""
 
 import contextlib
 
@@ -40,7 +40,7 @@ def assert_same(found, expected):
 
 @pytest.mark.parametrize("in_flight", [1, 2, 3, 5, 8])
 @pytest.mark.parametrize(("stem", "side"), [("cifar", 8), ("cifar", 7), ("imagenet", 33)])
-def test_it_computes_what_executor_one_computes(random_genotype, in_flight, stem, side):
+def test_grouped_equals_sequential(random_genotype, in_flight, stem, side):
     children, net, minibatch = (
         ArchitectureBatch.of([random_genotype(seed) for seed in range(5)]),
         supernet(stem),
@@ -52,7 +52,7 @@ def test_it_computes_what_executor_one_computes(random_genotype, in_flight, stem
 
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
 @pytest.mark.parametrize("temperature", [0.01, 1.0, 1e6])
-def test_layout_and_temperature_change_nothing(random_genotype, layout, temperature):
+def test_any_layout_and_temperature(random_genotype, layout, temperature):
     children, net = ArchitectureBatch.of([random_genotype(seed) for seed in range(3)]), supernet(cells=3)
     found = outcome(GroupedExecutor(net, contextlib.nullcontext, 3), children, *batch(6, layout), temperature)
     expected = outcome(
@@ -65,7 +65,7 @@ def test_layout_and_temperature_change_nothing(random_genotype, layout, temperat
     "primitive",
     ["max_pool_3x3", "avg_pool_3x3", "skip_connect", "sep_conv_3x3", "sep_conv_5x5", "dil_conv_3x3", "dil_conv_5x5"],
 )
-def test_every_primitive_at_both_strides(uniform_genotype, random_genotype, primitive):
+def test_every_operation_at_both_strides(uniform_genotype, random_genotype, primitive):
     """A child of one primitive everywhere beside another, so that both ends of every sharing are met."""
     children, net = ArchitectureBatch.of([uniform_genotype(primitive), random_genotype(0)]), supernet()
     minibatch = batch(8)
@@ -73,7 +73,7 @@ def test_every_primitive_at_both_strides(uniform_genotype, random_genotype, prim
     assert_same(found, outcome(SequentialExecutor(net, contextlib.nullcontext), children, *minibatch))
 
 
-def test_equal_children_are_computed_once(random_genotype, monkeypatch):
+def test_equal_architectures_run_once(random_genotype, monkeypatch):
     child, other = random_genotype(0), random_genotype(1)
     widths = []
     monkeypatch.setattr(
@@ -89,7 +89,7 @@ def test_equal_children_are_computed_once(random_genotype, monkeypatch):
     assert_same(found, outcome(SequentialExecutor(net, contextlib.nullcontext), children, images, labels))
 
 
-def test_activations_are_bfloat16_and_logits_are_not(random_genotype):
+def test_bfloat16_activations_float32_logits(random_genotype):
     net, (images, labels) = supernet(dtype=torch.float32), batch(8, dtype=torch.float32)
     children = ArchitectureBatch.of([random_genotype(seed) for seed in range(3)])
     autocast = lambda: torch.autocast("cpu", dtype=torch.bfloat16)  # noqa: E731
@@ -103,9 +103,9 @@ def test_activations_are_bfloat16_and_logits_are_not(random_genotype):
 
 
 @pytest.mark.parametrize(
-    "make", [SequentialExecutor, lambda *a, **k: GroupedExecutor(*a, in_flight=2, **k)], ids=["one", "stacked"]
+    "make", [SequentialExecutor, lambda *a, **k: GroupedExecutor(*a, in_flight=2, **k)], ids=["sequential", "grouped"]
 )
-def test_skipping_negligible_children_leaves_the_gradient_as_it_is(random_genotype, make):
+def test_skipping_negligible_keeps_the_gradient(random_genotype, make):
     """At so low a temperature all weight is on one child; the others' backward passes cannot change its gradient."""
     children, net, (images, labels) = ArchitectureBatch.of([random_genotype(s) for s in range(6)]), supernet(), batch(8)
     plain, skipping = make(net, contextlib.nullcontext), make(net, contextlib.nullcontext, skip_negligible=True)

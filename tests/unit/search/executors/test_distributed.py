@@ -5,13 +5,15 @@ import contextlib
 import pytest
 import torch
 
+from parsec.config.base import Compute
 from parsec.config.training import Network
 from parsec.network.supernet import Supernet
 from parsec.prior.distribution import ArchitectureBatch
-from parsec.runtime.distributed import SINGLE_PROCESS
+from parsec.runtime.distributed import Ranks
 from parsec.search.estimator import OnlineWeights
 from parsec.search.executors.base import weighted_backward
-from parsec.search.executors.distributed import DistributedExecutor, over_ranks
+from parsec.search.executors.build import build_executor
+from parsec.search.executors.distributed import DistributedExecutor
 from parsec.search.executors.sequential import SequentialExecutor
 
 SIDE, BATCH, CLASSES = 8, 6, 5
@@ -55,24 +57,24 @@ def everything(one, children):
 
 
 @pytest.mark.parametrize("ranks", [2, 3])
-def test_the_results_are_those_of_one_rank(on_ranks, children, ranks):
+def test_ranks_equal_one_rank(on_ranks, children, ranks):
     """For as many children as ranks, for more, for an uneven share, and for ranks without any."""
     alone = everything(executor(), children)
-    first, *others = on_ranks(ranks, lambda ranks: everything(over_ranks(executor(), ranks), children))
+    first, *others = on_ranks(ranks, lambda ranks: everything(DistributedExecutor(executor(), ranks), children))
     for found, expected in zip(first, alone, strict=True):
         torch.testing.assert_close(found, expected, rtol=1e-10, atol=1e-10 * float(expected.abs().max()))
     for other in others:
         assert all(map(torch.equal, first, other))
 
 
-def test_repeats_give_the_same_bytes(on_ranks, children):
+def test_repeats_are_bit_equal(on_ranks, children):
     (first, _), (again, _) = (
-        on_ranks(2, lambda ranks: everything(over_ranks(executor(), ranks), children)) for _ in range(2)
+        on_ranks(2, lambda ranks: everything(DistributedExecutor(executor(), ranks), children)) for _ in range(2)
     )
     assert all(map(torch.equal, first, again))
 
 
-def test_each_rank_runs_its_share_alone(on_ranks, children):
+def test_rank_runs_its_share_only(on_ranks, children):
     def share(ranks):
         seen, one = [], executor()
         forward = one.logits
@@ -83,7 +85,7 @@ def test_each_rank_runs_its_share_alone(on_ranks, children):
     assert on_ranks(2, share) == [[0, 2, 4], [1, 3, 5]]
 
 
-def test_a_loss_that_is_not_finite_on_one_rank_is_seen_by_all(on_ranks, children):
+def test_nan_reaches_every_rank(on_ranks, children):
     def spoiled(ranks):
         one = executor()
         if ranks.rank == 1:
@@ -94,6 +96,7 @@ def test_a_loss_that_is_not_finite_on_one_rank_is_seen_by_all(on_ranks, children
     assert all(bool(loss.isnan()) for loss in on_ranks(2, spoiled))
 
 
-def test_one_rank_needs_no_wrapper():
-    one = executor()
-    assert over_ranks(one, SINGLE_PROCESS) is one
+@pytest.mark.parametrize(("count", "kind"), [(1, SequentialExecutor), (2, DistributedExecutor)])
+def test_only_several_ranks_are_wrapped(count, kind):
+    ranks = Ranks(0, count, 0, count)
+    assert isinstance(build_executor(executor().supernet, Compute(executor="sequential"), BATCH, SIDE, ranks), kind)

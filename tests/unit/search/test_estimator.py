@@ -71,12 +71,12 @@ def test_weights_are_normalised_likelihoods():
     assert importance_weights(torch.zeros(2)).dtype == torch.float64
 
 
-def test_temperature_is_one_for_the_literal_likelihood_and_the_batch_size_for_its_mean():
+def test_temperature():
     assert temperature(Estimator(), 64) == 1.0
     assert temperature(Estimator(likelihood="mean"), 64) == 64.0
 
 
-def test_many_samples_give_the_gradient_of_the_exact_log_marginal_likelihood(toy):
+def test_estimator_approaches_exact_gradient(toy):
     """∇_π log Σ_α p(α|π) p(y|α), within five standard errors of the self-normalised estimate, entry by entry."""
     prior, every, log_likelihood = toy
     exact = torch.autograd.grad(torch.logsumexp(prior.log_prob(every) + log_likelihood, 0), prior.logits)[0].flatten()
@@ -101,7 +101,7 @@ def expected_step(settings, prior, every, log_likelihood, samples):
     return total
 
 
-def test_the_baseline_leaves_the_expected_step_unchanged(toy):
+def test_baseline_keeps_expected_step(toy):
     prior, every, log_likelihood = toy
     plain, reduced = (
         expected_step(Estimator(baseline=baseline), prior, every, log_likelihood, 2) for baseline in ("none", "uniform")
@@ -110,7 +110,7 @@ def test_the_baseline_leaves_the_expected_step_unchanged(toy):
     assert float(plain.abs().max()) > 0.01
 
 
-def test_the_baseline_takes_no_step_when_all_children_are_equally_good():
+def test_baseline_takes_no_step_on_ties():
     weights = importance_weights(torch.full((5,), -3.0))
     assert not prior_coefficients(Estimator(baseline="uniform"), weights).any()
     assert torch.equal(prior_coefficients(Estimator(), weights), weights)
@@ -118,7 +118,7 @@ def test_the_baseline_takes_no_step_when_all_children_are_equally_good():
 
 @unhurried
 @given(log_weights, st.randoms(use_true_random=False))
-def test_the_online_rule_is_the_two_pass_rule_in_any_order(values, rng):
+def test_online_weights_equal_two_passes(values, rng):
     rng.shuffle(values)
     log_w = torch.tensor(values, dtype=torch.float64)
     terms = torch.arange(1.0, len(values) + 1, dtype=torch.float64)
@@ -135,7 +135,7 @@ def test_the_online_rule_is_the_two_pass_rule_in_any_order(values, rng):
 
 @unhurried
 @given(log_weights, st.integers(1, 4))
-def test_parts_merge_to_the_weights_of_all(values, ranks):
+def test_merged_parts_equal_all(values, ranks):
     """Also where a part saw nothing."""
     log_w = torch.tensor(values, dtype=torch.float64)
     terms = torch.arange(1.0, len(values) + 1, dtype=torch.float64)
@@ -155,12 +155,12 @@ def test_parts_merge_to_the_weights_of_all(values, ranks):
 
 @unhurried
 @given(log_weights)
-def test_effective_sample_size_lies_between_one_and_the_number_of_samples(values):
+def test_effective_sample_size_bounds(values):
     size = float(effective_sample_size(importance_weights(torch.tensor(values, dtype=torch.float64))))
     assert 1 - 1e-12 <= size <= len(values) * (1 + 1e-12)
 
 
-def test_effective_sample_size_of_equal_and_of_one_sided_weights():
+def test_effective_sample_size_extremes():
     assert float(effective_sample_size(importance_weights(torch.zeros(16)))) == pytest.approx(16)
     assert float(effective_sample_size(importance_weights(torch.tensor([0.0, -1e4, -1e4])))) == pytest.approx(1)
 
@@ -178,21 +178,21 @@ def test_effective_sample_size_of_equal_and_of_one_sided_weights():
         (0.0, {"adaptive": None, "samples": 7}, 7),
     ],
 )
-def test_number_of_samples(entropy, settings, expected):
+def test_sample_count(entropy, settings, expected):
     assert sample_count(Estimator(**settings), entropy) == expected
 
 
-def test_number_of_samples_of_the_uniform_prior():
+def test_sample_count_of_uniform_prior():
     assert sample_count(Estimator(adaptive=0.25), Prior(Form()).entropy()) == 12
 
 
-def test_cost_share_is_the_normalised_excess_over_the_target():
+def test_cost_share_is_normalised_excess():
     share = cost_share(torch.tensor([500e6, 900e6, 1200e6]), target=600e6)
     torch.testing.assert_close(share, torch.tensor([0, 1 / 3, 2 / 3], dtype=torch.float64))
     assert not cost_share(torch.tensor([1.0, 600e6]), target=600e6).any()
 
 
-def test_cost_lowers_the_coefficients_of_children_above_the_target():
+def test_cost_lowers_coefficients_above_target():
     settings = Estimator(cost_weight=0.5, cost_target=100.0, baseline="uniform")
     weights = torch.tensor([0.25, 0.75], dtype=torch.float64)
     found = prior_coefficients(settings, weights, torch.tensor([50.0, 150.0]))
@@ -215,7 +215,7 @@ def edges(chosen, factors):
         ("joint", "distinct", "none"),
     ],
 )
-def test_a_planted_best_architecture_is_found(factors, inputs, baseline):
+def test_finds_planted_best_architecture(factors, inputs, baseline):
     """π-steps alone, on a likelihood that grows with what a child has in common with the planted one."""
     prior, settings = Prior(Form(factors=factors, inputs=inputs)), Estimator(baseline=baseline)
     planted = edges(torch.tensor([encode(DARTS_V2, factors)]), factors)

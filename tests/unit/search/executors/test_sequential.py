@@ -1,4 +1,4 @@
-"""Executor `one`: the online gradient of K children against two explicit passes, in the memory of one."""
+"""Executor `sequential`: the online gradient of K children against two explicit passes, in the memory of one."""
 
 import contextlib
 
@@ -47,7 +47,7 @@ def two_passes(one, children, images, labels, temperature):
 
 @pytest.mark.parametrize("temperature", [0.01, 1.0, float(BATCH), 1e6])
 @pytest.mark.parametrize("order", [1, -1])
-def test_accumulate_is_the_gradient_of_two_passes(children, temperature, order):
+def test_gradient_equals_two_passes(children, temperature, order):
     one, (images, labels) = executor(), batch()
     loss, size, gradient = two_passes(one, children, images, labels, temperature)
     one.supernet.bank.gradient.fill_(99.0)
@@ -61,7 +61,7 @@ def test_accumulate_is_the_gradient_of_two_passes(children, temperature, order):
     torch.testing.assert_close(found, gradient, rtol=0, atol=1e-12 * scale)
 
 
-def test_one_child_alone_is_plain_training(children):
+def test_single_architecture_is_plain_training(children):
     one, (images, labels) = executor(), batch()
     gradient = one.supernet.bank.gradient.zero_()
     F.cross_entropy(one.supernet(children.genotypes[0], images), labels).backward()
@@ -71,7 +71,7 @@ def test_one_child_alone_is_plain_training(children):
     assert float(seen.effective_sample_size) == 1.0
 
 
-def test_log_likelihoods_are_those_of_the_whole_minibatch(children):
+def test_log_likelihoods_sum_over_minibatch(children):
     one, (images, labels) = executor(dtype=torch.float32), batch(torch.float32)
     found = one.log_likelihoods(children, images, labels)
     expected = [
@@ -81,7 +81,7 @@ def test_log_likelihoods_are_those_of_the_whole_minibatch(children):
     assert found.dtype == torch.float64
 
 
-def test_log_likelihoods_make_no_graph_and_touch_no_gradient(children):
+def test_log_likelihoods_leave_gradients(children):
     one, (images, labels) = executor(), batch()
     assert not one.log_likelihoods(children, images, labels).requires_grad
     assert not one.supernet.bank.gradient.any()
@@ -91,7 +91,7 @@ def test_log_likelihoods_make_no_graph_and_touch_no_gradient(children):
     assert torch.equal(one.supernet.bank.gradient, before)
 
 
-def test_forward_passes_run_in_the_given_context(children):
+def test_forward_uses_autocast(children):
     entered = []
 
     @contextlib.contextmanager
@@ -112,7 +112,7 @@ def test_forward_passes_run_in_the_given_context(children):
     assert one.supernet.bank.gradient.isfinite().all()
 
 
-def test_memory_is_that_of_the_largest_child_whatever_their_number(children):
+def test_memory_of_one_architecture(children):
     one, (images, labels) = executor(torch.float32), batch(torch.float32, count=64)
 
     def peak(some):

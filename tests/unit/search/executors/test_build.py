@@ -42,7 +42,7 @@ def step_bytes(net, children, side, in_flight):
     ],
 )
 @pytest.mark.parametrize("primitive", ["sep_conv_5x5", "dil_conv_5x5", None])
-def test_a_step_stays_within_the_memory_counted(network, side, primitive, random_genotype, uniform_genotype):
+def test_step_stays_within_memory_bound(network, side, primitive, random_genotype, uniform_genotype):
     net = supernet(network)
     drawn = [random_genotype(seed) for seed in range(4)]
     children = ArchitectureBatch.of(drawn if primitive is None else [uniform_genotype(primitive), *drawn[1:]])
@@ -51,39 +51,39 @@ def test_a_step_stays_within_the_memory_counted(network, side, primitive, random
         assert step_bytes(net, children, side, in_flight) <= in_flight * bound
 
 
-def test_the_bound_is_less_than_one_and_a_half_times_what_the_hungriest_child_takes(uniform_genotype):
+def test_memory_bound_is_tight(uniform_genotype):
     network = Network(cells=5, channels=8)
     children = ArchitectureBatch.of([uniform_genotype("sep_conv_5x5")])
     assert child_bytes(network, BATCH, 16) < 1.5 * step_bytes(supernet(network), children, 16, 1)
 
 
-def test_the_budget_decides_how_many_children_run_at_once():
+def test_memory_sets_grouped_in_flight():
     network = Network(cells=3, channels=4)
     net, each = supernet(network), child_bytes(network, BATCH, 8)
-    executor = build_executor(net, Compute(executor="stacked", memory_gib=3.5 * each / GIB), BATCH, 8)
+    executor = build_executor(net, Compute(executor="grouped", memory_gib=3.5 * each / GIB), BATCH, 8)
     assert executor.in_flight == 3
-    executor = build_executor(net, Compute(executor="stacked"), BATCH, 8)
+    executor = build_executor(net, Compute(executor="grouped"), BATCH, 8)
     assert executor.in_flight == CACHE_BYTES // map_bytes(network, BATCH, 8)
-    assert build_executor(net, Compute(executor="stacked", samples_in_flight=2), BATCH, 8).in_flight == 2
+    assert build_executor(net, Compute(executor="grouped", samples_in_flight=2), BATCH, 8).in_flight == 2
 
 
-def test_large_maps_run_one_by_one_unless_asked_otherwise():
+def test_auto_runs_large_maps_sequentially():
     net = supernet(Network(cells=3, channels=16))
     assert isinstance(build_executor(net, Compute(), 64, 32), SequentialExecutor)
-    assert isinstance(build_executor(net, Compute(executor="one"), 4, 8), SequentialExecutor)
+    assert isinstance(build_executor(net, Compute(executor="sequential"), 4, 8), SequentialExecutor)
     assert isinstance(build_executor(net, Compute(), 4, 8), GroupedExecutor)
 
 
-def test_left_open_children_run_one_by_one_where_memory_holds_no_more():
+def test_auto_without_memory_is_sequential():
     net = supernet(Network(cells=3, channels=16))
     assert isinstance(build_executor(net, Compute(memory_gib=1e-6), 4, 8), SequentialExecutor)
 
 
-def test_a_budget_too_small_says_what_to_do():
+def test_too_little_memory_fails():
     net = supernet(Network(cells=3, channels=16))
     with pytest.raises(
-        SettingsError, match=r"compute.memory_gib: 0\.01 GiB do not hold .*; raise it, lower .*executor to one"
+        SettingsError, match=r"compute.memory_gib: 0\.01 GiB do not hold .*; raise it, lower .*executor to sequential"
     ):
-        build_executor(net, Compute(executor="stacked", memory_gib=0.01), 64, 32)
+        build_executor(net, Compute(executor="grouped", memory_gib=0.01), 64, 32)
     with pytest.raises(SettingsError, match="8 ×"):
-        build_executor(net, Compute(executor="stacked", samples_in_flight=8, memory_gib=0.5), 64, 32)
+        build_executor(net, Compute(executor="grouped", samples_in_flight=8, memory_gib=0.5), 64, 32)

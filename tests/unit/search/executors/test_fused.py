@@ -1,4 +1,4 @@
-"""Executor `table` against executor `one`, in float64 with the plain twins of the kernels."""
+"""Executor `fused` against executor `sequential`, in float64 with the plain twins of the kernels."""
 
 import contextlib
 import sys
@@ -57,14 +57,14 @@ def assert_equal(one, table, children, images, labels, temperature):
 @pytest.mark.parametrize(
     ("stem", "sides", "cells"), [("cifar", (8, 8), 3), ("cifar", (7, 5), 4), ("imagenet", (33, 36), 3)]
 )
-def test_same_numbers_as_one(random_genotype, in_flight, stem, sides, cells):
+def test_fused_equals_sequential(random_genotype, in_flight, stem, sides, cells):
     one, table = executors(Network(cells=cells, channels=4, stem=stem), in_flight)
     children = ArchitectureBatch.of([random_genotype(seed) for seed in range(5)])
     assert_equal(one, table, children, *batch(*sides), temperature=3.0)
 
 
 @pytest.mark.parametrize("primitive", PRIMITIVES)
-def test_every_primitive_at_every_edge_and_twice_at_one(primitive, uniform_genotype):
+def test_operations_sharing_an_edge(primitive, uniform_genotype):
     """Both slots of a node with one primitive and one input share their weights, whose gradients add up."""
     cell = [(primitive, source) for node in range(NODES) for source in (node + 1, node + 1)]
     mixed = [(primitive, 0), (primitive, 0)] * NODES
@@ -73,13 +73,13 @@ def test_every_primitive_at_every_edge_and_twice_at_one(primitive, uniform_genot
     assert_equal(one, table, children, *batch(6, 6), temperature=1.0)
 
 
-def test_replay_hands_calls_on_where_there_are_no_graphs(random_genotype):
+def test_runner_without_cuda_runs_directly(random_genotype):
     one, table = executors(Network(cells=3, channels=4), 2)
     children = ArchitectureBatch.of([random_genotype(seed) for seed in range(3)])
     assert_equal(one, CUDAGraphRunner(table), children, *batch(8, 8), temperature=2.0)
 
 
-def test_activations_have_the_precision_of_the_stem(random_genotype):
+def test_activations_follow_stem_dtype(random_genotype):
     """The same children in bfloat16, to its rounding, with float64 likelihoods and a float32 gradient."""
     bfloat16 = partial(torch.autocast, "cpu", dtype=torch.bfloat16)
     one, table = executors(Network(cells=3, channels=4), dtype=torch.float32, autocast=bfloat16)
@@ -95,24 +95,24 @@ def test_activations_have_the_precision_of_the_stem(random_genotype):
     assert not torch.equal(table.log_likelihoods(children, images, labels), found), "activations were bfloat16"
 
 
-def test_settings_choose_it_with_as_many_children_as_memory_holds():
+def test_memory_sets_fused_in_flight():
     network = Network(cells=3, channels=4)
     supernet = Supernet(network, CLASSES, torch.Generator().manual_seed(0))
     budget = 3.5 * child_bytes(network, 16, 8, maps=TABLE_MAPS) / 2**30
-    executor = build_executor(supernet, Compute(executor="table", memory_gib=budget), 16, 8)
+    executor = build_executor(supernet, Compute(executor="fused", memory_gib=budget), 16, 8)
     assert isinstance(executor, CUDAGraphRunner)
-    assert executor.table.in_flight == 3
-    assert build_executor(supernet, Compute(executor="table", samples_in_flight=2), 16, 8).table.in_flight == 2
+    assert executor.fused.in_flight == 3
+    assert build_executor(supernet, Compute(executor="fused", samples_in_flight=2), 16, 8).fused.in_flight == 2
 
 
-def test_a_gpu_without_triton_is_told_what_to_do(monkeypatch):
+def test_gpu_without_triton_fails(monkeypatch):
     monkeypatch.delattr(kernels, "fused", raising=False)
     monkeypatch.setitem(sys.modules, "parsec.network.kernels.fused", None)
-    with pytest.raises(UserError, match="install triton, or choose executor stacked"):
+    with pytest.raises(UserError, match="install triton, or choose executor grouped"):
         operations(torch.device("cuda"))
 
 
-def test_children_that_cannot_change_the_gradient_may_be_left_out(random_genotype, monkeypatch):
+def test_negligible_architectures_skip_backward(random_genotype, monkeypatch):
     """At a low temperature one child weighs all; the others then go no way back, and the gradient is the same."""
     one, table = executors(Network(cells=3, channels=4))
     children, (images, labels) = ArchitectureBatch.of([random_genotype(seed) for seed in range(4)]), batch(8, 8)
@@ -120,9 +120,9 @@ def test_children_that_cannot_change_the_gradient_may_be_left_out(random_genotyp
     assert_equal(one, table, children, images, labels, temperature=10.0)
     expected, gradient = weighted_backward(one, children, images, labels, 1e-3), one.supernet.bank.gradient.clone()
     live, pool_back = [], reference.pool_back
-    monkeypatch.setattr(reference, "pool_back", lambda picks, *rest: (live.append(picks), pool_back(picks, *rest)))
+    monkeypatch.setattr(reference, "pool_back", lambda edges, *rest: (live.append(edges), pool_back(edges, *rest)))
     found = weighted_backward(table, children, images, labels, 1e-3)
-    assert {int((picks[:, 0] >= 0).sum()) for picks in live} == {2}, "two picks a node, those of one child"
+    assert {int((edges[:, 0] >= 0).sum()) for edges in live} == {2}, "two edges a node, those of one child"
     torch.testing.assert_close(found, expected, rtol=1e-10, atol=0)
     scale = float(gradient.abs().max())
     torch.testing.assert_close(table.supernet.bank.gradient, gradient, rtol=1e-9, atol=1e-12 * scale)

@@ -22,8 +22,7 @@ from parsec.data.dataset import (
     as_json,
     content_hash,
 )
-from parsec.data.packed import check_partial, remove_notes, write_packed_part
-from parsec.data.shards import PixelStatistics, write_part
+from parsec.data.shards import PixelStatistics, check_partial, remove_notes, write_packed_part, write_part
 from parsec.data.sources.base import Collection, Integers, Source, stratified
 from parsec.data.sources.encoded import Encoded
 from parsec.errors import DatasetError, UserError
@@ -152,7 +151,7 @@ def _identity(job: PrepareJob, chosen: Chosen) -> str:
         assert isinstance(images, Encoded)
         listed.update(images.labels[positions].tobytes())
         listed.update("\n".join(str(images.pieces[position]) for position in positions).encode())
-    return f"{fingerprint(job)}-{listed.hexdigest()[:16]}-{code_fingerprint('parsec.data.packed')}"
+    return f"{fingerprint(job)}-{listed.hexdigest()[:16]}-{code_fingerprint('parsec.data.shards')}"
 
 
 def _record(job: PrepareJob, source: Source, chosen: Chosen, output: Path) -> DatasetRecord:

@@ -1,16 +1,28 @@
-"""Writing the images of one part into shards that memory-map, one shard in memory at a time."""
+"""Writing the splits of a prepared data set, as pixels or as packed JPEG files."""
 
 import hashlib
+import io
+import json
 import logging
+import tarfile
 import time
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
+import simplejpeg
+import torch
 from numpy.typing import NDArray
+from PIL import Image
 
-from parsec.data.dataset import LABELS, FileRecord, PartRecord
+from parsec.config.datasets import Jpeg
+from parsec.data.dataset import INDEX, LABELS, FileRecord, PartRecord
 from parsec.data.sources.base import Collection, Integers, Pixels
-from parsec.runtime.files import temporary_path
+from parsec.data.sources.encoded import Encoded, Piece, read_rgb
+from parsec.errors import UserError
+from parsec.runtime.files import temporary_path, write_atomic
 
 logger = logging.getLogger("parsec")
 
@@ -106,3 +118,165 @@ def write_part(
         files[name] = write_array(folder / name, shard)
     files[LABELS] = write_array(folder / LABELS, images.labels[positions])
     return PartRecord(files=files)
+
+
+SPARE = 2
+"""A JPEG is first decoded at the smallest scale with so many times the pixels that are kept, a side."""
+SAME = 1.0
+"""Two decodings whose values differ by less, on average, are of one image; builds of libjpeg may round differently."""
+
+
+class Stored(NamedTuple):
+    """An encoded image and what is known of it."""
+
+    content: bytes
+    width: int
+    height: int
+    histogram: list[int]
+    """Counts of the 256 values of red, green and blue, [768]."""
+
+
+def encode(piece: Piece, short_side: int, quality: int) -> Stored:
+    """Read an image and encode it; a JPEG in RGB that is small enough stays as it is, since encoding loses detail.
+
+    Raises:
+        DatasetError: an image that cannot be decoded, named.
+    """
+    content = piece.read()
+    image = read_rgb(content, piece.name, SPARE * short_side)
+    if min(image.size) <= short_side and _trains_as(content, image):
+        return Stored(content, *image.size, image.histogram())
+    small = _shrunk(image, short_side)
+    written = io.BytesIO()
+    small.save(written, "JPEG", quality=quality)
+    return Stored(written.getvalue(), *small.size, small.histogram())
+
+
+def _trains_as(content: bytes, image: Image.Image) -> bool:
+    """Whether the file is a colour JPEG that the decoder of training accepts, and decodes to this image.
+
+    That decoder refuses what Pillow only warns of, such as spare bytes, and leaves EXIF orientation out.
+    """
+    try:
+        if simplejpeg.decode_jpeg_header(content)[2] not in ("YCbCr", "RGB"):
+            return False
+        pixels = simplejpeg.decode_jpeg(content, "RGB")
+    except ValueError:
+        return False
+    expected = np.asarray(image)
+    return pixels.shape == expected.shape and float(np.abs(pixels - expected.astype(np.int16)).mean()) < SAME
+
+
+def _shrunk(image: Image.Image, short_side: int) -> Image.Image:
+    """The image with its short side at most `short_side`."""
+    scale = short_side / min(image.size)
+    if scale >= 1:
+        return image
+    width, height = (max(round(length * scale), short_side) for length in image.size)
+    return image.resize((width, height), Image.Resampling.BICUBIC)
+
+
+IMAGES_PER_SHARD = 10_000
+"""About 300 MB of ImageNet at a short side of 256 pixels."""
+
+
+class _Shard(NamedTuple):
+    """A shard that is finished: what the note beside it, `images-000.json`, says."""
+
+    file: dict[str, Any]
+    rows: list[tuple[int, int, int, int]]
+    """Offset and length in bytes, width and height in pixels, an image."""
+    histogram: list[int]
+
+
+def write_packed_part(
+    folder: Path, images: Encoded, positions: Integers, form: Jpeg, short_side: int, statistics: PixelStatistics | None
+) -> PartRecord:
+    """Write the images at `positions` as `images-000.tar` …, `index.npy` and `labels.npy`.
+
+    `index.npy` is int64 [N, 5]: shard, offset and length in bytes, width and height in pixels. A shard that an
+    interrupted call finished, and left a note of, is not made again; the folder must be of equal settings and images.
+
+    Raises:
+        DatasetError: an image that cannot be decoded.
+        UserError: no space is left.
+    """
+    progress = Progress(folder.name, len(positions))
+    files, rows = {}, []
+    for number, start in enumerate(range(0, len(positions), IMAGES_PER_SHARD)):
+        chosen = positions[start : start + IMAGES_PER_SHARD]
+        path = folder / f"images-{number:03d}.tar"
+        shard = _finished(path) or _write_shard(path, images, chosen, form, short_side, progress)
+        files[path.name] = FileRecord(**shard.file)
+        rows += [(number, *row) for row in shard.rows]
+        if statistics is not None:
+            statistics.add_counts(np.array(shard.histogram).reshape(3, 256))
+    files[INDEX] = write_array(folder / INDEX, np.array(rows, dtype=np.int64).reshape(-1, 5))
+    files[LABELS] = write_array(folder / LABELS, images.labels[positions])
+    return PartRecord(files=files)
+
+
+def _note(path: Path) -> Path:
+    return path.with_suffix(".json")
+
+
+def _finished(path: Path) -> _Shard | None:
+    """The shard, if an earlier call finished it: its note is written after it."""
+    if not path.is_file() or not _note(path).is_file():
+        return None
+    shard = _Shard(**json.loads(_note(path).read_text(encoding="utf-8")))
+    return shard if path.stat().st_size == shard.file["bytes"] else None
+
+
+def _write_shard(
+    path: Path, images: Encoded, chosen: Integers, form: Jpeg, short_side: int, progress: Progress
+) -> _Shard:
+    histogram = np.zeros(768, dtype=np.int64)
+    rows = []
+    with temporary_path(path) as temporary:
+        with tarfile.open(temporary, "w", format=tarfile.USTAR_FORMAT) as tar:
+            for index, stored in zip(images.indices[chosen], _encoded(images, chosen, form, short_side), strict=True):
+                rows.append((_append(tar, int(index), stored), len(stored.content), stored.width, stored.height))
+                histogram += stored.histogram
+                progress.advance(1)
+        with temporary.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        record = {"sha256": digest, "bytes": temporary.stat().st_size}
+    shard = _Shard(record, rows, histogram.tolist())
+    write_atomic(_note(path), json.dumps(shard._asdict()))
+    return shard
+
+
+def _encoded(images: Encoded, chosen: Integers, form: Jpeg, short_side: int) -> Iterator[Stored]:
+    """The images in order, a chunk of them encoded at once by all threads."""
+    with ThreadPoolExecutor(torch.get_num_threads()) as pool:
+        for start in range(0, len(chosen), CHUNK):
+            chunk: Iterable[int] = chosen[start : start + CHUNK]
+            yield from pool.map(lambda i: encode(images.pieces[i], short_side, form.quality), chunk)
+
+
+def _append(tar: tarfile.TarFile, index: int, stored: Stored) -> int:
+    """Add an image under its number in the source; the byte at which its content begins."""
+    member = tarfile.TarInfo(f"{index:08d}.jpg")
+    member.size = len(stored.content)
+    start = tar.offset + tarfile.BLOCKSIZE
+    tar.addfile(member, io.BytesIO(stored.content))
+    return start
+
+
+def remove_notes(folder: Path) -> None:
+    """Take away the notes of a part when the data set is complete."""
+    for note in folder.glob("images-*.json"):
+        note.unlink()
+
+
+def check_partial(folder: Path, identity: str) -> None:
+    """Make `folder` one of these settings and images: what another left there would be taken for its own.
+
+    Raises:
+        UserError: it holds the shards of other settings, images or code.
+    """
+    note = folder / "identity"
+    if note.is_file() and note.read_text(encoding="utf-8") != identity:
+        raise UserError(f"{folder} holds shards of other settings, images or code; delete it to start anew")
+    write_atomic(note, identity)

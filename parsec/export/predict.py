@@ -14,7 +14,7 @@ from parsec.data.augment import centre
 from parsec.data.sources.encoded import Piece, read_rgb, squared
 from parsec.data.vision import torchvision
 from parsec.errors import DatasetError, UserError
-from parsec.export.trained import Trained, load_trained
+from parsec.export.onnx import Trained, load_trained
 from parsec.report.tables.base import csv_text
 from parsec.runtime.outputs import check_file, signature_of, write_output
 

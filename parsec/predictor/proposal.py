@@ -13,9 +13,9 @@ from torch import Tensor
 from parsec.config.base import Running
 from parsec.config.jobs import fingerprint
 from parsec.config.predictor import ProposalJob
+from parsec.predictor.candidates import Studied, choices, read_studied
 from parsec.predictor.files import FILE
 from parsec.predictor.gcn import Encoder, fit
-from parsec.predictor.priors import Studied, choices, read_studied
 from parsec.prior.distribution import draw
 from parsec.records.stage import Stage
 from parsec.runtime.checkpoint import read_metrics

@@ -15,12 +15,11 @@ from parsec.config.base import Running
 from parsec.config.jobs import fingerprint
 from parsec.config.predictor import AnyPredictorJob, DartsPredictorJob, Pool
 from parsec.errors import UserError
-from parsec.predictor.candidates import Predictions, Score, Seen, filled, pick, propose
+from parsec.predictor.candidates import Predictions, Score, Seen, filled, pick, propose, read_marginals
 from parsec.predictor.darts_problem import Darts
 from parsec.predictor.files import write_trained
 from parsec.predictor.gcn import Encoder, Fitted, fit
-from parsec.predictor.priors import read_marginals
-from parsec.records.provenance import write_json
+from parsec.records.provenance import SCHEMA, write_json
 from parsec.records.stage import Stage
 from parsec.runtime.checkpoint import read_metrics
 from parsec.runtime.loop import RowTrainer
@@ -44,7 +43,7 @@ def open_problem(job: AnyPredictorJob, benchmark: Path, data: Path | None = None
         UserError: darts without its scores or their data set.
     """
     if isinstance(job, DartsPredictorJob):
-        from parsec.zero_cost.on_demand import read_sample, scorer
+        from parsec.zero_cost.score import read_sample, scorer
 
         if data is None:
             raise UserError("predictor: the problem darts needs --data, the folder of the data set it is scored on")
@@ -61,7 +60,7 @@ def read_reached(job: AnyPredictorJob, benchmark: Path) -> FloatArray:
         UserError: see `open_problem`.
     """
     if isinstance(job, DartsPredictorJob):
-        from parsec.zero_cost.on_demand import read_sample
+        from parsec.zero_cost.score import read_sample
 
         return read_sample(benchmark)[0]
     return np.asarray(open_problem(job, benchmark).reached, np.float64)
@@ -141,9 +140,6 @@ class Searches:
         new = [place for place, each in enumerate(found) if each not in seen]
         taken = pick(score(found)[:, new], job.per_round, job.acquisition, rng)
         return filled(self._problem, [found[new[place]] for place in taken], job.per_round, seen, rng)
-
-
-SCHEMA = 1
 
 
 class Sources(NamedTuple):

@@ -10,7 +10,7 @@ import pandas as pd
 from parsec.config.outputs import PUBLISHED
 from parsec.errors import UserError
 from parsec.records.documents import read_results
-from parsec.report.search_cost import Result, cumulative
+from parsec.report.inputs import Result, cumulative
 from parsec.report.tables.base import cost_text, listing
 from parsec.runtime.outputs import write_output
 

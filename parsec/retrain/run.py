@@ -22,7 +22,7 @@ from parsec.data.loader import AnyImages, evaluation_batches, open_images
 from parsec.errors import SettingsError
 from parsec.network.cell_network import FixedNetwork
 from parsec.network.complexity import network_cost
-from parsec.records.provenance import write_json
+from parsec.records.provenance import SCHEMA, write_json
 from parsec.records.stage import Stage
 from parsec.retrain.trainer import Retrainer, RetrainTask
 from parsec.runtime.device import Precision, autocast, memory_format
@@ -251,7 +251,7 @@ def _result(trainer: Retrainer, errors: ErrorRates, classes: tuple[str, ...]) ->
     per_class = zip(classes, test.pop("class_images"), test.pop("class_errors"), strict=True)
     test["classes"] = [{"class": name, "images": n, "top1_error": error} for name, n, error in per_class]
     return {
-        "schema": 1,
+        "schema": SCHEMA,
         "kind": "retrain",
         "genotype": task.genotype.as_dict(),
         "complexity": size._asdict(),

@@ -17,7 +17,7 @@ from parsec.network.spaces import child_cost
 from parsec.prior.distribution import Prior
 from parsec.prior.parquet import read_metadata, read_prior, write_prior, write_trajectory
 from parsec.records.code_hash import code_fingerprint
-from parsec.records.provenance import write_json
+from parsec.records.provenance import SCHEMA, write_json
 from parsec.records.stage import Stage
 from parsec.runtime import loop
 from parsec.runtime.device import memory_format
@@ -59,8 +59,9 @@ def search(
     with stage.hold():
         if stage.restored(identity, stands_for):
             return
-        task = within_budget(make_task(job, data, info, seed, prior, stage.device, stage.ranks))
-        trainer = METHODS[job.method](task)
+        method = METHODS[job.method]
+        task = within_budget(make_task(job, data, info, seed, prior, stage.device, stage.ranks), method)
+        trainer = method(task)
         if not stage.train(trainer):
             return
         available = {split: info.counts[split] for split in ("train", "validation")}
@@ -157,7 +158,7 @@ def _write(
     write_atomic(output / "metrics.jsonl", (state / loop.METRICS).read_bytes())
     size = child_cost(genotype, job.settings.network, task.classes, task.augment.image_size)
     document = {
-        "schema": 1,
+        "schema": SCHEMA,
         "kind": "search",
         **{key: metadata[key] for key in ("stage", "space", "method", "dataset")},
         "seed": task.seed,
@@ -168,7 +169,7 @@ def _write(
         "complexity": size._asdict(),
         "skip_share": skip_share(genotype, SPACES[job.space]),
         "children": trainer.children,
-        "child_images": trainer.child_images,
+        "forward_images": trainer.forward_images,
         "images": {"train": len(task.train), "validation": len(task.validation)},
         **result,
     }

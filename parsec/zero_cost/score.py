@@ -1,27 +1,31 @@
 """Scoring the candidates of a search space with NASWOT."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from parsec.config.base import Running
 from parsec.config.jobs import fingerprint
-from parsec.config.zero_cost import AnyScoreJob
+from parsec.config.zero_cost import AnyScoreJob, DartsScoreJob
 from parsec.data.augment import Augment
 from parsec.data.dataset import DatasetInfo, Part, open_split, read_info
 from parsec.data.loader import Images, open_images
-from parsec.errors import DatasetError
+from parsec.errors import DatasetError, UserError
 from parsec.records.parquet import SCORES_FILE
 from parsec.records.stage import Stage
 from parsec.runtime.checkpoint import read_metrics
 from parsec.runtime.device import autocast, memory_format, to_device
 from parsec.runtime.loop import RowTrainer
 from parsec.runtime.rng import ShardedRNG, generator
-from parsec.zero_cost.candidates import NasBench201Pool, Pool, pool_of
+from parsec.space.darts import Genotype
+from parsec.zero_cost.candidates import DartsPool, NasBench201Pool, Pool, pool_of
 from parsec.zero_cost.naswot import (
     Matrix,
     UnscoredError,
@@ -164,3 +168,46 @@ def minibatch(job: AnyScoreJob, data: Path, info: DatasetInfo, seed: int, device
 def _shortened(about: Mapping[str, Any]) -> str:
     """What tells the state of a scoring of one table from that of another; empty without a table."""
     return f"-{about['table']['architectures_hash'][:16]}" if "table" in about else ""
+
+
+Worth = Callable[[Genotype], float]
+
+
+def read_sample(path: Path) -> tuple[NDArray[np.float64], dict[str, Any]]:
+    """The scores of a uniform sample of the DARTS space, in the order of the draws, and `about` of the file.
+
+    One that has no score counts as the worst of the others.
+
+    Raises:
+        UserError: the file is missing, damaged, of another space, or without any score.
+    """
+    rows, about = SCORES_FILE.read(path)
+    space = about["provenance"]["settings"]["space"]
+    if space != "darts" or rows["score"].isna().all():
+        raise UserError(f"{path}: scores of {space}, or none at all; give those of architectures of darts")
+    rows = rows.sort_values("index")
+    return rows["score"].fillna(rows["score"].min()).to_numpy(np.float64), about
+
+
+def scorer(path: Path, data: Path) -> Worth:
+    """What scores an architecture as those of a `scores.parquet` were, on the CPU; without a score: their worst.
+
+    The weights follow from the architecture and the seed of the scores.
+
+    Raises:
+        UserError: see `read_sample`; or `data` is not the data set of the scores.
+    """
+    reached, about = read_sample(path)
+    job = DartsScoreJob.model_validate(about["provenance"]["settings"])
+    info = read_info(data)
+    if info.content_hash != about["provenance"]["dataset_hash"]:
+        raise UserError(f"{data}: not the data set that {path} was scored on ({job.dataset}); give its folder")
+    images = minibatch(job, data, info, about["seed"], torch.device("cpu"))
+    pool = DartsPool(job.network, about["seed"])
+    scoring, worst = Scoring(job, about["seed"], (), images, pool), float(reached.min())
+
+    def worth(found: Genotype) -> float:
+        score, _ = scoring.score(found, pool.text(found))
+        return worst if score is None or pd.isna(score) else score
+
+    return worth

@@ -15,7 +15,7 @@ def asked(fresh: Place):
     fresh.change("compute.device", "auto")
     # A quiet profile and a message of a rule's own hide the resources of a job.
     fresh.rewrite("workflow/profiles/slurm/config.yaml", lambda text: re.sub(r"\nquiet:\n(  - .*\n)+", "\n", text))
-    fresh.rewrite("workflow/rules/search.smk", lambda text: re.sub(r"    message:\n +\"Searching.*\n", "", text))
+    fresh.rewrite("workflow/rules/search.smk", lambda text: re.sub(r"    message:\n +\".*\n", "", text))
 
     def plan(*options: str) -> tuple[str | None, str | None, str]:
         done = Place(fresh.base, limits=()).run("--dry-run", "--until", "search", *options)

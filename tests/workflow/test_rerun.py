@@ -63,9 +63,27 @@ def test_changed_code_re_runs_its_stage(copy):
 
 
 def test_comments_and_docstrings_re_run_nothing(copy):
-    for module in ("search/run.py", "data/prepare.py", "retrain/run.py", "report/tables.py", "estimator.py"):
+    for module in (
+        "search/run.py",
+        "data/prepare.py",
+        "retrain/run.py",
+        "report/tables/base.py",
+        "search/estimator.py",
+    ):
         copy.rewrite(f"parsec/{module}", add_words)
     assert copy.planned() == {}
+
+
+def test_deleted_job_files_re_run_nothing(copy):
+    shutil.rmtree(copy.results / "jobs")
+    assert copy.planned() == {}
+
+
+def test_edited_figure_is_redrawn_alone(copy):
+    copy.rewrite(
+        "parsec/report/figures/cost.py", lambda text: text.replace("min(len(panels), 2)", "min(len(panels), 3)")
+    )
+    assert copy.planned() == {"figure_cost": 1, **dict.fromkeys(END, 1)}
 
 
 def test_changed_code_re_runs_nothing_when_told_so(copy):

@@ -18,8 +18,8 @@ from parsec.config.report_items import BenchmarkTable, PublishedTable
 from parsec.data.sources.listing import listing_fingerprint
 from parsec.errors import SettingsError, UserError
 from parsec.records.code_hash import code_fingerprint
-from parsec.report.figures.registry import figure_module
-from parsec.report.tables.registry import table_module
+from parsec.report.figures.registry import figure_code
+from parsec.report.tables.registry import table_code
 from parsec.runtime.outputs import MARKER, check_folder
 
 

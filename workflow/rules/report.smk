@@ -75,7 +75,7 @@ rule figure_entropy:
     conda:
         CPU_ENVIRONMENT
     params:
-        code=params_code(figure_module("entropy")),
+        code=params_code(figure_code("entropy")),
         figure="entropy",
         prefix=subpath(output.svg, strip_suffix=".svg"),
     message:
@@ -90,7 +90,7 @@ use rule figure_entropy as figure_accuracy with:
     log:
         "<results>/logs/figures/accuracy.log",
     params:
-        code=params_code(figure_module("accuracy")),
+        code=params_code(figure_code("accuracy")),
         figure="accuracy",
 
 
@@ -100,7 +100,7 @@ use rule figure_entropy as figure_operations with:
     log:
         "<results>/logs/figures/operations.log",
     params:
-        code=params_code(figure_module("operations")),
+        code=params_code(figure_code("operations")),
         figure="operations",
 
 
@@ -110,7 +110,7 @@ use rule figure_entropy as figure_spending with:
     log:
         "<results>/logs/figures/spending.log",
     params:
-        code=params_code(figure_module("spending")),
+        code=params_code(figure_code("spending")),
         figure="spending",
 
 
@@ -123,7 +123,7 @@ use rule figure_entropy as figure_cost with:
     log:
         "<results>/logs/figures/cost.log",
     params:
-        code=params_code(figure_module("cost")),
+        code=params_code(figure_code("cost")),
         figure="cost",
 
 
@@ -141,7 +141,7 @@ use rule figure_entropy as figure_executor with:
     log:
         "<results>/logs/figures/executor-{stage}.log",
     params:
-        code=params_code(figure_module("executor")),
+        code=params_code(figure_code("executor")),
         figure="executor",
 
 
@@ -153,7 +153,7 @@ use rule figure_entropy as figure_depths with:
     log:
         "<results>/logs/figures/depths.log",
     params:
-        code=params_code(figure_module("depths")),
+        code=params_code(figure_code("depths")),
         figure="depths",
 
 
@@ -178,7 +178,7 @@ rule run_figures:
     conda:
         CPU_ENVIRONMENT
     params:
-        code=params_code(figure_module("pi"), figure_module("cells")),
+        code=params_code(figure_code("pi"), figure_code("cells")),
         runs=params_folders,
     message:
         "Figures of the searches of {wildcards.stage} with {wildcards.method}, batch {wildcards.batch}"
@@ -255,7 +255,8 @@ rule html_report:
     conda:
         CPU_ENVIRONMENT
     params:
-        snakefile=workflow.main_snakefile,
+        # Of an output as well: a clone that was moved is no reason to make the report again.
+        snakefile=lambda wildcards, output: workflow.main_snakefile,
         storage=params_storage,
     message:
         "Snakemake's report"

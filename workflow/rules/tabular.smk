@@ -223,7 +223,7 @@ rule experiment_table:
     conda:
         CPU_ENVIRONMENT
     params:
-        code=lambda wildcards: params_code(table_module(wildcards.item))(wildcards),
+        code=lambda wildcards: params_code(table_code(wildcards.item))(wildcards),
         prefix=subpath(output.csv, strip_suffix=".csv"),
         sources=params_item("tables"),
     message:
@@ -245,7 +245,7 @@ rule experiment_figure:
     conda:
         CPU_ENVIRONMENT
     params:
-        code=lambda wildcards: params_code(figure_module(wildcards.item))(wildcards),
+        code=lambda wildcards: params_code(figure_code(wildcards.item))(wildcards),
         prefix=subpath(output.csv, strip_suffix=".csv"),
         sources=params_item("figures"),
     message:

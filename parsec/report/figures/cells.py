@@ -13,8 +13,8 @@ from matplotlib.path import Path as Curve
 from numpy.typing import NDArray
 
 from parsec.errors import UserError
-from parsec.report.figures.choices import input_label
 from parsec.report.figures.operations import NAMES
+from parsec.report.figures.probabilities import input_label
 from parsec.report.figures.style import DOUBLE, GREY, Drawing, primitive_label, primitive_line
 from parsec.space.darts import NODES, Cell, Genotype, input_name
 from parsec.space.nasbench201 import EDGES, Architecture
@@ -230,7 +230,7 @@ def _edges(cells: dict[str, Cell]) -> pd.DataFrame:
     return pd.DataFrame(edges, columns=["cell", "node", "slot", "input", "primitive"])
 
 
-def draw(inputs: list[Path]) -> Drawing:
+def plot_cells(inputs: list[Path]) -> Drawing:
     """One genotype.json → its cells; of DARTS, arcs above and below are the two slots of a node in either order.
 
     Raises:

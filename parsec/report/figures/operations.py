@@ -20,7 +20,7 @@ from parsec.report.figures.style import (
     primitive_label,
     primitive_line,
 )
-from parsec.report.runs import KEYS, ORDER, read_runs
+from parsec.report.inputs import KEYS, ORDER, read_runs
 
 COLUMNS = 4
 """Panels side by side, at most."""
@@ -75,7 +75,7 @@ def _draw_panel(column: np.ndarray, title: str, panel: pd.DataFrame, cells: tupl
     column[0].set_title(title)
 
 
-def draw(inputs: list[Path]) -> Drawing:
+def plot_operations(inputs: list[Path]) -> Drawing:
     """Run folders → share in percent of each primitive in the slots (or edges) of a cell, expected under π.
 
     Every method has panels of its own, because a collapse of one must not be hidden in a mean over all.

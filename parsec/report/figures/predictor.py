@@ -1,16 +1,20 @@
-"""Figure: best validation accuracy so far over trained architectures, by pool, with exact random search."""
+"""Figures on predictor-based search: accuracy over trained architectures, proposals over their strength β."""
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
+from parsec.errors import UserError
 from parsec.report import sample_efficiency
-from parsec.report.figures.style import DOUBLE, GREY, SINGLE, Drawing, every, legend_below, new_figure, series
+from parsec.report.figures.style import BLACK, DOUBLE, GREY, SINGLE, Drawing, every, legend_below, new_figure, series
 from parsec.report.tables.predictor import RANDOM, FloatArray, Study, read_studies
+from parsec.report.tables.proposals import read
 
 QUARTILES = ("lower", "median", "upper")
 SHARES = (0.25, 0.5, 0.75)
@@ -18,7 +22,7 @@ POINTS = 60
 """Budgets at which random search is computed."""
 
 
-def draw(inputs: list[Path]) -> Drawing:
+def plot_predictor(inputs: list[Path]) -> Drawing:
     """Pairs of a run's folder and its benchmark → median over repeats, band between the quartiles; one panel a run."""
     studies = read_studies(inputs)
     figure = new_figure(SINGLE if len(studies) == 1 else DOUBLE, 2.8)
@@ -59,3 +63,55 @@ def _panel(axes: Axes, study: Study, curves: pd.DataFrame) -> None:
     axes.set_xlabel("Trained architectures" if study.tabular else "Scored architectures")
     axes.set_ylabel("Best validation accuracy so far (%)" if study.tabular else "Best score so far")
     axes.set_title(study.title)
+
+
+MEASURES = {"share": "Effective sample size / K", "error": "Error of the gradient\n/ that under π"}
+DASHES: tuple[Any, ...] = ("-", (0, (4, 1.5)), (0, (1, 1)))
+HIGHEST = 3.0
+"""Ratio of errors above which nothing is drawn: a proposal that bad is of no use, however bad."""
+
+
+def plot_proposal(inputs: list[Path]) -> Drawing:
+    """One `proposal.parquet` → a column a likelihood, for the last π and the largest K; bands: 95 % intervals.
+
+    Raises:
+        UserError: another number of files, or one that is missing, damaged or another.
+    """
+    if len(inputs) != 1:
+        raise UserError("proposal: give one proposal.parquet, as `parsec propose` makes it")
+    rows, _ = read(inputs[0])
+    last = rows["prior"].iloc[-1]
+    rows = rows[(rows["prior"] == last) & (rows["samples"] == rows["samples"].max())].sort_values("beta")
+    images = sorted(rows["images"].unique())
+    figure = new_figure(DOUBLE, 4.2)
+    grid = figure.subplots(len(MEASURES), len(images), squeeze=False, sharex=True, sharey="row")
+    for panels, (measure, label) in zip(grid, MEASURES.items(), strict=True):
+        panels[0].set_ylabel(label)
+        for axes, count in zip(panels, images, strict=True):
+            _proposal_panel(axes, rows[rows["images"] == count], measure)
+    for axes, count in zip(grid[0], images, strict=True):
+        axes.set_title(f"likelihood of {count} image{'s' if count > 1 else ''}")
+    for axes in grid[-1]:
+        axes.set_xlabel("Strength of the predictor β")
+    grid[0, 0].set_ylim(0, 1.05)
+    top = min(HIGHEST, 1.06 * max(axes.dataLim.ymax for axes in grid[1]))
+    grid[1, 0].set_ylim(0, top)
+    for place, defence in enumerate(sorted(rows["defence"].unique())):
+        label = f"{100 * defence:.0f} % of the children from π"
+        grid[0, 0].add_line(Line2D([], [], color=BLACK, linestyle=DASHES[place % len(DASHES)], label=label))
+    figure.suptitle(f"π of {last}, K = {rows['samples'].iloc[0]}", fontsize=8)
+    legend_below(figure, grid.flat)
+    return Drawing(figure, rows)
+
+
+def _proposal_panel(axes: Axes, rows: pd.DataFrame, measure: str) -> None:
+    shares = sorted(rows["defence"].unique())
+    for place, (trained, group) in enumerate(rows.groupby("trained")):
+        for defence, line in group.groupby("defence"):
+            look = series(place).plot() | {"linestyle": DASHES[shares.index(defence) % len(DASHES)]}
+            label = f"{trained} trained architectures" if defence == shares[0] else "_"
+            axes.plot(line["beta"], line[measure], label=label, **look)
+            ends = (line[f"{measure}_{end}"] for end in ("low", "high"))
+            axes.fill_between(line["beta"], *ends, color=look["color"], alpha=0.15, lw=0)
+    if measure == "error":
+        axes.axhline(1.0, color=GREY, linewidth=0.8, linestyle=":")

@@ -7,39 +7,40 @@ from pathlib import Path
 from parsec.records.documents import read_results
 
 FIGURES = {
-    "entropy": "entropy.draw",
-    "pi": "pi.draw",
-    "accuracy": "accuracy.draw",
-    "operations": "operations.draw",
-    "cells": "cells.draw",
-    "cost": "cost.draw",
-    "depths": "depths.draw",
-    "executor": "executor.draw",
-    "naswot-ablation": "naswot_ablation.draw",
-    "naswot-cost": "naswot_cost.draw",
-    "naswot-kernels": "naswot_kernels.draw",
-    "naswot-scatter": "naswot_scatter.draw",
-    "found": "found.draw",
-    "found-spending": "spending.draw_found",
-    "predictor": "predictor.draw",
-    "spending": "spending.draw_validated",
-    "proposal": "proposal.draw",
+    "entropy": "curves.plot_entropy",
+    "pi": "probabilities.plot_pi",
+    "accuracy": "curves.plot_accuracy",
+    "operations": "operations.plot_operations",
+    "cells": "cells.plot_cells",
+    "cost": "cost.plot_cost",
+    "depths": "cost.plot_depths",
+    "executor": "cost.plot_executor",
+    "naswot-ablation": "naswot.plot_ablation",
+    "naswot-cost": "naswot.plot_simulated_searches",
+    "naswot-kernels": "naswot.plot_kernels",
+    "naswot-scatter": "naswot.plot_scores",
+    "found": "spending.plot_found",
+    "found-spending": "spending.plot_found_spending",
+    "predictor": "predictor.plot_predictor",
+    "spending": "spending.plot_spending",
+    "proposal": "predictor.plot_proposal",
 }
 """Name of each figure → module and function in this package; the function maps input files to a `Drawing`."""
 FILES = {"pi": "trajectory.parquet", "cells": "genotype.json"}
 """Figures of a run by name, and what they show of its folder."""
 
 
-def figure_module(name: str) -> str:
-    """Full name of the module that draws figure `name`."""
-    return f"parsec.report.figures.{FIGURES[name].split('.')[0]}"
+def figure_code(name: str) -> str:
+    """The function that draws figure `name`, as `code_fingerprint` takes it: `module:function`."""
+    return f"parsec.report.figures.{FIGURES[name].replace('.', ':')}"
 
 
 def figure_writer(name: str) -> Callable[[list[Path], Path], None]:
     """The function that draws figure `name` from input files and writes `<output>.svg`, `.pdf` and `.csv`."""
     from parsec.report.figures.style import as_files  # planning reads the names only, without matplotlib
 
-    return as_files(getattr(import_module(figure_module(name)), FIGURES[name].split(".")[1]))
+    module, function = figure_code(name).split(":")
+    return as_files(getattr(import_module(module), function))
 
 
 def draw_runs(folders: Iterable[Path], output: Path) -> None:

@@ -1,27 +1,80 @@
-"""Figures: accuracy over what a search has spent, in images through children and in seconds; a band spans the seeds."""
+"""Figures of accuracy over epochs, images and seconds of searches, true accuracy on NAS-Bench-201 included."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
 from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
 
-from parsec.report.figures.found import read_epochs
-from parsec.report.figures.style import DOUBLE, Drawing, every, legend_below, new_figure, series
-from parsec.report.runs import KEYS, read_runs
+from parsec.errors import UserError
+from parsec.report.figures.curves import LINE, Looks, draw_line, epoch_axis, looks_of
+from parsec.report.figures.style import BLACK, DOUBLE, Drawing, every, legend_below, new_figure, series
+from parsec.report.inputs import KEYS, read_runs
 from parsec.report.tables.accuracy import METHODS
 from parsec.report.tables.nasbench201 import LABELS
 from parsec.tabular.nasbench201 import DATA
 
-SPENT = {"child_images": (1e-3, "Images through children (thousands)"), "elapsed": (1.0, "Time of training (s)")}
+EXPECTED: dict[str, Any] = {"linestyle": (0, (4, 1.5)), "marker": "", "label": "_"}
+
+
+def read_epochs(path: Path) -> pd.DataFrame:
+    """Rows of every epoch that `lookup` wrote.
+
+    Raises:
+        UserError: the file is missing, damaged or another one.
+    """
+    columns = [
+        *KEYS,
+        "epoch",
+        "forward_images",
+        "seconds",
+        *(f"{kind}_{data}" for kind in ("test", "expected") for data in DATA),
+    ]
+    try:
+        return pd.read_parquet(path, columns=columns)
+    except (OSError, pa.ArrowException) as error:
+        raise UserError(f"{path}: not the Parquet file that `parsec lookup` writes; run it again") from error
+
+
+def _draw_panel(axes: Axes, rows: pd.DataFrame, data: str, looks: Looks) -> None:
+    for line, run in rows.groupby(LINE, sort=False):
+        draw_line(axes, run, f"test_{data}", looks[line])
+        draw_line(axes, run, f"expected_{data}", looks[line] | EXPECTED)
+    epoch_axis(axes)
+
+
+def plot_found(inputs: list[Path]) -> Drawing:
+    """Parquet files of `lookup` → test accuracy in percent, a row a stage and a column a data set.
+
+    Raises:
+        UserError: a file that is missing, damaged or another one.
+    """
+    rows = pd.concat([read_epochs(path) for path in inputs], ignore_index=True)
+    looks, stages = looks_of(rows), rows.groupby("stage", sort=False)
+    figure = new_figure(DOUBLE, 0.5 + 1.8 * len(stages))
+    grid = figure.subplots(len(stages), len(DATA), squeeze=False)
+    for panels, (stage, found) in zip(grid, stages, strict=True):
+        for axes, data in zip(panels, DATA, strict=True):
+            _draw_panel(axes, found, data, looks)
+            axes.set_title(LABELS[data] if len(stages) == 1 else f"{LABELS[data]}, {stage}")
+        panels[0].set_ylabel("Test accuracy (%)")
+    for look in ({"label": "selected architecture", "marker": "o"}, EXPECTED | {"label": "mean of draws from π"}):
+        grid[0, 0].add_line(Line2D([], [], color=BLACK, **look))
+    legend_below(figure, grid.flat)
+    return Drawing(figure, rows)
+
+
+SPENT = {"forward_images": (1e-3, "Images through children (thousands)"), "elapsed": (1.0, "Time of training (s)")}
 """Columns of the horizontal axes, with the factor and the name of what is drawn."""
 BAND = 0.15
 
-Looks = Mapping[str, dict[str, Any]]
+MethodLooks = Mapping[str, dict[str, Any]]
 
 
-def _looks(rows: pd.DataFrame) -> Looks:
+def _looks(rows: pd.DataFrame) -> MethodLooks:
     """By method: its look, and its printed name; variants come after the methods."""
     found = list(dict.fromkeys(rows["method"]))
     names = {name: label for name, (label, _) in METHODS.items() if name in found} | {
@@ -30,7 +83,7 @@ def _looks(rows: pd.DataFrame) -> Looks:
     return {name: series(place).plot() | {"label": label} for place, (name, label) in enumerate(names.items())}
 
 
-def _draw(axes: Axes, rows: pd.DataFrame, spent: str, value: str, looks: Looks) -> None:
+def _draw(axes: Axes, rows: pd.DataFrame, spent: str, value: str, looks: MethodLooks) -> None:
     """Mean over seeds as a line over their mean spending, all seeds as a band, where all of them have a value."""
     factor, name = SPENT[spent]
     for method, look in looks.items():
@@ -62,7 +115,7 @@ def _grid(rows: pd.DataFrame, columns: Sequence[tuple[str, pd.DataFrame, str]], 
     return Drawing(figure, rows[[*KEYS, "epoch", *SPENT, *dict.fromkeys(value for *_, value in columns)]])
 
 
-def draw_found(inputs: list[Path]) -> Drawing:
+def plot_found_spending(inputs: list[Path]) -> Drawing:
     """Parquet files of `lookup` → true accuracy in percent of what a search would have ended with.
 
     Raises:
@@ -73,7 +126,7 @@ def draw_found(inputs: list[Path]) -> Drawing:
     return _grid(rows, [(LABELS[data], rows, f"test_{data}") for data in DATA], "Test accuracy (%)")
 
 
-def draw_validated(inputs: list[Path]) -> Drawing:
+def plot_spending(inputs: list[Path]) -> Drawing:
     """Run folders → validation accuracy in percent, with the search's own weights, of what it would have ended with.
 
     Methods and variants of them have panels of their own; PARSEC is in both.

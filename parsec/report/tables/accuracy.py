@@ -13,8 +13,7 @@ import pandas as pd
 from parsec.config.outputs import PUBLISHED, SEARCH_STAGES
 from parsec.errors import UserError
 from parsec.records.documents import read_results
-from parsec.report.published import protocol, published_rows
-from parsec.report.search_cost import (
+from parsec.report.inputs import (
     CPU_HOURS,
     GPU_DAYS,
     Cost,
@@ -24,6 +23,8 @@ from parsec.report.search_cost import (
     cumulative,
     lineage,
     mean_cost,
+    protocol,
+    published_rows,
 )
 from parsec.report.tables.base import (
     NOTHING,
@@ -44,10 +45,10 @@ from parsec.stats import Summary, summarise
 METHODS = {
     "parsec": ("PARSEC", "gradient-based"),
     "darts": ("DARTS, first order", "gradient-based"),
-    "darts2": ("DARTS, second order", "gradient-based"),
+    "darts_second_order": ("DARTS, second order", "gradient-based"),
     "snas": ("SNAS", "gradient-based"),
     "gdas": ("GDAS", "gradient-based"),
-    "random_shared": ("Random search, shared weights", "random"),
+    "random_ws": ("Random search, shared weights", "random"),
     "random": ("Random search", "random"),
 }
 """Printed name and kind of a search method."""

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from parsec.report.search_cost import Cost
+from parsec.report.inputs import Cost
 from parsec.runtime.outputs import write_outputs
 from parsec.stats import Summary
 

@@ -21,13 +21,14 @@ TABLES = {
 """Name of each table → module and function in this package; the function maps input files to a `Tabulated`."""
 
 
-def table_module(name: str) -> str:
-    """Full name of the module that makes table `name`."""
-    return f"parsec.report.tables.{TABLES[name].split('.')[0]}"
+def table_code(name: str) -> str:
+    """The function that makes table `name`, as `code_fingerprint` takes it: `module:function`."""
+    return f"parsec.report.tables.{TABLES[name].replace('.', ':')}"
 
 
 def table_writer(name: str) -> Callable[[list[Path], Path], None]:
     """The function that makes table `name` from input files and writes `<output>.csv`, `.md` and `.tex`."""
     from parsec.report.tables.base import as_files  # planning reads the names only, without pandas
 
-    return as_files(getattr(import_module(table_module(name)), TABLES[name].split(".")[1]))
+    module, function = table_code(name).split(":")
+    return as_files(getattr(import_module(module), function))

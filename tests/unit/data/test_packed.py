@@ -17,13 +17,13 @@ from parsec.config.datasets import ImageFolder, Jpeg
 from parsec.config.jobs import PrepareJob
 from parsec.config.training import Augmentation
 from parsec.data import loader as images_module
-from parsec.data import packed as writing
 from parsec.data import prepare as stage
+from parsec.data import shards as writing
 from parsec.data.augment import Augment, centre_squares, random_boxes
 from parsec.data.dataset import open_split, read_info, together
 from parsec.data.loader import decode, open_images
-from parsec.data.packed import encode
 from parsec.data.prepare import prepare
+from parsec.data.shards import encode
 from parsec.data.sources.encoded import Piece
 from parsec.data.vision import torchvision
 from parsec.errors import DatasetError, UserError

@@ -25,9 +25,8 @@ from parsec.data.prepare import prepare
 from parsec.data.vision import torchvision
 from parsec.errors import UserError
 from parsec.export import onnx
-from parsec.export.onnx import export
+from parsec.export.onnx import export, load_trained
 from parsec.export.predict import predict
-from parsec.export.trained import load_trained
 from parsec.retrain.run import retrain
 
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from job_file import job_file
 from scipy.stats import spearmanr
 
 from parsec.cli import main
@@ -23,8 +24,7 @@ from parsec.report.figures import predictor as figure
 from parsec.report.tables import predictor
 from parsec.space.darts import genotype
 from parsec.space.spaces import DARTS, from_text
-from parsec.zero_cost.on_demand import read_sample, scorer
-from parsec.zero_cost.score import score
+from parsec.zero_cost.score import read_sample, score, scorer
 
 SELDOM = Running(checkpoint_seconds=600.0, progress_seconds=600.0)
 POOLS = (Pool(kind="uniform", size=8), Pool(kind="smart", size=8), Pool(kind="prior", size=8))
@@ -61,7 +61,7 @@ def pi(tmp_path_factory):
 @pytest.fixture(scope="module")
 def run(data, scores, pi, tmp_path_factory):
     folder = tmp_path_factory.mktemp("run")
-    given = ["--settings", as_json(JOB), "--seed", "0", "--benchmark", str(scores)]
+    given = ["--settings", str(job_file(folder, as_json(JOB))), "--seed", "0", "--benchmark", str(scores)]
     places = ["--output", str(folder / "out"), "--state", str(folder / "state")]
     assert main(["predictor", *given, "--data", str(data), "--pi", str(pi), *places]) == 0
     return folder / "out"
@@ -135,7 +135,7 @@ def test_reports_tell_the_sample_from_a_space(run, scores):
     assert any("stand for it" in note for note in table.notes)
     found = predictor.make_claims_table([run, scores]).data
     assert set(found.difference) == {"random − uniform-8", "uniform-8 − smart-8", "uniform-8 − prior-8"}
-    axes = figure.draw([run, scores]).figure.axes[0]
+    axes = figure.plot_predictor([run, scores]).figure.axes[0]
     assert (axes.get_xlabel(), axes.get_ylabel()) == ("Scored architectures", "Best score so far")
 
 

@@ -13,8 +13,8 @@ from parsec.config.base import Running
 from parsec.config.predictor import Predictor, ProposalJob
 from parsec.config.search import Prior as Form
 from parsec.errors import Interrupted, PriorError
+from parsec.predictor.candidates import read_studied
 from parsec.predictor.files import FILE
-from parsec.predictor.priors import read_studied
 from parsec.predictor.proposal import Blocks, Weighing, mean_log_likelihood, propose
 from parsec.prior.distribution import Prior
 from parsec.prior.parquet import write_prior, write_trajectory

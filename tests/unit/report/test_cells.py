@@ -32,7 +32,7 @@ GENOTYPES |= {f"random {seed}": drawn_at_random(seed) for seed in range(5)}
 def test_labels_are_complete_and_overlap_nothing(name, study):
     path = study.write("genotype.json", GENOTYPES[name].as_dict())
     with matplotlib.rc_context(style.STYLE):
-        figure = cells.draw([path]).figure
+        figure = cells.plot_cells([path]).figure
         figure.draw_without_rendering()
         for axes, cell in zip(figure.axes, GENOTYPES[name], strict=True):
             texts = [text for text in axes.texts if text.get_gid() == "primitive"]

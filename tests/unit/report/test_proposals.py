@@ -10,7 +10,7 @@ from parsec.cli import main
 from parsec.config.predictor import ProposalJob
 from parsec.errors import UserError
 from parsec.predictor.files import FIELDS, FILE
-from parsec.report.figures import proposal as figure
+from parsec.report.figures import predictor as figure
 from parsec.report.tables import proposals
 
 JOB = ProposalJob(betas=(0.0, 1.0), trained=(5, 9), defences=(0.0, 0.2), images=(1, 8), samples=(4, 16), repeats=20)
@@ -61,14 +61,14 @@ def test_the_verbs_write_table_and_figure(study, tmp_path):
         assert main(["figure", "proposal", "--output", str(tmp_path / name), str(study)]) == 0
     for kind in ("svg", "pdf", "png", "csv"):
         assert (tmp_path / f"f.{kind}").read_bytes() == (tmp_path / f"again.{kind}").read_bytes()
-    shown = figure.draw([study]).data
+    shown = figure.plot_proposal([study]).data
     assert set(shown.samples) == {16}
     assert set(shown.trained) == {5, 9}
 
 
 def test_other_files_are_refused(study, tmp_path):
     (tmp_path / "other.parquet").write_bytes(b"nothing")
-    for draw in (proposals.make_proposal_table, figure.draw):
+    for draw in (proposals.make_proposal_table, figure.plot_proposal):
         with pytest.raises(UserError, match="give one proposal"):
             draw([study, study])
         with pytest.raises(UserError, match="no intact Parquet"):

@@ -9,7 +9,7 @@ import pytest
 
 from parsec.errors import UserError
 from parsec.records.documents import read_results
-from parsec.report.published import default_folder, published_rows
+from parsec.report.inputs import default_folder, published_rows
 from parsec.report.tables.accuracy import our_rows, write_table
 from parsec.report.tables.base import csv_text, latex_text
 

@@ -31,7 +31,7 @@ def test_equal_inputs_give_equal_bytes(benchmark, scores, tmp_path):
 
 def test_an_unknown_table_is_refused_in_one_line(capsys, tmp_path):
     assert main(["table", "what", "--output", str(tmp_path / "t"), "file"]) == 2
-    assert f"there are {NAME}" in capsys.readouterr().err
+    assert f"there are accuracy, {NAME}" in capsys.readouterr().err
 
 
 def test_the_benchmark_comes_first(benchmark, scores, capsys, tmp_path):

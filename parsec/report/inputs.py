@@ -1,0 +1,198 @@
+"""What tables and figures read: published rows, run folders, and the cost of every search behind a result."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+
+from parsec.config.outputs import SEARCH_STAGES
+from parsec.errors import UserError
+from parsec.records.documents import read_results
+
+PROTOCOLS = "protocols.csv"
+FAMILIES = ("gradient-based", "evolution", "RL", "SMBO", "hypernetwork", "training-free", "random", "manual")
+"""Search methods in the order in which tables list them; others follow after `training-free`."""
+
+
+def default_folder() -> Path:
+    """The cited tables of the source tree, or of the working directory where the package is installed."""
+    inside = Path(__file__).resolve().parents[2] / "config" / "published"
+    return inside if inside.is_dir() else Path("config") / "published"
+
+
+def read_rows(path: Path) -> pd.DataFrame:
+    """Rows of one CSV, every value as the text that it is.
+
+    Raises:
+        UserError: the file is missing or not a table.
+    """
+    try:
+        rows = pd.read_csv(path, dtype=str, keep_default_na=False)
+    except (OSError, ValueError) as error:
+        reason = str(error).strip()
+        raise UserError(f"{path}: published table cannot be read ({reason}); restore config/published") from error
+    if rows.empty:
+        raise UserError(f"{path}: the published table has no rows; restore config/published")
+    return rows
+
+
+def published_rows(table: str, folder: Path | None = None) -> pd.DataFrame:
+    """Rows of a published table: PARSEC's first, then by kind of method, best first.
+
+    Raises:
+        UserError: no such table, or a damaged one.
+    """
+    path = (folder or default_folder()) / f"{table}.csv"
+    rows = read_rows(path)
+    try:
+        parsec = rows["architecture"].str.startswith("PARSEC")
+        kind = rows["search_method"].where(rows["search_method"].isin(FAMILIES), "training-free")
+        order = pd.DataFrame({"kind": pd.Categorical(kind, FAMILIES), "error": rows["top1_error"].astype(float)})
+        others = order[~parsec].sort_values(["kind", "error"]).index
+    except (KeyError, ValueError) as error:
+        raise UserError(f"{path}: not a published table ({error}); restore config/published") from error
+    return pd.concat([rows[parsec], rows.loc[others]])
+
+
+def protocol(table: str, folder: Path | None = None) -> dict[str, str]:
+    """Network, epochs and data set behind the published rows.
+
+    Raises:
+        UserError: the table has no protocol.
+    """
+    path = (folder or default_folder()) / PROTOCOLS
+    for row in read_rows(path).to_dict("records"):
+        if row.get("table") == table:
+            return dict(row)
+    raise UserError(f"{path}: no protocol of the table {table!r}; add a row for it")
+
+
+GPU_DAYS = "GPU-days"
+CPU_HOURS = "CPU-hours"
+SECONDS = {GPU_DAYS: 86_400.0, CPU_HOURS: 3_600.0}
+
+Result = dict[str, Any]
+Cost = dict[str, float]
+"""Amount by unit; two units where one stage ran on a GPU and another on the CPU."""
+SearchKey = tuple[str, str, int]
+
+
+def by_key(results: Iterable[Result]) -> dict[SearchKey, Result]:
+    """Of these results those that a π comes from, searches and fits, by stage, method and seed.
+
+    Raises:
+        UserError: two results of one search.
+    """
+    found: dict[SearchKey, Result] = {}
+    for result in (result for result in results if result["kind"] in ("search", "fit")):
+        key = (result["stage"], result["method"], result["seed"])
+        if key in found:
+            raise UserError(f"two results of {_name(key)} were given; give those of one run only")
+        found[key] = result
+    return found
+
+
+def lineage(searches: dict[SearchKey, Result], key: SearchKey) -> list[Result]:
+    """The search `key` and its ancestors, the first one last.
+
+    Raises:
+        UserError: one of them is missing, so that its cost is unknown.
+    """
+    chain: list[Result] = []
+    step: SearchKey | None = key
+    while step is not None:
+        if step not in searches:
+            raise UserError(f"the result of {_name(step)} is missing, so the search cost is unknown; give it too")
+        chain.append(searches[step])
+        parent = chain[-1]["parent"]
+        step = parent and (parent["stage"], parent["method"], parent["seed"])
+    return chain
+
+
+def cumulative(chain: Iterable[Result]) -> Cost:
+    """Device time of all stages of a lineage: GPU-days where an accelerator was held, CPU-hours elsewhere."""
+    total: Cost = {}
+    for result in chain:
+        unit = GPU_DAYS if result["cost"]["accelerator"] else CPU_HOURS
+        total[unit] = total.get(unit, 0.0) + result["cost"]["device_seconds"] / SECONDS[unit]
+    return total
+
+
+def mean_cost(costs: list[Cost]) -> Cost:
+    """Mean over searches, unit by unit."""
+    units = {unit: None for cost in costs for unit in cost}
+    return {unit: sum(cost.get(unit, 0.0) for cost in costs) / len(costs) for unit in units}
+
+
+def _name(key: SearchKey) -> str:
+    return f"{key[0]} with {key[1]}, seed {key[2]}"
+
+
+TITLES = {"search": "Proxy search", "finetune": "Fine-tuning", "transfer": "Transfer"}
+KEYS = ["stage", "dataset", "method", "seed"]
+"""The columns that name a run."""
+ORDER = ["stage", "dataset", "seed", "method"]
+"""How runs are sorted: panels in the order of the stages, seeds in theirs."""
+
+
+def run_folder(path: Path) -> Path:
+    """The folder of a run, given as itself or as a file inside it."""
+    return path if path.is_dir() else path.parent
+
+
+def _epochs(path: Path) -> pd.DataFrame:
+    try:
+        rows = pd.read_json(path, lines=True, dtype=False, precise_float=True)
+        epochs = rows[rows["event"] == "epoch"]
+    except (OSError, ValueError, KeyError) as error:
+        raise UserError(f"{path}: metrics cannot be read ({error}); run the stage that writes it again") from error
+    if epochs.empty:
+        raise UserError(f"{path}: no epoch was recorded; run the stage that writes it again")
+    return epochs
+
+
+def read_run(path: Path) -> pd.DataFrame:
+    """Epoch rows of one search, the one before training (epoch 0) included, with `KEYS` and the title of its `panel`.
+
+    Raises:
+        UserError: a file of it is missing or damaged, or it is no search.
+    """
+    folder = run_folder(path)
+    result = read_results([folder / "result.json"])[0]
+    if result["kind"] != "search":
+        raise UserError(f"{folder}: not the folder of a search, but of {result['kind']}; give a folder that holds π")
+    named = {key: result[key] for key in KEYS}
+    return _epochs(folder / "metrics.jsonl").assign(**named, panel=f"{TITLES[result['stage']]}, {result['dataset']}")
+
+
+def read_runs(paths: Iterable[Path]) -> pd.DataFrame:
+    """Epoch rows of all runs, sorted by `ORDER` and epoch; each run once.
+
+    Raises:
+        UserError: no run was given, or one cannot be read.
+    """
+    runs = [read_run(folder) for folder in dict.fromkeys(run_folder(path) for path in paths)]
+    if not runs:
+        raise UserError("the figure needs at least one run folder; give those of the searches")
+    rows = pd.concat(runs)
+    stages = pd.Categorical(rows["stage"], SEARCH_STAGES)
+    return rows.assign(stage=stages).sort_values([*ORDER, "epoch"], ignore_index=True)
+
+
+def read_trajectory(path: Path) -> pd.DataFrame:
+    """Rows of `trajectory.parquet` in the folder of a run, in the order of the file.
+
+    Raises:
+        UserError: the file is missing or damaged.
+    """
+    file = run_folder(path) / "trajectory.parquet"
+    columns = ["epoch", "step", "cell", "node", "slot", "factor", "choice", "probability"]
+    try:
+        rows = pd.read_parquet(file, columns=columns)
+    except (OSError, pa.ArrowException) as error:
+        raise UserError(f"{file}: truncated or not a trajectory of π; run the stage that writes it again") from error
+    if rows.empty:
+        raise UserError(f"{file}: the trajectory of π is empty; run the stage that writes it again")
+    return rows

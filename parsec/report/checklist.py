@@ -116,11 +116,11 @@ def setup(records: Records) -> Answer:
     missing = [name for name in DETAILS if any(r["provenance"].get(name) is None for r in records.all)]
     if missing:
         return Answer("partly", f"not in every result: {listing(missing)}")
-    places = listing(result["provenance"]["machine"]["cpu"] for result in records.all)
+    cpus = listing(result["provenance"]["machine"]["cpu"] for result in records.all)
     devices = listing(result["cost"]["device"] for result in records.all)
     versions = records.all[0]["provenance"]["versions"]
     text = f"settings, data hashes, versions (Python {versions['python']}, torch {versions['torch']})"
-    return Answer("yes", f"{text}, machine ({places}; device {devices}), threads and determinism are in every result")
+    return Answer("yes", f"{text}, machine ({cpus}; device {devices}), threads and determinism are in every result")
 
 
 def _plural(count: int, name: str) -> str:
@@ -190,9 +190,9 @@ def several_runs(records: Records) -> Answer:
         searched = {result["seed"] for result in records.tabular}
         text = f"{_plural(len(searched), 'search seed')}; accuracies are means over the benchmark's trainings"
         return Answer("yes" if len(searched) > 1 else "partly", text)
-    found = [result for result in records.retrains if result["origin"] != PUBLISHED]
-    seeds, runs = ({result[key] for result in found} for key in ("seed", "run"))
-    text = f"{_plural(len(seeds), 'search seed')}, {_plural(len(runs), 'training seed')}, {len(found)} trainings"
+    trainings = [result for result in records.retrains if result["origin"] != PUBLISHED]
+    seeds, runs = ({result[key] for result in trainings} for key in ("seed", "run"))
+    text = f"{_plural(len(seeds), 'search seed')}, {_plural(len(runs), 'training seed')}, {len(trainings)} trainings"
     enough = (len(seeds) > 1) + (len(runs) > 1)
     return Answer("yes" if enough == 2 else "partly" if enough else "no", text)
 

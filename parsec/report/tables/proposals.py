@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from parsec.errors import UserError
 from parsec.predictor.files import FILE
 from parsec.report.sample_efficiency import RESAMPLES
-from parsec.report.tables.base import Section, Table, Tabulated
+from parsec.report.tables.base import Section, Table, TableResult
 from parsec.stats import bootstrap_ends
 
 CASE = ["prior", "entropy", "images", "trained", "defence", "samples"]
@@ -44,13 +44,13 @@ def summary(rows: pd.DataFrame) -> pd.DataFrame:
     `share` and `limit` as in the file; `gained`: `share` less that of β = 0; `error`: mean error by that of β = 0.
     """
     repeats = rows["repeat"].nunique()
-    found = []
+    summaries = []
     for case, group in rows.sort_values("repeat", kind="stable").groupby(CASE, sort=False):
         values = dict(iter(group.groupby("beta")))
         for beta, each in values.items():
             named = dict(zip(CASE, case, strict=True))
-            found.append(named | {"beta": beta, "repeats": repeats} | _measured(each, values[0.0]))
-    return pd.DataFrame(found)
+            summaries.append(named | {"beta": beta, "repeats": repeats} | _measured(each, values[0.0]))
+    return pd.DataFrame(summaries)
 
 
 def _measured(rows: pd.DataFrame, rows_of_pi: pd.DataFrame) -> dict[str, float]:
@@ -70,7 +70,7 @@ def _measured(rows: pd.DataFrame, rows_of_pi: pd.DataFrame) -> dict[str, float]:
     return row
 
 
-def make_proposal_table(inputs: Sequence[Path]) -> Tabulated:
+def make_proposal_table(inputs: Sequence[Path]) -> TableResult:
     """One `proposal.parquet` → a section for every π and likelihood; the largest K and number of trained ones.
 
     Raises:
@@ -79,15 +79,15 @@ def make_proposal_table(inputs: Sequence[Path]) -> Tabulated:
     if len(inputs) != 1:
         raise UserError("proposal: give one proposal.parquet, as `parsec propose` makes it")
     rows, job = read(inputs[0])
-    shown = rows[(rows["samples"] == max(job["samples"])) & (rows["trained"] == max(job["trained"]))]
-    sections = [_section(case, group) for case, group in shown.groupby(["prior", "entropy", "images"], sort=False)]
+    largest = rows[(rows["samples"] == max(job["samples"])) & (rows["trained"] == max(job["trained"]))]
+    sections = [_section(case, group) for case, group in largest.groupby(["prior", "entropy", "images"], sort=False)]
     headings = ["Drawn from π all the same (%)", "Measure", *(f"β = {beta:g}" for beta in sorted(job["betas"]))]
     size = f"K = {max(job['samples'])} children, predictors fitted to {max(job['trained'])} architectures drawn from π"
     first = f"{size}; {job['repeats']} repeats; further numbers in the CSV."
     title = "Children from a predictor's proposal in the place of π on NAS-Bench-201"
     alignment = "ll" + "r" * len(job["betas"])
-    table = Table("proposal", title, headings, sections, [first, *PROPOSAL_NOTES, *_verdicts(shown)], [], alignment)
-    return Tabulated(table, rows)
+    table = Table("proposal", title, headings, sections, [first, *PROPOSAL_NOTES, *_verdicts(largest)], [], alignment)
+    return TableResult(table, rows)
 
 
 def _section(case: tuple[str, float, int], rows: pd.DataFrame) -> Section:

@@ -1,4 +1,4 @@
-"""Drawn cells: every edge is labelled, and no label covers another one or a node."""
+"""SampledRuns cells: every edge is labelled, and no label covers another one or a node."""
 
 import random
 

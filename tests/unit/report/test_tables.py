@@ -10,12 +10,13 @@ import pytest
 from parsec.errors import UserError
 from parsec.records.documents import read_results
 from parsec.report.inputs import default_folder, published_rows
-from parsec.report.tables.accuracy import our_rows, write_table
+from parsec.report.tables.accuracy import our_rows
 from parsec.report.tables.base import csv_text, latex_text
+from parsec.report.tables.registry import table_writer
 
 
 def table(results, output, dataset="digits", compare_with=None):
-    write_table(dataset, compare_with, results, output)
+    table_writer("accuracy", dataset=dataset, compare_with=compare_with)(results, output)
     with output.with_name(output.name + ".csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     return rows, *(output.with_name(output.name + ending).read_text(encoding="utf-8") for ending in (".md", ".tex"))
@@ -100,7 +101,7 @@ def test_cost_of_an_accelerator_is_in_gpu_days_and_never_mixed_with_cpu_time(stu
 def test_missing_parent_is_an_error_not_a_smaller_cost(study, tmp_path):
     results = [study.search("finetune", start="search"), study.retrain(3.0, "finetune")]
     with pytest.raises(UserError, match=r"search with parsec, seed 0 is missing"):
-        write_table("digits", None, results, tmp_path / "t")
+        table_writer("accuracy", dataset="digits")(results, tmp_path / "t")
 
 
 def test_parameters_are_the_mean_over_genotypes_not_over_trainings(study, tmp_path):
@@ -254,13 +255,13 @@ def test_single_training_has_no_deviation(study, tmp_path):
 
 def test_nothing_retrained_is_an_error(study, tmp_path):
     with pytest.raises(UserError, match="no retraining"):
-        write_table("digits", None, [study.search()], tmp_path / "t")
+        table_writer("accuracy", dataset="digits")([study.search()], tmp_path / "t")
     assert not list(tmp_path.glob("t.*"))
 
 
 def test_unknown_published_table_is_an_error(results, tmp_path):
     with pytest.raises(UserError, match="no protocol of the table 'svhn'"):
-        write_table("digits", "svhn", results, tmp_path / "t")
+        table_writer("accuracy", dataset="digits", compare_with="svhn")(results, tmp_path / "t")
 
 
 def test_latex_escapes_everything_special():
@@ -288,5 +289,5 @@ def test_every_published_row_is_cited(name):
 def test_damaged_result_is_one_line_about_the_file(results, tmp_path):
     results[0].write_text(json.dumps({"kind": "search"})[:-3], encoding="utf-8")
     with pytest.raises(UserError, match=r"result\.json") as error:
-        write_table("digits", None, results, tmp_path / "t")
+        table_writer("accuracy", dataset="digits")(results, tmp_path / "t")
     assert "\n" not in str(error.value)

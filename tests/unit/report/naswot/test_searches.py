@@ -7,7 +7,7 @@ from scipy import stats
 
 from parsec.errors import UserError
 from parsec.report.tables import naswot_search
-from parsec.report.tables.naswot import LABELS, read_scored
+from parsec.report.tables.naswot import LABELS, read_score_file
 from parsec.report.tables.registry import table_writer
 from parsec.tabular.nasbench201 import DATA
 
@@ -30,7 +30,7 @@ def test_no_more_are_drawn_than_were_scored(benchmark, scores, tmp_path):
 
 
 def test_a_failed_architecture_is_never_chosen_beside_a_scored_one(scores):
-    scored = read_scored(scores(count=12))
+    scored = read_score_file(scores(count=12))
     found = next(naswot_search.replay([scored]))
     failed = 11
     assert (found.sample == failed).any()
@@ -38,7 +38,7 @@ def test_a_failed_architecture_is_never_chosen_beside_a_scored_one(scores):
 
 
 def test_repeats_take_turns_among_draws_of_weights(scores):
-    files = [read_scored(scores(count=40, noise=100.0, seed=seed)) for seed in range(3)]
+    files = [read_score_file(scores(count=40, noise=100.0, seed=seed)) for seed in range(3)]
     one, three = next(naswot_search.replay(files[:1])), next(naswot_search.replay(files))
     assert np.bincount(three.weights).tolist() == [167, 167, 166]
     assert (three.sample[:167] == one.sample[:167]).all(), "the first draw chooses among what it chose among alone"
@@ -53,7 +53,7 @@ def test_the_interval_of_several_weight_draws_is_over_their_means(benchmark, sco
     table_writer("naswot-search")([benchmark, *files], tmp_path / "t")
     rows = pd.read_csv(tmp_path / "t.csv").set_index(["method", "candidates", "reached_on"])
     row = rows.loc["NASWOT", 10, "cifar10"]
-    found = next(naswot_search.replay([read_scored(file) for file in files]))
+    found = next(naswot_search.replay([read_score_file(file) for file in files]))
     reached = truth["cifar10_test_200"].to_numpy()[found.chosen]
     means = [reached[found.weights == draw].mean() for draw in range(4)]
     half = stats.t.ppf(0.975, 3) * stats.sem(means)

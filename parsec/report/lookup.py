@@ -25,7 +25,7 @@ from parsec.tabular.problem import FloatArray
 
 
 def lookup(runs: Iterable[Path], benchmark: Path, output: Path) -> None:
-    """Look up what searches found; write `<output>.json` (one entry a run) and `<output>.parquet` (one row an epoch).
+    """Look up selected architectures; write `<output>.json` (one entry per run) and `<output>.parquet` (one row per epoch).
 
     Args:
         runs: folders of searches on NAS-Bench-201.
@@ -78,7 +78,7 @@ def _named(index: int, columns: ReportColumns) -> dict[str, Any]:
 
 
 def of_result(result: dict[str, Any], columns: ReportColumns) -> dict[str, Any]:
-    """What is true of the architecture that a search selected, beside what the search itself recorded.
+    """True accuracies of the architecture that a search selected, with what the search itself recorded.
 
     `base` is the method behind a variant, `start` the stage whose π it started from, null for uniform.
     """
@@ -111,7 +111,7 @@ def of_epochs(folder: Path, result: dict[str, Any], columns: ReportColumns) -> p
 
 
 def _selected(metrics: pd.DataFrame, epoch: int, probabilities: FloatArray) -> Architecture | None:
-    """What a search would have ended with after an epoch; None if it could not tell."""
+    """Selection of a search if it had ended after this epoch; None if it had no unique choice."""
     if "genotype" not in metrics:
         return _mode(probabilities)
     recorded = metrics["genotype"].get(epoch)

@@ -102,7 +102,7 @@ class Gain(NamedTuple):
     bounded: bool
     """Whether a repeat missed the target, so that the number it needs is unknown."""
     within: Interval
-    """E[min(T, B)] of random search by that of the search: the gain of who stops at the budget anyway."""
+    """E[min(T, B)] of random search by that of the search: budget-truncated gain."""
 
 
 def targets(accuracies: FloatArray) -> list[Target]:

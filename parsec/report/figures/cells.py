@@ -163,7 +163,7 @@ def _draw_benchmark_node(axes: Axes, node: int) -> None:
 
 
 def draw_architecture(architecture: Architecture) -> Drawing:
-    """An architecture → its cell; edges that are `none` are not drawn, and stand in its numbers."""
+    """An architecture → its cell; edges that are `none` are not drawn, but listed in its numbers."""
     arcs = _benchmark_arcs(architecture)
     below, above = reach(arcs)
     units = BENCHMARK_NODES - 1 + 2 * SIDE

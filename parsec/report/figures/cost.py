@@ -39,7 +39,7 @@ SOURCES = {"ours": "this run", "published": "published"}
 
 
 SMALL = 5
-"""Points of the names of methods, which stand beside their points where there are several."""
+"""Points of the names of methods, printed next to their points where there are several."""
 COLUMNS = ["source", "label", "method", "architecture", "data_set", "cost", "unit", "error", "std"]
 """One row an architecture: cost in `unit`, error and its standard deviation in percent."""
 
@@ -113,7 +113,7 @@ def _draw_panel(axes: Axes, points: pd.DataFrame, unit: str, ours: list[str]) ->
 
 
 def _name_methods(axes: Axes, points: pd.DataFrame) -> None:
-    """Names beside points: to the right, but to the left where another point stands in the way."""
+    """Names next to points: on the right, or on the left where another point is in the way."""
     near = (points["error"].max() - points["error"].min()) / 50
     for point in points.to_dict("records"):
         beside = points["cost"].between(point["cost"], 1.3 * point["cost"], inclusive="right")

@@ -26,10 +26,10 @@ from parsec.report.figures.style import (
 from parsec.report.inputs import KEYS, read_runs
 
 LINE = ["method", "seed"]
-"""The columns that tell the lines of a panel apart."""
+"""Columns that distinguish the lines of a panel."""
 
 MANY = 12
-"""From so many lines on they are not told apart: a legend of all would leave no room for the panels."""
+"""Number of lines from which seeds share one look: a full legend would leave no room for the panels."""
 FAINT: dict[str, Any] = {"marker": "", "linewidth": 0.5, "alpha": 0.4}
 
 Looks = Mapping[tuple[str, int], dict[str, Any]]

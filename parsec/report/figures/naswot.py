@@ -224,7 +224,7 @@ SMALL = 300.0
 
 
 def plot_scores(inputs: list[Path]) -> Drawing:
-    """The benchmark's table and files of scores: a row of panels a file, a column a data set.
+    """The benchmark's table and files of scores: one row of panels per file, one column per data set.
 
     Raises:
         UserError: a file that is missing or another one.

@@ -54,12 +54,12 @@ def _cells(runs: pd.DataFrame) -> tuple[str, ...]:
     """The cells that are searched, in the order in which they were recorded."""
     cells = {tuple(operations) for operations in runs["operations"]}
     if len(cells) != 1:
-        raise UserError("the figure operations shows runs on one search space; draw those of each space alone")
+        raise UserError("the figure operations shows runs on one search space; draw each space separately")
     return cells.pop()
 
 
 def _title(shares: pd.DataFrame, panel: str, method: str) -> str:
-    """What tells a panel from the others: its stage and data set, its method, or both."""
+    """Title that distinguishes a panel: its stage and data set, its method, or both."""
     several = {"panel": shares["panel"].nunique() > 1, "method": shares["method"].nunique() > 1}
     return f"{method}, {panel}" if all(several.values()) else method if several["method"] else panel
 

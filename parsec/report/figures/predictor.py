@@ -72,7 +72,7 @@ HIGHEST = 3.0
 
 
 def plot_proposal(inputs: list[Path]) -> Drawing:
-    """One `proposal.parquet` → a column a likelihood, for the last π and the largest K; bands: 95 % intervals.
+    """One `proposal.parquet` → one column per likelihood, for the last π and the largest K; bands: 95 % intervals.
 
     Raises:
         UserError: another number of files, or one that is missing, damaged or another.

@@ -47,7 +47,7 @@ def _draw_panel(axes: Axes, rows: pd.DataFrame, data: str, looks: Looks) -> None
 
 
 def plot_found(inputs: list[Path]) -> Drawing:
-    """Parquet files of `lookup` → test accuracy in percent, a row a stage and a column a data set.
+    """Parquet files of `lookup` → test accuracy in percent, one row per stage and one column per data set.
 
     Raises:
         UserError: a file that is missing, damaged or another one.

@@ -1,4 +1,4 @@
-"""One look for all figures: type, lines, sizes, and files whose bytes depend on the data alone."""
+"""One look for all figures: type, lines, sizes, and files whose bytes depend on the data only."""
 
 import io
 import math
@@ -25,7 +25,7 @@ Dash = Any
 
 
 class Line(NamedTuple):
-    """Colour, dash and marker of one kind of line, so that it can be told in grey as well."""
+    """Colour, dash and marker of one kind of line, so that it can be distinguished in grey as well."""
 
     colour: str
     dash: Dash

@@ -103,13 +103,13 @@ COST_HEADINGS = [
     "Skip connections (%)",
 ]
 COMPARISON_NOTES = [
-    "n searches with seeds of their own; ± is the sample standard deviation over them. Difference: to the first row "
+    "n searches with different seeds; ± is the sample standard deviation over them. Difference: to the first row "
     "with the same seed, in the column before it (the CSV has the others), mean with its 95 % interval (Student t of "
     "the pairs); p is of no difference, two-sided, adjusted by Holm for the number of rows it was tested for.",
     "Child images: forward passes of single images through children in the search; one through a mixture counts as "
     "many children as it takes multiply-adds for. Time and memory are those of the search's process on its device, "
     "means over searches; processes that ran at the same time share the machine. Energy is that of whole processors "
-    "and GPUs while the search ran, where the machine can tell it.",
+    "and GPUs while the search ran, where the machine has meters.",
     "Skip connections: their share of the edges of the architectures found. Parameters and multiply-adds are means of "
     "the networks trained from scratch; where accuracies were looked up, of networks of the size of the search.",
 ]
@@ -150,7 +150,7 @@ def make_comparison_table(inputs: Sequence[Path]) -> TableResult:
         data += [{"outcome": where, **_comparison_numbers(line)} for line in lines]
     first, *others = [outcome.heading for outcome in measured]
     headings = ["Method", "n", first, "Difference", "p", *others, *COST_HEADINGS]
-    caption = f"Methods beside each other on {listing(runs['outcome'])}"
+    caption = f"Comparison of methods on {listing(runs['outcome'])}"
     table = Table("comparison", caption, headings, sections, COMPARISON_NOTES, [], "l" + "r" * (len(headings) - 1))
     return TableResult(table, pd.DataFrame(data))
 

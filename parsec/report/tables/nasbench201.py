@@ -32,8 +32,8 @@ FOUND_NOTES = [
     "standard deviation over runs (published: as printed there). "
     "Architectures were searched on one data set and looked up on all three.",
     "The rank is the mean over runs; 1 is the best of 15,625.",
-    "What a start from scores had cost is in the tables primed and comparison, not here.",
-    "Published searches ran with networks, budgets and machines of their own.",
+    "The cost of a start from scores is in the tables primed and comparison, not here.",
+    "Published searches used other networks, budgets and machines.",
 ]
 
 
@@ -121,7 +121,7 @@ def _found_cells(row: dict[str, Any]) -> list[str]:
 
 
 def _bounds(document: dict[str, Any]) -> list[list[str]]:
-    """The best architecture of every data set, and what a draw from the whole space has on average."""
+    """The best architecture per data set, and the mean over the whole space."""
     names = {"best": "Best of all", "mean": "Mean of all"}
     return [
         [name, NOTHING, *(f"{document[key][data]:.2f}" for data in DATA), NOTHING, NOTHING, NOTHING]
@@ -139,12 +139,13 @@ def _found_numbers(row: dict[str, Any]) -> dict[str, Any]:
 PAIRED = ["stage", "dataset", "seed"]
 WARM_START_HEADINGS = ["Seed", "Uniform start (epoch)", "Start from scores (epoch)", "Epochs saved"]
 WARM_START_NOTES = (
-    "Epoch: the first after which it holds to the end of the search; 0 is the start. Searches of a row share seed and "
-    "settings, but for the start. Accuracies: CIFAR-10 test after 200 epochs, looked up when the searches had ended.",
+    "Epoch: the first from which the criterion holds to the end of the search; 0 is the start. Searches of a row share "
+    "seed and settings except for the start. Accuracies: CIFAR-10 test after 200 epochs, looked up "
+    "when the searches had ended.",
     "Mode: the most probable architecture, of which a uniform π has none. Mean of a draw: exact, over the whole space. "
-    "In epochs of warm-up π rests.",
+    "π is fixed during warm-up.",
     "The row of the mean: ± is the sample standard deviation over the seeds above it.",
-    "> or <: one of the two never got there, and would need an unknown number more.",
+    "> or <: one of the two never met the criterion, so the number of epochs is only bounded.",
 )
 Reached = Callable[[pd.DataFrame, pd.DataFrame], pd.Series]
 """The epochs of a search, and those of the one that starts from scores → whether it holds, by epoch."""
@@ -210,7 +211,7 @@ def _pairs(document: Path, epochs: Path) -> Iterator[Pair]:
         raise UserError(f"{epochs}: not what `parsec lookup` writes now ({error}); run it again") from error
     pairs = warm.merge(plain, on=[*PAIRED, "base"], suffixes=("_primed", "_plain")).to_dict("records")
     if not pairs or len(pairs) != len(warm):
-        raise UserError(f"{document}: a search from scores lacks the one from uniform beside it; look both up")
+        raise UserError(f"{document}: a search from scores lacks the one from uniform with the same seed; look both up")
     for pair in pairs:
         here = rows[(rows[PAIRED] == [pair[key] for key in PAIRED]).all(axis=1)]
         of = {kind: here[here["method"] == pair[f"method_{kind}"]] for kind in ("plain", "primed")}

@@ -155,12 +155,12 @@ def read_inputs(name: str, inputs: Sequence[Path]) -> tuple[ReportColumns, list[
     return read_report_columns(inputs[0]), [read_score_file(path) for path in inputs[1:]]
 
 
-ABLATION_HEADINGS = ["Condition", "Drawn anew", "Repeats", "Networks", "Spread within", "Spread between",
+ABLATION_HEADINGS = ["Condition", "Redrawn", "Repeats", "Networks", "Spread within", "Spread between",
                      "τ between repeats", "τ with accuracy"]  # fmt: skip
 ABLATION_NOTES = [
     "Spread within: standard deviation of a network's score over repeats, root of the mean square over networks. "
-    "Spread between: standard deviation of the networks' mean scores. Where the first is small beside the "
-    "second, one repeat is enough to order these networks.",
+    "Spread between: standard deviation of the networks' mean scores. Where the first is much smaller than "
+    "the second, one repeat is enough to order these networks.",
     "τ between repeats: Kendall's, mean over all pairs of repeats. τ with accuracy: with CIFAR-10 test accuracy after "
     "200 epochs, mean over repeats; few networks make it coarse. Networks without a score in some repeat are left out.",
 ]
@@ -193,7 +193,7 @@ def make_ablation_table(inputs: list[Path]) -> TableResult:
 
 
 def score_matrix(rows: pd.DataFrame) -> pd.DataFrame:
-    """Scores of one condition, a row a network by index, a column a repeat; networks with a failed score left out."""
+    """Scores of one condition: one row per network index, one column per repeat; failed networks are left out."""
     return rows.pivot(index="index", columns="repeat", values="score").dropna()
 
 

@@ -90,12 +90,12 @@ class SimulationRuns(NamedTuple):
 
     @property
     def cost(self) -> Literal["trained", "seconds"]:
-        """The column that tells what was spent: seconds where the benchmark's table has them."""
+        """Column of the search cost: seconds where the benchmark's table has them."""
         return "seconds" if self.rows["seconds"].notna().all() else "trained"
 
     @property
     def spent(self) -> float:
-        """What a repeat may spend, in the unit of `cost`; without a limit of seconds all that led to a better one."""
+        """Budget of a repeat, in the unit of `cost`; without a limit of seconds, the time of the last improvement."""
         if self.cost == "trained":
             return self.budget
         return self.seconds or float(self.rows["seconds"].max())
@@ -157,6 +157,7 @@ def replay(draws: Sequence[ScoreFile]) -> Iterator[SampledRuns]:
 
     The seeds of the scores determine what is drawn.
     """
+    # Repeats alternate between the draws of weights, so that each draw has nearly the same number.
     each = float(np.mean([one.rows["seconds"].mean() for one in draws]))
     weights = np.sort(np.arange(REPEATS) % len(draws))
     for count in (count for count in COUNTS if count <= min(len(one.rows) for one in draws)):
@@ -182,10 +183,10 @@ SEARCH_HEADINGS = [
 ]
 SEARCH_NOTES = [
     f"Accuracy after 200 epochs, mean ± sample standard deviation over {REPEATS} repeats (published: as printed there, "
-    "over 500). Ours draw with replacement from the scored architectures, whose number stands above, N up to that "
+    "over 500). Ours draw with replacement from the scored architectures, whose number is given above, N up to that "
     "number, and the accuracy is the mean over the benchmark's seeds.",
     "Weight draws: how often each architecture was scored, with fresh weights and images; repeats take turns among "
-    "them. The published search drew weights and a training seed anew in every repeat. The CSV adds the 95 % "
+    "them. The published search drew new weights and a new training seed in every repeat. The CSV adds the 95 % "
     "t-interval of the mean: over the means of the draws, or, of one draw, over its repeats; the latter does not cover "
     "how other weights would do.",
     "Random: one architecture drawn. Best of the sample: the best accuracy among N drawn, for each data set.",
@@ -206,7 +207,7 @@ class Line(NamedTuple):
 
     @property
     def draws(self) -> int | None:
-        """ShardedRNG of weights."""
+        """Number of weight draws."""
         return None if self.weights is None else int(self.weights.max()) + 1
 
     def summary(self, data: Data) -> Summary:

@@ -56,7 +56,7 @@ class Study(NamedTuple):
 
     @property
     def targets(self) -> list[Target]:
-        """What the searches have to find; the best of a sample is no target of a space."""
+        """What the searches have to find; the best of a sample is not a target of the space."""
         return targets(self.accuracies)[: None if self.tabular else len(SHARES)]
 
     def trained(self, pool: str) -> FloatArray:
@@ -64,7 +64,7 @@ class Study(NamedTuple):
         return self.reached[pool]
 
     def times(self, pool: str, target: Target) -> FloatArray:
-        """Trained architectures until the target [R]; infinite where the budget did not do."""
+        """Trained architectures until the target [R]; infinite where the budget was too small."""
         return needed(self.trained(pool), target)
 
 
@@ -114,16 +114,16 @@ class Verdict(NamedTuple):
 
 
 CLAIMS_NOTE = (
-    "Compared are numbers of trained architectures until a target, capped at the budget, in pairs of repeats "
-    "that began with the same architectures. A claim holds if the 95 % bootstrap interval of the mean difference "
-    "excludes zero on its side. The intervals are not adjusted for the number of targets and pools. Where a "
+    "Numbers of trained architectures until a target is found, capped at the budget, are compared in pairs of "
+    "repeats that began with the same architectures. A claim holds if the 95 % bootstrap interval of the mean "
+    "difference excludes zero on its side. The intervals are not adjusted for the number of targets and pools. Where a "
     "sample stands for the space, those of differences to random search carry the uncertainty of the share of the "
     "space that has the target."
 )
 
 
 def make_claims_table(inputs: Sequence[Path]) -> TableResult:
-    """Pairs of a run's folder and its benchmark → a row for every claim and target.
+    """Pairs of a run's folder and its benchmark → one row per claim and target.
 
     Raises:
         UserError: see `read_studies`.
@@ -158,7 +158,7 @@ def verdicts(study: Study) -> Iterator[Verdict]:
 
 
 def sentences(study: Study) -> list[str]:
-    """The verdicts in words, one sentence a claim and target."""
+    """The verdicts in words, one sentence per claim and target."""
     return [
         f"{study.title}, {each.target}: {each.claim}: {each.verdict} ({_differences(each)})."
         for each in verdicts(study)
@@ -241,7 +241,7 @@ def make_selected_table(inputs: Sequence[Path]) -> TableResult:
     ]
     headings = ["Pool", "Validation (%)", *(f"{name} test (%)" for name in names)]
     notes = [
-        "Mean over repeats and its 95 % bootstrap interval. The searches see validation accuracy alone.",
+        "Mean over repeats and its 95 % bootstrap interval. The searches see validation accuracy only.",
         "Without a test accuracy: the table of the benchmark has none.",
     ][: 1 + any(not _tests(study) for study, _ in selections)]
     caption = "Accuracy of the architecture chosen by predictor-based search"

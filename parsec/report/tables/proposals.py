@@ -1,4 +1,4 @@
-"""Table: how evenly children of a predictor's proposal weigh, and how much nearer their gradient is, beside π's."""
+"""Table: evenness of the importance weights of a predictor's proposal, and error of its gradient, relative to π."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -20,7 +20,7 @@ PROPOSAL_NOTES = (
     "q(α) ∝ π(α) exp(β · log-likelihood that the predictor expects); β = 0 is π. Children weigh p(y|α) π(α)/q(α).",
     "ESS/K: mean effective sample size of K children by K; in the limit of many children it is exact.",
     "Error: mean squared error of the estimated gradient of log p(y|π), by that under π. Where "
-    "children are so many that it falls like 1/K, its inverse is how many times as many children of π are as good.",
+    "it falls like 1/K, its inverse is how many times as many children of π give the same error.",
     "±: half of the 95 % bootstrap interval over repeats; those of a number use the same random numbers with every β.",
     "The likelihood of an architecture is made up from its validation accuracy a after 12 epochs: a log a + (1 − a) "
     "log((1 − a)/(C − 1)) of an image, times the number of images. One image: the likelihood tempered by the size of "
@@ -81,10 +81,10 @@ def make_proposal_table(inputs: Sequence[Path]) -> TableResult:
     rows, job = read(inputs[0])
     largest = rows[(rows["samples"] == max(job["samples"])) & (rows["trained"] == max(job["trained"]))]
     sections = [_section(case, group) for case, group in largest.groupby(["prior", "entropy", "images"], sort=False)]
-    headings = ["Drawn from π all the same (%)", "Measure", *(f"β = {beta:g}" for beta in sorted(job["betas"]))]
+    headings = ["Drawn from π anyway (%)", "Measure", *(f"β = {beta:g}" for beta in sorted(job["betas"]))]
     size = f"K = {max(job['samples'])} children, predictors fitted to {max(job['trained'])} architectures drawn from π"
     first = f"{size}; {job['repeats']} repeats; further numbers in the CSV."
-    title = "Children from a predictor's proposal in the place of π on NAS-Bench-201"
+    title = "Children sampled from a predictor's proposal instead of π on NAS-Bench-201"
     alignment = "ll" + "r" * len(job["betas"])
     table = Table("proposal", title, headings, sections, [first, *PROPOSAL_NOTES, *_verdicts(largest)], [], alignment)
     return TableResult(table, rows)
@@ -97,7 +97,7 @@ def _section(case: tuple[str, float, int], rows: pd.DataFrame) -> Section:
 
 
 def _lines(rows: pd.DataFrame) -> Iterator[list[str]]:
-    """Three lines of one share of π: a cell a β."""
+    """Three lines of one share of π, one cell per β."""
     kept = f"{100 * rows['defence'].iloc[0]:.0f}"
     yield [kept, "ESS/K", *(_cell(row, "share") for row in rows.to_dict("records"))]
     yield [kept, "ESS/K in the limit", *(f"{limit:.3f}" for limit in rows["limit"])]

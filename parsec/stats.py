@@ -1,17 +1,26 @@
-"""Summaries of repeated runs: how many, their mean, their spread, and how well the mean is known."""
+"""Statistics of repeated runs: t-intervals, paired differences, Holm's adjustment, bootstrap percentiles.
+
+Quantiles and tail probabilities of Student's t are from `scipy.special`. `scipy.stats.t.interval` and `ttest_rel` round
+differently (one interval in five, one p in two) and `scipy.stats.bootstrap` draws other resamples, while the numbers of
+tables must stay as they are; the tests compare with all three.
+"""
 
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
 from scipy.special import stdtr, stdtrit
+
+CONFIDENCE_ENDS = (0.025, 0.975)
 
 
 class Summary(NamedTuple):
-    """Of n values: mean, sample standard deviation (n − 1), and the ends of the 95 % interval of the mean.
+    """Mean of n values, their sample standard deviation (n − 1), and the ends of the mean's 95 % t-interval.
 
-    The interval is Student's t. One value alone has neither deviation nor interval: None.
+    A single value has neither deviation nor interval: None.
     """
 
     n: int
@@ -45,8 +54,8 @@ def interval_of_mean(n: int, mean: float, std: float) -> tuple[float, float]:
 def summarise_clusters(clusters: Sequence[Sequence[float]]) -> Summary:
     """Summary of values that share something within a cluster, such as the weights of a network.
 
-    Mean, deviation and n are those of all values; the interval is Student's t over the means of the clusters, so that
-    what a cluster shares counts once. One cluster cannot tell how clusters differ: its interval is None.
+    Mean, deviation and n are those of all values; the t-interval is over the means of the clusters, so that what a
+    cluster shares counts once. A single cluster has no interval: None.
     """
     values = summarise([value for cluster in clusters for value in cluster])
     means = summarise([statistics.fmean(cluster) for cluster in clusters])
@@ -57,11 +66,11 @@ def summarise_clusters(clusters: Sequence[Sequence[float]]) -> Summary:
 
 
 class Estimate(NamedTuple):
-    """A mean with its standard error and the degrees of freedom of that."""
+    """A mean, its standard error, and the degrees of freedom of the error."""
 
     mean: float
     error: float
-    freedom: float
+    dof: float
 
     @classmethod
     def from_interval(cls, low: float, high: float, n: int) -> "Estimate":
@@ -71,19 +80,19 @@ class Estimate(NamedTuple):
 
 def difference_interval(first: Estimate, second: Estimate) -> tuple[float, float]:
     """Ends of the 95 % interval of the difference of two independent means (Welch's t)."""
+    # Welch–Satterthwaite: degrees of freedom from the two squared errors.
     squares = [estimate.error**2 for estimate in (first, second)]
     if sum(squares) == 0.0:
         return first.mean - second.mean, first.mean - second.mean
-    parts = sum(square**2 / estimate.freedom for square, estimate in zip(squares, (first, second), strict=True))
+    parts = sum(square**2 / estimate.dof for square, estimate in zip(squares, (first, second), strict=True))
     half = float(stdtrit(sum(squares) ** 2 / parts, 0.975)) * math.sqrt(sum(squares))
     return first.mean - second.mean - half, first.mean - second.mean + half
 
 
 class Paired(NamedTuple):
-    """Of n pairs: the mean difference, the ends of its 95 % interval, and the p of no difference.
+    """Mean difference of n pairs, the ends of its 95 % t-interval, and the two-sided p of no difference.
 
-    Both are Student's t of the differences, two-sided. One pair alone has neither, and differences that are all the
-    same have no p, because nothing tells their spread: None.
+    A single pair has neither, and differences that are all equal have no p, because their spread is unknown: None.
     """
 
     n: int
@@ -99,22 +108,41 @@ def paired(values: Sequence[float], others: Sequence[float]) -> Paired:
     Raises:
         ValueError: different numbers of values, none, or one that is not finite.
     """
-    found = summarise([value - other for value, other in zip(values, others, strict=True)])
-    if found.std is None:
-        return Paired(found.n, found.mean, None, None, None)
-    if found.std == 0.0:
-        return Paired(found.n, found.mean, found.low, found.high, None)
-    t = abs(found.mean) / (found.std / math.sqrt(found.n))
-    return Paired(found.n, found.mean, found.low, found.high, 2.0 * float(stdtr(found.n - 1, -t)))
+    differences = summarise([value - other for value, other in zip(values, others, strict=True)])
+    if not differences.std:
+        return Paired(differences.n, differences.mean, differences.low, differences.high, None)
+    t = abs(differences.mean) / (differences.std / math.sqrt(differences.n))
+    p = 2.0 * float(stdtr(differences.n - 1, -t))
+    return Paired(differences.n, differences.mean, differences.low, differences.high, p)
 
 
 def holm(probabilities: Sequence[float]) -> list[float]:
     """The p of several tests, adjusted for their number (Holm, 1979), in the same order."""
     adjusted, largest = [0.0] * len(probabilities), 0.0
-    for place, index in enumerate(sorted(range(len(probabilities)), key=probabilities.__getitem__)):
-        largest = max(largest, min(1.0, (len(probabilities) - place) * probabilities[index]))
+    for rank, index in enumerate(sorted(range(len(probabilities)), key=probabilities.__getitem__)):
+        # The smallest p times the number of tests, the next times one less, and never below the one before.
+        largest = max(largest, min(1.0, (len(probabilities) - rank) * probabilities[index]))
         adjusted[index] = largest
     return adjusted
+
+
+def bootstrap_ends(
+    statistic: Callable[[NDArray[np.int64]], ArrayLike], n: int, resamples: int, seed: int = 0
+) -> NDArray[np.float64]:
+    """Percentiles 2.5 and 97.5 of a statistic over resamples of n items: [2], or [2, M] for M statistics at once.
+
+    Equal n, resamples and seed give the same resamples, so that several statistics can be compared.
+
+    Args:
+        statistic: from the indices of all resamples [resamples, n] to its values [resamples] or [resamples, M]; values
+            that are NaN, because a resample has no such statistic, are left out.
+        n: items to resample, with replacement.
+        resamples: their number.
+        seed: of the resamples.
+    """
+    indices = np.random.default_rng(seed).integers(n, size=(resamples, n))
+    ends: NDArray[np.float64] = np.nanquantile(np.asarray(statistic(indices), np.float64), CONFIDENCE_ENDS, axis=0)
+    return ends
 
 
 def difference_text(mean: float, low: float | None = None, high: float | None = None) -> str:

@@ -19,7 +19,7 @@ PROVENANCE = {
     "deterministic": True,
 }
 SHARED = {
-    "schema": 1,
+    "schema": 2,
     "dataset": "digits",
     "method": "parsec",
     "seed": 0,
@@ -34,7 +34,7 @@ SHARED = {
 def search_result(**changes: Any) -> dict[str, Any]:
     """A `result.json` of a search."""
     own = {"kind": "search", "stage": "search", "space": "darts", "parent": None, "entropy": 10.0, "mode_accuracy": 0.9}
-    return SHARED | own | {"children": 320, "child_images": 20480, "skip_share": 0.25} | changes
+    return SHARED | own | {"children": 320, "forward_images": 20480, "skip_share": 0.25} | changes
 
 
 def retrain_result(**changes: Any) -> dict[str, Any]:
@@ -47,5 +47,5 @@ def retrain_result(**changes: Any) -> dict[str, Any]:
 
 def fit_result(**changes: Any) -> dict[str, Any]:
     """A `fit.json` of π fitted to scores."""
-    own = {"kind": "fit", "stage": "scores", "parent": None, "scored": 10, "kept": ["one"], "child_images": 500}
+    own = {"kind": "fit", "stage": "scores", "parent": None, "scored": 10, "kept": ["one"], "forward_images": 500}
     return {key: SHARED[key] for key in ("schema", "method", "seed", "cost", "provenance")} | own | changes

@@ -9,7 +9,7 @@ import torch
 
 from parsec.bench.harness import Step, in_turn, stopwatch_for
 from parsec.bench.workload import SEED, TINY, BenchJob, Size, Workload, compute, sizes, workload
-from parsec.config.base import Compute
+from parsec.config.base import Compute, ExecutorName
 from parsec.config.jobs import DepthsJob, MeasureJob, SearchJob
 from parsec.data.augment import Augment
 from parsec.data.dataset import DatasetInfo, open_split, read_info
@@ -27,19 +27,20 @@ from parsec.search.run import make_task
 from parsec.space.spaces import SPACES
 
 LIMIT = 1.05
-"""Most that a search step of executor `one` may hold, in units of the hungriest of its children trained alone."""
+"""Most that a search step of executor `sequential` may hold, relative to its most memory-hungry architecture trained
+by itself."""
 SAMPLES = (1, 4, 16)
 
 Row = dict[str, Any]
 
 
 def held(build: Callable[[], Step], device: torch.device) -> int:
-    """Most bytes of tensors at once while a step is built, weights and all, and run."""
+    """Peak bytes of tensors while a step is built, including its weights, and run."""
     return peak_bytes(lambda: build()(), device)
 
 
 def bench_memory(job: BenchJob, device: torch.device) -> Iterator[dict[str, Any]]:
-    """One comparison at every size, all in the layout of the executors: each of these, and what `auto` takes."""
+    """One comparison per size, all in the memory layout of the executors: each executor, and the choice of `auto`."""
     for size in sizes(job, device):
         logger.info("%s: memory", size)
         yield _comparison(job, size, device)
@@ -47,62 +48,61 @@ def bench_memory(job: BenchJob, device: torch.device) -> Iterator[dict[str, Any]
 
 def _comparison(job: BenchJob, size: Size, device: torch.device) -> dict[str, Any]:
     load = workload(job, size, device, max(SAMPLES))
-    alone = [held(partial(load.alone, child, torch.channels_last), device) for child in load.children.genotypes]
+    # The reference: each architecture as a plain network of its own.
+    single = [held(partial(load.alone, child, torch.channels_last), device) for child in load.children.genotypes]
 
-    def row(contender: str, build: Callable[[Workload], Step], samples: int = len(alone)) -> Row:
+    def row(contender: str, build: Callable[[Workload], Step], samples: int = len(single)) -> Row:
         peak = held(partial(build, load.first(samples)), device)
-        reference = max(alone[:samples])
+        reference = max(single[:samples])
         return {"contender": contender, "peak_bytes": peak, "reference_bytes": reference, "ratio": peak / reference}
 
-    one = [row(f"one, K = {k}", lambda few: few.search_step(compute(job, "one")), k) for k in SAMPLES]
-    stacked = [
-        row(f"stacked, S = K = {s}", lambda few, s=s: few.search_step(compute(job, "stacked", s)), s)  # type: ignore[misc]
-        | {"budget_bytes": _budget(load, s)}
-        for s in size.stacked
+    def step_with(executor: ExecutorName, in_flight: int | None = None) -> Callable[[Workload], Step]:
+        return lambda few: few.search_step(compute(job, executor, in_flight))
+
+    sequential = [row(f"sequential, K = {k}", step_with("sequential"), k) for k in SAMPLES]
+    grouped = [
+        row(f"grouped, S = K = {s}", step_with("grouped", s), s) | {"budget_bytes": _budget(load, s)}
+        for s in size.grouped
     ]
-    table = (
-        [row(f"table, K = {max(SAMPLES)}", lambda few: few.search_step(compute(job, "table")))]
-        if device.type == "cuda"
-        else []
-    )
-    auto = row(f"auto ({_chosen(load, job)}), K = {max(SAMPLES)}", lambda few: few.search_step(compute(job, "auto")))
+    fused = [row(f"fused, K = {max(SAMPLES)}", step_with("fused"))] if device.type == "cuda" else []
+    auto = row(f"auto ({_auto_choice(load, job)}), K = {max(SAMPLES)}", step_with("auto"))
     darts = row("DARTS supernet", lambda few: few.darts(torch.channels_last))
     return {
         "title": f"{size}: peak memory of a search step",
         "unit": "bytes",
         "reference": "the hungriest of the K children trained alone",
-        "rows": [*one, *stacked, *table, auto, darts],
-        "targets": [] if size is TINY else _limits(one, stacked),
+        "rows": [*sequential, *grouped, *fused, auto, darts],
+        "targets": [] if size is TINY else _limits(sequential, grouped),
     }
 
 
-def _chosen(load: Workload, job: BenchJob) -> str:
-    """What the default, `auto`, takes here for the children of the workload."""
+def _auto_choice(load: Workload, job: BenchJob) -> str:
+    """What the default, `auto`, chooses for this workload."""
     executor = load.executor(compute(job, "auto"))
     if not isinstance(executor, GroupedExecutor):
-        return type(executor).__name__.lower()
-    return f"stacked, S = {min(executor.in_flight, len(load.children.genotypes))}"
+        return "sequential"
+    return f"grouped, S = {min(executor.in_flight, len(load.children.genotypes))}"
 
 
 def _budget(load: Workload, in_flight: int) -> int:
-    """What the settings' `memory_gib` must be for S children in flight, with weights and gradient."""
-    flat = load.executor(Compute(executor="one")).supernet.bank.flat
-    children = in_flight * child_bytes(load.network, len(load.images), load.images.shape[-1])
-    return children + 2 * flat.numel() * flat.element_size()
+    """Bytes that `memory_gib` must allow for S architectures in flight, plus weights and gradient."""
+    flat = load.executor(Compute(executor="sequential")).supernet.bank.flat
+    maps = in_flight * child_bytes(load.network, len(load.images), load.images.shape[-1])
+    return maps + 2 * flat.numel() * flat.element_size()
 
 
-def _limits(one: list[Row], stacked: list[Row]) -> list[Row]:
-    """In a tiny network the shared weights outweigh the maps, so that only real ones are judged."""
-    shares = [(each["contender"], each["peak_bytes"] / each["budget_bytes"]) for each in stacked]
+def _limits(sequential: list[Row], grouped: list[Row]) -> list[Row]:
+    """Verdicts on both limits; not for tiny networks, whose shared weights outweigh the feature maps."""
+    shares = [(row["contender"], row["peak_bytes"] / row["budget_bytes"]) for row in grouped]
     return [
-        _outcome("ratio", LIMIT, [(each["contender"], each["ratio"]) for each in one]),
-        _outcome("budget", 1.0, shares),
+        _verdict("ratio", LIMIT, [(row["contender"], row["ratio"]) for row in sequential]),
+        _verdict("budget", 1.0, shares),
     ]
 
 
-def _outcome(quantity: str, limit: float, found: list[tuple[str, float]]) -> Row:
-    """Whether the worst of some contenders keeps a limit."""
-    contender, worst = max(found, key=lambda pair: pair[1])
+def _verdict(quantity: str, limit: float, values: list[tuple[str, float]]) -> Row:
+    """Whether the worst contender keeps a limit."""
+    contender, worst = max(values, key=lambda pair: pair[1])
     return {
         "contender": contender,
         "quantity": quantity,
@@ -112,13 +112,13 @@ def _outcome(quantity: str, limit: float, found: list[tuple[str, float]]) -> Row
     }
 
 
-SINGLE_PROCESS = "one child trained alone"
+SINGLE = "one child trained alone"
 SEARCH = "search step"
 DARTS = "DARTS supernet"
 
 
 class Setting(NamedTuple):
-    """One line of the measurement."""
+    """One row of the measurement."""
 
     name: str
     executor: str
@@ -128,13 +128,13 @@ class Setting(NamedTuple):
 
 
 def _workload(job: MeasureJob, data: Path, device: torch.device) -> Workload:
-    """The first training batch, and as many children as the largest K needs."""
+    """The first training batch, and as many architectures as the largest K needs."""
     info = read_info(data)
     augment = Augment(job.augmentation, info, memory_format(job.compute.layout))
-    part = open_images(open_split(data, "train", job.train_images), device, SEED)
-    order = epoch_order(len(part), job.batch_size, SEED, "training order", 0)
-    draws = ShardedRNG(generator(SEED, "training augmentation", device=device))
-    images, labels = part.train(order[0], augment, draws, 0)
+    split = open_images(open_split(data, "train", job.train_images), device, SEED)
+    order = epoch_order(len(split), job.batch_size, SEED, "training order", 0)
+    rng = ShardedRNG(generator(SEED, "training augmentation", device=device))
+    images, labels = split.train(order[0], augment, rng, 0)
     prior = Prior(job.prior)
     table = prior.children(prior.sample(max(job.measure.samples), generator(SEED, "architectures"))).table
     return Workload(
@@ -143,11 +143,11 @@ def _workload(job: MeasureJob, data: Path, device: torch.device) -> Workload:
 
 
 def _settings(job: MeasureJob, load: Workload) -> list[Setting]:
-    """The hungriest child alone, because the search runs them all; every K; and DARTS' supernet, whole iteration."""
+    """The most memory-hungry architecture by itself; every executor and K; and a whole iteration of DARTS' supernet."""
     layout = memory_format(job.compute.layout)
-    alone = [partial(load.alone, child, layout) for child in load.children.genotypes]
-    hungriest = max(alone, key=lambda build: held(build, load.device))
-    settings = [Setting(SINGLE_PROCESS, "one", 1, hungriest)]
+    single = [partial(load.alone, child, layout) for child in load.children.genotypes]
+    hungriest = max(single, key=lambda build: held(build, load.device))
+    settings = [Setting(SINGLE, "sequential", 1, hungriest)]
     for choice in _computes(job.compute, load.device):
         for samples in job.measure.samples:
             few = load.first(samples)
@@ -156,14 +156,14 @@ def _settings(job: MeasureJob, load: Workload) -> list[Setting]:
 
 
 def _computes(compute: Compute, device: torch.device) -> list[Compute]:
-    """Every executor that is made for the device, with as many children in flight as the settings allow."""
-    every = compute.model_copy(update={"skip_negligible": False})
-    names = ("one", "stacked", "table") if device.type == "cuda" else ("one", "stacked")
-    return [every.model_copy(update={"executor": name}) for name in names]
+    """Every executor made for the device, with as many architectures in flight as the settings allow."""
+    common = compute.model_copy(update={"skip_negligible": False})
+    names = ("sequential", "grouped", "fused") if device.type == "cuda" else ("sequential", "grouped")
+    return [common.model_copy(update={"executor": name}) for name in names]
 
 
 def _rows(settings: list[Setting], repeats: int, device: torch.device) -> list[dict[str, Any]]:
-    """Peak memory of building and running every step, and its time, all in turn after one run that warms up."""
+    """Peak memory of building and running each step, and its time, measured in turn after one warm-up run."""
     steps = {f"{s.name}, {s.executor}, K = {s.samples}": s.build() for s in settings}
     stopwatch = stopwatch_for(device)
     in_turn(steps, 1, stopwatch)
@@ -206,13 +206,13 @@ def measure(job: MeasureJob, data: Path, output: Path) -> None:
 
 
 STEPS = 3
-"""Steps of a measurement: children differ, and the hungriest of them counts."""
+"""Steps of a measurement: architectures differ, and the most memory-hungry one counts."""
 
 
 def measure_depths(job: DepthsJob, data: Path, output: Path) -> None:
-    """Measure the most bytes of tensors at once while a search starts and takes a few steps; write the rows as JSON.
+    """Measure peak bytes of tensors while a search starts and takes a few steps; write the rows as JSON.
 
-    Weights, gradients, optimisers, maps and a batch of each half count.
+    Weights, gradients, optimizers, feature maps and a batch of each split count.
 
     Raises:
         DatasetError: the data set is missing, damaged or smaller than a batch.
@@ -222,7 +222,7 @@ def measure_depths(job: DepthsJob, data: Path, output: Path) -> None:
     compute = job.methods[0].compute
     set_deterministic(compute.deterministic)
     with acquire_gpu(resolve(compute.device)) as device:
-        rows = [_row(each, cells, data, info, device) for each in _contenders(job) for cells in job.depths]
+        rows = [_row(method, cells, data, info, device) for method in _contenders(job) for cells in job.depths]
         document = {
             "kind": "depths",
             "device": device_name(device),
@@ -233,17 +233,18 @@ def measure_depths(job: DepthsJob, data: Path, output: Path) -> None:
 
 
 def _contenders(job: DepthsJob) -> list[SearchJob]:
-    """PARSEC one child after another, as it is published, and as the settings run it; the others as they are.
+    """PARSEC sequentially, as published, and with the executor of the settings; other methods as they are.
 
-    On NAS-Bench-201 there is but one way to run it.
+    NAS-Bench-201 has the sequential executor only.
     """
-    found = []
-    for each in job.methods:
-        if each.method == "parsec":
-            found.append(each.model_copy(update={"compute": each.compute.model_copy(update={"executor": "one"})}))
-        if each.method != "parsec" or (each.compute.executor != "one" and each.space == "darts"):
-            found.append(each)
-    return found
+    contenders = []
+    for method in job.methods:
+        if method.method == "parsec":
+            compute = method.compute.model_copy(update={"executor": "sequential"})
+            contenders.append(method.model_copy(update={"compute": compute}))
+        if method.method != "parsec" or (method.compute.executor != "sequential" and method.space == "darts"):
+            contenders.append(method)
+    return contenders
 
 
 def _row(job: SearchJob, cells: int, data: Path, info: DatasetInfo, device: torch.device) -> dict[str, Any]:
@@ -256,6 +257,6 @@ def _row(job: SearchJob, cells: int, data: Path, info: DatasetInfo, device: torc
 
 def _run(job: SearchJob, data: Path, info: DatasetInfo, device: torch.device) -> None:
     prior = Prior(job.prior, space=SPACES[job.space])
-    method = METHODS[job.method](make_task(job, data, info, SEED, prior, device))
+    trainer = METHODS[job.method](make_task(job, data, info, SEED, prior, device))
     for _ in range(STEPS):
-        method.advance()
+        trainer.advance()

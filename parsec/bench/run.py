@@ -15,7 +15,7 @@ from parsec.bench.savings import bench_savings
 from parsec.bench.search import bench_search
 from parsec.bench.workload import BenchJob
 from parsec.errors import UserError
-from parsec.records.provenance import begin, provenance, write_json
+from parsec.records.provenance import SCHEMA, begin, provenance, write_json
 from parsec.runtime.device import acquire_gpu, autocast, device_name, resolve, set_deterministic
 from parsec.runtime.logs import logger
 from parsec.runtime.outputs import check_file
@@ -145,9 +145,6 @@ def _limit(target: Row) -> str:
     return (
         f"  at most {target['target']:.2f} of {against}: {target['contender']} takes {target['found']:.3f}, {verdict}"
     )
-
-
-SCHEMA = 1
 
 
 def _documents(job: BenchJob, device: torch.device, rates: Rates, data: Path | None) -> Iterator[dict[str, Any]]:

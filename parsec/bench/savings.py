@@ -1,7 +1,7 @@
 """What leaving work out saves a search, and what it costs: whole searches on the digits, each several times.
 
-Executor `one` leaves out the backward pass of a negligible child, `stacked` only that of S negligible ones; a K that
-follows the entropy of π draws fewer children as π settles (FP-NAS).
+Executor `sequential` leaves out the backward pass of a negligible architecture, `grouped` only that of S negligible
+ones; a K that follows the entropy of π samples fewer architectures as π settles (FP-NAS).
 """
 
 import statistics
@@ -69,17 +69,17 @@ def bench_savings(job: BenchJob, device: torch.device) -> Iterator[dict[str, Any
 def _ways(job: BenchJob, device: torch.device) -> list[Way]:
     fixed, following = Estimator(), Estimator(adaptive=LAMBDA)
     ways = [
-        Way("one", fixed, compute(job, "one")),
-        Way("one, negligible skipped", fixed, compute(job, "one", skip=True)),
-        Way("one, K by entropy", following, compute(job, "one")),
-        Way("one, both", following, compute(job, "one", skip=True)),
+        Way("sequential", fixed, compute(job, "sequential")),
+        Way("sequential, negligible skipped", fixed, compute(job, "sequential", skip=True)),
+        Way("sequential, K by entropy", following, compute(job, "sequential")),
+        Way("sequential, both", following, compute(job, "sequential", skip=True)),
     ]
-    stacked = [
-        Way("stacked", fixed, compute(job, "stacked")),
-        Way("stacked, both", following, compute(job, "stacked", skip=True)),
+    grouped = [
+        Way("grouped", fixed, compute(job, "grouped")),
+        Way("grouped, both", following, compute(job, "grouped", skip=True)),
     ]
     # On a GPU the host does not see which children went backward, and skipping would have to wait for it.
-    return ways + stacked if device.type == "cpu" else [ways[0], ways[2], stacked[0]]
+    return ways + grouped if device.type == "cpu" else [ways[0], ways[2], grouped[0]]
 
 
 def _search(stage: SearchStage, way: Way, seed: int, data: Path, device: torch.device) -> dict[str, float]:

@@ -57,18 +57,18 @@ def _task(workload: Workload, compute: Compute, samples: int) -> SearchTask:
 
 PLAIN = "plain modules, contiguous"
 DARTS = "DARTS first order, contiguous"
-ONE = "one"
-TABLE = "table"
+SEQUENTIAL = "sequential"
+FUSED = "fused"
 ALL, SKIPPED = "PARSEC, all children", "PARSEC, negligible skipped"
-EAGER, REPLAYED = "PARSEC, executor one", "PARSEC, executor table"
+EAGER, REPLAYED = "PARSEC, executor sequential", "PARSEC, executor fused"
 CPU_SPEEDUP = {"digits": 1.3, "small": 1.0}
-"""Least speed of the best `stacked` against the plain child on a CPU, by size."""
+"""Least speed of the best `grouped` against the plain child on a CPU, by size."""
 CPU_SHARE = 0.45
 """Most that a PARSEC iteration may take of a DARTS iteration on a CPU, at the size `small`."""
 GPU_SECONDS = 0.025
 """Most that a PARSEC iteration may take on an H200, at the size `small`."""
 GPU_SPEEDUP = 5.0
-"""Least speed of a PARSEC iteration against executor `one` on an H200, at the size `finetune`."""
+"""Least speed of a PARSEC iteration against executor `sequential` on an H200, at the size `finetune`."""
 
 
 def bench_search(job: BenchJob, device: torch.device, rates: Rates) -> Iterator[dict[str, Any]]:
@@ -83,20 +83,20 @@ def _executors(job: BenchJob, size: Size, device: torch.device) -> Contest:
     steps: dict[str, Step] = {
         PLAIN: load.plain(torch.contiguous_format),
         "plain modules, channels last": load.plain(torch.channels_last),
-        ONE: load.accumulation(compute(job, "one")),
+        SEQUENTIAL: load.accumulation(compute(job, "sequential")),
     }
-    stacked = {f"stacked, S = {s}": load.accumulation(compute(job, "stacked", s)) for s in size.stacked}
-    table = {} if on_cpu else {TABLE: load.accumulation(compute(job, "table"))}
+    grouped = {f"grouped, S = {s}": load.accumulation(compute(job, "grouped", s)) for s in size.grouped}
+    fused = {} if on_cpu else {FUSED: load.accumulation(compute(job, "fused"))}
     wanted = CPU_SPEEDUP.get(size.name) if on_cpu else None
     return Contest(
         title=f"{size}: {size.children} children forward and backward",
         unit="images × children",
         work=size.batch_size * size.children,
         reference=PLAIN,
-        steps=steps | stacked | table,
+        steps=steps | grouped | fused,
         rounds=job.rounds or size.rounds,
-        targets=(Target(tuple(stacked), "speedup", wanted),) if wanted else (),
-        counted_as={TABLE: ONE},
+        targets=(Target(tuple(grouped), "speedup", wanted),) if wanted else (),
+        counted_as={FUSED: SEQUENTIAL},
     )
 
 
@@ -109,8 +109,8 @@ def _iterations(job: BenchJob, size: Size, device: torch.device) -> Contest:
         SKIPPED: Iteration(load, compute(job, "auto", skip=True), size.samples),
     }
     if not on_cpu:
-        steps[EAGER] = Iteration(load, compute(job, "one"), size.samples)
-        steps[REPLAYED] = Iteration(load, compute(job, "table"), size.samples)
+        steps[EAGER] = Iteration(load, compute(job, "sequential"), size.samples)
+        steps[REPLAYED] = Iteration(load, compute(job, "fused"), size.samples)
     return Contest(
         title=f"{size}: a full iteration, K = {size.samples}",
         unit="iterations",

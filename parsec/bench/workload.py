@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from parsec.bench.harness import Step
 from parsec.bench.references import Darts, PlainChild, darts_iteration
-from parsec.config.base import Compute, Config, Positive
+from parsec.config.base import Compute, Config, ExecutorName, Positive
 from parsec.config.search import Prior as Form
 from parsec.config.training import Network
 from parsec.data.dataset import DatasetInfo, Part, Shards
@@ -156,7 +156,7 @@ class Size(NamedTuple):
     batch_size: int
     children: int
     """Children of one timed step in the comparison of executors."""
-    stacked: tuple[int, ...]
+    grouped: tuple[int, ...]
     """Values of S; each divides `children`."""
     samples: int
     """K of a full iteration."""
@@ -172,7 +172,7 @@ class Size(NamedTuple):
 TINY = Size("tiny", Network(cells=3, channels=2), 8, 4, 2, (1, 2), 2, 1, 1)
 DIGITS = Size("digits", Network(cells=3, channels=4), 8, 64, 16, (1, 2, 4, 8, 16), 16, 9, 5)
 SMALL = Size("small", Network(cells=8, channels=16), 32, 64, 4, (1, 2, 4), 16, 3, 2)
-PAPER_SMALL = SMALL._replace(children=16, stacked=(1, 2, 4, 8, 16), rounds=5, iteration_rounds=5)
+PAPER_SMALL = SMALL._replace(children=16, grouped=(1, 2, 4, 8, 16), rounds=5, iteration_rounds=5)
 FINETUNE = Size("finetune", Network(cells=20, channels=36), 32, 64, 16, (1, 2, 4), 16, 3, 3)
 
 
@@ -198,7 +198,7 @@ def workload(job: BenchJob, size: Size, device: torch.device, children: int) -> 
 
 def compute(
     job: BenchJob,
-    executor: Literal["auto", "one", "stacked", "table"],
+    executor: ExecutorName,
     in_flight: int | None = None,
     skip: bool = False,
 ) -> Compute:

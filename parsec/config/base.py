@@ -53,7 +53,9 @@ def expanded(place: str, key: str) -> str:
 
 
 Space = Literal["darts", "nasbench201"]
-Method = Literal["parsec", "darts", "darts2", "snas", "gdas", "random_shared", "random"]
+Method = Literal["parsec", "darts", "darts_second_order", "snas", "gdas", "random_ws", "random"]
+
+ExecutorName = Literal["auto", "sequential", "grouped", "fused"]
 
 Positive = Annotated[int, Field(ge=1)]
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
@@ -105,13 +107,14 @@ class Compute(Config):
         "auto", description="memory layout of images; `auto`: channels last"
     )
     deterministic: bool = Field(True, description="same bytes again on the same CUDA machine, at some speed")
-    executor: Literal["auto", "one", "stacked", "table"] = Field(
+    executor: ExecutorName = Field(
         "auto",
-        description="how K children are run: `one` after another, in the memory of one; `stacked` along channels; "
-        "`table`: as data, in launches that one CUDA graph repeats; `auto`: `stacked` where it pays, else `one`",
+        description="how the K sampled architectures are run: `sequential`, in the memory of one; `grouped` along "
+        "channels; `fused`: as data, in kernels that one CUDA graph replays; `auto`: `grouped` where it is faster, "
+        "else `sequential`",
     )
     samples_in_flight: Positive | None = Field(
-        None, description="S, children that `stacked` and `table` run at once; null: as many as `memory_gib` holds"
+        None, description="S, architectures that `grouped` and `fused` run at once; null: as many as `memory_gib` holds"
     )
     memory_gib: Annotated[float, Field(gt=0.0)] = Field(
         4.0, description="memory that the children in flight may take, GiB (2³⁰ bytes)"

@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 from parsec.config.base import Config, Method, Momentum, Name, Positive, Rate, Space, UniqueTuple, check_batches
 from parsec.config.training import Augmentation, Network, Optimizer
 
-RELAXED: tuple[Method, ...] = ("darts", "darts2", "snas", "gdas")
+RELAXED: tuple[Method, ...] = ("darts", "darts_second_order", "snas", "gdas")
 """Methods that give every edge a mixture of all primitives, so that their π has the form `edges`."""
 
 Temperature = Annotated[float, Field(gt=0.0, le=1000.0)]
@@ -35,10 +35,10 @@ class Relaxation(Config):
 
 
 class RandomSearch(Config):
-    """Random search: with shared weights (`random_shared`), and with trainings of their own (`random`)."""
+    """Random search: with shared weights (`random_ws`), and with trainings of their own (`random`)."""
 
     candidates: Positive = Field(
-        1000, description="`random_shared`: children whose accuracy with shared weights is compared, after training"
+        1000, description="`random_ws`: architectures evaluated with shared weights after training"
     )
     architectures: Positive = Field(24, description="`random`: architectures that are trained (DARTS)")
     epochs: Positive = Field(
@@ -169,8 +169,8 @@ def check_space(space: Space, prior: Prior, executor: str, networks: Mapping[str
         raise ValueError(f"prior.factors: got {prior.factors}; allowed on {space}: separate (an operation an edge)")
     if prior.inputs != "independent":
         raise ValueError(f"prior.inputs: got {prior.inputs}; allowed on {space}: independent (its inputs are given)")
-    if executor not in ("auto", "one"):
-        raise ValueError(f"compute.executor: got {executor}; allowed on {space}: auto or one")
+    if executor not in ("auto", "sequential"):
+        raise ValueError(f"compute.executor: got {executor}; allowed on {space}: auto or sequential")
     for path, network in networks.items():
         if network.stem != "cifar":
             raise ValueError(f"{path}.stem: got {network.stem}; allowed on {space}: cifar")

@@ -55,7 +55,7 @@ again, because the maps that it reads are four times as large. Tests compare the
 """
 
 TABLE_MAPS = 40
-"""The same for executor `table`: six states and the results of two stages of eight picks, before batch norm; their
+"""The same for executor `fused`: six states and the results of two stages of eight edges, before batch norm; their
 gradients, which live for three cells at a time, and the scratch of one launch make the rest.
 """
 

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from parsec.config.predictor import PREDICTOR_JOBS, AnyPredictorJob, PredictorJob
 from parsec.errors import UserError
+from parsec.records.documents import read_document
 from parsec.records.parquet import RowsFile
 from parsec.runtime.files import temporary_path
 
@@ -55,17 +56,16 @@ def read_run(folder: Path) -> Run:
     """
     remedy = "run `parsec predictor` to make it"
     path = folder / "predictor.json"
+    document = read_document(path, "predictor")
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
         job = PREDICTOR_JOBS[document["job"]["problem"]].model_validate_json(json.dumps(document["job"]))
-        seen = str(document["accuracies_hash"])
         path = folder / "trained.parquet"
         table = pq.read_table(path, page_checksum_verification=True)
-    except (OSError, ValueError, KeyError, TypeError, ValidationError, pa.ArrowException) as error:
+    except (OSError, KeyError, TypeError, ValidationError, pa.ArrowException) as error:
         raise UserError(f"{path}: missing or damaged; {remedy}") from error
     if not table.schema.equals(fields(job)):
         raise UserError(f"{path}: not a table of trained architectures; {remedy}")
-    return Run(job, table.to_pandas(), seen)
+    return Run(job, table.to_pandas(), document["accuracies_hash"])
 
 
 FIELDS = pa.schema(

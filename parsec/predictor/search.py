@@ -19,7 +19,7 @@ from parsec.predictor.candidates import Predictions, Score, Seen, filled, pick, 
 from parsec.predictor.darts_problem import Darts
 from parsec.predictor.files import write_trained
 from parsec.predictor.gcn import Encoder, Fitted, fit
-from parsec.records.provenance import write_json
+from parsec.records.provenance import SCHEMA, write_json
 from parsec.records.stage import Stage
 from parsec.runtime.checkpoint import read_metrics
 from parsec.runtime.loop import RowTrainer
@@ -140,9 +140,6 @@ class Searches:
         new = [place for place, each in enumerate(found) if each not in seen]
         taken = pick(score(found)[:, new], job.per_round, job.acquisition, rng)
         return filled(self._problem, [found[new[place]] for place in taken], job.per_round, seen, rng)
-
-
-SCHEMA = 1
 
 
 class Sources(NamedTuple):

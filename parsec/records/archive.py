@@ -1,63 +1,194 @@
-"""Records: finished runs that are kept, and the page that lists them."""
+"""Records: finished runs that are kept in a few small files, and the pages that list them and what they show."""
 
 import csv
 import json
-import shutil
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from parsec.config import outputs, plan
+from parsec.config import plan
 from parsec.config.load import load
-from parsec.config.settings import Settings
 from parsec.errors import UserError
-from parsec.records.claims.page import claims_page
-from parsec.records.documents import read_results
+from parsec.records.claims import claims_page
+from parsec.records.documents import RESULTS_FILE, current_settings, read_document, read_documents, read_results
 from parsec.runtime.files import partial_path, reported, write_atomic
-from parsec.runtime.outputs import check_file, signature_of, write_outputs
+from parsec.runtime.outputs import check_file, check_folder, mark_folder, read_marker, signature_of, write_outputs
 
 BENCHMARKS = "benchmarks"
 OPEN = "open.csv"
-TITLE = "# Runs done, and runs that are open"
-"""First line of the index, by which it is known as ours."""
+SETTINGS = "settings.yaml"
+FOLDER = "a record"
+"""Kind of the folder of a record, in its marker."""
+TITLE = "# Completed and pending runs"
+"""First line of the index, by which it is recognised as ours."""
+CLAIMS_TITLE = "# Claims of the papers and our evidence"
+DOCUMENTS = {
+    "fit": "fit/**/fit.json",
+    "lookup": "lookup/*.json",
+    "measure": "measure/*/executor.json",
+    "depths": "measure/depths.json",
+    "predictor": "predictor/*/*/predictor.json",
+}
+"""By kind: where the results have documents other than those of searches and trainings."""
+PAGES = ("tables/*.csv", "tables/*.md", "checklist.md")
+
+
+def keep(results: Path, record: Path, figures: Sequence[str] = ()) -> None:
+    """Keep the finished run in `results` as the folder `record`, then renew the pages next to it.
+
+    A record has the settings, one `results.jsonl` with all documents of the run, the tables, the checklist and the
+    figures that pages show. All is read and checked before anything is written.
+
+    Args:
+        results: folder of the run.
+        record: folder to be made.
+        figures: files to keep for a page, by their paths within `results/figures`.
+
+    Raises:
+        UserError: the run is not finished, a file of it is missing or damaged, or the record exists already.
+    """
+    if not (results / SETTINGS).is_file():
+        raise UserError(f"{results}: no finished run ({SETTINGS} is missing); let snakemake end first")
+    _check_new(record)
+    check_folder(record, FOLDER)
+    check_index(record.parent)
+    missing = [name for name in figures if not (results / "figures" / name).is_file()]
+    if missing:
+        raise UserError(f"{results}: has no figures/{missing[0]}; give the paths of files in its folder figures")
+    pages = [path for pattern in PAGES for path in sorted(results.glob(pattern))]
+    kept = [results / SETTINGS, *pages, *(results / "figures" / name for name in figures)]
+    contents = {str(path.relative_to(results)): path.read_bytes() for path in kept}
+    contents[RESULTS_FILE] = _lines(results).encode()
+
+    # Under another name until it is whole, so that a kill in between leaves no half of a record.
+    partial = partial_path(record)
+    with reported(record):
+        mark_folder(partial, FOLDER)
+        for name, content in contents.items():
+            write_atomic(partial / name, content)
+        partial.replace(record)
+    write_index(record.parent)
+
+
+def _lines(results: Path) -> str:
+    """The content of `results.jsonl`: the documents of exactly the runs that the settings ask for, and `DOCUMENTS`."""
+    settings = load(results / SETTINGS)
+    folders = [run.folder for run in plan.searches(settings)] + [run.folder for run in plan.retrains(settings)]
+    documents = read_results(results / folder / "result.json" for folder in folders)
+    files = [f"{folder}/result.json" for folder in folders]
+    for kind, pattern in DOCUMENTS.items():
+        paths = sorted(results.glob(pattern))
+        documents += [read_document(path, kind) for path in paths]
+        files += [str(path.relative_to(results)) for path in paths]
+    lines = [{"file": file, **document} for file, document in zip(files, documents, strict=True)]
+    return "".join(json.dumps(line, ensure_ascii=False, allow_nan=False) + "\n" for line in lines)
+
+
+def keep_benchmark(document: Path, record: Path) -> None:
+    """Copy what `bench --json` wrote to `record`, a file in `benchmarks` of the records, then renew the pages.
+
+    Raises:
+        UserError: no such document, or the record has another place or exists already.
+    """
+    read_document(document, "bench")
+    if record.parent.name != BENCHMARKS or record.suffix != ".json":
+        raise UserError(f"{record}: benchmarks are kept as results/records/{BENCHMARKS}/NAME.json")
+    _check_new(record)
+    check_index(record.parent.parent)
+    write_atomic(record, document.read_bytes())
+    write_index(record.parent.parent)
+
+
+def _check_new(record: Path) -> None:
+    if record.exists():
+        raise UserError(f"{record}: exists already; records are never overwritten, choose another name")
+
+
+def renew(records: Path) -> None:
+    """Renew the pages of a folder of records, and bring the settings of the records under the names of this version.
+
+    Raises:
+        UserError: no such folder, a page is somebody's own, or a file of a record is damaged.
+    """
+    if not records.is_dir():
+        raise UserError(f"{records}: no folder of records; give results/records, or a run and the record to make")
+    check_index(records)
+    for record in _runs(records):
+        settings = yaml.safe_load((record / SETTINGS).read_text(encoding="utf-8"))
+        if read_marker(record) is not None and (current := current_settings(settings)) != settings:
+            write_atomic(record / SETTINGS, yaml.safe_dump(current, sort_keys=False, allow_unicode=True))
+    write_index(records)
 
 
 def check_index(records: Path) -> None:
-    """Refuse a folder whose `README.md` is not the index of records, before anything is copied into it.
+    """Refuse a folder whose `README.md` or `claims.md` is not a page of ours, before anything is copied into it.
 
     Raises:
         UserError: it is somebody's own page, or cannot be written.
     """
     check_file(records / "README.md", signature_of(TITLE.encode()))
+    check_file(records / "claims.md", signature_of(CLAIMS_TITLE.encode()))
 
 
 def write_index(records: Path) -> None:
-    """Write `README.md` of the folder of records (runs, benchmarks, open runs of `open.csv`) and `claims.md`."""
-    runs = [_run(folder) for folder in sorted(records.iterdir()) if (folder / "settings.yaml").is_file()]
-    benchmarks = [_benchmark(file) for file in sorted((records / BENCHMARKS).glob("*.json"))]
-    to_do = _open_runs(records / OPEN)
-    waiting = [f"| {row['what']} | `{row['command']}` | {row['needs']} |" for row in to_do]
+    """Write `README.md` of the folder of records (runs, benchmarks, pending runs of `open.csv`) and `claims.md`."""
+    runs = _runs(records)
+    benchmarks = sorted((records / BENCHMARKS).glob("*.json"))
+    pending = _pending_runs(records / OPEN)
+    lines = [TITLE, "", *_introduction(runs)]
+    lines += _section(
+        "Completed", "record | run | machine | jobs | hours, summed over jobs | commit", map(_run_row, runs)
+    )
+    lines += _section("Benchmarks", "record | machine | threads | targets | commit", map(_benchmark_row, benchmarks))
+    rows = [f"| {row['what']} | `{row['command']}` | {row['needs']} |" for row in pending]
+    lines += _section("Pending: these need a GPU, or hours", "what | command | needs", rows)
+    write_outputs({records / "claims.md": claims_page(records, pending), records / "README.md": "\n".join(lines)})
+
+
+def _introduction(runs: Sequence[Path]) -> list[str]:
     lines = [
-        TITLE,
+        "A record is a finished run in a few files: its settings, all result documents with their provenance, one per",
+        f"line of `{RESULTS_FILE}`, its tables, and the figures that pages show. What the records show of the papers'",
+        "claims: [claims](claims.md). `parsec record` makes records and both pages.",
         "",
-        "One folder a run: settings, data set hashes, π, genotypes, metrics, results with provenance, tables, figures.",
-        "What they show of the papers' claims: [claims](claims.md). Both pages are made by `parsec record`.",
-        "",
-        *_section("Done", "record | run | machine | jobs | hours, summed over jobs | commit", runs),
-        *_section("Benchmarks", "record | machine | threads | what was to be reached | commit", benchmarks),
-        *_section("Open: these need a GPU, or hours", "what | command | needs", waiting),
     ]
-    write_outputs({records / "claims.md": claims_page(records, to_do), records / "README.md": "\n".join(lines)})
+    if not runs:
+        return lines
+    example = runs[0].name
+    return [
+        *lines,
+        "To run one again, with the settings of its record:",
+        "",
+        "```sh",
+        f"snakemake --cores 2 --configfile results/records/{example}/{SETTINGS}",
+        "```",
+        "",
+        "To read its numbers, a row per search or training, and a table:",
+        "",
+        "```python",
+        f'pandas.read_json("results/records/{example}/{RESULTS_FILE}", lines=True)',
+        f'pandas.read_csv("results/records/{example}/{_first_table(runs[0])}")',
+        "```",
+        "",
+    ]
 
 
-def _section(title: str, columns: str, rows: Sequence[str]) -> list[str]:
+def _first_table(record: Path) -> str:
+    return next((f"tables/{path.name}" for path in sorted(record.glob("tables/*.csv"))), "tables/NAME.csv")
+
+
+def _section(title: str, columns: str, rows: Iterable[str]) -> list[str]:
     rule = "| " + " | ".join("---" for _ in columns.split("|")) + " |"
     return [f"## {title}", "", f"| {columns} |", rule, *rows, ""]
 
 
-def _open_runs(path: Path) -> list[dict[str, str]]:
+def _runs(records: Path) -> list[Path]:
+    return [folder for folder in sorted(records.iterdir()) if (folder / SETTINGS).is_file()]
+
+
+def _pending_runs(path: Path) -> list[dict[str, str]]:
     """Rows of `open.csv`; none where a folder of records of one's own has no such list."""
     if not path.is_file():
         return []
@@ -65,120 +196,35 @@ def _open_runs(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def _run(folder: Path) -> str:
-    settings = yaml.safe_load((folder / "settings.yaml").read_text(encoding="utf-8"))
-    results = read_results(sorted(folder.glob("*/**/result.json")))
+def _run_row(record: Path) -> str:
+    settings = yaml.safe_load((record / SETTINGS).read_text(encoding="utf-8"))
+    results = read_documents([record / RESULTS_FILE], "search", "retrain")
     hours = sum(result["cost"]["wall_seconds"] for result in results) / 3600
     machines = ", ".join(dict.fromkeys(_machine(result["provenance"]["machine"]) for result in results))
     commits = ", ".join(dict.fromkeys(_commit(result["provenance"]["git"]) for result in results))
-    name = folder.name
+    name = record.name
     return f"| [{name}]({name}) | {settings['name']} | {machines} | {len(results)} | {hours:.2f} | {commits} |"
 
 
-def _benchmark(file: Path) -> str:
-    document = json.loads(file.read_text(encoding="utf-8"))
+def _benchmark_row(path: Path) -> str:
+    document = read_document(path, "bench")
     made = document["provenance"]
     targets = [_target(target) for contest in document["contests"] for target in contest["targets"]]
     cells = (_machine(made["machine"]), made["threads"], "; ".join(targets) or "–", _commit(made["git"]))
-    return f"| [{file.stem}]({BENCHMARKS}/{file.name}) | " + " | ".join(map(str, cells)) + " |"
+    return f"| [{path.stem}]({BENCHMARKS}/{path.name}) | " + " | ".join(map(str, cells)) + " |"
 
 
-def _target(target: dict[str, Any]) -> str:
+def _target(target: Mapping[str, Any]) -> str:
     reached = "reached" if target["reached"] else "**not reached**"
     return f"{target['contender']}: {target['quantity']} {target['found']:.3g} for {target['target']:.3g}, {reached}"
 
 
-def _machine(machine: dict[str, Any]) -> str:
+def _machine(machine: Mapping[str, Any]) -> str:
     gpu = machine["gpu"]
     return str(gpu["name"]) if gpu else f"{machine['cpu']}, {machine['cores']} cores"
 
 
-def _commit(git: dict[str, Any] | None) -> str:
+def _commit(git: Mapping[str, Any] | None) -> str:
     if git is None:
         return "unknown"
     return str(git["commit"])[:9] + (" with changes" if git["dirty"] else "")
-
-
-PAGES = (
-    "settings.yaml",
-    "checklist.md",
-    "tables/*",
-    "figures/*.csv",
-    "figures/*.svg",
-    "figures/*/*/*/cells-*.svg",
-    "data/*/dataset.json",
-    "data/*/source.json",
-    "measure/**/*.json",
-    "lookup/*",
-    "fit/**/*.json",
-    "fit/**/pi.parquet",
-    "score/*/*/scores.parquet",
-    "ablation/*/ablation.parquet",
-    "simulate/*/*/simulations.parquet",
-    "predictor/*/*/*",
-    "proposal/*/proposal.parquet",
-)
-REDRAWN = ("figures/pi-*", "figures/cells-*.csv", "figures/operations.csv")
-"""Left out for their size: `parsec figure runs` makes them again from what is kept of the runs."""
-LARGE = "weights.safetensors"
-
-
-def keep(results: Path, record: Path) -> None:
-    """Copy the small files of the finished run in `results` to `record`, then renew the index beside it.
-
-    Raises:
-        UserError: the run is not finished, or the record exists already.
-    """
-    if not (results / "settings.yaml").is_file():
-        raise UserError(f"{results}: no finished run (settings.yaml is missing); let snakemake end first")
-    if record.exists():
-        raise UserError(f"{record}: exists already; records are never overwritten, choose another name")
-    check_index(record.parent)
-    pages = [path for pattern in PAGES for path in results.glob(pattern)]
-    copied = [path for path in pages if not any(map(path.match, REDRAWN))]
-    settings = load(results / "settings.yaml")
-    copied += [results / file for file in _files_of_runs(settings)]
-    copied += [results / log for log in _logs(settings) if (results / log).is_file()]
-    # Under another name until it is whole, so that a kill in between leaves no half of a record.
-    partial = partial_path(record)
-    with reported(record):
-        for path in copied:
-            place = partial / path.relative_to(results)
-            place.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(path, place)
-        partial.replace(record)
-    write_index(record.parent)
-
-
-def _files_of_runs(settings: Settings) -> list[str]:
-    """Small files of exactly the runs that the settings ask for, whatever else lies in the folder."""
-    searches = [f"{run.folder}/{name}" for run in plan.searches(settings) for name in outputs.SEARCH_FILES]
-    trainings = [f"{run.folder}/{name}" for run in plan.retrains(settings) for name in outputs.RETRAIN_FILES]
-    return [file for file in searches + trainings if not file.endswith(LARGE)]
-
-
-def _logs(settings: Settings) -> list[str]:
-    """What these runs said; a run that was not made by the workflow has none."""
-    folders = [run.folder for run in plan.searches(settings)] + [run.folder for run in plan.retrains(settings)]
-    return [f"logs/{folder}.log" for folder in folders]
-
-
-def keep_benchmark(document: Path, record: Path) -> None:
-    """Copy what `bench --json` wrote to `record`, a file in `benchmarks` of the records, then renew the index.
-
-    Raises:
-        UserError: no such document, or the record stands elsewhere or exists already.
-    """
-    try:
-        kind = json.loads(document.read_text(encoding="utf-8")).get("kind")
-    except (OSError, ValueError, AttributeError) as error:
-        raise UserError(f"{document}: not a file of `bench --json` ({error})") from error
-    if kind != "bench":
-        raise UserError(f"{document}: not a file of `bench --json`")
-    if record.parent.name != BENCHMARKS or record.suffix != ".json":
-        raise UserError(f"{record}: benchmarks are kept as results/records/{BENCHMARKS}/NAME.json")
-    if record.exists():
-        raise UserError(f"{record}: exists already; records are never overwritten, choose another name")
-    check_index(record.parent.parent)
-    write_atomic(record, document.read_bytes())
-    write_index(record.parent.parent)

@@ -1,17 +1,96 @@
-"""JSON documents that stages write and reports read: what readers rely on, checked in one place.
+"""JSON documents that stages write and reports read: checked, and translated from earlier versions, in one place.
 
-Names and seeds become parts of paths, so they are of the types that settings have.
+A document lies in a file of its own below the results, or as a line of the `results.jsonl` of a record.
 """
 
-from collections.abc import Iterable
+import json
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
+import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from parsec.config.base import Name, Positive, Seed
 from parsec.errors import UserError
+from parsec.records.provenance import SCHEMA
 from parsec.runtime.files import read_json
+
+RESULTS_FILE = "results.jsonl"
+"""All documents of a record, one per line; `file` is where each was below the results."""
+
+
+class Renames(NamedTuple):
+    """Names that changed with one version of the documents and settings."""
+
+    keys: dict[str, str]
+    """Old key, or `section.key` where other sections keep a key of that name, to the new key."""
+    values: dict[str, dict[str, str]]
+    """Key to what its text, or the texts in its list, are called now."""
+
+
+_EXECUTORS = {"one": "sequential", "stacked": "grouped", "table": "fused"}
+_METHODS = {"darts2": "darts_second_order", "random_shared": "random_ws"}
+_LEARNING_STAGES = ("search", "finetune", "transfer", "settings")
+"""Sections with the settings of a stage that learns π; `settings` is its name within those of a job."""
+
+RENAMES = {
+    2: Renames(
+        {"child_images": "forward_images"},
+        {"executor": _EXECUTORS, "method": _METHODS, "methods": _METHODS, "base": _METHODS},
+    ),
+    3: Renames({f"{section}.start": "init_from" for section in _LEARNING_STAGES}, {}),
+}
+"""By the version that introduced them. Only versions up to `SCHEMA` are in force; raise it together with the rename."""
+
+
+def translated(document: Mapping[str, Any], since: int = 1, until: int | None = None) -> dict[str, Any]:
+    """A document or a settings tree of version `since` under the names of version `until`, by default the present one.
+
+    New names are left as they are, so that translating twice changes nothing.
+    """
+    result: dict[str, Any] = dict(document)
+    for version in range(since + 1, (until or SCHEMA) + 1):
+        result = _renamed(result, RENAMES[version], "")
+    return result
+
+
+def _renamed(value: Any, renames: Renames, section: str) -> Any:  # noqa: ANN401 - any JSON
+    if isinstance(value, Mapping):
+        result = {}
+        for key, item in value.items():
+            new: str = renames.keys.get(f"{section}.{key}") or renames.keys.get(key) or key
+            result[new] = _renamed(item, renames, new)
+        return result
+    if isinstance(value, list):
+        return [_renamed(item, renames, section) for item in value]
+    return renames.values.get(section, {}).get(value, value) if isinstance(value, str) else value
+
+
+def current_settings(document: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of a run of any earlier version, as this version reads them.
+
+    Settings carry no version, but an old name never has another meaning later. What a variant changes was once a list
+    of texts such as `search.estimator.samples = 8`.
+    """
+    variants = {name: dict(variant) for name, variant in (document.get("variants") or {}).items()}
+    for variant in variants.values():
+        if isinstance(variant["changes"], list):
+            variant["changes"] = _nested(variant["changes"])
+    return translated({**document, "variants": variants} if variants else document)
+
+
+def _nested(changes: Iterable[str]) -> dict[str, Any]:
+    tree: dict[str, Any] = {}
+    for change in changes:
+        path, _, value = change.partition("=")
+        *sections, key = path.strip().split(".")
+        branch = tree
+        for section in sections:
+            branch = branch.setdefault(section, {})
+        branch[key] = yaml.safe_load(value)
+    return tree
+
 
 NonNegative = Annotated[float, Field(ge=0)]
 
@@ -60,9 +139,9 @@ class _Complexity(_Open):
 
 
 class _Result(_Open):
-    """What all kinds share. Names and seeds become parts of paths, so they are of the types that settings have."""
+    """What all results share. Names and seeds become parts of paths, so they are of the types that settings have."""
 
-    schema_version: Literal[1] = Field(alias="schema")
+    schema_version: int = Field(alias="schema")
     method: Name
     seed: Seed
     cost: _Cost
@@ -84,7 +163,7 @@ class _Search(_Result):
     complexity: _Complexity
     selection: str
     parent: _Parent | None
-    child_images: int
+    forward_images: int
 
 
 class _Test(_Open):
@@ -109,9 +188,9 @@ class _Retrain(_Result):
 class _Fit(_Result):
     kind: Literal["fit"]
     stage: Name
-    scored: int
-    kept: list[str]
-    child_images: int
+    scored: Positive
+    kept: Annotated[list[str], Field(min_length=1)]
+    forward_images: int
 
 
 class _PerData(_Open):
@@ -136,7 +215,7 @@ class _Found(_Open):
 
 class _Lookup(_Open):
     kind: Literal["lookup"]
-    schema_version: Literal[1] = Field(alias="schema")
+    schema_version: int = Field(alias="schema")
     best: _PerData
     mean: _PerData
     runs: list[_Found]
@@ -178,44 +257,131 @@ class _Depths(_Open):
     rows: Annotated[list[_Depth], Field(min_length=1)]
 
 
+class _Predictor(_Open):
+    kind: Literal["predictor"]
+    job: dict[str, Any]
+    accuracies_hash: str
+
+
+class _Target(_Open):
+    contender: str
+    quantity: str
+    found: float
+    target: float
+    reached: bool
+
+
+class _Contest(_Open):
+    targets: list[_Target]
+
+
+class _BenchProvenance(_Open):
+    machine: _Machine
+    git: _Git | None
+    threads: int
+
+
+class _Bench(_Open):
+    kind: Literal["bench"]
+    contests: list[_Contest]
+    provenance: _BenchProvenance
+
+
 RESULTS: dict[str, type[_Open]] = {"search": _Search, "retrain": _Retrain, "fit": _Fit}
-MADE_BY: dict[str, tuple[str, type[_Open]]] = {
-    "lookup": ("lookup", _Lookup),
-    "measure": ("measure step", _Measure),
-    "depths": ("measure depths", _Depths),
+"""Kinds of the results of a run."""
+KINDS: dict[str, type[_Open]] = {
+    **RESULTS,
+    "lookup": _Lookup,
+    "measure": _Measure,
+    "depths": _Depths,
+    "predictor": _Predictor,
+    "bench": _Bench,
 }
-"""By kind: the command that writes the document, and what it holds."""
+WRITTEN_BY = {
+    "fit": "fit-pi",
+    "measure": "measure step",
+    "depths": "measure depths",
+    "bench": "bench --json",
+}
+"""The command that writes a kind, where its name differs."""
 
 
 def read_results(paths: Iterable[Path]) -> list[dict[str, Any]]:
-    """The results (`result.json` and `fit.json`) in these files, in this order.
+    """The results of runs in these files, in this order: each a `result.json` or `fit.json`, or a `results.jsonl`.
 
     Raises:
         UserError: a file is missing, damaged or no result, or a key is missing or wrong; the first such key is named.
     """
-    return [_read_result(Path(path)) for path in paths]
+    return read_documents(paths, *RESULTS)
 
 
-def _read_result(path: Path) -> dict[str, Any]:
-    document = read_json(path, "a result.json; run the workflow again to make it")
-    if document.get("kind") not in RESULTS:
-        raise UserError(f"{path}: not a result of kind {' or '.join(RESULTS)}; give the result.json of a run")
-    return _checked(path, document, RESULTS[document["kind"]])
-
-
-def read_document(path: Path, kind: str) -> dict[str, Any]:
-    """A document of one of the kinds in `MADE_BY`.
+def read_documents(paths: Iterable[Path], *kinds: str) -> list[dict[str, Any]]:
+    """The documents of these kinds in these files; a `results.jsonl` may hold others, which are left out.
 
     Raises:
         UserError: as `read_results`.
     """
-    command, model = MADE_BY[kind]
-    return _checked(path, read_json(path, f"what `parsec {command}` writes"), model)
+    documents = []
+    for path in map(Path, paths):
+        if path.suffix == ".jsonl":
+            documents += [_checked(path, document) for document in read_lines(path) if document.get("kind") in kinds]
+        else:
+            documents.append(_read_one(path, *kinds))
+    return documents
 
 
-def _checked(path: Path, document: dict[str, Any], model: type[_Open]) -> dict[str, Any]:
+def read_document(path: Path, kind: str) -> dict[str, Any]:
+    """The only document of this kind in a file.
+
+    Raises:
+        UserError: as `read_results`, or a `results.jsonl` holds several or none.
+    """
+    documents = read_documents([path], kind)
+    if len(documents) != 1:
+        raise UserError(f"{path}: holds {len(documents)} documents of kind {kind}; give a file with one")
+    return documents[0]
+
+
+def read_lines(path: Path) -> list[dict[str, Any]]:
+    """All documents of a `results.jsonl`, as they were written.
+
+    Raises:
+        UserError: missing, unreadable, or not one JSON mapping per line.
+    """
     try:
-        model.model_validate(document)
+        documents = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror}); it must be a record's {RESULTS_FILE}") from error
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{path}: damaged, not JSON ({error}); restore the record from git") from error
+    if not all(isinstance(document, dict) for document in documents):
+        raise UserError(f"{path}: holds JSON of another form; restore the record from git")
+    return documents
+
+
+def _read_one(path: Path, *kinds: str) -> dict[str, Any]:
+    is_result = set(kinds) <= RESULTS.keys() and len(kinds) > 1
+    written_by = f"what `parsec {WRITTEN_BY.get(kinds[0], kinds[0])}` writes"
+    remedy = "a result.json; run the workflow again to make it" if is_result else written_by
+    document = read_json(path, remedy)
+    # Measurements had no kind at first.
+    kind = document.get("kind") or (kinds[0] if len(kinds) == 1 else None)
+    if kind not in kinds:
+        wanted = f"a result of kind {' or '.join(kinds)}; give the result.json of a run" if is_result else remedy
+        raise UserError(f"{path}: not {wanted}")
+    return _checked(path, {**document, "kind": kind})
+
+
+def _checked(path: Path, document: dict[str, Any]) -> dict[str, Any]:
+    """The document under today's names, checked by the model of its kind."""
+    version = document.get("schema", 1)
+    if not isinstance(version, int) or not 1 <= version <= SCHEMA:
+        raise UserError(f"{path}: written by another version (schema {version!r}; this one reads 1 to {SCHEMA})")
+    document = translated(document, since=version)
+    if "schema" in document:
+        document["schema"] = SCHEMA
+    try:
+        KINDS[document["kind"]].model_validate(document)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         key = ".".join(map(str, first["loc"]))

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from parsec.runtime.loop import RunCost
 
 
+SCHEMA = 2
+"""Version of the JSON documents that stages write; raised with every rename, see `documents.RENAMES`."""
 _PACKAGES = ("torch", "torchvision", "numpy", "pandas", "pyarrow", "scipy", "scikit-learn", "snakemake")
 
 

@@ -15,15 +15,13 @@ from numpy.typing import NDArray
 
 from parsec.errors import UserError
 from parsec.records.documents import read_results
-from parsec.records.provenance import begin, write_json
+from parsec.records.provenance import SCHEMA, begin, write_json
 from parsec.report.inputs import KEYS, read_run, read_trajectory, run_folder
 from parsec.runtime.files import temporary_path
 from parsec.runtime.outputs import check_file, parquet_signature
 from parsec.space.nasbench201 import EDGES, OPERATIONS, Architecture, architectures, from_dict, index_of
 from parsec.tabular.nasbench201 import DATA, ReportColumns, read_report_columns
 from parsec.tabular.problem import FloatArray
-
-SCHEMA = 1
 
 
 def lookup(runs: Iterable[Path], benchmark: Path, output: Path) -> None:
@@ -84,7 +82,7 @@ def of_result(result: dict[str, Any], columns: ReportColumns) -> dict[str, Any]:
 
     `base` is the method behind a variant, `start` the stage whose π it started from, null for uniform.
     """
-    recorded = {key: result[key] for key in (*KEYS, "entropy", "mode_accuracy", "children", "child_images", "cost")}
+    recorded = {key: result[key] for key in (*KEYS, "entropy", "mode_accuracy", "children", "forward_images", "cost")}
     fingerprint = result["provenance"]["settings_fingerprint"]
     found = _named(index_of(from_dict(result["genotype"])), columns)
     base = result["provenance"]["settings"].get("method", result["method"])
@@ -97,7 +95,7 @@ def of_epochs(folder: Path, result: dict[str, Any], columns: ReportColumns) -> p
 
     The expectation is exact: the sum over all 15,625 architectures. What is selected is the mode of π, or what the
     metrics name where a method selects by other means; it is null as long as nothing speaks for any architecture.
-    `child_images` and `seconds` are what the search had spent by then; the seconds leave evaluations out.
+    `forward_images` and `seconds` are what the search had spent by then; the seconds leave evaluations out.
     """
     rows, metrics = [], read_run(folder).set_index("epoch")
     for epoch, choices in read_trajectory(folder).groupby("epoch", sort=True):
@@ -106,7 +104,7 @@ def of_epochs(folder: Path, result: dict[str, Any], columns: ReportColumns) -> p
         of_each = probabilities[np.arange(len(EDGES)), _choices()].prod(1)
         expected = {f"expected_{data}": float(of_each @ columns.test[data]) for data in DATA}
         rows.append({"epoch": int(epoch), **(_named(index_of(selected), columns) if selected else {}), **expected})
-    spent = metrics.reindex(columns=["child_images", "seconds"]).assign(seconds=metrics["seconds"].fillna(0).cumsum())
+    spent = metrics.reindex(columns=["forward_images", "seconds"]).assign(seconds=metrics["seconds"].fillna(0).cumsum())
     found = pd.DataFrame(rows).reindex(columns=["epoch", *_named(0, columns), *expected]).join(spent, on="epoch")
     found = found.astype(dict.fromkeys(("index", *(f"rank_{data}" for data in DATA)), "Int64"))
     return found.assign(**{key: result[key] for key in KEYS})[[*KEYS, *found.columns]]

@@ -12,6 +12,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from parsec.stats import bootstrap_ends
+
 FloatArray = NDArray[np.float64]
 
 
@@ -192,6 +194,7 @@ def interval(values: FloatArray, seed: int = 0) -> Interval:
 
 def _against(values: FloatArray, random: Expected, compare: Callable[[Any, Any], Any], seed: int) -> Interval:
     """An expectation of random search, compared with the mean of values [R]: `compare(random, mean)`."""
-    draws = np.random.default_rng(seed).integers(len(values), size=(RESAMPLES, len(values)))
-    low, high = np.quantile(compare(random.draws, values[draws].mean(1)), (0.025, 0.975))
+    low, high = bootstrap_ends(
+        lambda indices: compare(random.draws, values[indices].mean(1)), len(values), RESAMPLES, seed
+    )
     return Interval(float(compare(random.value, values.mean())), float(low), float(high))

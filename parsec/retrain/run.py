@@ -22,7 +22,7 @@ from parsec.data.loader import AnyImages, evaluation_batches, open_images
 from parsec.errors import SettingsError
 from parsec.network.cell_network import FixedNetwork
 from parsec.network.complexity import network_cost
-from parsec.records.provenance import write_json
+from parsec.records.provenance import SCHEMA, write_json
 from parsec.records.stage import Stage
 from parsec.retrain.trainer import Retrainer, RetrainTask
 from parsec.runtime.device import Precision, autocast, memory_format
@@ -49,7 +49,7 @@ def retrain(
     output: Path,
     state: Path,
     running: Running,
-    keep_finished: bool = False,
+    cache_outputs: bool = False,
 ) -> None:
     """Train one genotype from scratch and test it once; `state` keeps the run resumable until the outputs are final.
 
@@ -64,10 +64,10 @@ def retrain(
         output: folder that receives `weights.safetensors`, `metrics.jsonl` and, last, `result.json`.
         state: folder of the checkpoints.
         running: how often to save and to report.
-        keep_finished: whether links to the outputs stay in `state`, to be restored when the same call is repeated.
+        cache_outputs: whether links to the outputs stay in `state`, to be restored when the same call is repeated.
     """
     label = run.folder.replace("retrain/", "retrain ", 1)
-    stage = Stage("parsec.retrain.run", job, label, output, state, RETRAIN_FILES, running, job.compute, keep_finished)
+    stage = Stage("parsec.retrain.run", job, label, output, state, RETRAIN_FILES, running, job.compute, cache_outputs)
     stage.check(data=data)
     info, architecture = read_info(data, job.dataset), named_or_given(genotype)
     with stage.hold():
@@ -251,7 +251,7 @@ def _result(trainer: Retrainer, errors: ErrorRates, classes: tuple[str, ...]) ->
     per_class = zip(classes, test.pop("class_images"), test.pop("class_errors"), strict=True)
     test["classes"] = [{"class": name, "images": n, "top1_error": error} for name, n, error in per_class]
     return {
-        "schema": 1,
+        "schema": SCHEMA,
         "kind": "retrain",
         "genotype": task.genotype.as_dict(),
         "complexity": size._asdict(),

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from parsec.config.jobs import SearchJob
+from parsec.config.search import SearchStage
 from parsec.data.augment import Augment
 from parsec.data.loader import AnyImages, epoch_order
 from parsec.errors import DivergedError
@@ -200,6 +201,16 @@ class SearchTrainer(ABC):
     prior_optimizer: torch.optim.Optimizer | None = None
     """None if the method does not learn π."""
 
+    @classmethod
+    def cost_per_pass(cls, task: SearchTask) -> float:
+        """Sampled architectures that one pass of a minibatch costs as much as."""
+        return 1.0
+
+    @classmethod
+    def candidates(cls, settings: SearchStage) -> int:
+        """Architectures whose accuracies on the validation split are compared after training."""
+        return 0
+
     def __init__(self, task: SearchTask) -> None:
         self.task, self.settings = task, task.job.settings
         self.streams = Streams(task.seed, task.device)
@@ -242,7 +253,7 @@ class SearchTrainer(ABC):
         return self.evaluated
 
     @property
-    def child_images(self) -> int:
+    def forward_images(self) -> int:
         """Images × architectures passed forward so far; `search.budget` says what a mixture counts for."""
         return self.children * self.settings.batch_size
 
@@ -315,7 +326,7 @@ class SearchTrainer(ABC):
             "skip_share": skip_share(selected, self.prior.space),
             "genotype": selected.as_dict() if self.has_selection else None,
             "children": self.children,
-            "child_images": self.child_images,
+            "forward_images": self.forward_images,
         }
         if self.step:
             row |= {**self._rows.end_epoch(self.batches.per_epoch), "seconds": self._epoch_seconds}

@@ -1,69 +1,86 @@
-"""One budget for all methods: as many epochs as fit into a number of images that pass forward through children."""
+"""Equal search budget, in forward-passed images × architectures, and the cost of one pass of a mixed-op network."""
 
 from dataclasses import replace
+from statistics import fmean
 
+from parsec.config.search import Prior as PriorSettings
 from parsec.config.search import SearchStage
+from parsec.config.training import Network
 from parsec.errors import SettingsError
-from parsec.search.base import SearchTask
-from parsec.search.methods import METHODS
-from parsec.search.relative_cost import relative_cost
-from parsec.search.relaxed import Relaxed
+from parsec.network.spaces import child_cost, multiply_adds
+from parsec.prior.distribution import Prior
+from parsec.runtime.rng import generator
+from parsec.search.base import SearchTask, SearchTrainer
+from parsec.space.spaces import Architecture, SearchSpace
+
+SAMPLES = 256
+"""Architectures of the uniform distribution whose mean cost is one; always the same ones."""
+FREE = ("none", "max_pool_3x3")
+"""Operations without multiply-adds, of which every space has one."""
 
 
-def within_budget(task: SearchTask) -> SearchTask:
-    """The task with the epochs (of `random` the architectures) that its budget pays for.
+def within_budget(task: SearchTask, method: type[SearchTrainer]) -> SearchTask:
+    """The task with the epochs (for `random`, the number of architectures) that its budget pays for.
 
-    Without a budget it is as it was. An adaptive K is paid for as if it were at its bound.
+    Unchanged without a budget. An adaptive K is paid for as if it were at its bound.
 
     Raises:
-        SettingsError: the budget does not pay for one epoch after the warm-up, or not for one architecture.
+        SettingsError: the budget does not pay for one epoch after the warm-up, or for one architecture.
     """
     if task.job.settings.budget is None:
         return task
-    return replace(task, job=task.job.model_copy(update={"settings": _fitted(task, task.job.settings.budget)}))
+    settings = _fitted(task, method, task.job.settings.budget)
+    return replace(task, job=task.job.model_copy(update={"settings": settings}))
 
 
-def _fitted(task: SearchTask, budget: int) -> SearchStage:
+def _fitted(task: SearchTask, method: type[SearchTrainer], budget: int) -> SearchStage:
     settings = task.job.settings
+    # Images that one pass of each step of an epoch takes: whole batches only.
+    epoch_images = len(task.train) // settings.batch_size * settings.batch_size
     if task.job.method == "random":
-        each = settings.random.epochs * _epoch(task) + len(task.validation)
-        number = budget // each
-        _check(task, number, each)
-        return settings.model_copy(update={"random": settings.random.model_copy(update={"architectures": number})})
-    warm, learning = (passes * _worth(task) * _epoch(task) for passes in METHODS[task.job.method].passes)
-    before = settings.warmup_epochs * warm + _judging(task)
-    number = int((budget - before) // learning)
-    _check(task, number, before + learning)
-    return settings.model_copy(update={"epochs": settings.warmup_epochs + number})
+        # Every architecture is trained by itself and then evaluated once on the validation split.
+        per_architecture = settings.random.epochs * epoch_images + len(task.validation)
+        architectures = budget // per_architecture
+        _check(task, architectures, per_architecture)
+        random = settings.random.model_copy(update={"architectures": architectures})
+        return settings.model_copy(update={"random": random})
+    # Passes per step, times the architectures that a pass counts for, times images.
+    warmup, learning = (passes * method.cost_per_pass(task) * epoch_images for passes in method.passes)
+    fixed = settings.warmup_epochs * warmup + method.candidates(settings) * len(task.validation)
+    epochs = int((budget - fixed) // learning)
+    _check(task, epochs, fixed + learning)
+    return settings.model_copy(update={"epochs": settings.warmup_epochs + epochs})
 
 
-def _epoch(task: SearchTask) -> int:
-    """Images that one pass of every step of an epoch takes."""
-    size = task.job.settings.batch_size
-    return len(task.train) // size * size
-
-
-def _worth(task: SearchTask) -> float:
-    """Children that a pass counts for: K of PARSEC."""
-    settings, method = task.job.settings, METHODS[task.job.method]
-    if task.job.method == "parsec":
-        return settings.estimator.samples
-    if not issubclass(method, Relaxed):
-        return 1.0
-    return relative_cost(
-        task.prior.space, settings.network, task.classes, task.augment.image_size, samples_one_op=method.samples_one_op
-    )
-
-
-def _judging(task: SearchTask) -> int:
-    """Images of the comparison after the last epoch."""
-    settings = task.job.settings
-    judged = {"random_shared": settings.random.candidates, "parsec": settings.estimator.best_of or 0}
-    return judged.get(task.job.method, 0) * len(task.validation)
-
-
-def _check(task: SearchTask, number: int, least: float) -> None:
-    if number < 1:
+def _check(task: SearchTask, count: int, least: float) -> None:
+    if count < 1:
         raise SettingsError(
             f"{task.job.stage}.budget: got {task.job.settings.budget}; {task.job.name} needs {int(least) + 1} or more"
         )
+
+
+def relative_cost(space: SearchSpace, network: Network, classes: int, image_size: int, samples_one_op: bool) -> float:
+    """Cost of one mixed-op forward pass relative to one sampled architecture, in multiply-adds.
+
+    Args:
+        space: the search space.
+        network: size of the network.
+        classes: labels of the data set.
+        image_size: side of an image, pixels.
+        samples_one_op: each edge runs one operation, all equally likely (GDAS), rather than all (DARTS, SNAS).
+    """
+
+    def cost(architecture: Architecture) -> int:
+        return child_cost(architecture, network, classes, image_size).multiply_adds
+
+    # Multiply-adds of the edges of the mixed-op network …
+    edges = multiply_adds(space, network, image_size)
+    mixed = edges.mean(-1).sum() if samples_one_op else edges.sum()
+    # … plus those of everything else: the cost of an architecture whose edges cost nothing.
+    free = next(space.primitives.index(name) for name in FREE if name in space.primitives)
+    choices = [free if factor.kind == "operation" else 0 for factor in space.factors("separate")]
+    rest = cost(space.decode(choices, "separate"))
+    # The unit is the mean cost of architectures sampled from the uniform distribution.
+    uniform = Prior(PriorSettings(), space=space)
+    sampled = uniform.children(uniform.sample(SAMPLES, generator(0, "worth of a child"))).genotypes
+    return (rest + float(mixed)) / fmean(map(cost, sampled))

@@ -10,9 +10,9 @@ from parsec.search.snas import Snas
 METHODS: dict[str, type[SearchTrainer]] = {
     "parsec": Parsec,
     "darts": Darts,
-    "darts2": DartsSecondOrder,
+    "darts_second_order": DartsSecondOrder,
     "snas": Snas,
     "gdas": Gdas,
-    "random_shared": RandomShared,
+    "random_ws": RandomShared,
     "random": RandomSearch,
 }

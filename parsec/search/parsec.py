@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from parsec.config.search import SearchStage
 from parsec.network.spaces import Child, child_cost, shared_weights
 from parsec.prior.distribution import ArchitectureBatch
 from parsec.runtime.device import to_device
@@ -27,7 +28,6 @@ from parsec.search.estimator import (
 )
 from parsec.search.executors.base import weighted_backward
 from parsec.search.executors.build import build_executor
-from parsec.search.executors.distributed import over_ranks
 from parsec.space.spaces import Architecture
 
 
@@ -53,8 +53,8 @@ class Parsec(SearchTrainer):
         # Shared weights v, and the executor that runs sampled architectures on them.
         start = generator(task.seed, "shared weights")
         self.supernet = shared_weights(task.prior.space, self.settings.network, task.classes, start, task.device)
-        executor = build_executor(self.supernet, task.job.compute, self.settings.batch_size, task.augment.image_size)
-        self.executor = over_ranks(executor, task.ranks)
+        sizes = (self.settings.batch_size, task.augment.image_size)
+        self.executor = build_executor(self.supernet, task.job.compute, *sizes, task.ranks)
         self.prior = task.prior.to(task.device if self.executor.device_driven else "cpu")
         # DARTS' optimizers: SGD for v, Adam for π.
         self.weight_optimizer = sgd([self.supernet.bank.flat], self.settings.weights)
@@ -126,6 +126,16 @@ class Parsec(SearchTrainer):
         """Logits (B × classes) of one architecture."""
         return self.executor.logits(child, images)
 
+    @classmethod
+    def cost_per_pass(cls, task: SearchTask) -> float:
+        """K: each of the sampled architectures runs the minibatch."""
+        return task.job.settings.estimator.samples
+
+    @classmethod
+    def candidates(cls, settings: SearchStage) -> int:
+        """Samples of the final π that are compared."""
+        return settings.estimator.best_of or 0
+
     @property
     def _has_compared(self) -> bool:
         """Whether best-of-n selection has taken place."""
@@ -137,7 +147,7 @@ class Parsec(SearchTrainer):
         return self.evaluated + (self.settings.estimator.best_of or 0) * self._has_compared
 
     @property
-    def child_images(self) -> int:
+    def forward_images(self) -> int:
         """Images × architectures passed forward so far, including those of the comparison."""
         compared = self.children - self.evaluated
         return self.evaluated * self.settings.batch_size + compared * len(self.task.validation)

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from parsec.config.search import SearchStage
 from parsec.errors import SettingsError
 from parsec.network.spaces import Child, shared_weights
 from parsec.runtime.device import autocast
@@ -109,7 +110,7 @@ class RandomSearch(SamplingTrainer):
         return self.settings.random.architectures * self.settings.random.epochs
 
     @property
-    def child_images(self) -> int:
+    def forward_images(self) -> int:
         """Images × architectures passed forward so far, including those of the evaluation of candidates."""
         evaluated = self.epoch // self.settings.random.epochs
         return (self.children - evaluated) * self.settings.batch_size + evaluated * len(self.task.validation)
@@ -158,6 +159,11 @@ class RandomShared(SamplingTrainer):
         "training half, and no test image was read"
     )
 
+    @classmethod
+    def candidates(cls, settings: SearchStage) -> int:
+        """Architectures evaluated after training."""
+        return settings.random.candidates
+
     @property
     def _training_steps(self) -> int:
         return self.settings.epochs * self.batches.per_epoch if self._last_step is None else self._last_step
@@ -180,7 +186,7 @@ class RandomShared(SamplingTrainer):
         return self._training_steps // self.batches.per_epoch + (self.step == self.total_steps)
 
     @property
-    def child_images(self) -> int:
+    def forward_images(self) -> int:
         """Images × architectures passed forward so far, including those of the evaluation of candidates."""
         evaluated = max(self.step - self._training_steps, 0)
         return (self.children - evaluated) * self.settings.batch_size + evaluated * len(self.task.validation)

@@ -16,15 +16,15 @@ from parsec.runtime.device import autocast
 from parsec.runtime.optim import adam, learning_rate, sgd
 from parsec.runtime.rng import generator
 from parsec.search.base import Batch, Metrics, SearchTask, SearchTrainer
+from parsec.search.budget import relative_cost
 from parsec.search.executors.base import summed_cross_entropy
 from parsec.search.executors.sequential import SequentialExecutor
-from parsec.search.relative_cost import relative_cost
 
 
 class Relaxed(SearchTrainer):
     """A method that learns a mixture of operations; how it makes one from π, and by which gradients, is up to each.
 
-    A pass of the mixture counts as one evaluated architecture, however many operations it runs; `child_images` weighs
+    A pass of the mixture counts as one evaluated architecture, however many operations it runs; `forward_images` weighs
     it by its cost. `compute.executor` is for methods that run several architectures per step, and plays no part.
     """
 
@@ -92,14 +92,19 @@ class Relaxed(SearchTrainer):
         self.weight_optimizer.param_groups[0]["lr"] = rate
         self.weight_optimizer.step()
 
+    @classmethod
+    def cost_per_pass(cls, task: SearchTask) -> float:
+        """Sampled architectures that one pass of the mixture costs as much as."""
+        network, size = task.job.settings.network, task.augment.image_size
+        return relative_cost(task.prior.space, network, task.classes, size, cls.samples_one_op)
+
     @cached_property
     def relative_cost(self) -> float:
-        """Sampled architectures that one pass costs as much as."""
-        task, network = self.task, self.settings.network
-        return relative_cost(task.prior.space, network, task.classes, task.augment.image_size, self.samples_one_op)
+        """`cost_per_pass` of this search."""
+        return self.cost_per_pass(self.task)
 
     @property
-    def child_images(self) -> int:
+    def forward_images(self) -> int:
         """Images × architectures of the same multiply-adds passed forward so far."""
         return round(self.children * self.settings.batch_size * self.relative_cost)
 

@@ -17,7 +17,7 @@ from parsec.network.spaces import child_cost
 from parsec.prior.distribution import Prior
 from parsec.prior.parquet import read_metadata, read_prior, write_prior, write_trajectory
 from parsec.records.code_hash import code_fingerprint
-from parsec.records.provenance import write_json
+from parsec.records.provenance import SCHEMA, write_json
 from parsec.records.stage import Stage
 from parsec.runtime import loop
 from parsec.runtime.device import memory_format
@@ -38,16 +38,16 @@ def search(
     state: Path,
     init_pi: Path | None,
     running: Running,
-    keep_finished: bool = False,
+    cache_outputs: bool = False,
 ) -> None:
     """Run one search and write its five files into `output`; `state` keeps it resumable until they are final.
 
-    With `keep_finished` links to the files stay in `state`, and the same call puts them back instead of searching.
+    With `cache_outputs` links to the files stay in `state`, and the same call restores them instead of searching.
     Started by `torchrun`, the sampled architectures of every step are split across its processes; the first one writes.
     """
     _check_start(job, init_pi)
     label = f"{job.stage} {job.settings.dataset}/{job.name}/seed{seed}"
-    stage = Stage("parsec.search.run", job, label, output, state, SEARCH_FILES, running, job.compute, keep_finished)
+    stage = Stage("parsec.search.run", job, label, output, state, SEARCH_FILES, running, job.compute, cache_outputs)
     stage.check(data=data)
     info = read_info(data, job.settings.dataset)
     prior = read_prior(init_pi, job.prior, job.space) if init_pi else Prior(job.prior, space=SPACES[job.space])
@@ -59,8 +59,9 @@ def search(
     with stage.hold():
         if stage.restored(identity, stands_for):
             return
-        task = within_budget(make_task(job, data, info, seed, prior, stage.device, stage.ranks))
-        trainer = METHODS[job.method](task)
+        method = METHODS[job.method]
+        task = within_budget(make_task(job, data, info, seed, prior, stage.device, stage.ranks), method)
+        trainer = method(task)
         if not stage.train(trainer):
             return
         available = {split: info.counts[split] for split in ("train", "validation")}
@@ -157,7 +158,7 @@ def _write(
     write_atomic(output / "metrics.jsonl", (state / loop.METRICS).read_bytes())
     size = child_cost(genotype, job.settings.network, task.classes, task.augment.image_size)
     document = {
-        "schema": 1,
+        "schema": SCHEMA,
         "kind": "search",
         **{key: metadata[key] for key in ("stage", "space", "method", "dataset")},
         "seed": task.seed,
@@ -168,7 +169,7 @@ def _write(
         "complexity": size._asdict(),
         "skip_share": skip_share(genotype, SPACES[job.space]),
         "children": trainer.children,
-        "child_images": trainer.child_images,
+        "forward_images": trainer.forward_images,
         "images": {"train": len(task.train), "validation": len(task.validation)},
         **result,
     }

@@ -12,7 +12,7 @@ from parsec.errors import UserError
 from parsec.prior.distribution import Prior, fit
 from parsec.prior.parquet import write_prior
 from parsec.records.parquet import SCORES_FILE
-from parsec.records.provenance import begin, provenance, write_json
+from parsec.records.provenance import SCHEMA, begin, provenance, write_json
 from parsec.runtime.logs import logger
 from parsec.runtime.outputs import check_run_folder, mark_folder
 from parsec.runtime.seeds import seed_of
@@ -21,7 +21,6 @@ from parsec.space.spaces import SPACES, Architecture, from_text
 
 STAGE = "scores"
 """What `pi.parquet` names as the stage it comes from."""
-SCHEMA = 1
 
 
 def fit_pi(job: FitPiJob, scores: Path, output: Path) -> None:
@@ -51,7 +50,7 @@ def fit_pi(job: FitPiJob, scores: Path, output: Path) -> None:
     write_prior(output / "pi.parquet", prior, metadata)
     document: dict[str, Any] = {"schema": SCHEMA, "kind": "fit", "stage": STAGE, "method": metadata["method"]}
     document |= {"seed": about["seed"], "parent": None, "scored": len(seen), "cost": _cost(seen, about["cost"])}
-    document |= {"child_images": len(seen) * settings["score"]["batch_size"]}
+    document |= {"forward_images": len(seen) * settings["score"]["batch_size"]}
     document |= {"failed": int((seen["status"] == "failed").sum()), "kept": kept["architecture"].tolist()}
     document |= {"entropy": prior.entropy()}
     document |= {"mode": prior.mode().as_dict() if prior.has_mode() else None}

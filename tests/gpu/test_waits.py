@@ -67,10 +67,10 @@ def trainer(digits, device, executor, form):
 
 
 @pytest.mark.parametrize("form", FORMS, ids=lambda form: f"{form.factors}-{form.inputs}")
-@pytest.mark.parametrize("executor", ["one", "stacked", "table"])
+@pytest.mark.parametrize("executor", ["sequential", "grouped", "fused"])
 def test_waits_of_a_step(digits, device, executor, form):
     """None if the device reads the architectures; the one for K log-likelihoods if the host does."""
-    if executor == "table":
+    if executor == "fused":
         pytest.importorskip("triton")
     search, steps = trainer(digits, device, executor, form), 5
     for _ in range(10):

@@ -1,7 +1,8 @@
-"""Several ranks on one machine, for all tests of what they do together."""
+"""Several ranks on one machine, and architectures of the DARTS space."""
 
 import multiprocessing
 import os
+import random
 import traceback
 from datetime import timedelta
 
@@ -10,6 +11,7 @@ import torch
 import torch.distributed as dist
 
 from parsec.runtime.distributed import Ranks
+from parsec.space.darts import NODES, PRIMITIVES, SLOTS, Genotype, genotype
 
 FORK = multiprocessing.get_context("fork")
 
@@ -44,3 +46,28 @@ def on_ranks(tmp_path_factory):
         return [torch.load(file, weights_only=False) if file.exists() else None for file in files]
 
     return run
+
+
+@pytest.fixture
+def random_genotype():
+    """A function seed → a random architecture of the space, inputs possibly equal."""
+
+    def cell(rng: random.Random) -> list[tuple[str, int]]:
+        return [(rng.choice(PRIMITIVES), rng.randrange(node + 2)) for node in range(NODES) for _ in range(SLOTS)]
+
+    def draw(seed: int) -> Genotype:
+        rng = random.Random(seed)
+        return genotype(cell(rng), cell(rng))
+
+    return draw
+
+
+@pytest.fixture
+def uniform_genotype():
+    """A function primitive → the architecture that uses it on every edge; every input of a node is used somewhere."""
+
+    def draw(primitive: str) -> Genotype:
+        cell = [(primitive, source) for node in range(NODES) for source in (node, node + 1)]
+        return genotype(cell, cell)
+
+    return draw

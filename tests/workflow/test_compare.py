@@ -5,7 +5,7 @@ import json
 import pandas as pd
 from place import Place
 
-METHODS = ["parsec", "random_shared", "darts", "mean"]
+METHODS = ["parsec", "random_ws", "darts", "mean"]
 BUDGET = 20_000
 
 
@@ -27,10 +27,10 @@ def test_methods_are_compared_at_one_budget(fresh: Place) -> None:
     rows = pd.read_csv(fresh.results / "tables" / "comparison.csv").set_index("method")
     assert list(rows.index) == METHODS
     assert (rows["runs"] == 2).all()
-    assert rows["child_images"].between(BUDGET / 2, BUDGET).all()
+    assert rows["forward_images"].between(BUDGET / 2, BUDGET).all()
     assert (rows["top1_error_difference_n"].iloc[1:] == 2).all()
     results = [json.loads(path.read_text()) for path in fresh.results.glob("search/digits/*/seed0/result.json")]
-    assert {result["method"]: result["child_images"] for result in results} == rows["child_images"].to_dict()
+    assert {result["method"]: result["forward_images"] for result in results} == rows["forward_images"].to_dict()
     made = {path.stem for path in (fresh.results / "figures").glob("*.svg")}
     assert made >= {"spending", "depths", "operations", "cost"}
     assert fresh.planned() == {}

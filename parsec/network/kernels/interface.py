@@ -1,10 +1,9 @@
-"""What every backend offers: the launches of a step of S children, in the order in which a cell makes them.
+"""Interface of the kernels' backends: the launches of a step of S architectures, in the order of a cell.
 
-`weights` is what `Tables.weights` makes of the bank's flat vector and `gradient` the bank's flat gradient; `rows` and
-`picks` are tables (see `tables`), `states` and `gradients` flat buffers of a cell's maps and their gradients (see
-`shapes.Maps`). Maps are [row, N, H, W, C], in the precision of
-activations; `statistics` [row, 2 (mean, 1/σ), C] and `partials` are float32, or float64 if the weights are. Rows that
-a launch has no business with are neither read nor written. No order of summation depends on chance.
+`weights` is the result of `Tables.weights` and `gradient` the bank's flat gradient; `rows` and `edges` are tables (see
+`layout.Tables`), `states` and `gradients` flat buffers of a cell's maps and their gradients (see `layout.Maps`). Maps
+are [row, N, H, W, C], in the precision of activations; `statistics` [row, 2 (mean, 1/σ), C] and `partials` are float32,
+or float64 if the weights are. Kernels touch only their own rows; summation order is deterministic.
 """
 
 from typing import Protocol
@@ -13,13 +12,13 @@ import torch
 from torch import Tensor
 
 from parsec.errors import UserError
-from parsec.network.kernels.layout import Maps, Mixing
+from parsec.network.kernels.layout import Conv1x1, Maps
 
 
 class Operations(Protocol):
-    """Modules `plain` and `fused`."""
+    """Modules `reference` and `fused`."""
 
-    def mix(self, rows: Tensor, weights: Tensor, x: Tensor, z: Tensor, partials: Tensor, mixing: Mixing) -> None:
+    def conv1x1(self, rows: Tensor, weights: Tensor, x: Tensor, z: Tensor, partials: Tensor, conv: Conv1x1) -> None:
         """ReLU and 1 × 1 convolution, or factorised reduction, of `x` into `z`, before batch norm.
 
         Like all that produce maps for batch norm, it writes what `statistics` combines: of every tile and channel the
@@ -29,7 +28,7 @@ class Operations(Protocol):
     def separable(
         self,
         stage: int,
-        picks: Tensor,
+        edges: Tensor,
         weights: Tensor,
         states: Tensor,
         z: Tensor,
@@ -39,7 +38,7 @@ class Operations(Protocol):
     ) -> None:
         """ReLU, depthwise, pointwise convolution into `z[stage]`; the second stage reads `z[0]`, normalised."""
 
-    def pool(self, picks: Tensor, states: Tensor, z: Tensor, partials: Tensor, maps: Maps) -> None:
+    def pool(self, edges: Tensor, states: Tensor, z: Tensor, partials: Tensor, maps: Maps) -> None:
         """Maximum and mean of 3 × 3 pixels (those inside the map) into `z` [row, N, H', W', C]."""
 
     def statistics(self, partials: Tensor, pixels: int, out: Tensor) -> None:
@@ -48,10 +47,10 @@ class Operations(Protocol):
     def normalise(self, z: Tensor, statistics: Tensor) -> None:
         """Apply batch norm in place."""
 
-    def join(self, node: int, picks: Tensor, states: Tensor, z: Tensor, statistics: Tensor, maps: Maps) -> None:
-        """Write a node into `states`: the sum of its two picks, normalised unless they are the identity."""
+    def join(self, node: int, edges: Tensor, states: Tensor, z: Tensor, statistics: Tensor, maps: Maps) -> None:
+        """Write a node into `states`: the sum of its two edges, normalised unless they are the identity."""
 
-    def mix_back(
+    def conv1x1_back(
         self,
         rows: Tensor,
         weights: Tensor,
@@ -60,22 +59,22 @@ class Operations(Protocol):
         statistics: Tensor,
         gradients: Tensor,
         targets: Tensor,
-        mixing: Mixing,
+        conv: Conv1x1,
         normalised: bool,
     ) -> Tensor:
-        """Backward of `mix` and batch norm: adds the input's gradient to `targets`.
+        """Backward of `conv1x1` and batch norm: adds the input's gradient to `targets`.
 
-        `normalised`: whether `z` holds results after batch norm, or before. Of two consecutive rows that are picks of
+        `normalised`: whether `z` holds results after batch norm, or before. Of two consecutive rows that are edges of
         one child, both may add to one target; rows of `normalised` results must have targets of their own.
 
         Returns:
-            parts of the weights' gradients [row, half, part, weight], for `deposit`.
+            parts of the weights' gradients [row, half, part, weight], for `reduce_weight_grads`.
         """
 
     def separable_back(
         self,
         stage: int,
-        picks: Tensor,
+        edges: Tensor,
         weights: Tensor,
         states: Tensor,
         z: Tensor,
@@ -92,11 +91,11 @@ class Operations(Protocol):
         """
 
     def pool_back(
-        self, picks: Tensor, states: Tensor, z: Tensor, statistics: Tensor, gradients: Tensor, maps: Maps
+        self, edges: Tensor, states: Tensor, z: Tensor, statistics: Tensor, gradients: Tensor, maps: Maps
     ) -> None:
         """Backward of `pool` and batch norm, and of the identity: adds to the gradient of the source."""
 
-    def deposit(self, partials: Tensor, places: Tensor, sizes: Tensor, gradient: Tensor) -> None:
+    def reduce_weight_grads(self, partials: Tensor, places: Tensor, sizes: Tensor, gradient: Tensor) -> None:
         """Add parts [row, part, weight] to `gradient`, from `places[row]` on (−1: nowhere), `sizes[row]` numbers.
 
         Rows that share a place are added in their order.
@@ -117,6 +116,6 @@ def operations(device: torch.device) -> Operations:
         from parsec.network.kernels import fused
     except ImportError as missing:
         raise UserError(
-            f"compute.executor: table needs Triton on CUDA ({missing}); install triton, or choose executor stacked"
+            f"compute.executor: fused needs Triton on CUDA ({missing}); install triton, or choose executor grouped"
         ) from missing
     return fused

@@ -65,7 +65,7 @@ class Maps(NamedTuple):
         return 2 * self.children * self.input_size + node * self.children * self.node_size
 
 
-class Mixing(NamedTuple):
+class Conv1x1(NamedTuple):
     """A ReLU and a 1 × 1 convolution from maps in `blocks` of channels, or a factorised reduction of two halves."""
 
     batch: int
@@ -123,17 +123,17 @@ def tiles(pixels: int, channels: int) -> int:
 
 MAX_POOL, AVERAGE_POOL, IDENTITY, HALVE, CONVOLVE = range(5)
 
-PICK_COLUMNS = 13
+EDGE_COLUMNS = 13
 KIND, SOURCE, STRIDE, KERNEL, DILATION, REPEATS, DEPTHWISE_SIZE, UPSTREAM, DEPTHWISE, POINTWISE = range(10)
-"""Columns of a pick's row: what it does; first element of its source among the states (and of the source's gradient
+"""Columns of an edge's row: what it does; first element of its source among the states (and of the source's gradient
 among the gradients); stride, kernel side, dilation, repeats; elements of a depthwise weight. The last three have an
 entry for each of two stages, `STAGE` columns apart: first elements, −1 where there is none, of the gradient that comes
 in (among the gradients) and of the weights (in the bank)."""
 STAGE = 3
 
-MIX_COLUMNS = 5
-MIX_SOURCE, MIX_TARGET, MIX_UPSTREAM, MIX_EVEN, MIX_ODD = range(5)
-"""Columns of the row of a `shapes.Mixing`: first elements of its input, of the input's gradient, of the gradient that
+CONV_COLUMNS = 5
+CONV_SOURCE, CONV_TARGET, CONV_UPSTREAM, CONV_EVEN, CONV_ODD = range(5)
+"""Columns of the row of a `Conv1x1`: first elements of its input, of the input's gradient, of the gradient that
 comes in, and of the weights of either half; the source is −1 in a row with nothing to do."""
 
 
@@ -175,8 +175,8 @@ class Tables:
         """
         return flat.index_select(0, self._taps_first)
 
-    def picks(self, table: Tensor, sizes: Tensor) -> tuple[Tensor, Tensor]:
-        """Rows of all picks, int64 [cells, nodes, 2S, columns], and those of the factorised reductions among them.
+    def edges(self, table: Tensor, sizes: Tensor) -> tuple[Tensor, Tensor]:
+        """Rows of all edges, int64 [cells, nodes, 2S, columns], and those of the factorised reductions among them.
 
         Args:
             table: architectures, int64 [S, 2, 4, 2, 2], see `ArchitectureBatch`.

@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from parsec.network.kernels import layout
-from parsec.network.kernels.layout import Maps, Mixing, tile_pixels, tiles
+from parsec.network.kernels.layout import Conv1x1, Maps, tile_pixels, tiles
 
 EPSILON = 1e-5
 """Of batch norm, PyTorch's default."""
@@ -23,21 +23,21 @@ def _write(maps: Tensor, z: Tensor, partials: Tensor) -> None:
     _tile_sums(maps.detach(), partials)
 
 
-def mix_source(source: int, x: Tensor, mixing: Mixing) -> Tensor:
+def conv_source(source: int, x: Tensor, conv: Conv1x1) -> Tensor:
     """Copy of the input of a row, [N, H, W, channels of all blocks]."""
-    shape = (mixing.batch, mixing.height, mixing.width, mixing.block_channels)
-    size = mixing.batch * mixing.height * mixing.width * mixing.block_channels
-    starts = [source + block * mixing.block_stride for block in range(mixing.blocks)]
+    shape = (conv.batch, conv.height, conv.width, conv.block_channels)
+    size = conv.batch * conv.height * conv.width * conv.block_channels
+    starts = [source + block * conv.block_stride for block in range(conv.blocks)]
     return torch.cat([x[start : start + size].view(shape) for start in starts], -1)
 
 
-def mix_weights(row: list[int], weights: Tensor, mixing: Mixing) -> list[Tensor]:
+def conv_weights(row: list[int], weights: Tensor, conv: Conv1x1) -> list[Tensor]:
     """Weights of the halves of a row, each [channels of the half, input channels]."""
-    starts = row[layout.MIX_EVEN :][: mixing.halves]
-    return [weights[start : start + mixing.weight_size].view(-1, mixing.inputs) for start in starts]
+    starts = row[layout.CONV_EVEN :][: conv.halves]
+    return [weights[start : start + conv.weight_size].view(-1, conv.inputs) for start in starts]
 
 
-def mixed(x: Tensor, weights: list[Tensor]) -> Tensor:
+def relu_conv1x1(x: Tensor, weights: list[Tensor]) -> Tensor:
     """ReLU and 1 × 1 convolution, or factorised reduction, of [N, H, W, channels]."""
     x = F.relu(x)
     if len(weights) == 1:
@@ -47,23 +47,23 @@ def mixed(x: Tensor, weights: list[Tensor]) -> Tensor:
     return torch.cat([x[:, ::2, ::2] @ weights[0].T, padded[:, 1::2, 1::2] @ weights[1].T], -1)
 
 
-def mix(rows: Tensor, weights: Tensor, x: Tensor, z: Tensor, partials: Tensor, mixing: Mixing) -> None:
-    """See `Operations.mix`."""
+def conv1x1(rows: Tensor, weights: Tensor, x: Tensor, z: Tensor, partials: Tensor, conv: Conv1x1) -> None:
+    """See `Operations.conv1x1`."""
     for index, row in enumerate(rows.tolist()):
-        if row[layout.MIX_SOURCE] >= 0:
-            source = mix_source(row[layout.MIX_SOURCE], x, mixing).to(weights.dtype)
-            _write(mixed(source, mix_weights(row, weights, mixing)), z[index], partials[index])
+        if row[layout.CONV_SOURCE] >= 0:
+            source = conv_source(row[layout.CONV_SOURCE], x, conv).to(weights.dtype)
+            _write(relu_conv1x1(source, conv_weights(row, weights, conv)), z[index], partials[index])
 
 
 def source_of(row: list[int], states: Tensor, maps: Maps) -> Tensor:
-    """View of the source of a pick among the states or their gradients, [N, H, W, C]."""
+    """View of the source of an edge among the states or their gradients, [N, H, W, C]."""
     sides = (maps.height, maps.width) if row[layout.STRIDE] == 2 else (maps.out_height, maps.out_width)
     start, size = row[layout.SOURCE], maps.batch * sides[0] * sides[1] * maps.channels
     return states[start : start + size].view(maps.batch, *sides, maps.channels)
 
 
 def stage_weights(row: list[int], stage: int, weights: Tensor, maps: Maps) -> tuple[Tensor, Tensor]:
-    """Depthwise and pointwise weights of a stage of a pick, as convolutions want them."""
+    """Depthwise and pointwise weights of a stage of an edge, as convolutions want them."""
     c, kernel, shift = maps.channels, row[layout.KERNEL], stage * layout.STAGE
     depthwise, pointwise = row[layout.DEPTHWISE + shift], row[layout.POINTWISE + shift]
     return (
@@ -81,14 +81,14 @@ def convolved(x: Tensor, depthwise: Tensor, pointwise: Tensor, stride: int, dila
 
 
 def has_stage(row: list[int], stage: int) -> bool:
-    """Whether a pick is a convolution with this stage."""
+    """Whether an edge is a convolution with this stage."""
     return row[layout.KIND] == layout.CONVOLVE and row[layout.REPEATS] > stage
 
 
 def stage_input(
     index: int, row: list[int], stage: int, states: Tensor, z: Tensor, statistics: Tensor, maps: Maps
 ) -> Tensor:
-    """What a stage of a pick reads, [N, H, W, C]: its source, or the first stage's normalised result."""
+    """What a stage of an edge reads, [N, H, W, C]: its source, or the first stage's normalised result."""
     if stage == 0:
         return source_of(row, states, maps).to(statistics.dtype)
     mean, scale = statistics[0, index].unbind()
@@ -97,7 +97,7 @@ def stage_input(
 
 def separable(
     stage: int,
-    picks: Tensor,
+    edges: Tensor,
     weights: Tensor,
     states: Tensor,
     z: Tensor,
@@ -106,7 +106,7 @@ def separable(
     maps: Maps,
 ) -> None:
     """See `Operations.separable`."""
-    for index, row in enumerate(picks.tolist()):
+    for index, row in enumerate(edges.tolist()):
         if has_stage(row, stage):
             x = stage_input(index, row, stage, states, z, statistics, maps)
             stride = row[layout.STRIDE] if stage == 0 else 1
@@ -123,9 +123,9 @@ def pooled(kind: int, x: Tensor, stride: int) -> Tensor:
     return F.avg_pool2d(x, 3, stride, padding=1, count_include_pad=False).permute(0, 2, 3, 1)
 
 
-def pool(picks: Tensor, states: Tensor, z: Tensor, partials: Tensor, maps: Maps) -> None:
+def pool(edges: Tensor, states: Tensor, z: Tensor, partials: Tensor, maps: Maps) -> None:
     """See `Operations.pool`."""
-    for index, row in enumerate(picks.tolist()):
+    for index, row in enumerate(edges.tolist()):
         if row[layout.KIND] in (layout.MAX_POOL, layout.AVERAGE_POOL):
             x = source_of(row, states, maps).to(partials.dtype)
             _write(pooled(row[layout.KIND], x, row[layout.STRIDE]), z[index], partials[index])
@@ -148,10 +148,10 @@ def normalise(z: Tensor, statistics: Tensor) -> None:
     z.copy_((z - mean) * scale)
 
 
-def join(node: int, picks: Tensor, states: Tensor, z: Tensor, statistics: Tensor, maps: Maps) -> None:
+def join(node: int, edges: Tensor, states: Tensor, z: Tensor, statistics: Tensor, maps: Maps) -> None:
     """See `Operations.join`."""
     operands = []
-    for index, row in enumerate(picks.tolist()):
+    for index, row in enumerate(edges.tolist()):
         if row[layout.KIND] == layout.IDENTITY:
             operands.append(source_of(row, states, maps).to(statistics.dtype))
         else:
@@ -163,8 +163,8 @@ def join(node: int, picks: Tensor, states: Tensor, z: Tensor, statistics: Tensor
         out[child] = operands[2 * child] + operands[2 * child + 1]
 
 
-def deposit(partials: Tensor, places: Tensor, sizes: Tensor, gradient: Tensor) -> None:
-    """See `Operations.deposit`."""
+def reduce_weight_grads(partials: Tensor, places: Tensor, sizes: Tensor, gradient: Tensor) -> None:
+    """See `Operations.reduce_weight_grads`."""
     for row, (place, size) in enumerate(zip(places.tolist(), sizes.tolist(), strict=True)):
         if place >= 0:
             gradient[place : place + size] += partials[row, :, :size].sum(0)
@@ -184,7 +184,7 @@ def _leaves(tensors: list[Tensor]) -> list[Tensor]:
     return [each.detach().requires_grad_() for each in tensors]
 
 
-def mix_back(
+def conv1x1_back(
     rows: Tensor,
     weights: Tensor,
     x: Tensor,
@@ -192,21 +192,21 @@ def mix_back(
     statistics: Tensor,
     gradients: Tensor,
     targets: Tensor,
-    mixing: Mixing,
+    conv: Conv1x1,
     normalised: bool,
 ) -> Tensor:
-    """See `Operations.mix_back`; the input is mixed again, so the results `z` and their statistics are not read."""
-    partials = weights.new_zeros(len(rows), mixing.halves, 1, mixing.weight_size)
+    """See `Operations.conv1x1_back`; recomputes the convolution, so `z` and its statistics are not read."""
+    partials = weights.new_zeros(len(rows), conv.halves, 1, conv.weight_size)
     for index, row in enumerate(rows.tolist()):
-        if row[layout.MIX_SOURCE] < 0:
+        if row[layout.CONV_SOURCE] < 0:
             continue
         with torch.enable_grad():
-            source = mix_source(row[layout.MIX_SOURCE], x, mixing).to(weights.dtype)
-            leaves = _leaves([source, *mix_weights(row, weights, mixing)])
-            out = mixed(leaves[0], leaves[1:])
-            found = _gradients(out, row[layout.MIX_UPSTREAM], gradients, leaves)
-        for block, part in enumerate(found[0].split(mixing.block_channels, -1)):
-            start = row[layout.MIX_TARGET] + block * mixing.block_stride
+            source = conv_source(row[layout.CONV_SOURCE], x, conv).to(weights.dtype)
+            leaves = _leaves([source, *conv_weights(row, weights, conv)])
+            out = relu_conv1x1(leaves[0], leaves[1:])
+            found = _gradients(out, row[layout.CONV_UPSTREAM], gradients, leaves)
+        for block, part in enumerate(found[0].split(conv.block_channels, -1)):
+            start = row[layout.CONV_TARGET] + block * conv.block_stride
             targets[start : start + part.numel()] += part.flatten()
         for half, part in enumerate(found[1:]):
             partials[index, half, 0] = part.flatten()
@@ -215,7 +215,7 @@ def mix_back(
 
 def separable_back(
     stage: int,
-    picks: Tensor,
+    edges: Tensor,
     weights: Tensor,
     states: Tensor,
     z: Tensor,
@@ -224,9 +224,9 @@ def separable_back(
     maps: Maps,
 ) -> tuple[Tensor, Tensor]:
     """See `Operations.separable_back`."""
-    depthwise = weights.new_zeros(len(picks), 1, 25 * maps.channels)
-    pointwise = weights.new_zeros(len(picks), 1, maps.channels * maps.channels)
-    for index, row in enumerate(picks.tolist()):
+    depthwise = weights.new_zeros(len(edges), 1, 25 * maps.channels)
+    pointwise = weights.new_zeros(len(edges), 1, maps.channels * maps.channels)
+    for index, row in enumerate(edges.tolist()):
         if not has_stage(row, stage):
             continue
         with torch.enable_grad():
@@ -247,9 +247,9 @@ def separable_back(
     return depthwise, pointwise
 
 
-def pool_back(picks: Tensor, states: Tensor, z: Tensor, statistics: Tensor, gradients: Tensor, maps: Maps) -> None:
+def pool_back(edges: Tensor, states: Tensor, z: Tensor, statistics: Tensor, gradients: Tensor, maps: Maps) -> None:
     """See `Operations.pool_back`."""
-    for row in picks.tolist():
+    for row in edges.tolist():
         if row[layout.KIND] not in (layout.MAX_POOL, layout.AVERAGE_POOL, layout.IDENTITY):
             continue
         target, start = source_of(row, gradients, maps), row[layout.UPSTREAM]
@@ -263,13 +263,13 @@ def pool_back(picks: Tensor, states: Tensor, z: Tensor, statistics: Tensor, grad
 
 
 __all__ = [
-    "deposit",
+    "conv1x1",
+    "conv1x1_back",
     "join",
-    "mix",
-    "mix_back",
     "normalise",
     "pool",
     "pool_back",
+    "reduce_weight_grads",
     "separable",
     "separable_back",
     "statistics",

@@ -151,8 +151,8 @@ def plot_cost(inputs: list[Path]) -> Drawing:
 
 
 MEBIBYTE = 2**20
-ONE = {"one": ", one child at a time"}
-"""What is added to the name of a method that ran with an executor."""
+LABELS = {"sequential": ", one architecture at a time"}
+"""Suffix of a method's name by executor."""
 
 
 def _read_depths(path: Path) -> pd.DataFrame:
@@ -161,7 +161,7 @@ def _read_depths(path: Path) -> pd.DataFrame:
 
 
 def _label(method: str, executor: str) -> str:
-    added = ONE.get(executor, ", several children at once") if method == "parsec" else ""
+    added = LABELS.get(executor, ", several architectures at once") if method == "parsec" else ""
     return METHODS.get(method, (method, ""))[0] + added
 
 

@@ -29,7 +29,7 @@ def read_epochs(path: Path) -> pd.DataFrame:
     columns = [
         *KEYS,
         "epoch",
-        "child_images",
+        "forward_images",
         "seconds",
         *(f"{kind}_{data}" for kind in ("test", "expected") for data in DATA),
     ]
@@ -67,7 +67,7 @@ def plot_found(inputs: list[Path]) -> Drawing:
     return Drawing(figure, rows)
 
 
-SPENT = {"child_images": (1e-3, "Images through children (thousands)"), "elapsed": (1.0, "Time of training (s)")}
+SPENT = {"forward_images": (1e-3, "Images through children (thousands)"), "elapsed": (1.0, "Time of training (s)")}
 """Columns of the horizontal axes, with the factor and the name of what is drawn."""
 BAND = 0.15
 

@@ -45,10 +45,10 @@ from parsec.stats import Summary, summarise
 METHODS = {
     "parsec": ("PARSEC", "gradient-based"),
     "darts": ("DARTS, first order", "gradient-based"),
-    "darts2": ("DARTS, second order", "gradient-based"),
+    "darts_second_order": ("DARTS, second order", "gradient-based"),
     "snas": ("SNAS", "gradient-based"),
     "gdas": ("GDAS", "gradient-based"),
-    "random_shared": ("Random search, shared weights", "random"),
+    "random_ws": ("Random search, shared weights", "random"),
     "random": ("Random search", "random"),
 }
 """Printed name and kind of a search method."""

@@ -10,7 +10,7 @@ import pandas as pd
 
 from parsec.config.outputs import PUBLISHED, SEARCH_STAGES
 from parsec.errors import UserError
-from parsec.records.documents import read_document, read_results
+from parsec.records.documents import RESULTS, read_documents
 from parsec.report.inputs import Result, SearchKey, by_key, lineage
 from parsec.report.tables.accuracy import METHODS, STAGES
 from parsec.report.tables.base import NOTHING, Section, Table, Tabulated, listing, mean_and_std, millions, significant
@@ -18,7 +18,7 @@ from parsec.report.tables.nasbench201 import LABELS
 from parsec.stats import Paired, Summary, difference_text, holm, paired, summarise
 from parsec.tabular.nasbench201 import DATA
 
-COSTS = ["child_images", "seconds", "peak_bytes", "joules", "parameters", "multiply_adds", "skip_share"]
+COSTS = ["forward_images", "seconds", "peak_bytes", "joules", "parameters", "multiply_adds", "skip_share"]
 
 
 class Outcome(NamedTuple):
@@ -43,11 +43,11 @@ def read_compared(inputs: Iterable[Path]) -> pd.DataFrame:
     Raises:
         UserError: a file is missing or damaged, or nothing tells what the searches found is worth.
     """
-    paths = list(inputs)
-    looked_up = [path for path in paths if path.parent.name == "lookup"]
-    results = read_results(path for path in paths if path not in looked_up)
+    documents = read_documents(inputs, *RESULTS, "lookup")
+    results = [document for document in documents if document["kind"] != "lookup"]
+    lookups = [document for document in documents if document["kind"] == "lookup"]
     searches = by_key(results)
-    rows = [*_retrained(results), *(row for path in looked_up for row in _looked_up(path))]
+    rows = [*_retrained(results), *(row for lookup in lookups for row in _looked_up(lookup))]
     if not rows:
         raise UserError("the comparison needs retrainings or a lookup of what the searches found; give their files")
     return pd.DataFrame([_costs(searches, (row["stage"], row["method"], row["seed"])) | row for row in rows])
@@ -64,8 +64,8 @@ def _retrained(results: list[Result]) -> Iterator[dict[str, Any]]:
         yield {**named, "top1_error": fmean(r["test"]["top1_error"] for r in found), **found[0]["complexity"]}
 
 
-def _looked_up(path: Path) -> Iterator[dict[str, Any]]:
-    for run in read_document(path, "lookup")["runs"]:
+def _looked_up(lookup: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    for run in lookup["runs"]:
         tested = {f"test_{data}": run[f"test_{data}"] for data in DATA}
         yield {"stage": run["stage"], "outcome": "nasbench201", "method": run["method"], "seed": run["seed"], **tested}
 
@@ -74,7 +74,7 @@ def _costs(searches: dict[SearchKey, Result], key: SearchKey) -> dict[str, float
     """Sums over the search and those whose π it started from; memory is the largest of them."""
     chain = lineage(searches, key)
     return {
-        "child_images": sum(result["child_images"] for result in chain),
+        "forward_images": sum(result["forward_images"] for result in chain),
         "seconds": sum(result["cost"]["device_seconds"] for result in chain),
         "joules": sum(_joules(result) for result in chain),
         "peak_bytes": max(result["cost"]["peak_memory_bytes"] for result in chain),
@@ -202,7 +202,7 @@ def _comparison_cells(line: Line, measured: list[Outcome], several: bool) -> lis
         values[0],
         *compared,
         *values[1:],
-        millions(means["child_images"]),
+        millions(means["forward_images"]),
         *costs,
         *counts,
     ]

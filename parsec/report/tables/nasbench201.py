@@ -1,6 +1,5 @@
 """Tables of searches on NAS-Bench-201: true accuracies, and epochs saved by a warm start."""
 
-import json
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from statistics import fmean
@@ -192,7 +191,7 @@ def make_warm_start_table(inputs: Sequence[Path]) -> Tabulated:
     """
     if len(inputs) != 3:
         raise UserError("primed: give the JSON and the Parquet file of `lookup` and the fit.json of `fit-pi`")
-    pairs, fitted = list(_pairs(inputs[0], inputs[1])), _read_fit(inputs[2])
+    pairs, fitted = list(_pairs(inputs[0], inputs[1])), read_document(inputs[2], "fit")
     numbers = pd.DataFrame([row for name in QUALITIES for row in _warm_start_numbers(name, pairs)])
     sections = [Section(name, _rows(group)) for name, group in numbers.groupby("quality", sort=False)]
     notes = [_start(pairs), _cost(pairs, fitted), *WARM_START_NOTES]
@@ -216,17 +215,6 @@ def _pairs(document: Path, epochs: Path) -> Iterator[Pair]:
         here = rows[(rows[PAIRED] == [pair[key] for key in PAIRED]).all(axis=1)]
         of = {kind: here[here["method"] == pair[f"method_{kind}"]] for kind in ("plain", "primed")}
         yield Pair(pair["seed"], of["plain"], of["primed"])
-
-
-def _read_fit(path: Path) -> dict[str, Any]:
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-        if found["kind"] != "fit" or not found["scored"] or not found["kept"] or found["cost"]["device_seconds"] < 0:
-            raise ValueError("another document")
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{path}: not what `parsec fit-pi` writes ({error}); run it again") from error
-    read: dict[str, Any] = found
-    return read
 
 
 def _warm_start_numbers(name: str, pairs: Sequence[Pair]) -> Iterator[dict[str, Any]]:

@@ -1,7 +1,7 @@
 """Tables on NASWOT: rank correlations with trained accuracy, and their ablation."""
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import combinations
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,6 +16,7 @@ from parsec.records.parquet import ABLATION_FILE, SCORES_FILE
 from parsec.report.inputs import default_folder, read_rows
 from parsec.report.tables.base import NOTHING, Section, Table, Tabulated, significant
 from parsec.space.nasbench201 import SIZE
+from parsec.stats import bootstrap_ends
 from parsec.tabular.nasbench101 import read_search_columns
 from parsec.tabular.nasbench201 import DATA, Data, ReportColumns, read_report_columns, read_validation
 
@@ -72,17 +73,14 @@ def correlation(rows: pd.DataFrame, accuracies: FloatArray, above: float = 0.0, 
     if len(scored) < 2:
         raise ValueError(f"{len(scored)} scored architectures are too few for a correlation")
     scores, reached = scored["score"].to_numpy(), accuracies[scored["index"]]
-    low, high = _interval(lambda drawn: kendalltau(scores[drawn], reached[drawn]).statistic, len(scored), seed)
+
+    def resampled(indices: NDArray[np.int64]) -> list[float]:
+        # A resample of one architecture over and over has no order: NaN.
+        return [kendalltau(scores[each], reached[each]).statistic for each in indices]
+
+    low, high = map(float, bootstrap_ends(resampled, len(scored), RESAMPLES, seed))
     tau, rho = kendalltau(scores, reached).statistic, spearmanr(scores, reached).statistic
     return Correlation(len(scored), len(rows) - len(scored), float(tau), low, high, float(rho))
-
-
-def _interval(statistic: Callable[[NDArray[np.int64]], float], count: int, seed: int) -> tuple[float, float]:
-    """Percentiles 2.5 and 97.5 of a statistic over draws with replacement."""
-    draws = np.random.default_rng(seed).integers(count, size=(RESAMPLES, count))
-    # Of a few architectures a draw may be one of them over and over, which has no order.
-    low, high = np.nanquantile([statistic(drawn) for drawn in draws], (0.025, 0.975))
-    return float(low), float(high)
 
 
 LABELS = {"cifar10": "CIFAR-10", "cifar100": "CIFAR-100", "in16": "ImageNet16-120"}

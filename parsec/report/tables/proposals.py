@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 
 from parsec.errors import UserError
 from parsec.predictor.files import FILE
-from parsec.report.sample_efficiency import RESAMPLES, FloatArray
+from parsec.report.sample_efficiency import RESAMPLES
 from parsec.report.tables.base import Section, Table, Tabulated
+from parsec.stats import bootstrap_ends
 
 CASE = ["prior", "entropy", "images", "trained", "defence", "samples"]
 """The columns within which only β differs."""
-ENDS = ("low", "high")
 PROPOSAL_NOTES = (
     "q(α) ∝ π(α) exp(β · log-likelihood that the predictor expects); β = 0 is π. Children weigh p(y|α) π(α)/q(α).",
     "ESS/K: mean effective sample size of K children by K; in the limit of many children it is exact.",
@@ -44,30 +44,30 @@ def summary(rows: pd.DataFrame) -> pd.DataFrame:
     `share` and `limit` as in the file; `gained`: `share` less that of β = 0; `error`: mean error by that of β = 0.
     """
     repeats = rows["repeat"].nunique()
-    draws = np.random.default_rng(0).integers(repeats, size=(RESAMPLES, repeats))
     found = []
     for case, group in rows.sort_values("repeat", kind="stable").groupby(CASE, sort=False):
         values = dict(iter(group.groupby("beta")))
         for beta, each in values.items():
             named = dict(zip(CASE, case, strict=True))
-            found.append(named | {"beta": beta, "repeats": repeats} | _measured(each, values[0.0], draws))
+            found.append(named | {"beta": beta, "repeats": repeats} | _measured(each, values[0.0]))
     return pd.DataFrame(found)
 
 
-def _measured(found: pd.DataFrame, plain: pd.DataFrame, draws: NDArray[np.int64]) -> dict[str, float]:
-    share, error, error_of_pi = (
-        f[name].to_numpy() for f, name in ((found, "share"), (found, "error"), (plain, "error"))
-    )
-    gained = share - plain["share"].to_numpy()
-    row = {"limit": float(found["limit"].mean())}
-    row |= _ends("share", share.mean(), share[draws].mean(1)) | _ends("gained", gained.mean(), gained[draws].mean(1))
-    ratios = error[draws].mean(1) / error_of_pi[draws].mean(1)
-    return row | _ends("error", error.mean() / error_of_pi.mean(), ratios)
+def _measured(rows: pd.DataFrame, rows_of_pi: pd.DataFrame) -> dict[str, float]:
+    share, error = rows["share"].to_numpy(), rows["error"].to_numpy()
+    gained, error_of_pi = share - rows_of_pi["share"].to_numpy(), rows_of_pi["error"].to_numpy()
+    values = {"share": share.mean(), "gained": gained.mean(), "error": error.mean() / error_of_pi.mean()}
 
+    def resampled(indices: NDArray[np.int64]) -> NDArray[np.float64]:
+        ratios = error[indices].mean(1) / error_of_pi[indices].mean(1)
+        return np.stack([share[indices].mean(1), gained[indices].mean(1), ratios], 1)
 
-def _ends(name: str, value: float, drawn: FloatArray) -> dict[str, float]:
-    ends = zip(ENDS, np.quantile(drawn, (0.025, 0.975)), strict=True)
-    return {name: float(value), **{f"{name}_{end}": float(number) for end, number in ends}}
+    # The same resamples for every β, so that their numbers can be compared.
+    low, high = bootstrap_ends(resampled, len(share), RESAMPLES)
+    row = {"limit": float(rows["limit"].mean())}
+    for name, *numbers in zip(values, values.values(), low, high, strict=True):
+        row |= dict(zip((name, f"{name}_low", f"{name}_high"), map(float, numbers), strict=True))
+    return row
 
 
 def make_proposal_table(inputs: Sequence[Path]) -> Tabulated:

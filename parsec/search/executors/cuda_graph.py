@@ -1,7 +1,7 @@
-"""Executor `table` as CUDA graphs: each step is recorded once and then replayed for whatever architectures come.
+"""Executor `fused` as CUDA graphs: each step is captured once and then replayed for any architectures.
 
-A replay is one launch: its inputs, the architectures among them, are copied into the recording's own, and what it
-leaves is copied out. A step of another shape (K, batch or image size) is recorded when it first comes.
+A replay is one launch: its inputs, among them the architectures, are copied into buffers of the graph, and its outputs
+are copied out. A step of another shape (K, batch or image size) is captured when it first occurs.
 """
 
 from collections.abc import Callable
@@ -18,40 +18,44 @@ from parsec.space.darts import Genotype
 Step = Callable[..., tuple[Tensor, ...]]
 
 
-class _Recording(NamedTuple):
+class CapturedStep(NamedTuple):
+    """A CUDA graph with the buffers that it reads and writes."""
+
     graph: torch.cuda.CUDAGraph
     inputs: list[Tensor]
     outputs: tuple[Tensor, ...]
 
-    def __call__(self, inputs: list[Tensor]) -> list[Tensor]:
-        for own, given in zip(self.inputs, inputs, strict=True):
-            own.copy_(given, non_blocking=True)
+    def replay(self, inputs: list[Tensor]) -> list[Tensor]:
+        """Copy the inputs in, launch the graph, and copy its outputs out, because the next replay overwrites them."""
+        for buffer, value in zip(self.inputs, inputs, strict=True):
+            buffer.copy_(value, non_blocking=True)
         self.graph.replay()
-        return [each.clone() for each in self.outputs]
+        return [output.clone() for output in self.outputs]
 
 
 class CUDAGraphRunner:
-    """Runs `table`, on CUDA by replaying recordings of its steps; elsewhere it hands every call on."""
+    """Runs a fused executor: on CUDA by replaying captured steps, elsewhere directly."""
 
     device_driven = True
 
-    def __init__(self, table: FusedExecutor) -> None:
-        self.table, self.supernet = table, table.supernet
-        self._recordings: dict[tuple[object, ...], _Recording] = {}
+    def __init__(self, fused: FusedExecutor) -> None:
+        self.fused, self.supernet = fused, fused.supernet
+        self._captured: dict[tuple[object, ...], CapturedStep] = {}
         self._pool: Any = None
+        """Memory shared by all graphs, of which only one runs at a time."""
 
     @property
     def _replays(self) -> bool:
         return self.supernet.bank.flat.device.type == "cuda"
 
     def logits(self, child: Genotype, images: Tensor) -> Tensor:
-        """Logits (B × classes) of one child."""
-        return self.table.logits(child, images)
+        """Logits (B × classes) of one architecture."""
+        return self.fused.logits(child, images)
 
     def log_likelihoods(self, children: ArchitectureBatch, images: Tensor, labels: Tensor) -> Tensor:
         """Log p(y|X,v,α_k) of the whole minibatch (K, float64), without gradients: what the π-step needs."""
         if not self._replays:
-            return self.table.log_likelihoods(children, images, labels)
+            return self.fused.log_likelihoods(children, images, labels)
         return self._run(self._log_likelihoods, [children.table, images, labels])[0]
 
     def add_gradients(
@@ -59,47 +63,50 @@ class CUDAGraphRunner:
     ) -> None:
         """See `Executor.add_gradients`."""
         if not self._replays:
-            self.table.add_gradients(children, images, labels, temperature, weights)
+            self.fused.add_gradients(children, images, labels, temperature, weights)
             return
+        # A graph reads tensors only, so the temperature and the running weights are among its inputs.
         inputs = [children.table, images, labels, torch.full_like(weights.total, temperature), *_state(weights)]
         _set_state(weights, self._run(self._add_gradients, inputs))
 
     def _log_likelihoods(self, table: Tensor, images: Tensor, labels: Tensor) -> tuple[Tensor, ...]:
-        return (self.table.log_likelihoods(ArchitectureBatch(table), images, labels),)
+        return (self.fused.log_likelihoods(ArchitectureBatch(table), images, labels),)
 
     def _add_gradients(
         self, table: Tensor, images: Tensor, labels: Tensor, temperature: Tensor, *state: Tensor
     ) -> tuple[Tensor, ...]:
         weights = OnlineWeights(images.device)
         _set_state(weights, list(state))
-        self.table.add_gradients(ArchitectureBatch(table), images, labels, temperature, weights)
+        self.fused.add_gradients(ArchitectureBatch(table), images, labels, temperature, weights)
         return _state(weights)
 
     def _run(self, step: Step, inputs: list[Tensor]) -> list[Tensor]:
-        """Replay a step, which is recorded first if it is new."""
-        key = (step.__name__, *((each.shape, each.stride(), each.dtype) for each in inputs))
-        if key not in self._recordings:
-            self._recordings[key] = self._record(step, inputs)
-        return self._recordings[key](inputs)
+        """Replay a step; capture it first if its shapes are new."""
+        key = (step.__name__, *((x.shape, x.stride(), x.dtype) for x in inputs))
+        if key not in self._captured:
+            self._captured[key] = self._capture(step, inputs)
+        return self._captured[key].replay(inputs)
 
-    def _record(self, step: Step, inputs: list[Tensor]) -> _Recording:
-        """Run a step twice, so that kernels are built and plans made, then record it; gradients stay as they are."""
+    def _capture(self, step: Step, inputs: list[Tensor]) -> CapturedStep:
+        """Capture a step; gradients stay as they are."""
         device, gradient = self.supernet.bank.flat.device, self.supernet.bank.gradient
         before = gradient.clone()
-        own = [each.to(device, copy=True) for each in inputs]
+        buffers = [x.to(device, copy=True) for x in inputs]
+        # Run twice on a side stream first, as PyTorch requires: kernels are compiled and plans made outside the graph.
         stream = torch.cuda.Stream(device)
         stream.wait_stream(torch.cuda.current_stream(device))
         with torch.cuda.stream(stream):
             for _ in range(2):
-                step(*own)
+                step(*buffers)
         torch.cuda.current_stream(device).wait_stream(stream)
         graph = torch.cuda.CUDAGraph()
         self._pool = self._pool or torch.cuda.graph_pool_handle()
-        # Other threads, such as NCCL's, may talk to the device meanwhile.
+        # Only this thread's calls are checked: others, such as NCCL's, may use the device meanwhile.
         with torch.cuda.graph(graph, pool=self._pool, capture_error_mode="thread_local"):
-            outputs = step(*own)
+            outputs = step(*buffers)
+        # The two runs added to the gradient.
         gradient.copy_(before)
-        return _Recording(graph, own, outputs)
+        return CapturedStep(graph, buffers, outputs)
 
 
 def _state(weights: OnlineWeights) -> tuple[Tensor, ...]:

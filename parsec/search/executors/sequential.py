@@ -1,4 +1,4 @@
-"""Executor `one`: children one after another, so that memory is that of one architecture (PARSEC, abstract)."""
+"""Executor `sequential`: architectures one after another, in the memory of one (PARSEC, abstract)."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -9,16 +9,17 @@ from torch import Tensor
 from parsec.network.spaces import Child, SharedWeights
 from parsec.prior.distribution import ArchitectureBatch
 from parsec.search.estimator import OnlineWeights
-from parsec.search.executors.base import summed_cross_entropy
+from parsec.search.executors.base import is_negligible_weight, summed_cross_entropy
 
 
 class SequentialExecutor:
-    """Runs children of `supernet` in turn.
+    """Runs architectures of `supernet` in turn.
 
     Args:
         supernet: the network of shared weights.
         autocast: opens the context in which forward passes run.
-        skip_negligible: leave out the backward pass of a child whose weight cannot change the gradient's last digit.
+        skip_negligible: leave out the backward pass of an architecture whose weight cannot change the last digit of the
+            gradient.
     """
 
     device_driven = False
@@ -33,10 +34,10 @@ class SequentialExecutor:
         self.autocast = autocast
         self.skip_negligible = skip_negligible
         self.backward_passes = 0
-        """Children that went backward so far; fewer than went forward where negligible ones are skipped."""
+        """Architectures with a backward pass so far; fewer than forward passes where negligible ones are skipped."""
 
     def logits(self, child: Child, images: Tensor) -> Tensor:
-        """Logits (B × classes) of one child."""
+        """Logits (B × classes) of one architecture."""
         with self.autocast():
             return self.supernet(child, images)
 
@@ -48,22 +49,16 @@ class SequentialExecutor:
     def add_gradients(
         self, children: ArchitectureBatch, images: Tensor, labels: Tensor, temperature: float, weights: OnlineWeights
     ) -> None:
-        """See `Executor.add_gradients`: one forward and one backward pass a child, and no second buffer."""
+        """See `Executor.add_gradients`: one forward and one backward pass per architecture, and no second buffer."""
         gradient = self.supernet.bank.gradient
         for child in children.genotypes:
+            # −log p(y|X,v,α_k), and log w_k = log p(y|X,v,α_k) / T.
             negative = summed_cross_entropy(self.logits(child, images), labels)
             keep, new = weights.add(-negative.detach() / temperature)
-            if self.skip_negligible and is_negligible(new, gradient.dtype):
+            if self.skip_negligible and is_negligible_weight(new, gradient.dtype):
                 continue
+            # Online softmax: if log w_k is the largest so far, rescale the gradients of all architectures before.
             gradient.mul_(keep)
+            # Add −(1/B) exp(log w_k − m) ∇_v log p(y|X,v,α_k).
             self.backward_passes += 1
             (negative * (new / len(labels))).backward()
-
-
-def is_negligible(share: Tensor, dtype: torch.dtype) -> bool:
-    """Whether a share of the gradient is lost in the rounding of the largest child's share.
-
-    The largest log weight so far can only grow, so a child that is negligible now stays so. The answer is given on
-    the CPU alone, where it costs nothing: a GPU would have to be waited for.
-    """
-    return share.device.type == "cpu" and float(share) < torch.finfo(dtype).eps / 2

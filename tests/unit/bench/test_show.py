@@ -62,12 +62,12 @@ def test_targets_stand_below_with_what_was_found(target, expected):
 
 def test_memory_has_bytes_and_budgets():
     rows = [
-        {"contender": "one", "peak_bytes": 3 << 20, "ratio": 0.75},
-        {"contender": "stacked", "peak_bytes": 6 << 20, "ratio": 1.5, "budget_bytes": 8 << 20},
+        {"contender": "sequential", "peak_bytes": 3 << 20, "ratio": 0.75},
+        {"contender": "grouped", "peak_bytes": 6 << 20, "ratio": 1.5, "budget_bytes": 8 << 20},
     ]
-    limit = {"quantity": "ratio", "contender": "one", "target": 1.05, "found": 0.75, "reached": True}
+    limit = {"quantity": "ratio", "contender": "sequential", "target": 1.05, "found": 0.75, "reached": True}
     memory = {"title": "t", "unit": "bytes", "reference": "one child", "rows": rows, "targets": [limit]}
     lines = text(memory).splitlines()
-    assert lines[2].split() == ["one", "3.0", "0.750", "-"]
-    assert lines[3].split() == ["stacked", "6.0", "1.500", "8.0"]
-    assert lines[-1].strip() == "at most 1.05 of the reference: one takes 0.750, kept"
+    assert lines[2].split() == ["sequential", "3.0", "0.750", "-"]
+    assert lines[3].split() == ["grouped", "6.0", "1.500", "8.0"]
+    assert lines[-1].strip() == "at most 1.05 of the reference: sequential takes 0.750, kept"

@@ -33,8 +33,11 @@ def test_a_search_of_the_space_needs_no_retraining():
     [
         ({"prior": {"factors": "joint"}}, "prior.factors: got joint; allowed on nasbench201: separate"),
         ({"prior": {"inputs": "distinct"}}, "prior.inputs: got distinct; allowed on nasbench201: independent"),
-        ({"compute": {"executor": "stacked"}}, "compute.executor: got stacked; allowed on nasbench201: auto or one"),
-        ({"compute": {"executor": "table"}}, "compute.executor: got table; allowed on nasbench201: auto or one"),
+        (
+            {"compute": {"executor": "grouped"}},
+            "compute.executor: got grouped; allowed on nasbench201: auto or",
+        ),
+        ({"compute": {"executor": "fused"}}, "executor: got fused; allowed on nasbench201: auto or sequential"),
         ({"transfer": LARGE}, "transfer.network.stem: got imagenet; allowed on nasbench201: cifar"),
         ({"retrain": RETRAIN}, "retrain: got digits; allowed on nasbench201: {}, because its table has the accuracies"),
         ({"space": "nasbench"}, 'space: got "nasbench"; allowed: one of darts, nasbench201'),
@@ -58,6 +61,6 @@ def test_jobs_are_refused_too():
         with pytest.raises(SettingsError, match=expected):
             load_job(changed, model)
     job = json.loads(as_json(search_job(load(CONFIG), "search", "parsec")))
-    job["compute"]["executor"] = "stacked"
-    with pytest.raises(SettingsError, match=r"compute\.executor: got stacked"):
+    job["compute"]["executor"] = "grouped"
+    with pytest.raises(SettingsError, match=r"compute\.executor: got grouped"):
         load_job(json.dumps(job), SearchJob)

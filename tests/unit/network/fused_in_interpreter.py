@@ -69,7 +69,7 @@ def same(found, expected, what):
 
 
 def children(sources, primitives):
-    """One child for each row of primitives, whose picks take them in turn and these inputs, as far as there are any."""
+    """One child for each row of primitives, whose edges take them in turn and these inputs, as far as there are any."""
     table = torch.zeros(len(primitives), 2, 4, 2, 2, dtype=torch.int64)
     for k, row in enumerate(primitives):
         for index, (cell, node, slot) in enumerate(torch.cartesian_prod(*map(torch.arange, (2, 4, 2))).tolist()):
@@ -86,7 +86,7 @@ def children(sources, primitives):
     ],
     ids=["odd-sides", "many-channels"],
 )
-def test_every_operation_equals_its_plain_twin(network, sides, sources, primitives, temperature):
+def test_kernels_equal_reference(network, sides, sources, primitives, temperature):
     """At the low temperature one of two children is left out of the way back."""
     supernet = Supernet(network, 5, torch.Generator().manual_seed(0))
     draws = torch.Generator().manual_seed(1)
@@ -102,12 +102,12 @@ def test_deposits_into_one_place_add_up_in_order():
     partials, gradient = torch.randn(5, 3, 100), torch.randn(300)
     places, sizes = torch.tensor([100, -1, 0, 100, 100]), torch.tensor([70, 70, 100, 70, 70])
     expected = gradient.clone()
-    reference.deposit(partials, places, sizes, expected)
-    fused.deposit(partials, places, sizes, gradient)
+    reference.reduce_weight_grads(partials, places, sizes, expected)
+    fused.reduce_weight_grads(partials, places, sizes, gradient)
     torch.testing.assert_close(gradient, expected)
 
 
-def test_statistics_stand_a_mean_far_from_zero():
+def test_statistics_with_large_mean():
     """Sums of squares would lose the variance to rounding."""
     values = torch.randn(300, 3, dtype=torch.float64) + 1000.0
     partials, found = torch.empty(1, 3, 2, 3), torch.empty(1, 2, 3)
@@ -118,7 +118,7 @@ def test_statistics_stand_a_mean_far_from_zero():
     torch.testing.assert_close(found[0, 1].double(), expected, rtol=1e-4, atol=0)
 
 
-def test_what_is_not_a_number_reaches_every_likelihood():
+def test_nan_reaches_every_likelihood():
     """A broken child must not look like a good one."""
     supernet = Supernet(Network(cells=3, channels=2), 5, torch.Generator().manual_seed(0))
     images, labels = torch.randn(2, 3, 6, 6), torch.tensor([0, 3])

@@ -22,13 +22,13 @@ def run(command, **environment):
     return done.stdout
 
 
-def test_kernels_equal_their_plain_twins_in_the_interpreter():
+def test_kernels_equal_reference_in_interpreter():
     file = HERE / "fused_in_interpreter.py"
     command = [sys.executable, "-m", "pytest", "-q", "-W", "ignore", "-p", "no:cacheprovider", str(file)]
     run(command, TRITON_INTERPRET="1")
 
 
-def test_every_kernel_of_a_step_builds_for_hopper(tmp_path):
+def test_kernels_build_for_hopper(tmp_path):
     built = run(
         [sys.executable, str(HERE / "fused_for_hopper.py")], TRITON_CACHE_DIR=str(tmp_path), TRITON_INTERPRET="0"
     )

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from job_file import job_file
 
 from parsec.cli import main
 from parsec.config.search import Prior as Form
@@ -90,7 +91,7 @@ def scores(tmp_path):
 def test_the_verb_fits_to_the_best_and_says_what_it_cost(scores, tmp_path):
     found = architectures()[:30]
     path = scores(map(str, found))
-    given = ["--settings", JOB.model_dump_json(), "--scores", str(path)]
+    given = ["--settings", str(job_file(tmp_path, JOB.model_dump_json())), "--scores", str(path)]
     assert main(["fit-pi", *given, "--output", str(tmp_path / "a")]) == 0
     best = np.array([NASBENCH201.encode(each, "separate") for each in found[:5]])
     prior = read_prior(tmp_path / "a/pi.parquet", Form(), "nasbench201")
@@ -98,7 +99,7 @@ def test_the_verb_fits_to_the_best_and_says_what_it_cost(scores, tmp_path):
     assert read_metadata(tmp_path / "a/pi.parquet")["stage"] == "scores"
     document = json.loads((tmp_path / "a/fit.json").read_text())
     assert document["kept"] == [str(each) for each in found[:5]]
-    assert (document["scored"], document["failed"], document["child_images"]) == (30, 1, 240)
+    assert (document["scored"], document["failed"], document["forward_images"]) == (30, 1, 240)
     assert (document["cost"]["device_seconds"], document["cost"]["peak_memory_bytes"]) == (15.0, 7)
     assert main(["fit-pi", *given, "--output", str(tmp_path / "b")]) == 0
     assert (tmp_path / "a/pi.parquet").read_bytes() == (tmp_path / "b/pi.parquet").read_bytes()

@@ -5,10 +5,12 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+from synthetic import PROVENANCE
 
 from parsec.errors import UserError
-from parsec.records.claims.claim import read_claims, reproduced
-from parsec.records.claims.page import READERS, claims_page
+from parsec.records.claims import READERS, claims_page
+from parsec.records.documents import RESULTS_FILE
+from parsec.records.evidence import read_claims, reproduced
 from parsec.stats import summarise
 
 WAITING = [{"what": "Fine-tuning of π on the 20-cell network", "command": "snakemake -n", "needs": "a GPU"}]
@@ -38,14 +40,14 @@ def row_of(records, text):
     return next([cell.strip() for cell in line.split("|")[1:-1]] for line in lines if line.startswith(f"| {text}"))
 
 
-def test_every_reader_has_its_claim():
+def test_every_reader_has_a_claim():
     names = [claim.claim for claim in read_claims()]
     assert len(set(names)) == len(names)
     assert READERS.keys() <= set(names)
     assert {claim.certainty for claim in read_claims()} == {"verbatim", "secondary", "ours"}
 
 
-def test_without_a_record_a_claim_is_open_with_its_command(records):
+def test_claim_without_record_is_pending(records):
     assert row_of(records, "π learnt on a small")[2:] == ["–", "`snakemake -n`", "a GPU", "not yet run"]
     assert row_of(records, "Kendall")[2:] == ["–", "–", "–", "not yet run"]
 
@@ -59,7 +61,7 @@ def compared(method, low, high, stage="search", outcome="top1_error"):
     ("low", "high", "verdict"),
     [(0.1, 0.9, "holds"), (-0.9, -0.1, "does not hold"), (-0.2, 0.5, "no significant difference")],
 )
-def test_a_difference_is_judged_by_its_interval(records, write, low, high, verdict):
+def test_interval_decides_a_difference(records, write, low, high, verdict):
     write("comparison", [compared("random", low, high), compared("direct", low, high, "finetune")])
     for text in ("What PARSEC finds", "π learnt on a small"):
         cells = row_of(records, text)
@@ -68,7 +70,7 @@ def test_a_difference_is_judged_by_its_interval(records, write, low, high, verdi
         assert f"{interval} points, 3 pairs" in cells[2]
 
 
-def test_of_accuracies_more_is_better(records, write):
+def test_higher_accuracy_is_better(records, write):
     write("comparison", [compared("random", -0.9, -0.1, outcome="test_cifar10")])
     assert row_of(records, "What PARSEC finds")[5] == "holds at reduced scale"
 
@@ -83,7 +85,7 @@ def errors(*found, trainings=None):
     return {"searches": n, "trainings": trainings or n, "top1_error_mean": mean, "top1_error_std": std, **ends}
 
 
-def test_a_short_training_does_not_show_the_numbers_of_the_paper(records, write):
+def test_short_training_shows_no_published_error(records, write):
     write("cifar10", [OURS | {"cells": 5, "channels": 8, "epochs": 6} | errors(34.2, 36.4)])
     cells = row_of(records, "Test error on CIFAR-10 of the architecture found")
     assert cells[2:] == [
@@ -107,12 +109,12 @@ def test_a_short_training_does_not_show_the_numbers_of_the_paper(records, write)
         ((2.86,), "one run, no interval"),
     ],
 )
-def test_a_published_error_is_reached_by_the_worse_end(records, write, found, verdict):
+def test_worse_end_reproduces_published_error(records, write, found, verdict):
     write("cifar10", [OURS | errors(*found)])
     assert row_of(records, "Test error on CIFAR-10 of the architecture found")[5] == verdict
 
 
-def test_trainings_of_a_search_do_not_make_the_interval_shorter(records, write):
+def test_trainings_do_not_shorten_the_interval(records, write):
     """An older record: interval and deviation over all trainings, and the deviation of the search means beside them."""
     old = errors(*(2.6, 2.61) * 8, *(3.1, 3.11) * 8) | {"searches": 2, "top1_error_std_of_search_means": 0.3535}
     write("cifar10", [OURS | old])
@@ -123,7 +125,7 @@ def test_trainings_of_a_search_do_not_make_the_interval_shorter(records, write):
 
 @pytest.mark.parametrize("better", [-1, 0, 1])
 @pytest.mark.parametrize("count", [2, 4, 10])
-def test_at_the_margin_the_rule_says_holds_in_a_fortieth(better, count):
+def test_false_holds_at_the_margin(better, count):
     rng, held = np.random.default_rng(count), 0
     for _ in range(4000):
         # On the bad side of the value by exactly the margin.
@@ -132,7 +134,7 @@ def test_at_the_margin_the_rule_says_holds_in_a_fortieth(better, count):
     assert held / 4000 <= 0.033  # 2.5 % and three standard errors
 
 
-def test_the_rule_finds_what_is_reached_and_what_is_not():
+def test_rule_finds_true_and_false_claims():
     rng = np.random.default_rng(0)
     verdicts = {
         shift: [
@@ -148,7 +150,7 @@ def test_the_rule_finds_what_is_reached_and_what_is_not():
     ("tau", "verdict"),
     [(0.60, "holds"), (0.50, "does not hold"), (0.62, "close, but differs significantly")],
 )
-def test_a_correlation_near_the_published_one(records, write, tau, verdict):
+def test_correlation_near_the_published(records, write, tau, verdict):
     named = {"score": "relu_log_determinant", "dataset": "cifar10", "trained_on": "half", "above": 15.0, "n": 900}
     ends = {"tau": tau, "low": tau - 0.01, "high": tau + 0.01}
     write("naswot-correlation", [named | ends | {"accuracy": "CIFAR-10 test"}])
@@ -157,7 +159,7 @@ def test_a_correlation_near_the_published_one(records, write, tau, verdict):
     assert "900 architectures; CIFAR-10 test accuracy, scored on images of cifar10" in cells[2]
 
 
-def test_a_correlation_prefers_what_the_paper_measures(records, write):
+def test_correlation_prefers_the_papers_protocol(records, write):
     common = {"score": "relu_log_determinant", "trained_on": "all", "above": 0.0, "n": 900}
     rows = [
         common | {"dataset": dataset, "accuracy": f"CIFAR-100 {split}", "tau": tau, "low": tau, "high": tau}
@@ -174,7 +176,7 @@ def test_a_correlation_prefers_what_the_paper_measures(records, write):
     assert row_of(records, "Kendall's τ on NAS-Bench-201, ImageNet16")[5] == "not yet run"
 
 
-def test_a_part_of_nasbench101_is_named_so(records, write):
+def test_subset_of_nasbench101_is_named(records, write):
     row = {"score": "relu_log_determinant", "dataset": "cifar10", "tau": 0.28, "low": 0.2, "high": 0.36, "n": 250}
     for cells, suffix in ((292, " at reduced scale"), (423_624, "")):
         write("naswot-correlation-nasbench101", [row | {"architectures": cells}])
@@ -197,19 +199,19 @@ def searches(mean, n=500, std=1.0, draws=None, error=None):
         (90.0, "does not hold"),
     ],
 )
-def test_a_search_by_score_is_judged_by_its_standard_error(records, write, mean, verdict):
+def test_standard_error_decides_score_search(records, write, mean, verdict):
     write("naswot-search", [searches(mean)])
     assert row_of(records, "Test accuracy of the best by score of N = 10 ")[5] == f"{verdict}, on one weight draw"
 
 
-def test_weight_draws_widen_the_interval_of_a_search(records, write):
+def test_weight_draws_widen_the_interval(records, write):
     write("naswot-search", [searches(92.25, draws=4, error=0.5)])
     cells = row_of(records, "Test accuracy of the best by score of N = 10 ")
     assert cells[5] == "no significant difference"
     assert "500 repeats on 4 weight draws; ours − published: −0.19 [−0.6" in cells[2]
 
 
-def test_assisted_evolution_is_judged_at_every_budget(records, write):
+def test_assisted_evolution_at_every_budget(records, write):
     def row(method, spent, mean):
         interval = {"low": mean - 0.1, "high": mean + 0.1, "mean": mean, "n": 500}
         return {"test_of": "cifar10", "searched_on": "cifar10", "method": method, "spent": spent} | interval
@@ -226,7 +228,7 @@ def test_assisted_evolution_is_judged_at_every_budget(records, write):
         assert row_of(records, "Evolution that begins")[5] == f"{verdict}, on one weight draw"
 
 
-def test_a_claim_on_predictors_may_hold_in_part(records, write):
+def test_predictor_claim_holds_in_part(records, write):
     claim = "scoring the whole space trains fewer than random search"
     rows = [{"problem": "a", "quality": quality, "claim": claim} for quality in ("top 1 %", "best")]
     for verdicts, expected in (
@@ -240,7 +242,7 @@ def test_a_claim_on_predictors_may_hold_in_part(records, write):
         assert row_of(records, "A predictor that scores")[5] == expected
 
 
-def test_without_a_table_only_the_subsets_are_compared(records, write):
+def test_only_subsets_compared_on_darts(records, write):
     claims = {
         "scoring the uniform subset uniform-9 trains fewer than random search": "holds",
         "the subset smart-9 trains fewer than uniform-9": "does not hold: the opposite does",
@@ -250,32 +252,33 @@ def test_without_a_table_only_the_subsets_are_compared(records, write):
     write("predictor-claims", [named | {"claim": claim, "verdict": verdict} for claim, verdict in claims.items()])
     cells = row_of(records, "A well chosen subset")
     assert "on darts 1 of 2" in cells[2]
-    assert (cells[4], cells[5]) == ("DARTS space, a score in the place of accuracy", "holds in part")
+    assert (cells[4], cells[5]) == ("DARTS space, a score instead of accuracy", "holds in part")
     for text in ("A predictor that scores", "Scoring a uniform subset"):
         assert "darts" not in row_of(records, text)[2], "the whole space was not scored"
 
 
 @pytest.mark.parametrize(("gpu", "suffix"), [(None, " at reduced scale"), ({"name": "Synthetic"}, "")])
-def test_memory_is_read_off_the_benchmark_by_executor(records, gpu, suffix):
-    targets = [
-        {"quantity": "ratio", "found": 0.9, "reached": True},
-        {"quantity": "budget", "found": 1, "reached": True},
-    ]
-    targets[0]["target"], path = 1.05, records / "benchmarks" / "memory.json"
-    document = {"contests": [{"targets": targets}], "provenance": {"machine": {"gpu": gpu}}}
+def test_memory_verdict_per_executor(records, gpu, suffix):
+    common = {"contender": "one", "target": 1.05, "reached": True}
+    targets = [common | {"quantity": "ratio", "found": 0.9}, common | {"quantity": "budget", "found": 1.0}]
+    made = PROVENANCE | {"machine": PROVENANCE["machine"] | {"gpu": gpu}}
+    document = {"kind": "bench", "contests": [{"targets": targets}], "provenance": made}
+    path = records / "benchmarks" / "memory.json"
     path.write_text(json.dumps(document))
-    one = "executor `one`: at most 0.90 of the hungriest child trained by itself"
+    one = "executor `sequential`: at most 0.90 of the hungriest child trained by itself"
     cells = row_of(records, "A search needs no more memory")
-    assert (cells[2], cells[5]) == (one, f"holds with executor `one`{suffix}"), "a record from before auto was measured"
+    assert (cells[2], cells[5]) == (one, f"holds with executor `sequential`{suffix}"), (
+        "a record from before auto was measured"
+    )
     for ratio, verdict in ((10.6, "does not hold"), (0.9, "holds")):
         document["contests"][0]["rows"] = [{"contender": "auto (stacked, S = 16), K = 16", "ratio": ratio}]
         path.write_text(json.dumps(document))
         cells = row_of(records, "A search needs no more memory")
         assert cells[2] == f"{one}; executor `auto`: at most {ratio:.2f} (auto (stacked, S = 16), K = 16)"
-        assert cells[5] == f"holds with executor `one`, {verdict} with `auto`{suffix}"
+        assert cells[5] == f"holds with executor `sequential`, {verdict} with `auto`{suffix}"
 
 
-def test_what_was_found_is_judged_against_the_mean_of_the_space(records, write):
+def test_collapse_compares_with_space_mean(records, write):
     write(
         "comparison",
         [
@@ -283,15 +286,16 @@ def test_what_was_found_is_judged_against_the_mean_of_the_space(records, write):
             | {f"test_cifar10_{key}": value for key, value in (("mean", 90), ("std", 1), ("low", 88), ("high", 92))}
         ],
     )
-    (records / "2026-run" / "lookup").mkdir()
-    (records / "2026-run" / "lookup" / "nasbench201.json").write_text(json.dumps({"mean": {"cifar10": 87.06}}))
+    mean = {"cifar10": 87.06, "cifar100": 61.0, "in16": 33.0}
+    lookup = {"kind": "lookup", "schema": 1, "best": mean, "mean": mean, "runs": []}
+    (records / "2026-run" / RESULTS_FILE).write_text(json.dumps(lookup) + "\n")
     cells = row_of(records, "On NAS-Bench-201")
     ours = "90.00 ± 1.00 % [88.00, 92.00] against 87.06 % of a random architecture; 10 % skip connections"
     assert cells[2] == f"{ours}; n = 3 searches"
     assert cells[5] == "holds at reduced scale"
 
 
-def test_a_damaged_table_is_one_line(records, write):
+def test_damaged_table_is_one_line(records, write):
     write("comparison", [])
     (records / "2026-run" / "tables" / "comparison.csv").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(UserError, match=r"comparison.csv: not a table of numbers .* restore the record"):

@@ -6,7 +6,10 @@ from pathlib import Path
 import pytest
 
 import parsec
-from parsec.config.job_parts import MODULES
+from parsec.config import plan
+from parsec.config.job_parts import MODULES, search_job
+from parsec.config.jobs import fingerprint
+from parsec.config.load import load
 from parsec.records.code_hash import code_fingerprint
 from parsec.report.figures.registry import FIGURES, figure_code
 from parsec.report.tables.registry import TABLES, table_code
@@ -56,3 +59,12 @@ def test_search_code_reruns_searches_and_no_retraining(changed):
     found = changed("search/parsec.py", "def weight_step(self, ", "def weight_step(self, unused=None, *, ")
     assert {"search", "finetune", "transfer"} & found
     assert not found & {"retrain", "prepare_dataset", "score"}
+
+
+def test_naswot_keys_leave_search_jobs():
+    settings = load(Path(__file__).parents[3] / "config/nasbench201.yaml")
+    scores = {name: each.model_copy(update={"seed": 99}) for name, each in settings.scores.items()}
+    edited = settings.model_copy(update={"scores": scores, "ablation": None, "kernels": None})
+    for run in plan.searches(settings):
+        jobs = (search_job(each, run.stage, run.method) for each in (settings, edited))
+        assert len({fingerprint(job) for job in jobs}) == 1

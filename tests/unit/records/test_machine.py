@@ -9,7 +9,7 @@ import sys
 from parsec.records import provenance as described
 
 
-def test_machine_is_json_and_names_neither_host_nor_user():
+def test_machine_names_no_host():
     document = described.machine()
     text = json.dumps(document)
     assert document["cores"] == len(os.sched_getaffinity(0))

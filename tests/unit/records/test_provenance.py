@@ -31,7 +31,7 @@ def repository(tmp_path):
     return package
 
 
-def test_document_is_json_and_says_where_the_result_comes_from():
+def test_provenance_of_a_result():
     job = Running()
     info = SimpleNamespace(content_hash="cc", stand_in="stands in for ImageNet")
     document = provenance(job, BEGINNING, info)
@@ -46,7 +46,7 @@ def test_document_is_json_and_says_where_the_result_comes_from():
     assert document["threads"] >= 1
 
 
-def test_without_a_data_set():
+def test_provenance_without_data_set():
     document = provenance(Running(), BEGINNING, None)
     assert document["dataset_hash"] is None
     assert document["stand_in"] is None
@@ -62,7 +62,7 @@ def test_clean_and_dirty_work_trees(repository):
     assert git_state(repository) == {"commit": clean["commit"], "dirty": True}
 
 
-def test_package_that_its_surrounding_repository_does_not_track(repository):
+def test_untracked_package_has_no_commit(repository):
     installed = repository / "site-packages" / "package"
     installed.mkdir(parents=True)
     (installed / "__init__.py").write_text("")

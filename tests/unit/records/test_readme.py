@@ -8,7 +8,7 @@ from parsec.bench.run import text
 ROOT = Path(__file__).resolve().parents[3]
 
 
-def test_every_row_of_results_stands_in_a_record():
+def test_result_rows_are_in_a_record():
     readme = (ROOT / "README.md").read_text()
     block = readme.split("<!-- results -->")[1].split("<!-- end of results -->")[0]
     rows = [line for line in block.splitlines() if line.startswith("|")]
@@ -17,7 +17,7 @@ def test_every_row_of_results_stands_in_a_record():
     assert [row for row in rows if row not in tables.splitlines()] == []
 
 
-def test_every_line_of_the_benchmark_stands_in_a_record():
+def test_benchmark_lines_are_in_a_record():
     readme = (ROOT / "README.md").read_text()
     lines = readme.split("<!-- bench -->")[1].split("<!-- end of bench -->")[0].split("```")[1].splitlines()[1:]
     documents = [json.loads(path.read_text()) for path in ROOT.glob("results/records/benchmarks/*.json")]

@@ -72,7 +72,7 @@ def search_metrics(epochs, seed, start, rng):
             "mode_accuracy": 0.1 + 0.8 * (1 - math.exp(-3 * done)) + 0.02 * rng.random(),
             "operations": {"normal": operations(done), "reduce": operations(done / 2)},
             "seconds": 3.0,
-            "child_images": 1024 * epoch,
+            "forward_images": 1024 * epoch,
         }
 
 
@@ -124,7 +124,7 @@ class Study:
             "complexity": {"parameters": 21_300, "multiply_adds": 1_500_000},
             "cost": cost(seconds, accelerator),
             "children": 320,
-            "child_images": 20480,
+            "forward_images": 20480,
             "skip_share": 0.25,
             "provenance": provenance(stand_in=more.get("stand_in"), dirty=more.get("dirty", False)),
         }
@@ -179,7 +179,7 @@ class Study:
             runs.append({**key, **reached, **ranks, "cost": cost(3600.0 * (seed + 1))})
             for epoch in range(epochs + 1):
                 drawn = {f"expected_{name}": reached[f"test_{name}"] - epochs + epoch for name in names}
-                spent = {"child_images": 1000 * epoch, "seconds": 2.0 * epoch}
+                spent = {"forward_images": 1000 * epoch, "seconds": 2.0 * epoch}
                 rows.append({**key, "epoch": epoch, **spent, **reached, **drawn})
         best, mean = (dict.fromkeys(names, value) for value in (94.37, 87.06))
         path = self.write(
@@ -211,7 +211,7 @@ class Study:
         return self.write(f"retrain/{dataset}/{origin}/{method}/seed{seed}/run{run}/result.json", result)
 
     def depths(self):
-        methods = {("parsec", "one"): 10, ("parsec", "auto"): 40, ("darts", "auto"): 90}
+        methods = {("parsec", "sequential"): 10, ("parsec", "auto"): 40, ("darts", "auto"): 90}
         rows = [
             {"method": method, "executor": executor, "cells": cells, "peak_bytes": factor * cells << 20}
             for (method, executor), factor in methods.items()
@@ -220,11 +220,11 @@ class Study:
         return self.write("measure/depths.json", {"device": "cpu", "rows": rows, "provenance": provenance()})
 
     def executor(self, accelerator=False):
-        one = {"setting": "one child trained alone", "executor": "one", "samples": 1, "seconds": 0.11}
+        one = {"setting": "one child trained alone", "executor": "sequential", "samples": 1, "seconds": 0.11}
         rows = [one | {"seconds_spread": [0.10, 0.13], "peak_bytes": 410 << 20}]
         for samples in (1, 2, 4, 8, 16):
             seconds = 0.05 + 0.13 * samples
-            for executor, factor in (("one", 1), ("stacked", samples)):
+            for executor, factor in (("sequential", 1), ("grouped", samples)):
                 row = {"setting": "search step", "executor": executor, "samples": samples, "seconds": seconds}
                 rows.append(row | {"seconds_spread": [0.95 * seconds, 1.1 * seconds], "peak_bytes": factor * 432 << 20})
         darts = {"setting": "DARTS supernet", "executor": "darts", "samples": 1, "seconds": 2.4}

@@ -28,7 +28,7 @@ def test_differences_are_paired_by_seed(inputs):
     assert rows.loc["mean", "top1_error_difference_n"] == 2
     assert rows.loc["mean", "top1_error_difference_mean"] == 0.25
     assert pd.isna(rows.loc["parsec", "top1_error_difference_mean"])
-    assert rows.loc["parsec", ["seconds", "skip_share", "child_images"]].tolist() == [60.0, 0.25, 20480]
+    assert rows.loc["parsec", ["seconds", "skip_share", "forward_images"]].tolist() == [60.0, 0.25, 20480]
     printed = table.sections[0].rows
     assert [row[0] for row in printed] == ["PARSEC", "DARTS, first order", "mean"]
     assert printed[1][3].startswith("+1.17 [")
@@ -42,7 +42,7 @@ def test_costs_are_those_of_the_lineage(study):
     ]
     inputs += [study.retrain(3.5 + seed, "search", seed=seed) for seed in (0, 1)]
     tuned, carried = make_comparison_table(inputs).data.to_dict("records")
-    assert (tuned["stage"], tuned["seconds"], tuned["child_images"]) == ("finetune", 90.0, 2 * 20480)
+    assert (tuned["stage"], tuned["seconds"], tuned["forward_images"]) == ("finetune", 90.0, 2 * 20480)
     # What is carried over as it is, is compared with what was tuned.
     assert (carried["stage"], carried["seconds"], carried["top1_error_difference_mean"]) == ("search", 60.0, 1.0)
 
@@ -53,7 +53,7 @@ def test_a_start_from_scores_costs_what_scoring_did(study):
     with pytest.raises(UserError, match="result of scores with parsec, seed 0 is missing"):
         make_comparison_table(inputs)
     (row,) = make_comparison_table([*inputs, study.write("fit/seed0/fit.json", fit)]).data.to_dict("records")
-    assert (row["seconds"], row["child_images"]) == (100.0, 20980)
+    assert (row["seconds"], row["forward_images"]) == (100.0, 20980)
 
 
 def test_accuracies_that_were_looked_up(study):

@@ -11,9 +11,9 @@ import pytest
 from naswot_files import figure_inputs
 
 from parsec.errors import UserError
-from parsec.report.figures.cost import plot_pi as draw_cost
+from parsec.report.figures.cost import plot_cost
 from parsec.report.figures.curves import looks_of
-from parsec.report.figures.probabilities import plot_pi as draw_pi
+from parsec.report.figures.probabilities import plot_pi
 from parsec.report.figures.registry import FIGURES, draw_runs, figure_writer
 from parsec.report.figures.style import PRIMITIVES, STYLE
 from parsec.report.inputs import default_folder, read_runs
@@ -151,7 +151,7 @@ def test_every_method_has_panels_of_its_own(study):
 
 def test_the_form_edges_has_one_panel_an_edge(study):
     with matplotlib.rc_context(STYLE):
-        figure, data = draw_pi([study.search(epochs=1, form="edges").parent])
+        figure, data = plot_pi([study.search(epochs=1, form="edges").parent])
         figure.draw_without_rendering()
         above, below = (figure.axes[place].get_tightbbox() for place in (13, 14))
     assert (len(figure.axes), len(data)) == (28, 2 * 224)
@@ -160,7 +160,7 @@ def test_the_form_edges_has_one_panel_an_edge(study):
 
 
 def test_joint_factors_have_one_panel_a_slot(study):
-    figure, data = draw_pi([study.search(epochs=1, form="joint").parent])
+    figure, data = plot_pi([study.search(epochs=1, form="joint").parent])
     assert (len(figure.axes), len(data)) == (16, 2 * 392)
 
 
@@ -171,21 +171,21 @@ def test_pi_takes_one_run(study, tmp_path):
 
 
 def test_cpu_time_and_gpu_days_are_in_different_panels(results):
-    figure = draw_cost([*results, default_folder() / "cifar10.csv"]).figure
+    figure = plot_cost([*results, default_folder() / "cifar10.csv"]).figure
     assert [axes.get_xlabel() for axes in figure.axes] == ["Search cost (CPU-hours)", "Search cost (GPU-days)"]
     assert [axes.get_title() for axes in figure.axes] == ["digits: this run", "CIFAR-10: published"]
 
 
 def test_same_data_and_unit_share_a_panel(study):
     results = [study.search(dataset="cifar10", accelerator=True), study.retrain(2.9, dataset="cifar10")]
-    figure = draw_cost([*results, default_folder() / "cifar10.csv"]).figure
+    figure = plot_cost([*results, default_folder() / "cifar10.csv"]).figure
     assert [axes.get_title() for axes in figure.axes] == ["cifar10: this run and published"]
 
 
 def test_stand_in_never_shares_a_panel_with_what_it_stands_in_for(study):
     search = study.search(dataset="imagenet", accelerator=True)
     result = study.retrain(30.0, dataset="imagenet", stem="imagenet", stand_in="digits written as images")
-    figure = draw_cost([search, result, default_folder() / "imagenet.csv"]).figure
+    figure = plot_cost([search, result, default_folder() / "imagenet.csv"]).figure
     assert len(figure.axes) == 2
 
 

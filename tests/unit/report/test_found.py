@@ -54,7 +54,7 @@ def test_inputs_that_do_not_fit_are_one_line(study, tmp_path):
     for inputs, message in (
         ([], "needs what"),
         ([path, path], "one run twice"),
-        ([other], "Input should be 'lookup'"),
+        ([other], "not what `parsec lookup` writes"),
         ([tmp_path / "none.json"], "cannot be read"),
         ([path, tmp_path / "wrong.csv"], "no published table of NASWOT"),
     ):

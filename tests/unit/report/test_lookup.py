@@ -57,14 +57,14 @@ def test_what_a_method_selects_by_other_means_than_its_mode_is_what_is_looked_up
     rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     for row in (row for row in rows if row["event"] == "epoch"):
         index = selected[row["epoch"]]
-        row |= {"genotype": None if index is None else architectures()[index].as_dict(), "child_images": row["step"]}
+        row |= {"genotype": None if index is None else architectures()[index].as_dict(), "forward_images": row["step"]}
     (run / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     lookup([run], benchmark_file, tmp_path / "true")
     found = pd.read_parquet(tmp_path / "true.parquet")
     assert found["index"].isna().tolist() == [True, True, False, False]
     assert found["index"].dropna().tolist() == [7, 9]
     assert found["test_cifar10"].iloc[-1] == table["cifar10_test_200"][9]
-    assert found["child_images"].tolist() == [0, 10, 20, 30]
+    assert found["forward_images"].tolist() == [0, 10, 20, 30]
     assert found["seconds"].tolist() == [0.0, 3.0, 6.0, 9.0]
 
 

@@ -6,8 +6,8 @@ from matplotlib.patches import Circle
 
 from parsec.errors import UserError
 from parsec.report.figures import style
-from parsec.report.figures.cells import plot_pi as draw_cells
-from parsec.report.figures.probabilities import plot_pi as draw_pi
+from parsec.report.figures.cells import plot_cells
+from parsec.report.figures.probabilities import plot_pi
 from parsec.report.figures.registry import figure_writer
 from parsec.space.nasbench201 import EDGES, OPERATIONS, architecture, architectures
 
@@ -26,7 +26,7 @@ def test_every_figure_of_a_run_is_drawn_with_its_numbers(name, study, tmp_path):
 
 
 def test_pi_has_a_panel_an_edge_and_names_the_likeliest_operation(study):
-    figure, data = draw_pi([study.nasbench201(FULL).parent])
+    figure, data = plot_pi([study.nasbench201(FULL).parent])
     assert len(data) == 7 * 30
     headings = [axes.texts[0].get_text() for axes in figure.axes]
     assert headings == [f"{source} → {node}" for source, node in EDGES]
@@ -50,7 +50,7 @@ def test_runs_on_two_spaces_are_not_drawn_together(study):
 def test_a_cell_shows_every_operation_and_no_label_covers_another(found, study):
     path = study.write("genotype.json", found.as_dict())
     with matplotlib.rc_context(style.STYLE):
-        figure, data = draw_cells([path])
+        figure, data = plot_cells([path])
         figure.draw_without_rendering()
         (axes,) = figure.axes
         texts = [text for text in axes.texts if text.get_gid() == "primitive"]
@@ -75,5 +75,5 @@ def test_lines_of_operations_differ_without_colour():
 def test_a_damaged_genotype_is_one_line(study):
     path = study.write("genotype.json", {**SOME.as_dict(), "cell": "|none~0|"})
     with pytest.raises(UserError, match=r"genotype\.json.*no architecture of nasbench201") as refused:
-        draw_cells([path])
+        plot_cells([path])
     assert "\n" not in str(refused.value)

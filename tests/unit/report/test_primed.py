@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
-from synthetic import COST
+from synthetic import COST, fit_result
 
 from parsec.errors import UserError
 from parsec.report.tables.base import latex, markdown
@@ -38,7 +38,7 @@ def files(tmp_path):
     truth = {"cifar10": 94.37, "cifar100": 73.51, "in16": 47.31}
     lookup = {"kind": "lookup", "schema": 1, "best": truth, "mean": truth, "runs": [run("parsec"), run("primed")]}
     (tmp_path / "lookup.json").write_text(json.dumps(lookup))
-    fitted = {"kind": "fit", "scored": 40, "kept": ["a", "b"], "schema": 1, "cost": {"device_seconds": 12.0}}
+    fitted = fit_result(scored=40, kept=["a", "b"], cost=COST | {"device_seconds": 12.0})
     (tmp_path / "fit.json").write_text(json.dumps(fitted))
     return [tmp_path / name for name in ("lookup.json", "lookup.parquet", "fit.json")]
 

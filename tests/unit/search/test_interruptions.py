@@ -9,6 +9,7 @@ import sys
 
 import pytest
 import torch
+from job_file import job_file
 from processes import caught, rows
 
 from parsec.config.jobs import as_json
@@ -41,7 +42,7 @@ def interrupted(start, tmp_path, monkeypatch):
     return run
 
 
-def test_a_checkpoint_of_other_settings_seed_or_start_is_refused(start, interrupted, digits, tmp_path):
+def test_checkpoint_of_other_run_fails(start, interrupted, digits, tmp_path):
     interrupted("a")
     for changes, named in (
         ({"batch_size": 8}, r"settings\.batch_size \(16, now 8\)"),
@@ -68,7 +69,7 @@ def test_corrupt_checkpoints(start, interrupted, tmp_path):
 
 
 @pytest.mark.parametrize("method", sorted(METHODS))
-def test_a_search_that_was_cut_off_ends_with_the_same_bytes(start, interrupted, method):
+def test_resumed_search_writes_equal_bytes(start, interrupted, method):
     changes = {
         "method": method,
         "space": "nasbench201",
@@ -80,7 +81,7 @@ def test_a_search_that_was_cut_off_ends_with_the_same_bytes(start, interrupted, 
         assert (cut / name).read_bytes() == (undisturbed / name).read_bytes()
     found, expected = (json.loads((folder / "result.json").read_text()) for folder in (cut, undisturbed))
     assert found["cost"]["restarts"] == 1
-    for key in ("genotype", "entropy", "mode_accuracy", "selection", "children", "child_images"):
+    for key in ("genotype", "entropy", "mode_accuracy", "selection", "children", "forward_images"):
         assert found[key] == expected[key]
 
 
@@ -91,11 +92,12 @@ def continued(process):
     return lines
 
 
-def test_signals_and_kills_change_no_byte(start, digits, make_job, tmp_path):
+def test_signals_and_kills_change_nothing(start, digits, make_job, tmp_path):
     """A real process, stopped by SIGTERM, continued and killed with SIGKILL, continued to the end."""
 
     def begin(name, checkpoint_seconds):
-        command = [sys.executable, "-m", "parsec", "search", "--settings", as_json(make_job(epochs=6)), "--seed", "0"]
+        command = [sys.executable, "-m", "parsec", "search", "--settings"]
+        command += [job_file(tmp_path, as_json(make_job(epochs=6))), "--seed", "0"]
         command += ["--data", digits, "--output", tmp_path / name, "--state", tmp_path / f"{name}-state"]
         environment = {**os.environ, "PARSEC_CHECKPOINT_SECONDS": checkpoint_seconds}
         process = subprocess.Popen([*command, "--threads", "1"], stderr=subprocess.PIPE, text=True, env=environment)

@@ -9,7 +9,7 @@ from parsec.config.search import Measure, Prior
 from parsec.config.training import Augmentation, Network
 
 
-def test_a_row_for_one_child_and_for_every_k(digits, tmp_path):
+def test_one_row_per_setting(digits, tmp_path):
     job = MeasureJob(
         stage="search",
         space="darts",
@@ -24,7 +24,7 @@ def test_a_row_for_one_child_and_for_every_k(digits, tmp_path):
     measure(job, digits, tmp_path / "executor.json")
     document = json.loads((tmp_path / "executor.json").read_text())
     rows = [(row["setting"], row["executor"], row["samples"]) for row in document["rows"]]
-    steps = [("search step", executor, samples) for executor in ("one", "stacked") for samples in (1, 2)]
-    assert rows == [("one child trained alone", "one", 1), *steps, ("DARTS supernet", "darts", 1)]
+    steps = [("search step", executor, samples) for executor in ("sequential", "grouped") for samples in (1, 2)]
+    assert rows == [("one child trained alone", "sequential", 1), *steps, ("DARTS supernet", "darts", 1)]
     assert all(row["peak_bytes"] > 0 and row["seconds"] > 0 for row in document["rows"])
     assert (document["network"]["channels"], document["batch_size"], document["image_size"]) == (2, 4, 7)

@@ -35,7 +35,7 @@ def advance(trainer, steps=None):
 
 
 def snapshot(trainer):
-    return copy.deepcopy({**trainer.state_dict(), "seconds": 0.0})
+    return copy.deepcopy({**trainer.state_dict(), "epoch_seconds": 0.0})
 
 
 def equal(one, other):
@@ -50,7 +50,7 @@ def equal(one, other):
 
 @pytest.mark.parametrize("method", OTHERS)
 @pytest.mark.parametrize("space", SPACES)
-def test_continues_bit_exactly_from_any_step(make, method, space):
+def test_resumes_exactly_from_any_step(make, method, space):
     undisturbed = make(method, space=space, epochs=1, train_images=32)
     for _ in range(undisturbed.total_steps):
         resumed = make(method, space=space, epochs=1, train_images=32)
@@ -61,14 +61,14 @@ def test_continues_bit_exactly_from_any_step(make, method, space):
 
 
 @pytest.mark.parametrize("method", OTHERS)
-def test_runs_of_one_seed_are_equal_and_of_two_are_not(make, method):
+def test_seed_determines_the_run(make, method):
     first, second, other = (advance(make(method, seed=seed, epochs=1, **QUICK)) for seed in (0, 0, 1))
     assert first == second
     assert first != other
 
 
 @pytest.mark.parametrize("method", OTHERS)
-def test_rows_of_epochs_tell_what_is_compared(make, method):
+def test_epoch_metrics(make, method):
     trainer = make(method, **QUICK)
     rows = [row for row in advance(trainer) if row["event"] == "epoch"]
     assert [row["epoch"] for row in rows] == [entry[0] for entry in trainer.history] == list(range(len(rows)))
@@ -77,15 +77,15 @@ def test_rows_of_epochs_tell_what_is_compared(make, method):
         assert 0 <= row["mode_accuracy"] <= 1
         total = sum(sum(counts.values()) for counts in row["operations"].values())
         assert total == pytest.approx(6)
-    images = [row["child_images"] for row in rows]
+    images = [row["forward_images"] for row in rows]
     assert images == sorted(set(images))
-    assert images[-1] == trainer.child_images
+    assert images[-1] == trainer.forward_images
     assert rows[0]["genotype"] is None or method in RELAXED
     assert rows[-1]["genotype"] == json.loads(json.dumps(trainer.genotype().as_dict()))
 
 
 @pytest.mark.parametrize("method", OTHERS)
-def test_a_diverged_search_is_not_saved(make, method):
+def test_diverged_search_is_not_saved(make, method):
     trainer = make(method, **QUICK)
     advance(trainer, 1)
     trainer.check_finite()
@@ -96,7 +96,7 @@ def test_a_diverged_search_is_not_saved(make, method):
 
 
 @pytest.mark.parametrize("method", OTHERS)
-def test_several_ranks_are_refused(make, make_task, method):
+def test_several_ranks_fail(make, make_task, method):
     task = make_task(method=method)
     object.__setattr__(task, "ranks", Ranks(0, 2, 0, 2))
     with pytest.raises(SettingsError, match="runs in one process"):

@@ -44,7 +44,7 @@ def test_equal_searches_write_equal_bytes(start):
         assert (first / name).read_bytes() == (second / name).read_bytes()
 
 
-def test_a_search_goes_on_where_its_state_was_taken(make_task):
+def test_resumes_from_state(make_task):
     whole, first, rest = (Parsec(make_task(space=SPACE)) for _ in range(3))
     for _ in range(4):
         whole.advance()
@@ -57,7 +57,7 @@ def test_a_search_goes_on_where_its_state_was_taken(make_task):
     assert torch.equal(rest.supernet.bank.flat, whole.supernet.bank.flat)
 
 
-def test_fine_tuning_starts_from_the_prior_of_this_space_alone(start):
+def test_finetune_needs_prior_of_space(start):
     given = start("a", space=SPACE) / "pi.parquet"
     second = start("b", stage="finetune", start="search", init_pi=given, space=SPACE)
     frame, before = pd.read_parquet(second / "trajectory.parquet"), read_prior(given, Form(), SPACE)
@@ -66,16 +66,16 @@ def test_fine_tuning_starts_from_the_prior_of_this_space_alone(start):
         start("c", stage="finetune", start="search", init_pi=given)
 
 
-@pytest.mark.parametrize("executor", ["stacked", "table"])
-def test_executors_that_run_darts_alone_are_refused_in_one_line(make_task, executor):
+@pytest.mark.parametrize("executor", ["grouped", "fused"])
+def test_darts_executors_fail(make_task, executor):
     task = make_task(space=SPACE)
     job = task.job.model_copy(update={"compute": Compute(device="cpu", precision="float32", executor=executor)})
-    with pytest.raises(SettingsError, match=rf"compute\.executor: {executor} runs the space darts alone") as refused:
+    with pytest.raises(SettingsError, match=rf"compute\.executor: {executor} runs the space darts only") as refused:
         Parsec(task.__class__(**{**vars(task), "job": job}))
     assert "\n" not in str(refused.value)
 
 
-def test_a_cost_weight_counts_this_network(make_task):
+def test_cost_weight_counts_this_network(make_task):
     trainer = Parsec(make_task(space=SPACE, estimator=Estimator(samples=2, cost_weight=1.0, cost_target=1e5)))
     trainer.advance()
     assert trainer.prior.logits.isfinite().all()

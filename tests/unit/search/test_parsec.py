@@ -7,6 +7,7 @@ import math
 import pytest
 import torch
 
+from parsec.config.base import Compute
 from parsec.config.search import Estimator, PriorOptimizer, SearchOptimizer
 from parsec.config.training import Network
 from parsec.errors import DivergedError
@@ -51,7 +52,7 @@ def events(rows, event):
     return [row for row in rows if row["event"] == event]
 
 
-def test_continues_bit_exactly_from_any_step(make_task):
+def test_resumes_exactly_from_any_step(make_task):
     """Every state leads to the next one, so that any of them leads to the end."""
     undisturbed = Parsec(make_task())
     for _ in range(undisturbed.total_steps):
@@ -63,7 +64,7 @@ def test_continues_bit_exactly_from_any_step(make_task):
     assert [entry[:2] for entry in undisturbed.history] == [(0, 0), (1, 3), (2, 6)]
 
 
-def test_runs_of_one_seed_are_equal_and_of_two_are_not(make_task):
+def test_seed_determines_the_run(make_task):
     first, second, other = (advance(Parsec(make_task(seed=seed)), 2) for seed in (0, 0, 1))
     assert first == second
     assert first != other
@@ -75,7 +76,7 @@ def test_metrics_of_steps_and_epochs(make_task):
     steps, epochs = events(rows, "step"), events(rows, "epoch")
     assert [(row["epoch"], row["step"]) for row in steps] == [(1, 1), (1, 2), (1, 3), (2, 4), (2, 5), (2, 6)]
     assert [(row["epoch"], row["step"]) for row in epochs] == [(0, 0), (1, 3), (2, 6)]
-    measured = {"entropy", "mode_accuracy", "operations", "skip_share", "genotype", "children", "child_images"}
+    measured = {"entropy", "mode_accuracy", "operations", "skip_share", "genotype", "children", "forward_images"}
     assert set(epochs[0]) == {"event", "epoch", "step", *measured}
     assert epochs[0]["entropy"] == pytest.approx(50.285, abs=5e-4)
     for row, name in [(row, name) for row in steps for name in ("ess_prior", "ess_weights")]:
@@ -87,10 +88,10 @@ def test_metrics_of_steps_and_epochs(make_task):
         for counts in row["operations"].values():
             assert set(counts) == set(PRIMITIVES)
             assert sum(counts.values()) == pytest.approx(8)
-    assert (trainer.children, trainer.child_images) == (6 * 2 * 2, 6 * 2 * 2 * 16)
+    assert (trainer.children, trainer.forward_images) == (6 * 2 * 2, 6 * 2 * 2 * 16)
 
 
-def test_epoch_seconds_are_those_of_its_steps(make_task, monkeypatch):
+def test_epoch_seconds_sum_over_steps(make_task, monkeypatch):
     clock = iter(range(1000))
     monkeypatch.setattr(base.time, "perf_counter", lambda: float(next(clock)))
     trainer = Parsec(make_task(epochs=1))
@@ -115,7 +116,7 @@ def test_the_weights_learn(make_task):
 
 
 @pytest.mark.parametrize("cost_weight", [0.0, 0.5])
-def test_a_prior_step_ascends_the_weighted_log_probability(make_task, monkeypatch, cost_weight):
+def test_prior_step_ascends_weighted_log_prob(make_task, monkeypatch, cost_weight):
     """Its gradient is that of Σ (ω − cost) log p of the children drawn, ω from a validation batch."""
     estimator = Estimator(samples=3, cost_weight=cost_weight, cost_target=20_000)
     trainer, seen = Parsec(make_task(estimator=estimator)), {}
@@ -141,7 +142,7 @@ def test_a_prior_step_ascends_the_weighted_log_probability(make_task, monkeypatc
     torch.testing.assert_close(moved, 0.1 * descent, rtol=0, atol=1e-4)
 
 
-def test_the_two_steps_read_their_own_halves(make_task, monkeypatch):
+def test_steps_read_their_own_split(make_task, monkeypatch):
     trainer = Parsec(make_task())
     read = []
     for half in ("train", "validation"):
@@ -154,7 +155,7 @@ def test_the_two_steps_read_their_own_halves(make_task, monkeypatch):
     assert read == ["validation", "train"]
 
 
-def test_warm_up_trains_the_weights_and_leaves_the_prior_uniform(make_task):
+def test_warmup_leaves_prior_uniform(make_task):
     trainer = Parsec(make_task(warmup_epochs=1))
     before = trainer.supernet.bank.flat.detach().clone()
     rows = advance(trainer, 3)
@@ -165,7 +166,7 @@ def test_warm_up_trains_the_weights_and_leaves_the_prior_uniform(make_task):
     assert trainer.prior.logits.any()
 
 
-def test_adaptive_samples_shrink_with_the_entropy(make_task):
+def test_adaptive_samples_follow_entropy(make_task):
     estimator = Estimator(samples=16, adaptive=0.25, minimum_samples=2)
     trainer = Parsec(make_task(estimator=estimator, prior_rate=1.0))
     assert len(trainer.sample_architectures()[0]) == 12
@@ -175,7 +176,7 @@ def test_adaptive_samples_shrink_with_the_entropy(make_task):
         assert row["samples"] == max(2, math.floor(0.25 * row["entropy"]))
 
 
-def test_accuracy_mixes_the_classes_of_images_that_lie_class_by_class(make_task, monkeypatch):
+def test_accuracy_shuffles_classes(make_task, monkeypatch):
     """A batch of one class has other statistics than the batches that v was trained with."""
     trainer, classes = Parsec(make_task()), []
     part = trainer.task.validation
@@ -187,7 +188,7 @@ def test_accuracy_mixes_the_classes_of_images_that_lie_class_by_class(make_task,
     assert min(classes) >= 5
 
 
-def test_accuracy_sees_every_image_once_in_batches_no_smaller_than_in_training(make_task, monkeypatch):
+def test_accuracy_sees_each_image_once(make_task, monkeypatch):
     trainer, seen = Parsec(make_task(validation_images=45)), []
     original = trainer.task.validation.gather
     monkeypatch.setattr(trainer.task.validation, "gather", lambda i: seen.append(i) or original(i))
@@ -199,7 +200,7 @@ def test_accuracy_sees_every_image_once_in_batches_no_smaller_than_in_training(m
 DIVERGING = SearchOptimizer(learning_rate=10.0, weight_decay=1.0, gradient_clip=1e30)
 
 
-def test_divergence_names_the_first_bad_step_and_the_settings(make_task):
+def test_divergence_names_step_and_settings(make_task):
     """Rows are read together, so that the search is further on when it is found out."""
     trainer, rows = Parsec(make_task(epochs=10, train_images=480, weights=DIVERGING)), []
 
@@ -219,7 +220,7 @@ def test_divergence_names_the_first_bad_step_and_the_settings(make_task):
 
 
 @pytest.mark.parametrize("spoiled", ["weights", "logits"])
-def test_a_state_that_is_not_finite_is_never_saved(make_task, spoiled):
+def test_nonfinite_state_is_never_saved(make_task, spoiled):
     """The loss of a step is older than its update, so that the loop asks about the state itself."""
     trainer = Parsec(make_task())
     advance(trainer, 1)
@@ -231,7 +232,7 @@ def test_a_state_that_is_not_finite_is_never_saved(make_task, spoiled):
         trainer.check_finite()
 
 
-def test_rows_are_the_same_whenever_they_are_read(make_task):
+def test_rows_ignore_read_times(make_task):
     at_ends, each = Parsec(make_task()), Parsec(make_task())
     rows = []
     while each.step < each.total_steps:
@@ -239,14 +240,14 @@ def test_rows_are_the_same_whenever_they_are_read(make_task):
     assert rows == advance(at_ends)
 
 
-def test_many_rows_are_not_kept_back(make_task, monkeypatch):
+def test_rows_are_read_at_capacity(make_task, monkeypatch):
     monkeypatch.setattr(base, "CAPACITY", 4)
     trainer = Parsec(make_task(train_images=160))
     due = [[row["step"] for row in trainer.advance() if row["event"] == "step"] for _ in range(10)]
     assert due == [[], [], [], [1, 2, 3, 4], [], [], [], [5, 6, 7, 8], [], [9, 10]]
 
 
-def test_progress_tells_epoch_entropy_and_effective_samples(make_task):
+def test_progress_line(make_task):
     trainer = Parsec(make_task())
     trainer.progress()
     advance(trainer, 4)
@@ -263,10 +264,10 @@ def test_prior_optimizer_takes_betas_from_settings(make_task):
     assert Parsec(task).prior_optimizer.defaults["betas"] == (0.3, 0.7)
 
 
-def test_best_of_several_draws_is_selected_at_the_end_alone(make_task):
+def test_best_of_selects_at_end(make_task):
     trainer = Parsec(make_task(estimator=Estimator(samples=2, best_of=5)))
     advance(trainer, trainer.total_steps - 1)
-    trained = trainer.child_images
+    trained = trainer.forward_images
     assert trainer.genotype() == trainer.prior.mode()
     rows = events(advance(trainer), "epoch")
     best = trainer.genotype()
@@ -274,7 +275,23 @@ def test_best_of_several_draws_is_selected_at_the_end_alone(make_task):
     assert best in drawn
     assert trainer.accuracy(best) == max(map(trainer.accuracy, drawn)) == rows[-1]["mode_accuracy"]
     step = trained / (trainer.total_steps - 1)
-    assert trainer.child_images == trained + step + 5 * len(trainer.task.validation)
+    assert trainer.forward_images == trained + step + 5 * len(trainer.task.validation)
     resumed = Parsec(make_task(estimator=Estimator(samples=2, best_of=5)))
     resumed.load_state_dict(snapshot(trainer))
     assert resumed.genotype() == best
+
+
+def after(make_task, executor, steps=2):
+    """π's logits and the shared weights after some steps."""
+    compute = Compute(device="cpu", precision="float32", executor=executor, samples_in_flight=2)
+    trainer = Parsec(make_task(compute=compute))
+    for _ in range(steps):
+        trainer.advance()
+    trainer.flush()
+    return trainer.prior.logits.detach(), trainer.supernet.bank.flat.detach()
+
+
+@pytest.mark.parametrize("executor", ["grouped", "fused"])
+def test_executors_give_equal_searches(make_task, executor):
+    for found, expected in zip(after(make_task, executor), after(make_task, "sequential"), strict=True):
+        torch.testing.assert_close(found, expected, rtol=0, atol=1e-3)

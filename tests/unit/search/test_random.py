@@ -13,7 +13,7 @@ def make(make_task):
     """A function class, settings → a random search on NAS-Bench-201, three steps an epoch."""
 
     def build(kind, **settings):
-        method = "random" if kind is RandomSearch else "random_shared"
+        method = "random" if kind is RandomSearch else "random_ws"
         return kind(make_task(method=method, space="nasbench201", random=Settings(**settings)))
 
     return build
@@ -41,7 +41,7 @@ def spied(trainer, monkeypatch):
     return trained, judged
 
 
-def test_shared_weights_train_on_fresh_children_and_the_best_of_the_candidates_is_kept(make, monkeypatch):
+def test_random_ws_keeps_best_candidate(make, monkeypatch):
     trainer = make(RandomShared, candidates=5)
     trained, judged = spied(trainer, monkeypatch)
     rows = finish(trainer)
@@ -52,11 +52,11 @@ def test_shared_weights_train_on_fresh_children_and_the_best_of_the_candidates_i
     assert (rows[-1]["mode_accuracy"], trainer.genotype()) == best
     assert trainer.accuracy(best[1]) == best[0]
     assert trainer.children == 6 + 5
-    assert trainer.child_images == 6 * 16 + 5 * 48
+    assert trainer.forward_images == 6 * 16 + 5 * 48
     assert [row["epoch"] for row in rows if row["event"] == "epoch"] == [0, 1, 2, 3]
 
 
-def test_architectures_are_trained_one_after_another_from_new_weights(make, monkeypatch):
+def test_random_trains_each_from_scratch(make, monkeypatch):
     trainer, starts = make(RandomSearch, architectures=3, epochs=2), []
     trained, judged = spied(trainer, monkeypatch)
     reset = trainer.reset_weights
@@ -67,7 +67,7 @@ def test_architectures_are_trained_one_after_another_from_new_weights(make, monk
     assert len(set(starts)) == 3
     best = max(judged, key=lambda pair: pair[0])
     assert (rows[-1]["mode_accuracy"], trainer.genotype()) == best
-    assert trainer.child_images == 18 * 16 + 3 * 48
+    assert trainer.forward_images == 18 * 16 + 3 * 48
     rates = [row["learning_rate"] for row in rows if row["event"] == "step"]
     assert rates == pytest.approx([0.1] * 3 + [0.0505] * 3 + [0.1] * 3 + [0.0505] * 3 + [0.1] * 3 + [0.0505] * 3)
 
@@ -76,7 +76,7 @@ def first(trainer):
     return float(trainer.supernet.bank.flat.detach()[0])
 
 
-def test_of_equal_candidates_the_first_stays(make, monkeypatch):
+def test_first_of_equal_candidates_wins(make, monkeypatch):
     trainer = make(RandomShared, candidates=2)
     monkeypatch.setattr(SearchTrainer, "accuracy", lambda *_: 0.5)
     one, other = (trainer.sample(trainer.streams.cpu("candidates")) for _ in range(2))
@@ -87,7 +87,7 @@ def test_of_equal_candidates_the_first_stays(make, monkeypatch):
 
 
 @pytest.mark.parametrize("kind", [RandomShared, RandomSearch])
-def test_before_anything_was_judged_the_choice_is_random_and_stays(make, kind):
+def test_genotype_before_evaluation_is_constant(make, kind):
     trainer = make(kind)
     before = trainer.genotype()
     trainer.advance()

@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import psutil
 import pytest
+from job_file import job_file
 from processes import below, caught, variable
 
 from parsec.config.jobs import as_json
@@ -25,7 +26,7 @@ def first_steps(trainer):
     return numbers, trainer.children, trainer.prior.logits.tolist()
 
 
-def test_the_trainer_does_not_know_of_ranks(make_task, on_ranks):
+def test_ranks_give_equal_searches(make_task, on_ranks):
     """Same rows and same π on all ranks; those of one rank but for float32 rounding."""
     numbers, children, logits = first_steps(Parsec(make_task(estimator=THREE)))
     one, other = on_ranks(2, lambda ranks: first_steps(Parsec(replace(make_task(estimator=THREE), ranks=ranks))))
@@ -41,8 +42,8 @@ def begin(digits, tmp_path_factory):
     folder = tmp_path_factory.mktemp("ranks")
 
     def start(job, name, checkpoint_seconds="600"):
-        command = [sys.executable, "-m", "parsec", "search", "--settings", as_json(job), "--data", digits]
-        command += ["--seed", "0", "--output", folder / name, "--state", folder / f"{name}-state"]
+        command = [sys.executable, "-m", "parsec", "search", "--settings", job_file(folder, as_json(job))]
+        command += ["--data", digits, "--seed", "0", "--output", folder / name, "--state", folder / f"{name}-state"]
         command += ["--threads", "2", "--ranks", "2", "--log", folder / f"{name}.log"]
         environment = {**os.environ, "PARSEC_CHECKPOINT_SECONDS": checkpoint_seconds, "PARSEC_PROGRESS_SECONDS": "0"}
         process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment)
@@ -84,7 +85,7 @@ def undisturbed(begin, job):
     return finished(begin, job, "undisturbed", 0)
 
 
-def test_a_signal_to_one_rank_stops_both_and_the_same_command_continues(begin, job, undisturbed):
+def test_signal_to_one_rank(begin, job, undisturbed):
     with caught(lambda attempt: begin(job, f"stopped{attempt}"), 3, 20) as (process, state):
         ranks_of(process)[1].terminate()
     said = process.communicate()[1]
@@ -96,7 +97,7 @@ def test_a_signal_to_one_rank_stops_both_and_the_same_command_continues(begin, j
     assert finished(begin, job, output_of(state).name, 1) == undisturbed
 
 
-def test_a_killed_rank_ends_the_other_and_the_same_command_continues(begin, job, undisturbed):
+def test_killed_rank(begin, job, undisturbed):
     with caught(lambda attempt: begin(job, f"killed{attempt}", "0"), 5, 20) as (process, state):
         ranks_of(process)[1].kill()
     said = process.communicate()[1]
@@ -106,7 +107,7 @@ def test_a_killed_rank_ends_the_other_and_the_same_command_continues(begin, job,
     assert finished(begin, job, output_of(state).name, 1) == undisturbed
 
 
-def test_ranks_outlive_no_launcher(begin, make_job):
+def test_ranks_end_with_launcher(begin, make_job):
     """Nobody would stop them, and the next attempt would find the state in use; so they save and end."""
     with caught(lambda attempt: begin(make_job(epochs=2000), f"orphaned{attempt}"), 3, 5000) as (process, _):
         ranks = ranks_of(process)

@@ -25,7 +25,7 @@ def spied(trainer, monkeypatch):
     return seen
 
 
-def test_a_prior_step_of_darts_descends_the_validation_loss(make_task, monkeypatch):
+def test_darts_prior_step_descends_validation_loss(make_task, monkeypatch):
     """Adam's first step has the size of the learning rate against the gradient, weight decay included."""
     trainer = Darts(make_task(method="darts", space="nasbench201"))
     before = trainer.prior.logits.detach().clone()
@@ -38,7 +38,7 @@ def test_a_prior_step_of_darts_descends_the_validation_loss(make_task, monkeypat
     torch.testing.assert_close(moved, -0.1 * gradient / (gradient.abs() + 1e-8), rtol=1e-4, atol=0)
 
 
-def test_the_first_logits_are_those_of_the_recipe(make_task):
+def test_initial_logits_follow_the_recipe(make_task):
     logits = Darts(make_task(method="darts")).prior.logits.detach()
     assert logits.shape == (28, 8)
     assert float(logits.std()) == pytest.approx(1e-3, rel=0.2)
@@ -46,7 +46,7 @@ def test_the_first_logits_are_those_of_the_recipe(make_task):
     assert not Darts(still).prior.logits.any()
 
 
-def test_darts_mixes_all_primitives_with_the_same_probabilities_in_both_steps(make_task, monkeypatch):
+def test_darts_mixture_in_both_steps(make_task, monkeypatch):
     trainer = Darts(make_task(method="darts", prior_rate=1e-6))
     seen = spied(trainer, monkeypatch)
     trainer.advance()
@@ -55,7 +55,7 @@ def test_darts_mixes_all_primitives_with_the_same_probabilities_in_both_steps(ma
     assert bool((seen[-1] > 0.1).all())
 
 
-def test_warm_up_leaves_the_prior(make_task):
+def test_warmup_leaves_the_prior(make_task):
     for name in RELAXED:
         trainer = METHODS[name](make_task(method=name, space="nasbench201", warmup_epochs=1))
         before = trainer.prior.logits.detach().clone()
@@ -95,7 +95,7 @@ SMALLEST = [(Supernet, (2, 14, 8)), (BenchmarkSupernet, (1, 6, 5))]
 
 
 @pytest.mark.parametrize(("kind", "shape"), SMALLEST)
-def test_the_finite_difference_tends_to_the_exact_hessian_product(kind, shape):
+def test_finite_difference_approaches_hessian_product(kind, shape):
     """With a step too short for the kinks of rectifiers; v is left as it was."""
     tiny = Smallest(kind, shape)
     before, exact = tiny.bank.flat.detach().clone(), tiny.exact()
@@ -106,7 +106,7 @@ def test_the_finite_difference_tends_to_the_exact_hessian_product(kind, shape):
 
 
 @pytest.mark.parametrize(("kind", "shape"), SMALLEST)
-def test_the_second_order_gradient_is_the_slope_of_the_loss_after_a_step(kind, shape):
+def test_second_order_gradient_is_exact_slope(kind, shape):
     """Against a difference quotient of the whole of equation 7 along one direction of π."""
     tiny, losses = Smallest(kind, shape), []
     given = (tiny.bank, tiny.logits, tiny.train, tiny.validation, 0.01, 3e-4, 0.1 * tiny.vector, 1e-6)
@@ -121,7 +121,7 @@ def test_the_second_order_gradient_is_the_slope_of_the_loss_after_a_step(kind, s
     assert float((direct * direction).sum()) != pytest.approx(slope, rel=1e-2)
 
 
-def test_gdas_runs_one_primitive_an_edge_and_samples_anew(make_task, monkeypatch):
+def test_gdas_samples_one_operation_per_edge(make_task, monkeypatch):
     trainer = Gdas(make_task(method="gdas"))
     seen = spied(trainer, monkeypatch)
     trainer.advance()
@@ -131,7 +131,7 @@ def test_gdas_runs_one_primitive_an_edge_and_samples_anew(make_task, monkeypatch
     assert not torch.equal(first, second)
 
 
-def test_gdas_goes_on_where_a_sample_leaves_the_output_of_a_cell_without_an_edge(make_task, monkeypatch):
+def test_gdas_survives_disconnected_samples(make_task, monkeypatch):
     """On NAS-Bench-201 that is one sample in 125 of the uniform prior; the loss then has no gradient for π."""
     trainer = Gdas(make_task(method="gdas", space="nasbench201", relaxation={"weight_decay": 0.0}))
     none = F.one_hot(torch.zeros(1, 6, dtype=torch.int64), 5).double()
@@ -141,7 +141,7 @@ def test_gdas_goes_on_where_a_sample_leaves_the_output_of_a_cell_without_an_edge
     assert torch.equal(trainer.prior.logits, before)
 
 
-def test_samples_have_the_probabilities_of_the_prior():
+def test_gumbel_samples_follow_the_prior():
     log_p = torch.tensor([[0.5, 0.3, 0.2]], dtype=torch.float64).log()
     noise = gumbel(torch.Size((20_000, 3)), torch.Generator().manual_seed(0))
     shares = straight_through(concrete(log_p, noise, 1.0)).mean(0)
@@ -149,7 +149,7 @@ def test_samples_have_the_probabilities_of_the_prior():
     torch.testing.assert_close(shares, log_p.exp()[0], rtol=0, atol=4 * (0.25 / 20_000) ** 0.5)
 
 
-def test_straight_through_has_the_gradient_of_the_soft_sample():
+def test_straight_through_gradient():
     logits = torch.randn(3, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64).requires_grad_()
     factors = torch.arange(12.0, dtype=torch.float64).view(3, 4)
     soft = logits.softmax(-1)
@@ -160,14 +160,14 @@ def test_straight_through_has_the_gradient_of_the_soft_sample():
     torch.testing.assert_close(found, expected)
 
 
-def test_the_temperature_of_gdas_falls_by_equal_steps(make_task):
+def test_gdas_temperature_falls_linearly(make_task):
     trainer = Gdas(make_task(method="gdas", epochs=5))
     falls = [trainer._temperature(epoch) for epoch in range(5)]
     assert falls == pytest.approx([10.0, 7.525, 5.05, 2.575, 0.1])
     assert Relaxation().gdas_temperature == (10.0, 0.1)
 
 
-def test_snas_learns_both_from_one_training_batch(make_task, monkeypatch):
+def test_snas_learns_from_training_batch(make_task, monkeypatch):
     trainer = Snas(make_task(method="snas", space="nasbench201"))
     seen, weights = spied(trainer, monkeypatch), trainer.supernet.bank.flat.detach().clone()
     monkeypatch.setattr(trainer.batches, "validation", lambda _: pytest.fail("no validation batch is learnt from"))
@@ -178,7 +178,7 @@ def test_snas_learns_both_from_one_training_batch(make_task, monkeypatch):
     assert not torch.equal(trainer.supernet.bank.flat, weights)
 
 
-def test_samples_of_snas_sharpen_as_the_temperature_falls(make_task, monkeypatch):
+def test_snas_samples_sharpen(make_task, monkeypatch):
     trainer = Snas(make_task(method="snas", space="nasbench201", epochs=3, prior_rate=1e-6))
     assert [trainer._temperature(epoch) for epoch in range(3)] == pytest.approx([1.0, 0.03**0.5, 0.03])
     seen = spied(trainer, monkeypatch)
@@ -188,7 +188,7 @@ def test_samples_of_snas_sharpen_as_the_temperature_falls(make_task, monkeypatch
     assert max(largest[:3]) < 0.8 < min(largest[-3:])
 
 
-def test_the_resource_constraint_of_snas_counts_expected_multiply_adds(make_task):
+def test_snas_constraint_counts_multiply_adds(make_task):
     """Its gradient favours cheap primitives; a certain architecture costs what its network's edges cost."""
     task = make_task(
         method="snas", space="nasbench201", relaxation={"resource": "aggressive", "initial_deviation": 0.0}
@@ -203,7 +203,7 @@ def test_the_resource_constraint_of_snas_counts_expected_multiply_adds(make_task
     assert float(trainer.expected_share().detach()) == pytest.approx(1.0)
 
 
-def test_an_aggressive_constraint_moves_the_prior_to_cheap_primitives(make_task):
+def test_snas_constraint_prefers_cheap_operations(make_task):
     shares = []
     for resource in ("none", "aggressive"):
         trainer = Snas(make_task(method="snas", space="nasbench201", epochs=4, relaxation={"resource": resource}))
@@ -227,7 +227,7 @@ def saved_bytes(trainer, mixture):
     return sum(kept.values())
 
 
-def test_gdas_keeps_one_path_in_memory_where_darts_keeps_all(make_task):
+def test_gdas_needs_less_memory(make_task):
     trainer = Gdas(make_task(method="gdas", batch_size=48))
     everything = saved_bytes(trainer, trainer.by_cell(trainer.prior.log_probs().exp()))
     paths = [saved_bytes(trainer, trainer._sample(1.0)) for _ in range(4)]

@@ -50,7 +50,7 @@ def test_result_of_a_search(start, digits, make_job):
     result, job = result_of(start("a", seed=3)), make_job()
     assert set(result) == {
         "schema", "kind", "stage", "space", "method", "dataset", "seed", "genotype", "entropy", "mode_accuracy",
-        "selection", "parent", "complexity", "skip_share", "cost", "children", "child_images",
+        "selection", "parent", "complexity", "skip_share", "cost", "children", "forward_images",
         "images",
         "images_available", "provenance",
     }  # fmt: skip
@@ -62,7 +62,7 @@ def test_result_of_a_search(start, digits, make_job):
         result["skip_share"]
         == sum(edge.primitive == "skip_connect" for cell in mode for node in cell for edge in node) / 16
     )
-    assert (result["children"], result["child_images"]) == (6 * 2 * 2, 6 * 2 * 2 * 16)
+    assert (result["children"], result["forward_images"]) == (6 * 2 * 2, 6 * 2 * 2 * 16)
     assert result["cost"]["device"] == "cpu"
     assert result["cost"]["restarts"] == 0
     provenance = result["provenance"]
@@ -70,7 +70,7 @@ def test_result_of_a_search(start, digits, make_job):
     assert provenance["dataset_hash"] == read_info(digits).content_hash
 
 
-def test_fine_tuning_starts_from_the_given_prior_and_names_its_parent(start, make_job):
+def test_finetune_starts_from_its_parent(start, make_job):
     first = start("a", seed=1)
     given = first / "pi.parquet"
     network = Network(cells=4, channels=2)
@@ -83,7 +83,7 @@ def test_fine_tuning_starts_from_the_given_prior_and_names_its_parent(start, mak
     assert frame[frame.epoch == 0].logit.tolist() == before.logits[before.mask].tolist()
 
 
-def test_a_prior_of_another_form_or_space_is_refused(start, tmp_path, make_job):
+def test_prior_of_other_form_fails(start, tmp_path, make_job):
     given = start("a") / "pi.parquet"
     with pytest.raises(PriorError, match="factors 'separate', but 'joint' is needed"):
         start("b", stage="finetune", start="search", init_pi=given, prior=Form(factors="joint"))
@@ -94,7 +94,7 @@ def test_a_prior_of_another_form_or_space_is_refused(start, tmp_path, make_job):
     assert not (tmp_path / "b").exists()
 
 
-def test_the_start_of_the_settings_and_the_given_prior_must_agree(start, tmp_path):
+def test_start_must_match_given_prior(start, tmp_path):
     with pytest.raises(SettingsError, match=r"finetune\.start is search, but no π was given"):
         start("a", stage="finetune", start="search")
     with pytest.raises(SettingsError, match=r"search\.start is uniform"):
@@ -106,14 +106,14 @@ def test_fewer_images_than_a_batch(start):
         start("a", train_images=None, validation_images=None, batch_size=1000)
 
 
-def test_images_that_were_used_are_recorded(start, digits):
+def test_used_images_are_recorded(start, digits):
     there = read_info(digits).counts
     result = json.loads((start("a", train_images=99999, validation_images=64) / "result.json").read_text())
     assert result["images"] == {"train": there["train"], "validation": 64}
     assert result["images_available"] == {"train": there["train"], "validation": there["validation"]}
 
 
-def test_a_damaged_data_set(start, digits, tmp_path):
+def test_damaged_data_set(start, digits, tmp_path):
     data = tmp_path / "data"
     shutil.copytree(digits, data)
     shard = data / "train" / "images-000.npy"
@@ -123,12 +123,12 @@ def test_a_damaged_data_set(start, digits, tmp_path):
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has CUDA")
-def test_cuda_that_is_not_there(start):
+def test_missing_cuda(start):
     with pytest.raises(DeviceError, match=r"compute\.device: cuda was asked for"):
         start("a", compute=Compute(device="cuda"))
 
 
-def test_divergence_keeps_the_last_good_checkpoint(start, tmp_path):
+def test_divergence_keeps_last_good_checkpoint(start, tmp_path):
     weights = SearchOptimizer(learning_rate=10.0, weight_decay=1.0, gradient_clip=1e30)
     with pytest.raises(
         DivergedError, match=r"epoch \d+, step \d+.*weights\.learning_rate 10\.0.*last good checkpoint is"

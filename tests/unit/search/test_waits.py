@@ -55,7 +55,7 @@ class AsOnDevice:
 @pytest.fixture
 def trainer(make_task, monkeypatch):
     """A function changes → a trainer with such an executor, in the middle of an epoch of many steps."""
-    monkeypatch.setattr(parsec, "executor_for", lambda *given: AsOnDevice(build_executor(*given)))
+    monkeypatch.setattr(parsec, "build_executor", lambda *given: AsOnDevice(build_executor(*given)))
 
     def make(**changes):
         compute = Compute(device="cpu", precision="float32", skip_negligible=False)
@@ -81,7 +81,7 @@ def reads(monkeypatch):
     return calls
 
 
-def test_steps_read_nothing_and_a_flush_reads_once(trainer, reads):
+def test_only_flush_reads(trainer, reads):
     search = trainer()
     search.flush()
     reads.clear()
@@ -95,7 +95,7 @@ def test_steps_read_nothing_and_a_flush_reads_once(trainer, reads):
 
 @pytest.mark.parametrize("inputs", ["independent", "distinct"])
 @pytest.mark.parametrize("factors", ["separate", "joint"])
-def test_nor_does_any_form_of_the_prior(trainer, reads, factors, inputs):
+def test_no_prior_form_reads(trainer, reads, factors, inputs):
     search = trainer(prior=Form(factors=factors, inputs=inputs))
     reads.clear()
     with Scalars() as scalars:
@@ -103,7 +103,7 @@ def test_nor_does_any_form_of_the_prior(trainer, reads, factors, inputs):
     assert (scalars.seen, reads) == ([], [])
 
 
-def test_an_adaptive_number_of_children_reads_the_entropy_alone(trainer, reads):
+def test_adaptive_samples_read_entropy_only(trainer, reads):
     search = trainer(estimator=Estimator(samples=3, adaptive=0.05, minimum_samples=2))
     reads.clear()
     with Scalars() as scalars:

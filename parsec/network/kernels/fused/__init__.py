@@ -1,19 +1,19 @@
 """The operations as Triton kernels, together; importing this needs Triton."""
 
 from parsec.network.kernels.fused.norm import join, normalise, statistics
-from parsec.network.kernels.fused.pointwise import mix, mix_back
+from parsec.network.kernels.fused.pointwise import conv1x1, conv1x1_back
 from parsec.network.kernels.fused.pool import pool, pool_back
-from parsec.network.kernels.fused.reduce_grads import deposit
+from parsec.network.kernels.fused.reduce_grads import reduce_weight_grads
 from parsec.network.kernels.fused.separable import separable, separable_back
 
 __all__ = [
-    "deposit",
+    "conv1x1",
+    "conv1x1_back",
     "join",
-    "mix",
-    "mix_back",
     "normalise",
     "pool",
     "pool_back",
+    "reduce_weight_grads",
     "separable",
     "separable_back",
     "statistics",

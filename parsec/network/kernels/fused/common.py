@@ -17,7 +17,7 @@ KIND, SOURCE, STRIDE = tl.constexpr(layout.KIND), tl.constexpr(layout.SOURCE), t
 KERNEL, DILATION = tl.constexpr(layout.KERNEL), tl.constexpr(layout.DILATION)
 REPEATS, STAGE_COLUMNS = tl.constexpr(layout.REPEATS), tl.constexpr(layout.STAGE)
 UPSTREAM, DEPTHWISE = tl.constexpr(layout.UPSTREAM), tl.constexpr(layout.DEPTHWISE)
-POINTWISE, PICK_COLUMNS = tl.constexpr(layout.POINTWISE), tl.constexpr(layout.PICK_COLUMNS)
+POINTWISE, EDGE_COLUMNS = tl.constexpr(layout.POINTWISE), tl.constexpr(layout.EDGE_COLUMNS)
 MAX_POOL, AVERAGE_POOL = tl.constexpr(layout.MAX_POOL), tl.constexpr(layout.AVERAGE_POOL)
 IDENTITY, CONVOLVE = tl.constexpr(layout.IDENTITY), tl.constexpr(layout.CONVOLVE)
 
@@ -74,7 +74,7 @@ def aligned_weights(start, C: tl.constexpr):
 
 @triton.jit
 def source_sides(stride, height, width, out_height, out_width):
-    """Sides of a pick's source: the cell's inputs if it halves them, else the size of the nodes."""
+    """Sides of an edge's source: the cell's inputs if it halves them, else the size of the nodes."""
     return tl.where(stride == 2, height, out_height), tl.where(stride == 2, width, out_width)
 
 

@@ -1,4 +1,4 @@
-"""Batch norm: statistics from partial sums, normalising in place, and the sum of a node's two picks."""
+"""Batch norm: statistics from partial sums, normalising in place, and the sum of a node's two edges."""
 
 import triton
 import triton.language as tl
@@ -6,9 +6,9 @@ from torch import Tensor
 
 from parsec.network.kernels import layout
 from parsec.network.kernels.fused.common import (
+    EDGE_COLUMNS,
     IDENTITY,
     KIND,
-    PICK_COLUMNS,
     REPEATS,
     SOURCE,
     aligned,
@@ -77,8 +77,8 @@ def normalise(z: Tensor, statistics: Tensor) -> None:
 
 
 @triton.jit
-def join_kernel(picks, states, z, statistics, start, pixels, rows, C: tl.constexpr, P: tl.constexpr, D: tl.constexpr):
-    """Add the two picks of one child."""
+def join_kernel(edges, states, z, statistics, start, pixels, rows, C: tl.constexpr, P: tl.constexpr, D: tl.constexpr):
+    """Add the two edges of one child."""
     tile, child = tl.program_id(0), tl.program_id(1)
     pixel, c = tile * P + tl.arange(0, P), tl.arange(0, D)
     mask = (pixel < pixels)[:, None] & (c < C)[None, :]
@@ -86,11 +86,11 @@ def join_kernel(picks, states, z, statistics, start, pixels, rows, C: tl.constex
     total = tl.zeros([P, D], tl.float32)
     for slot in tl.static_range(2):
         row = 2 * child + slot
-        pick = picks + row * PICK_COLUMNS
-        if tl.load(pick + KIND) == IDENTITY:
-            total += tl.load(states + aligned(tl.load(pick + SOURCE), C) + at, mask=mask, other=0.0).to(tl.float32)
+        edge = edges + row * EDGE_COLUMNS
+        if tl.load(edge + KIND) == IDENTITY:
+            total += tl.load(states + aligned(tl.load(edge + SOURCE), C) + at, mask=mask, other=0.0).to(tl.float32)
         else:
-            result = (tl.load(pick + REPEATS) - 1) * rows + row
+            result = (tl.load(edge + REPEATS) - 1) * rows + row
             mean = tl.load(statistics + result * 2 * C + c, mask=c < C, other=0.0)
             scale = tl.load(statistics + result * 2 * C + C + c, mask=c < C, other=0.0)
             value = tl.load(z + result * pixels * C + at, mask=mask, other=0.0).to(tl.float32)
@@ -99,11 +99,11 @@ def join_kernel(picks, states, z, statistics, start, pixels, rows, C: tl.constex
     tl.store(out + at, total.to(states.dtype.element_ty), mask=mask)
 
 
-def join(node: int, picks: Tensor, states: Tensor, z: Tensor, statistics: Tensor, maps: Maps) -> None:
+def join(node: int, edges: Tensor, states: Tensor, z: Tensor, statistics: Tensor, maps: Maps) -> None:
     """See `Operations.join`."""
     grid = (tiles(maps.pixels, maps.channels), maps.children)
     start = maps.node_start(node)
-    join_kernel[grid](picks, states, z, statistics, start, maps.pixels, maps.rows, **launch_shape(maps.channels))
+    join_kernel[grid](edges, states, z, statistics, start, maps.pixels, maps.rows, **launch_shape(maps.channels))
 
 
 @triton.jit
@@ -145,7 +145,7 @@ def gradient_sums(
     """Sums of dy and dy ẑ [row, 2, C] that the gradient of batch norm needs.
 
     `column` of the rows has the first element of dy in `gradients`, or −1 for a row that is left out; with `kinds`, the
-    rows are picks, and those of other kinds are left out as well.
+    rows are edges, and those of other kinds are left out as well.
     """
     channels = z.shape[-1]
     pixels = z[0].numel() // channels

@@ -17,42 +17,42 @@ from parsec.network.kernels.fused.common import (
     write,
 )
 from parsec.network.kernels.fused.norm import gradient_sums
-from parsec.network.kernels.layout import Mixing, padded, tile_pixels, tiles
+from parsec.network.kernels.layout import Conv1x1, padded, tile_pixels, tiles
 
-MIX_SOURCE, MIX_TARGET = tl.constexpr(layout.MIX_SOURCE), tl.constexpr(layout.MIX_TARGET)
-MIX_UPSTREAM, MIX_EVEN = tl.constexpr(layout.MIX_UPSTREAM), tl.constexpr(layout.MIX_EVEN)
-MIX_COLUMNS = tl.constexpr(layout.MIX_COLUMNS)
+CONV_SOURCE, CONV_TARGET = tl.constexpr(layout.CONV_SOURCE), tl.constexpr(layout.CONV_TARGET)
+CONV_UPSTREAM, CONV_EVEN = tl.constexpr(layout.CONV_UPSTREAM), tl.constexpr(layout.CONV_EVEN)
+CONV_COLUMNS = tl.constexpr(layout.CONV_COLUMNS)
 
 
-def _sizes(mixing: Mixing) -> dict[str, int]:
-    """Compile-time sizes of a mixing: a program handles one half of the channels, tiles are those of all channels."""
-    half = mixing.channels // mixing.halves
+def _sizes(conv: Conv1x1) -> dict[str, int]:
+    """Compile-time sizes of a conv: a program handles one half of the channels, tiles are those of all channels."""
+    half = conv.channels // conv.halves
     return {
-        "HALVES": mixing.halves,
-        "BLOCKS": mixing.blocks,
-        "BLOCK": mixing.block_channels,
-        "ROW": mixing.channels,
+        "HALVES": conv.halves,
+        "BLOCKS": conv.blocks,
+        "BLOCK": conv.block_channels,
+        "ROW": conv.channels,
         "C": half,
-        "P": tile_pixels(mixing.channels),
+        "P": tile_pixels(conv.channels),
         "D": padded(half),
-        "CHUNK": chunk(mixing.block_channels),
+        "CHUNK": chunk(conv.block_channels),
         "num_warps": warps(half),
         "num_stages": 2,
     }
 
 
 @triton.jit
-def mix_kernel(
+def conv1x1_kernel(
     rows, weights, x, z, partials, pixels, height, width, out_height, out_width, block_stride,
     HALVES: tl.constexpr, BLOCKS: tl.constexpr, BLOCK: tl.constexpr, ROW: tl.constexpr, C: tl.constexpr,
     P: tl.constexpr, D: tl.constexpr, CHUNK: tl.constexpr,
 ):  # fmt: skip
     """One tile of one half of a row."""
     tile, row, half = tl.program_id(0), tl.program_id(1), tl.program_id(2)
-    source = tl.load(rows + row * MIX_COLUMNS + MIX_SOURCE)
+    source = tl.load(rows + row * CONV_COLUMNS + CONV_SOURCE)
     if source < 0:
         return
-    weight = weights + tl.load(rows + row * MIX_COLUMNS + MIX_EVEN + half)
+    weight = weights + tl.load(rows + row * CONV_COLUMNS + CONV_EVEN + half)
     pixel, ok, image, y, across = places(tile, pixels, out_height, out_width, P)
     y, across = y * HALVES + half, across * HALVES + half
     here = ok & (y < height) & (across < width)
@@ -72,15 +72,15 @@ def mix_kernel(
     write(z + row.to(tl.int64) * pixels * ROW + half * C, sums, total, pixel, ok, tile, pixels, ROW, C, P, D)
 
 
-def mix(rows: Tensor, weights: Tensor, x: Tensor, z: Tensor, partials: Tensor, mixing: Mixing) -> None:
-    """See `Operations.mix`."""
-    grid = (tiles(mixing.pixels, mixing.channels), len(rows), mixing.halves)
-    sides = (mixing.height, mixing.width, mixing.out_height, mixing.out_width)
-    mix_kernel[grid](rows, weights, x, z, partials, mixing.pixels, *sides, mixing.block_stride, **_sizes(mixing))
+def conv1x1(rows: Tensor, weights: Tensor, x: Tensor, z: Tensor, partials: Tensor, conv: Conv1x1) -> None:
+    """See `Operations.conv1x1`."""
+    grid = (tiles(conv.pixels, conv.channels), len(rows), conv.halves)
+    sides = (conv.height, conv.width, conv.out_height, conv.out_width)
+    conv1x1_kernel[grid](rows, weights, x, z, partials, conv.pixels, *sides, conv.block_stride, **_sizes(conv))
 
 
 @triton.jit
-def mix_back_kernel(
+def conv1x1_back_kernel(
     rows, weights, x, z, statistics, sums, gradients, targets, partials,
     pixels, height, width, out_height, out_width, block_stride, first, step, per,
     NORMALISED: tl.constexpr, HALVES: tl.constexpr, BLOCKS: tl.constexpr, BLOCK: tl.constexpr, ROW: tl.constexpr,
@@ -92,20 +92,20 @@ def mix_back_kernel(
     half = tl.program_id(2) // (BLOCKS * chunks)
     block = tl.program_id(2) // chunks % BLOCKS
     c = tl.program_id(2) % chunks * CHUNK + tl.arange(0, CHUNK)
-    entry = rows + row * MIX_COLUMNS
-    source = tl.load(entry + MIX_SOURCE)
+    entry = rows + row * CONV_COLUMNS
+    source = tl.load(entry + CONV_SOURCE)
     if source < 0:
         return
     shift = block * aligned(tl.cast(block_stride, tl.int64), BLOCK)
-    target = targets + aligned(tl.load(entry + MIX_TARGET), BLOCK) + shift
+    target = targets + aligned(tl.load(entry + CONV_TARGET), BLOCK) + shift
     source = x + aligned(source, BLOCK) + shift
-    above = gradients + aligned(tl.load(entry + MIX_UPSTREAM), ROW) + half * C
+    above = gradients + aligned(tl.load(entry + CONV_UPSTREAM), ROW) + half * C
     result = z + row.to(tl.int64) * pixels * ROW + half * C
     moments, totals = statistics + row * 2 * ROW + half * C, sums + row * 2 * ROW + half * C
     out = tl.arange(0, D)
     place = out[:, None] * (BLOCKS * BLOCK) + block * BLOCK + c[None, :]
     chosen = (out < C)[:, None] & (c < BLOCK)[None, :]
-    weight = tl.load(weights + tl.load(entry + MIX_EVEN + half) + place, mask=chosen, other=0.0)
+    weight = tl.load(weights + tl.load(entry + CONV_EVEN + half) + place, mask=chosen, other=0.0)
     found = tl.zeros([D, CHUNK], tl.float32)
     for index in range(per):
         pixel, ok, image, y, across = places(part * per + index, pixels, out_height, out_width, P)
@@ -125,22 +125,22 @@ def mix_back_kernel(
     tl.store(partials + slot * size + place, found, mask=chosen)
 
 
-def mix_back(
+def conv1x1_back(
     rows: Tensor, weights: Tensor, x: Tensor, z: Tensor, statistics: Tensor, gradients: Tensor, targets: Tensor,
-    mixing: Mixing, normalised: bool,
+    conv: Conv1x1, normalised: bool,
 ) -> Tensor:  # fmt: skip
-    """See `Operations.mix_back`; picks of one child are added to their target one launch after the other."""
-    sums = gradient_sums(rows, layout.MIX_UPSTREAM, gradients, z, statistics, normalised)
-    sizes = _sizes(mixing)
-    count = parts(tiles(mixing.pixels, mixing.channels), mixing.channels)
-    partials = scratch(weights, len(rows), mixing.halves, count, mixing.weight_size)
-    per = triton.cdiv(tiles(mixing.pixels, mixing.channels), count)
+    """See `Operations.conv1x1_back`; edges of one child are added to their target one launch after the other."""
+    sums = gradient_sums(rows, layout.CONV_UPSTREAM, gradients, z, statistics, normalised)
+    sizes = _sizes(conv)
+    count = parts(tiles(conv.pixels, conv.channels), conv.channels)
+    partials = scratch(weights, len(rows), conv.halves, count, conv.weight_size)
+    per = triton.cdiv(tiles(conv.pixels, conv.channels), count)
     launches = 1 if normalised else 2
-    chunks = mixing.halves * mixing.blocks * triton.cdiv(mixing.block_channels, sizes["CHUNK"])
-    sides = (mixing.height, mixing.width, mixing.out_height, mixing.out_width)
+    chunks = conv.halves * conv.blocks * triton.cdiv(conv.block_channels, sizes["CHUNK"])
+    sides = (conv.height, conv.width, conv.out_height, conv.out_width)
     for first in range(launches):
-        mix_back_kernel[(count, len(rows) // launches, chunks)](
+        conv1x1_back_kernel[(count, len(rows) // launches, chunks)](
             rows, weights, x, z, statistics, sums, gradients, targets, partials,
-            mixing.pixels, *sides, mixing.block_stride, first, launches, per, NORMALISED=normalised, **sizes,
+            conv.pixels, *sides, conv.block_stride, first, launches, per, NORMALISED=normalised, **sizes,
         )  # fmt: skip
     return partials

@@ -8,10 +8,10 @@ from torch import Tensor
 from parsec.network.kernels import layout
 from parsec.network.kernels.fused.common import (
     AVERAGE_POOL,
+    EDGE_COLUMNS,
     IDENTITY,
     KIND,
     MAX_POOL,
-    PICK_COLUMNS,
     SOURCE,
     STRIDE,
     UPSTREAM,
@@ -48,52 +48,52 @@ def windows(base, image, y, across, ok, h, w, stride, C: tl.constexpr, P: tl.con
 
 @triton.jit
 def pool_kernel(
-    picks, states, z, partials, pixels, height, width, out_height, out_width,
+    edges, states, z, partials, pixels, height, width, out_height, out_width,
     C: tl.constexpr, P: tl.constexpr, D: tl.constexpr,
 ):  # fmt: skip
-    """One tile of one pick."""
+    """One tile of one edge."""
     tile, row = tl.program_id(0), tl.program_id(1)
-    pick = picks + row * PICK_COLUMNS
-    kind = tl.load(pick + KIND)
+    edge = edges + row * EDGE_COLUMNS
+    kind = tl.load(edge + KIND)
     if (kind != MAX_POOL) & (kind != AVERAGE_POOL):
         return
-    stride = tl.load(pick + STRIDE).to(tl.int32)
+    stride = tl.load(edge + STRIDE).to(tl.int32)
     h, w = source_sides(stride, height, width, out_height, out_width)
     pixel, ok, image, y, across = places(tile, pixels, out_height, out_width, P)
     largest, _, mean, _ = windows(
-        states + aligned(tl.load(pick + SOURCE), C), image, y, across, ok, h, w, stride, C, P, D
+        states + aligned(tl.load(edge + SOURCE), C), image, y, across, ok, h, w, stride, C, P, D
     )
     result = tl.where(kind == MAX_POOL, largest, mean)
     sums = partials + (row * tl.num_programs(0) + tile) * 2 * C
     write(z + row.to(tl.int64) * pixels * C, sums, result, pixel, ok, tile, pixels, C, C, P, D)
 
 
-def pool(picks: Tensor, states: Tensor, z: Tensor, partials: Tensor, maps: Maps) -> None:
+def pool(edges: Tensor, states: Tensor, z: Tensor, partials: Tensor, maps: Maps) -> None:
     """See `Operations.pool`."""
     sides = (maps.height, maps.width, maps.out_height, maps.out_width)
     grid = (tiles(maps.pixels, maps.channels), maps.rows)
-    pool_kernel[grid](picks, states, z, partials, maps.pixels, *sides, **launch_shape(maps.channels))
+    pool_kernel[grid](edges, states, z, partials, maps.pixels, *sides, **launch_shape(maps.channels))
 
 
 @triton.jit
 def window_gradients_kernel(
-    picks, states, z, statistics, sums, gradients, shares, positions, pixels, height, width, out_height, out_width,
+    edges, states, z, statistics, sums, gradients, shares, positions, pixels, height, width, out_height, out_width,
     C: tl.constexpr, P: tl.constexpr, D: tl.constexpr,
 ):  # fmt: skip
     """What every window hands on: to the position of its maximum, or to each of its pixels."""
     tile, row = tl.program_id(0), tl.program_id(1)
-    pick = picks + row * PICK_COLUMNS
-    kind = tl.load(pick + KIND)
+    edge = edges + row * EDGE_COLUMNS
+    kind = tl.load(edge + KIND)
     if (kind != MAX_POOL) & (kind != AVERAGE_POOL):
         return
-    stride = tl.load(pick + STRIDE).to(tl.int32)
+    stride = tl.load(edge + STRIDE).to(tl.int32)
     h, w = source_sides(stride, height, width, out_height, out_width)
     pixel, ok, image, y, across = places(tile, pixels, out_height, out_width, P)
     _, position, _, count = windows(
-        states + aligned(tl.load(pick + SOURCE), C), image, y, across, ok, h, w, stride, C, P, D
+        states + aligned(tl.load(edge + SOURCE), C), image, y, across, ok, h, w, stride, C, P, D
     )
     shift, row = row.to(tl.int64) * pixels * C, row * 2 * C
-    above = gradients + aligned(tl.load(pick + UPSTREAM), C)
+    above = gradients + aligned(tl.load(edge + UPSTREAM), C)
     dz = before_norm(above, z + shift, statistics + row, sums + row, pixel, ok, pixels, False, C, C, D)
     share = tl.where(kind == MAX_POOL, dz, dz / count[:, None])
     c = tl.arange(0, D)
@@ -104,24 +104,24 @@ def window_gradients_kernel(
 
 @triton.jit
 def pool_back_kernel(
-    picks, shares, positions, gradients, batch, height, width, out_height, out_width, start,
+    edges, shares, positions, gradients, batch, height, width, out_height, out_width, start,
     C: tl.constexpr, P: tl.constexpr, D: tl.constexpr,
 ):  # fmt: skip
-    """Add to one tile of a pick's source what the windows around its pixels hand on."""
+    """Add to one tile of an edge's source what the windows around its pixels hand on."""
     tile, row = tl.program_id(0), start + tl.program_id(1) * 2
-    pick = picks + row * PICK_COLUMNS
-    kind = tl.load(pick + KIND)
+    edge = edges + row * EDGE_COLUMNS
+    kind = tl.load(edge + KIND)
     if (kind != MAX_POOL) & (kind != AVERAGE_POOL) & (kind != IDENTITY):
         return
-    stride = tl.load(pick + STRIDE).to(tl.int32)
+    stride = tl.load(edge + STRIDE).to(tl.int32)
     h, w = source_sides(stride, height, width, out_height, out_width)
     pixel, ok, image, y, across = places(tile, batch * h * w, h, w, P)
     c = tl.arange(0, D)
     mask, at = ok[:, None] & (c < C)[None, :], pixel[:, None] * C + c[None, :]
-    target = gradients + aligned(tl.load(pick + SOURCE), C)
+    target = gradients + aligned(tl.load(edge + SOURCE), C)
     total = tl.load(target + at, mask=mask, other=0.0).to(tl.float32)
     if kind == IDENTITY:
-        total += tl.load(gradients + aligned(tl.load(pick + UPSTREAM), C) + at, mask=mask, other=0.0).to(tl.float32)
+        total += tl.load(gradients + aligned(tl.load(edge + UPSTREAM), C) + at, mask=mask, other=0.0).to(tl.float32)
     else:
         shift = row.to(tl.int64) * batch * out_height * out_width * C
         for tap in range(9):
@@ -136,16 +136,16 @@ def pool_back_kernel(
     tl.store(target + at, total.to(gradients.dtype.element_ty), mask=mask)
 
 
-def pool_back(picks: Tensor, states: Tensor, z: Tensor, statistics: Tensor, gradients: Tensor, maps: Maps) -> None:
-    """See `Operations.pool_back`; the two picks of a child are added to their sources one after the other."""
-    sums = gradient_sums(picks, layout.UPSTREAM, gradients, z, statistics, False, layout.MAX_POOL, layout.AVERAGE_POOL)
+def pool_back(edges: Tensor, states: Tensor, z: Tensor, statistics: Tensor, gradients: Tensor, maps: Maps) -> None:
+    """See `Operations.pool_back`; the two edges of a child are added to their sources one after the other."""
+    sums = gradient_sums(edges, layout.UPSTREAM, gradients, z, statistics, False, layout.MAX_POOL, layout.AVERAGE_POOL)
     shares, positions = torch.empty_like(z), torch.empty_like(z, dtype=torch.int8)
     shape, sides = launch_shape(maps.channels), (maps.height, maps.width, maps.out_height, maps.out_width)
     window_gradients_kernel[(tiles(maps.pixels, maps.channels), maps.rows)](
-        picks, states, z, statistics, sums, gradients, shares, positions, maps.pixels, *sides, **shape
+        edges, states, z, statistics, sums, gradients, shares, positions, maps.pixels, *sides, **shape
     )
     sources = tiles(maps.batch * maps.height * maps.width, maps.channels)
     for start in range(2):
         pool_back_kernel[(sources, maps.children)](
-            picks, shares, positions, gradients, maps.batch, *sides, start, **shape
+            edges, shares, positions, gradients, maps.batch, *sides, start, **shape
         )

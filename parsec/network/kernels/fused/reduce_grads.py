@@ -9,7 +9,7 @@ WIDTH = 64
 
 
 @triton.jit
-def deposit_kernel(
+def reduce_kernel(
     partials, row_step, part_step, places, places_step, sizes, sizes_step, gradient, rows, count,
     R: tl.constexpr, T: tl.constexpr, WIDTH: tl.constexpr,
 ):  # fmt: skip
@@ -34,11 +34,11 @@ def deposit_kernel(
     tl.store(gradient + place + at, total, mask=inside)
 
 
-def deposit(partials: Tensor, places: Tensor, sizes: Tensor, gradient: Tensor) -> None:
-    """See `Operations.deposit`."""
+def reduce_weight_grads(partials: Tensor, places: Tensor, sizes: Tensor, gradient: Tensor) -> None:
+    """See `Operations.reduce_weight_grads`."""
     rows, count, width = partials.shape
     grid = (triton.cdiv(width, WIDTH), rows)
-    deposit_kernel[grid](
+    reduce_kernel[grid](
         partials, partials.stride(0), partials.stride(1), places, places.stride(0), sizes, sizes.stride(0), gradient,
         rows, count, R=triton.next_power_of_2(rows), T=triton.next_power_of_2(count), WIDTH=WIDTH,
     )  # fmt: skip

@@ -10,9 +10,9 @@ from parsec.network.kernels.fused.common import (
     CONVOLVE,
     DEPTHWISE,
     DILATION,
+    EDGE_COLUMNS,
     KERNEL,
     KIND,
-    PICK_COLUMNS,
     POINTWISE,
     REPEATS,
     SOURCE,
@@ -37,12 +37,12 @@ from parsec.network.kernels.layout import Maps, tiles
 
 
 @triton.jit
-def stage_input(pick, row, x, out_pixels, height, width, out_height, out_width, STAGE: tl.constexpr, C: tl.constexpr):
-    """Where a stage of a pick reads: first element, sides and stride; the second one reads the first one's result."""
+def stage_input(edge, row, x, out_pixels, height, width, out_height, out_width, STAGE: tl.constexpr, C: tl.constexpr):
+    """Where a stage of an edge reads: first element, sides and stride; the second one reads the first one's result."""
     if STAGE == 0:
-        stride = tl.load(pick + STRIDE).to(tl.int32)
+        stride = tl.load(edge + STRIDE).to(tl.int32)
         h, w = source_sides(stride, height, width, out_height, out_width)
-        base = x + aligned(tl.load(pick + SOURCE), C)
+        base = x + aligned(tl.load(edge + SOURCE), C)
     else:
         stride = tl.full([], 1, tl.int32)
         h, w = source_sides(stride, height, width, out_height, out_width)
@@ -102,36 +102,36 @@ def convolve(
 
 @triton.jit
 def separable_kernel(
-    picks, weights, x, statistics, z, partials, pixels, height, width, out_height, out_width,
+    edges, weights, x, statistics, z, partials, pixels, height, width, out_height, out_width,
     STAGE: tl.constexpr, C: tl.constexpr, P: tl.constexpr, D: tl.constexpr, CHUNK: tl.constexpr,
 ):  # fmt: skip
-    """One tile of one pick."""
+    """One tile of one edge."""
     tile, row = tl.program_id(0), tl.program_id(1)
-    pick = picks + row * PICK_COLUMNS
-    if (tl.load(pick + KIND) != CONVOLVE) | (tl.load(pick + REPEATS) <= STAGE):
+    edge = edges + row * EDGE_COLUMNS
+    if (tl.load(edge + KIND) != CONVOLVE) | (tl.load(edge + REPEATS) <= STAGE):
         return
-    base, h, w, stride = stage_input(pick, row, x, pixels, height, width, out_height, out_width, STAGE, C)
-    dilation = tl.load(pick + DILATION).to(tl.int32)
-    first = weights + aligned_weights(tl.load(pick + DEPTHWISE + STAGE * STAGE_COLUMNS), C)
-    second = weights + aligned_weights(tl.load(pick + POINTWISE + STAGE * STAGE_COLUMNS), C)
+    base, h, w, stride = stage_input(edge, row, x, pixels, height, width, out_height, out_width, STAGE, C)
+    dilation = tl.load(edge + DILATION).to(tl.int32)
+    first = weights + aligned_weights(tl.load(edge + DEPTHWISE + STAGE * STAGE_COLUMNS), C)
+    second = weights + aligned_weights(tl.load(edge + POINTWISE + STAGE * STAGE_COLUMNS), C)
     pixel, ok, image, y, across = places(tile, pixels, out_height, out_width, P)
     total = convolve(
         base, statistics, row, first, second, image, y, across, ok, h, w, stride, dilation,
-        tl.load(pick + KERNEL).to(tl.int32), z.dtype.element_ty, STAGE == 1, C, P, D, CHUNK,
+        tl.load(edge + KERNEL).to(tl.int32), z.dtype.element_ty, STAGE == 1, C, P, D, CHUNK,
     )  # fmt: skip
     sums = partials + (row * tl.num_programs(0) + tile) * 2 * C
     write(z + row.to(tl.int64) * pixels * C, sums, total, pixel, ok, tile, pixels, C, C, P, D)
 
 
 def separable(
-    stage: int, picks: Tensor, weights: Tensor, states: Tensor, z: Tensor, statistics: Tensor, partials: Tensor,
+    stage: int, edges: Tensor, weights: Tensor, states: Tensor, z: Tensor, statistics: Tensor, partials: Tensor,
     maps: Maps,
 ) -> None:  # fmt: skip
     """See `Operations.separable`."""
     x = states if stage == 0 else z[0]
     grid = (tiles(maps.pixels, maps.channels), maps.rows)
     separable_kernel[grid](
-        picks, weights, x, statistics[0], z[stage], partials,
+        edges, weights, x, statistics[0], z[stage], partials,
         maps.pixels, maps.height, maps.width, maps.out_height, maps.out_width,
         STAGE=stage, CHUNK=chunk(maps.channels), **launch_shape(maps.channels),
     )  # fmt: skip
@@ -142,7 +142,7 @@ def depthwise_back(
     base, statistics, row, weights, dh, target, partials, c, part, count, pixels, h, w, out_height, out_width,
     stride, dilation, kernel, STAGE: tl.constexpr, C: tl.constexpr, P: tl.constexpr, CHUNK: tl.constexpr,
 ):  # fmt: skip
-    """Gradients of what a pick reads, at a part of those pixels, and of its depthwise weights."""
+    """Gradients of what an edge reads, at a part of those pixels, and of its depthwise weights."""
     taps = tl.arange(0, 32)
     found = tl.zeros([32, CHUNK], tl.float32)
     mean, scale = moments(statistics, row, c, STAGE == 1, C, CHUNK)
@@ -176,27 +176,27 @@ def depthwise_back(
 
 @triton.jit
 def depthwise_back_kernel(
-    picks, weights, x, statistics, dh, gradients, partials,
+    edges, weights, x, statistics, dh, gradients, partials,
     batch, height, width, out_height, out_width, start, step,
     STAGE: tl.constexpr, C: tl.constexpr, P: tl.constexpr, CHUNK: tl.constexpr,
 ):  # fmt: skip
-    """One part of the pixels that a pick reads, and some of its channels."""
+    """One part of the pixels that an edge reads, and some of its channels."""
     part, row = tl.program_id(0), start + tl.program_id(1) * step
     c = tl.program_id(2) * CHUNK + tl.arange(0, CHUNK)
-    pick = picks + row * PICK_COLUMNS
-    if (tl.load(pick + KIND) != CONVOLVE) | (tl.load(pick + REPEATS) <= STAGE):
+    edge = edges + row * EDGE_COLUMNS
+    if (tl.load(edge + KIND) != CONVOLVE) | (tl.load(edge + REPEATS) <= STAGE):
         return
     out_pixels = batch * out_height * out_width
-    base, h, w, stride = stage_input(pick, row, x, out_pixels, height, width, out_height, out_width, STAGE, C)
-    dilation = tl.load(pick + DILATION).to(tl.int32)
-    weight = weights + aligned_weights(tl.load(pick + DEPTHWISE + STAGE * STAGE_COLUMNS), C)
-    target = gradients + aligned(tl.load(pick + (SOURCE if STAGE == 0 else UPSTREAM)), C)
+    base, h, w, stride = stage_input(edge, row, x, out_pixels, height, width, out_height, out_width, STAGE, C)
+    dilation = tl.load(edge + DILATION).to(tl.int32)
+    weight = weights + aligned_weights(tl.load(edge + DEPTHWISE + STAGE * STAGE_COLUMNS), C)
+    target = gradients + aligned(tl.load(edge + (SOURCE if STAGE == 0 else UPSTREAM)), C)
     count = tl.num_programs(0)
     shift = row.to(tl.int64) * out_pixels * C
     slot = partials + (row.to(tl.int64) * count + part) * 25 * C
     depthwise_back(
         base, statistics, row, weight, dh + shift, target, slot, c, part, count, batch * h * w, h, w,
-        out_height, out_width, stride, dilation, tl.load(pick + KERNEL).to(tl.int32), STAGE, C, P, CHUNK,
+        out_height, out_width, stride, dilation, tl.load(edge + KERNEL).to(tl.int32), STAGE, C, P, CHUNK,
     )  # fmt: skip
 
 
@@ -243,29 +243,29 @@ def pointwise_back(
 
 @triton.jit
 def pointwise_back_kernel(
-    picks, weights, x, z, statistics, source_statistics, sums, gradients, dh, partials,
+    edges, weights, x, z, statistics, source_statistics, sums, gradients, dh, partials,
     pixels, height, width, out_height, out_width, per,
     STAGE: tl.constexpr, C: tl.constexpr, P: tl.constexpr, D: tl.constexpr, CHUNK: tl.constexpr,
 ):  # fmt: skip
-    """One part of a pick's pixels and some of its input channels."""
+    """One part of an edge's pixels and some of its input channels."""
     part, row = tl.program_id(0), tl.program_id(1)
     c, out = tl.program_id(2) * CHUNK + tl.arange(0, CHUNK), tl.arange(0, D)
-    pick = picks + row * PICK_COLUMNS
-    if (tl.load(pick + KIND) != CONVOLVE) | (tl.load(pick + REPEATS) <= STAGE):
+    edge = edges + row * EDGE_COLUMNS
+    if (tl.load(edge + KIND) != CONVOLVE) | (tl.load(edge + REPEATS) <= STAGE):
         return
-    base, h, w, stride = stage_input(pick, row, x, pixels, height, width, out_height, out_width, STAGE, C)
-    dilation = tl.load(pick + DILATION).to(tl.int32)
-    first = weights + aligned_weights(tl.load(pick + DEPTHWISE + STAGE * STAGE_COLUMNS), C)
+    base, h, w, stride = stage_input(edge, row, x, pixels, height, width, out_height, out_width, STAGE, C)
+    dilation = tl.load(edge + DILATION).to(tl.int32)
+    first = weights + aligned_weights(tl.load(edge + DEPTHWISE + STAGE * STAGE_COLUMNS), C)
     place = out[:, None] * C + c[None, :]
     chosen = (out < C)[:, None] & (c < C)[None, :]
-    second = weights + aligned_weights(tl.load(pick + POINTWISE + STAGE * STAGE_COLUMNS), C)
+    second = weights + aligned_weights(tl.load(edge + POINTWISE + STAGE * STAGE_COLUMNS), C)
     weight = tl.load(second + place, mask=chosen, other=0.0)
-    above = gradients + aligned(tl.load(pick + UPSTREAM + STAGE * STAGE_COLUMNS), C)
+    above = gradients + aligned(tl.load(edge + UPSTREAM + STAGE * STAGE_COLUMNS), C)
     shift = row.to(tl.int64) * pixels * C
     found = pointwise_back(
         above, z + shift, statistics + row * 2 * C, sums + row * 2 * C, base, source_statistics, row, first, weight,
         dh + shift, c, part, per, pixels, h, w, out_height, out_width, stride, dilation,
-        tl.load(pick + KERNEL).to(tl.int32), STAGE == 1, C, P, D, CHUNK,
+        tl.load(edge + KERNEL).to(tl.int32), STAGE == 1, C, P, D, CHUNK,
     )  # fmt: skip
     slot = row.to(tl.int64) * tl.num_programs(0) + part
     tl.store(partials + slot * C * C + place, found, mask=chosen)
@@ -276,12 +276,12 @@ NUMBERS = 2048
 
 
 def separable_back(
-    stage: int, picks: Tensor, weights: Tensor, states: Tensor, z: Tensor, statistics: Tensor, gradients: Tensor,
+    stage: int, edges: Tensor, weights: Tensor, states: Tensor, z: Tensor, statistics: Tensor, gradients: Tensor,
     maps: Maps,
 ) -> tuple[Tensor, Tensor]:  # fmt: skip
-    """See `Operations.separable_back`; the two picks of a child are added to their sources one after the other."""
+    """See `Operations.separable_back`; the two edges of a child are added to their sources one after the other."""
     upstream = layout.UPSTREAM + stage * layout.STAGE
-    sums = gradient_sums(picks, upstream, gradients, z[stage], statistics[stage], False, layout.CONVOLVE)
+    sums = gradient_sums(edges, upstream, gradients, z[stage], statistics[stage], False, layout.CONVOLVE)
     x = states if stage == 0 else z[0]
     c, rows, step = maps.channels, maps.rows, chunk(maps.channels)
     dh = torch.empty_like(z[0])
@@ -290,7 +290,7 @@ def separable_back(
     pointwise_partials = scratch(weights, rows, count, c * c)
     sides = (maps.height, maps.width, maps.out_height, maps.out_width)
     pointwise_back_kernel[(count, rows, triton.cdiv(c, step))](
-        picks, weights, x, z[stage], statistics[stage], statistics[0], sums, gradients, dh, pointwise_partials,
+        edges, weights, x, z[stage], statistics[stage], statistics[0], sums, gradients, dh, pointwise_partials,
         maps.pixels, *sides, per, STAGE=stage, CHUNK=step, **launch_shape(c),
     )  # fmt: skip
     size = NUMBERS // step
@@ -299,7 +299,7 @@ def separable_back(
     launches = 2 if stage == 0 else 1
     for start in range(launches):
         depthwise_back_kernel[(count, rows // launches, triton.cdiv(c, step))](
-            picks, weights, x, statistics[0], dh, gradients, depthwise_partials,
+            edges, weights, x, statistics[0], dh, gradients, depthwise_partials,
             maps.batch, *sides, start, launches, STAGE=stage, C=c, P=size, CHUNK=step,
         )  # fmt: skip
     return depthwise_partials, pointwise_partials

@@ -1,1 +1,0 @@
-"""The claims of the papers, and what our records show of them."""

@@ -1,0 +1,131 @@
+"""Executor `fused` on a GPU: kernels and their replay equal executor `sequential`, without waiting."""
+
+import contextlib
+from functools import partial
+
+import pytest
+import torch
+
+from parsec.config.training import Network
+from parsec.network.kernels import reference
+from parsec.network.supernet import Supernet
+from parsec.prior.distribution import ArchitectureBatch
+from parsec.runtime.device import set_deterministic
+from parsec.search.executors.base import weighted_backward
+from parsec.search.executors.cuda_graph import CUDAGraphRunner
+from parsec.search.executors.fused import FusedExecutor
+from parsec.search.executors.sequential import SequentialExecutor
+from parsec.space.darts import NODES, PRIMITIVES
+
+pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
+pytest.importorskip("triton")
+CUDA, CHILDREN, CLASSES = torch.device("cuda"), 6, 10
+SMALL = Network(cells=3, channels=16)
+bfloat16 = partial(torch.autocast, "cuda", dtype=torch.bfloat16)
+
+
+@pytest.fixture(autouse=True)
+def deterministic(monkeypatch):
+    """Equal bits from equal steps, and convolutions of executor `sequential` in full float32, as the kernels' are."""
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
+    set_deterministic(True)
+    yield
+    set_deterministic(False)
+
+
+def supernet(network=SMALL):
+    return Supernet(network, CLASSES, torch.Generator().manual_seed(0), device=CUDA)
+
+
+def drawn(seed, count=CHILDREN):
+    """Random architectures that never were on the host."""
+    draws = torch.Generator(CUDA).manual_seed(seed)
+    inputs = [torch.randint(node + 2, (count, 2, 1, 2), generator=draws, device=CUDA) for node in range(NODES)]
+    primitives = torch.randint(len(PRIMITIVES), (count, 2, NODES, 2), generator=draws, device=CUDA)
+    return ArchitectureBatch(torch.stack([torch.cat(inputs, 2), primitives], -1))
+
+
+def batch(seed=0, side=32, count=16):
+    draws = torch.Generator(CUDA).manual_seed(seed)
+    images = torch.randn(count, 3, side, side, generator=draws, device=CUDA)
+    labels = torch.randint(CLASSES, (count,), generator=draws, device=CUDA)
+    return images.contiguous(memory_format=torch.channels_last), labels
+
+
+def step(executor, children, images, labels, temperature=4.0):
+    """Log-likelihoods, loss, effective sample size, gradient."""
+    likelihoods = executor.log_likelihoods(children, images, labels).clone()
+    seen = weighted_backward(executor, children, images, labels, temperature)
+    return likelihoods, seen.loss, seen.effective_sample_size, executor.supernet.bank.gradient.clone()
+
+
+def assert_close(found, expected, rtol, atol):
+    """Gradients to a share of the largest one, all else relatively."""
+    torch.testing.assert_close(found[:3], expected[:3], rtol=rtol, atol=0)
+    scale = float(expected[3].abs().max())
+    torch.testing.assert_close(found[3], expected[3], rtol=0, atol=atol * scale)
+
+
+@pytest.mark.parametrize("in_flight", [1, 4, None])
+@pytest.mark.parametrize(
+    ("network", "side"),
+    [(SMALL, 32), (Network(cells=4, channels=36), 15), (Network(cells=3, channels=12, stem="imagenet"), 97)],
+)
+def test_kernels_and_replay_equal_one(network, side, in_flight):
+    net, (images, labels), children = supernet(network), batch(side=side), drawn(0)
+    expected = step(SequentialExecutor(net, contextlib.nullcontext), children, images, labels)
+    table = FusedExecutor(net, contextlib.nullcontext, in_flight)
+    found = step(table, children, images, labels)
+    assert_close(found, expected, 1e-4, 2e-3)
+    again = step(CUDAGraphRunner(table), children, images, labels)
+    assert all(torch.equal(left, right) for left, right in zip(found, again, strict=True)), "a replay changes nothing"
+
+
+def test_kernels_equal_their_plain_twins_on_the_same_device():
+    net, (images, labels), children = supernet(), batch(), drawn(1)
+    plain = step(FusedExecutor(net, contextlib.nullcontext, launches=reference), children, images, labels)
+    assert_close(step(FusedExecutor(net, contextlib.nullcontext), children, images, labels), plain, 1e-4, 2e-3)
+
+
+def test_bfloat16_activations_give_the_numbers_of_one_to_their_rounding():
+    net, (images, labels), children = supernet(), batch(), drawn(2)
+    expected = step(SequentialExecutor(net, bfloat16), children, images, labels, temperature=1e3)
+    found = step(FusedExecutor(net, bfloat16), children, images, labels, temperature=1e3)
+    torch.testing.assert_close(found[:2], expected[:2], rtol=0.03, atol=0)
+    assert torch.cosine_similarity(found[3], expected[3], dim=0) > 0.95
+
+
+def test_a_recorded_step_serves_other_architectures_and_images_without_waiting():
+    net = supernet()
+    table = FusedExecutor(net, bfloat16, skip_negligible=True)
+    batches, children = [batch(seed) for seed in range(3)], [drawn(s) for s in range(3)]
+    replay = CUDAGraphRunner(table)
+    expected = [step(table, some, *data) for some, data in zip(children, batches, strict=True)]
+    step(replay, children[0], *batches[0])
+    found = []
+    torch.cuda.synchronize()
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        for some, data in zip(children, batches, strict=True):
+            found.append(step(replay, some, *data))
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    for left, right in zip(found, expected, strict=True):
+        assert all(torch.equal(*pair) for pair in zip(left, right, strict=True))
+    assert not torch.equal(found[0][0], found[1][0])
+
+
+def test_another_number_of_children_is_recorded_anew():
+    net, (images, labels) = supernet(), batch()
+    table = FusedExecutor(net, contextlib.nullcontext)
+    replay = CUDAGraphRunner(table)
+    for count in (4, 2, 4):
+        children = drawn(3, count)
+        expected = step(table, children, images, labels)
+        assert all(map(torch.equal, step(replay, children, images, labels), expected))
+
+
+def test_two_steps_are_equal_to_the_bit():
+    net, (images, labels), children = supernet(), batch(), drawn(4)
+    first, second = (step(CUDAGraphRunner(FusedExecutor(net, bfloat16)), children, images, labels) for _ in range(2))
+    assert all(map(torch.equal, first, second))

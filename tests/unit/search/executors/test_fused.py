@@ -1,0 +1,128 @@
+"""Executor `fused` against executor `sequential`, in float64 with the plain twins of the kernels."""
+
+import contextlib
+import sys
+from functools import partial
+
+import pytest
+import torch
+
+from parsec.config.base import Compute
+from parsec.config.training import Network
+from parsec.errors import UserError
+from parsec.network import kernels
+from parsec.network.complexity import TABLE_MAPS, child_bytes
+from parsec.network.kernels import reference
+from parsec.network.kernels.interface import operations
+from parsec.network.supernet import Supernet
+from parsec.prior.distribution import ArchitectureBatch
+from parsec.search.executors.base import weighted_backward
+from parsec.search.executors.build import build_executor
+from parsec.search.executors.cuda_graph import CUDAGraphRunner
+from parsec.search.executors.fused import FusedExecutor
+from parsec.search.executors.sequential import SequentialExecutor
+from parsec.space.darts import NODES, PRIMITIVES, genotype
+
+CLASSES = 5
+
+
+def executors(network, in_flight=None, dtype=torch.float64, autocast=contextlib.nullcontext):
+    supernet = Supernet(network, CLASSES, torch.Generator().manual_seed(0), dtype=dtype)
+    return SequentialExecutor(supernet, autocast), FusedExecutor(supernet, autocast, in_flight)
+
+
+def batch(height, width, count=3, dtype=torch.float64):
+    draws = torch.Generator().manual_seed(1)
+    images = torch.randn(count, 3, height, width, generator=draws, dtype=torch.float64).to(dtype)
+    return images, torch.randint(CLASSES, (count,), generator=draws)
+
+
+def assert_equal(one, table, children, images, labels, temperature):
+    """The same log-likelihoods, logits, loss, effective sample size, and gradient of every weight."""
+    expected = one.log_likelihoods(children, images, labels)
+    torch.testing.assert_close(table.log_likelihoods(children, images, labels), expected, rtol=1e-10, atol=0)
+    logits = one.logits(children.genotypes[-1], images).detach()
+    torch.testing.assert_close(table.logits(children.genotypes[-1], images), logits, rtol=1e-10, atol=1e-12)
+    seen = weighted_backward(one, children, images, labels, temperature)
+    gradient = one.supernet.bank.gradient.clone()
+    one.supernet.bank.gradient.fill_(99.0)
+    found = weighted_backward(table, children, images, labels, temperature)
+    torch.testing.assert_close(found, seen, rtol=1e-10, atol=0)
+    scale = float(gradient.abs().max())
+    torch.testing.assert_close(table.supernet.bank.gradient, gradient, rtol=1e-9, atol=1e-12 * scale)
+    assert torch.equal(table.supernet.bank.gradient == 0, gradient == 0), "weights that no child uses stay untouched"
+
+
+@pytest.mark.parametrize("in_flight", [1, 3, None])
+@pytest.mark.parametrize(
+    ("stem", "sides", "cells"), [("cifar", (8, 8), 3), ("cifar", (7, 5), 4), ("imagenet", (33, 36), 3)]
+)
+def test_fused_equals_sequential(random_genotype, in_flight, stem, sides, cells):
+    one, table = executors(Network(cells=cells, channels=4, stem=stem), in_flight)
+    children = ArchitectureBatch.of([random_genotype(seed) for seed in range(5)])
+    assert_equal(one, table, children, *batch(*sides), temperature=3.0)
+
+
+@pytest.mark.parametrize("primitive", PRIMITIVES)
+def test_operations_sharing_an_edge(primitive, uniform_genotype):
+    """Both slots of a node with one primitive and one input share their weights, whose gradients add up."""
+    cell = [(primitive, source) for node in range(NODES) for source in (node + 1, node + 1)]
+    mixed = [(primitive, 0), (primitive, 0)] * NODES
+    children = ArchitectureBatch.of([uniform_genotype(primitive), genotype(cell, mixed), genotype(mixed, cell)])
+    one, table = executors(Network(cells=3, channels=4))
+    assert_equal(one, table, children, *batch(6, 6), temperature=1.0)
+
+
+def test_runner_without_cuda_runs_directly(random_genotype):
+    one, table = executors(Network(cells=3, channels=4), 2)
+    children = ArchitectureBatch.of([random_genotype(seed) for seed in range(3)])
+    assert_equal(one, CUDAGraphRunner(table), children, *batch(8, 8), temperature=2.0)
+
+
+def test_activations_follow_stem_dtype(random_genotype):
+    """The same children in bfloat16, to its rounding, with float64 likelihoods and a float32 gradient."""
+    bfloat16 = partial(torch.autocast, "cpu", dtype=torch.bfloat16)
+    one, table = executors(Network(cells=3, channels=4), dtype=torch.float32, autocast=bfloat16)
+    children, (images, labels) = ArchitectureBatch.of([random_genotype(0)]), batch(8, 8, 16, torch.float32)
+    found = table.log_likelihoods(children, images, labels)
+    assert found.dtype == torch.float64
+    torch.testing.assert_close(found, one.log_likelihoods(children, images, labels), rtol=0.03, atol=0)
+    weighted_backward(one, children, images, labels)
+    expected = one.supernet.bank.gradient.clone()
+    weighted_backward(table, children, images, labels)
+    assert torch.cosine_similarity(table.supernet.bank.gradient, expected, dim=0) > 0.95
+    table.autocast = contextlib.nullcontext
+    assert not torch.equal(table.log_likelihoods(children, images, labels), found), "activations were bfloat16"
+
+
+def test_memory_sets_fused_in_flight():
+    network = Network(cells=3, channels=4)
+    supernet = Supernet(network, CLASSES, torch.Generator().manual_seed(0))
+    budget = 3.5 * child_bytes(network, 16, 8, maps=TABLE_MAPS) / 2**30
+    executor = build_executor(supernet, Compute(executor="fused", memory_gib=budget), 16, 8)
+    assert isinstance(executor, CUDAGraphRunner)
+    assert executor.fused.in_flight == 3
+    assert build_executor(supernet, Compute(executor="fused", samples_in_flight=2), 16, 8).fused.in_flight == 2
+
+
+def test_gpu_without_triton_fails(monkeypatch):
+    monkeypatch.delattr(kernels, "fused", raising=False)
+    monkeypatch.setitem(sys.modules, "parsec.network.kernels.fused", None)
+    with pytest.raises(UserError, match="install triton, or choose executor grouped"):
+        operations(torch.device("cuda"))
+
+
+def test_negligible_architectures_skip_backward(random_genotype, monkeypatch):
+    """At a low temperature one child weighs all; the others then go no way back, and the gradient is the same."""
+    one, table = executors(Network(cells=3, channels=4))
+    children, (images, labels) = ArchitectureBatch.of([random_genotype(seed) for seed in range(4)]), batch(8, 8)
+    table.skip_negligible = True
+    assert_equal(one, table, children, images, labels, temperature=10.0)
+    expected, gradient = weighted_backward(one, children, images, labels, 1e-3), one.supernet.bank.gradient.clone()
+    live, pool_back = [], reference.pool_back
+    monkeypatch.setattr(reference, "pool_back", lambda edges, *rest: (live.append(edges), pool_back(edges, *rest)))
+    found = weighted_backward(table, children, images, labels, 1e-3)
+    assert {int((edges[:, 0] >= 0).sum()) for edges in live} == {2}, "two edges a node, those of one child"
+    torch.testing.assert_close(found, expected, rtol=1e-10, atol=0)
+    scale = float(gradient.abs().max())
+    torch.testing.assert_close(table.supernet.bank.gradient, gradient, rtol=1e-9, atol=1e-12 * scale)

@@ -133,17 +133,17 @@ class RunStart(NamedTuple):
     """Commit of the package, and whether it differs from it."""
 
 
-def begin(module: str) -> RunStart:
+def start_provenance(module: str) -> RunStart:
     """Take down when and with which code the work of `module` begins."""
     return RunStart(datetime.now(UTC), code_fingerprint(module), git_state(_PACKAGE))
 
 
-def provenance(job: Config, beginning: RunStart, info: Dataset | None) -> dict[str, Any]:
+def provenance(job: Config, run_start: RunStart, info: Dataset | None) -> dict[str, Any]:
     """The `provenance` of a result file; call it when the work is done.
 
     Args:
         job: settings that the stage read.
-        beginning: what `begin` took down before the work.
+        run_start: what `start_provenance` took down before the work.
         info: the data set, or None if none was read.
     """
     import torch  # the rest of the records must load without it
@@ -151,16 +151,16 @@ def provenance(job: Config, beginning: RunStart, info: Dataset | None) -> dict[s
     return {
         "settings": job.model_dump(mode="json"),
         "settings_fingerprint": fingerprint(job),
-        "code_fingerprint": beginning.code,
+        "code_fingerprint": run_start.code,
         "version": parsec.__version__,
-        "git": beginning.git,
+        "git": run_start.git,
         "dataset_hash": info.content_hash if info else None,
         "stand_in": info.stand_in if info else None,
         "machine": machine(),
         "versions": versions(),
         "threads": torch.get_num_threads(),
         "deterministic": torch.are_deterministic_algorithms_enabled(),
-        "started": _utc(beginning.started),
+        "started": _utc(run_start.started),
         "finished": _utc(datetime.now(UTC)),
     }
 

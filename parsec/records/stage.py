@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from parsec.config.base import Compute, Config, Running
-from parsec.records.provenance import Dataset, begin, cost, provenance
+from parsec.records.provenance import Dataset, cost, provenance, start_provenance
 from parsec.runtime import loop
 from parsec.runtime.device import acquire_gpu, resolve, set_deterministic
 from parsec.runtime.distributed import SINGLE_PROCESS, Ranks, init_distributed
@@ -50,7 +50,7 @@ class Stage:
         keep: bool = False,
     ) -> None:
         # Code and commit are recorded before the work, because sources may change while it runs.
-        self._start = begin(module)
+        self._start = start_provenance(module)
         self.job, self.label, self.output, self.state = job, label, output, state
         self._running, self._compute = running, compute
         self._paths = RunPaths(state, output, names, label, keep)

@@ -8,7 +8,7 @@ import sys
 from parsec.errors import Interrupted, OutOfMemoryError, UserError
 
 _WORDS = ("can't allocate memory", "out of memory", "std::bad_alloc", "could not create a ")
-"""Texts of torch's RuntimeErrors if the CPU's memory runs out (the last is oneDNN's); GPUs have an error of their own."""
+"""Texts of torch's RuntimeErrors if the CPU's memory runs out (the last is oneDNN's); GPUs have their own error."""
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 

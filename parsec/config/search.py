@@ -110,7 +110,7 @@ class SearchStage(Config):
     """One stage that learns π with shared weights."""
 
     dataset: Name = Field(description="name of a data set under `datasets`")
-    start: Literal["uniform", "search", "finetune", "scores"] = Field(
+    init_from: Literal["uniform", "search", "finetune", "scores"] = Field(
         "uniform",
         description="the π it starts from: uniform, the one learnt by an earlier stage, or the one of `scores_prior`",
     )

@@ -72,11 +72,11 @@ def search(
 
 def _check_start(job: SearchJob, init_pi: Path | None) -> None:
     """The recorded settings say where π starts; the π given must agree with them."""
-    start = job.settings.start
+    start = job.settings.init_from
     if start == "uniform" and init_pi:
-        raise SettingsError(f"{job.stage}.start is uniform, but {init_pi} was given to start from; leave it out")
+        raise SettingsError(f"{job.stage}.init_from is uniform, but {init_pi} was given to start from; leave it out")
     if start != "uniform" and not init_pi:
-        raise SettingsError(f"{job.stage}.start is {start}, but no π was given; add --init-pi with its pi.parquet")
+        raise SettingsError(f"{job.stage}.init_from is {start}, but no π was given; add --init-pi with its pi.parquet")
 
 
 def _half(job: SearchJob, data: Path, part: PartName, limit: int | None, device: torch.device, seed: int) -> AnyImages:

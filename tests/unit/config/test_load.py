@@ -57,6 +57,7 @@ def test_a_small_tree_is_completed_with_defaults():
         ({"search__epoch": 3}, "search.epoch: unknown key; did you mean search.epochs?"),
         ({"compute__devise": "cpu"}, "compute.devise: unknown key; did you mean compute.device?"),
         ({"sede": [1]}, "sede: unknown key; did you mean seeds?"),
+        ({"search__start": "uniform"}, "search.start: this key is now init_from"),
         ({"datasets__digits__split_sead": 1}, "did you mean datasets.digits.split_seed?"),
         ({"datasets__digits__image_size": 64}, "datasets.digits.image_size: unknown key; allowed here: "),
         ({"retrain__digits__optimizer": {"momentun": 0.9}}, "did you mean retrain.digits.optimizer.momentum?"),
@@ -115,7 +116,7 @@ def test_a_wrong_value_is_answered_with_what_was_given_and_what_is_allowed(chang
     ("changes", "expected"),
     [
         ({"search__dataset": "digit"}, "search.dataset: no data set 'digit' under datasets; there are digits"),
-        ({"search__start": "finetune"}, "search.start: the first stage starts from uniform"),
+        ({"search__init_from": "finetune"}, "search.init_from: the first stage starts from uniform"),
         ({"retrain__digits__origins": ["finetune"]}, "retrain.digits.origins: the stage finetune is left out (null)"),
         ({"search__network__cells": 0}, "search.network.cells: got 0; allowed: a whole number ≥ 1 and ≤ 100"),
         ({"search__warmup_epochs": 2}, "search.warmup_epochs: got 2; allowed: less than epochs (2)"),
@@ -136,8 +137,8 @@ def test_values_that_contradict_each_other_are_refused(changes, expected):
 
 
 def test_a_transfer_needs_the_stage_that_it_starts_from():
-    transfer = SMALL["search"] | {"start": "finetune"}
-    assert "transfer.start: finetune is left out (null)" in complaint(changed(transfer=transfer))
+    transfer = SMALL["search"] | {"init_from": "finetune"}
+    assert "transfer.init_from: finetune is left out (null)" in complaint(changed(transfer=transfer))
 
 
 def test_a_missing_key_is_named():

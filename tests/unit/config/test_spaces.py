@@ -18,7 +18,7 @@ CONFIG = {
     "retrain": {},
 }
 RETRAIN = {"digits": {"origins": ["search"], "runs": [0], "network": {"cells": 3, "channels": 4}, "epochs": 1}}
-LARGE = {**CONFIG["search"], "start": "search", "network": {"stem": "imagenet", "cells": 3, "channels": 4}}
+LARGE = {**CONFIG["search"], "init_from": "search", "network": {"stem": "imagenet", "cells": 3, "channels": 4}}
 
 
 def test_a_search_of_the_space_needs_no_retraining():

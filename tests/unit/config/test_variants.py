@@ -13,7 +13,7 @@ from parsec.errors import SettingsError
 
 DEFAULT = load(Path(__file__).parents[3] / "config" / "config.yaml").model_dump(mode="json")
 MEAN = {"method": "parsec", "stages": ["search"], "changes": {"search": {"estimator": {"likelihood": "mean"}}}}
-DIRECT = {"method": "parsec", "stages": ["finetune"], "changes": {"finetune": {"start": "uniform", "epochs": 13}}}
+DIRECT = {"method": "parsec", "stages": ["finetune"], "changes": {"finetune": {"init_from": "uniform", "epochs": 13}}}
 
 
 def tree(**variants):

@@ -17,7 +17,7 @@ from parsec.records.documents import (
     read_results,
     translated,
 )
-from parsec.records.provenance import cost, write_json
+from parsec.records.provenance import SCHEMA, cost, write_json
 from parsec.runtime.loop import RunCost
 
 RESULT = retrain_result()
@@ -49,7 +49,7 @@ def test_non_finite_numbers_are_refused(tmp_path):
         (b"\xff\xfe", "damaged, not JSON"),
         (b"[]", "JSON of another form"),
         (b'{"schema": 1, "kind": "genotype"}', "not a result"),
-        (b'{"schema": 2, "kind": "search"}', r"another version \(schema 2; this one reads 1 to 1\)"),
+        (b'{"schema": 99, "kind": "search"}', rf"another version \(schema 99; this one reads 1 to {SCHEMA}\)"),
         (b'{"kind": ' * 5000, "damaged, not JSON"),
     ],
 )
@@ -132,6 +132,7 @@ OLD = {
     "runs": [{"method": "darts2", "base": "darts2", "start": "search", "child_images": 3}],
     "rows": [{"executor": "one"}, {"executor": "stacked"}, {"executor": "auto"}],
     "provenance": {"settings": {"compute": {"executor": "table"}, "settings": {"start": "uniform"}}},
+    "study": {"settings": {"start": 20}, "variants": {"a": {"changes": {"finetune": {"start": "uniform"}}}}},
 }
 NEW = {
     "schema": 1,
@@ -141,6 +142,7 @@ NEW = {
     "runs": [{"method": "darts_second_order", "base": "darts_second_order", "start": "search", "forward_images": 3}],
     "rows": [{"executor": "sequential"}, {"executor": "grouped"}, {"executor": "auto"}],
     "provenance": {"settings": {"compute": {"executor": "fused"}, "settings": {"init_from": "uniform"}}},
+    "study": {"settings": {"start": 20}, "variants": {"a": {"changes": {"finetune": {"init_from": "uniform"}}}}},
 }
 
 
@@ -170,6 +172,6 @@ def test_textual_changes_become_nested():
         "prior.x = [1, null]",
     ]
     variants = {"v": {"method": "parsec", "changes": changes}}
-    nested = {"search": {"estimator": {"samples": 8}, "start": "scores"}, "finetune": {"budget": 96000}}
+    nested = {"search": {"estimator": {"samples": 8}, "init_from": "scores"}, "finetune": {"budget": 96000}}
     (variant,) = current_settings({"name": "a", "variants": variants})["variants"].values()
     assert translated(variant, 1, 2)["changes"] == nested | {"prior": {"x": [1, None]}}

@@ -74,7 +74,7 @@ def test_finetune_starts_from_its_parent(start, make_job):
     first = start("a", seed=1)
     given = first / "pi.parquet"
     network = Network(cells=4, channels=2)
-    second = start("b", stage="finetune", start="search", init_pi=given, seed=1, network=network)
+    second = start("b", stage="finetune", init_from="search", init_pi=given, seed=1, network=network)
     parent = result_of(second)["parent"]
     assert {"stage": "search", "dataset": "digits", "method": "parsec", "seed": 1}.items() <= parent.items()
     assert read_metadata(second / "pi.parquet")["parent_fingerprint"] == parent["pi_fingerprint"]
@@ -86,18 +86,18 @@ def test_finetune_starts_from_its_parent(start, make_job):
 def test_prior_of_other_form_fails(start, tmp_path, make_job):
     given = start("a") / "pi.parquet"
     with pytest.raises(PriorError, match="factors 'separate', but 'joint' is needed"):
-        start("b", stage="finetune", start="search", init_pi=given, prior=Form(factors="joint"))
+        start("b", stage="finetune", init_from="search", init_pi=given, prior=Form(factors="joint"))
     prior = read_prior(given, Form(), "darts")
     write_prior(tmp_path / "other.parquet", prior, {"space": "nasbench201"})
     with pytest.raises(PriorError, match="space 'nasbench201'"):
-        start("b", stage="finetune", start="search", init_pi=tmp_path / "other.parquet")
+        start("b", stage="finetune", init_from="search", init_pi=tmp_path / "other.parquet")
     assert not (tmp_path / "b").exists()
 
 
 def test_start_must_match_given_prior(start, tmp_path):
-    with pytest.raises(SettingsError, match=r"finetune\.start is search, but no π was given"):
-        start("a", stage="finetune", start="search")
-    with pytest.raises(SettingsError, match=r"search\.start is uniform"):
+    with pytest.raises(SettingsError, match=r"finetune\.init_from is search, but no π was given"):
+        start("a", stage="finetune", init_from="search")
+    with pytest.raises(SettingsError, match=r"search\.init_from is uniform"):
         start("a", init_pi=tmp_path / "pi.parquet")
 
 

@@ -35,7 +35,10 @@ NOT_GIVEN = (
     (("estimator.likelihood", "estimator.baseline"), "the estimator as it is written, with nothing added"),
     (("warmup_epochs",), "no source mentions a warm-up"),
     (("train_images", "validation_images"), "ImageNet: the part of a pass that the stated 1 GPU-day leaves room for"),
-    (("init_from", "origins"), "which stage gave the ImageNet row is unknown: the longest chain, and all are retrained"),
+    (
+        ("init_from", "origins"),
+        "which stage gave the ImageNet row is unknown: the longest chain, and all are retrained",
+    ),
     (("seeds", "runs"), "four searches, as DARTS; four runs of each, where DARTS trains one cell ten times"),
     (("validation_fraction", "split_seed"), "halves, as DARTS and FP-NAS; one fixed split keeps searches comparable"),
     (("compute.precision", "compute.layout"), "the faster ones on today's GPUs; likelihoods stay float64"),

@@ -226,10 +226,12 @@ class Settings(Config):
     def _check_start_from_scores(self, name: str, stage: str) -> None:
         if stage != "search" or self.scores_prior is None or self.space != "nasbench201":
             raise ValueError(
-                f"{stage}.start: got scores; allowed: in the stage search on nasbench201, with a scores_prior"
+                f"{stage}.init_from: got scores; allowed: in the stage search on nasbench201, with a scores_prior"
             )
         if self.method_of(name) in RELAXED:
-            raise ValueError(f"search.init_from: got scores; allowed with {name}: uniform, because its π has another form")
+            raise ValueError(
+                f"search.init_from: got scores; allowed with {name}: uniform, because its π has another form"
+            )
 
     def _check_proposal(self) -> None:
         # Proposals are studied where all architectures can be summed over.

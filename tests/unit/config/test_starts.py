@@ -18,7 +18,7 @@ def tree():
     return yaml.safe_load(PRESET.read_text(encoding="utf-8"))
 
 
-def test_a_search_from_scores_is_given_their_prior_and_no_other_is(tree):
+def test_only_primed_search_gets_fitted_prior(tree):
     settings = load(tree)
     starts = {run.method: plan.initial_pi(settings, run) for run in plan.searches(settings)}
     assert starts == {"parsec": None, "primed": "fit/seed0/pi.parquet"}
@@ -42,6 +42,6 @@ def test_a_search_from_scores_is_given_their_prior_and_no_other_is(tree):
         ),
     ],
 )
-def test_starts_that_lead_nowhere_are_refused(tree, changes, message):
+def test_init_from_must_lead_somewhere(tree, changes, message):
     with pytest.raises(SettingsError, match=message):
         load(tree | changes)

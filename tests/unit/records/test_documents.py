@@ -107,7 +107,7 @@ def test_unsafe_names_and_seeds_are_refused(tmp_path, changes):
 
 def test_record_lines_are_read_by_kind(tmp_path):
     mean = {"cifar10": 1.0, "cifar100": 2.0, "in16": 3.0}
-    lookup = {"kind": "lookup", "schema": 1, "best": mean, "mean": mean, "runs": []}
+    lookup = {"kind": "lookup", "schema": SCHEMA, "best": mean, "mean": mean, "runs": []}
     documents = [search_result(), lookup, retrain_result()]
     path = tmp_path / RESULTS_FILE
     path.write_text("".join(json.dumps(document) + "\n" for document in documents))
@@ -154,14 +154,13 @@ def test_old_names_are_translated():
 
 
 def test_old_result_stays_readable(tmp_path, monkeypatch):
-    old = {("old_test" if key == "test" else key): value for key, value in RESULT.items()} | {"method": "darts2"}
-    write_json(tmp_path / "result.json", old)
+    old = {("old_test" if key == "test" else key): value for key, value in RESULT.items()}
+    write_json(tmp_path / "result.json", old | {"method": "darts2", "schema": 1})
     with pytest.raises(UserError, match=r"\(test: Field required\)"):
         read_results([tmp_path / "result.json"])
-    monkeypatch.setattr("parsec.records.documents.SCHEMA", 2)
     monkeypatch.setitem(RENAMES, 2, RENAMES[2]._replace(keys={"old_test": "test"}))
     (result,) = read_results([tmp_path / "result.json"])
-    assert (result["test"], result["method"], result["schema"]) == (RESULT["test"], "darts_second_order", 2)
+    assert (result["test"], result["method"], result["schema"]) == (RESULT["test"], "darts_second_order", SCHEMA)
 
 
 def test_textual_changes_become_nested():

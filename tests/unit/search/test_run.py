@@ -18,6 +18,7 @@ from parsec.data.dataset import read_info
 from parsec.errors import DatasetError, DeviceError, DivergedError, PriorError, SettingsError
 from parsec.network.complexity import network_cost
 from parsec.prior.parquet import read_metadata, read_prior, write_prior
+from parsec.records.provenance import SCHEMA
 from parsec.runtime.checkpoint import checkpoint_files
 from parsec.runtime.outputs import MARKER
 from parsec.space.darts import from_dict
@@ -54,7 +55,7 @@ def test_result_of_a_search(start, digits, make_job):
         "images",
         "images_available", "provenance",
     }  # fmt: skip
-    named = {"schema": 1, "kind": "search", "stage": "search", "space": "darts", "method": "parsec"}
+    named = {"schema": SCHEMA, "kind": "search", "stage": "search", "space": "darts", "method": "parsec"}
     assert (named | {"dataset": "digits", "seed": 3, "parent": None}).items() <= result.items()
     mode = from_dict(result["genotype"])
     assert result["complexity"] == network_cost(mode, job.settings.network, 10, 8)._asdict()

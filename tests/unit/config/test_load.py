@@ -8,9 +8,12 @@ import pytest
 import yaml
 
 from parsec.config import plan
+from parsec.config.base import as_json, fingerprint
+from parsec.config.datasets import with_image_source
 from parsec.config.job_parts import image_source, prepare_job, retrain_job, search_job
-from parsec.config.jobs import RetrainJob, SearchJob, as_json, fingerprint, with_image_source
 from parsec.config.load import load, load_job
+from parsec.config.retrain import RetrainJob
+from parsec.config.search import SearchJob
 from parsec.errors import SettingsError
 
 SMALL = {

@@ -7,11 +7,10 @@ from typing import get_args
 import pytest
 from pydantic import ValidationError
 
-from parsec.config.base import Method
+from parsec.config.base import Method, as_json
 from parsec.config.job_parts import search_job
-from parsec.config.jobs import SearchJob, as_json
 from parsec.config.load import load
-from parsec.config.search import RELAXED, Relaxation
+from parsec.config.search import RELAXED, Relaxation, SearchJob
 from parsec.errors import SettingsError
 from parsec.report.tables.accuracy import METHODS as PRINTED
 from parsec.search.methods import METHODS

@@ -6,9 +6,9 @@ import json
 import pytest
 
 from parsec.config import outputs, plan
-from parsec.config.base import expanded
+from parsec.config.base import as_json, expanded, fingerprint
+from parsec.config.datasets import with_image_source
 from parsec.config.job_parts import image_source, prepare_job, retrain_job
-from parsec.config.jobs import as_json, fingerprint, with_image_source
 from parsec.config.load import load
 from parsec.errors import DatasetError, GenotypeError, SettingsError
 from parsec.space.published import DARTS_V1

@@ -4,9 +4,11 @@ import json
 
 import pytest
 
+from parsec.config.base import as_json
 from parsec.config.job_parts import measure_job, retrain_job, search_job
-from parsec.config.jobs import MeasureJob, RetrainJob, SearchJob, as_json
 from parsec.config.load import load, load_job
+from parsec.config.retrain import RetrainJob
+from parsec.config.search import MeasureJob, SearchJob
 from parsec.errors import SettingsError
 
 CONFIG = {

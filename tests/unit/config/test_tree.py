@@ -7,10 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from parsec.config.base import Compute, Running
+from parsec.config.base import Compute, Running, as_json, fingerprint
 from parsec.config.datasets import Cifar10, Digits, DigitsFolder, ImageFolder
 from parsec.config.job_parts import measure_job, prepare_job, retrain_job, search_job
-from parsec.config.jobs import as_json, fingerprint
 from parsec.config.load import load, load_job
 from parsec.config.retrain import RetrainAugmentation, RetrainStage
 from parsec.config.search import Estimator, Measure, Prior, PriorOptimizer, SearchOptimizer, SearchStage

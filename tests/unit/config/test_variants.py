@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from parsec.config import outputs, plan
+from parsec.config.base import as_json
 from parsec.config.job_parts import search_job
-from parsec.config.jobs import as_json
 from parsec.config.load import load
 from parsec.errors import SettingsError
 

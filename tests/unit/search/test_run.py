@@ -8,8 +8,7 @@ import pandas as pd
 import pytest
 import torch
 
-from parsec.config.base import Compute
-from parsec.config.jobs import as_json, fingerprint
+from parsec.config.base import Compute, as_json, fingerprint
 from parsec.config.outputs import SEARCH_FILES
 from parsec.config.search import Prior as Form
 from parsec.config.search import SearchOptimizer

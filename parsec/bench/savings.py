@@ -15,9 +15,8 @@ import torch
 
 from parsec.bench.workload import BenchJob, compute
 from parsec.config.base import Compute
-from parsec.config.datasets import Digits
-from parsec.config.jobs import PrepareJob, SearchJob
-from parsec.config.search import Estimator, PriorOptimizer, SearchOptimizer, SearchStage
+from parsec.config.datasets import Digits, PrepareJob
+from parsec.config.search import Estimator, PriorOptimizer, SearchJob, SearchOptimizer, SearchStage
 from parsec.config.search import Prior as Form
 from parsec.config.training import Augmentation, Network
 from parsec.data.dataset import read_info

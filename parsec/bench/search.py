@@ -8,8 +8,7 @@ import torch
 from parsec.bench.harness import Contest, Rates, Step, Target, hold
 from parsec.bench.workload import SEED, BenchJob, Size, Workload, compute, random_images, random_info, sizes, workload
 from parsec.config.base import Compute
-from parsec.config.jobs import SearchJob
-from parsec.config.search import Estimator, SearchStage
+from parsec.config.search import Estimator, SearchJob, SearchStage
 from parsec.config.search import Prior as Form
 from parsec.data.augment import Augment
 from parsec.prior.distribution import Prior

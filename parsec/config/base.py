@@ -1,5 +1,7 @@
 """What every part of the settings tree has in common: strict, frozen, and free of surprises."""
 
+import hashlib
+import json
 import os
 import re
 from collections import Counter
@@ -53,6 +55,7 @@ def expanded(place: str, key: str) -> str:
 
 
 Space = Literal["darts", "nasbench201"]
+SearchStageName = Literal["search", "finetune", "transfer"]
 Method = Literal["parsec", "darts", "darts_second_order", "snas", "gdas", "random_ws", "random"]
 
 ExecutorName = Literal["auto", "sequential", "grouped", "fused"]
@@ -90,10 +93,30 @@ def check_batches(batch_size: int, **images: int | None) -> None:
             raise ValueError(f"{key}: got {count}; allowed: at least batch_size ({batch_size})")
 
 
+def check_darts(space: Space, work: str) -> None:
+    """Refuse work that only the DARTS space has.
+
+    Raises:
+        ValueError: another space.
+    """
+    if space != "darts":
+        raise ValueError(f"space: got {space}; allowed: darts, because {work}")
+
+
 class Config(BaseModel):
     """A branch of the tree: unknown keys and wrong types are errors, and nothing changes after loading."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+def as_json(job: Config) -> str:
+    """Canonical JSON: keys sorted, no spaces, so that equal settings are equal text."""
+    return json.dumps(job.model_dump(mode="json"), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def fingerprint(job: Config) -> str:
+    """First 16 hexadecimal digits of the SHA-256 of the canonical JSON."""
+    return hashlib.sha256(as_json(job).encode()).hexdigest()[:16]
 
 
 class Compute(Config):

@@ -11,18 +11,11 @@ from typing import Any
 
 import yaml
 
-from parsec.config.base import Config
-from parsec.config.jobs import (
-    LOCATION_KEYS,
-    DepthsJob,
-    MeasureJob,
-    PrepareJob,
-    RetrainJob,
-    SearchJob,
-    SearchStageName,
-)
+from parsec.config.base import Config, SearchStageName
+from parsec.config.datasets import LOCATION_KEYS, PrepareJob
 from parsec.config.predictor import AnyPredictorJob, ProposalJob
-from parsec.config.search import RELAXED, Prior, RandomSearch, SearchStage
+from parsec.config.retrain import RetrainJob
+from parsec.config.search import RELAXED, DepthsJob, MeasureJob, Prior, RandomSearch, SearchJob, SearchStage
 from parsec.config.settings import Settings
 from parsec.config.tabular import SimulateJob
 from parsec.config.zero_cost import SCORE_JOBS, AblationJob, AnyScoreJob, FitPiJob, KernelsJob

@@ -6,10 +6,23 @@ from typing import Annotated, Literal, Self, get_args
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from parsec.config.base import NAME, Config, Fraction, Name, Place, Positive, Seed, UniqueTuple, check_batches
+from parsec.config.base import (
+    NAME,
+    Compute,
+    Config,
+    Fraction,
+    Name,
+    Place,
+    Positive,
+    SearchStageName,
+    Seed,
+    Space,
+    UniqueTuple,
+    check_batches,
+    check_darts,
+)
 from parsec.config.training import Augmentation, Optimizer, Stack
 
-Origin = Literal["search", "finetune", "transfer"]
 Known = Literal["DARTS_V1", "DARTS_V2", "PDARTS", "PC_DARTS_cifar", "PC_DARTS_image"]
 """Names of published genotypes."""
 
@@ -61,7 +74,7 @@ class RetrainAugmentation(Augmentation):
 class RetrainStage(Config):
     """Retraining on one data set: full training set, then the one reading of its test set."""
 
-    origins: UniqueTuple[Origin] = Field(description="stages whose genotypes are retrained")
+    origins: UniqueTuple[SearchStageName] = Field(description="stages whose genotypes are retrained")
     published: UniqueTuple[Annotated[Given, BeforeValidator(_given, json_schema_input_type=Given | Known | Place)]] = (
         Field(
             (), description="genotypes retrained beside them: published ones such as DARTS_V2, and files with your own"
@@ -91,4 +104,19 @@ class RetrainStage(Config):
     def check_counts(self) -> Self:
         """Without a whole batch nothing would be trained."""
         check_batches(self.batch_size, train_images=self.train_images)
+        return self
+
+
+class RetrainJob(Config):
+    """Training one genotype from scratch on one data set."""
+
+    dataset: Name
+    space: Space
+    settings: RetrainStage = Field(description="as configured, without the keys that only plan jobs")
+    compute: Compute
+
+    @model_validator(mode="after")
+    def check_space(self) -> Self:
+        """A tabular benchmark holds the accuracies of its space."""
+        check_darts(self.space, "accuracies of the others are looked up: `parsec lookup`")
         return self

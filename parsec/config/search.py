@@ -5,7 +5,20 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from parsec.config.base import Config, Method, Momentum, Name, Positive, Rate, Space, UniqueTuple, check_batches
+from parsec.config.base import (
+    Compute,
+    Config,
+    Method,
+    Momentum,
+    Name,
+    Positive,
+    Rate,
+    SearchStageName,
+    Space,
+    UniqueTuple,
+    check_batches,
+    check_darts,
+)
 from parsec.config.training import Augmentation, Network, Optimizer
 
 RELAXED: tuple[Method, ...] = ("darts", "darts_second_order", "snas", "gdas")
@@ -110,7 +123,7 @@ class SearchStage(Config):
     """One stage that learns π with shared weights."""
 
     dataset: Name = Field(description="name of a data set under `datasets`")
-    start: Literal["uniform", "search", "finetune", "scores"] = Field(
+    init_from: Literal["uniform", "search", "finetune", "scores"] = Field(
         "uniform",
         description="the π it starts from: uniform, the one learnt by an earlier stage, or the one of `scores_prior`",
     )
@@ -176,16 +189,6 @@ def check_space(space: Space, prior: Prior, executor: str, networks: Mapping[str
             raise ValueError(f"{path}.stem: got {network.stem}; allowed on {space}: cifar")
 
 
-def check_darts(space: Space, work: str) -> None:
-    """Refuse work that only the DARTS space has.
-
-    Raises:
-        ValueError: another space.
-    """
-    if space != "darts":
-        raise ValueError(f"space: got {space}; allowed: darts, because {work}")
-
-
 class Measure(Config):
     """The measurement of memory and time of a search step, for the figure."""
 
@@ -194,3 +197,62 @@ class Measure(Config):
     depths: UniqueTuple[Positive] = Field(
         (), description="`cells` of the networks on which the memory of every method is measured; none: left out"
     )
+
+
+class SearchJob(Config):
+    """Learning π in one stage with one method."""
+
+    stage: SearchStageName
+    space: Space
+    method: Method
+    variant: Name | None = Field(None, description="name under `variants`; null: the method itself")
+    prior: Prior
+    settings: SearchStage
+    compute: Compute
+
+    @property
+    def name(self) -> str:
+        """Of the variant or the method; part of paths and tables."""
+        return self.variant or self.method
+
+    @model_validator(mode="after")
+    def check_space(self) -> Self:
+        """See `settings.spaces`."""
+        check_space(self.space, self.prior, self.compute.executor, {"settings.network": self.settings.network})
+        return self
+
+    @model_validator(mode="after")
+    def check_form(self) -> Self:
+        """A relaxed method has a distribution over all edges, and no other method can use one."""
+        relaxed = self.method in RELAXED
+        if relaxed != (self.prior.factors == "edges"):
+            allowed = "edges" if relaxed else "separate or joint"
+            raise ValueError(f"prior.factors: got {self.prior.factors!r}; allowed with {self.method}: {allowed}")
+        return self
+
+
+class DepthsJob(Config):
+    """Measuring the memory of methods in networks of several depths; the `cells` of the searches are replaced."""
+
+    methods: tuple[SearchJob, ...]
+    depths: UniqueTuple[Positive] = Field(min_length=1)
+
+
+class MeasureJob(Config):
+    """Measuring a search step: of its stage only what shapes a step, so that no schedule or optimiser re-measures."""
+
+    stage: SearchStageName
+    space: Space
+    prior: Prior
+    network: Network
+    batch_size: Positive
+    train_images: Positive | None
+    augmentation: Augmentation
+    measure: Measure
+    compute: Compute
+
+    @model_validator(mode="after")
+    def check_space(self) -> Self:
+        """The contenders of the measurement are networks of that space."""
+        check_darts(self.space, "the step is measured beside DARTS' supernet")
+        return self

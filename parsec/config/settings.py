@@ -74,7 +74,7 @@ class Settings(Config):
     benchmarks: Benchmarks = Benchmarks()
     scores: dict[Name, Scores] = Field({}, description="training-free scorings by the name used in paths and tables")
     scores_prior: ScoresPrior | None = Field(
-        None, description="π fitted to the best of the scored architectures, for `start: scores`; null: left out"
+        None, description="π fitted to the best of the scored architectures, for `init_from: scores`; null: left out"
     )
     ablation: Ablation | None = Field(None, description="what a score depends on; null: left out")
     kernels: Kernels | None = Field(None, description="what scores are read off, for a figure; null: left out")
@@ -168,7 +168,7 @@ class Settings(Config):
                 )
         changed = self.for_method(name)
         for stage in STAGES:
-            start = getattr(changed, stage).start if self.runs(name, stage) else "uniform"
+            start = getattr(changed, stage).init_from if self.runs(name, stage) else "uniform"
             if start not in ("uniform", "scores") and not self.runs(name, start):
                 raise ValueError(f"variants.{name}.stages: {stage} starts from {start}, which it does not run; add it")
 
@@ -195,12 +195,12 @@ class Settings(Config):
                 )
 
     def _check_starts(self) -> None:
-        if self.search.start not in ("uniform", "scores"):
-            raise ValueError("search.start: the first stage starts from uniform")
-        if self.finetune and self.finetune.start == "finetune":
-            raise ValueError("finetune.start: a stage cannot start from itself; choose uniform or search")
-        if self.transfer and self.transfer.start == "finetune" and not self.finetune:
-            raise ValueError("transfer.start: finetune is left out (null); choose uniform or search")
+        if self.search.init_from not in ("uniform", "scores"):
+            raise ValueError("search.init_from: the first stage starts from uniform")
+        if self.finetune and self.finetune.init_from == "finetune":
+            raise ValueError("finetune.init_from: a stage cannot start from itself; choose uniform or search")
+        if self.transfer and self.transfer.init_from == "finetune" and not self.finetune:
+            raise ValueError("transfer.init_from: finetune is left out (null); choose uniform or search")
 
     def _check_origins(self) -> None:
         for name, stage in self.retrain.items():
@@ -220,16 +220,18 @@ class Settings(Config):
             raise ValueError(f"prior.inputs: got {self.prior.inputs}; allowed with scores_prior: independent")
         for stage in STAGES:
             for name in self.methods:
-                if self.runs(name, stage) and getattr(self.for_method(name), stage).start == "scores":
+                if self.runs(name, stage) and getattr(self.for_method(name), stage).init_from == "scores":
                     self._check_start_from_scores(name, stage)
 
     def _check_start_from_scores(self, name: str, stage: str) -> None:
         if stage != "search" or self.scores_prior is None or self.space != "nasbench201":
             raise ValueError(
-                f"{stage}.start: got scores; allowed: in the stage search on nasbench201, with a scores_prior"
+                f"{stage}.init_from: got scores; allowed: in the stage search on nasbench201, with a scores_prior"
             )
         if self.method_of(name) in RELAXED:
-            raise ValueError(f"search.start: got scores; allowed with {name}: uniform, because its π has another form")
+            raise ValueError(
+                f"search.init_from: got scores; allowed with {name}: uniform, because its π has another form"
+            )
 
     def _check_proposal(self) -> None:
         # Proposals are studied where all architectures can be summed over.

@@ -210,7 +210,7 @@ class Fit(Config):
 
 
 class ScoresPrior(Fit):
-    """The π that stages with `start: scores` begin with."""
+    """The π that stages with `init_from: scores` begin with."""
 
     scores: Name = Field(description="name under `scores`, of the same space")
 

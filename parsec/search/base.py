@@ -10,8 +10,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from parsec.config.jobs import SearchJob
-from parsec.config.search import SearchStage
+from parsec.config.search import SearchJob, SearchStage
 from parsec.data.augment import Augment
 from parsec.data.loader import AnyImages, epoch_order
 from parsec.errors import DivergedError

@@ -6,9 +6,9 @@ from typing import Any
 
 import torch
 
-from parsec.config.base import Running
-from parsec.config.jobs import SearchJob, fingerprint
+from parsec.config.base import Running, fingerprint
 from parsec.config.outputs import SEARCH_FILES
+from parsec.config.search import SearchJob
 from parsec.data.augment import Augment
 from parsec.data.dataset import DatasetInfo, PartName, open_split, read_info, warn_of_fewer
 from parsec.data.loader import AnyImages, open_images
@@ -72,11 +72,11 @@ def search(
 
 def _check_start(job: SearchJob, init_pi: Path | None) -> None:
     """Check that a π is given if and only if the settings start from one."""
-    start = job.settings.start
+    start = job.settings.init_from
     if start == "uniform" and init_pi:
-        raise SettingsError(f"{job.stage}.start is uniform, but {init_pi} was given to start from; leave it out")
+        raise SettingsError(f"{job.stage}.init_from is uniform, but {init_pi} was given to start from; leave it out")
     if start != "uniform" and not init_pi:
-        raise SettingsError(f"{job.stage}.start is {start}, but no π was given; add --init-pi with its pi.parquet")
+        raise SettingsError(f"{job.stage}.init_from is {start}, but no π was given; add --init-pi with its pi.parquet")
 
 
 def _images(

@@ -6,9 +6,8 @@ import pytest
 import torch
 
 from parsec.config.base import Compute, Running
-from parsec.config.datasets import Digits
-from parsec.config.jobs import PrepareJob, SearchJob
-from parsec.config.search import RELAXED, RandomSearch, SearchStage
+from parsec.config.datasets import Digits, PrepareJob
+from parsec.config.search import RELAXED, RandomSearch, SearchJob, SearchStage
 from parsec.config.search import Prior as Form
 from parsec.config.training import Augmentation, Network
 from parsec.data.prepare import prepare

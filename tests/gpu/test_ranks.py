@@ -8,11 +8,10 @@ import pytest
 import torch
 from job_file import job_file
 
-from parsec.config.base import Compute
-from parsec.config.datasets import Digits
-from parsec.config.jobs import PrepareJob, RetrainJob, SearchJob, as_json
-from parsec.config.retrain import RetrainAugmentation, RetrainStage
-from parsec.config.search import Estimator, Prior, SearchStage
+from parsec.config.base import Compute, as_json
+from parsec.config.datasets import Digits, PrepareJob
+from parsec.config.retrain import RetrainAugmentation, RetrainJob, RetrainStage
+from parsec.config.search import Estimator, Prior, SearchJob, SearchStage
 from parsec.config.training import Augmentation, Stack
 from parsec.data.prepare import prepare
 

@@ -8,9 +8,8 @@ import torch
 import torch.nn.functional as F
 
 from parsec.config.base import Compute, Running
-from parsec.config.datasets import Digits
-from parsec.config.jobs import PrepareJob, SearchJob
-from parsec.config.search import Estimator, SearchStage
+from parsec.config.datasets import Digits, PrepareJob
+from parsec.config.search import Estimator, SearchJob, SearchStage
 from parsec.config.search import Prior as Form
 from parsec.config.training import Augmentation, Network
 from parsec.data.prepare import prepare

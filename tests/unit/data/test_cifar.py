@@ -12,14 +12,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from parsec.config.base import Compute, Running
-from parsec.config.datasets import Cifar10, Cifar100
+from parsec.config.base import Compute, Running, fingerprint
+from parsec.config.datasets import Cifar10, Cifar100, with_image_source
 from parsec.config.job_parts import image_source, prepare_job
-from parsec.config.jobs import RetrainJob, SearchJob, fingerprint, with_image_source
 from parsec.config.load import load
 from parsec.config.outputs import Retrain
-from parsec.config.retrain import RetrainStage
-from parsec.config.search import Estimator, Prior, SearchStage
+from parsec.config.retrain import RetrainJob, RetrainStage
+from parsec.config.search import Estimator, Prior, SearchJob, SearchStage
 from parsec.config.training import Network, Stack
 from parsec.data.dataset import read_info
 from parsec.data.prepare import prepare

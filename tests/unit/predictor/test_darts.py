@@ -6,9 +6,8 @@ from job_file import job_file
 from scipy.stats import spearmanr
 
 from parsec.cli import main
-from parsec.config.base import Running
-from parsec.config.datasets import Digits
-from parsec.config.jobs import PrepareJob, as_json
+from parsec.config.base import Running, as_json
+from parsec.config.datasets import Digits, PrepareJob
 from parsec.config.predictor import DartsPredictorJob, Pool, Predictor
 from parsec.config.search import Prior as Form
 from parsec.config.training import Stack

@@ -7,8 +7,8 @@ import pytest
 
 import parsec
 from parsec.config import plan
+from parsec.config.base import fingerprint
 from parsec.config.job_parts import MODULES, search_job
-from parsec.config.jobs import fingerprint
 from parsec.config.load import load
 from parsec.records.code_hash import code_fingerprint
 from parsec.report.figures.registry import FIGURES, figure_code

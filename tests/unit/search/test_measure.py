@@ -4,8 +4,7 @@ import json
 
 from parsec.bench.memory import measure
 from parsec.config.base import Compute
-from parsec.config.jobs import MeasureJob
-from parsec.config.search import Measure, Prior
+from parsec.config.search import Measure, MeasureJob, Prior
 from parsec.config.training import Augmentation, Network
 
 

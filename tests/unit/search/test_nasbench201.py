@@ -59,11 +59,11 @@ def test_resumes_from_state(make_task):
 
 def test_finetune_needs_prior_of_space(start):
     given = start("a", space=SPACE) / "pi.parquet"
-    second = start("b", stage="finetune", start="search", init_pi=given, space=SPACE)
+    second = start("b", stage="finetune", init_from="search", init_pi=given, space=SPACE)
     frame, before = pd.read_parquet(second / "trajectory.parquet"), read_prior(given, Form(), SPACE)
     assert frame[frame.epoch == 0].logit.tolist() == before.logits.flatten().tolist()
     with pytest.raises(PriorError, match="space 'nasbench201', but 'darts' is needed"):
-        start("c", stage="finetune", start="search", init_pi=given)
+        start("c", stage="finetune", init_from="search", init_pi=given)
 
 
 @pytest.mark.parametrize("executor", ["grouped", "fused"])

@@ -174,7 +174,7 @@ def _number(text: str) -> float | str:
 
 @command(PEOPLE)
 def table(
-    name: Annotated[str, typer.Argument(help="accuracy, or a table of parsec/report/tables/registry.py.")],
+    name: Annotated[str, typer.Argument(help="A table of parsec/report/tables/registry.py.")],
     inputs: Inputs,
     output: Stem,
     dataset: Annotated[str | None, _name(help="accuracy: name of the data set.")] = None,
@@ -185,18 +185,14 @@ def table(
     """Make a table from result files, as CSV, Markdown and LaTeX."""
     from parsec.report.tables.registry import TABLES, table_writer
 
+    if name not in TABLES:
+        raise UserError(f"table: no table {name!r}; there are {', '.join(TABLES)}")
     if name != "accuracy" and (dataset or compare_with):
         raise UserError(f"--dataset and --compare-with: only for the table accuracy, not {name}")
-    if name == "accuracy":
-        from parsec.report.tables.accuracy import write_table
-
-        if dataset is None:
-            raise UserError("--dataset: missing; the table accuracy is of one data set")
-        write_table(dataset, compare_with, inputs, output)
-        return
-    if name not in TABLES:
-        raise UserError(f"table: no table {name!r}; there are accuracy, {', '.join(TABLES)}")
-    table_writer(name)(inputs, output)
+    if name == "accuracy" and dataset is None:
+        raise UserError("--dataset: missing; the table accuracy is of one data set")
+    options = {"dataset": dataset, "compare_with": compare_with} if name == "accuracy" else {}
+    table_writer(name, **options)(inputs, output)
 
 
 @command(PEOPLE)

@@ -1,4 +1,4 @@
-"""The NAS best-practice checklist (Lindauer and Hutter, JMLR 21(243), 2020), answered from result files alone."""
+"""The NAS best-practice checklist (Lindauer and Hutter, JMLR 21(243), 2020), answered from result files only."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from parsec.runtime.outputs import write_output
 
 
 class Answer(NamedTuple):
-    """Yes, partly or no, and what in the records says so."""
+    """Yes, partly or no, with evidence from the records."""
 
     value: Literal["yes", "partly", "no"]
     evidence: str
@@ -107,7 +107,7 @@ def tuning(records: Records) -> Answer:
 def whole_cost(records: Records) -> Answer:
     """Cost of search and training."""
     searched, trained = cost_text(cumulative(records.searches)), cost_text(cumulative(records.retrains))
-    text = f"search, all stages and seeds: {searched}; training from scratch: {trained}; restarts are summed in"
+    text = f"search, all stages and seeds: {searched}; training from scratch: {trained}; restarts are included"
     return Answer("yes" if records.searches and records.retrains else "partly", text)
 
 
@@ -116,11 +116,11 @@ def setup(records: Records) -> Answer:
     missing = [name for name in DETAILS if any(r["provenance"].get(name) is None for r in records.all)]
     if missing:
         return Answer("partly", f"not in every result: {listing(missing)}")
-    places = listing(result["provenance"]["machine"]["cpu"] for result in records.all)
+    cpus = listing(result["provenance"]["machine"]["cpu"] for result in records.all)
     devices = listing(result["cost"]["device"] for result in records.all)
     versions = records.all[0]["provenance"]["versions"]
     text = f"settings, data hashes, versions (Python {versions['python']}, torch {versions['torch']})"
-    return Answer("yes", f"{text}, machine ({places}; device {devices}), threads and determinism are in every result")
+    return Answer("yes", f"{text}, machine ({cpus}; device {devices}), threads and determinism are in every result")
 
 
 def _plural(count: int, name: str) -> str:
@@ -143,7 +143,7 @@ def confounders(records: Records) -> Answer:
     threads = distinct(records.all, "threads")
     text = f"{_plural(len(machines), 'machine')}, {_plural(len(versions), 'set')} of library versions"
     single = len(machines) == len(versions) == len(threads) == 1
-    return Answer("yes" if single else "partly", f"{text}, threads a process: {listing(threads)}")
+    return Answer("yes" if single else "partly", f"{text}, threads per process: {listing(threads)}")
 
 
 def ablations(records: Records) -> Answer:
@@ -153,12 +153,14 @@ def ablations(records: Records) -> Answer:
     stages = pd.json_normalize(records.searches, max_level=1).groupby(["stage", "method", "dataset"])
     most = stages["provenance.settings_fingerprint"].nunique().max()
     if most > 1:
-        return Answer("partly", f"up to {most} settings of one stage are among the results; what they vary is not said")
+        return Answer(
+            "partly", f"up to {most} settings of one stage are among the results; what varies is not recorded"
+        )
     return Answer("no", "every stage ran with one setting only")
 
 
 def same_protocol(records: Records) -> Answer:
-    """One setting of the final training and one content of the data a data set."""
+    """One setting of the final training and one data hash per data set."""
     if records.tabular and not records.retrains:
         return Answer("yes", "every genotype was trained by the authors of the benchmark, all in the same way")
     if not records.retrains:
@@ -190,9 +192,9 @@ def several_runs(records: Records) -> Answer:
         searched = {result["seed"] for result in records.tabular}
         text = f"{_plural(len(searched), 'search seed')}; accuracies are means over the benchmark's trainings"
         return Answer("yes" if len(searched) > 1 else "partly", text)
-    found = [result for result in records.retrains if result["origin"] != PUBLISHED]
-    seeds, runs = ({result[key] for result in found} for key in ("seed", "run"))
-    text = f"{_plural(len(seeds), 'search seed')}, {_plural(len(runs), 'training seed')}, {len(found)} trainings"
+    trainings = [result for result in records.retrains if result["origin"] != PUBLISHED]
+    seeds, runs = ({result[key] for result in trainings} for key in ("seed", "run"))
+    text = f"{_plural(len(seeds), 'search seed')}, {_plural(len(runs), 'training seed')}, {len(trainings)} trainings"
     enough = (len(seeds) > 1) + (len(runs) > 1)
     return Answer("yes" if enough == 2 else "partly" if enough else "no", text)
 
@@ -232,8 +234,8 @@ SECTIONS: dict[str, tuple[tuple[str, Question], ...]] = {
 HEAD = """# NAS best-practice checklist
 
 After M. Lindauer and F. Hutter, *Best Practices for Scientific Research on Neural Architecture Search*,
-JMLR 21(243), 2020, items in short form. Every answer is read off the result files of this run: {searches} searches and
-{retrains} trainings from scratch. What they do not show is answered with no.
+JMLR 21(243), 2020, items in short form. Every answer is derived from the result files of this run:
+{searches} searches and {retrains} trainings from scratch. What they do not show is answered with no.
 """
 
 
@@ -247,7 +249,7 @@ def _section(title: str, answers: list[tuple[str, Answer]]) -> list[str]:
 
 
 def _limits(records: Records) -> list[str]:
-    """What was selected on what, and which data stands in for other data."""
+    """How architectures and weights were selected, and which data stands in for other data."""
     selections = dict.fromkeys(f"{result['kind']}: {result['selection']}" for result in records.all)
     replaced = dict.fromkeys(r["provenance"]["stand_in"] for r in records.all if r["provenance"]["stand_in"])
     lines = ["## Selection and data", "", *(f"- {sentence}" for sentence in selections)]

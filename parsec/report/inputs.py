@@ -85,13 +85,13 @@ def by_key(results: Iterable[Result]) -> dict[SearchKey, Result]:
     Raises:
         UserError: two results of one search.
     """
-    found: dict[SearchKey, Result] = {}
+    searches: dict[SearchKey, Result] = {}
     for result in (result for result in results if result["kind"] in ("search", "fit")):
         key = (result["stage"], result["method"], result["seed"])
-        if key in found:
+        if key in searches:
             raise UserError(f"two results of {_name(key)} were given; give those of one run only")
-        found[key] = result
-    return found
+        searches[key] = result
+    return searches
 
 
 def lineage(searches: dict[SearchKey, Result], key: SearchKey) -> list[Result]:

@@ -25,7 +25,7 @@ from parsec.tabular.problem import FloatArray
 
 
 def lookup(runs: Iterable[Path], benchmark: Path, output: Path) -> None:
-    """Look up what searches found; write `<output>.json` (one entry a run) and `<output>.parquet` (one row an epoch).
+    """Look up selected architectures; write `<output>.json` (one entry per run) and `<output>.parquet` (one row per epoch).
 
     Args:
         runs: folders of searches on NAS-Bench-201.
@@ -78,16 +78,16 @@ def _named(index: int, columns: ReportColumns) -> dict[str, Any]:
 
 
 def of_result(result: dict[str, Any], columns: ReportColumns) -> dict[str, Any]:
-    """What is true of the architecture that a search selected, beside what the search itself recorded.
+    """True accuracies of the architecture that a search selected, with what the search itself recorded.
 
     `base` is the method behind a variant, `start` the stage whose π it started from, null for uniform.
     """
     recorded = {key: result[key] for key in (*KEYS, "entropy", "mode_accuracy", "children", "forward_images", "cost")}
     fingerprint = result["provenance"]["settings_fingerprint"]
-    found = _named(index_of(from_dict(result["genotype"])), columns)
+    architecture = _named(index_of(from_dict(result["genotype"])), columns)
     base = result["provenance"]["settings"].get("method", result["method"])
     start = result["parent"] and result["parent"]["stage"]
-    return {**recorded, "base": base, "start": start, **found, "settings_fingerprint": fingerprint}
+    return {**recorded, "base": base, "start": start, **architecture, "settings_fingerprint": fingerprint}
 
 
 def of_epochs(folder: Path, result: dict[str, Any], columns: ReportColumns) -> pd.DataFrame:
@@ -105,13 +105,13 @@ def of_epochs(folder: Path, result: dict[str, Any], columns: ReportColumns) -> p
         expected = {f"expected_{data}": float(of_each @ columns.test[data]) for data in DATA}
         rows.append({"epoch": int(epoch), **(_named(index_of(selected), columns) if selected else {}), **expected})
     spent = metrics.reindex(columns=["forward_images", "seconds"]).assign(seconds=metrics["seconds"].fillna(0).cumsum())
-    found = pd.DataFrame(rows).reindex(columns=["epoch", *_named(0, columns), *expected]).join(spent, on="epoch")
-    found = found.astype(dict.fromkeys(("index", *(f"rank_{data}" for data in DATA)), "Int64"))
-    return found.assign(**{key: result[key] for key in KEYS})[[*KEYS, *found.columns]]
+    epochs = pd.DataFrame(rows).reindex(columns=["epoch", *_named(0, columns), *expected]).join(spent, on="epoch")
+    epochs = epochs.astype(dict.fromkeys(("index", *(f"rank_{data}" for data in DATA)), "Int64"))
+    return epochs.assign(**{key: result[key] for key in KEYS})[[*KEYS, *epochs.columns]]
 
 
 def _selected(metrics: pd.DataFrame, epoch: int, probabilities: FloatArray) -> Architecture | None:
-    """What a search would have ended with after an epoch; None if it could not tell."""
+    """Selection of a search if it had ended after this epoch; None if it had no unique choice."""
     if "genotype" not in metrics:
         return _mode(probabilities)
     recorded = metrics["genotype"].get(epoch)
@@ -128,14 +128,14 @@ def _mode(probabilities: FloatArray) -> Architecture | None:
 def _probabilities(choices: pd.DataFrame, folder: Path) -> FloatArray:
     """π of one epoch, [6 edges, 5 operations]."""
     names = [(*edge, operation) for edge in EDGES for operation in OPERATIONS]
-    given = choices.set_index(["slot", "node", "choice"])["probability"]
-    if len(given) != len(names) or set(given.index) != set(names):
+    by_choice = choices.set_index(["slot", "node", "choice"])["probability"]
+    if len(by_choice) != len(names) or set(by_choice.index) != set(names):
         raise UserError(f"{folder}: the trajectory of π is not of the space nasbench201; run the search again")
-    found: FloatArray = given.loc[names].to_numpy(np.float64).reshape(len(EDGES), len(OPERATIONS))
-    return found
+    probabilities: FloatArray = by_choice.loc[names].to_numpy(np.float64).reshape(len(EDGES), len(OPERATIONS))
+    return probabilities
 
 
 @functools.cache
 def _choices() -> NDArray[np.int64]:
     """Number of the operation of every edge of all architectures, [15625, 6]."""
-    return np.array([[OPERATIONS.index(name) for name in found.operations] for found in architectures()])
+    return np.array([[OPERATIONS.index(name) for name in architecture.operations] for architecture in architectures()])

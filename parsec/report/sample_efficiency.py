@@ -72,7 +72,7 @@ SHARES = {"top 1 %": 0.01, "top 0.1 %": 0.001}
 COUNTS = {"best 10": 10, "best": 1}
 
 
-class Quality(NamedTuple):
+class Target(NamedTuple):
     """What a search has to find: an accuracy, and how many of the space have it."""
 
     name: str
@@ -91,36 +91,36 @@ class Interval(NamedTuple):
 
 
 class Gain(NamedTuple):
-    """How a search with one pool does for one quality."""
+    """How a search with one pool does for one target."""
 
     reached: Interval
-    """Share of the repeats that reach the quality within the budget."""
+    """Share of the repeats that reach the target within the budget."""
     median: float | None
-    """Number of trained architectures needed by the middle repeat; None if that did not reach the quality."""
+    """Number of trained architectures needed by the middle repeat; None if that did not reach the target."""
     gain: Interval
     """An upper bound where `bounded`: the true gain is at most this."""
     bounded: bool
-    """Whether a repeat missed the quality, so that the number it needs is unknown."""
+    """Whether a repeat missed the target, so that the number it needs is unknown."""
     within: Interval
-    """E[min(T, B)] of random search by that of the search: the gain of who stops at the budget anyway."""
+    """E[min(T, B)] of random search by that of the search: budget-truncated gain."""
 
 
-def qualities(accuracies: FloatArray) -> list[Quality]:
-    """The qualities that a gain is reported for, of a space with these accuracies [N]."""
+def targets(accuracies: FloatArray) -> list[Target]:
+    """The targets that a gain is reported for, of a space with these accuracies [N]."""
     counts = {name: max(1, round(share * len(accuracies))) for name, share in SHARES.items()} | COUNTS
     ordered = -np.sort(-accuracies)
     limits = {name: float(ordered[count - 1]) for name, count in counts.items()}
-    return [Quality(name, limit, int((accuracies >= limit).sum())) for name, limit in limits.items()]
+    return [Target(name, limit, int((accuracies >= limit).sum())) for name, limit in limits.items()]
 
 
-def needed(trained: FloatArray, quality: Quality) -> FloatArray:
-    """[R]: number of trained architectures until the quality; infinite where it is not among them.
+def needed(trained: FloatArray, target: Target) -> FloatArray:
+    """[R]: number of trained architectures until the target; infinite where it is not among them.
 
     Args:
         trained: accuracies in the order of training [R, B].
-        quality: what is looked for.
+        target: what is looked for.
     """
-    good = trained >= quality.accuracy
+    good = trained >= target.accuracy
     return np.where(good.any(1), good.argmax(1) + 1.0, np.inf)
 
 
@@ -132,7 +132,7 @@ class Expected(NamedTuple):
 
 
 class RandomSearch(NamedTuple):
-    """What random search is expected to train until a quality."""
+    """What random search is expected to train until a target."""
 
     needed: Expected
     """E[T]."""
@@ -140,15 +140,15 @@ class RandomSearch(NamedTuple):
     """E[min(T, B)]."""
 
 
-def random_expected(quality: Quality, size: int, budget: int, sampled: bool = False, seed: int = 0) -> RandomSearch:
+def random_expected(target: Target, size: int, budget: int, sampled: bool = False, seed: int = 0) -> RandomSearch:
     """Expectations of random search in a space of this size, or of which that many were drawn if `sampled`.
 
     The value is that of the mean share M / (N + 1) if `sampled`.
     """
     if not sampled:
-        exact = trainings_needed(size, quality.good), needed_within(size, quality.good, budget)
+        exact = trainings_needed(size, target.good), needed_within(size, target.good, budget)
         return RandomSearch(*(Expected(value, np.full(RESAMPLES, value)) for value in exact))
-    mean, draws = np.array([quality.good / (size + 1)]), shares(size, quality.good, RESAMPLES, seed)
+    mean, draws = np.array([target.good / (size + 1)]), shares(size, target.good, RESAMPLES, seed)
     needed_, within = needed_of_share, needed_within_of_share
     return RandomSearch(
         Expected(float(needed_(mean)[0]), needed_(draws)),
@@ -156,19 +156,19 @@ def random_expected(quality: Quality, size: int, budget: int, sampled: bool = Fa
     )
 
 
-def gain(times: FloatArray, quality: Quality, size: int, budget: int, sampled: bool = False, seed: int = 0) -> Gain:
+def gain(times: FloatArray, target: Target, size: int, budget: int, sampled: bool = False, seed: int = 0) -> Gain:
     """The gain of a search over random search.
 
     Args:
         times: as `needed` gives them [R].
-        quality: what was looked for.
+        target: what was looked for.
         size: N, architectures of the space, or of the sample of it.
         budget: B, trained architectures of a repeat.
         sampled: whether a uniform sample stands for the space.
         seed: of the bootstrap.
     """
     within, reached = np.minimum(times, budget), np.isfinite(times)
-    random = random_expected(quality, size, budget, sampled, seed)
+    random = random_expected(target, size, budget, sampled, seed)
     middle = float(np.median(times)) if np.isfinite(np.median(times)) else None
     return Gain(
         interval(reached.astype(float), seed=seed),
@@ -179,11 +179,9 @@ def gain(times: FloatArray, quality: Quality, size: int, budget: int, sampled: b
     )
 
 
-def saved(
-    times: FloatArray, quality: Quality, size: int, budget: int, sampled: bool = False, seed: int = 0
-) -> Interval:
+def saved(times: FloatArray, target: Target, size: int, budget: int, sampled: bool = False, seed: int = 0) -> Interval:
     """Trainings that a search saves over random search, both capped at the budget; arguments as of `gain`."""
-    random = random_expected(quality, size, budget, sampled, seed)
+    random = random_expected(target, size, budget, sampled, seed)
     return _against(np.minimum(times, budget), random.within, operator.sub, seed)
 
 

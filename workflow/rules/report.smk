@@ -33,7 +33,7 @@ rule table:
     conda:
         CPU_ENVIRONMENT
     params:
-        code=params_code("parsec.report.tables.accuracy"),
+        code=params_code(table_code("accuracy")),
         published=lambda w: [f"--compare-with={name}" for name in [settings.retrain[w.dataset].compare_with] if name],
         prefix=subpath(output.csv, strip_suffix=".csv"),
     message:
@@ -56,7 +56,7 @@ rule comparison:
     conda:
         CPU_ENVIRONMENT
     params:
-        code=params_code("parsec.report.tables.comparison"),
+        code=params_code(table_code("comparison")),
         prefix=subpath(output.csv, strip_suffix=".csv"),
     message:
         "Table of all methods"

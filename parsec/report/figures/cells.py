@@ -106,8 +106,8 @@ def label_places(arcs: list[Arc]) -> list[Points]:
     taken: list[Points] = []
     spots = sorted(np.linspace(0.3, 0.7, 21).tolist(), key=lambda t: abs(t - 0.5))
     for arc in arcs:
-        places = [arc.at(t)[0] for t in spots]
-        taken.append(min(places, key=lambda place: _hits(place, arc, arcs, taken)))
+        candidates = [arc.at(t)[0] for t in spots]
+        taken.append(min(candidates, key=lambda centre: _hits(centre, arc, arcs, taken)))
     return taken
 
 
@@ -123,12 +123,12 @@ def draw_arc(axes: Axes, arc: Arc) -> None:
     axes.add_patch(FancyArrowPatch(path=Curve(arc.control(), codes), linewidth=1.3, zorder=2, **look))
 
 
-def draw_label(axes: Axes, arc: Arc, place: Points) -> None:
-    """Write the primitive's name around a place."""
+def draw_label(axes: Axes, arc: Arc, centre: Points) -> None:
+    """Write the primitive's name around a centre."""
     colour = primitive_line(arc.primitive).colour
     box = {"boxstyle": "round,pad=0.18", "facecolor": "white", "edgecolor": colour, "linewidth": 0.7}
     text = axes.text(
-        place[0], place[1], primitive_label(arc.primitive), ha="center", va="center", fontsize=7, bbox=box, zorder=4
+        centre[0], centre[1], primitive_label(arc.primitive), ha="center", va="center", fontsize=7, bbox=box, zorder=4
     )
     text.set_gid("primitive")
 
@@ -146,10 +146,10 @@ BELOW = {(0, 1), (1, 3)}
 NODE_NAMES = {0: "in", BENCHMARK_NODES - 1: "out"}
 
 
-def _benchmark_arcs(found: Architecture) -> list[Arc]:
+def _benchmark_arcs(architecture: Architecture) -> list[Arc]:
     """All edges but those without an operation; longer ones leave a node further to the left."""
     arcs = []
-    for (source, node), operation in zip(EDGES, found.operations, strict=True):
+    for (source, node), operation in zip(EDGES, architecture.operations, strict=True):
         fan = sum(s == source and n > node and ((s, n) in BELOW) == ((source, node) in BELOW) for s, n in EDGES)
         arcs.append(Arc(source, node, -1 if (source, node) in BELOW else 1, operation, fan))
     return [arc for arc in arcs if arc.primitive != "none"]
@@ -162,21 +162,23 @@ def _draw_benchmark_node(axes: Axes, node: int) -> None:
     axes.text(node, 0, NODE_NAMES.get(node, str(node)), ha="center", va="center", fontsize=8, zorder=6)
 
 
-def draw_architecture(found: Architecture) -> Drawing:
-    """An architecture → its cell; edges that are `none` are not drawn, and stand in its numbers."""
-    arcs = _benchmark_arcs(found)
+def draw_architecture(architecture: Architecture) -> Drawing:
+    """An architecture → its cell; edges that are `none` are not drawn, but listed in its numbers."""
+    arcs = _benchmark_arcs(architecture)
     below, above = reach(arcs)
     units = BENCHMARK_NODES - 1 + 2 * SIDE
     figure = Figure(figsize=(WIDTH, WIDTH / units * (below + above)))
     axes = figure.add_axes((0, 0, 1, 1))
-    for arc, place in zip(arcs, label_places(arcs), strict=True):
+    for arc, centre in zip(arcs, label_places(arcs), strict=True):
         draw_arc(axes, arc)
-        draw_label(axes, arc, place)
+        draw_label(axes, arc, centre)
     for node in range(BENCHMARK_NODES):
         _draw_benchmark_node(axes, node)
     axes.set(xlim=(-SIDE, BENCHMARK_NODES - 1 + SIDE), ylim=(-below, above))
     axes.axis("off")
-    edges = [(node, source, operation) for (source, node), operation in zip(EDGES, found.operations, strict=True)]
+    edges = [
+        (node, source, operation) for (source, node), operation in zip(EDGES, architecture.operations, strict=True)
+    ]
     return Drawing(figure, pd.DataFrame(edges, columns=["node", "source", "operation"]))
 
 
@@ -188,12 +190,12 @@ PALE = "#F1F1F1"
 
 
 def _draw_node(axes: Axes, position: int) -> None:
-    given = position < 2
+    is_input = position < 2
     axes.add_patch(
-        Circle((position, 0), RADIUS, facecolor="white" if given else "#D9E6F2", edgecolor="black", zorder=5)
+        Circle((position, 0), RADIUS, facecolor="white" if is_input else "#D9E6F2", edgecolor="black", zorder=5)
     )
-    label = input_label(input_name(position)) if given else str(position - 2)
-    axes.text(position, 0, label, ha="center", va="center", fontsize=7 if given else 8, zorder=6)
+    label = input_label(input_name(position)) if is_input else str(position - 2)
+    axes.text(position, 0, label, ha="center", va="center", fontsize=7 if is_input else 8, zorder=6)
 
 
 def _draw_output(axes: Axes) -> None:
@@ -208,9 +210,9 @@ def _draw_output(axes: Axes) -> None:
 
 
 def _draw_cell(axes: Axes, arcs: list[Arc], name: str) -> None:
-    for arc, place in zip(arcs, label_places(arcs), strict=True):
+    for arc, centre in zip(arcs, label_places(arcs), strict=True):
         draw_arc(axes, arc)
-        draw_label(axes, arc, place)
+        draw_label(axes, arc, centre)
     for position in range(OUTPUT):
         _draw_node(axes, position)
     _draw_output(axes)
@@ -239,11 +241,11 @@ def plot_cells(inputs: list[Path]) -> Drawing:
     """
     if len(inputs) != 1:
         raise UserError(f"the figure cells shows one genotype, got {len(inputs)}; give one genotype.json")
-    found = of_any_space(str(inputs[0]))
-    if isinstance(found, Architecture):
-        return draw_architecture(found)
-    assert isinstance(found, Genotype)
-    cells = found._asdict()
+    architecture = of_any_space(str(inputs[0]))
+    if isinstance(architecture, Architecture):
+        return draw_architecture(architecture)
+    assert isinstance(architecture, Genotype)
+    cells = architecture._asdict()
     routed = {name: route(cell) for name, cell in cells.items()}
     heights = {name: SCALE * sum(reach(arcs)) for name, arcs in routed.items()}
     total = sum(heights.values()) + TITLE * len(heights)

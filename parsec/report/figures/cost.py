@@ -39,7 +39,7 @@ SOURCES = {"ours": "this run", "published": "published"}
 
 
 SMALL = 5
-"""Points of the names of methods, which stand beside their points where there are several."""
+"""Points of the names of methods, printed next to their points where there are several."""
 COLUMNS = ["source", "label", "method", "architecture", "data_set", "cost", "unit", "error", "std"]
 """One row an architecture: cost in `unit`, error and its standard deviation in percent."""
 
@@ -48,8 +48,8 @@ def _our_point(row: Row, data_set: str) -> tuple[Any, ...]:
     unit = GPU_DAYS if GPU_DAYS in row.cost else CPU_HOURS
     label = f"ours, {TITLES[row.origin].lower()}"
     extra = "".join(f" (+ {significant(v, 2)} {name})" for name, v in row.cost.items() if name != unit)
-    found = (row.cost[unit], unit, row.top1.mean, row.top1.std)
-    return "ours", label + extra, row.method, row.architecture, data_set, *found
+    point = (row.cost[unit], unit, row.top1.mean, row.top1.std)
+    return "ours", label + extra, row.method, row.architecture, data_set, *point
 
 
 def _our_points(results: list[Result]) -> pd.DataFrame:
@@ -78,8 +78,8 @@ def _beside(points: pd.DataFrame, results: list[Result]) -> dict[str, str]:
     """Published data sets that share a panel with ours: the same data, and ours with its cost in the same unit."""
     ours = points.query("source == 'ours' and unit == @GPU_DAYS")["data_set"].unique()
     theirs = points.query("source == 'published'")["data_set"].unique()
-    found = [result for result in results if result["kind"] == "retrain"]
-    replaced = {name: stand_ins(result for result in found if result["dataset"] == name) for name in ours}
+    trainings = [result for result in results if result["kind"] == "retrain"]
+    replaced = {name: stand_ins(result for result in trainings if result["dataset"] == name) for name in ours}
     return {their: our for their in theirs for our in ours if same_data(our, replaced[our], their)}
 
 
@@ -113,7 +113,7 @@ def _draw_panel(axes: Axes, points: pd.DataFrame, unit: str, ours: list[str]) ->
 
 
 def _name_methods(axes: Axes, points: pd.DataFrame) -> None:
-    """Names beside points: to the right, but to the left where another point stands in the way."""
+    """Names next to points: on the right, or on the left where another point is in the way."""
     near = (points["error"].max() - points["error"].min()) / 50
     for point in points.to_dict("records"):
         beside = points["cost"].between(point["cost"], 1.3 * point["cost"], inclusive="right")
@@ -142,7 +142,7 @@ def plot_cost(inputs: list[Path]) -> Drawing:
     columns, rows = min(len(panels), 2), math.ceil(len(panels) / 2)
     width = 2 if points["method"].nunique() > 1 else columns
     figure = new_figure(SINGLE * width + 0.2 * (width - 1), 0.8 + 2.2 * rows)
-    grid = [figure.add_subplot(rows, columns, place) for place in range(1, len(panels) + 1)]
+    grid = [figure.add_subplot(rows, columns, i) for i in range(1, len(panels) + 1)]
     for axes, ((data_set, unit), members) in zip(grid, panels, strict=True):
         _draw_panel(axes, members, unit, ours)
         axes.set_title(f"{data_set}: {' and '.join(members['source'].map(SOURCES).unique())}")
@@ -174,8 +174,8 @@ def plot_depths(inputs: list[Path]) -> Drawing:
     rows = pd.concat([_read_depths(path) for path in inputs], ignore_index=True)
     figure = new_figure(DOUBLE, 3.0)
     axes = figure.add_subplot()
-    for place, ((method, executor), line) in enumerate(rows.groupby(["method", "executor"], sort=False)):
-        look = series(place).plot() | {"label": _label(str(method), str(executor))}
+    for i, ((method, executor), line) in enumerate(rows.groupby(["method", "executor"], sort=False)):
+        look = series(i).plot() | {"label": _label(str(method), str(executor))}
         axes.plot(line["cells"], line["peak_bytes"] / MEBIBYTE, **look)
     axes.set_xscale("log")
     axes.set_yscale("log")

@@ -26,10 +26,10 @@ from parsec.report.figures.style import (
 from parsec.report.inputs import KEYS, read_runs
 
 LINE = ["method", "seed"]
-"""The columns that tell the lines of a panel apart."""
+"""Columns that distinguish the lines of a panel."""
 
 MANY = 12
-"""From so many lines on they are not told apart: a legend of all would leave no room for the panels."""
+"""Number of lines from which seeds share one look: a full legend would leave no room for the panels."""
 FAINT: dict[str, Any] = {"marker": "", "linewidth": 0.5, "alpha": 0.4}
 
 Looks = Mapping[tuple[str, int], dict[str, Any]]
@@ -44,18 +44,16 @@ def looks_of(runs: pd.DataFrame) -> Looks:
     methods = list(dict.fromkeys(method for method, _ in lines))
     if len(lines) >= MANY:
         seeds = Counter(method for method, _ in lines)
-        looks = {
-            m: series(place).plot() | FAINT | {"label": f"{m}, {seeds[m]} seeds"} for place, m in enumerate(methods)
-        }
+        looks = {m: series(i).plot() | FAINT | {"label": f"{m}, {seeds[m]} seeds"} for i, m in enumerate(methods)}
         return {line: looks[line[0]] for line in lines}
     names = "{}, seed {}" if len(methods) > 1 else "seed {1}"
-    return {line: {"label": names.format(*line), **series(place).plot()} for place, line in enumerate(lines)}
+    return {line: {"label": names.format(*line), **series(i).plot()} for i, line in enumerate(lines)}
 
 
 def draw_line(axes: Axes, run: pd.DataFrame, name: str, look: Mapping[str, Any], factor: float = 1.0) -> None:
     """Draw one metric of one run over the epochs at which it was recorded, multiplied by `factor`."""
-    shown = run.dropna(subset=name)
-    axes.plot(shown["epoch"], factor * shown[name], markevery=every(len(shown)), **look)
+    recorded = run.dropna(subset=name)
+    axes.plot(recorded["epoch"], factor * recorded[name], markevery=every(len(recorded)), **look)
 
 
 def epoch_axis(axes: Axes, labelled: bool = True) -> None:
@@ -72,10 +70,10 @@ V_STEP: dict[str, Any] = {"linestyle": (0, (4, 1.5)), "label": "_", "markerfacec
 
 def _draw_samples(axes: Axes, panel: pd.DataFrame) -> None:
     """The largest effective sample size that there can be: K."""
-    found = panel.dropna(subset="samples").groupby("epoch")["samples"].max()
-    marker = "_" if len(found) == 1 else ""
+    largest = panel.dropna(subset="samples").groupby("epoch")["samples"].max()
+    marker = "_" if len(largest) == 1 else ""
     look: dict[str, Any] = {"color": GREY, "linewidth": 0.8, "linestyle": (0, (1, 1.5)), "marker": marker}
-    axes.plot(found.index, found, label="K, upper bound", **look)
+    axes.plot(largest.index, largest, label="K, upper bound", **look)
 
 
 def _size_axis(axes: Axes) -> None:

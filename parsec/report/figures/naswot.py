@@ -13,8 +13,16 @@ from matplotlib.ticker import FuncFormatter
 from parsec.errors import UserError
 from parsec.records.parquet import ABLATION_FILE, KERNELS_FILE
 from parsec.report.figures.style import BLUE, DOUBLE, GREY, Drawing, every, legend_below, new_figure, series
-from parsec.report.tables.naswot import KINDS, LABELS, Scored, correlation, read_inputs, read_scored, score_matrix
-from parsec.report.tables.naswot_search import METHODS, Simulated, incumbents, read_simulated, replay
+from parsec.report.tables.naswot import (
+    KINDS,
+    LABELS,
+    ScoreFile,
+    correlation,
+    read_inputs,
+    read_score_file,
+    score_matrix,
+)
+from parsec.report.tables.naswot_search import METHODS, SimulationRuns, incumbents, read_simulation_runs, replay
 from parsec.stats import summarise
 from parsec.tabular.nasbench201 import DATA, ReportColumns, read_report_columns
 
@@ -41,14 +49,14 @@ def plot_ablation(inputs: list[Path]) -> Drawing:
         raise UserError("naswot-ablation: give the benchmark's table, then one ablation.parquet")
     accuracies = read_report_columns(inputs[0]).test["cifar10"]
     rows, _ = ABLATION_FILE.read(inputs[1])
-    shown = [_spread(name, group) for name, group in rows.groupby("condition", sort=False)]
-    data = pd.concat(shown).assign(accuracy=lambda frame: accuracies[frame["index"]])
+    spreads = [_spread(name, group) for name, group in rows.groupby("condition", sort=False)]
+    data = pd.concat(spreads).assign(accuracy=lambda frame: accuracies[frame["index"]])
     # Of all networks, so that one that fails under a condition leaves its place empty.
     data["rank"] = data["accuracy"].rank(method="dense").astype(int)
     panels = _panels(list(data["condition"].unique()))
     figure = new_figure(DOUBLE, 2.6 * ((len(panels) + 1) // 2))
-    for place, (title, names) in enumerate(panels.items(), 1):
-        axes = figure.add_subplot((len(panels) + 1) // 2, 2, place)
+    for i, (title, names) in enumerate(panels.items(), 1):
+        axes = figure.add_subplot((len(panels) + 1) // 2, 2, i)
         _draw_panel(axes, data, names)
         axes.set_title(title)
         axes.set_xlabel("Network, by CIFAR-10 test accuracy")
@@ -74,12 +82,12 @@ def _panels(conditions: Sequence[str]) -> dict[str, list[str]]:
 
 
 def _draw_panel(axes: Axes, data: pd.DataFrame, names: Sequence[str]) -> None:
-    for place, name in enumerate(names):
+    for i, name in enumerate(names):
         rows = data[data["condition"] == name].sort_values("rank")
         # Side by side, so that none hides another.
-        where = rows["rank"] + 0.7 * (place - (len(names) - 1) / 2) / len(names)
+        where = rows["rank"] + 0.7 * (i - (len(names) - 1) / 2) / len(names)
         ends = [rows["mean"] - rows["low"], rows["high"] - rows["mean"]]
-        look = series(place)
+        look = series(i)
         label = NAMES.get(name, name.rpartition("-")[2])
         axes.errorbar(
             where, rows["mean"], ends, color=look.colour, marker=look.marker, linestyle="", markersize=2.5, label=label
@@ -108,10 +116,10 @@ def plot_simulated_searches(inputs: list[Path]) -> Drawing:
     """
     if len(inputs) < 2:
         raise UserError("naswot-cost: give the benchmark's table, a simulations.parquet, and perhaps a scores.parquet")
-    truth, simulated = read_report_columns(inputs[0]), read_simulated(inputs[1], "nasbench201")
+    truth, simulated = read_report_columns(inputs[0]), read_simulation_runs(inputs[1], "nasbench201")
     rows = list(_curves(simulated, truth))
     for path in inputs[2:]:
-        rows += _levels(read_scored(path), truth)
+        rows += _levels(read_score_file(path), truth)
     data = pd.DataFrame(rows)
     figure = new_figure(DOUBLE, 2.6)
     grid = figure.subplots(1, len(DATA))
@@ -123,18 +131,18 @@ def plot_simulated_searches(inputs: list[Path]) -> Drawing:
     return Drawing(figure, data)
 
 
-def _curves(simulated: Simulated, truth: ReportColumns) -> Iterator[dict[str, object]]:
+def _curves(simulated: SimulationRuns, truth: ReportColumns) -> Iterator[dict[str, object]]:
     points = np.geomspace(_first(simulated), simulated.spent, POINTS)
     points = np.unique(points.round()) if simulated.cost == "trained" else points
     for method in (name for name in METHODS if name in set(simulated.rows["method"])):
-        found = incumbents(simulated.rows[simulated.rows["method"] == method], points, simulated.cost)
+        best = incumbents(simulated.rows[simulated.rows["method"] == method], points, simulated.cost)
         for data in DATA:
-            for place, spent in enumerate(points):
-                reached = summarise([float(value) for value in truth.test[data][found[:, place]]])
+            for i, spent in enumerate(points):
+                reached = summarise([float(value) for value in truth.test[data][best[:, i]]])
                 yield {"method": method, "spent": spent, "unit": simulated.cost, "test_of": data, **reached._asdict()}
 
 
-def _levels(scored: Scored, truth: ReportColumns) -> Iterator[dict[str, object]]:
+def _levels(scored: ScoreFile, truth: ReportColumns) -> Iterator[dict[str, object]]:
     for drawn in replay([scored]):
         for data in DATA:
             reached = summarise([float(value) for value in truth.test[data][drawn.chosen]])
@@ -147,18 +155,18 @@ def _levels(scored: Scored, truth: ReportColumns) -> Iterator[dict[str, object]]
             yield {**named, **reached._asdict()}
 
 
-def _first(simulated: Simulated) -> float:
+def _first(simulated: SimulationRuns) -> float:
     """Cost from which on is shown."""
     if simulated.cost == "trained":
         return min(FROM, simulated.budget)
     return simulated.spent * min(FROM, simulated.budget) / simulated.budget
 
 
-def _panel(axes: Axes, rows: pd.DataFrame, simulated: Simulated) -> None:
-    for place, (method, label) in enumerate(METHODS.items()):
+def _panel(axes: Axes, rows: pd.DataFrame, simulated: SimulationRuns) -> None:
+    for i, (method, label) in enumerate(METHODS.items()):
         line = rows[rows["method"] == method]
         if len(line):
-            look = series(place)
+            look = series(i)
             axes.plot(line["spent"], line["mean"], label=label, markevery=every(len(line)), **look.plot())
             axes.fill_between(line["spent"], line["low"], line["high"], color=look.colour, alpha=0.2, linewidth=0)
     for level in rows[rows["method"] == "naswot"].to_dict("records"):
@@ -216,26 +224,26 @@ SMALL = 300.0
 
 
 def plot_scores(inputs: list[Path]) -> Drawing:
-    """The benchmark's table and files of scores: a row of panels a file, a column a data set.
+    """The benchmark's table and files of scores: one row of panels per file, one column per data set.
 
     Raises:
         UserError: a file that is missing or another one.
     """
     truth, scored = read_inputs("naswot-scatter", inputs)
     figure = new_figure(DOUBLE, 0.2 + 2.2 * len(scored))
-    grid, shown = figure.subplots(len(scored), len(DATA), squeeze=False), []
+    grid, numbers = figure.subplots(len(scored), len(DATA), squeeze=False), []
     for line, one in zip(grid, scored, strict=True):
         rows = one.rows[one.rows["status"] == "scored"]
         for axes, data in zip(line, DATA, strict=True):
-            found = correlation(one.rows, truth.test[data])
+            result = correlation(one.rows, truth.test[data])
             dots = rows.head(SHOWN)
             reached = truth.test[data][dots["index"]]
             axes.plot(dots["score"], reached, ".", color=BLUE, markersize=1.5, alpha=0.5, rasterized=True)
-            axes.set_title(f"{LABELS[data]}\nτ = {found.tau:.3f}, n = {found.n:,}")
+            axes.set_title(f"{LABELS[data]}\nτ = {result.tau:.3f}, n = {result.n:,}")
             if one.kind == "jacobian_eigenvalues":
                 axes.set_xscale("symlog", linthresh=SMALL)  # a few scores are thousands of times the others
             axes.set_xlabel(f"{KINDS[one.kind].capitalize()}, {one.mode} mode")
             named = {"score_of": one.kind, "mode": one.mode, "seed": one.seed, "test_of": data}
-            shown.append(dots[["index", "score"]].assign(accuracy=reached, **named))
+            numbers.append(dots[["index", "score"]].assign(accuracy=reached, **named))
         line[0].set_ylabel("Test accuracy (%)")
-    return Drawing(figure, pd.concat(shown))
+    return Drawing(figure, pd.concat(numbers))

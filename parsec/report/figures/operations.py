@@ -52,14 +52,14 @@ def _draw_cell(axes: Axes, shares: pd.DataFrame) -> None:
 
 def _cells(runs: pd.DataFrame) -> tuple[str, ...]:
     """The cells that are searched, in the order in which they were recorded."""
-    found = {tuple(operations) for operations in runs["operations"]}
-    if len(found) != 1:
-        raise UserError("the figure operations shows runs on one search space; draw those of each space alone")
-    return found.pop()
+    cells = {tuple(operations) for operations in runs["operations"]}
+    if len(cells) != 1:
+        raise UserError("the figure operations shows runs on one search space; draw each space separately")
+    return cells.pop()
 
 
 def _title(shares: pd.DataFrame, panel: str, method: str) -> str:
-    """What tells a panel from the others: its stage and data set, its method, or both."""
+    """Title that distinguishes a panel: its stage and data set, its method, or both."""
     several = {"panel": shares["panel"].nunique() > 1, "method": shares["method"].nunique() > 1}
     return f"{method}, {panel}" if all(several.values()) else method if several["method"] else panel
 
@@ -91,8 +91,8 @@ def plot_operations(inputs: list[Path]) -> Drawing:
     rows = -(-len(panels) // wide) * len(cells)
     figure = new_figure(SINGLE if wide == 1 else DOUBLE, 0.6 + 1.5 * rows)
     grid = figure.subplots(rows, wide, squeeze=False, sharey=True)
-    for place, (title, panel) in enumerate(panels):
-        block, column = divmod(place, wide)
+    for i, (title, panel) in enumerate(panels):
+        block, column = divmod(i, wide)
         _draw_panel(grid[block * len(cells) :, column][: len(cells)], title, panel, cells, labelled=column == 0)
     for axes in grid.flat:
         if not axes.has_data():
@@ -100,5 +100,5 @@ def plot_operations(inputs: list[Path]) -> Drawing:
     drawn = [axes for axes in grid.flat if axes.has_data()]
     from_zero(drawn)
     legend_below(figure, drawn)
-    shown = shares.sort_values([*ORDER, "cell", "epoch"], kind="stable")
-    return Drawing(figure, shown[[*KEYS, "epoch", "cell", "primitive", "share"]])
+    numbers = shares.sort_values([*ORDER, "cell", "epoch"], kind="stable")
+    return Drawing(figure, numbers[[*KEYS, "epoch", "cell", "primitive", "share"]])

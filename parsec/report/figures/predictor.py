@@ -50,8 +50,8 @@ def _frame(study: Study, pool: str, trained: NDArray[np.int64], quartiles: Float
 
 
 def _panel(axes: Axes, study: Study, curves: pd.DataFrame) -> None:
-    for place, (pool, curve) in enumerate(curves.groupby("pool", sort=False)):
-        line = series(place).plot() if pool != RANDOM else {"color": GREY, "linestyle": "--"}
+    for i, (pool, curve) in enumerate(curves.groupby("pool", sort=False)):
+        line = series(i).plot() if pool != RANDOM else {"color": GREY, "linestyle": "--"}
         axes.plot(curve["trained"], curve["median"], label=str(pool), markevery=every(len(curve)), **line)
         axes.fill_between(curve["trained"], curve["lower"], curve["upper"], color=line["color"], alpha=0.15, lw=0)
     top = float(study.accuracies.max() if study.tabular else curves["upper"].max())
@@ -60,7 +60,7 @@ def _panel(axes: Axes, study: Study, curves: pd.DataFrame) -> None:
     # What the first few random architectures reach is of no interest and would take all the height.
     low = float(curves.loc[curves["trained"] >= min(study.job.start, study.job.budget), "lower"].min())
     axes.set_ylim(low - 0.1 * (top - low), top + 0.05 * (top - low))
-    axes.set_xlabel("Trained architectures" if study.tabular else "Scored architectures")
+    axes.set_xlabel("Trained architectures" if study.tabular else "ScoreFile architectures")
     axes.set_ylabel("Best validation accuracy so far (%)" if study.tabular else "Best score so far")
     axes.set_title(study.title)
 
@@ -72,7 +72,7 @@ HIGHEST = 3.0
 
 
 def plot_proposal(inputs: list[Path]) -> Drawing:
-    """One `proposal.parquet` → a column a likelihood, for the last π and the largest K; bands: 95 % intervals.
+    """One `proposal.parquet` → one column per likelihood, for the last π and the largest K; bands: 95 % intervals.
 
     Raises:
         UserError: another number of files, or one that is missing, damaged or another.
@@ -96,9 +96,9 @@ def plot_proposal(inputs: list[Path]) -> Drawing:
     grid[0, 0].set_ylim(0, 1.05)
     top = min(HIGHEST, 1.06 * max(axes.dataLim.ymax for axes in grid[1]))
     grid[1, 0].set_ylim(0, top)
-    for place, defence in enumerate(sorted(rows["defence"].unique())):
+    for i, defence in enumerate(sorted(rows["defence"].unique())):
         label = f"{100 * defence:.0f} % of the children from π"
-        grid[0, 0].add_line(Line2D([], [], color=BLACK, linestyle=DASHES[place % len(DASHES)], label=label))
+        grid[0, 0].add_line(Line2D([], [], color=BLACK, linestyle=DASHES[i % len(DASHES)], label=label))
     figure.suptitle(f"π of {last}, K = {rows['samples'].iloc[0]}", fontsize=8)
     legend_below(figure, grid.flat)
     return Drawing(figure, rows)
@@ -106,9 +106,9 @@ def plot_proposal(inputs: list[Path]) -> Drawing:
 
 def _proposal_panel(axes: Axes, rows: pd.DataFrame, measure: str) -> None:
     shares = sorted(rows["defence"].unique())
-    for place, (trained, group) in enumerate(rows.groupby("trained")):
+    for i, (trained, group) in enumerate(rows.groupby("trained")):
         for defence, line in group.groupby("defence"):
-            look = series(place).plot() | {"linestyle": DASHES[shares.index(defence) % len(DASHES)]}
+            look = series(i).plot() | {"linestyle": DASHES[shares.index(defence) % len(DASHES)]}
             label = f"{trained} trained architectures" if defence == shares[0] else "_"
             axes.plot(line["beta"], line[measure], label=label, **look)
             ends = (line[f"{measure}_{end}"] for end in ("low", "high"))

@@ -117,12 +117,12 @@ def _draw_edges(figure: Figure, slots: Slots, nodes: list[int], top: float) -> N
     """Panels whose upper edge is at `top` inches; where no edge leads there is none."""
     height, columns = figure.get_figheight(), 1 + max(slot for _, _, slot, _ in slots)
     ends = {"left": EDGES_LEFT / DOUBLE, "right": 1 - EDGES_RIGHT / DOUBLE, "top": top / height}
-    places = figure.add_gridspec(
+    grid = figure.add_gridspec(
         len(nodes), columns, bottom=(top - ROW * len(nodes) + 0.05) / height, hspace=0.42, wspace=0.09, **ends
     )
     last = {slot: max(node for _, node, other, _ in slots if other == slot) for _, _, slot, _ in slots}
     for (cell, node, slot, _), curves in slots.items():
-        axes = figure.add_subplot(places[nodes.index(node), slot])
+        axes = figure.add_subplot(grid[nodes.index(node), slot])
         draw_choice(axes, curves)
         heading = _heading(cell, slot, node)
         axes.annotate(heading, (0, 1), (0, 2), "axes fraction", textcoords="offset points", fontsize=7, color=GREY)

@@ -47,7 +47,7 @@ def _draw_panel(axes: Axes, rows: pd.DataFrame, data: str, looks: Looks) -> None
 
 
 def plot_found(inputs: list[Path]) -> Drawing:
-    """Parquet files of `lookup` → test accuracy in percent, a row a stage and a column a data set.
+    """Parquet files of `lookup` → test accuracy in percent, one row per stage and one column per data set.
 
     Raises:
         UserError: a file that is missing, damaged or another one.
@@ -56,9 +56,9 @@ def plot_found(inputs: list[Path]) -> Drawing:
     looks, stages = looks_of(rows), rows.groupby("stage", sort=False)
     figure = new_figure(DOUBLE, 0.5 + 1.8 * len(stages))
     grid = figure.subplots(len(stages), len(DATA), squeeze=False)
-    for panels, (stage, found) in zip(grid, stages, strict=True):
+    for panels, (stage, stage_rows) in zip(grid, stages, strict=True):
         for axes, data in zip(panels, DATA, strict=True):
-            _draw_panel(axes, found, data, looks)
+            _draw_panel(axes, stage_rows, data, looks)
             axes.set_title(LABELS[data] if len(stages) == 1 else f"{LABELS[data]}, {stage}")
         panels[0].set_ylabel("Test accuracy (%)")
     for look in ({"label": "selected architecture", "marker": "o"}, EXPECTED | {"label": "mean of draws from π"}):
@@ -76,11 +76,11 @@ MethodLooks = Mapping[str, dict[str, Any]]
 
 def _looks(rows: pd.DataFrame) -> MethodLooks:
     """By method: its look, and its printed name; variants come after the methods."""
-    found = list(dict.fromkeys(rows["method"]))
-    names = {name: label for name, (label, _) in METHODS.items() if name in found} | {
-        name: name for name in found if name not in METHODS
+    methods = list(dict.fromkeys(rows["method"]))
+    names = {name: label for name, (label, _) in METHODS.items() if name in methods} | {
+        name: name for name in methods if name not in METHODS
     }
-    return {name: series(place).plot() | {"label": label} for place, (name, label) in enumerate(names.items())}
+    return {name: series(i).plot() | {"label": label} for i, (name, label) in enumerate(names.items())}
 
 
 def _draw(axes: Axes, rows: pd.DataFrame, spent: str, value: str, looks: MethodLooks) -> None:
@@ -106,8 +106,8 @@ def _grid(rows: pd.DataFrame, columns: Sequence[tuple[str, pd.DataFrame, str]], 
     figure = new_figure(DOUBLE, 4.2)
     grid = figure.subplots(len(SPENT), len(columns), squeeze=False, sharey="col")
     for panels, spent in zip(grid, SPENT, strict=True):
-        for axes, (title, shown, value) in zip(panels, columns, strict=True):
-            _draw(axes, shown, spent, value, looks)
+        for axes, (title, subset, value) in zip(panels, columns, strict=True):
+            _draw(axes, subset, spent, value, looks)
             if spent == next(iter(SPENT)):
                 axes.set_title(title)
         panels[0].set_ylabel(label)
@@ -141,5 +141,5 @@ def plot_spending(inputs: list[Path]) -> Drawing:
     methods = runs[runs["method"].isin(METHODS)]
     variants = runs[~runs["method"].isin(METHODS) | runs["method"].eq("parsec")]
     columns = [("Methods", methods, "accuracy"), ("PARSEC and all variants", variants, "accuracy")]
-    shown = columns if variants["method"].nunique() > 1 else columns[:1]
-    return _grid(runs, shown, "Validation accuracy (%)")
+    panels = columns if variants["method"].nunique() > 1 else columns[:1]
+    return _grid(runs, panels, "Validation accuracy (%)")

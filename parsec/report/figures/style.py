@@ -1,4 +1,4 @@
-"""One look for all figures: type, lines, sizes, and files whose bytes depend on the data alone."""
+"""One look for all figures: type, lines, sizes, and files whose bytes depend on the data only."""
 
 import io
 import math
@@ -25,7 +25,7 @@ Dash = Any
 
 
 class Line(NamedTuple):
-    """Colour, dash and marker of one kind of line, so that it can be told in grey as well."""
+    """Colour, dash and marker of one kind of line, so that it can be distinguished in grey as well."""
 
     colour: str
     dash: Dash
@@ -78,8 +78,8 @@ SHORT = {
 
 def series(index: int) -> Line:
     """Line of the member number `index` of a group."""
-    turn, place = divmod(index, len(SERIES))
-    return SERIES[place]._replace(dash=ROUNDS[turn % len(ROUNDS)])
+    turn, i = divmod(index, len(SERIES))
+    return SERIES[i]._replace(dash=ROUNDS[turn % len(ROUNDS)])
 
 
 def primitive_line(name: str) -> Line:
@@ -139,9 +139,9 @@ def new_figure(width: float, height: float) -> Figure:
     return Figure(figsize=(width, height), layout="constrained")
 
 
-def every(count: int, shown: int = 6) -> int:
-    """Distance between markers so that about `shown` are seen."""
-    return max(1, count // shown)
+def every(count: int, markers: int = 6) -> int:
+    """Distance between markers so that about `markers` are seen."""
+    return max(1, count // markers)
 
 
 def from_zero(panels: Sequence[Axes]) -> None:

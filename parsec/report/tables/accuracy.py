@@ -1,8 +1,8 @@
-"""Table: test errors in the layout of the paper, ours above the published."""
+"""Table: test errors in the layout of the paper's tables, ours above the published ones."""
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
@@ -30,16 +30,14 @@ from parsec.report.tables.base import (
     NOTHING,
     Section,
     Table,
+    TableResult,
     cost_text,
     csv_text,
-    latex,
     listing,
-    markdown,
     mean_and_std,
     millions,
     or_nothing,
 )
-from parsec.runtime.outputs import write_outputs
 from parsec.stats import Summary, summarise
 
 METHODS = {
@@ -55,14 +53,14 @@ METHODS = {
 
 ORIGINS = (*SEARCH_STAGES, PUBLISHED)
 GROUP = ["origin", "method", "network.stem", "network.cells", "network.channels", "epochs"]
-"""What the trainings of one row have in common."""
+"""Columns that are equal for all trainings of a row."""
 
 STAGES = {"search": "search on small network", "finetune": "fine-tuning on large network", "transfer": "transfer"}
 
 
 @dataclass(frozen=True)
 class Row:
-    """One origin × method × network: what its trainings gave and what finding it cost."""
+    """One origin × method × network: results of its trainings and the cost of its search."""
 
     origin: str
     method: str
@@ -99,7 +97,7 @@ class Row:
 
     @property
     def count(self) -> str:
-        """Searches × trainings: `2 × 3`; `3 + 2` where searches differ; trainings alone of a published genotype."""
+        """Searches × trainings: `2 × 3`; `3 + 2` where searches differ; only trainings of a published genotype."""
         runs = list(self.runs_by_seed.values())
         if self.origin == PUBLISHED:
             return str(sum(runs))
@@ -113,14 +111,14 @@ class Row:
 def _summary(origin: str, trainings: tuple[Result, ...], error: str) -> Summary | None:
     """Summary over searches, each the mean of the trainings of its genotype; of a published genotype over trainings.
 
-    Trainings of one genotype are no independent trials of the search, so that n is the number of searches.
+    Trainings of one genotype are not independent trials of the search, so n is the number of searches.
     """
     if any(result["test"].get(error) is None for result in trainings):
         return None
     errors: dict[int, list[float]] = {}
-    for place, result in enumerate(trainings):
-        errors.setdefault(place if origin == PUBLISHED else result["seed"], []).append(result["test"][error])
-    return summarise([fmean(found) for found in errors.values()])
+    for i, result in enumerate(trainings):
+        errors.setdefault(i if origin == PUBLISHED else result["seed"], []).append(result["test"][error])
+    return summarise([fmean(values) for values in errors.values()])
 
 
 def _row(group: tuple[Any, ...], trainings: tuple[Result, ...], searches: dict[SearchKey, Result]) -> Row:
@@ -178,7 +176,7 @@ def same_data(dataset: str, stand_ins: set[str], published: str) -> bool:
 
 
 def stand_ins(results: Iterable[Result]) -> set[str]:
-    """What the data sets of the results say that they stand in for."""
+    """Which data sets those of the results stand in for, as recorded."""
     return {result["provenance"]["stand_in"] for result in results if result["provenance"]["stand_in"]}
 
 
@@ -191,7 +189,7 @@ def _epochs(count: int) -> str:
 
 
 def _train_images(results: list[Result]) -> set[int]:
-    """How many images trainings had, of those that had fewer than there are; older results have the setting only."""
+    """Numbers of training images, where fewer than all were used; older results record the setting only."""
     used = set()
     for result in results:
         limit = result["provenance"]["settings"]["settings"].get("train_images")
@@ -202,7 +200,7 @@ def _train_images(results: list[Result]) -> set[int]:
 
 
 def scale(rows: list[Row], dataset: str, protocol: dict[str, str] | None) -> list[str]:
-    """How large our trainings were and, beside published rows, where they differ from the published protocol."""
+    """Scale of our trainings and, with published rows, where it differs from the published protocol."""
     trainings = [result for row in rows for result in row.trainings]
     ours = listing(_network(row) for row in rows)
     limits = _train_images(trainings)
@@ -220,7 +218,7 @@ def scale(rows: list[Row], dataset: str, protocol: dict[str, str] | None) -> lis
 
 
 def selection(rows: list[Row]) -> list[str]:
-    """What was selected on what, in the words of the results."""
+    """How architectures and weights were selected, as the results record it."""
     sentences = [result["selection"] for row in rows for result in (*row.searches, *row.trainings)]
     return [f"Selection: {sentence.rstrip('.')}." for sentence in dict.fromkeys(sentences)]
 
@@ -234,7 +232,7 @@ def _place(result: Result) -> str:
 
 
 def hardware(rows: list[Row]) -> list[str]:
-    """What search cost counts, and on which machines searches and trainings ran."""
+    """Definition of search cost, and the machines of searches and trainings."""
     searches = [result for row in rows for result in row.searches]
     trainings = [result for row in rows for result in row.trainings]
     notes = [f"Trained from scratch on {listing(map(_place, trainings))}."]
@@ -247,7 +245,7 @@ def hardware(rows: list[Row]) -> list[str]:
 
 
 CLASS_COLUMNS = ("architecture", "data_set", "origin", "method", "stem", "cells", "channels", "epochs")
-"""What says which row of the table the errors per class are of."""
+"""Columns that identify the row of the table to which errors per class belong."""
 
 
 def raw_ours(rows: Iterable[Row], dataset: str) -> pd.DataFrame:
@@ -303,11 +301,11 @@ def raw_classes(rows: Iterable[Row], dataset: str) -> pd.DataFrame:
 
 def _class_lines(row: Row, dataset: str) -> Iterator[tuple[Any, ...]]:
     about = (row.architecture, dataset, row.origin, row.method, *row.network, row.epochs)
-    found: dict[str, list[dict[str, Any]]] = {}
+    by_class: dict[str, list[dict[str, Any]]] = {}
     for result in row.trainings:
         for entry in result["test"].get("classes", []):
-            found.setdefault(entry["class"], []).append(entry)
-    for name, entries in found.items():
+            by_class.setdefault(entry["class"], []).append(entry)
+    for name, entries in by_class.items():
         errors = [entry["top1_error"] for entry in entries if entry["top1_error"] is not None]
         summary = summarise(errors) if errors else None
         numbers = (entries[0]["images"], len(errors), summary and summary.mean, summary and summary.std)
@@ -315,15 +313,15 @@ def _class_lines(row: Row, dataset: str) -> Iterator[tuple[Any, ...]]:
 
 
 def raw_published(rows: pd.DataFrame, data_set: str, columns: Iterable[str]) -> pd.DataFrame:
-    """Published rows under the same columns; nothing where the publication says nothing."""
+    """Published rows under the same columns; empty where the publication has no value."""
     names = {"top1_error": "top1_error_mean", "top5_error": "top5_error_mean"}
     counts = {
         name.removesuffix("_m"): (1e6 * pd.to_numeric(rows[name])).round().astype("Int64")
         for name in ("parameters_m", "multiply_adds_m")
         if name in rows
     }
-    given = rows.rename(columns=names).assign(section="published", data_set=data_set, **counts)
-    return given.reindex(columns=columns)
+    renamed = rows.rename(columns=names).assign(section="published", data_set=data_set, **counts)
+    return renamed.reindex(columns=columns)
 
 
 Published = dict[str, str]
@@ -373,9 +371,9 @@ def _published_section(rows: pd.DataFrame, columns: tuple[Column, ...], data_set
 def _stem(rows: list[Row], dataset: str) -> str:
     stems = {row.network[0] for row in rows}
     if len(stems) != 1:
-        found = ", ".join(sorted(stems)) or "no retraining"
+        names = ", ".join(sorted(stems)) or "no retraining"
         raise UserError(
-            f"table of {dataset}: needs retraining results of one stem, got {found}; give one run's results"
+            f"table of {dataset}: needs retraining results of one stem, got {names}; give one run's results"
         )
     return stems.pop()
 
@@ -385,48 +383,43 @@ def _our_section(rows: list[Row], columns: tuple[Column, ...], dataset: str) -> 
 
 
 def _columns(rows: list[Row], dataset: str) -> tuple[Column, ...]:
-    """What is printed of the rows: balanced error too, beside top-1 error, where it differs from that."""
+    """Printed columns; balanced error follows top-1 error where the two differ."""
     columns = LAYOUTS[_stem(rows, dataset)]
     if all(row.balanced is None or mean_and_std(row.balanced) == mean_and_std(row.top1) for row in rows):
         return columns
     return (columns[0], BALANCED, *columns[1:])
 
 
-def _notes(rows: list[Row], dataset: str, published: Published | None) -> list[str]:
-    under = [STATISTICS, *scale(rows, dataset, published), *selection(rows), *hardware(rows)]
-    return [*under, SECONDARY] if published else under
+def make_accuracy_table(
+    inputs: Sequence[Path], dataset: str, compare_with: str | None = None, published: Path | None = None
+) -> TableResult:
+    """Our results on one data set, above published ones if asked for; `classes` has our errors per class.
 
-
-def write_table(
-    dataset: str, compare_with: str | None, results: list[Path], output: Path, published: Path | None = None
-) -> None:
-    """Write `<output>.csv`, `.md` and `.tex`: our results on one data set, above published ones if asked for.
-
-    `<output>.classes.csv` has our errors per class.
-
-    `results` are the result.json of retraining and of all searches behind it; `published` is the folder of the cited
-    tables, `config/published` if None.
+    Args:
+        inputs: result files of retrainings and of all searches behind them.
+        dataset: name of our data set.
+        compare_with: name of the published table to print below ours.
+        published: folder of the published tables; `config/published` if None.
 
     Raises:
         UserError: no retraining of the data set, a missing search, a damaged file, an unknown published table.
     """
-    rows = our_rows(read_results(results), dataset)
+    rows = our_rows(read_results(inputs), dataset)
     columns = _columns(rows, dataset)
-    sections, sources = [_our_section(rows, columns, dataset)], list[str]()
-    raw = raw_ours(rows, dataset)
+    sections, sources, data = [_our_section(rows, columns, dataset)], list[str](), raw_ours(rows, dataset)
+    notes = [STATISTICS]
+
+    # Published rows: the same columns as far as they are known, with numbered sources.
     rules = protocol(compare_with, published) if compare_with else None
     if compare_with and rules:
         theirs = published_rows(compare_with, published)
         section, sources = _published_section(theirs, columns, rules["data_set"])
         sections.append(section)
-        raw = pd.concat([raw, raw_published(theirs, rules["data_set"], raw.columns)])
+        data = pd.concat([data, raw_published(theirs, rules["data_set"], data.columns)])
+
+    notes += [*scale(rows, dataset, rules), *selection(rows), *hardware(rows)]
+    notes += [SECONDARY] if rules else []
+    notes += [BALANCED_NOTE] if BALANCED in columns else []
     headings = ["Architecture", *(column.heading for column in columns), "Source"]
-    under = [*_notes(rows, dataset, rules), *([BALANCED_NOTE] if BALANCED in columns else [])]
-    table = Table(dataset, CAPTION.format(dataset), headings, sections, under, sources)
-    texts = {
-        "csv": raw.to_csv(index=False),
-        "classes.csv": raw_classes(rows, dataset).to_csv(index=False),
-        "md": markdown(table),
-        "tex": latex(table),
-    }
-    write_outputs({output.with_name(f"{output.name}.{kind}"): text for kind, text in texts.items()})
+    table = Table(dataset, CAPTION.format(dataset), headings, sections, notes, sources)
+    return TableResult(table, data, {"classes": raw_classes(rows, dataset)})

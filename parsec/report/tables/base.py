@@ -1,10 +1,10 @@
 """Tables as data, and as text, Markdown, LaTeX (booktabs) and CSV."""
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import wraps
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
@@ -16,18 +16,18 @@ from parsec.stats import Summary
 
 NOTHING = "–"
 FORMULA = re.compile(r"[=@']|[+-](?![\d.]+$)")
-"""How text begins that a spreadsheet takes for a formula (a number is none), or that begins as escaped text does."""
+"""Start of text that a spreadsheet would take for a formula (a number is none), or that looks already escaped."""
 
 
 def significant(value: float, digits: int) -> str:
-    """Decimal text with so many significant digits and no exponent: 3.35, 0.0213, 548."""
+    """Decimal text with `digits` significant digits and no exponent: 3.35, 0.0213, 548."""
     if abs(value) >= 10 ** (digits - 1):
         return f"{value:.0f}"
     return np.format_float_positional(value, precision=digits, fractional=False, trim="-")
 
 
 def mean_and_std(summary: Summary | None) -> str:
-    """`2.86 ± 0.06`; the mean alone if there is but one value."""
+    """`2.86 ± 0.06`; only the mean of a single value."""
     if summary is None:
         return NOTHING
     return f"{summary.mean:.2f}" if summary.std is None else f"{summary.mean:.2f} ± {summary.std:.2f}"
@@ -44,21 +44,21 @@ def cost_text(cost: Cost) -> str:
 
 
 def listing(items: Iterable[object]) -> str:
-    """UniqueTuple items in the order of their first mention: `a, b and c`."""
+    """Distinct items in the order of their first mention: `a, b and c`."""
     words = list(dict.fromkeys(str(item) for item in items))
     return " and ".join(filter(None, (", ".join(words[:-1]), words[-1]))) if words else NOTHING
 
 
 def csv_text(text: str) -> str:
-    r"""Text of a name that others chose, such as a file's, so that it can stand in a CSV.
+    r"""Escape a name that others chose, such as a file's, for a CSV.
 
     An apostrophe goes before text that a spreadsheet would take for a formula (it begins with = + - @ and is no
     number), and before text that begins with one; what cannot be printed, bytes that are not UTF-8 among it, and the
     backslash become escapes: `\t`, `\xff`, `\\`. Without its first apostrophe, and with escapes undone, the text is as
     it was.
     """
-    shown = "".join(c if c.isprintable() and c != "\\" else _escape(c) for c in text)
-    return f"'{shown}" if FORMULA.match(shown) else shown
+    escaped = "".join(c if c.isprintable() and c != "\\" else _escape(c) for c in text)
+    return f"'{escaped}" if FORMULA.match(escaped) else escaped
 
 
 def _escape(character: str) -> str:
@@ -88,7 +88,7 @@ class Table:
     notes: list[str]
     sources: list[str]
     alignment: str | None = None
-    """Letters of LaTeX's `tabular`, one a column; None: names, then numbers, then two columns of text."""
+    """Letters of LaTeX's `tabular`, one per column; None: names, then numbers, then two columns of text."""
 
 
 RULE = "———"
@@ -194,20 +194,17 @@ def or_nothing(text: str) -> str:
     return text or NOTHING
 
 
-class Tabulated(NamedTuple):
-    """A table as it is printed, and its numbers unrounded."""
+class TableResult(NamedTuple):
+    """A table as it is printed, its numbers unrounded, and further numbers by the name of their CSV."""
 
     table: Table
     data: pd.DataFrame
+    more: Mapping[str, pd.DataFrame] = MappingProxyType({})
 
 
-def as_files(tabulate: Callable[[list[Path]], Tabulated]) -> Callable[[list[Path], Path], None]:
-    """Make a function that tabulates write `<output>.csv`, `.md` and `.tex`."""
-
-    @wraps(tabulate)
-    def write(inputs: list[Path], output: Path) -> None:
-        table, data = tabulate([Path(path) for path in inputs])
-        texts = {"csv": data.to_csv(index=False), "md": markdown(table), "tex": latex(table)}
-        write_outputs({output.with_name(f"{output.name}.{kind}"): text for kind, text in texts.items()})
-
-    return write
+def write_table(result: TableResult, output: Path) -> None:
+    """Write `<output>.csv`, `.md`, `.tex`, and `<output>.<name>.csv` for further numbers."""
+    frames = {"csv": result.data} | {f"{name}.csv": data for name, data in result.more.items()}
+    texts = {kind: data.to_csv(index=False) for kind, data in frames.items()}
+    texts |= {"md": markdown(result.table), "tex": latex(result.table)}
+    write_outputs({output.with_name(f"{output.name}.{kind}"): text for kind, text in texts.items()})

@@ -1,4 +1,4 @@
-"""One row a search: what came of the architecture that it found, and what it had cost by then."""
+"""Table: methods compared; one row per search with the outcome of its architecture and its cumulative cost."""
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
@@ -13,7 +13,7 @@ from parsec.errors import UserError
 from parsec.records.documents import RESULTS, read_documents
 from parsec.report.inputs import Result, SearchKey, by_key, lineage
 from parsec.report.tables.accuracy import METHODS, STAGES
-from parsec.report.tables.base import NOTHING, Section, Table, Tabulated, listing, mean_and_std, millions, significant
+from parsec.report.tables.base import NOTHING, Section, Table, TableResult, listing, mean_and_std, millions, significant
 from parsec.report.tables.nasbench201 import LABELS
 from parsec.stats import Paired, Summary, difference_text, holm, paired, summarise
 from parsec.tabular.nasbench201 import DATA
@@ -22,7 +22,7 @@ COSTS = ["forward_images", "seconds", "peak_bytes", "joules", "parameters", "mul
 
 
 class Outcome(NamedTuple):
-    """Where what was found is measured, and in which column."""
+    """One measurement of what a search found: its column, and its printed heading."""
 
     name: str
     heading: str
@@ -35,7 +35,7 @@ def outcomes(runs: pd.DataFrame) -> list[Outcome]:
 
 
 def read_compared(inputs: Iterable[Path]) -> pd.DataFrame:
-    """Result files of searches and of retrainings, and perhaps one of `lookup` → one row a search.
+    """Result files of searches and of retrainings, and perhaps one of `lookup` → one row per search.
 
     Columns are stage, method, seed, where the `outcome` was measured, outcomes in percent (of a genotype that was
     trained several times the mean), and `COSTS`, those of the whole lineage of the search.
@@ -59,9 +59,9 @@ def _retrained(results: list[Result]) -> Iterator[dict[str, Any]]:
         if result["kind"] == "retrain" and result["origin"] != PUBLISHED:
             key = (result["origin"], result["dataset"], result["method"], result["seed"])
             trainings.setdefault(key, []).append(result)
-    for (stage, dataset, method, seed), found in trainings.items():
+    for (stage, dataset, method, seed), runs in trainings.items():
         named = {"stage": stage, "outcome": dataset, "method": method, "seed": seed}
-        yield {**named, "top1_error": fmean(r["test"]["top1_error"] for r in found), **found[0]["complexity"]}
+        yield {**named, "top1_error": fmean(r["test"]["top1_error"] for r in runs), **runs[0]["complexity"]}
 
 
 def _looked_up(lookup: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -84,7 +84,7 @@ def _costs(searches: dict[SearchKey, Result], key: SearchKey) -> dict[str, float
 
 
 def _joules(result: Result) -> float:
-    """Energy, where the machine could tell it; results of old have no word of it."""
+    """Energy; missing where the machine has no meter, and in older results."""
     joules = result["cost"].get("energy_joules")
     return math.nan if joules is None else float(joules)
 
@@ -103,19 +103,19 @@ COST_HEADINGS = [
     "Skip connections (%)",
 ]
 COMPARISON_NOTES = [
-    "n searches with seeds of their own; ± is the sample standard deviation over them. Difference: to the first row "
+    "n searches with different seeds; ± is the sample standard deviation over them. Difference: to the first row "
     "with the same seed, in the column before it (the CSV has the others), mean with its 95 % interval (Student t of "
     "the pairs); p is of no difference, two-sided, adjusted by Holm for the number of rows it was tested for.",
     "Child images: forward passes of single images through children in the search; one through a mixture counts as "
     "many children as it takes multiply-adds for. Time and memory are those of the search's process on its device, "
     "means over searches; processes that ran at the same time share the machine. Energy is that of whole processors "
-    "and GPUs while the search ran, where the machine can tell it.",
+    "and GPUs while the search ran, where the machine has meters.",
     "Skip connections: their share of the edges of the architectures found. Parameters and multiply-adds are means of "
     "the networks trained from scratch; where accuracies were looked up, of networks of the size of the search.",
 ]
 
 
-class Found(NamedTuple):
+class Comparison(NamedTuple):
     """One outcome of one method, and its difference to PARSEC where there is one."""
 
     summary: Summary
@@ -130,11 +130,11 @@ class Line(NamedTuple):
     method: str
     stage: str
     runs: pd.DataFrame
-    found: dict[str, Found]
+    outcomes: dict[str, Comparison]
 
 
-def make_comparison_table(inputs: Sequence[Path]) -> Tabulated:
-    """See `read_compared`.
+def make_comparison_table(inputs: Sequence[Path]) -> TableResult:
+    """Result files, as `read_compared` takes them → one section per data set, one row per method and stage.
 
     Raises:
         UserError: as `read_compared`.
@@ -150,30 +150,29 @@ def make_comparison_table(inputs: Sequence[Path]) -> Tabulated:
         data += [{"outcome": where, **_comparison_numbers(line)} for line in lines]
     first, *others = [outcome.heading for outcome in measured]
     headings = ["Method", "n", first, "Difference", "p", *others, *COST_HEADINGS]
-    caption = f"Methods beside each other on {listing(runs['outcome'])}"
+    caption = f"Comparison of methods on {listing(runs['outcome'])}"
     table = Table("comparison", caption, headings, sections, COMPARISON_NOTES, [], "l" + "r" * (len(headings) - 1))
-    return Tabulated(table, pd.DataFrame(data))
+    return TableResult(table, pd.DataFrame(data))
 
 
 def _lines(group: pd.DataFrame, measured: list[Outcome]) -> list[Line]:
-    """One line a method and stage, PARSEC's last stage first."""
-    runs = {key: found.set_index("seed").sort_index() for key, found in group.groupby(["method", "stage"], sort=False)}
+    """One line per method and stage, PARSEC's last stage first."""
+    runs = {key: rows.set_index("seed").sort_index() for key, rows in group.groupby(["method", "stage"], sort=False)}
     stages = [stage for stage in SEARCH_STAGES if (REFERENCE, stage) in runs]
     reference = (REFERENCE, stages[-1]) if stages else None
     keys = sorted(runs, key=lambda key: key != reference)
-    columns = {o.name: _found({key: runs[key][o.name] for key in keys}, reference) for o in measured}
-    lines = {key: {name: found[key] for name, found in columns.items()} for key in keys}
-    return [Line(method, stage, runs[method, stage], found) for (method, stage), found in lines.items()]
+    columns = {o.name: _compare({key: runs[key][o.name] for key in keys}, reference) for o in measured}
+    lines = {key: {name: compared[key] for name, compared in columns.items()} for key in keys}
+    return [Line(method, stage, runs[method, stage], outcomes) for (method, stage), outcomes in lines.items()]
 
 
-def _found(values: Outcomes, reference: Key | None) -> dict[Key, Found]:
-    """An outcome of all methods."""
+def _compare(values: Outcomes, reference: Key | None) -> dict[Key, Comparison]:
+    """One outcome for all methods: summaries, and differences to the reference with Holm-adjusted p."""
+    # Holm's adjustment is over the methods that were tested against the reference on this outcome.
     differences = {key: _difference(key, values, reference) for key in values}
     tested = {key: pair.p for key, pair in differences.items() if pair and pair.p is not None}
     adjusted = dict(zip(tested, holm(list(tested.values())), strict=True))
-    return {
-        key: Found(summarise(found.to_list()), differences[key], adjusted.get(key)) for key, found in values.items()
-    }
+    return {key: Comparison(summarise(v.to_list()), differences[key], adjusted.get(key)) for key, v in values.items()}
 
 
 def _difference(key: Key, values: Outcomes, reference: Key | None) -> Paired | None:
@@ -189,18 +188,18 @@ def _difference(key: Key, values: Outcomes, reference: Key | None) -> Paired | N
 def _comparison_cells(line: Line, measured: list[Outcome], several: bool) -> list[str]:
     """The printed row; the stage is named where there are several."""
     means = line.runs[COSTS].mean()
-    first, *others = [line.found.get(outcome.name) for outcome in measured]
+    first, *others = [line.outcomes.get(outcome.name) for outcome in measured]
     name = METHODS.get(line.method, (line.method, ""))[0] + (f" ({STAGES[line.stage]})" if several else "")
-    values = [mean_and_std(found.summary if found else None) for found in (first, *others)]
+    values = [mean_and_std(outcome.summary if outcome else None) for outcome in (first, *others)]
     counts = [millions(means["parameters"]), millions(means["multiply_adds"]), _known(100 * means["skip_share"], 2)]
     memory, energy = significant(means["peak_bytes"] / 1e6, 3), _known(means["joules"] / 1e3, 3)
     costs = [significant(means["seconds"], 3), memory, energy]
-    compared = _compared(first) if first else [NOTHING, NOTHING]
+    difference = _difference_cells(first) if first else [NOTHING, NOTHING]
     return [
         name,
         str(len(line.runs)),
         values[0],
-        *compared,
+        *difference,
         *values[1:],
         millions(means["forward_images"]),
         *costs,
@@ -209,12 +208,12 @@ def _comparison_cells(line: Line, measured: list[Outcome], several: bool) -> lis
 
 
 def _known(value: float, digits: int) -> str:
-    """A number that not every machine or version tells."""
+    """A number that not every machine or version records."""
     return NOTHING if math.isnan(value) else significant(value, digits)
 
 
-def _compared(found: Found) -> list[str]:
-    difference, p = found.difference, found.p
+def _difference_cells(outcome: Comparison) -> list[str]:
+    difference, p = outcome.difference, outcome.p
     if difference is None:
         return [NOTHING, NOTHING]
     text = difference_text(difference.mean, difference.low, difference.high)
@@ -223,9 +222,9 @@ def _compared(found: Found) -> list[str]:
 
 def _comparison_numbers(line: Line) -> dict[str, Any]:
     numbers: dict[str, Any] = {"stage": line.stage, "method": line.method, "runs": len(line.runs)}
-    for name, found in line.found.items():
-        numbers |= {f"{name}_{part}": value for part, value in found.summary._asdict().items() if part != "n"}
-        if found.difference:
-            numbers |= {f"{name}_difference_{part}": value for part, value in found.difference._asdict().items()}
-            numbers |= {f"{name}_p_holm": found.p}
+    for name, compared in line.outcomes.items():
+        numbers |= {f"{name}_{part}": value for part, value in compared.summary._asdict().items() if part != "n"}
+        if compared.difference:
+            numbers |= {f"{name}_difference_{part}": value for part, value in compared.difference._asdict().items()}
+            numbers |= {f"{name}_p_holm": compared.p}
     return {**numbers, **line.runs[COSTS].mean().to_dict()}

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from parsec.errors import UserError
 from parsec.records.documents import read_document
 from parsec.report.inputs import CPU_HOURS, GPU_DAYS, SECONDS, read_rows
-from parsec.report.tables.base import NOTHING, Section, Table, Tabulated, cost_text, mean_and_std, significant
+from parsec.report.tables.base import NOTHING, Section, Table, TableResult, cost_text, mean_and_std, significant
 from parsec.space.nasbench201 import SIZE
 from parsec.stats import Summary, summarise
 from parsec.tabular.nasbench201 import DATA, Data
@@ -32,12 +32,12 @@ FOUND_NOTES = [
     "standard deviation over runs (published: as printed there). "
     "Architectures were searched on one data set and looked up on all three.",
     "The rank is the mean over runs; 1 is the best of 15,625.",
-    "What a start from scores had cost is in the tables primed and comparison, not here.",
-    "Published searches ran with networks, budgets and machines of their own.",
+    "The cost of a start from scores is in the tables primed and comparison, not here.",
+    "Published searches used other networks, budgets and machines.",
 ]
 
 
-def make_found_table(inputs: Sequence[Path]) -> Tabulated:
+def make_found_table(inputs: Sequence[Path]) -> TableResult:
     """Files of `lookup` (JSON) and, if given, the published rows (CSV) → the table and its numbers.
 
     Raises:
@@ -50,7 +50,7 @@ def make_found_table(inputs: Sequence[Path]) -> Tabulated:
     if runs.duplicated(["stage", "dataset", "method", "seed"]).any():
         raise UserError("the table found was given one run twice; give every run once")
     groups = runs.groupby(["stage", "dataset", "method"], sort=False)
-    ours = [_ours(found) for _, found in groups]
+    ours = [_ours(group) for _, group in groups]
     published = [_found_published(row) for path in inputs if path.suffix == ".csv" for row in _rows_of(path)]
     sections = [
         Section("This run", [_found_cells(row) for row in ours]),
@@ -62,7 +62,7 @@ def make_found_table(inputs: Sequence[Path]) -> Tabulated:
     table = Table(
         "nasbench201-found", "Architectures found on NAS-Bench-201", FOUND_HEADINGS, sections, FOUND_NOTES, sources
     )
-    return Tabulated(table, pd.DataFrame([_found_numbers(row) for row in ours + published]))
+    return TableResult(table, pd.DataFrame([_found_numbers(row) for row in ours + published]))
 
 
 def _ours(runs: pd.DataFrame) -> dict[str, Any]:
@@ -91,7 +91,7 @@ def _rows_of(path: Path) -> list[dict[str, Any]]:
         )
         rows = rows[kept & rows["metric"].eq("accuracy_pct")]
         groups = rows.groupby(["method", "sample_size_n"], sort=False)
-        return [{**found.iloc[0], "values": found.set_index("dataset")[["value", "std"]]} for _, found in groups]
+        return [{**group.iloc[0], "values": group.set_index("dataset")[["value", "std"]]} for _, group in groups]
     except KeyError as error:
         raise UserError(f"{path}: no published table of NASWOT, it lacks {error}; restore config/published") from error
 
@@ -121,7 +121,7 @@ def _found_cells(row: dict[str, Any]) -> list[str]:
 
 
 def _bounds(document: dict[str, Any]) -> list[list[str]]:
-    """The best architecture of every data set, and what a draw from the whole space has on average."""
+    """The best architecture per data set, and the mean over the whole space."""
     names = {"best": "Best of all", "mean": "Mean of all"}
     return [
         [name, NOTHING, *(f"{document[key][data]:.2f}" for data in DATA), NOTHING, NOTHING, NOTHING]
@@ -139,12 +139,13 @@ def _found_numbers(row: dict[str, Any]) -> dict[str, Any]:
 PAIRED = ["stage", "dataset", "seed"]
 WARM_START_HEADINGS = ["Seed", "Uniform start (epoch)", "Start from scores (epoch)", "Epochs saved"]
 WARM_START_NOTES = (
-    "Epoch: the first after which it holds to the end of the search; 0 is the start. Searches of a row share seed and "
-    "settings, but for the start. Accuracies: CIFAR-10 test after 200 epochs, looked up when the searches had ended.",
+    "Epoch: the first from which the criterion holds to the end of the search; 0 is the start. Searches of a row share "
+    "seed and settings except for the start. Accuracies: CIFAR-10 test after 200 epochs, looked up "
+    "when the searches had ended.",
     "Mode: the most probable architecture, of which a uniform π has none. Mean of a draw: exact, over the whole space. "
-    "In epochs of warm-up π rests.",
+    "π is fixed during warm-up.",
     "The row of the mean: ± is the sample standard deviation over the seeds above it.",
-    "> or <: one of the two never got there, and would need an unknown number more.",
+    "> or <: one of the two never met the criterion, so the number of epochs is only bounded.",
 )
 Reached = Callable[[pd.DataFrame, pd.DataFrame], pd.Series]
 """The epochs of a search, and those of the one that starts from scores → whether it holds, by epoch."""
@@ -154,11 +155,11 @@ def _within(share: float) -> Reached:
     return lambda epochs, _: epochs["rank_cifar10"] <= share * SIZE
 
 
-def _as_good(column: str, place: int) -> Reached:
-    return lambda epochs, primed: epochs[column] >= primed[column].iloc[place]
+def _as_good(column: str, row: int) -> Reached:
+    return lambda epochs, warm: epochs[column] >= warm[column].iloc[row]
 
 
-QUALITIES: dict[str, Reached] = {
+CRITERIA: dict[str, Reached] = {
     "Mode within the top 1 %": _within(0.01),
     "Mode within the top 5 %": _within(0.05),
     "Mode within the top 20 %": _within(0.2),
@@ -173,7 +174,7 @@ class Pair(NamedTuple):
 
     seed: int
     plain: pd.DataFrame
-    primed: pd.DataFrame
+    warm: pd.DataFrame
 
 
 def for_good(holds: NDArray[np.bool_]) -> int | None:
@@ -183,8 +184,8 @@ def for_good(holds: NDArray[np.bool_]) -> int | None:
     return first if first < len(holds) else None
 
 
-def make_warm_start_table(inputs: Sequence[Path]) -> Tabulated:
-    """What `lookup` wrote (JSON, then Parquet) and `fit.json` → a section a quality, a row a seed.
+def make_warm_start_table(inputs: Sequence[Path]) -> TableResult:
+    """What `lookup` wrote (JSON, then Parquet) and `fit.json` → one section per criterion, one row per seed.
 
     Raises:
         UserError: other files, or a search from scores without the one from uniform beside it.
@@ -192,26 +193,26 @@ def make_warm_start_table(inputs: Sequence[Path]) -> Tabulated:
     if len(inputs) != 3:
         raise UserError("primed: give the JSON and the Parquet file of `lookup` and the fit.json of `fit-pi`")
     pairs, fitted = list(_pairs(inputs[0], inputs[1])), read_document(inputs[2], "fit")
-    numbers = pd.DataFrame([row for name in QUALITIES for row in _warm_start_numbers(name, pairs)])
+    numbers = pd.DataFrame([row for name in CRITERIA for row in _warm_start_numbers(name, pairs)])
     sections = [Section(name, _rows(group)) for name, group in numbers.groupby("quality", sort=False)]
     notes = [_start(pairs), _cost(pairs, fitted), *WARM_START_NOTES]
     title = "Search epochs saved by a start from training-free scores"
     table = Table("primed", title, WARM_START_HEADINGS, sections, notes, [], alignment="lrrr")
-    return Tabulated(table, numbers.assign(scoring_seconds=fitted["cost"]["device_seconds"], scored=fitted["scored"]))
+    return TableResult(table, numbers.assign(scoring_seconds=fitted["cost"]["device_seconds"], scored=fitted["scored"]))
 
 
 def _pairs(document: Path, epochs: Path) -> Iterator[Pair]:
     runs = pd.DataFrame(read_document(document, "lookup")["runs"])
     try:
         rows = pd.read_parquet(epochs).sort_values("epoch")
-        primed = runs[runs["start"] == "scores"]
+        warm = runs[runs["start"] == "scores"]
         plain = runs[runs["start"].isna() & (runs["method"] == runs["base"])]
     except (OSError, pa.ArrowException, KeyError) as error:
         raise UserError(f"{epochs}: not what `parsec lookup` writes now ({error}); run it again") from error
-    found = primed.merge(plain, on=[*PAIRED, "base"], suffixes=("_primed", "_plain")).to_dict("records")
-    if not found or len(found) != len(primed):
-        raise UserError(f"{document}: a search from scores lacks the one from uniform beside it; look both up")
-    for pair in found:
+    pairs = warm.merge(plain, on=[*PAIRED, "base"], suffixes=("_primed", "_plain")).to_dict("records")
+    if not pairs or len(pairs) != len(warm):
+        raise UserError(f"{document}: a search from scores lacks the one from uniform with the same seed; look both up")
+    for pair in pairs:
         here = rows[(rows[PAIRED] == [pair[key] for key in PAIRED]).all(axis=1)]
         of = {kind: here[here["method"] == pair[f"method_{kind}"]] for kind in ("plain", "primed")}
         yield Pair(pair["seed"], of["plain"], of["primed"])
@@ -219,16 +220,16 @@ def _pairs(document: Path, epochs: Path) -> Iterator[Pair]:
 
 def _warm_start_numbers(name: str, pairs: Sequence[Pair]) -> Iterator[dict[str, Any]]:
     for pair in pairs:
-        holds = (QUALITIES[name](epochs, pair.primed) for epochs in (pair.plain, pair.primed))
-        plain, primed = (for_good(found.fillna(False).to_numpy(dtype=bool)) for found in holds)
-        yield {"quality": name, "seed": pair.seed, "epochs": len(pair.plain) - 1, "plain": plain, "primed": primed}
+        holds = (CRITERIA[name](epochs, pair.warm) for epochs in (pair.plain, pair.warm))
+        plain, warm = (for_good(reached.fillna(False).to_numpy(dtype=bool)) for reached in holds)
+        yield {"quality": name, "seed": pair.seed, "epochs": len(pair.plain) - 1, "plain": plain, "primed": warm}
 
 
 def _rows(numbers: pd.DataFrame) -> list[list[str]]:
-    found = numbers.astype(object).where(numbers.notna(), None).to_dict("records")
-    rows = [[str(row["seed"]), _epoch(row["plain"]), _epoch(row["primed"]), _saved(row)] for row in found]
+    records = numbers.astype(object).where(numbers.notna(), None).to_dict("records")
+    rows = [[str(row["seed"]), _epoch(row["plain"]), _epoch(row["primed"]), _saved(row)] for row in records]
     known = (numbers["plain"] - numbers["primed"]).dropna().astype(float).tolist()
-    if len(known) == len(found) > 1:
+    if len(known) == len(records) > 1:
         rows.append(["mean", NOTHING, NOTHING, mean_and_std(summarise(known))])
     return rows
 
@@ -239,27 +240,27 @@ def _epoch(value: float | None) -> str:
 
 def _saved(row: dict[str, Any]) -> str:
     """Epochs saved, or their bound where one search never got there."""
-    plain, primed, last = row["plain"], row["primed"], row["epochs"]
-    if plain is None and primed is None:
+    plain, warm, last = row["plain"], row["primed"], row["epochs"]
+    if plain is None and warm is None:
         return NOTHING
-    if plain is None or primed is None:
-        return f"> {last - primed:.0f}" if plain is None else f"< {plain - last:.0f}".replace("-", "−")
-    return f"{plain - primed:.0f}".replace("-", "−")
+    if plain is None or warm is None:
+        return f"> {last - warm:.0f}" if plain is None else f"< {plain - last:.0f}".replace("-", "−")
+    return f"{plain - warm:.0f}".replace("-", "−")
 
 
 def _start(pairs: Sequence[Pair]) -> str:
-    plain, first = (each.iloc[0] for each in (pairs[0].plain, pairs[0].primed))
+    plain, first = (each.iloc[0] for each in (pairs[0].plain, pairs[0].warm))
     mode = "it has no mode" if pd.isna(first["rank_cifar10"]) else f"its mode is number {first['rank_cifar10']}"
     drawn = f"{first['expected_cifar10']:.2f} %, from the uniform one {plain['expected_cifar10']:.2f} %"
     return f"A draw from the π of the scores has on average {drawn}; {mode} of {SIZE}."
 
 
 def _cost(pairs: Sequence[Pair], fitted: dict[str, Any]) -> str:
-    each = [[epochs["seconds"].max() / (len(epochs) - 1) for epochs in (pair.plain, pair.primed)] for pair in pairs]
-    seconds, primed = map(float, np.mean(each, axis=0))
+    each = [[epochs["seconds"].max() / (len(epochs) - 1) for epochs in (pair.plain, pair.warm)] for pair in pairs]
+    seconds, warm = map(float, np.mean(each, axis=0))
     spent = fitted["cost"]["device_seconds"]
     return (
         f"π is fitted to the best {len(fitted['kept'])} of {fitted['scored']} scored architectures. Scoring them took "
         f"{spent:.0f} s, as much as {significant(spent / seconds, 2)} epochs of the searches from uniform "
-        f"({significant(seconds, 2)} s each, on their machine; {significant(primed, 2)} s of those from scores)."
+        f"({significant(seconds, 2)} s each, on their machine; {significant(warm, 2)} s of those from scores)."
     )

@@ -14,7 +14,7 @@ from scipy.stats import kendalltau, spearmanr
 from parsec.errors import UserError
 from parsec.records.parquet import ABLATION_FILE, SCORES_FILE
 from parsec.report.inputs import default_folder, read_rows
-from parsec.report.tables.base import NOTHING, Section, Table, Tabulated, significant
+from parsec.report.tables.base import NOTHING, Section, Table, TableResult, significant
 from parsec.space.nasbench201 import SIZE
 from parsec.stats import bootstrap_ends
 from parsec.tabular.nasbench101 import read_search_columns
@@ -88,7 +88,7 @@ LABELS = {"cifar10": "CIFAR-10", "cifar100": "CIFAR-100", "in16": "ImageNet16-12
 KINDS = {"relu_log_determinant": "log-determinant", "jacobian_eigenvalues": "Jacobian eigenvalues"}
 
 
-class Scored(NamedTuple):
+class ScoreFile(NamedTuple):
     """One file of scores: its rows, and what made them."""
 
     rows: pd.DataFrame
@@ -108,13 +108,13 @@ class Scored(NamedTuple):
 
     def by_index(self) -> NDArray[np.float64]:
         """Scores by the benchmark's index, [15625]; NaN where none is known, −∞ where scoring failed."""
-        found = np.full(SIZE, np.nan)
+        scores = np.full(SIZE, np.nan)
         failed = (self.rows["status"] == "failed").to_numpy()
-        found[self.rows["index"]] = np.where(failed, -np.inf, self.rows["score"].to_numpy(dtype=float))
-        return found
+        scores[self.rows["index"]] = np.where(failed, -np.inf, self.rows["score"].to_numpy(dtype=float))
+        return scores
 
 
-def read_scored(path: Path, space: str = "nasbench201") -> Scored:
+def read_score_file(path: Path, space: str = "nasbench201") -> ScoreFile:
     """One `scores.parquet` of this space.
 
     Raises:
@@ -126,25 +126,25 @@ def read_scored(path: Path, space: str = "nasbench201") -> Scored:
         raise UserError(f"{path}: scores of {settings['space']}; give scores of {space}")
     score = settings["score"]
     text = json.dumps(settings, sort_keys=True)
-    return Scored(rows, score["kind"], score["mode"], settings["dataset"], about["seed"], text)
+    return ScoreFile(rows, score["kind"], score["mode"], settings["dataset"], about["seed"], text)
 
 
-def by_scoring(scored: Sequence[Scored]) -> list[list[Scored]]:
+def by_scoring(scored: Sequence[ScoreFile]) -> list[list[ScoreFile]]:
     """The draws of every scoring, in the order in which they were given.
 
     Raises:
         UserError: a draw is given twice.
     """
-    found: dict[str, list[Scored]] = {}
+    scorings: dict[str, list[ScoreFile]] = {}
     for one in scored:
-        found.setdefault(one.settings, []).append(one)
-    for draws in found.values():
+        scorings.setdefault(one.settings, []).append(one)
+    for draws in scorings.values():
         if len({one.seed for one in draws}) < len(draws):
             raise UserError(f"{draws[0].title}: two files of one scoring have the same seed; give each draw once")
-    return list(found.values())
+    return list(scorings.values())
 
 
-def read_inputs(name: str, inputs: Sequence[Path]) -> tuple[ReportColumns, list[Scored]]:
+def read_inputs(name: str, inputs: Sequence[Path]) -> tuple[ReportColumns, list[ScoreFile]]:
     """The benchmark's table, given first, and the files of scores after it; `name` is who asks.
 
     Raises:
@@ -152,21 +152,21 @@ def read_inputs(name: str, inputs: Sequence[Path]) -> tuple[ReportColumns, list[
     """
     if len(inputs) < 2:
         raise UserError(f"{name}: give the benchmark's table first, then one scores.parquet or more")
-    return read_report_columns(inputs[0]), [read_scored(path) for path in inputs[1:]]
+    return read_report_columns(inputs[0]), [read_score_file(path) for path in inputs[1:]]
 
 
-ABLATION_HEADINGS = ["Condition", "Drawn anew", "Repeats", "Networks", "Spread within", "Spread between",
+ABLATION_HEADINGS = ["Condition", "Redrawn", "Repeats", "Networks", "Spread within", "Spread between",
                      "τ between repeats", "τ with accuracy"]  # fmt: skip
 ABLATION_NOTES = [
     "Spread within: standard deviation of a network's score over repeats, root of the mean square over networks. "
-    "Spread between: standard deviation of the networks' mean scores. Where the first is small beside the "
-    "second, one repeat is enough to order these networks.",
+    "Spread between: standard deviation of the networks' mean scores. Where the first is much smaller than "
+    "the second, one repeat is enough to order these networks.",
     "τ between repeats: Kendall's, mean over all pairs of repeats. τ with accuracy: with CIFAR-10 test accuracy after "
     "200 epochs, mean over repeats; few networks make it coarse. Networks without a score in some repeat are left out.",
 ]
 
 
-def make_ablation_table(inputs: list[Path]) -> Tabulated:
+def make_ablation_table(inputs: list[Path]) -> TableResult:
     """The benchmark's table and files of ablated scores → spread and order of scores, by condition.
 
     Raises:
@@ -176,24 +176,24 @@ def make_ablation_table(inputs: list[Path]) -> Tabulated:
         raise UserError("naswot-ablation: give the benchmark's table first, then one ablation.parquet or more")
     accuracies, rows, sections = read_report_columns(inputs[0]).test["cifar10"], list[dict[str, Any]](), []
     for path in inputs[1:]:
-        found, about = ABLATION_FILE.read(path)
+        scores, about = ABLATION_FILE.read(path)
         settings = about["provenance"]["settings"]
         varied = {condition["name"]: condition["varies"] for condition in settings["conditions"]}
-        here = [{"dataset": settings["dataset"], **row} for row in _measured(found, varied, accuracies)]
-        rows += here
+        measured = [{"dataset": settings["dataset"], **row} for row in _measured(scores, varied, accuracies)]
+        rows += measured
         label = LABELS.get(settings["dataset"], settings["dataset"])
         sections.append(
-            Section(f"This run, images of {label}, seed {about['seed']}", [_ablation_cells(row) for row in here])
+            Section(f"This run, images of {label}, seed {about['seed']}", [_ablation_cells(row) for row in measured])
         )
     caption = "Ablations of training-free scores on NAS-Bench-201"
-    return Tabulated(
+    return TableResult(
         Table("naswot-ablation", caption, ABLATION_HEADINGS, sections, ABLATION_NOTES, [], "llrrrrrr"),
         pd.DataFrame(rows),
     )
 
 
 def score_matrix(rows: pd.DataFrame) -> pd.DataFrame:
-    """Scores of one condition, a row a network by index, a column a repeat; networks with a failed score left out."""
+    """Scores of one condition: one row per network index, one column per repeat; failed networks are left out."""
     return rows.pivot(index="index", columns="repeat", values="score").dropna()
 
 
@@ -257,7 +257,7 @@ PROTOCOLS: dict[Data, tuple[str, float]] = {
 IMAGES = {"half": "half of the images", "all": "all images"}
 
 
-def make_correlation_table(inputs: list[Path]) -> Tabulated:
+def make_correlation_table(inputs: list[Path]) -> TableResult:
     """The benchmark's table and files of scores → τ and ρ for every score, data set and protocol.
 
     Raises:
@@ -267,9 +267,9 @@ def make_correlation_table(inputs: list[Path]) -> Tabulated:
     validation = read_validation(inputs[0])
     sections, rows = [], list[dict[str, Any]]()
     for one in scored:
-        found = list(_ours(one, truth, validation))
-        rows += found
-        sections.append(Section(one.title, [_correlation_cells(row) for row in found]))
+        correlations = list(_ours(one, truth, validation))
+        rows += correlations
+        sections.append(Section(one.title, [_correlation_cells(row) for row in correlations]))
     theirs = naswot_rows("NAS-Bench-201", metric="kendall_tau")
     sections.append(
         Section(
@@ -287,18 +287,18 @@ def make_correlation_table(inputs: list[Path]) -> Tabulated:
         sources,
         "lllrrrll",
     )
-    return Tabulated(table, pd.DataFrame(rows))
+    return TableResult(table, pd.DataFrame(rows))
 
 
 def _ours(
-    scored: Scored, truth: ReportColumns, validation: dict[Data, NDArray[np.float64]]
+    scored: ScoreFile, truth: ReportColumns, validation: dict[Data, NDArray[np.float64]]
 ) -> Iterator[dict[str, Any]]:
     cases = [("CIFAR-10 test", "half", above, truth.half) for above in (UNTRAINED, 0.0)]
     cases += [(f"{LABELS[d]} test", "all", 0.0, truth.test[d]) for d in DATA]
     cases += [(f"{LABELS[d]} validation", *PROTOCOLS[d], values) for d, values in validation.items()]
     for accuracy, images, above, values in cases:
         try:
-            found = correlation(scored.rows, values, above)
+            result = correlation(scored.rows, values, above)
         except ValueError as error:
             raise UserError(f"{scored.title}: {error}; score more architectures") from error
         named = {
@@ -308,7 +308,7 @@ def _ours(
             "seed": scored.seed,
             "accuracy": accuracy,
         }
-        yield {**named, "trained_on": images, "above": above, **found._asdict()}
+        yield {**named, "trained_on": images, "above": above, **result._asdict()}
 
 
 def _correlation_cells(row: dict[str, Any]) -> list[str]:
@@ -361,7 +361,7 @@ CORRELATION101_NOTES = [
 ]
 
 
-def make_correlation101_table(inputs: list[Path]) -> Tabulated:
+def make_correlation101_table(inputs: list[Path]) -> TableResult:
     """The benchmark's table and files of scores of its architectures → τ and ρ for every score.
 
     Raises:
@@ -379,20 +379,20 @@ def make_correlation101_table(inputs: list[Path]) -> Tabulated:
     sections = [Section("This run", [_correlation101_cells(row) for row in rows]), Section("Published", published)]
     caption = "Training-free scores and trained accuracy on NAS-Bench-101"
     sources = list(dict.fromkeys(theirs["source"]))
-    return Tabulated(
+    return TableResult(
         Table(NAME, caption, CORRELATION101_HEADINGS, sections, CORRELATION101_NOTES, sources, "lrrrrll"),
         pd.DataFrame(rows),
     )
 
 
 def _row(path: Path, accuracies: FloatArray) -> dict[str, Any]:
-    scored = read_scored(path, "nasbench101")
+    scored = read_score_file(path, "nasbench101")
     try:
-        found = correlation(scored.rows, accuracies)
+        result = correlation(scored.rows, accuracies)
     except (ValueError, IndexError) as error:
         raise UserError(f"{path}: {error}; score more architectures of this table") from error
     named = {"score": scored.kind, "mode": scored.mode, "dataset": scored.dataset, "seed": scored.seed}
-    return {**named, "architectures": len(accuracies), **found._asdict()}
+    return {**named, "architectures": len(accuracies), **result._asdict()}
 
 
 def _correlation101_cells(row: dict[str, Any]) -> list[str]:

@@ -9,13 +9,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from parsec.errors import UserError
-from parsec.report.tables.base import NOTHING, Section, Table, Tabulated, mean_and_std, significant
+from parsec.report.tables.base import NOTHING, Section, Table, TableResult, mean_and_std, significant
 from parsec.report.tables.naswot import (
     FIRST_EVAL,
     FIRST_TRAIN,
     ICML,
     LABELS,
-    Scored,
+    ScoreFile,
     by_scoring,
     naswot_rows,
     read_inputs,
@@ -75,7 +75,7 @@ METHODS = {
 """Searches as they are printed, in the order of tables and legends."""
 
 
-class Simulated(NamedTuple):
+class SimulationRuns(NamedTuple):
     """One file of simulated searches."""
 
     rows: pd.DataFrame
@@ -90,18 +90,18 @@ class Simulated(NamedTuple):
 
     @property
     def cost(self) -> Literal["trained", "seconds"]:
-        """The column that tells what was spent: seconds where the benchmark's table has them."""
+        """Column of the search cost: seconds where the benchmark's table has them."""
         return "seconds" if self.rows["seconds"].notna().all() else "trained"
 
     @property
     def spent(self) -> float:
-        """What a repeat may spend, in the unit of `cost`; without a limit of seconds all that led to a better one."""
+        """Budget of a repeat, in the unit of `cost`; without a limit of seconds, the time of the last improvement."""
         if self.cost == "trained":
             return self.budget
         return self.seconds or float(self.rows["seconds"].max())
 
 
-def read_simulated(path: Path, space: str) -> Simulated:
+def read_simulation_runs(path: Path, space: str) -> SimulationRuns:
     """A `simulations.parquet` of a space.
 
     Raises:
@@ -111,7 +111,9 @@ def read_simulated(path: Path, space: str) -> Simulated:
     settings = about["provenance"]["settings"]
     if settings["space"] != space:
         raise UserError(f"{path}: searches of {settings['space']}; give searches of {space}")
-    return Simulated(rows, space, settings["dataset"], settings["budget"], settings["repeats"], settings["seconds"])
+    return SimulationRuns(
+        rows, space, settings["dataset"], settings["budget"], settings["repeats"], settings["seconds"]
+    )
 
 
 def incumbents(rows: pd.DataFrame, spent: NDArray[np.float64], cost: str = "trained") -> NDArray[np.int64]:
@@ -119,11 +121,11 @@ def incumbents(rows: pd.DataFrame, spent: NDArray[np.float64], cost: str = "trai
 
     Before a first training has ended it is the one of that training.
     """
-    found = []
+    architectures = []
     for _, repeat in rows.groupby("repeat", sort=True):
         last = np.searchsorted(repeat[cost].to_numpy(), spent, side="right") - 1
-        found.append(repeat["architecture"].to_numpy()[last.clip(min=0)])
-    return np.array(found, dtype=np.int64)
+        architectures.append(repeat["architecture"].to_numpy()[last.clip(min=0)])
+    return np.array(architectures, dtype=np.int64)
 
 
 Indices = NDArray[np.int64]
@@ -132,7 +134,7 @@ COUNTS = (10, 100, 1000)
 """N, as published."""
 
 
-class Drawn(NamedTuple):
+class SampledRuns(NamedTuple):
     """What 500 repeats of drawing N scored architectures with replacement gave; indices of the benchmark.
 
     Repeats take turns among the draws of weights: those of one draw stand together.
@@ -150,20 +152,21 @@ class Drawn(NamedTuple):
     """Mean time of scoring N architectures."""
 
 
-def replay(draws: Sequence[Scored]) -> Iterator[Drawn]:
+def replay(draws: Sequence[ScoreFile]) -> Iterator[SampledRuns]:
     """Replays for every N up to the number of scored architectures, on the draws of one scoring.
 
     The seeds of the scores determine what is drawn.
     """
+    # Repeats alternate between the draws of weights, so that each draw has nearly the same number.
     each = float(np.mean([one.rows["seconds"].mean() for one in draws]))
     weights = np.sort(np.arange(REPEATS) % len(draws))
     for count in (count for count in COUNTS if count <= min(len(one.rows) for one in draws)):
-        found = [_repeats(one, count, int((weights == place).sum())) for place, one in enumerate(draws)]
-        chosen, sample = (np.concatenate(parts) for parts in zip(*found, strict=True))
-        yield Drawn(count, chosen, sample, weights, count * each)
+        repeats = [_repeats(one, count, int((weights == draw).sum())) for draw, one in enumerate(draws)]
+        chosen, sample = (np.concatenate(parts) for parts in zip(*repeats, strict=True))
+        yield SampledRuns(count, chosen, sample, weights, count * each)
 
 
-def _repeats(scored: Scored, count: int, repeats: int) -> tuple[Indices, Indices]:
+def _repeats(scored: ScoreFile, count: int, repeats: int) -> tuple[Indices, Indices]:
     """What repeats on one draw of weights choose, and their samples [repeats, N]."""
     known, scores = scored.rows["index"].to_numpy(), scored.by_index()
     sample = known[np.random.default_rng((scored.seed, count)).integers(len(known), size=(repeats, count))]
@@ -180,10 +183,10 @@ SEARCH_HEADINGS = [
 ]
 SEARCH_NOTES = [
     f"Accuracy after 200 epochs, mean ± sample standard deviation over {REPEATS} repeats (published: as printed there, "
-    "over 500). Ours draw with replacement from the scored architectures, whose number stands above, N up to that "
+    "over 500). Ours draw with replacement from the scored architectures, whose number is given above, N up to that "
     "number, and the accuracy is the mean over the benchmark's seeds.",
     "Weight draws: how often each architecture was scored, with fresh weights and images; repeats take turns among "
-    "them. The published search drew weights and a training seed anew in every repeat. The CSV adds the 95 % "
+    "them. The published search drew new weights and a new training seed in every repeat. The CSV adds the 95 % "
     "t-interval of the mean: over the means of the draws, or, of one draw, over its repeats; the latter does not cover "
     "how other weights would do.",
     "Random: one architecture drawn. Best of the sample: the best accuracy among N drawn, for each data set.",
@@ -204,7 +207,7 @@ class Line(NamedTuple):
 
     @property
     def draws(self) -> int | None:
-        """ShardedRNG of weights."""
+        """Number of weight draws."""
         return None if self.weights is None else int(self.weights.max()) + 1
 
     def summary(self, data: Data) -> Summary:
@@ -215,7 +218,7 @@ class Line(NamedTuple):
         return summarise_clusters([values[self.weights == draw].tolist() for draw in range(draws)])
 
 
-def make_search_table(inputs: list[Path]) -> Tabulated:
+def make_search_table(inputs: list[Path]) -> TableResult:
     """The benchmark's table and files of scores → test and, where known, validation accuracies that the searches reach.
 
     Raises:
@@ -236,10 +239,10 @@ def make_search_table(inputs: list[Path]) -> Tabulated:
         sections += _search_published(split, sources)
     caption = "Architecture search without training on NAS-Bench-201"
     table = Table("naswot-search", caption, SEARCH_HEADINGS, sections, SEARCH_NOTES, sources, "lrrrrrrl")
-    return Tabulated(table, pd.DataFrame(rows))
+    return TableResult(table, pd.DataFrame(rows))
 
 
-def _lines(draws: Sequence[Scored], truth: Truth) -> Iterator[Line]:
+def _lines(draws: Sequence[ScoreFile], truth: Truth) -> Iterator[Line]:
     drawn = list(replay(draws))
     for one in drawn:
         reached = {data: truth[data][one.chosen] for data in DATA}
@@ -249,7 +252,7 @@ def _lines(draws: Sequence[Scored], truth: Truth) -> Iterator[Line]:
         yield Line("Best of the sample", one.candidates, _best(one, truth), None)
 
 
-def _best(drawn: Drawn, truth: Truth) -> Truth:
+def _best(drawn: SampledRuns, truth: Truth) -> Truth:
     return {data: truth[data][drawn.sample].max(axis=1) for data in DATA}
 
 
@@ -263,7 +266,7 @@ def _seconds(value: float | None) -> str:
     return NOTHING if value is None else significant(value, 3)
 
 
-def _search_numbers(scored: Scored, split: str, line: Line) -> Iterator[dict[str, Any]]:
+def _search_numbers(scored: ScoreFile, split: str, line: Line) -> Iterator[dict[str, Any]]:
     named = {"score": scored.kind, "mode": scored.mode, "dataset": scored.dataset, "seed": scored.seed}
     for data in DATA:
         row = {
@@ -324,7 +327,7 @@ EVOLUTION_NOTES = [
 ]
 
 
-def make_evolution_table(inputs: list[Path]) -> Tabulated:
+def make_evolution_table(inputs: list[Path]) -> TableResult:
     """The benchmark's table and files of simulated searches → test accuracy of what they had found.
 
     Raises:
@@ -333,10 +336,10 @@ def make_evolution_table(inputs: list[Path]) -> Tabulated:
     if len(inputs) < 2:
         raise UserError("naswot-evolution: give the benchmark's table first, then one simulations.parquet or more")
     truth, rows, sections = read_report_columns(inputs[0]), list[dict[str, Any]](), list[Section]()
-    for simulated in (read_simulated(path, "nasbench201") for path in inputs[1:]):
-        found = list(_reached(simulated, truth))
-        rows += found
-        sections += _sections(simulated, found)
+    for simulated in (read_simulation_runs(path, "nasbench201") for path in inputs[1:]):
+        reached = list(_reached(simulated, truth))
+        rows += reached
+        sections += _sections(simulated, reached)
     theirs, sources = _evolution_published()
     table = Table(
         "naswot-evolution",
@@ -347,19 +350,19 @@ def make_evolution_table(inputs: list[Path]) -> Tabulated:
         sources,
         "lrrrrl",
     )
-    return Tabulated(table, pd.DataFrame(rows))
+    return TableResult(table, pd.DataFrame(rows))
 
 
-def _reached(simulated: Simulated, truth: ReportColumns) -> Iterator[dict[str, Any]]:
+def _reached(simulated: SimulationRuns, truth: ReportColumns) -> Iterator[dict[str, Any]]:
     limited = simulated.seconds is not None
     earlier = set() if limited else {float(count) for count in TRAINED if count < simulated.budget}
     points = np.array(sorted(earlier | {simulated.spent if limited else float(simulated.budget)}))
     cost = "seconds" if limited else "trained"
     for method in (name for name in METHODS if name in set(simulated.rows["method"])):
-        found = incumbents(simulated.rows[simulated.rows["method"] == method], points, cost)
-        for place, spent in enumerate(points):
+        best = incumbents(simulated.rows[simulated.rows["method"] == method], points, cost)
+        for i, spent in enumerate(points):
             for data in DATA:
-                reached = summarise([float(value) for value in truth.test[data][found[:, place]]])
+                reached = summarise([float(value) for value in truth.test[data][best[:, i]]])
                 named = {
                     "searched_on": simulated.dataset,
                     "method": method,
@@ -370,7 +373,7 @@ def _reached(simulated: Simulated, truth: ReportColumns) -> Iterator[dict[str, A
                 yield {**named, **reached._asdict()}
 
 
-def _sections(simulated: Simulated, rows: list[dict[str, Any]]) -> Iterator[Section]:
+def _sections(simulated: SimulationRuns, rows: list[dict[str, Any]]) -> Iterator[Section]:
     for spent, unit in dict.fromkeys((row["spent"], row["unit"]) for row in rows):
         here = [row for row in rows if row["spent"] == spent]
         lines = []
@@ -396,7 +399,7 @@ def _evolution_published() -> tuple[list[Section], list[str]]:
 
 
 def _evolution_printed(method: str, rows: pd.DataFrame, sources: list[str]) -> list[str]:
-    found = rows[rows["method"] == method].set_index("dataset")
-    cells = [f"{found['value'][label]} ± {found['std'][label]}" for label in LABELS.values()]
-    first = found.iloc[0]
+    printed = rows[rows["method"] == method].set_index("dataset")
+    cells = [f"{printed['value'][label]} ± {printed['std'][label]}" for label in LABELS.values()]
+    first = printed.iloc[0]
     return [PUBLISHED[method], first["runs"] or NOTHING, *cells, f"[{sources.index(first['source']) + 1}]"]

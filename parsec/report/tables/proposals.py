@@ -1,4 +1,4 @@
-"""Table: how evenly children of a predictor's proposal weigh, and how much nearer their gradient is, beside π's."""
+"""Table: evenness of the importance weights of a predictor's proposal, and error of its gradient, relative to π."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from parsec.errors import UserError
 from parsec.predictor.files import FILE
 from parsec.report.sample_efficiency import RESAMPLES
-from parsec.report.tables.base import Section, Table, Tabulated
+from parsec.report.tables.base import Section, Table, TableResult
 from parsec.stats import bootstrap_ends
 
 CASE = ["prior", "entropy", "images", "trained", "defence", "samples"]
@@ -20,7 +20,7 @@ PROPOSAL_NOTES = (
     "q(α) ∝ π(α) exp(β · log-likelihood that the predictor expects); β = 0 is π. Children weigh p(y|α) π(α)/q(α).",
     "ESS/K: mean effective sample size of K children by K; in the limit of many children it is exact.",
     "Error: mean squared error of the estimated gradient of log p(y|π), by that under π. Where "
-    "children are so many that it falls like 1/K, its inverse is how many times as many children of π are as good.",
+    "it falls like 1/K, its inverse is how many times as many children of π give the same error.",
     "±: half of the 95 % bootstrap interval over repeats; those of a number use the same random numbers with every β.",
     "The likelihood of an architecture is made up from its validation accuracy a after 12 epochs: a log a + (1 − a) "
     "log((1 − a)/(C − 1)) of an image, times the number of images. One image: the likelihood tempered by the size of "
@@ -44,13 +44,13 @@ def summary(rows: pd.DataFrame) -> pd.DataFrame:
     `share` and `limit` as in the file; `gained`: `share` less that of β = 0; `error`: mean error by that of β = 0.
     """
     repeats = rows["repeat"].nunique()
-    found = []
+    summaries = []
     for case, group in rows.sort_values("repeat", kind="stable").groupby(CASE, sort=False):
         values = dict(iter(group.groupby("beta")))
         for beta, each in values.items():
             named = dict(zip(CASE, case, strict=True))
-            found.append(named | {"beta": beta, "repeats": repeats} | _measured(each, values[0.0]))
-    return pd.DataFrame(found)
+            summaries.append(named | {"beta": beta, "repeats": repeats} | _measured(each, values[0.0]))
+    return pd.DataFrame(summaries)
 
 
 def _measured(rows: pd.DataFrame, rows_of_pi: pd.DataFrame) -> dict[str, float]:
@@ -70,7 +70,7 @@ def _measured(rows: pd.DataFrame, rows_of_pi: pd.DataFrame) -> dict[str, float]:
     return row
 
 
-def make_proposal_table(inputs: Sequence[Path]) -> Tabulated:
+def make_proposal_table(inputs: Sequence[Path]) -> TableResult:
     """One `proposal.parquet` → a section for every π and likelihood; the largest K and number of trained ones.
 
     Raises:
@@ -79,15 +79,15 @@ def make_proposal_table(inputs: Sequence[Path]) -> Tabulated:
     if len(inputs) != 1:
         raise UserError("proposal: give one proposal.parquet, as `parsec propose` makes it")
     rows, job = read(inputs[0])
-    shown = rows[(rows["samples"] == max(job["samples"])) & (rows["trained"] == max(job["trained"]))]
-    sections = [_section(case, group) for case, group in shown.groupby(["prior", "entropy", "images"], sort=False)]
-    headings = ["Drawn from π all the same (%)", "Measure", *(f"β = {beta:g}" for beta in sorted(job["betas"]))]
+    largest = rows[(rows["samples"] == max(job["samples"])) & (rows["trained"] == max(job["trained"]))]
+    sections = [_section(case, group) for case, group in largest.groupby(["prior", "entropy", "images"], sort=False)]
+    headings = ["Drawn from π anyway (%)", "Measure", *(f"β = {beta:g}" for beta in sorted(job["betas"]))]
     size = f"K = {max(job['samples'])} children, predictors fitted to {max(job['trained'])} architectures drawn from π"
     first = f"{size}; {job['repeats']} repeats; further numbers in the CSV."
-    title = "Children from a predictor's proposal in the place of π on NAS-Bench-201"
+    title = "Children sampled from a predictor's proposal instead of π on NAS-Bench-201"
     alignment = "ll" + "r" * len(job["betas"])
-    table = Table("proposal", title, headings, sections, [first, *PROPOSAL_NOTES, *_verdicts(shown)], [], alignment)
-    return Tabulated(table, rows)
+    table = Table("proposal", title, headings, sections, [first, *PROPOSAL_NOTES, *_verdicts(largest)], [], alignment)
+    return TableResult(table, rows)
 
 
 def _section(case: tuple[str, float, int], rows: pd.DataFrame) -> Section:
@@ -97,7 +97,7 @@ def _section(case: tuple[str, float, int], rows: pd.DataFrame) -> Section:
 
 
 def _lines(rows: pd.DataFrame) -> Iterator[list[str]]:
-    """Three lines of one share of π: a cell a β."""
+    """Three lines of one share of π, one cell per β."""
     kept = f"{100 * rows['defence'].iloc[0]:.0f}"
     yield [kept, "ESS/K", *(_cell(row, "share") for row in rows.to_dict("records"))]
     yield [kept, "ESS/K in the limit", *(f"{limit:.3f}" for limit in rows["limit"])]

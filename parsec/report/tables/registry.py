@@ -5,6 +5,7 @@ from importlib import import_module
 from pathlib import Path
 
 TABLES = {
+    "accuracy": "accuracy.make_accuracy_table",
     "naswot-correlation": "naswot.make_correlation_table",
     "naswot-correlation-nasbench101": "naswot.make_correlation101_table",
     "naswot-search": "naswot_search.make_search_table",
@@ -18,7 +19,7 @@ TABLES = {
     "primed": "nasbench201.make_warm_start_table",
     "proposal": "proposals.make_proposal_table",
 }
-"""Name of each table → module and function in this package; the function maps input files to a `Tabulated`."""
+"""Name of each table → module and function in this package; the function maps input files to a `TableResult`."""
 
 
 def table_code(name: str) -> str:
@@ -26,9 +27,13 @@ def table_code(name: str) -> str:
     return f"parsec.report.tables.{TABLES[name].replace('.', ':')}"
 
 
-def table_writer(name: str) -> Callable[[list[Path], Path], None]:
-    """The function that makes table `name` from input files and writes `<output>.csv`, `.md` and `.tex`."""
-    from parsec.report.tables.base import as_files  # planning reads the names only, without pandas
+def table_writer(name: str, **options: str | None) -> Callable[[list[Path], Path], None]:
+    """The function that makes table `name` from input files and writes it as `write_table` does.
+
+    `options` are keyword arguments of the table's function, such as the data set of `accuracy`.
+    """
+    from parsec.report.tables.base import write_table  # planning reads the names only, without pandas
 
     module, function = table_code(name).split(":")
-    return as_files(getattr(import_module(module), function))
+    make = getattr(import_module(module), function)
+    return lambda inputs, output: write_table(make(inputs, **options), output)

@@ -26,7 +26,7 @@ from parsec.data.sources import cifar
 from parsec.data.sources.cifar import open_cifar
 from parsec.data.vision import torchvision
 from parsec.errors import DatasetError
-from parsec.report.tables.accuracy import write_table
+from parsec.report.tables.registry import table_writer
 from parsec.retrain.run import retrain
 from parsec.search.run import search
 
@@ -328,5 +328,5 @@ def test_a_hundred_classes_go_through_the_whole_chain(local100: Path, tmp_path: 
     assert test["images"] == 100
     assert 0 <= test["top5_error"] <= test["top1_error"] <= 100
     results = [tmp_path / name / "result.json" for name in ("search", "retrain")]
-    write_table("hundred", None, results, tmp_path / "table")
+    table_writer("accuracy", dataset="hundred")(results, tmp_path / "table")
     assert "Published" not in (tmp_path / "table.md").read_text()

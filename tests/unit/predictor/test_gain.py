@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from parsec.report import sample_efficiency
-from parsec.report.sample_efficiency import Quality, gain, interval, needed, qualities, saved
+from parsec.report.sample_efficiency import Target, gain, interval, needed, saved, targets
 
 SIZE, GOOD, BUDGET = 60, 5, 8
 
@@ -44,7 +44,7 @@ def test_the_best_of_random_architectures_is_exact(orders):
 
 
 def test_the_gain_of_random_search_is_one(times):
-    found = gain(times[:2000].astype(float), Quality("", 0.0, GOOD), SIZE, SIZE)
+    found = gain(times[:2000].astype(float), Target("", 0.0, GOOD), SIZE, SIZE)
     assert not found.bounded
     assert found.gain.low < 1 < found.gain.high
     assert found.median == np.median(times[:2000])
@@ -52,10 +52,10 @@ def test_the_gain_of_random_search_is_one(times):
 
 def test_a_search_that_misses_gives_a_bound_and_no_number():
     trained = np.array([[1.0, 9.0, 1.0, 1.0], [1.0, 1.0, 1.0, 1.0], [1.0, 1.0, 1.0, 1.0]])
-    quality = Quality("best", 9.0, 1)
-    times = needed(trained, quality)
+    target = Target("best", 9.0, 1)
+    times = needed(trained, target)
     assert times.tolist() == [2, np.inf, np.inf]
-    found = gain(times, quality, 99, 4)
+    found = gain(times, target, 99, 4)
     assert found.bounded
     assert found.median is None
     assert found.reached.value == pytest.approx(1 / 3)
@@ -65,7 +65,7 @@ def test_a_search_that_misses_gives_a_bound_and_no_number():
 
 def test_qualities_count_equal_accuracies():
     accuracies = np.concatenate([[95.0, 95.0], np.arange(998) / 20])
-    found = {quality.name: (quality.accuracy, quality.good) for quality in qualities(accuracies)}
+    found = {target.name: (target.accuracy, target.good) for target in targets(accuracies)}
     assert found == {"top 1 %": (49.5, 10), "top 0.1 %": (95.0, 2), "best 10": (49.5, 10), "best": (95.0, 2)}
 
 
@@ -82,9 +82,9 @@ def test_the_gain_in_a_sampled_space_covers_the_true_one():
     for _ in range(150):
         share = 1.0 - np.sort(rng.random(size))[-good]
         times = rng.geometric(min(1.0, faster * share), size=100).astype(float)
-        found = gain(times, Quality("", 1.0 - share, good), size, size, sampled=True).gain
+        found = gain(times, Target("", 1.0 - share, good), size, size, sampled=True).gain
         covered += found.low <= faster <= found.high
-        known = gain(times, Quality("", 1.0 - share, good), size, size).gain
+        known = gain(times, Target("", 1.0 - share, good), size, size).gain
         claimed += known.low <= faster <= known.high
         ratios.append((found.high - found.low) / (known.high - known.low))
     assert 0.91 <= covered / 150 <= 0.99
@@ -102,8 +102,8 @@ def test_random_search_of_an_uncertain_share_is_exact():
 
 
 def test_pools_of_a_sampled_space_share_its_uncertainty():
-    quality, times = Quality("", 0.0, 10), np.full(20, 4.0)
-    one, twice = (gain(found, quality, 999, 100, sampled=True).gain for found in (times, 2 * times))
+    target, times = Target("", 0.0, 10), np.full(20, 4.0)
+    one, twice = (gain(found, target, 999, 100, sampled=True).gain for found in (times, 2 * times))
     assert tuple(one) == pytest.approx([2 * end for end in twice])
-    fewer = saved(times, quality, 999, 100, sampled=True)
+    fewer = saved(times, target, 999, 100, sampled=True)
     assert fewer.low < fewer.value < fewer.high < 96

@@ -22,14 +22,14 @@ def test_a_perfect_score_reaches_the_optimum():
     assert found.seconds == pytest.approx(5.0)
 
 
-def test_the_worst_score_reaches_the_least_accurate():
+def test_worst_score_reaches_least_accurate():
     found = best_of_n(scored(list(-ACCURACIES)), ACCURACIES, 10)
     # The smallest of ten uniform draws lies at 1/11 of the range on average, the largest at 10/11.
     assert found.chosen.mean == pytest.approx(10 + 80 / 11, abs=1.5)
     assert found.optimum.mean == pytest.approx(10 + 800 / 11, abs=1.5)
 
 
-def test_a_score_that_says_nothing_is_random_search():
+def test_uninformative_score_is_random_search():
     noise = np.random.default_rng(1).permutation(200).astype(float)
     found = best_of_n(scored(list(noise)), ACCURACIES, 2)
     assert found.chosen.mean == pytest.approx(50.0, abs=5.0)
@@ -48,6 +48,6 @@ def test_equal_seeds_give_equal_searches():
     assert best_of_n(rows, ACCURACIES, 5, seed=3) != best_of_n(rows, ACCURACIES, 5, seed=4)
 
 
-def test_a_search_needs_as_many_scores_as_it_draws():
+def test_search_needs_enough_scores():
     with pytest.raises(ValueError, match="needs as many"):
         best_of_n(scored([1.0, 2.0]), ACCURACIES, 3)

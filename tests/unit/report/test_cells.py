@@ -1,4 +1,4 @@
-"""Drawn cells: every edge is labelled, and no label covers another one or a node."""
+"""SampledRuns cells: every edge is labelled, and no label covers another one or a node."""
 
 import random
 
@@ -47,7 +47,7 @@ def test_labels_are_complete_and_overlap_nothing(name, study):
 
 
 @pytest.mark.parametrize("name", GENOTYPES)
-def test_arcs_are_the_edges_of_the_cell_one_on_each_side_of_a_node(name):
+def test_arcs_are_edges_per_side(name):
     for cell in GENOTYPES[name]:
         arcs = route(cell)
         edges = [(edge.input, node + 2, edge.primitive) for node, slots in enumerate(cell) for edge in slots]
@@ -55,7 +55,7 @@ def test_arcs_are_the_edges_of_the_cell_one_on_each_side_of_a_node(name):
         assert {(arc.target, arc.side) for arc in arcs} == {(n + 2, side) for n in range(NODES) for side in (-1, 1)}
 
 
-def test_arcs_cross_no_more_than_they_must():
+def test_arcs_have_fewest_crossings():
     chain = genotype(
         [("skip_connect", i) for i in (0, 1, 1, 2, 2, 3, 3, 4)],
         [("skip_connect", 0)] * (NODES * SLOTS),

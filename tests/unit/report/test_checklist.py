@@ -13,14 +13,14 @@ def answers(results, output):
     return {row[0].removeprefix("| "): (row[1].strip("*"), row[2].removesuffix(" |")) for row in rows}
 
 
-def test_every_item_is_answered_with_its_evidence(results, tmp_path):
+def test_every_item_has_evidence(results, tmp_path):
     found = answers(results, tmp_path / "c.md")
     assert list(found) == [item for items in SECTIONS.values() for item, _ in items]
     assert {value for value, _ in found.values()} == {"yes", "partly", "no"}
     assert all(evidence for _, evidence in found.values())
 
 
-def test_seeds_cost_and_code_come_from_the_records(results, tmp_path):
+def test_seeds_cost_code_from_records(results, tmp_path):
     found = answers(results, tmp_path / "c.md")
     assert found["Several runs, with their seeds"] == ("yes", "2 search seeds, 3 training seeds, 8 trainings")
     assert (
@@ -30,13 +30,13 @@ def test_seeds_cost_and_code_come_from_the_records(results, tmp_path):
     assert "`0123456789ab`" in found["Code of the NAS method"][1]
 
 
-def test_what_the_records_do_not_show_is_a_no(results, tmp_path):
+def test_missing_evidence_answers_no(results, tmp_path):
     found = answers(results, tmp_path / "c.md")
     for item in ("Comparison with random search", "Ablation studies", "Tabular or surrogate benchmarks"):
         assert found[item][0] == "no"
 
 
-def test_uncommitted_code_and_single_runs_are_not_a_yes(study, tmp_path):
+def test_dirty_code_is_no_yes(study, tmp_path):
     found = answers([study.search(dirty=True), study.retrain(3.0)], tmp_path / "c.md")
     assert found["Code of the NAS method"][0] == "partly"
     assert "1 of 1 results came from uncommitted changes" in found["Code of the NAS method"][1]

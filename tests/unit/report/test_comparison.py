@@ -47,7 +47,7 @@ def test_costs_are_those_of_the_lineage(study):
     assert (carried["stage"], carried["seconds"], carried["top1_error_difference_mean"]) == ("search", 60.0, 1.0)
 
 
-def test_a_start_from_scores_costs_what_scoring_did(study):
+def test_warm_start_cost_is_scoring(study):
     fit = fit_result(cost=COST | {"device_seconds": 40.0})
     inputs = [study.search(seconds=60.0, start="scores"), study.retrain(3.0)]
     with pytest.raises(UserError, match="result of scores with parsec, seed 0 is missing"):

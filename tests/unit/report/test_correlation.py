@@ -13,7 +13,7 @@ def scored(scores, indices=None):
     return pd.DataFrame({"index": indices, "score": np.array(scores, dtype=float), "status": status})
 
 
-def test_tau_counts_pairs_in_the_same_order():
+def test_tau_counts_concordant_pairs():
     # Five of the six pairs agree, one does not.
     found = correlation(scored([1.0, 2.0, 4.0, 3.0]), np.array([50.0, 60.0, 70.0, 80.0]))
     assert found.tau == pytest.approx(4 / 6)
@@ -32,7 +32,7 @@ def test_failures_are_counted_and_not_ranked():
     assert (found.n, found.failed, found.tau) == (3, 1, pytest.approx(1))
 
 
-def test_architectures_that_learnt_nothing_can_be_left_out():
+def test_untrained_architectures_can_be_excluded():
     accuracies = np.array([10.0, 60.0, 70.0, 12.0])
     found = correlation(scored([9.0, 1.0, 2.0, None]), accuracies, above=UNTRAINED)
     assert (found.n, found.failed, found.tau) == (2, 0, pytest.approx(1))

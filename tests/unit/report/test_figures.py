@@ -59,7 +59,7 @@ ELSEWHERE = {"predictor", "proposal"}
 
 
 @pytest.mark.parametrize("name", sorted(FIGURES.keys() - ELSEWHERE))
-def test_files_exist_in_all_formats_and_are_the_same_bytes_again(name, inputs, tmp_path):
+def test_figure_files_are_reproducible(name, inputs, tmp_path):
     figure_writer(name)(inputs[name], tmp_path / "once")
     figure_writer(name)(inputs[name], tmp_path / "again")
     first = content(tmp_path / "once")
@@ -68,7 +68,7 @@ def test_files_exist_in_all_formats_and_are_the_same_bytes_again(name, inputs, t
     assert numbers(tmp_path / "once")
 
 
-def test_entropy_shows_the_recorded_numbers_of_all_stages_and_seeds(study, tmp_path):
+def test_entropy_shows_recorded_numbers(study, tmp_path):
     runs = [study.search(seed=seed, epochs=3).parent for seed in (1, 0)]
     runs.append(study.search("transfer", start="search", epochs=1).parent)
     figure_writer("entropy")(runs, tmp_path / "entropy")
@@ -97,7 +97,7 @@ def test_metrics_are_read_exactly(study):
 
 
 @pytest.mark.parametrize("name", ["entropy", "accuracy", "operations", "executor"])
-def test_panels_of_one_axis_show_all_curves_whole(name, study):
+def test_curves_stay_inside_panels(name, study):
     runs = [study.search(epochs=2).parent, study.search("finetune", start="search", epochs=3).parent]
     figure = figure_writer(name).__wrapped__([study.executor()] if name == "executor" else runs).figure
     for axes in figure.axes:
@@ -107,14 +107,14 @@ def test_panels_of_one_axis_show_all_curves_whole(name, study):
         assert low <= shown.ymin <= shown.ymax < high
 
 
-def test_files_of_a_run_stand_for_their_folder(study, tmp_path):
+def test_run_files_name_their_folder(study, tmp_path):
     folder = study.search(epochs=1).parent
     figure_writer("accuracy")([folder / "metrics.jsonl", folder / "result.json"], tmp_path / "files")
     figure_writer("accuracy")([folder], tmp_path / "folder")
     assert numbers(tmp_path / "files") == numbers(tmp_path / "folder")
 
 
-def test_spending_gives_variants_a_panel_and_spans_the_seeds(study):
+def test_spending_has_panel_for_variants(study):
     runs = [study.search(seed=s, method=m, epochs=3).parent for m in ("parsec", "darts", "mean") for s in (0, 1)]
     figure, data = figure_writer("spending").__wrapped__(runs)
     titles = [axes.get_title() for axes in figure.axes]
@@ -135,7 +135,7 @@ def test_operation_shares_sum_to_one(study, tmp_path):
     assert sum(last) == pytest.approx(1.0)
 
 
-def test_every_method_has_panels_of_its_own(study):
+def test_methods_have_own_panels(study):
     """A collapse of one method must not vanish in a mean over all."""
     runs = []
     for seed, method in enumerate(["parsec", "darts", "gdas", "snas", "random"]):
@@ -149,7 +149,7 @@ def test_every_method_has_panels_of_its_own(study):
     assert not any(axes.collections for axes in figure.axes)
 
 
-def test_the_form_edges_has_one_panel_an_edge(study):
+def test_edges_form_has_edge_panels(study):
     with matplotlib.rc_context(STYLE):
         figure, data = plot_pi([study.search(epochs=1, form="edges").parent])
         figure.draw_without_rendering()
@@ -159,7 +159,7 @@ def test_the_form_edges_has_one_panel_an_edge(study):
     assert above.y0 > heading.y1 > heading.y0 > below.y1
 
 
-def test_joint_factors_have_one_panel_a_slot(study):
+def test_joint_factors_have_slot_panels(study):
     figure, data = plot_pi([study.search(epochs=1, form="joint").parent])
     assert (len(figure.axes), len(data)) == (16, 2 * 392)
 
@@ -170,26 +170,26 @@ def test_pi_takes_one_run(study, tmp_path):
         figure_writer("pi")(runs, tmp_path / "pi")
 
 
-def test_cpu_time_and_gpu_days_are_in_different_panels(results):
+def test_cost_units_have_own_panels(results):
     figure = plot_cost([*results, default_folder() / "cifar10.csv"]).figure
     assert [axes.get_xlabel() for axes in figure.axes] == ["Search cost (CPU-hours)", "Search cost (GPU-days)"]
     assert [axes.get_title() for axes in figure.axes] == ["digits: this run", "CIFAR-10: published"]
 
 
-def test_same_data_and_unit_share_a_panel(study):
+def test_same_data_share_a_panel(study):
     results = [study.search(dataset="cifar10", accelerator=True), study.retrain(2.9, dataset="cifar10")]
     figure = plot_cost([*results, default_folder() / "cifar10.csv"]).figure
     assert [axes.get_title() for axes in figure.axes] == ["cifar10: this run and published"]
 
 
-def test_stand_in_never_shares_a_panel_with_what_it_stands_in_for(study):
+def test_stand_in_has_own_panel(study):
     search = study.search(dataset="imagenet", accelerator=True)
     result = study.retrain(30.0, dataset="imagenet", stem="imagenet", stand_in="digits written as images")
     figure = plot_cost([search, result, default_folder() / "imagenet.csv"]).figure
     assert len(figure.axes) == 2
 
 
-def test_cost_shows_the_cumulated_cost_and_the_mean_error(results, tmp_path):
+def test_cost_figure_shows_cumulative_cost(results, tmp_path):
     figure_writer("cost")(results, tmp_path / "cost")
     rows = numbers(tmp_path / "cost")
     assert [(row["cost"], row["unit"]) for row in rows] == [("0.5", "CPU-hours"), ("0.75", "CPU-hours")]
@@ -205,7 +205,7 @@ def test_executor_shows_every_measured_row(study, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["metrics.jsonl", "trajectory.parquet"])
-def test_damaged_file_of_a_run_is_one_line_and_writes_nothing(name, study, tmp_path):
+def test_damaged_run_file_writes_nothing(name, study, tmp_path):
     folder = study.search(epochs=1).parent
     whole = (folder / name).read_bytes()
     (folder / name).write_bytes(whole[: len(whole) // 2])
@@ -231,7 +231,7 @@ def test_reports_load_without_torch():
     assert done.stdout.strip() == "False"
 
 
-def test_many_runs_drawn_at_once_have_the_bytes_of_each_drawn_alone(study, tmp_path):
+def test_batch_equals_single_figures(study, tmp_path):
     runs = [study.search(stage, seed=seed, epochs=2).parent for stage, seed in (("search", 0), ("transfer", 3))]
     for run in runs:
         study.write(run / "genotype.json", DARTS_V2.as_dict())
@@ -241,7 +241,7 @@ def test_many_runs_drawn_at_once_have_the_bytes_of_each_drawn_alone(study, tmp_p
     assert len(list((tmp_path / "figures").iterdir())) == 2 * len(FORMATS) * len(runs)
 
 
-def test_a_run_without_its_trajectory_is_named(study, tmp_path):
+def test_run_without_trajectory_is_named(study, tmp_path):
     run = study.search().parent
     (run / "trajectory.parquet").unlink()
     with pytest.raises(UserError, match=str(run)):
@@ -258,7 +258,7 @@ def test_many_seeds_leave_the_panels_room(study, tmp_path):
     assert len({row["seed"] for row in numbers(tmp_path / "many")}) == 60
 
 
-def test_the_entropy_of_methods_without_samples_is_drawn(study, tmp_path):
+def test_entropy_without_samples_is_drawn(study, tmp_path):
     """DARTS and the random searches have no effective sample size."""
     run = study.search().parent
     rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]

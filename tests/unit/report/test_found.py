@@ -21,7 +21,7 @@ arXiv-v1,NAS-Bench-201,GDAS,,3,8640,CIFAR-10,test,accuracy_pct,1.0,0.21,a paper
 """
 
 
-def test_runs_of_a_method_are_one_row_above_the_published(study, tmp_path):
+def test_method_rows_precede_published(study, tmp_path):
     (tmp_path / "published.csv").write_text(PUBLISHED)
     table, numbers = make_found_table(
         [study.lookup(), study.lookup(seeds=(0,), method="darts"), tmp_path / "published.csv"]
@@ -47,7 +47,7 @@ def test_runs_of_a_method_are_one_row_above_the_published(study, tmp_path):
     assert "GDAS" in latex(table)
 
 
-def test_inputs_that_do_not_fit_are_one_line(study, tmp_path):
+def test_wrong_inputs_are_refused(study, tmp_path):
     path = study.lookup()
     other = study.write("result.json", {"kind": "search"})
     (tmp_path / "wrong.csv").write_text("a,b\n1,2\n")
@@ -63,7 +63,7 @@ def test_inputs_that_do_not_fit_are_one_line(study, tmp_path):
         assert "\n" not in str(refused.value)
 
 
-def test_the_figure_has_a_panel_a_data_set_and_the_numbers_of_lookup(study):
+def test_figure_has_panel_per_dataset(study):
     path = study.lookup().with_suffix(".parquet")
     figure, data = figure_writer("found").__wrapped__([path])
     assert [axes.get_title() for axes in figure.axes] == ["CIFAR-10", "CIFAR-100", "ImageNet16-120"]

@@ -29,7 +29,7 @@ def benchmark_file(table, tmp_path):
     return tmp_path / "benchmark.parquet"
 
 
-def test_the_found_architecture_and_the_modes_are_looked_up(study, table, benchmark_file, tmp_path):
+def test_architecture_and_modes_looked_up(study, table, benchmark_file, tmp_path):
     run = study.nasbench201(FOUND, epochs=3).parent
     lookup([run, run / "result.json"], benchmark_file, tmp_path / "true")
     document = json.loads((tmp_path / "true.json").read_text())
@@ -49,9 +49,7 @@ def test_the_found_architecture_and_the_modes_are_looked_up(study, table, benchm
     assert rows["test_in16"].iloc[-1] == table["in16_test_200"][index]
 
 
-def test_what_a_method_selects_by_other_means_than_its_mode_is_what_is_looked_up(
-    study, table, benchmark_file, tmp_path
-):
+def test_recorded_selection_is_looked_up(study, table, benchmark_file, tmp_path):
     """Random searches keep the best of those judged, while their π stays uniform; before the first there is none."""
     run, selected = study.nasbench201(FOUND, epochs=3).parent, [None, None, 7, 9]
     rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
@@ -68,7 +66,7 @@ def test_what_a_method_selects_by_other_means_than_its_mode_is_what_is_looked_up
     assert found["seconds"].tolist() == [0.0, 3.0, 6.0, 9.0]
 
 
-def test_the_expected_accuracy_is_the_mean_over_draws_from_the_prior(study, table, benchmark_file, tmp_path):
+def test_expected_accuracy_matches_sampling(study, table, benchmark_file, tmp_path):
     run = study.nasbench201(FOUND, epochs=1).parent
     lookup([run], benchmark_file, tmp_path / "true")
     rows = pd.read_parquet(tmp_path / "true.parquet")
@@ -85,7 +83,7 @@ def test_the_expected_accuracy_is_the_mean_over_draws_from_the_prior(study, tabl
     assert rows["expected_cifar10"][1] == pytest.approx(drawn.mean(), abs=5 * error)
 
 
-def test_other_searches_and_tables_are_refused_in_one_line(study, table, benchmark_file, tmp_path):
+def test_other_searches_are_refused(study, table, benchmark_file, tmp_path):
     with pytest.raises(UserError, match="no search on the space nasbench201"):
         lookup([study.search().parent], benchmark_file, tmp_path / "true")
     run = study.nasbench201(FOUND, epochs=1).parent

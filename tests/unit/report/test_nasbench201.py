@@ -17,7 +17,7 @@ NOTHING = architecture(["none"] * 6)
 
 
 @pytest.mark.parametrize("name", ["entropy", "accuracy", "operations", "pi", "cells"])
-def test_every_figure_of_a_run_is_drawn_with_its_numbers(name, study, tmp_path):
+def test_run_figures_come_with_numbers(name, study, tmp_path):
     run = study.nasbench201(SOME).parent
     given = study.write("genotype.json", SOME.as_dict()) if name == "cells" else run
     figure_writer(name)([given], tmp_path / "figure")
@@ -25,7 +25,7 @@ def test_every_figure_of_a_run_is_drawn_with_its_numbers(name, study, tmp_path):
     assert len((tmp_path / "figure.csv").read_text().splitlines()) > 6
 
 
-def test_pi_has_a_panel_an_edge_and_names_the_likeliest_operation(study):
+def test_pi_has_panel_per_edge(study):
     figure, data = plot_pi([study.nasbench201(FULL).parent])
     assert len(data) == 7 * 30
     headings = [axes.texts[0].get_text() for axes in figure.axes]
@@ -40,14 +40,14 @@ def test_shares_of_operations_sum_to_one(study):
     assert data[data["epoch"] == 2]["share"].sum() == pytest.approx(1.0)
 
 
-def test_runs_on_two_spaces_are_not_drawn_together(study):
+def test_two_spaces_are_refused(study):
     runs = [study.nasbench201(SOME).parent, study.search(seed=1).parent]
     with pytest.raises(UserError, match="one search space"):
         figure_writer("operations").__wrapped__(runs)
 
 
 @pytest.mark.parametrize("found", [FULL, SOME, NOTHING, architecture(["nor_conv_3x3"] * 6)])
-def test_a_cell_shows_every_operation_and_no_label_covers_another(found, study):
+def test_cell_labels_do_not_overlap(found, study):
     path = study.write("genotype.json", found.as_dict())
     with matplotlib.rc_context(style.STYLE):
         figure, data = plot_cells([path])

@@ -59,7 +59,7 @@ def best(numbers):
     return numbers[numbers.quality == "best"].set_index("pool")
 
 
-def test_gains_are_numbers_where_all_repeats_reached_and_bounds_elsewhere(folder, benchmark):
+def test_gains_are_bounded_when_missed(folder, benchmark):
     table, numbers = predictor.make_gain_table([folder, benchmark])
     rows = best(numbers)
     assert rows.random_needed.tolist() == [(SIZE + 1) / 2] * 3
@@ -94,7 +94,7 @@ def test_without_a_difference_no_claim_holds(folder, benchmark, tmp_path):
     assert verdicts["uniform-9 − all"] == verdicts["uniform-9 − smart-9"] == "no significant difference"
 
 
-def test_recovery_is_in_part_where_the_whole_space_is_still_better(folder, benchmark, tmp_path):
+def test_recovery_is_partial_below_whole_space(folder, benchmark, tmp_path):
     rows = pd.read_parquet(folder / "trained.parquet")
     rows["pool"] = rows["pool"].replace({"all": "smart-9", "smart-9": "all"})
     write_trained(tmp_path / "trained.parquet", JOB, rows.to_dict("records"))
@@ -103,7 +103,7 @@ def test_recovery_is_in_part_where_the_whole_space_is_still_better(folder, bench
     assert numbers[numbers.difference == "smart-9 − all"].verdict.tolist()[-1] == "holds in part"
 
 
-def test_chosen_architectures_have_the_test_accuracy_of_the_benchmark(folder, benchmark):
+def test_selected_architectures_have_benchmark_accuracy(folder, benchmark):
     _, numbers = predictor.make_selected_table([folder, benchmark])
     found = numbers.set_index(["pool", "accuracy"]).value
     assert [found["all", name] for name in ("validation", *DATA)] == pytest.approx([90, 89, 88, 87])
@@ -113,7 +113,7 @@ def test_chosen_architectures_have_the_test_accuracy_of_the_benchmark(folder, be
     assert found["random search, exact", "validation"] == pytest.approx(90 - 80 / (BUDGET + 1), abs=0.01)
 
 
-def test_the_verb_writes_the_table_in_three_forms_and_latex_knows_its_signs(folder, benchmark, tmp_path):
+def test_command_writes_all_table_formats(folder, benchmark, tmp_path):
     inputs = [str(folder), str(benchmark)]
     for name in ("predictor", "predictor-claims", "predictor-chosen"):
         assert main(["table", name, "--output", str(tmp_path / name), *inputs]) == 0
@@ -122,7 +122,7 @@ def test_the_verb_writes_the_table_in_three_forms_and_latex_knows_its_signs(fold
     assert "scoring the whole space trains fewer than random search: holds" in (tmp_path / "predictor.md").read_text()
 
 
-def test_the_figure_shows_every_pool_and_random_search(folder, benchmark, tmp_path):
+def test_figure_shows_pools_and_random(folder, benchmark, tmp_path):
     drawing = figure.plot_predictor([folder, benchmark])
     assert list(drawing.data.pool.unique()) == [*FOUND_AT, "random search, exact"]
     ends = drawing.data[drawing.data.trained == BUDGET].set_index("pool")
@@ -133,7 +133,7 @@ def test_the_figure_shows_every_pool_and_random_search(folder, benchmark, tmp_pa
     assert (tmp_path / "figure.png").exists()
 
 
-def test_another_benchmark_than_the_one_searched_is_refused(folder, benchmark, tmp_path):
+def test_other_benchmark_is_refused(folder, benchmark, tmp_path):
     rows = pd.read_parquet(benchmark)
     rows[VALIDATION_12["cifar10"]] -= 0.5
     rows.to_parquet(tmp_path / "other.parquet", index=False)

@@ -43,12 +43,12 @@ def files(tmp_path):
     return [tmp_path / name for name in ("lookup.json", "lookup.parquet", "fit.json")]
 
 
-def test_for_good_is_the_first_place_that_holds_to_the_end():
+def test_for_good_is_first_lasting_epoch():
     for holds, place in (([1, 1], 0), ([1, 0, 1], 2), ([0, 1, 1], 1), ([1, 0], None)):
         assert for_good(np.array(holds, dtype=bool)) == place
 
 
-def test_epochs_saved_are_counted_and_bounded_where_one_never_arrives(files):
+def test_unreached_epochs_bound_the_saving(files):
     table, numbers = make_warm_start_table(files)
     printed = {section.title: section.rows[0] for section in table.sections}
     assert printed["Mode within the top 1 %"] == ["0", "not reached", "3", "> 2"]
@@ -66,7 +66,7 @@ def test_epochs_saved_are_counted_and_bounded_where_one_never_arrives(files):
     assert not set(latex(table)) & set("π−≤")
 
 
-def test_a_start_from_scores_that_never_arrives_is_a_bound_from_above(files):
+def test_unreached_warm_start_bounds_above(files):
     rows = pd.read_parquet(files[1])
     rows["method"] = rows["method"].replace({"parsec": "primed", "primed": "parsec"})
     rows.to_parquet(files[1], index=False)
@@ -75,7 +75,7 @@ def test_a_start_from_scores_that_never_arrives_is_a_bound_from_above(files):
     assert printed["Mode within the top 1 %"] == ["0", "3", "not reached", "< −2"]
 
 
-def test_inputs_that_do_not_fit_are_one_line(files, tmp_path):
+def test_wrong_inputs_are_refused(files, tmp_path):
     with pytest.raises(UserError, match="give the JSON and the Parquet"):
         make_warm_start_table(files[:2])
     with pytest.raises(UserError, match="not what `parsec fit-pi` writes"):

@@ -33,7 +33,7 @@ def study(tmp_path):
     return path
 
 
-def test_means_are_over_repeats_and_intervals_hold_them(study):
+def test_intervals_contain_repeat_means(study):
     table, numbers = proposals.make_proposal_table([study])
     assert len(numbers) == 32
     tilted = numbers[numbers.beta == 1.0]

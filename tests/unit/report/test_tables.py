@@ -10,12 +10,13 @@ import pytest
 from parsec.errors import UserError
 from parsec.records.documents import read_results
 from parsec.report.inputs import default_folder, published_rows
-from parsec.report.tables.accuracy import our_rows, write_table
+from parsec.report.tables.accuracy import our_rows
 from parsec.report.tables.base import csv_text, latex_text
+from parsec.report.tables.registry import table_writer
 
 
 def table(results, output, dataset="digits", compare_with=None):
-    write_table(dataset, compare_with, results, output)
+    table_writer("accuracy", dataset=dataset, compare_with=compare_with)(results, output)
     with output.with_name(output.name + ".csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     return rows, *(output.with_name(output.name + ending).read_text(encoding="utf-8") for ending in (".md", ".tex"))
@@ -26,7 +27,7 @@ def cells(markdown, start):
     return [cell.strip() for cell in line.strip("|").split("|")]
 
 
-def test_numbers_are_the_statistics_of_search_means(results, tmp_path):
+def test_statistics_are_over_search_means(results, tmp_path):
     rows, markdown, _ = table(results, tmp_path / "t")
     errors = [3.0 + seed + run / 10 for seed in (0, 1) for run in range(3)]
     row = rows[0]
@@ -38,14 +39,14 @@ def test_numbers_are_the_statistics_of_search_means(results, tmp_path):
     assert cells(markdown, "PARSEC (search")[1:4] == ["3.60 ± 0.71", "2 × 3", "0.03"]
 
 
-def test_a_published_genotype_is_summarised_over_its_trainings(study, tmp_path):
+def test_published_genotype_summarised_over_trainings(study, tmp_path):
     rows, *_ = table(
         [study.retrain(3.0 + run, "published", run=run, method="DARTS_V2") for run in range(3)], tmp_path / "t"
     )
     assert float(rows[0]["top1_error_std"]) == pytest.approx(1.0)
 
 
-def test_the_interval_covers_where_searches_and_trainings_vary(study, tmp_path):
+def test_interval_covers_true_error(study, tmp_path):
     """Searches that vary as much as trainings: 4 × 4 trainings taken as independent would cover in 77 % of cases."""
     rng, covered = np.random.default_rng(0), 0
     results = [study.search(seed=seed) for seed in range(4)]
@@ -61,7 +62,7 @@ def test_the_interval_covers_where_searches_and_trainings_vary(study, tmp_path):
     assert 0.92 <= covered / 300 <= 0.98
 
 
-def test_one_row_for_every_origin_and_published_genotypes_last(results, tmp_path):
+def test_published_genotypes_come_last(results, tmp_path):
     rows, markdown, _ = table(results, tmp_path / "t")
     assert [(row["origin"], row["method"]) for row in rows] == [
         ("search", "parsec"),
@@ -71,7 +72,7 @@ def test_one_row_for_every_origin_and_published_genotypes_last(results, tmp_path
     assert cells(markdown, "DARTS\\_V2")[1:5] == ["4.00", "1", "0.03", "–"]
 
 
-def test_a_genotype_from_a_file_is_not_called_published(results, study, tmp_path):
+def test_genotype_file_is_not_published(results, study, tmp_path):
     own = study.retrain(4.0, "published", method="mine")
     own.write_text(json.dumps({**json.loads(own.read_text()), "genotype_source": {"sha256": "0" * 64, "origin": None}}))
     rows, *_ = table([*results, own], tmp_path / "t")
@@ -79,14 +80,14 @@ def test_a_genotype_from_a_file_is_not_called_published(results, study, tmp_path
     assert found == {"DARTS_V2": "published genotype", "mine": "genotype from a file"}
 
 
-def test_cost_adds_every_stage_behind_a_genotype(results, tmp_path):
+def test_cost_sums_all_stages(results, tmp_path):
     rows, markdown, _ = table(results, tmp_path / "t")
     assert [row["search_cost_cpu_hours"] for row in rows] == ["0.5", "0.75", ""]
     assert all(row["search_cost_gpu_days"] == "" for row in rows)
     assert cells(markdown, "PARSEC (fine")[4] == "0.75 CPU-hours"
 
 
-def test_cost_of_an_accelerator_is_in_gpu_days_and_never_mixed_with_cpu_time(study, tmp_path):
+def test_gpu_days_and_cpu_hours_separate(study, tmp_path):
     results = [
         study.search(seconds=3600.0),
         study.search("finetune", start="search", seconds=43_200.0, accelerator=True),
@@ -97,13 +98,13 @@ def test_cost_of_an_accelerator_is_in_gpu_days_and_never_mixed_with_cpu_time(stu
     assert set(cells(markdown, "PARSEC (fine")[4].split(" + ")) == {"0.5 GPU-days", "1 CPU-hours"}
 
 
-def test_missing_parent_is_an_error_not_a_smaller_cost(study, tmp_path):
+def test_missing_parent_is_an_error(study, tmp_path):
     results = [study.search("finetune", start="search"), study.retrain(3.0, "finetune")]
     with pytest.raises(UserError, match=r"search with parsec, seed 0 is missing"):
-        write_table("digits", None, results, tmp_path / "t")
+        table_writer("accuracy", dataset="digits")(results, tmp_path / "t")
 
 
-def test_parameters_are_the_mean_over_genotypes_not_over_trainings(study, tmp_path):
+def test_parameters_are_averaged_over_genotypes(study, tmp_path):
     results = [study.search(seed=seed) for seed in (0, 1)]
     results += [study.retrain(3.0, seed=0, run=run, parameters=1_000_000) for run in range(3)]
     results += [study.retrain(3.0, seed=1, run=0, parameters=2_000_000)]
@@ -112,13 +113,13 @@ def test_parameters_are_the_mean_over_genotypes_not_over_trainings(study, tmp_pa
     assert cells(markdown, "PARSEC")[2:4] == ["3 + 1", "1.5"]
 
 
-def test_networks_of_different_size_are_different_rows(study, tmp_path):
+def test_network_sizes_get_own_rows(study, tmp_path):
     results = [study.search(), study.retrain(3.0, run=0), study.retrain(2.0, run=1, channels=16)]
     rows, *_ = table(results, tmp_path / "t")
     assert [(row["channels"], row["top1_error_mean"]) for row in rows] == [("8", "3.0"), ("16", "2.0")]
 
 
-def test_published_rows_follow_below_a_rule_with_parsec_first(results, tmp_path):
+def test_published_rows_start_with_parsec(results, tmp_path):
     rows, markdown, latex = table(results, tmp_path / "t", compare_with="cifar10")
     assert [row["section"] for row in rows] == ["ours"] * 3 + ["published"] * 39
     assert [row["architecture"].startswith("PARSEC") for row in rows[3:]] == [True, True] + [False] * 37
@@ -134,13 +135,13 @@ def test_published_rows_follow_below_a_rule_with_parsec_first(results, tmp_path)
     assert r"2.86 $\pm$ 0.06" in theirs
 
 
-def test_published_rows_need_to_be_asked_for(results, tmp_path):
+def test_published_rows_are_optional(results, tmp_path):
     rows, markdown, _ = table(results, tmp_path / "t")
     assert {row["section"] for row in rows} == {"ours"}
     assert "Published" not in markdown
 
 
-def test_imagenet_layout_has_both_errors_and_multiply_adds(study, tmp_path):
+def test_imagenet_layout_has_extra_columns(study, tmp_path):
     sizes = {"dataset": "imagenet", "stem": "imagenet", "cells": 14, "channels": 48, "epochs": 250}
     results = [study.search("transfer", "imagenet", seed=s, seconds=86_400.0, accelerator=True) for s in (0, 1)]
     results += [study.retrain(26.0 + seed, "transfer", seed=seed, top5=8.0 + seed, **sizes) for seed in (0, 1)]
@@ -180,7 +181,7 @@ def test_balanced_error_stands_where_it_differs(study, tmp_path):
     assert "Balanced" not in markdown
 
 
-def test_errors_per_class_have_a_table_of_their_own(study, tmp_path):
+def test_class_errors_have_own_csv(study, tmp_path):
     results = [study.search(), *(study.retrain(3.0, run=n, tested=by_class(2.0 + n, 8.0)) for n in (0, 1))]
     table(results, tmp_path / "t")
     rows = list(csv.DictReader((tmp_path / "t.classes.csv").open(encoding="utf-8", newline="")))
@@ -192,7 +193,7 @@ def test_errors_per_class_have_a_table_of_their_own(study, tmp_path):
     assert float(rows[0]["error_std"]) == pytest.approx(statistics.stdev([2.0, 3.0]))
 
 
-def test_results_of_before_have_no_errors_per_class(study, tmp_path):
+def test_old_results_lack_class_errors(study, tmp_path):
     results = [study.search(), study.retrain(3.0, run=0), study.retrain(3.0, run=1, tested=by_class(2.0, 8.0))]
     rows, markdown, _ = table(results[:2], tmp_path / "old")
     assert rows[0]["balanced_error_mean"] == ""
@@ -218,11 +219,11 @@ def test_results_of_before_have_no_errors_per_class(study, tmp_path):
         ("é ü/日 本.jpg", "é ü/日 本.jpg"),
     ],
 )
-def test_names_in_a_csv_are_no_formulas_and_printable(text, shown):
+def test_csv_names_are_escaped(text, shown):
     assert csv_text(text) == shown
 
 
-def test_notes_say_where_scale_differs_and_what_stands_in(study, tmp_path):
+def test_notes_state_scale_and_stand_in(study, tmp_path):
     sentence = "digits stand in for CIFAR-10"
     few = {"train_images": 500, "batch_size": 96}
     results = [study.search(), study.retrain(3.0, stand_in=sentence, settings=few)]
@@ -236,7 +237,7 @@ def test_notes_say_where_scale_differs_and_what_stands_in(study, tmp_path):
         assert "Synthetic CPU, 1 thread" in text
 
 
-def test_a_limit_above_what_there_is_limits_nothing(study, tmp_path):
+def test_limit_above_available_is_silent(study, tmp_path):
     settings, there = {"train_images": 99999, "batch_size": 96}, {"images_available": {"train": 1437}}
     all_used = study.retrain(3.0, settings=settings, images={"train": 1437}, **there)
     _, markdown, _ = table([study.search(), all_used], tmp_path / "t")
@@ -254,13 +255,13 @@ def test_single_training_has_no_deviation(study, tmp_path):
 
 def test_nothing_retrained_is_an_error(study, tmp_path):
     with pytest.raises(UserError, match="no retraining"):
-        write_table("digits", None, [study.search()], tmp_path / "t")
+        table_writer("accuracy", dataset="digits")([study.search()], tmp_path / "t")
     assert not list(tmp_path.glob("t.*"))
 
 
 def test_unknown_published_table_is_an_error(results, tmp_path):
     with pytest.raises(UserError, match="no protocol of the table 'svhn'"):
-        write_table("digits", "svhn", results, tmp_path / "t")
+        table_writer("accuracy", dataset="digits", compare_with="svhn")(results, tmp_path / "t")
 
 
 def test_latex_escapes_everything_special():
@@ -270,7 +271,7 @@ def test_latex_escapes_everything_special():
     assert latex_text("2.86 ± 0.06 × 3 † – π") == r"2.86 $\pm$ 0.06 $\times$ 3 $^\dagger$ -- $\pi$"
 
 
-def test_latex_rows_have_as_many_cells_as_the_head(results, tmp_path):
+def test_latex_rows_match_header(results, tmp_path):
     *_, latex = table(results, tmp_path / "t", compare_with="cifar10")
     body = [line for line in latex.splitlines() if line.endswith(r"\\") and not line.startswith(r"\multicolumn")]
     assert {line.replace(r"\&", "").count("&") for line in body} == {6}
@@ -285,8 +286,8 @@ def test_every_published_row_is_cited(name):
     assert (rows["top1_error"].astype(float) > 0).all()
 
 
-def test_damaged_result_is_one_line_about_the_file(results, tmp_path):
+def test_damaged_result_names_its_file(results, tmp_path):
     results[0].write_text(json.dumps({"kind": "search"})[:-3], encoding="utf-8")
     with pytest.raises(UserError, match=r"result\.json") as error:
-        write_table("digits", None, results, tmp_path / "t")
+        table_writer("accuracy", dataset="digits")(results, tmp_path / "t")
     assert "\n" not in str(error.value)

@@ -34,7 +34,7 @@ def test_spread_and_order_of_every_condition(rising, ablation, tmp_path):
     assert rows.networks.to_list() == [4, 4, 3]  # one failed once and is left out
 
 
-def test_the_figure_has_the_lowest_mean_at_zero(rising, ablation, tmp_path):
+def test_figure_starts_at_lowest_mean(rising, ablation, tmp_path):
     output = tmp_path / "f"
     assert main(["figure", "naswot-ablation", "--output", str(output), str(rising), str(ablation)]) == 0
     rows = pd.read_csv(output.with_suffix(".csv"))

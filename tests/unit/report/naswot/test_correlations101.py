@@ -32,7 +32,7 @@ def scores(table, tmp_path):
     return made
 
 
-def test_the_order_of_the_scores_is_that_of_the_table(table, scores):
+def test_scores_are_matched_by_index(table, scores):
     made, data = make_correlation101_table([table, scores()])
     assert data.tau.item() == pytest.approx(-1)
     assert (data.n.item(), data.failed.item()) == (19, 1)

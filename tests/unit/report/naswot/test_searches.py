@@ -7,7 +7,7 @@ from scipy import stats
 
 from parsec.errors import UserError
 from parsec.report.tables import naswot_search
-from parsec.report.tables.naswot import LABELS, read_scored
+from parsec.report.tables.naswot import LABELS, read_score_file
 from parsec.report.tables.registry import table_writer
 from parsec.tabular.nasbench201 import DATA
 
@@ -17,7 +17,7 @@ def rows_of(benchmark, file, tmp_path):
     return pd.read_csv(tmp_path / "t.csv").set_index(["method", "candidates", "reached_on"])["mean"]
 
 
-def test_scores_that_are_the_accuracy_choose_the_best_of_the_sample(benchmark, scores, tmp_path):
+def test_perfect_scores_select_best_sample(benchmark, scores, tmp_path):
     mean = rows_of(benchmark, scores(), tmp_path)
     for count in (10, 100):
         # All but the failed architecture have their accuracy for a score.
@@ -25,20 +25,20 @@ def test_scores_that_are_the_accuracy_choose_the_best_of_the_sample(benchmark, s
         assert mean["NASWOT", count, "cifar100"] < mean["Best of the sample", count, "cifar100"] - 5
 
 
-def test_no_more_are_drawn_than_were_scored(benchmark, scores, tmp_path):
+def test_sample_size_limited_by_scores(benchmark, scores, tmp_path):
     assert set(rows_of(benchmark, scores(), tmp_path).index.get_level_values("candidates").dropna()) == {10, 100}
 
 
-def test_a_failed_architecture_is_never_chosen_beside_a_scored_one(scores):
-    scored = read_scored(scores(count=12))
+def test_failed_architecture_never_beats_scored(scores):
+    scored = read_score_file(scores(count=12))
     found = next(naswot_search.replay([scored]))
     failed = 11
     assert (found.sample == failed).any()
     assert not (found.chosen == failed).any()
 
 
-def test_repeats_take_turns_among_draws_of_weights(scores):
-    files = [read_scored(scores(count=40, noise=100.0, seed=seed)) for seed in range(3)]
+def test_repeats_alternate_weight_draws(scores):
+    files = [read_score_file(scores(count=40, noise=100.0, seed=seed)) for seed in range(3)]
     one, three = next(naswot_search.replay(files[:1])), next(naswot_search.replay(files))
     assert np.bincount(three.weights).tolist() == [167, 167, 166]
     assert (three.sample[:167] == one.sample[:167]).all(), "the first draw chooses among what it chose among alone"
@@ -48,12 +48,12 @@ def test_repeats_take_turns_among_draws_of_weights(scores):
         assert (found[three.chosen[here]] == found[three.sample[here]].max(1)).all()
 
 
-def test_the_interval_of_several_weight_draws_is_over_their_means(benchmark, scores, truth, tmp_path):
+def test_interval_is_over_weight_draws(benchmark, scores, truth, tmp_path):
     files = [scores(noise=60.0, seed=seed) for seed in range(4)]
     table_writer("naswot-search")([benchmark, *files], tmp_path / "t")
     rows = pd.read_csv(tmp_path / "t.csv").set_index(["method", "candidates", "reached_on"])
     row = rows.loc["NASWOT", 10, "cifar10"]
-    found = next(naswot_search.replay([read_scored(file) for file in files]))
+    found = next(naswot_search.replay([read_score_file(file) for file in files]))
     reached = truth["cifar10_test_200"].to_numpy()[found.chosen]
     means = [reached[found.weights == draw].mean() for draw in range(4)]
     half = stats.t.ppf(0.975, 3) * stats.sem(means)
@@ -76,7 +76,7 @@ def test_the_published_stand_below(benchmark, scores, tmp_path):
     assert "91.61 ± 1.71" in text  # N = 100, first version in eval mode
 
 
-def test_validation_stands_beside_the_published_where_the_table_has_it(truth, scores, tmp_path):
+def test_validation_section_follows_published(truth, scores, tmp_path):
     path = tmp_path / "imported.parquet"
     validation = {f"{data}_val_200": truth[f"{data}_val_12"] for data in DATA}
     truth.assign(**validation).to_parquet(path, index=False)

@@ -22,7 +22,7 @@ def simulations(simulate):
     return simulate()
 
 
-def test_the_best_so_far_holds_until_a_better_one():
+def test_incumbent_holds_until_improved():
     rows = pd.DataFrame({"repeat": [0, 0, 1], "trained": [1, 5, 1], "architecture": [3, 9, 4]})
     assert incumbents(rows, np.array([1, 4, 5, 80])).tolist() == [[3, 3, 9, 9], [4, 4, 4, 4]]
 
@@ -37,7 +37,7 @@ def test_the_table_looks_up_test_accuracies(benchmark, truth, simulations, tmp_p
     assert "93.92 ± 0.3" in (tmp_path / "t.md").read_text(encoding="utf-8")  # published, regularised evolution
 
 
-def test_the_figures_are_drawn_with_their_numbers(benchmark, truth, simulations, scores, tmp_path):
+def test_figures_come_with_numbers(benchmark, truth, simulations, scores, tmp_path):
     plot = ["figure", "naswot-cost", "--output", str(tmp_path / "cost")]
     assert main([*plot, str(benchmark), str(simulations), str(scores())]) == 0
     rows = pd.read_csv(tmp_path / "cost.csv").set_index(["method", "spent", "test_of"])["mean"]
@@ -51,7 +51,7 @@ def test_the_figures_are_drawn_with_their_numbers(benchmark, truth, simulations,
     )
 
 
-def test_a_budget_of_seconds_is_looked_at_in_seconds(benchmark, truth, simulate, tmp_path):
+def test_budget_in_seconds_uses_seconds(benchmark, truth, simulate, tmp_path):
     table_writer("naswot-evolution")([benchmark, simulate(seconds=600.0)], tmp_path / "t")
     rows = pd.read_csv(tmp_path / "t.csv")
     assert set(rows.unit) == {"seconds"}

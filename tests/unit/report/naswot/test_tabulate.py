@@ -10,7 +10,7 @@ from parsec.report.tables.registry import table_writer
 NAME = "naswot-correlation"
 
 
-def test_a_table_comes_as_csv_markdown_and_latex(benchmark, scores, tmp_path):
+def test_table_has_all_formats(benchmark, scores, tmp_path):
     output = tmp_path / "made" / "table"
     assert main(["table", NAME, "--output", str(output), str(benchmark), str(scores())]) == 0
     rows = pd.read_csv(output.with_suffix(".csv"))
@@ -29,7 +29,7 @@ def test_equal_inputs_give_equal_bytes(benchmark, scores, tmp_path):
         assert (tmp_path / f"a.{kind}").read_bytes() == (tmp_path / f"b.{kind}").read_bytes()
 
 
-def test_an_unknown_table_is_refused_in_one_line(capsys, tmp_path):
+def test_unknown_table_is_refused(capsys, tmp_path):
     assert main(["table", "what", "--output", str(tmp_path / "t"), "file"]) == 2
     assert f"there are accuracy, {NAME}" in capsys.readouterr().err
 

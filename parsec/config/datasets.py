@@ -73,8 +73,8 @@ class ImageFolder(Split):
     )
     classes: Annotated[Positive, Field(ge=2)] | None = Field(
         None,
-        description="so many classes, drawn with `split_seed`, to search on a part of the data; a larger number keeps "
-        "those of a smaller one; null: all",
+        description="number of classes, sampled with `split_seed`, to search on a subset of the data; a larger "
+        "number keeps those of a smaller one; null: all",
     )
     jpeg: Jpeg | None = Field(None, description="null: pixels are stored; else whole images as JPEGs in tar shards")
 

@@ -5,23 +5,35 @@ import re
 from functools import cached_property
 from typing import Annotated, Any, Self, cast, get_args
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from parsec.config.base import Compute, Config, Method, Name, Place, Running, Seed, Space, UniqueTuple
 from parsec.config.datasets import Dataset
 from parsec.config.predictor import Predictors, ProposalJob
 from parsec.config.retrain import RetrainStage
-from parsec.config.search import RELAXED, Measure, Prior, SearchStage, check_space
+from parsec.config.search import RELAXED, Measure, PriorConfig, SearchStage, check_space
 from parsec.config.tabular import Simulation
 from parsec.config.zero_cost import Ablation, Kernels, Scores, ScoresPrior
+
+
+def _nested(changes: object) -> object:
+    # The dotted texts of earlier versions, alone or as keys.
+    texts = [text for text in changes if isinstance(text, str)] if isinstance(changes, list | dict) else []
+    if dotted := next((text for text in texts if "." in text), None):
+        *sections, key = dotted.partition("=")[0].strip().split(".")
+        nested = "".join(f"{section}: {{" for section in sections) + f"{key}: ..." + "}" * len(sections)
+        raise ValueError(f"got {dotted!r}; write it nested: {{{nested}}}")
+    return changes
 
 
 class Variant(Config):
     """A method under a name of its own, with settings of its own."""
 
     method: Method = Field(description="the method")
-    stages: UniqueTuple[str] | None = Field(None, description="stages that the variant runs; null: all that there are")
-    changes: dict[str, Any] = Field(
+    stages: UniqueTuple[str] | None = Field(
+        None, description="stages that the variant runs; null: all configured stages"
+    )
+    changes: Annotated[dict[str, Any], BeforeValidator(_nested)] = Field(
         description="settings that differ, nested as in the file: `{search: {estimator: {samples: 8}}}` and the like"
     )
 
@@ -60,7 +72,7 @@ class Settings(Config):
         "darts",
         description="search space; on `nasbench201` a network's `cells` are those of a stage, and `retrain` is {}",
     )
-    prior: Prior = Prior()
+    prior: PriorConfig = PriorConfig()
     methods: UniqueTuple[Name] = Field(
         ("parsec",), description="search methods, and names under `variants`", min_length=1
     )
@@ -81,7 +93,7 @@ class Settings(Config):
     simulations: dict[Name, Simulation] = Field({}, description="simulated searches by the name used in paths")
     predictors: dict[Name, Predictors] = Field({}, description="searches with a predictor by the name used in paths")
     proposal: ProposalJob | None = Field(
-        None, description="children from a predictor's proposal in the place of π, weighed; null: left out"
+        None, description="sampling from a predictor's proposal instead of π, with importance weights; null: left out"
     )
     measure: Measure = Measure()
     compute: Compute = Compute()

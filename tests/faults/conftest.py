@@ -16,7 +16,7 @@ from parsec import cli
 from parsec.config.base import Compute, as_json
 from parsec.config.datasets import Digits, PrepareJob
 from parsec.config.retrain import RetrainAugmentation, RetrainJob, RetrainStage
-from parsec.config.search import Estimator, Prior, PriorOptimizer, SearchJob, SearchOptimizer, SearchStage
+from parsec.config.search import Estimator, PriorConfig, PriorOptimizer, SearchJob, SearchOptimizer, SearchStage
 from parsec.config.training import Augmentation, Optimizer, Stack
 from parsec.data.prepare import prepare
 from parsec.records.code_hash import code_fingerprint
@@ -32,7 +32,7 @@ SEARCH = SearchJob(
     stage="search",
     space="darts",
     method="parsec",
-    prior=Prior(),
+    prior=PriorConfig(),
     settings=SearchStage(
         dataset="digits",
         epochs=4,

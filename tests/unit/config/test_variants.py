@@ -58,8 +58,9 @@ def test_variant_starts_from_its_own_search():
         ({"changes": {"compute": {"device": "cuda"}}}, "compute is nothing that a search reads"),
         (
             {"changes": ["search.estimator.samples = 3"]},
-            r"variants\.odd\.changes: got .*; allowed: a section of settings",
+            r"got 'search\.estimator\.samples = 3'; write it nested: {search: {estimator: {samples: \.\.\.}}}",
         ),
+        ({"changes": {"prior.factors": "joint"}}, r"got 'prior\.factors'; write it nested: {prior: {factors: \.\.\.}}"),
         ({"stages": ["retrain"]}, r"variants\.odd\.stages: got 'retrain'; allowed: search, finetune, transfer"),
         ({"stages": ["finetune"]}, "finetune starts from search, which it does not run; add it"),
         ({"method": "magic"}, r"variants\.odd\.method: got \"magic\""),

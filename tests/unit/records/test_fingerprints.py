@@ -45,6 +45,12 @@ def test_naswot_settings_rerun_no_search(changed):
     assert not found & {"search", "finetune", "transfer", "retrain", "prepare_dataset", "measure_executor"}
 
 
+def test_retraining_settings_rerun_no_search(changed):
+    found = changed("config/retrain.py", "class RetrainJob(", "class Unread:\n    pass\n\n\nclass RetrainJob(")
+    assert "retrain" in found
+    assert not found & {"search", "finetune", "transfer", "prepare_dataset", "measure_executor"}
+
+
 def test_one_figure_redraws_alone(changed):
     found = changed("report/figures/curves.py", "def plot_accuracy(", "def plot_accuracy(unused=None, *, ")
     assert found == {"figure accuracy"}

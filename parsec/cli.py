@@ -77,11 +77,19 @@ as_seed = _validated(Seed, "a whole number from 0 to 2147483647")
 as_count = _validated(Positive, "1 or more")
 as_name = _validated(Name, "at most 64 letters, digits, _ and -, the first a letter or digit")
 
+
+def as_file(text: str) -> Path:
+    """The path of a settings file; the settings themselves would be taken for one, of a strange name."""
+    if text.lstrip().startswith("{"):
+        raise typer.BadParameter("got settings as text; give the path of a YAML or JSON file with them")
+    return Path(text)
+
+
 _seed = functools.partial(typer.Option, parser=as_seed, metavar="INTEGER")
 _count = functools.partial(typer.Option, parser=as_count, metavar="INTEGER")
 _name = functools.partial(typer.Option, parser=as_name, metavar="NAME")
 
-Settings = Annotated[str, typer.Option(help="The job's settings: a YAML or JSON file, or JSON text.")]
+Settings = Annotated[Path, typer.Option(parser=as_file, metavar="FILE", help="The job's settings, as YAML or JSON.")]
 Data = Annotated[Path, typer.Option(help="Folder of the prepared data set.")]
 SeedOption = Annotated[int, _seed(help="Seed of the run.")]
 Output = Annotated[Path, typer.Option(help="Folder for the results.")]
@@ -97,8 +105,8 @@ Ranks = Annotated[
         "batches; on all nodes of a SLURM job together.",
     ),
 ]
-KeepFinished = Annotated[
-    bool, typer.Option("--keep-finished", help="Keep links to the outputs under --state, to restore them if deleted.")
+CacheOutputs = Annotated[
+    bool, typer.Option("--cache-outputs", help="Keep links to the outputs under --state, to restore them if deleted.")
 ]
 GenotypeName = Annotated[
     str,
@@ -358,13 +366,13 @@ def search(
     state: State,
     init_pi: Annotated[Path | None, typer.Option(help="pi.parquet to start from; default: uniform.")] = None,
     ranks: Ranks = 1,
-    keep_finished: KeepFinished = False,
+    cache_outputs: CacheOutputs = False,
 ) -> None:
     """Learn π in one stage: search, finetune or transfer."""
     from parsec.config.jobs import SearchJob
     from parsec.search.run import search
 
-    search(load_job(settings, SearchJob), data, seed, output, state, init_pi, _running(), keep_finished)
+    search(load_job(settings, SearchJob), data, seed, output, state, init_pi, _running(), cache_outputs)
 
 
 @command(RULES)
@@ -379,7 +387,7 @@ def retrain(
     output: Output,
     state: State,
     ranks: Ranks = 1,
-    keep_finished: KeepFinished = False,
+    cache_outputs: CacheOutputs = False,
 ) -> None:
     """Train a genotype from scratch and test it; the only command that opens the test set."""
     from parsec.config.jobs import RetrainJob
@@ -388,7 +396,7 @@ def retrain(
 
     job = load_job(settings, RetrainJob)
     names = Retrain(job.dataset, origin, method, seed, run)
-    retrain(job, names, data, genotype, output, state, _running(), keep_finished)
+    retrain(job, names, data, genotype, output, state, _running(), cache_outputs)
 
 
 @command(RULES)

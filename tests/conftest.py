@@ -11,6 +11,13 @@ from parsec.records.provenance import machine, versions
 from parsec.runtime.files import write_atomic
 
 ROOT = Path(__file__).resolve().parents[1]
+FOLDERS = {
+    "workflow": "runs or plans the workflow with Snakemake",
+    "faults": "kills and disturbs trainings",
+    "slurm": "starts a SLURM cluster of its own",
+    "gpu": "needs a GPU",
+}
+"""Folders of tests, each a marker of its own."""
 OUTCOMES = pytest.StashKey[dict[tuple[str, str], str]]()
 PAGE = """# Faults tried, and what came of them
 
@@ -47,12 +54,17 @@ def pytest_addoption(parser):
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "fault(where, what): the test lets this happen, and sees what comes of it")
+    for folder, what in FOLDERS.items():
+        config.addinivalue_line("markers", f"{folder}: {what}")
     config.addinivalue_line("markers", "shared: asks for shared_data, which is not in the repository")
     config.stash[OUTCOMES] = {}
 
 
 def pytest_collection_modifyitems(items):
     for item in items:
+        folder = item.path.relative_to(ROOT / "tests").parts[0]
+        if folder in FOLDERS:
+            item.add_marker(folder)
         if "shared_data" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.shared)
 

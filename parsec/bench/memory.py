@@ -16,7 +16,7 @@ from parsec.data.dataset import DatasetInfo, open_split, read_info
 from parsec.data.loader import epoch_order, open_images
 from parsec.network.complexity import child_bytes
 from parsec.prior.distribution import ArchitectureBatch, Prior
-from parsec.records.provenance import begin, provenance, write_json
+from parsec.records.provenance import provenance, start_provenance, write_json
 from parsec.runtime.device import acquire_gpu, device_name, memory_format, peak_bytes, resolve, set_deterministic
 from parsec.runtime.logs import logger
 from parsec.runtime.outputs import check_file
@@ -187,7 +187,7 @@ def _rows(settings: list[Setting], repeats: int, device: torch.device) -> list[d
 
 def measure(job: MeasureJob, data: Path, output: Path) -> None:
     """Measure the search step of a stage for every K of the settings and write the rows as JSON."""
-    beginning = begin("parsec.bench.memory")
+    run_start = start_provenance("parsec.bench.memory")
     check_file(output, "json measure")
     set_deterministic(job.compute.deterministic)
     with acquire_gpu(resolve(job.compute.device)) as device:
@@ -200,7 +200,7 @@ def measure(job: MeasureJob, data: Path, output: Path) -> None:
             "image_size": load.images.shape[-1],
             "device": device_name(device),
             "rows": _rows(_settings(job, load), job.measure.repeats, device),
-            "provenance": provenance(job, beginning, read_info(data)),
+            "provenance": provenance(job, run_start, read_info(data)),
         }
     write_json(output, document)
 
@@ -217,7 +217,7 @@ def measure_depths(job: DepthsJob, data: Path, output: Path) -> None:
     Raises:
         DatasetError: the data set is missing, damaged or smaller than a batch.
     """
-    beginning, info = begin("parsec.bench.memory"), read_info(data)
+    run_start, info = start_provenance("parsec.bench.memory"), read_info(data)
     check_file(output, "json depths")
     compute = job.methods[0].compute
     set_deterministic(compute.deterministic)
@@ -227,7 +227,7 @@ def measure_depths(job: DepthsJob, data: Path, output: Path) -> None:
             "kind": "depths",
             "device": device_name(device),
             "rows": rows,
-            "provenance": provenance(job, beginning, info),
+            "provenance": provenance(job, run_start, info),
         }
     write_json(output, document)
 

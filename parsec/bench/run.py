@@ -15,7 +15,7 @@ from parsec.bench.savings import bench_savings
 from parsec.bench.search import bench_search
 from parsec.bench.workload import BenchJob
 from parsec.errors import UserError
-from parsec.records.provenance import SCHEMA, begin, provenance, write_json
+from parsec.records.provenance import SCHEMA, provenance, start_provenance, write_json
 from parsec.runtime.device import acquire_gpu, autocast, device_name, resolve, set_deterministic
 from parsec.runtime.logs import logger
 from parsec.runtime.outputs import check_file
@@ -176,7 +176,7 @@ def bench(job: BenchJob, data: Path | None, output: Path | None) -> None:
         raise UserError(f"--data: bench {job.what} reads no images; leave it out")
     if output is not None:
         check_file(output, "json bench")
-    beginning = begin("parsec.bench.run")
+    run_start = start_provenance("parsec.bench.run")
     set_deterministic(False)
     with acquire_gpu(resolve(job.device)) as device:
         rates = measure_rates(device, _activations(device, job), stopwatch_for(device))
@@ -191,7 +191,7 @@ def bench(job: BenchJob, data: Path | None, output: Path | None) -> None:
             "device": device_name(device),
             "rates": rates._asdict(),
             "contests": contests,
-            "provenance": provenance(job, beginning, None),
+            "provenance": provenance(job, run_start, None),
         }
     if output is not None:
         write_json(output, result)

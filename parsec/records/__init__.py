@@ -1,1 +1,1 @@
-"""What a run leaves for others to trust: provenance, results, statistics."""
+"""Provenance and results of runs, and the records that are kept of them."""

@@ -1,4 +1,4 @@
-"""Records: finished runs that are kept in a few small files, and the pages that list them and what they show."""
+"""Records: finished runs kept in a few small files, and the pages that list them and their evidence."""
 
 import csv
 import json
@@ -39,7 +39,7 @@ def keep(results: Path, record: Path, figures: Sequence[str] = ()) -> None:
     """Keep the finished run in `results` as the folder `record`, then renew the pages next to it.
 
     A record has the settings, one `results.jsonl` with all documents of the run, the tables, the checklist and the
-    figures that pages show. All is read and checked before anything is written.
+    figures that pages show. Everything is read and checked before anything is written.
 
     Args:
         results: folder of the run.
@@ -62,7 +62,7 @@ def keep(results: Path, record: Path, figures: Sequence[str] = ()) -> None:
     contents = {str(path.relative_to(results)): path.read_bytes() for path in kept}
     contents[RESULTS_FILE] = _lines(results).encode()
 
-    # Under another name until it is whole, so that a kill in between leaves no half of a record.
+    # Under a temporary name until it is complete, so that a kill leaves no partial record.
     partial = partial_path(record)
     with reported(record):
         mark_folder(partial, FOLDER)

@@ -1,6 +1,6 @@
 """JSON documents that stages write and reports read: checked, and translated from earlier versions, in one place.
 
-A document lies in a file of its own below the results, or as a line of the `results.jsonl` of a record.
+A document is a file of its own below the results, or a line in the `results.jsonl` of a record.
 """
 
 import json
@@ -96,7 +96,7 @@ NonNegative = Annotated[float, Field(ge=0)]
 
 
 class _Open(BaseModel):
-    """What readers rely on; a result may hold more."""
+    """Keys that readers rely on; a document may have more."""
 
     model_config = ConfigDict(strict=True, extra="allow", allow_inf_nan=False)
 
@@ -139,7 +139,7 @@ class _Complexity(_Open):
 
 
 class _Result(_Open):
-    """What all results share. Names and seeds become parts of paths, so they are of the types that settings have."""
+    """Keys of all results. Names and seeds become parts of paths, so they have the types of the settings."""
 
     schema_version: int = Field(alias="schema")
     method: Name
@@ -199,8 +199,8 @@ class _PerData(_Open):
     in16: float
 
 
-class _Found(_Open):
-    """What one search on NAS-Bench-201 found."""
+class _LookedUp(_Open):
+    """Architecture of one search on NAS-Bench-201, with its true accuracies."""
 
     stage: Name
     dataset: Name
@@ -218,7 +218,7 @@ class _Lookup(_Open):
     schema_version: int = Field(alias="schema")
     best: _PerData
     mean: _PerData
-    runs: list[_Found]
+    runs: list[_LookedUp]
 
 
 class _Step(_Open):
@@ -303,7 +303,7 @@ WRITTEN_BY = {
     "depths": "measure depths",
     "bench": "bench --json",
 }
-"""The command that writes a kind, where its name differs."""
+"""Command that writes a kind, where its name differs."""
 
 
 def read_results(paths: Iterable[Path]) -> list[dict[str, Any]]:
@@ -343,7 +343,7 @@ def read_document(path: Path, kind: str) -> dict[str, Any]:
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:
-    """All documents of a `results.jsonl`, as they were written.
+    """All documents of a `results.jsonl`, as written.
 
     Raises:
         UserError: missing, unreadable, or not one JSON mapping per line.

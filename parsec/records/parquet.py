@@ -1,4 +1,4 @@
-"""Parquet files that stages exchange: checked columns, and as metadata where the rows come from."""
+"""Parquet files that stages exchange: checked columns, and the origin of the rows as metadata."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -14,13 +14,13 @@ from parsec.runtime.files import temporary_path
 
 
 class RowsFile(NamedTuple):
-    """One kind of such file."""
+    """A kind of Parquet file."""
 
     fields: pa.Schema
     what: str
-    """What its rows are, for messages."""
+    """Name of its rows, for messages."""
     verb: str
-    """The verb that makes it."""
+    """Command that writes it."""
     version: str = "1"
 
     def write(self, path: Path, rows: pa.Table | Sequence[Mapping[str, Any]], about: Mapping[str, Any]) -> None:

@@ -43,7 +43,7 @@ def machine() -> dict[str, Any]:
 
 
 def cpu_model() -> str:
-    """The processor's name as the system tells it, or its architecture."""
+    """Model name of the processor, or its architecture where the system has no name."""
     with contextlib.suppress(OSError):
         for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
             key, _, value = line.partition(":")
@@ -60,23 +60,23 @@ def _cores() -> int:
 
 @functools.cache
 def gpu() -> dict[str, Any] | None:
-    """Name and driver of the first GPU and how many there are, as nvidia-smi tells; None without it."""
+    """Name and driver of the first GPU and the number of GPUs, from nvidia-smi; None without it."""
     tool = shutil.which("nvidia-smi")
     if tool is None:
         return None
     command = [tool, "--query-gpu=name,driver_version", "--format=csv,noheader"]
     try:
-        found = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True).stdout.splitlines()
+        lines = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True).stdout.splitlines()
     except (subprocess.SubprocessError, OSError):
         return None
-    if not found:
+    if not lines:
         return None
-    name, _, driver = found[0].rpartition(", ")
-    return {"name": name, "driver": driver, "count": len(found)}
+    name, _, driver = lines[0].rpartition(", ")
+    return {"name": name, "driver": driver, "count": len(lines)}
 
 
 def versions() -> dict[str, str | None]:
-    """Version of Python, of this package and of the libraries that decide numbers; None where one is not installed.
+    """Versions of Python, of this package and of the libraries that affect numbers; None where one is not installed.
 
     Read from the installed metadata, so that nothing is imported; CUDA's is known only where torch is loaded.
     """
@@ -111,7 +111,7 @@ _PACKAGE = Path(__file__).resolve().parents[1]
 
 
 class Dataset(Protocol):
-    """What provenance tells about a data set."""
+    """Facts on a data set that provenance records."""
 
     @property
     def content_hash(self) -> str:
@@ -123,27 +123,27 @@ class Dataset(Protocol):
 
 
 class RunStart(NamedTuple):
-    """What must be taken down before the work, because sources and commits may change while it runs."""
+    """Facts recorded before the work, because sources and commits may change while it runs."""
 
     started: datetime
     """With a time zone."""
     code: str
     """Fingerprint of the code that runs."""
     git: dict[str, Any] | None
-    """Commit of the package, and whether it differs from it."""
+    """Commit of the package, and whether the package differs from it."""
 
 
-def begin(module: str) -> RunStart:
-    """Take down when and with which code the work of `module` begins."""
+def start_provenance(module: str) -> RunStart:
+    """Time and code with which the work of `module` starts."""
     return RunStart(datetime.now(UTC), code_fingerprint(module), git_state(_PACKAGE))
 
 
-def provenance(job: Config, beginning: RunStart, info: Dataset | None) -> dict[str, Any]:
+def provenance(job: Config, run_start: RunStart, info: Dataset | None) -> dict[str, Any]:
     """The `provenance` of a result file; call it when the work is done.
 
     Args:
         job: settings that the stage read.
-        beginning: what `begin` took down before the work.
+        run_start: from `start_provenance`, before the work.
         info: the data set, or None if none was read.
     """
     import torch  # the rest of the records must load without it
@@ -151,16 +151,16 @@ def provenance(job: Config, beginning: RunStart, info: Dataset | None) -> dict[s
     return {
         "settings": job.model_dump(mode="json"),
         "settings_fingerprint": fingerprint(job),
-        "code_fingerprint": beginning.code,
+        "code_fingerprint": run_start.code,
         "version": parsec.__version__,
-        "git": beginning.git,
+        "git": run_start.git,
         "dataset_hash": info.content_hash if info else None,
         "stand_in": info.stand_in if info else None,
         "machine": machine(),
         "versions": versions(),
         "threads": torch.get_num_threads(),
         "deterministic": torch.are_deterministic_algorithms_enabled(),
-        "started": _utc(beginning.started),
+        "started": _utc(run_start.started),
         "finished": _utc(datetime.now(UTC)),
     }
 
@@ -176,7 +176,7 @@ def git_state(folder: Path) -> dict[str, Any] | None:
 
 
 def _git(folder: Path, *arguments: str) -> str | None:
-    # Optional locks would let a mere look disturb the user's own git commands.
+    # Without optional locks, so that reading the state never disturbs the user's own git commands.
     environment = os.environ | {"GIT_OPTIONAL_LOCKS": "0"}
     try:
         done = subprocess.run(

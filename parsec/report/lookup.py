@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from parsec.errors import UserError
 from parsec.records.documents import read_results
-from parsec.records.provenance import SCHEMA, begin, write_json
+from parsec.records.provenance import SCHEMA, start_provenance, write_json
 from parsec.report.inputs import KEYS, read_run, read_trajectory, run_folder
 from parsec.runtime.files import temporary_path
 from parsec.runtime.outputs import check_file, parquet_signature
@@ -36,7 +36,7 @@ def lookup(runs: Iterable[Path], benchmark: Path, output: Path) -> None:
         BenchmarkError: the table is missing, damaged or another one.
         UserError: a run is missing, damaged, or of another space.
     """
-    beginning = begin("parsec.report.lookup")
+    run_start = start_provenance("parsec.report.lookup")
     table, page = (output.with_name(f"{output.name}.{kind}") for kind in ("parquet", "json"))
     check_file(page, "json lookup")
     columns = read_report_columns(benchmark)
@@ -52,8 +52,8 @@ def lookup(runs: Iterable[Path], benchmark: Path, output: Path) -> None:
         "best": {data: float(columns.test[data].max()) for data in DATA},
         "mean": {data: float(columns.test[data].mean()) for data in DATA},
         "runs": [of_result(result, columns) for result in results.values()],
-        "code_fingerprint": beginning.code,
-        "git": beginning.git,
+        "code_fingerprint": run_start.code,
+        "git": run_start.git,
     }
     write_json(page, document)
 

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from parsec.config.tabular import ImportJob
 from parsec.errors import BenchmarkError
-from parsec.records.provenance import begin, provenance
+from parsec.records.provenance import provenance, start_provenance
 from parsec.runtime.files import temporary_path
 from parsec.runtime.outputs import check_file, parquet_signature
 from parsec.tabular import nasbench101_file, nats_bench_file
@@ -47,12 +47,12 @@ def import_benchmark(job: ImportJob, source: Path, output: Path) -> None:
         BenchmarkError: the source is missing, damaged or another one, or a package that reads it is not installed.
         UserError: no space is left, or the folder cannot be written to.
     """
-    beginning = begin("parsec.tabular.importing")
+    run_start = start_provenance("parsec.tabular.importing")
     check_file(output)
     read, table_of = READERS[job.benchmark]
     items: Iterable[object] = read(source)
     table: pa.Table = table_of(_told(items, job.benchmark), source)  # type: ignore[operator]
-    about = {"source": source.name, "provenance": provenance(job, beginning, Source(_content_hash(source)))}
+    about = {"source": source.name, "provenance": provenance(job, run_start, Source(_content_hash(source)))}
     check_file(output, parquet_signature(table.column_names))
     with temporary_path(output) as temporary:
         metadata = {"about": json.dumps(about, sort_keys=True, allow_nan=False)}

@@ -13,7 +13,7 @@ from parsec.config.jobs import fingerprint
 from parsec.config.tabular import Simulated, SimulateJob
 from parsec.errors import SettingsError, UserError
 from parsec.records.parquet import SCORES_FILE, RowsFile
-from parsec.records.provenance import begin, provenance
+from parsec.records.provenance import provenance, start_provenance
 from parsec.runtime.logs import logger
 from parsec.runtime.outputs import check_run_folder, mark_folder
 from parsec.runtime.seeds import seed_of
@@ -61,7 +61,7 @@ def simulate(job: SimulateJob, benchmark: Path, scores: Path | None, seed: int, 
     Raises:
         UserError: anything the user can mend; see its subclasses.
     """
-    beginning = begin("parsec.tabular.simulate")
+    run_start = start_provenance("parsec.tabular.simulate")
     run = f"simulate {job.space} {job.dataset}/seed{seed} (settings {fingerprint(job)})"
     check_run_folder(output, "simulate", run, ["simulations.parquet"])
     problem, costs = _problem(job, benchmark)
@@ -72,7 +72,7 @@ def simulate(job: SimulateJob, benchmark: Path, scores: Path | None, seed: int, 
     for name, start in _starts(job, problem, scores).items():
         logger.info("simulate %s: %d repeats of up to %d trainings", name, job.repeats, job.budget)
         found += [{"method": name, **row} for row in _repeats(job, name, start, problem, budget, seed)]
-    about = {"seed": seed, "provenance": provenance(job, beginning, None)}
+    about = {"seed": seed, "provenance": provenance(job, run_start, None)}
     mark_folder(output, "simulate", run=run)
     write_simulations(output / "simulations.parquet", pd.DataFrame(found), about)
 

@@ -12,7 +12,7 @@ from parsec.errors import UserError
 from parsec.prior.distribution import Prior, fit
 from parsec.prior.parquet import write_prior
 from parsec.records.parquet import SCORES_FILE
-from parsec.records.provenance import SCHEMA, begin, provenance, write_json
+from parsec.records.provenance import SCHEMA, provenance, start_provenance, write_json
 from parsec.runtime.logs import logger
 from parsec.runtime.outputs import check_run_folder, mark_folder
 from parsec.runtime.seeds import seed_of
@@ -31,7 +31,7 @@ def fit_pi(job: FitPiJob, scores: Path, output: Path) -> None:
     Raises:
         UserError: scores that are missing, damaged, of another space, or too few.
     """
-    beginning = begin("parsec.zero_cost.fit_prior")
+    run_start = start_provenance("parsec.zero_cost.fit_prior")
     run = f"fit-pi of {scores} (settings {fingerprint(job)})"
     check_run_folder(output, "fit-pi", run, ["pi.parquet", "fit.json"])
     rows, about = SCORES_FILE.read(scores)
@@ -45,7 +45,7 @@ def fit_pi(job: FitPiJob, scores: Path, output: Path) -> None:
     prior = Prior(job.prior, fit(chosen, space.factors(job.prior.factors), job.pseudo_count), space)
     metadata = {"space": job.space, "stage": STAGE, "dataset": settings["dataset"], "method": settings["score"]["kind"]}
     metadata |= {"seed": str(about["seed"]), "epoch": "0", "settings_fingerprint": fingerprint(job)}
-    metadata |= {"parent_fingerprint": "", "code_fingerprint": beginning.code}
+    metadata |= {"parent_fingerprint": "", "code_fingerprint": run_start.code}
     mark_folder(output, "fit-pi", run=run)
     write_prior(output / "pi.parquet", prior, metadata)
     document: dict[str, Any] = {"schema": SCHEMA, "kind": "fit", "stage": STAGE, "method": metadata["method"]}
@@ -54,7 +54,7 @@ def fit_pi(job: FitPiJob, scores: Path, output: Path) -> None:
     document |= {"failed": int((seen["status"] == "failed").sum()), "kept": kept["architecture"].tolist()}
     document |= {"entropy": prior.entropy()}
     document |= {"mode": prior.mode().as_dict() if prior.has_mode() else None}
-    write_json(output / "fit.json", {**document, "provenance": provenance(job, beginning, None)})
+    write_json(output / "fit.json", {**document, "provenance": provenance(job, run_start, None)})
     logger.info("fit-pi: the best %d of %d, π of %.2f nats", len(kept), len(seen), document["entropy"])
 
 

@@ -13,7 +13,7 @@ from parsec.config.zero_cost import KernelsJob, ScoreJob
 from parsec.data.dataset import read_info
 from parsec.errors import SettingsError
 from parsec.records.parquet import KERNEL_FIELDS, KERNELS_FILE
-from parsec.records.provenance import begin, provenance
+from parsec.records.provenance import provenance, start_provenance
 from parsec.runtime.device import acquire_gpu, resolve, set_deterministic
 from parsec.runtime.logs import logger
 from parsec.runtime.outputs import check_file, parquet_signature
@@ -31,7 +31,7 @@ def kernels(job: KernelsJob, data: Path, benchmark: Path, seed: int, output: Pat
     Raises:
         UserError: anything the user can mend; see its subclasses.
     """
-    beginning = begin("parsec.zero_cost.kernel_matrices")
+    run_start = start_provenance("parsec.zero_cost.kernel_matrices")
     check_file(output, parquet_signature(KERNEL_FIELDS.names))
     set_deterministic(job.compute.deterministic)
     info = read_info(data, job.dataset)
@@ -49,7 +49,7 @@ def kernels(job: KernelsJob, data: Path, benchmark: Path, seed: int, output: Pat
     KERNELS_FILE.write(
         output,
         pa.Table.from_pylist(rows, schema=KERNEL_FIELDS),
-        {"seed": seed, "provenance": provenance(job, beginning, info)},
+        {"seed": seed, "provenance": provenance(job, run_start, info)},
     )
 
 

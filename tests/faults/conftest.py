@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from job_file import job_file
 
 from parsec import cli
 from parsec.config.base import Compute
@@ -84,7 +85,7 @@ class Run:
     def command(self) -> list[str]:
         job, names = JOBS[self.verb]
         job = job.model_copy(update={"settings": job.settings.model_copy(update=self.changes)})
-        start = [self.verb, "--settings", as_json(job), "--seed", 0, *names]
+        start = [self.verb, "--settings", job_file(self.state.parent, as_json(job)), "--seed", 0, *names]
         return [str(word) for word in (*start, "--data", self.data, "--output", self.output, "--state", self.state)]
 
     def start(self, *options, before=lambda: None, checkpoint_seconds=0.0):

@@ -6,6 +6,7 @@ import sys
 
 import pytest
 import torch
+from job_file import job_file
 
 from parsec.config.base import Compute
 from parsec.config.datasets import Digits
@@ -43,8 +44,19 @@ def search(folder):
     job = SearchJob(stage="search", space="darts", method="parsec", prior=Prior(), settings=stage, compute=compute)
 
     def run(name, ranks):
-        command = [sys.executable, "-m", "parsec", "search", "--settings", as_json(job), "--data", folder / "data"]
-        command += ["--seed", "0", "--output", folder / name, "--state", folder / "state", "--ranks", str(ranks)]
+        command = [sys.executable, "-m", "parsec", "search", "--settings", job_file(folder, as_json(job))]
+        command += [
+            "--data",
+            folder / "data",
+            "--seed",
+            "0",
+            "--output",
+            folder / name,
+            "--state",
+            folder / "state",
+            "--ranks",
+            str(ranks),
+        ]
         subprocess.run(command, check=True, timeout=300)
         return folder / name
 
@@ -75,8 +87,21 @@ def retrained(folder, name):
         augmentation=RetrainAugmentation(padding=1, cutout=2),
     )  # fmt: skip
     job = RetrainJob(dataset="digits", space="darts", settings=stage, compute=Compute(device="cuda"))
-    command = [sys.executable, "-m", "parsec", "retrain", "--settings", as_json(job), "--data", folder / "data"]
-    command += ["--genotype", "DARTS_V2", "--origin", "published", "--method", "DARTS_V2", "--seed", "0", "--run", "0"]
+    command = [sys.executable, "-m", "parsec", "retrain", "--settings", job_file(folder, as_json(job))]
+    command += [
+        "--data",
+        folder / "data",
+        "--genotype",
+        "DARTS_V2",
+        "--origin",
+        "published",
+        "--method",
+        "DARTS_V2",
+        "--seed",
+        "0",
+        "--run",
+        "0",
+    ]
     command += ["--output", folder / name, "--state", folder / "state", "--ranks", "2"]
     subprocess.run(command, check=True, timeout=300)
     return folder / name

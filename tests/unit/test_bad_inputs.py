@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import pytest
 import yaml
+from job_file import job_file
 from PIL import Image
 from synthetic import retrain_result, search_result
 
@@ -46,7 +47,7 @@ NETWORK = Stack(stem="cifar", cells=3, channels=4)
 SCORE = as_json(DartsScoreJob(space="darts", dataset="digits", network=NETWORK, architectures=5, score=Score()))
 MEASURE = as_json(measure_job(TINY, "search"))
 FIT = '{"space": "nasbench201", "scored": 9, "keep": 3}'
-TABLE = ["--settings", '{"space": "nasbench201", "repeats": 1, "budget": 10}', "--seed", "0"]
+TABLE = '{"space": "nasbench201", "repeats": 1, "budget": 10}'
 
 
 class Outcome(NamedTuple):
@@ -71,6 +72,10 @@ class At:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content if isinstance(content, bytes) else content.encode())
         return path
+
+    def job(self, text: str) -> Path:
+        """A file of settings."""
+        return job_file(self.folder, text)
 
     def genotype(self, **changes: Any) -> Path:
         """The file of a genotype with some keys changed."""
@@ -112,23 +117,32 @@ class At:
 
     def prepare(self, dataset: dict[str, Any], output: Path | None = None) -> list[object]:
         """The command that prepares a data set."""
-        job = json.dumps({"name": "mine", "dataset": dataset})
+        job = self.job(json.dumps({"name": "mine", "dataset": dataset}))
         return ["prepare", "--settings", job, "--output", output or self.folder / "data"]
 
     def search(
         self,
-        settings: object = SEARCH,
+        settings: object = None,
         data: Path | None = None,
         output: Path | None = None,
         state: Path | None = None,
     ) -> list[object]:
         """The command of a search."""
         places = ["--output", output or self.folder / "output", "--state", state or self.folder / "state"]
-        return ["search", "--settings", settings, "--seed", 0, "--data", data or self.digits, *places]
+        return [
+            "search",
+            "--settings",
+            settings or self.job(SEARCH),
+            "--seed",
+            0,
+            "--data",
+            data or self.digits,
+            *places,
+        ]
 
     def retrain(self, genotype: object, data: Path | None = None) -> list[object]:
         """The command of a training from scratch."""
-        job = as_json(retrain_job(TINY, "digits"))
+        job = self.job(as_json(retrain_job(TINY, "digits")))
         names = ["--genotype", genotype, "--origin", "search", "--method", "parsec", "--run", 0]
         return ["retrain", *self.search(job, data)[1:], *names]
 
@@ -181,7 +195,8 @@ COMMANDS: dict[str, Callable[[At], list[object]]] = {
     "a genotype that is no JSON": lambda at: ["complexity", at.text("genotype.json", "normal"), *SIZE],
     "no threads": lambda at: ["complexity", "DARTS_V2", *SIZE, "--threads", 0],
     "a size below 1": lambda at: ["complexity", "DARTS_V2", *SIZE, "--classes", 0],
-    "settings that are no JSON": lambda at: at.search("{"),
+    "settings that are no JSON": lambda at: at.search(at.text("job.json", "{")),
+    "settings as text in the place of a file": lambda at: at.search(SEARCH),
     "a settings file that is not there": lambda at: at.search("job.json"),
     "a data set that is not there": lambda at: at.search(data=at.folder / "data"),
     "a data set whose record is damaged": lambda at: at.search(data=at.text("data/dataset.json", "{}").parent),
@@ -189,19 +204,29 @@ COMMANDS: dict[str, Callable[[At], list[object]]] = {
     "no ranks": lambda at: [*at.search(), "--ranks", 0],
     "a genotype that was not found": lambda at: at.retrain(at.folder / "genotype.json"),
     "a folder of images that is not there": lambda at: [
-        *("prepare", "--settings", json.dumps(PHOTOS), "--output", at.folder / "data"),
+        *("prepare", "--settings", at.job(json.dumps(PHOTOS)), "--output", at.folder / "data"),
     ],
     "scores that are not there": lambda at: [
-        *("fit-pi", "--settings", FIT, "--scores", at.folder / "scores.parquet", "--output", at.folder / "fit"),
+        *("fit-pi", "--settings", at.job(FIT), "--scores", at.folder / "scores.parquet", "--output", at.folder / "fit"),
     ],
     "a benchmark that is no table": lambda at: [
         *("lookup", "--benchmark", at.text("table.parquet", "none"), "--output", at.folder / "out", at.folder),
     ],
     "a benchmark that is not there": lambda at: [
-        *("simulate", *TABLE, "--benchmark", at.folder / "table.parquet", "--output", at.folder / "out"),
+        *(
+            "simulate",
+            "--settings",
+            at.job(TABLE),
+            "--seed",
+            0,
+            "--benchmark",
+            at.folder / "table.parquet",
+            "--output",
+            at.folder / "out",
+        ),
     ],
     "authors' files that are not there": lambda at: [
-        *("import-benchmark", "--settings", '{"benchmark": "nasbench201"}', "--source", at.folder / "NATS"),
+        *("import-benchmark", "--settings", at.job('{"benchmark": "nasbench201"}'), "--source", at.folder / "NATS"),
         *("--output", at.folder / "table.parquet"),
     ],
     "an unknown figure": lambda at: ["figure", "loss", "--output", at.folder / "loss", at.folder],
@@ -267,7 +292,7 @@ OWN: dict[str, Callable[[At], list[object]]] = {
         *(
             "score",
             "--settings",
-            SCORE,
+            at.job(SCORE),
             "--seed",
             0,
             "--data",
@@ -279,7 +304,17 @@ OWN: dict[str, Callable[[At], list[object]]] = {
         ),
     ],
     "a simulation into a folder of one's own": lambda at: [
-        *("simulate", *TABLE, "--benchmark", at.folder / "table.parquet", "--output", at.own),
+        *(
+            "simulate",
+            "--settings",
+            at.job(TABLE),
+            "--seed",
+            0,
+            "--benchmark",
+            at.folder / "table.parquet",
+            "--output",
+            at.own,
+        ),
     ],
     "a data set into a folder of one's own": lambda at: at.prepare({"source": "digits"}, at.own),
     "a data set into the folder of its images": lambda at: at.prepare(image_folder(at.own), at.own),
@@ -291,7 +326,7 @@ OWN: dict[str, Callable[[At], list[object]]] = {
         *("predict", at.folder / "run", "--data", at.digits, "--images", at.own, "--output", at.own / "cat.png"),
     ],
     "a measurement over a CSV": lambda at: [
-        *("measure", "step", "--settings", MEASURE, "--data", at.digits, "--output", at.own / "paper.csv"),
+        *("measure", "step", "--settings", at.job(MEASURE), "--data", at.digits, "--output", at.own / "paper.csv"),
     ],
     "a benchmark over notes": lambda at: ["bench", "memory", "--json", at.own / "notes.txt"],
     "a table over a README": lambda at: [

@@ -9,6 +9,7 @@ import sys
 
 import pytest
 import torch
+from job_file import job_file
 
 import parsec
 from parsec import cli
@@ -45,8 +46,9 @@ def search(tmp_path):
     """A function settings → the arguments of a search on a data set that is not there."""
 
     def arguments(settings):
+        path = settings if str(settings) == "nowhere.json" else job_file(tmp_path, settings)
         folders = ["--data", tmp_path / "no-data", "--output", tmp_path / "output", "--state", tmp_path / "state"]
-        return ["search", "--settings", settings, "--seed", "0", *folders]
+        return ["search", "--settings", path, "--seed", "0", *folders]
 
     return arguments
 
@@ -125,12 +127,17 @@ def test_threads_below_one(refused):
         (changed(stage="retrain"), "stage"),
         (changed(method="magic"), "method"),
         (changed(space="nasbench"), "space"),
-        ("{", "the settings given as text"),
+        ("{", "neither YAML nor JSON"),
         ("nowhere.json", "nowhere.json: no such settings file"),
     ],
 )
 def test_unusable_settings_are_refused(refused, search, settings, expected):
     assert expected in refused(*search(settings))
+
+
+def test_settings_are_no_text(refused, tmp_path):
+    line = refused("search", "--settings", as_json(job()), "--seed", "0")
+    assert "--settings: got settings as text; give the path of a YAML or JSON file" in line
 
 
 def test_misspelt_key_names_the_nearest(refused, search):

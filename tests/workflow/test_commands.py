@@ -157,6 +157,13 @@ def subcommands(group: Any) -> Iterator[Any]:
         yield from subcommands(each) if hasattr(each, "commands") else [each]
 
 
+def settings_on(page: str, name: str) -> str | None:
+    """The settings that a page has its reader write into a file of this name."""
+    text = (ROOT / page).read_text() if (ROOT / page).is_file() else ""
+    written = re.search(rf"^echo '(.*)' > {re.escape(name)}$", text, re.MULTILINE)
+    return written and written[1]
+
+
 def parse_parsec(command: Command) -> None:
     """Read a command of the package by its own parser; where a sentence names it, what is left out is not missed."""
     if command.words[:1] in ((), ("VALUE",), ("--help",), ("--version",)):
@@ -171,8 +178,13 @@ def parse_parsec(command: Command) -> None:
     for parameter in found.params if elided else ():
         parameter.required = False
     given = found.make_context(found.name, rest).params
-    if (given.get("settings") or "").startswith("{"):
-        load_job(given["settings"], JOBS[words[0]])
+    if given.get("settings") and (text := settings_on(command.page, given["settings"].name)):
+        load_job(text, JOBS[words[0]])
+
+
+def test_settings_on_pages_are_found():
+    named = [(c, c.words[c.words.index("--settings") + 1]) for c in of("parsec", True) if "--settings" in c.words]
+    assert {command.words[0] for command, name in named if settings_on(command.page, name)} == set(JOBS)
 
 
 @pytest.mark.parametrize(

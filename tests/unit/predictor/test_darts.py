@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from job_file import job_file
 from scipy.stats import spearmanr
 
 from parsec.cli import main
@@ -60,7 +61,7 @@ def pi(tmp_path_factory):
 @pytest.fixture(scope="module")
 def run(data, scores, pi, tmp_path_factory):
     folder = tmp_path_factory.mktemp("run")
-    given = ["--settings", as_json(JOB), "--seed", "0", "--benchmark", str(scores)]
+    given = ["--settings", str(job_file(folder, as_json(JOB))), "--seed", "0", "--benchmark", str(scores)]
     places = ["--output", str(folder / "out"), "--state", str(folder / "state")]
     assert main(["predictor", *given, "--data", str(data), "--pi", str(pi), *places]) == 0
     return folder / "out"

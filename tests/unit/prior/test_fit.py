@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from job_file import job_file
 
 from parsec.cli import main
 from parsec.config.search import Prior as Form
@@ -90,7 +91,7 @@ def scores(tmp_path):
 def test_the_verb_fits_to_the_best_and_says_what_it_cost(scores, tmp_path):
     found = architectures()[:30]
     path = scores(map(str, found))
-    given = ["--settings", JOB.model_dump_json(), "--scores", str(path)]
+    given = ["--settings", str(job_file(tmp_path, JOB.model_dump_json())), "--scores", str(path)]
     assert main(["fit-pi", *given, "--output", str(tmp_path / "a")]) == 0
     best = np.array([NASBENCH201.encode(each, "separate") for each in found[:5]])
     prior = read_prior(tmp_path / "a/pi.parquet", Form(), "nasbench201")

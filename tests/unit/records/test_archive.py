@@ -119,8 +119,9 @@ def test_own_pages_are_not_overwritten(results, record, page):
 def test_renewal_translates_settings_only(results, record, monkeypatch):
     keep(results, record)
     lines = (record / RESULTS_FILE).read_bytes()
-    monkeypatch.setitem(documents.RENAMES, 2, Renames({"search.dataset": "images"}, {}))
-    monkeypatch.setattr(documents, "SCHEMA", 2)
+    newest = documents.SCHEMA + 1
+    monkeypatch.setitem(documents.RENAMES, newest, Renames({"search.dataset": "images"}, {}))
+    monkeypatch.setattr(documents, "SCHEMA", newest)
     renew(record.parent)
     assert "images" in yaml.safe_load((record / "settings.yaml").read_text())["search"]
     assert (record / RESULTS_FILE).read_bytes() == lines

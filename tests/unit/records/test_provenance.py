@@ -12,7 +12,7 @@ from parsec.config.jobs import fingerprint
 from parsec.records.provenance import RunStart, git_state, provenance
 
 STARTED = datetime(2026, 1, 2, 3, 4, 5, tzinfo=timezone(timedelta(hours=2)))
-BEGINNING = RunStart(STARTED, "dd", {"commit": "0" * 40, "dirty": False})
+RUN_START = RunStart(STARTED, "dd", {"commit": "0" * 40, "dirty": False})
 
 
 def git(folder, *arguments):
@@ -34,7 +34,7 @@ def repository(tmp_path):
 def test_provenance_of_a_result():
     job = Running()
     info = SimpleNamespace(content_hash="cc", stand_in="stands in for ImageNet")
-    document = provenance(job, BEGINNING, info)
+    document = provenance(job, RUN_START, info)
     assert json.loads(json.dumps(document)) == document
     assert document["settings"]["progress_seconds"] == 5.0
     assert document["settings_fingerprint"] == fingerprint(job)
@@ -47,7 +47,7 @@ def test_provenance_of_a_result():
 
 
 def test_provenance_without_data_set():
-    document = provenance(Running(), BEGINNING, None)
+    document = provenance(Running(), RUN_START, None)
     assert document["dataset_hash"] is None
     assert document["stand_in"] is None
 

@@ -9,6 +9,7 @@ import sys
 
 import pytest
 import torch
+from job_file import job_file
 from processes import caught, rows
 
 from parsec.config.jobs import as_json
@@ -95,7 +96,8 @@ def test_signals_and_kills_change_nothing(start, digits, make_job, tmp_path):
     """A real process, stopped by SIGTERM, continued and killed with SIGKILL, continued to the end."""
 
     def begin(name, checkpoint_seconds):
-        command = [sys.executable, "-m", "parsec", "search", "--settings", as_json(make_job(epochs=6)), "--seed", "0"]
+        command = [sys.executable, "-m", "parsec", "search", "--settings"]
+        command += [job_file(tmp_path, as_json(make_job(epochs=6))), "--seed", "0"]
         command += ["--data", digits, "--output", tmp_path / name, "--state", tmp_path / f"{name}-state"]
         environment = {**os.environ, "PARSEC_CHECKPOINT_SECONDS": checkpoint_seconds}
         process = subprocess.Popen([*command, "--threads", "1"], stderr=subprocess.PIPE, text=True, env=environment)

@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import psutil
 import pytest
+from job_file import job_file
 from processes import below, caught, variable
 
 from parsec.config.jobs import as_json
@@ -41,8 +42,8 @@ def begin(digits, tmp_path_factory):
     folder = tmp_path_factory.mktemp("ranks")
 
     def start(job, name, checkpoint_seconds="600"):
-        command = [sys.executable, "-m", "parsec", "search", "--settings", as_json(job), "--data", digits]
-        command += ["--seed", "0", "--output", folder / name, "--state", folder / f"{name}-state"]
+        command = [sys.executable, "-m", "parsec", "search", "--settings", job_file(folder, as_json(job))]
+        command += ["--data", digits, "--seed", "0", "--output", folder / name, "--state", folder / f"{name}-state"]
         command += ["--threads", "2", "--ranks", "2", "--log", folder / f"{name}.log"]
         environment = {**os.environ, "PARSEC_CHECKPOINT_SECONDS": checkpoint_seconds, "PARSEC_PROGRESS_SECONDS": "0"}
         process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment)

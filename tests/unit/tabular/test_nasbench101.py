@@ -9,6 +9,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+from job_file import job_file
 from tfrecord.writer import TFRecordWriter
 
 from parsec.cli import main
@@ -172,7 +173,7 @@ def trainings():
 
 
 def run_import(source, output, benchmark="nasbench101"):
-    settings = json.dumps({"benchmark": benchmark})
+    settings = str(job_file(output.parent, json.dumps({"benchmark": benchmark})))
     return main(["import-benchmark", "--settings", settings, "--source", str(source), "--output", str(output)])
 
 

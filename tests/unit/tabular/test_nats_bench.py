@@ -8,6 +8,7 @@ import sys
 
 import numpy as np
 import pytest
+from job_file import job_file
 from nats_bench.api_utils import ArchResults, ResultsCount, pickle_save
 
 from parsec.cli import main
@@ -86,7 +87,7 @@ def test_numbers_are_those_that_the_columns_name(folder):
 
 
 def run_import(source, output):
-    settings = json.dumps({"benchmark": "nasbench201"})
+    settings = str(job_file(output.parent, json.dumps({"benchmark": "nasbench201"})))
     return main(["import-benchmark", "--settings", settings, "--source", str(source), "--output", str(output)])
 
 

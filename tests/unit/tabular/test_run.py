@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+from job_file import job_file
 
 from parsec.cli import main
 from parsec.records.parquet import SCORES_FILE
@@ -43,7 +44,8 @@ def start(searched, scores, tmp_path):
     """A function name, seed, with scores or without, changes of the settings → exit code; writes into `name`."""
 
     def run(name, seed=0, scored=True, **changes):
-        given = ["--settings", json.dumps(SMALL | changes), "--benchmark", str(searched), "--seed", str(seed)]
+        settings = str(job_file(tmp_path, json.dumps(SMALL | changes)))
+        given = ["--settings", settings, "--benchmark", str(searched), "--seed", str(seed)]
         return main(
             ["simulate", *given, "--output", str(tmp_path / name), *(["--scores", str(scores)] if scored else [])]
         )
@@ -113,7 +115,7 @@ def timed(searched, tmp_path):
 def test_a_budget_in_seconds_ends_the_search(timed, tmp_path):
     given = ["--benchmark", str(timed), "--seed", "0", "--output", str(tmp_path / "a")]
     settings = SMALL | {"methods": ["random"], "seconds": 450.0}
-    assert main(["simulate", "--settings", json.dumps(settings), *given]) == 0
+    assert main(["simulate", "--settings", str(job_file(tmp_path, json.dumps(settings))), *given]) == 0
     rows, _ = read_simulations(tmp_path / "a" / "simulations.parquet")
     assert rows.trained.max() <= 4
     assert (rows.seconds == 100.0 * rows.trained).all()
@@ -121,5 +123,6 @@ def test_a_budget_in_seconds_ends_the_search(timed, tmp_path):
 
 def test_too_few_seconds_are_refused(timed, capsys, tmp_path):
     given = ["--benchmark", str(timed), "--seed", "0", "--output", str(tmp_path / "a")]
-    assert main(["simulate", "--settings", json.dumps(SMALL | {"methods": ["random"], "seconds": 50.0}), *given]) == 2
+    settings = SMALL | {"methods": ["random"], "seconds": 50.0}
+    assert main(["simulate", "--settings", str(job_file(tmp_path, json.dumps(settings))), *given]) == 2
     assert "no training ends within it" in capsys.readouterr().err

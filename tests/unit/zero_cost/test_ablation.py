@@ -4,6 +4,7 @@ import json
 
 import pandas as pd
 import pytest
+from job_file import job_file
 
 from parsec.cli import main
 from parsec.config.base import Compute, Running
@@ -83,7 +84,8 @@ def test_a_stopped_run_goes_on_to_the_same_rows(run, monkeypatch):
 
 def test_the_verb_names_a_wrong_data_set(digits, capsys, tmp_path):
     given = ["--data", str(digits), "--seed", "0", "--output", str(tmp_path / "a"), "--state", str(tmp_path / "s")]
-    assert main(["ablate", "--settings", json.dumps({"space": "nasbench201", "dataset": "other"}), *given]) == 2
+    settings = job_file(tmp_path, json.dumps({"space": "nasbench201", "dataset": "other"}))
+    assert main(["ablate", "--settings", str(settings), *given]) == 2
     assert "holds digits, but the settings want other" in capsys.readouterr().err
     assert not (tmp_path / "a").exists()
 

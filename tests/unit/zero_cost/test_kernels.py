@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from job_file import job_file
 
 from parsec.cli import main
 from parsec.data.dataset import read_info
@@ -33,7 +34,16 @@ def keep(digits, benchmark, tmp_path):
         settings = {"space": "nasbench201", "dataset": "digits", "batch_size": 8, "compute": {"device": "cpu"}}
         given = ["--data", str(digits), "--benchmark", str(benchmark), "--seed", "0"]
         text = json.dumps(settings | {"networks": 2, "edges": [0, 50, 100]} | changes)
-        return main(["kernels", "--settings", text, *given, "--output", str(tmp_path / "kernels.parquet")])
+        return main(
+            [
+                "kernels",
+                "--settings",
+                str(job_file(tmp_path, text)),
+                *given,
+                "--output",
+                str(tmp_path / "kernels.parquet"),
+            ]
+        )
 
     return run
 

@@ -8,6 +8,7 @@ import sys
 import pandas as pd
 import pytest
 import torch
+from job_file import job_file
 from processes import caught
 
 from parsec.cli import main
@@ -118,7 +119,16 @@ def test_a_killed_run_continues_where_it_was(start, digits, make_job, tmp_path):
     def begin(attempt):
         name = f"killed{attempt}"
         places = ["--data", digits, "--output", tmp_path / name, "--state", tmp_path / "state" / name]
-        command = ["-m", "parsec", "score", "--settings", as_json(make_job(6)), "--seed", "0", *places]
+        command = [
+            "-m",
+            "parsec",
+            "score",
+            "--settings",
+            job_file(tmp_path, as_json(make_job(6))),
+            "--seed",
+            "0",
+            *places,
+        ]
         environment = os.environ | {"PARSEC_CHECKPOINT_SECONDS": "0"}
         process = subprocess.Popen([sys.executable, *map(str, command)], env=environment, stderr=subprocess.PIPE)
         return process, tmp_path / "state" / name
@@ -165,7 +175,7 @@ def test_state_of_another_scoring_is_refused(start, monkeypatch):
 def test_too_few_images_and_another_data_set_are_refused(start, make_job, digits, tmp_path, capsys):
     with pytest.raises(DatasetError, match="fewer than batch_size"):
         start("a", batch_size=10_000)
-    other = json.dumps({**json.loads(as_json(make_job())), "dataset": "cifar10"})
+    other = job_file(tmp_path, json.dumps({**json.loads(as_json(make_job())), "dataset": "cifar10"}))
     places = ["--data", digits, "--output", tmp_path / "a", "--state", tmp_path / "s"]
     assert main([str(part) for part in ("score", "--settings", other, "--seed", "0", *places)]) == 2
     assert "holds digits, but the settings want cifar10" in capsys.readouterr().err

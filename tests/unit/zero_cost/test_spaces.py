@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from job_file import job_file
 from torch import nn
 
 from parsec.cli import main
@@ -154,7 +155,8 @@ def test_what_cannot_be_chosen_is_refused(start, table):
 @pytest.mark.parametrize("job", [darts, nasbench101])
 def test_the_verb_takes_every_space(digits, tmp_path, job):
     places = ["--data", digits, "--output", tmp_path / "a", "--state", tmp_path / "s"]
-    assert main([str(part) for part in ("score", "--settings", as_json(job(1)), "--seed", "0", *places)]) == 0
+    settings = job_file(tmp_path, as_json(job(1)))
+    assert main([str(part) for part in ("score", "--settings", settings, "--seed", "0", *places)]) == 0
     assert len(SCORES_FILE.read(tmp_path / "a" / "scores.parquet")[0]) == 1
 
 
@@ -169,7 +171,8 @@ def test_the_verb_takes_every_space(digits, tmp_path, job):
 def test_settings_of_another_space_are_refused(digits, tmp_path, capsys, change, message):
     settings = {"space": "darts", "dataset": "digits", "network": {"cells": 3, "channels": 2}, "architectures": 1}
     places = ["--data", str(digits), "--output", str(tmp_path / "a"), "--state", str(tmp_path / "s")]
-    assert main(["score", "--settings", json.dumps({**settings, **change}), "--seed", "0", *places]) == 2
+    path = job_file(tmp_path, json.dumps({**settings, **change}))
+    assert main(["score", "--settings", str(path), "--seed", "0", *places]) == 2
     said = capsys.readouterr().err
     assert message in said
     assert said.count("\n") == 1

@@ -347,7 +347,7 @@ def prepare(
     ] = None,
 ) -> None:
     """Turn raw images into memory-mapped shards, split into train, validation and test."""
-    from parsec.config.jobs import PrepareJob, with_image_source
+    from parsec.config.datasets import PrepareJob, with_image_source
     from parsec.data.prepare import prepare
 
     prepare(with_image_source(load_job(settings, PrepareJob), {"folder": folder, "order": order or None}), output)
@@ -365,7 +365,7 @@ def search(
     cache_outputs: CacheOutputs = False,
 ) -> None:
     """Learn π in one stage: search, finetune or transfer."""
-    from parsec.config.jobs import SearchJob
+    from parsec.config.search import SearchJob
     from parsec.search.run import search
 
     search(load_job(settings, SearchJob), data, seed, output, state, init_pi, _running(), cache_outputs)
@@ -386,8 +386,8 @@ def retrain(
     cache_outputs: CacheOutputs = False,
 ) -> None:
     """Train a genotype from scratch and test it; the only command that opens the test set."""
-    from parsec.config.jobs import RetrainJob
     from parsec.config.outputs import Retrain
+    from parsec.config.retrain import RetrainJob
     from parsec.retrain.run import retrain
 
     job = load_job(settings, RetrainJob)
@@ -501,7 +501,7 @@ def measure(
 ) -> None:
     """Measure memory and time of a search step, or the memory of search methods against the depth of their networks."""
     from parsec.bench.memory import measure, measure_depths
-    from parsec.config.jobs import DepthsJob, MeasureJob
+    from parsec.config.search import DepthsJob, MeasureJob
 
     if what == "step":
         measure(load_job(settings, MeasureJob), data, output)

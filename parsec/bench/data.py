@@ -14,8 +14,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from parsec.bench.harness import Contest, Rates, Step, Target, hold
 from parsec.bench.workload import SEED, BenchJob
-from parsec.config.datasets import Digits
-from parsec.config.jobs import PrepareJob
+from parsec.config.datasets import Digits, PrepareJob
 from parsec.config.training import Augmentation
 from parsec.data.augment import Augment
 from parsec.data.dataset import DatasetInfo, PackedPart, Part, Pixels, open_split, read_info

@@ -10,7 +10,7 @@ import torch
 from parsec.bench.harness import Step, in_turn, stopwatch_for
 from parsec.bench.workload import SEED, TINY, BenchJob, Size, Workload, compute, sizes, workload
 from parsec.config.base import Compute, ExecutorName
-from parsec.config.jobs import DepthsJob, MeasureJob, SearchJob
+from parsec.config.search import DepthsJob, MeasureJob, SearchJob
 from parsec.data.augment import Augment
 from parsec.data.dataset import DatasetInfo, open_split, read_info
 from parsec.data.loader import epoch_order, open_images

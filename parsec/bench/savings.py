@@ -15,10 +15,8 @@ import torch
 
 from parsec.bench.workload import BenchJob, compute
 from parsec.config.base import Compute
-from parsec.config.datasets import Digits
-from parsec.config.jobs import PrepareJob, SearchJob
-from parsec.config.search import Estimator, PriorOptimizer, SearchOptimizer, SearchStage
-from parsec.config.search import Prior as Form
+from parsec.config.datasets import Digits, PrepareJob
+from parsec.config.search import Estimator, PriorConfig, PriorOptimizer, SearchJob, SearchOptimizer, SearchStage
 from parsec.config.training import Augmentation, Network
 from parsec.data.dataset import read_info
 from parsec.data.prepare import prepare
@@ -86,7 +84,7 @@ def _search(stage: SearchStage, way: Way, seed: int, data: Path, device: torch.d
     """A whole search; its seconds are those of the steps alone."""
     settings = stage.model_copy(update={"estimator": way.estimator})
     job = SearchJob(
-        stage="search", space="darts", method="parsec", prior=Form(), settings=settings, compute=way.compute
+        stage="search", space="darts", method="parsec", prior=PriorConfig(), settings=settings, compute=way.compute
     )
     trainer = Parsec(make_task(job, data, read_info(data), seed, Prior(job.prior), device))
     began = time.perf_counter()

@@ -8,9 +8,7 @@ import torch
 from parsec.bench.harness import Contest, Rates, Step, Target, hold
 from parsec.bench.workload import SEED, BenchJob, Size, Workload, compute, random_images, random_info, sizes, workload
 from parsec.config.base import Compute
-from parsec.config.jobs import SearchJob
-from parsec.config.search import Estimator, SearchStage
-from parsec.config.search import Prior as Form
+from parsec.config.search import Estimator, PriorConfig, SearchJob, SearchStage
 from parsec.data.augment import Augment
 from parsec.prior.distribution import Prior
 from parsec.runtime.device import memory_format
@@ -44,13 +42,15 @@ def _task(workload: Workload, compute: Compute, samples: int) -> SearchTask:
     )
     images = random_images(count, side, workload.device)
     return SearchTask(
-        job=SearchJob(stage="search", space="darts", method="parsec", prior=Form(), settings=stage, compute=compute),
+        job=SearchJob(
+            stage="search", space="darts", method="parsec", prior=PriorConfig(), settings=stage, compute=compute
+        ),
         seed=SEED,
         train=images,
         validation=images,
         augment=Augment(stage.augmentation, random_info(side), memory_format(compute.layout)),
         classes=workload.classes,
-        prior=Prior(Form()),
+        prior=Prior(PriorConfig()),
         device=workload.device,
     )
 

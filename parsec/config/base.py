@@ -1,5 +1,7 @@
-"""What every part of the settings tree has in common: strict, frozen, and free of surprises."""
+"""What all sections of the settings have in common: strict types, frozen values, checked names and paths."""
 
+import hashlib
+import json
 import os
 import re
 from collections import Counter
@@ -53,6 +55,7 @@ def expanded(place: str, key: str) -> str:
 
 
 Space = Literal["darts", "nasbench201"]
+SearchStageName = Literal["search", "finetune", "transfer"]
 Method = Literal["parsec", "darts", "darts_second_order", "snas", "gdas", "random_ws", "random"]
 
 ExecutorName = Literal["auto", "sequential", "grouped", "fused"]
@@ -76,11 +79,11 @@ def _without_repeats(values: tuple[Item, ...]) -> tuple[Item, ...]:
 UniqueTuple = Annotated[
     tuple[Item, ...], AfterValidator(_without_repeats), Field(json_schema_extra={"uniqueItems": True})
 ]
-"""A list without repeats: a seed listed twice would be one run that counts as two."""
+"""A list without repeats: a seed listed twice would count one run as two."""
 
 
 def check_batches(batch_size: int, **images: int | None) -> None:
-    """A part must hold at least one batch, because an incomplete one is dropped in training.
+    """Refuse a split smaller than one batch, because an incomplete batch is dropped in training.
 
     Raises:
         ValueError: naming the key whose number of images is too small.
@@ -90,37 +93,58 @@ def check_batches(batch_size: int, **images: int | None) -> None:
             raise ValueError(f"{key}: got {count}; allowed: at least batch_size ({batch_size})")
 
 
+def check_darts(space: Space, work: str) -> None:
+    """Refuse work that only the DARTS space has.
+
+    Raises:
+        ValueError: another space.
+    """
+    if space != "darts":
+        raise ValueError(f"space: got {space}; allowed: darts, because {work}")
+
+
 class Config(BaseModel):
-    """A branch of the tree: unknown keys and wrong types are errors, and nothing changes after loading."""
+    """A section of the settings: unknown keys and wrong types are errors, and nothing changes after loading."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+def as_json(job: Config) -> str:
+    """Canonical JSON: keys sorted, no spaces, so that equal settings are equal text."""
+    return json.dumps(job.model_dump(mode="json"), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def fingerprint(job: Config) -> str:
+    """First 16 hexadecimal digits of the SHA-256 of the canonical JSON."""
+    return hashlib.sha256(as_json(job).encode()).hexdigest()[:16]
 
 
 class Compute(Config):
     """How numbers are computed; part of every fingerprint, because it can change the last digits."""
 
-    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="`auto`: CUDA where it is found, else the CPU")
+    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="`auto`: CUDA if available, else the CPU")
     precision: Literal["auto", "float32", "bfloat16"] = Field(
         "auto", description="of activations; `auto`: bfloat16 on CUDA, float32 on the CPU; likelihoods are float64"
     )
     layout: Literal["auto", "contiguous", "channels_last"] = Field(
         "auto", description="memory layout of images; `auto`: channels last"
     )
-    deterministic: bool = Field(True, description="same bytes again on the same CUDA machine, at some speed")
+    deterministic: bool = Field(True, description="bitwise reproducible on the same CUDA machine, but slower")
     executor: ExecutorName = Field(
         "auto",
-        description="how the K sampled architectures are run: `sequential`, in the memory of one; `grouped` along "
-        "channels; `fused`: as data, in kernels that one CUDA graph replays; `auto`: `grouped` where it is faster, "
+        description="how the K sampled architectures are run: `sequential`: one after another; `grouped`: as grouped "
+        "convolutions; `fused`: in kernels that one CUDA graph replays; `auto`: `grouped` where it is faster, "
         "else `sequential`",
     )
     samples_in_flight: Positive | None = Field(
-        None, description="S, architectures that `grouped` and `fused` run at once; null: as many as `memory_gib` holds"
+        None,
+        description="S, architectures that `grouped` and `fused` run at once; null: as many as fit into `memory_gib`",
     )
     memory_gib: Annotated[float, Field(gt=0.0)] = Field(
-        4.0, description="memory that the children in flight may take, GiB (2³⁰ bytes)"
+        4.0, description="memory for the architectures in flight, GiB (2³⁰ bytes)"
     )
     skip_negligible: bool = Field(
-        True, description="leave out the backward pass of children whose weight cannot change the gradient's last digit"
+        True, description="skip the backward pass of architectures whose weight cannot change the gradient's last digit"
     )
     compile: Literal["auto", "on", "off"] = Field(
         "auto", description="retraining: compile the network with `torch.compile`; `auto`: on CUDA only"

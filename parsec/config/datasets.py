@@ -1,10 +1,12 @@
 """Settings of the data sets: where images come from and how they are split."""
 
-from typing import Annotated, Literal
+import json
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from parsec.config.base import Config, Fraction, Place, Positive, Seed, UniqueTuple
+from parsec.config.base import Config, Fraction, Name, Place, Positive, Seed, UniqueTuple
 
 
 class Split(Config):
@@ -71,10 +73,31 @@ class ImageFolder(Split):
     )
     classes: Annotated[Positive, Field(ge=2)] | None = Field(
         None,
-        description="so many classes, drawn with `split_seed`, to search on a part of the data; a larger number keeps "
-        "those of a smaller one; null: all",
+        description="number of classes, sampled with `split_seed`, to search on a subset of the data; a larger "
+        "number keeps those of a smaller one; null: all",
     )
     jpeg: Jpeg | None = Field(None, description="null: pixels are stored; else whole images as JPEGs in tar shards")
 
 
 Dataset = Annotated[Digits | DigitsFolder | Cifar10 | Cifar100 | ImageFolder, Field(discriminator="source")]
+
+LOCATION_KEYS = {"cifar10": ("folder", "order"), "cifar100": ("folder", "order")}
+"""By source: keys that decide where images are found and not which, because their hashes are known."""
+
+
+class PrepareJob(Config):
+    """Preparing one data set."""
+
+    name: Name
+    dataset: Dataset
+
+
+def with_image_source(job: PrepareJob, source: Mapping[str, Any]) -> PrepareJob:
+    """The job with the `LOCATION_KEYS` of its data set replaced by those that are not None.
+
+    Raises:
+        pydantic.ValidationError: a key or value that the data set does not take.
+    """
+    changes = {key: value for key, value in source.items() if value is not None}
+    data = {**job.dataset.model_dump(mode="json"), **changes}
+    return PrepareJob.model_validate_json(json.dumps({"name": job.name, "dataset": data}))

@@ -10,7 +10,7 @@ from parsec.config.settings import Settings
 GIVEN = (
     ("estimator.samples", "K = 16 in the DARTS space (reported by FP-NAS), the same at every step"),
     ("prior.factors", "independent categoricals for the inputs and the operations of every slot"),
-    ("start", "uniform at first; the π of the small network when fine-tuning on the large one"),
+    ("init_from", "uniform at first; the π of the small network when fine-tuning on the large one"),
     ("space", "normal and reduction cells of the DARTS kind with seven primitives"),
 )
 """Key and what the sources say of it."""
@@ -35,7 +35,10 @@ NOT_GIVEN = (
     (("estimator.likelihood", "estimator.baseline"), "the estimator as it is written, with nothing added"),
     (("warmup_epochs",), "no source mentions a warm-up"),
     (("train_images", "validation_images"), "ImageNet: the part of a pass that the stated 1 GPU-day leaves room for"),
-    (("start", "origins"), "which stage gave the ImageNet row is unknown: the longest chain, and all are retrained"),
+    (
+        ("init_from", "origins"),
+        "which stage gave the ImageNet row is unknown: the longest chain, and all are retrained",
+    ),
     (("seeds", "runs"), "four searches, as DARTS; four runs of each, where DARTS trains one cell ten times"),
     (("validation_fraction", "split_seed"), "halves, as DARTS and FP-NAS; one fixed split keeps searches comparable"),
     (("compute.precision", "compute.layout"), "the faster ones on today's GPUs; likelihoods stay float64"),

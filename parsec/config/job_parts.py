@@ -11,18 +11,11 @@ from typing import Any
 
 import yaml
 
-from parsec.config.base import Config
-from parsec.config.jobs import (
-    LOCATION_KEYS,
-    DepthsJob,
-    MeasureJob,
-    PrepareJob,
-    RetrainJob,
-    SearchJob,
-    SearchStageName,
-)
+from parsec.config.base import Config, SearchStageName
+from parsec.config.datasets import LOCATION_KEYS, PrepareJob
 from parsec.config.predictor import AnyPredictorJob, ProposalJob
-from parsec.config.search import RELAXED, Prior, RandomSearch, SearchStage
+from parsec.config.retrain import RetrainJob
+from parsec.config.search import RELAXED, DepthsJob, MeasureJob, PriorConfig, RandomSearch, SearchJob, SearchStage
 from parsec.config.settings import Settings
 from parsec.config.tabular import SimulateJob
 from parsec.config.zero_cost import SCORE_JOBS, AblationJob, AnyScoreJob, FitPiJob, KernelsJob
@@ -49,7 +42,7 @@ def search_job(settings: Settings, stage: SearchStageName, name: str) -> SearchJ
         space=read.space,
         method=method,
         variant=name if name in settings.variants else None,
-        prior=Prior(factors="edges") if method in RELAXED else read.prior,
+        prior=PriorConfig(factors="edges") if method in RELAXED else read.prior,
         settings=getattr(read, stage),
         compute=read.compute,
     )

@@ -21,6 +21,9 @@ from parsec.errors import SettingsError
 SHOWN = 3
 """Problems that one message names; the rest are counted."""
 
+RENAMED = {"start": "init_from"}
+"""Keys of earlier versions and what they are called now."""
+
 
 def explain(error: ValidationError, model: type[Config]) -> str:
     """The first problems of a failed validation in one line: unknown keys, then wrong values, then missing keys."""
@@ -55,6 +58,8 @@ def _unknown(tree: Tree, detail: ErrorDetails) -> tuple[str, str]:
     parent = tree.locate(branch)
     keys = list(tree.resolve(parent.node).get("properties", {}))
     here = tree.locate(detail["loc"]).path
+    if (name := RENAMED.get(str(key))) in keys:
+        return f"{here}: this key is now {name}", f"{parent.path}.{name}"
     near = get_close_matches(str(key), keys, n=1)
     if not near:
         return f"{here}: unknown key; allowed here: {', '.join(keys)}", ""

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from parsec.config.jobs import SearchStageName
+from parsec.config.base import SearchStageName
 
 SEARCH_STAGES: tuple[SearchStageName, ...] = ("search", "finetune", "transfer")
 SEARCH_FILES = ("pi.parquet", "trajectory.parquet", "genotype.json", "metrics.jsonl", "result.json")

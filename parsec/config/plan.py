@@ -5,8 +5,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Literal, get_args
 
-from parsec.config.base import expanded, overlap
-from parsec.config.jobs import SearchStageName
+from parsec.config.base import SearchStageName, expanded, overlap
 from parsec.config.outputs import PUBLISHED, SEARCH_STAGES, Retrain, Search
 from parsec.config.predictor import DartsPredictorJob
 from parsec.config.settings import Settings
@@ -77,7 +76,7 @@ def search_batches(settings: Settings, stage: SearchStageName, method: str) -> l
 
 def parent(settings: Settings, search: Search) -> Search | None:
     """The run whose π this one starts from; None if it starts from uniform, or from a π that no run learnt."""
-    start = getattr(settings.for_method(search.method), search.stage).start
+    start = getattr(settings.for_method(search.method), search.stage).init_from
     return None if start in ("uniform", "scores") else _search(settings, start, search.method, search.seed)
 
 
@@ -92,7 +91,7 @@ def initial_pi(settings: Settings, search: Search) -> str | None:
     """The `pi.parquet` that a run starts from, below the results folder; None if it starts from uniform."""
     if before := parent(settings, search):
         return f"{before.folder}/pi.parquet"
-    start = getattr(settings.for_method(search.method), search.stage).start
+    start = getattr(settings.for_method(search.method), search.stage).init_from
     return f"{fit_folder(settings)}/pi.parquet" if start == "scores" else None
 
 

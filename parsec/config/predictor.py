@@ -47,14 +47,16 @@ class PredictorSearches(Config):
     """Searches with a predictor in the manner of Mauch et al. (arXiv 2011.12043), with every pool."""
 
     pools: UniqueTuple[Pool] = Field(min_length=1, description="the search is repeated with each of them")
-    start: Positive = Field(20, description="architectures that are trained first, drawn at random")
+    start: Positive = Field(20, description="architectures that are trained first, sampled at random")
     rounds: Positive = Field(13, description="of fitting the predictor, scoring the pool and training the best")
     per_round: Positive = Field(10, description="architectures trained in a round")
     acquisition: Acquisition = Field(
         "mean", description="`mean` of the members; `upper_bound`: mean plus one deviation; `thompson`: a member each"
     )
     predictor: Predictor = Predictor()
-    repeats: Positive = Field(100, description="searches with each pool; those of a number start alike in all pools")
+    repeats: Positive = Field(
+        100, description="searches per pool; repeat i starts with the same architectures in all pools"
+    )
     block: Positive = Field(10, description="repeats whose predictors are trained together")
 
     @property
@@ -68,7 +70,7 @@ class PredictorJob(PredictorSearches):
 
     problem: Literal["nasbench201", "nasbench101"] = Field(description="benchmark whose table is searched")
     data: Literal["cifar10", "cifar100", "in16"] = Field(
-        "cifar10", description="data set whose validation accuracy the search sees; nasbench101 has cifar10 alone"
+        "cifar10", description="data set whose validation accuracy the search sees; nasbench101 has only cifar10"
     )
 
     @property
@@ -84,7 +86,7 @@ class PredictorJob(PredictorSearches):
 
 
 class DartsPredictorJob(PredictorSearches):
-    """Searches on the DARTS space, which has no table: a training-free score stands in the place of accuracy."""
+    """Searches on the DARTS space, which has no table: a training-free score replaces accuracy."""
 
     problem: Literal["darts"] = Field(description="chooses this space")
     scores: Name = Field(
@@ -125,7 +127,7 @@ Strength = Annotated[float, Field(ge=0.0, le=10.0)]
 
 
 class ProposalJob(Config):
-    """Children of NAS-Bench-201 drawn from q(α) ∝ π(α) exp(β · log-likelihood that a predictor expects)."""
+    """Architectures of NAS-Bench-201 sampled from q(α) ∝ π(α) exp(β · log-likelihood expected by a predictor)."""
 
     data: Literal["cifar10", "cifar100", "in16"] = Field(
         "cifar10", description="data set whose validation accuracy stands for the likelihood"
@@ -135,7 +137,7 @@ class ProposalJob(Config):
     )
     trained: UniqueTuple[Annotated[Positive, Field(le=15_625)]] = Field(
         (20, 50, 100),
-        description="different architectures, drawn from π, that the predictor is fitted to",
+        description="distinct architectures sampled from π that the predictor is fitted to",
         min_length=1,
     )
     betas: UniqueTuple[Strength] = Field(
@@ -143,12 +145,12 @@ class ProposalJob(Config):
     )
     defences: UniqueTuple[Annotated[float, Field(ge=0.0, lt=1.0)]] = Field(
         (0.0, 0.2),
-        description="shares of the children that are drawn from π all the same, so that none weighs more than 1/share "
+        description="shares of the architectures that are sampled from π so that no weight exceeds 1/share "
         "times its likelihood, however wrong the predictor is",
         min_length=1,
     )
     samples: UniqueTuple[Annotated[Positive, Field(ge=2)]] = Field(
-        (4, 16), description="K, children of a step", min_length=1
+        (4, 16), description="K, sampled architectures per step", min_length=1
     )
     images: UniqueTuple[Positive] = Field(
         (1, 8, 64),
@@ -157,7 +159,9 @@ class ProposalJob(Config):
         min_length=1,
     )
     predictor: Predictor = Predictor()
-    repeats: Positive = Field(100, description="of every study, each with a predictor and children of its own")
+    repeats: Positive = Field(
+        100, description="repeats per study, each with its own predictor and sampled architectures"
+    )
     block: Positive = Field(10, description="repeats whose predictors are trained together")
 
     @model_validator(mode="after")

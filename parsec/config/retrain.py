@@ -1,4 +1,4 @@
-"""Settings of the stage that trains a found architecture from scratch and tests it."""
+"""Settings of the stage that trains a genotype from scratch and tests it."""
 
 import re
 from pathlib import PurePath
@@ -6,10 +6,23 @@ from typing import Annotated, Literal, Self, get_args
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from parsec.config.base import NAME, Config, Fraction, Name, Place, Positive, Seed, UniqueTuple, check_batches
+from parsec.config.base import (
+    NAME,
+    Compute,
+    Config,
+    Fraction,
+    Name,
+    Place,
+    Positive,
+    SearchStageName,
+    Seed,
+    Space,
+    UniqueTuple,
+    check_batches,
+    check_darts,
+)
 from parsec.config.training import Augmentation, Optimizer, Stack
 
-Origin = Literal["search", "finetune", "transfer"]
 Known = Literal["DARTS_V1", "DARTS_V2", "PDARTS", "PC_DARTS_cifar", "PC_DARTS_image"]
 """Names of published genotypes."""
 
@@ -59,30 +72,30 @@ class RetrainAugmentation(Augmentation):
 
 
 class RetrainStage(Config):
-    """Retraining on one data set: full training set, then the one reading of its test set."""
+    """Retraining on one data set: the full training set, then one evaluation on the test set."""
 
-    origins: UniqueTuple[Origin] = Field(description="stages whose genotypes are retrained")
+    origins: UniqueTuple[SearchStageName] = Field(description="stages whose genotypes are retrained")
     published: UniqueTuple[Annotated[Given, BeforeValidator(_given, json_schema_input_type=Given | Known | Place)]] = (
-        Field(
-            (), description="genotypes retrained beside them: published ones such as DARTS_V2, and files with your own"
-        )
+        Field((), description="additional genotypes: published ones such as DARTS_V2, and files with your own")
     )
-    runs: UniqueTuple[Seed] = Field(description="seeds of the trainings of every genotype", min_length=1)
-    compare_with: Literal["cifar10", "imagenet"] | None = Field(None, description="published table printed under ours")
+    runs: UniqueTuple[Seed] = Field(description="seeds of the trainings per genotype", min_length=1)
+    compare_with: Literal["cifar10", "imagenet"] | None = Field(
+        None, description="published results printed below ours"
+    )
     network: Stack
     epochs: Positive = Field(description="passes over the full training set")
     batch_size: Annotated[Positive, Field(ge=2)] = Field(96, description="images of a batch")
-    train_images: Positive | None = Field(None, description="use only so many training images; null: all")
+    train_images: Positive | None = Field(None, description="number of training images used; null: all")
     auxiliary_weight: Annotated[float, Field(ge=0.0)] = Field(0.4, description="weight of the auxiliary head's loss")
     drop_path: Annotated[Fraction, Field(lt=1.0)] = Field(
-        0.2, description="drop-path probability that is approached, by equal steps, at the end"
+        0.2, description="drop-path probability that the linear increase from 0 approaches at the end"
     )
     label_smoothing: Annotated[Fraction, Field(lt=1.0)] = Field(0.0, description="label smoothing")
     multiply_adds: Annotated[float, Field(gt=0.0)] | None = Field(
-        None, description="`network.channels` gives way to the largest even number with fewer multiply-adds; null: not"
+        None, description="budget; `network.channels` becomes the largest even number below it; null: none"
     )
     average: Annotated[Fraction, Field(gt=0.0, lt=1.0)] | None = Field(
-        None, description="decay of a moving average of the weights, which is tested in their place; null: none"
+        None, description="decay of a moving average of the weights, which is tested instead of them; null: none"
     )
     optimizer: Optimizer = Optimizer()
     augmentation: RetrainAugmentation = RetrainAugmentation()
@@ -91,4 +104,19 @@ class RetrainStage(Config):
     def check_counts(self) -> Self:
         """Without a whole batch nothing would be trained."""
         check_batches(self.batch_size, train_images=self.train_images)
+        return self
+
+
+class RetrainJob(Config):
+    """Training one genotype from scratch on one data set."""
+
+    dataset: Name
+    space: Space
+    settings: RetrainStage = Field(description="as configured, without the keys that only plan jobs")
+    compute: Compute
+
+    @model_validator(mode="after")
+    def check_space(self) -> Self:
+        """A tabular benchmark holds the accuracies of its space."""
+        check_darts(self.space, "accuracies of the others are looked up: `parsec lookup`")
         return self

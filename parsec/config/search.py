@@ -5,11 +5,24 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from parsec.config.base import Config, Method, Momentum, Name, Positive, Rate, Space, UniqueTuple, check_batches
+from parsec.config.base import (
+    Compute,
+    Config,
+    Method,
+    Momentum,
+    Name,
+    Positive,
+    Rate,
+    SearchStageName,
+    Space,
+    UniqueTuple,
+    check_batches,
+    check_darts,
+)
 from parsec.config.training import Augmentation, Network, Optimizer
 
 RELAXED: tuple[Method, ...] = ("darts", "darts_second_order", "snas", "gdas")
-"""Methods that give every edge a mixture of all primitives, so that their π has the form `edges`."""
+"""Methods that mix all primitives on every edge, so that their π has the factors `edges`."""
 
 Temperature = Annotated[float, Field(gt=0.0, le=1000.0)]
 
@@ -35,24 +48,24 @@ class Relaxation(Config):
 
 
 class RandomSearch(Config):
-    """Random search: with shared weights (`random_ws`), and with trainings of their own (`random`)."""
+    """Random search with shared weights (`random_ws`) and with separate trainings (`random`)."""
 
     candidates: Positive = Field(
         1000, description="`random_ws`: architectures evaluated with shared weights after training"
     )
     architectures: Positive = Field(24, description="`random`: architectures that are trained (DARTS)")
     epochs: Positive = Field(
-        100, description="`random`: epochs of each of them (DARTS), in place of the epochs of the stage"
+        100, description="`random`: epochs per architecture (DARTS), instead of the epochs of the stage"
     )
 
 
-class Prior(Config):
+class PriorConfig(Config):
     """Form of the architecture distribution p(α|π) (PARSEC, section 2)."""
 
     factors: Literal["separate", "joint", "edges"] = Field(
         "separate",
         description="`separate`: a categorical for the input and one for the operation; `joint`: one for both; "
-        "`edges`: one for every edge that there can be, which the relaxed methods take by themselves",
+        "`edges`: one per possible edge, chosen automatically for the relaxed methods",
     )
     inputs: Literal["independent", "distinct"] = Field(
         "independent", description="`independent`: both inputs of a node may coincide; `distinct`: without replacement"
@@ -69,7 +82,9 @@ class PriorOptimizer(Config):
 class Estimator(Config):
     """The importance-weighted Monte Carlo estimator (PARSEC, section 2; FP-NAS, equation 7)."""
 
-    samples: Annotated[Positive, Field(ge=2)] = Field(16, description="K, children a step; the upper bound if adaptive")
+    samples: Annotated[Positive, Field(ge=2)] = Field(
+        16, description="K, sampled architectures per step; the upper bound if adaptive"
+    )
     adaptive: Annotated[float, Field(gt=0.0)] | None = Field(
         None, description="λ of K = max(minimum, ⌊λ·entropy⌋), entropy in nats (FP-NAS); null: K is fixed"
     )
@@ -81,15 +96,15 @@ class Estimator(Config):
         "none", description="`uniform` subtracts 1/K from the weights of the π-step: same expectation, less noise"
     )
     cost_weight: Annotated[float, Field(ge=0.0)] = Field(
-        0.0, description="β, strength of the penalty on large children"
+        0.0, description="β, strength of the penalty on large architectures"
     )
     cost_target: Annotated[float, Field(gt=0.0)] = Field(
-        600e6, description="multiply-adds above which a child is penalised, in the network of the stage"
+        600e6, description="multiply-adds above which an architecture is penalized, in the network of the stage"
     )
     best_of: Positive | None = Field(
         None,
-        description="draws of the final π, of which the best on the validation half with shared weights is selected; "
-        "null: the mode of π, whatever its accuracy",
+        description="number of architectures sampled from the final π; the one with the best validation accuracy is "
+        "selected; null: the mode of π, whatever its accuracy",
     )
 
     @model_validator(mode="after")
@@ -110,16 +125,16 @@ class SearchStage(Config):
     """One stage that learns π with shared weights."""
 
     dataset: Name = Field(description="name of a data set under `datasets`")
-    start: Literal["uniform", "search", "finetune", "scores"] = Field(
+    init_from: Literal["uniform", "search", "finetune", "scores"] = Field(
         "uniform",
-        description="the π it starts from: uniform, the one learnt by an earlier stage, or the one of `scores_prior`",
+        description="the initial π: uniform, the π learnt by an earlier stage, or the π of `scores_prior`",
     )
     network: Network
     epochs: Positive = Field(description="passes over the training half")
     budget: Positive | None = Field(
         None,
-        description="children × images: forward passes of single images through children, the same for all methods; "
-        "epochs (of `random` architectures) become as many as fit; null: as many as written",
+        description="architectures × images: forward passes of images through architectures, equal for all methods; "
+        "sets the number of epochs (for `random`, of architectures); null: the number under `epochs`",
     )
     device_days: Annotated[float, Field(gt=0.0)] | None = Field(
         None,
@@ -130,7 +145,7 @@ class SearchStage(Config):
     batch_size: Annotated[Positive, Field(ge=2)] = Field(
         64, description="B, images of a training and a validation batch"
     )
-    train_images: Positive | None = Field(None, description="use only so many images of the training half; null: all")
+    train_images: Positive | None = Field(None, description="number of images used of the training half; null: all")
     validation_images: Positive | None = Field(None, description="the same for the validation half")
     estimator: Estimator = Estimator()
     weights: SearchOptimizer = SearchOptimizer()
@@ -148,7 +163,7 @@ class SearchStage(Config):
         return self
 
 
-def check_space(space: Space, prior: Prior, executor: str, networks: Mapping[str, Network]) -> None:
+def check_space(space: Space, prior: PriorConfig, executor: str, networks: Mapping[str, Network]) -> None:
     """Refuse what a space does not know.
 
     Args:
@@ -176,21 +191,70 @@ def check_space(space: Space, prior: Prior, executor: str, networks: Mapping[str
             raise ValueError(f"{path}.stem: got {network.stem}; allowed on {space}: cifar")
 
 
-def check_darts(space: Space, work: str) -> None:
-    """Refuse work that only the DARTS space has.
-
-    Raises:
-        ValueError: another space.
-    """
-    if space != "darts":
-        raise ValueError(f"space: got {space}; allowed: darts, because {work}")
-
-
 class Measure(Config):
     """The measurement of memory and time of a search step, for the figure."""
 
-    samples: UniqueTuple[Positive] = Field((1, 2, 4, 8, 16), description="values of K that are measured", min_length=1)
-    repeats: Positive = Field(5, description="timed steps of each K; the median is shown")
+    samples: UniqueTuple[Positive] = Field((1, 2, 4, 8, 16), description="measured values of K", min_length=1)
+    repeats: Positive = Field(5, description="timed steps per K; the median is shown")
     depths: UniqueTuple[Positive] = Field(
-        (), description="`cells` of the networks on which the memory of every method is measured; none: left out"
+        (), description="`cells` of the networks on which the memory of every method is measured; []: left out"
     )
+
+
+class SearchJob(Config):
+    """Learning π in one stage with one method."""
+
+    stage: SearchStageName
+    space: Space
+    method: Method
+    variant: Name | None = Field(None, description="name under `variants`; null: the method itself")
+    prior: PriorConfig
+    settings: SearchStage
+    compute: Compute
+
+    @property
+    def name(self) -> str:
+        """Of the variant or the method; part of paths and tables."""
+        return self.variant or self.method
+
+    @model_validator(mode="after")
+    def check_space(self) -> Self:
+        """See `check_space`."""
+        check_space(self.space, self.prior, self.compute.executor, {"settings.network": self.settings.network})
+        return self
+
+    @model_validator(mode="after")
+    def check_form(self) -> Self:
+        """A relaxed method has a distribution over all edges, and no other method can use one."""
+        relaxed = self.method in RELAXED
+        if relaxed != (self.prior.factors == "edges"):
+            allowed = "edges" if relaxed else "separate or joint"
+            raise ValueError(f"prior.factors: got {self.prior.factors!r}; allowed with {self.method}: {allowed}")
+        return self
+
+
+class DepthsJob(Config):
+    """Measuring the memory of methods in networks of several depths; the `cells` of the searches are replaced."""
+
+    methods: tuple[SearchJob, ...]
+    depths: UniqueTuple[Positive] = Field(min_length=1)
+
+
+class MeasureJob(Config):
+    """Measuring a search step: only the settings that shape a step, so that no schedule or optimizer re-measures."""
+
+    stage: SearchStageName
+    space: Space
+    prior: PriorConfig
+    network: Network
+    batch_size: Positive
+    train_images: Positive | None
+    augmentation: Augmentation
+    measure: Measure
+    compute: Compute
+
+    @model_validator(mode="after")
+    def check_space(self) -> Self:
+        """The contenders of the measurement are networks of that space."""
+        check_darts(self.space, "the step is measured beside DARTS' supernet")
+        return self

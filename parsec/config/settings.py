@@ -5,23 +5,35 @@ import re
 from functools import cached_property
 from typing import Annotated, Any, Self, cast, get_args
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from parsec.config.base import Compute, Config, Method, Name, Place, Running, Seed, Space, UniqueTuple
 from parsec.config.datasets import Dataset
 from parsec.config.predictor import Predictors, ProposalJob
 from parsec.config.retrain import RetrainStage
-from parsec.config.search import RELAXED, Measure, Prior, SearchStage, check_space
+from parsec.config.search import RELAXED, Measure, PriorConfig, SearchStage, check_space
 from parsec.config.tabular import Simulation
 from parsec.config.zero_cost import Ablation, Kernels, Scores, ScoresPrior
+
+
+def _nested(changes: object) -> object:
+    # The dotted texts of earlier versions, alone or as keys.
+    texts = [text for text in changes if isinstance(text, str)] if isinstance(changes, list | dict) else []
+    if dotted := next((text for text in texts if "." in text), None):
+        *sections, key = dotted.partition("=")[0].strip().split(".")
+        nested = "".join(f"{section}: {{" for section in sections) + f"{key}: ..." + "}" * len(sections)
+        raise ValueError(f"got {dotted!r}; write it nested: {{{nested}}}")
+    return changes
 
 
 class Variant(Config):
     """A method under a name of its own, with settings of its own."""
 
     method: Method = Field(description="the method")
-    stages: UniqueTuple[str] | None = Field(None, description="stages that the variant runs; null: all that there are")
-    changes: dict[str, Any] = Field(
+    stages: UniqueTuple[str] | None = Field(
+        None, description="stages that the variant runs; null: all configured stages"
+    )
+    changes: Annotated[dict[str, Any], BeforeValidator(_nested)] = Field(
         description="settings that differ, nested as in the file: `{search: {estimator: {samples: 8}}}` and the like"
     )
 
@@ -60,7 +72,7 @@ class Settings(Config):
         "darts",
         description="search space; on `nasbench201` a network's `cells` are those of a stage, and `retrain` is {}",
     )
-    prior: Prior = Prior()
+    prior: PriorConfig = PriorConfig()
     methods: UniqueTuple[Name] = Field(
         ("parsec",), description="search methods, and names under `variants`", min_length=1
     )
@@ -74,14 +86,14 @@ class Settings(Config):
     benchmarks: Benchmarks = Benchmarks()
     scores: dict[Name, Scores] = Field({}, description="training-free scorings by the name used in paths and tables")
     scores_prior: ScoresPrior | None = Field(
-        None, description="π fitted to the best of the scored architectures, for `start: scores`; null: left out"
+        None, description="π fitted to the best of the scored architectures, for `init_from: scores`; null: left out"
     )
     ablation: Ablation | None = Field(None, description="what a score depends on; null: left out")
     kernels: Kernels | None = Field(None, description="what scores are read off, for a figure; null: left out")
     simulations: dict[Name, Simulation] = Field({}, description="simulated searches by the name used in paths")
     predictors: dict[Name, Predictors] = Field({}, description="searches with a predictor by the name used in paths")
     proposal: ProposalJob | None = Field(
-        None, description="children from a predictor's proposal in the place of π, weighed; null: left out"
+        None, description="sampling from a predictor's proposal instead of π, with importance weights; null: left out"
     )
     measure: Measure = Measure()
     compute: Compute = Compute()
@@ -168,7 +180,7 @@ class Settings(Config):
                 )
         changed = self.for_method(name)
         for stage in STAGES:
-            start = getattr(changed, stage).start if self.runs(name, stage) else "uniform"
+            start = getattr(changed, stage).init_from if self.runs(name, stage) else "uniform"
             if start not in ("uniform", "scores") and not self.runs(name, start):
                 raise ValueError(f"variants.{name}.stages: {stage} starts from {start}, which it does not run; add it")
 
@@ -195,12 +207,12 @@ class Settings(Config):
                 )
 
     def _check_starts(self) -> None:
-        if self.search.start not in ("uniform", "scores"):
-            raise ValueError("search.start: the first stage starts from uniform")
-        if self.finetune and self.finetune.start == "finetune":
-            raise ValueError("finetune.start: a stage cannot start from itself; choose uniform or search")
-        if self.transfer and self.transfer.start == "finetune" and not self.finetune:
-            raise ValueError("transfer.start: finetune is left out (null); choose uniform or search")
+        if self.search.init_from not in ("uniform", "scores"):
+            raise ValueError("search.init_from: the first stage starts from uniform")
+        if self.finetune and self.finetune.init_from == "finetune":
+            raise ValueError("finetune.init_from: a stage cannot start from itself; choose uniform or search")
+        if self.transfer and self.transfer.init_from == "finetune" and not self.finetune:
+            raise ValueError("transfer.init_from: finetune is left out (null); choose uniform or search")
 
     def _check_origins(self) -> None:
         for name, stage in self.retrain.items():
@@ -220,16 +232,18 @@ class Settings(Config):
             raise ValueError(f"prior.inputs: got {self.prior.inputs}; allowed with scores_prior: independent")
         for stage in STAGES:
             for name in self.methods:
-                if self.runs(name, stage) and getattr(self.for_method(name), stage).start == "scores":
+                if self.runs(name, stage) and getattr(self.for_method(name), stage).init_from == "scores":
                     self._check_start_from_scores(name, stage)
 
     def _check_start_from_scores(self, name: str, stage: str) -> None:
         if stage != "search" or self.scores_prior is None or self.space != "nasbench201":
             raise ValueError(
-                f"{stage}.start: got scores; allowed: in the stage search on nasbench201, with a scores_prior"
+                f"{stage}.init_from: got scores; allowed: in the stage search on nasbench201, with a scores_prior"
             )
         if self.method_of(name) in RELAXED:
-            raise ValueError(f"search.start: got scores; allowed with {name}: uniform, because its π has another form")
+            raise ValueError(
+                f"search.init_from: got scores; allowed with {name}: uniform, because its π has another form"
+            )
 
     def _check_proposal(self) -> None:
         # Proposals are studied where all architectures can be summed over.

@@ -13,7 +13,7 @@ class Evolution(Config):
     """Regularised evolution; the numbers are those of NATS-Bench's baseline, which NASWOT compares with."""
 
     population: Positive = Field(10, description="architectures that live at a time")
-    sample: Positive = Field(3, description="drawn from the population; the best of them is mutated")
+    sample: Positive = Field(3, description="architectures sampled from the population; the best of them is mutated")
 
 
 class AssistedEvolution(Evolution):
@@ -34,7 +34,7 @@ class SimulateJob(Config):
 
     space: Literal["nasbench201", "nasbench101"] = Field(description="benchmark whose table is searched")
     dataset: Literal["cifar10", "cifar100", "in16"] = Field(
-        "cifar10", description="whose validation accuracy the searches see; nasbench101 has cifar10 alone"
+        "cifar10", description="whose validation accuracy the searches see; nasbench101 has only cifar10"
     )
     methods: Annotated[UniqueTuple[Simulated], Field(min_length=1)] = Field(
         get_args(Simulated), description="searches; `assisted_evolution` needs scores, `reinforce` a space of factors"

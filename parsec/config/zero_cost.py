@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self, get_args
 from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
 from parsec.config.base import Compute, Config, Name, Positive, Space
-from parsec.config.search import Prior
+from parsec.config.search import PriorConfig
 from parsec.config.training import Augmentation, Stack
 
 Initialisation = Literal["default", "normal", "uniform", "orthogonal", "identity"]
@@ -44,7 +44,8 @@ class NasBench201Scores(Config):
     space: Literal["nasbench201"] = Field(description="chooses this space")
     dataset: Name = Field(description="name of a data set under `datasets`")
     architectures: Annotated[Positive, Field(le=15_625)] | None = Field(
-        description="so many different ones, drawn at random; a larger number keeps those of a smaller one; null: all"
+        description="number of distinct architectures, sampled at random; a larger number keeps those of a "
+        "smaller one; null: all"
     )
     score: Score = Score()
 
@@ -61,24 +62,24 @@ class NasBench201Draws(NasBench201Scores):
 
 
 class DartsScores(Config):
-    """Scoring architectures of the DARTS space, drawn from the uniform prior, on one minibatch of a data set."""
+    """Scoring architectures of the DARTS space, sampled from the uniform prior, on one minibatch of a data set."""
 
     space: Literal["darts"] = Field(description="chooses this space")
     dataset: Name = Field(description="name of a data set under `datasets`")
     network: Stack = Field(description="size of the networks that are scored")
     architectures: Positive = Field(
-        description="so many different ones, drawn at random; a larger number keeps those of a smaller one"
+        description="number of distinct architectures, sampled at random; a larger number keeps those of a smaller one"
     )
     score: Score = Score()
 
 
 class NasBench101Scores(Config):
-    """Scoring architectures of NAS-Bench-101, of a table or drawn, on one minibatch of a data set."""
+    """Scoring architectures of NAS-Bench-101, of a table or sampled, on one minibatch of a data set."""
 
     space: Literal["nasbench101"] = Field(description="chooses this space")
     dataset: Name = Field(description="name of a data set under `datasets`")
     architectures: Positive | None = Field(
-        description="so many different ones, of the table or drawn at random; null: all of the table"
+        description="number of distinct architectures, of the table or sampled at random; null: all of the table"
     )
     channels: Positive = Field(128, description="channels of the first stack; the benchmark has 128")
     modules: Positive = Field(3, description="modules of a stack; the benchmark has 3")
@@ -147,7 +148,9 @@ class Ablation(Config):
 
     space: Literal["nasbench201"] = Field(description="the space whose networks are scored")
     dataset: Name = Field(description="name of a data set under `datasets`")
-    networks: Annotated[Positive, Field(le=15_625)] = Field(10, description="drawn at random; the paper has 10")
+    networks: Annotated[Positive, Field(le=15_625)] = Field(
+        10, description="networks sampled at random; 10 in the paper"
+    )
     repeats: Positive = Field(20, description="of every condition; the paper has 20")
     conditions: Annotated[tuple[Condition, ...], Field(min_length=1)] = Field(
         default_factory=published_conditions, description="default: those of the paper's figure 5"
@@ -170,12 +173,12 @@ Edges = Annotated[tuple[float, ...], Field(min_length=2), AfterValidator(_rising
 
 
 class Kernels(Config):
-    """Kernels of networks of NAS-Bench-201 drawn by trained accuracy: for a figure, not for a search."""
+    """Kernel matrices of networks of NAS-Bench-201 sampled by trained accuracy, for a figure."""
 
     space: Literal["nasbench201"] = Field(description="the space whose networks are shown")
     dataset: Name = Field(description="name of a data set under `datasets`")
     edges: Edges = Field((0.0, 60.0, 80.0, 88.0, 92.0, 100.0), description="of bins of CIFAR-10 test accuracy, percent")
-    networks: Positive = Field(5, description="drawn at random from every bin")
+    networks: Positive = Field(5, description="networks sampled at random per bin")
     batch_size: Annotated[Positive, Field(ge=2)] = Field(128, description="images")
 
 
@@ -194,7 +197,8 @@ class Fit(Config):
     """Which of the scored architectures π is fitted to, and how."""
 
     scored: Positive | None = Field(
-        None, description="so many of the scored architectures, drawn at random, are looked at and paid for; null: all"
+        None,
+        description="scored architectures, sampled at random, that are considered and count as cost; null: all",
     )
     keep: Positive = Field(50, description="the best of them by score, to which π is fitted")
     pseudo_count: Annotated[float, Field(gt=0.0)] = Field(
@@ -210,7 +214,7 @@ class Fit(Config):
 
 
 class ScoresPrior(Fit):
-    """The π that stages with `start: scores` begin with."""
+    """The π that stages with `init_from: scores` begin with."""
 
     scores: Name = Field(description="name under `scores`, of the same space")
 
@@ -219,7 +223,7 @@ class FitPiJob(Fit):
     """Fitting π to the best of the scored architectures."""
 
     space: Space = Field(description="search space of the scores and of π")
-    prior: Prior = Field(Prior(), description="form of π")
+    prior: PriorConfig = Field(PriorConfig(), description="form of π")
 
     @model_validator(mode="after")
     def check_form(self) -> Self:

@@ -8,9 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from parsec.config.base import expanded
-from parsec.config.datasets import Cifar10, Cifar100, Dataset, Digits, DigitsFolder, ImageFolder, Jpeg
-from parsec.config.jobs import PrepareJob, fingerprint
+from parsec.config.base import expanded, fingerprint
+from parsec.config.datasets import Cifar10, Cifar100, Dataset, Digits, DigitsFolder, ImageFolder, Jpeg, PrepareJob
 from parsec.data.dataset import (
     INDEX,
     LABELS,

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from parsec.config.predictor import Acquisition, AnyPredictorJob, Pool
-from parsec.config.search import Prior as Form
+from parsec.config.search import PriorConfig
 from parsec.errors import BenchmarkError, PriorError
 from parsec.prior.distribution import Prior
 from parsec.prior.parquet import read_history, read_metadata, read_prior
@@ -60,12 +60,12 @@ def read_marginals(job: AnyPredictorJob, path: Path | None) -> FloatArray | None
         return None
     if path is None:
         raise PriorError("predictor: a pool of the kind prior needs --pi, the pi.parquet of a search on the same space")
-    found: FloatArray = read_prior(path, Form(), job.problem).marginals().detach().numpy()
+    found: FloatArray = read_prior(path, PriorConfig(), job.problem).marginals().detach().numpy()
     return found
 
 
 def _priors(path: Path, moments: Sequence[float]) -> Iterator[tuple[str, Prior]]:
-    about, history = read_metadata(path), read_history(path, Form(), NASBENCH201.name)
+    about, history = read_metadata(path), read_history(path, PriorConfig(), NASBENCH201.name)
     places = np.rint(np.array(moments) * (len(history) - 1)).astype(int) if len(history) > 1 else np.array([0])
     for place in dict.fromkeys(places.tolist()):
         epoch, prior = history[place]

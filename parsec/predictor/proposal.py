@@ -10,8 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from parsec.config.base import Running
-from parsec.config.jobs import fingerprint
+from parsec.config.base import Running, fingerprint
 from parsec.config.predictor import ProposalJob
 from parsec.predictor.candidates import Studied, choices, read_studied
 from parsec.predictor.files import FILE

@@ -11,8 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from parsec.config.base import Running
-from parsec.config.jobs import fingerprint
+from parsec.config.base import Running, fingerprint
 from parsec.config.predictor import AnyPredictorJob, DartsPredictorJob, Pool
 from parsec.errors import UserError
 from parsec.predictor.candidates import Predictions, Score, Seen, filled, pick, propose, read_marginals

@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from parsec.config.search import Prior as Form
+from parsec.config.search import PriorConfig
 from parsec.runtime.device import to_device
 from parsec.space.factors import Factor
 from parsec.space.spaces import DARTS, Architecture, SearchSpace
@@ -121,7 +121,7 @@ class Prior:
     for the device; what returns a number or a genotype does.
     """
 
-    def __init__(self, form: Form, logits: Tensor | None = None, space: SearchSpace = DARTS) -> None:
+    def __init__(self, form: PriorConfig, logits: Tensor | None = None, space: SearchSpace = DARTS) -> None:
         self.form, self.space = form, space
         self.factors = space.factors(form.factors)
         mask = _mask(self.factors)

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import torch
 from torch import Tensor
 
-from parsec.config.search import Prior as Form
+from parsec.config.search import PriorConfig
 from parsec.errors import PriorError
 from parsec.prior.distribution import Prior
 from parsec.runtime.files import temporary_path
@@ -56,7 +56,7 @@ def write_prior(path: Path, prior: Prior, metadata: Mapping[str, str]) -> None:
 
 def write_trajectory(
     path: Path,
-    form: Form,
+    form: PriorConfig,
     history: Iterable[tuple[int, int, Tensor]],
     metadata: Mapping[str, str],
     space: SearchSpace = DARTS,
@@ -106,7 +106,7 @@ def read_metadata(path: Path) -> dict[str, str]:
     return _read(path)[1]
 
 
-def read_prior(path: Path, form: Form, space: str) -> Prior:
+def read_prior(path: Path, form: PriorConfig, space: str) -> Prior:
     """Read `pi.parquet`, matching every choice by name.
 
     The logits are taken as they are. Their softmax is what sums to 1, so that a π of float32 is read as well; the
@@ -118,7 +118,7 @@ def read_prior(path: Path, form: Form, space: str) -> Prior:
     return _by_name(path, _checked(path, form, space)[0], Prior(form, space=SPACES[space]))
 
 
-def _checked(path: Path, form: Form, space: str) -> tuple[list[Row], dict[str, str]]:
+def _checked(path: Path, form: PriorConfig, space: str) -> tuple[list[Row], dict[str, str]]:
     """Rows and metadata of a file of this form and space."""
     rows, found = _read(path)
     expected = {"schema": SCHEMA_VERSION, "space": space, "factors": form.factors, "inputs": form.inputs}
@@ -128,7 +128,7 @@ def _checked(path: Path, form: Form, space: str) -> tuple[list[Row], dict[str, s
     return rows, found
 
 
-def read_history(path: Path, form: Form, space: str) -> list[tuple[int, Prior]]:
+def read_history(path: Path, form: PriorConfig, space: str) -> list[tuple[int, Prior]]:
     """Every (epoch, π) of a `trajectory.parquet`; of a `pi.parquet` the one that it holds, with its epoch.
 
     Raises:

@@ -24,7 +24,7 @@ class Renames(NamedTuple):
     """Names that changed with one version of the documents and settings."""
 
     keys: dict[str, str]
-    """Old key, or `section.key` where other sections keep a key of that name, to the new key."""
+    """Old key to the new one. `section.key` renames in that section only, and only where the value is text."""
     values: dict[str, dict[str, str]]
     """Key to what its text, or the texts in its list, are called now."""
 
@@ -36,10 +36,9 @@ _LEARNING_STAGES = ("search", "finetune", "transfer", "settings")
 
 RENAMES = {
     2: Renames(
-        {"child_images": "forward_images"},
+        {"child_images": "forward_images", **{f"{section}.start": "init_from" for section in _LEARNING_STAGES}},
         {"executor": _EXECUTORS, "method": _METHODS, "methods": _METHODS, "base": _METHODS},
     ),
-    3: Renames({f"{section}.start": "init_from" for section in _LEARNING_STAGES}, {}),
 }
 """By the version that introduced them. Only versions up to `SCHEMA` are in force; raise it together with the rename."""
 
@@ -59,7 +58,9 @@ def _renamed(value: Any, renames: Renames, section: str) -> Any:  # noqa: ANN401
     if isinstance(value, Mapping):
         result = {}
         for key, item in value.items():
-            new: str = renames.keys.get(f"{section}.{key}") or renames.keys.get(key) or key
+            # A predictor's `start` is a number of architectures and keeps its name, in the same sections.
+            in_section = renames.keys.get(f"{section}.{key}") if isinstance(item, str) else None
+            new: str = in_section or renames.keys.get(key) or key
             result[new] = _renamed(item, renames, new)
         return result
     if isinstance(value, list):

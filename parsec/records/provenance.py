@@ -15,8 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import parsec
-from parsec.config.base import Config
-from parsec.config.jobs import fingerprint
+from parsec.config.base import Config, fingerprint
 from parsec.records.code_hash import code_fingerprint
 from parsec.runtime.files import write_atomic
 

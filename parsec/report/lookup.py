@@ -25,7 +25,7 @@ from parsec.tabular.problem import FloatArray
 
 
 def lookup(runs: Iterable[Path], benchmark: Path, output: Path) -> None:
-    """Look up selected architectures; write `<output>.json` (one entry per run) and `.parquet` (one row per epoch).
+    """Look up selected architectures: `<output>.json` has one entry per run, `<output>.parquet` one row per epoch.
 
     Args:
         runs: folders of searches on NAS-Bench-201.

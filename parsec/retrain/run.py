@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 import torch
 from safetensors.torch import save
 
-from parsec.config.base import Running
-from parsec.config.jobs import RetrainJob, fingerprint
+from parsec.config.base import Running, fingerprint
 from parsec.config.outputs import RETRAIN_FILES, Retrain
+from parsec.config.retrain import RetrainJob
 from parsec.config.training import Network
 from parsec.data.augment import Augment
 from parsec.data.dataset import AnyPart, DatasetInfo, open_split, read_info, together, warn_of_fewer

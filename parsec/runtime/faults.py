@@ -1,7 +1,4 @@
-"""What stopped a command, in one line that says what to do, for errors that no part of the package raises itself.
-
-Torch need not be loaded for that.
-"""
+"""One-line messages, with a remedy, for errors that the package does not raise itself. Does not load torch."""
 
 import errno
 import os
@@ -11,38 +8,37 @@ import sys
 from parsec.errors import Interrupted, OutOfMemoryError, UserError
 
 _WORDS = ("can't allocate memory", "out of memory", "std::bad_alloc", "could not create a ")
-"""Torch has an error of its own only for a GPU; on the CPU it raises a RuntimeError with one of these, the last one of
-which is oneDNN's."""
+"""Texts of torch's RuntimeErrors if the CPU's memory runs out (the last is oneDNN's); GPUs have their own error."""
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class OutputError(UserError):
-    """A standard output that cannot take what is printed."""
+    """Standard output cannot be written."""
 
 
 def as_user_error(error: BaseException) -> UserError | None:
-    """What to tell the user about `error`; None if it is a fault of the package, which needs its traceback.
+    """User-facing form of `error`; None if it is a bug of the package, which needs its traceback.
 
-    Only memory that ran out and Ctrl-C are looked for among the errors that led to it, since libraries hide both. A
-    fault that happens while another error is handled must not pass for that error.
+    Only memory that ran out and Ctrl-C are searched for among the errors that led to it, because libraries hide both. A
+    bug that surfaces while another error is handled must not be mistaken for that error.
     """
     if isinstance(error, UserError):
         return error
     for cause in _chain(error):
         if isinstance(cause, KeyboardInterrupt):
             return Interrupted("interrupted; the same command starts again, from the last checkpoint if it had one", 2)
-        if _is_shortage(cause):
-            return _shortage(cause)
+        if _is_out_of_memory(cause):
+            return _as_out_of_memory(cause)
     return _explained(error)
 
 
 def _chain(error: BaseException | None) -> list[BaseException]:
-    """An error and those that led to it."""
-    found: list[BaseException] = []
-    while error is not None and error not in found:
-        found.append(error)
+    """An error and those that led to it, the latest first."""
+    errors: list[BaseException] = []
+    while error is not None and error not in errors:
+        errors.append(error)
         error = error.__cause__ or error.__context__
-    return found
+    return errors
 
 
 def _explained(error: BaseException) -> UserError | None:
@@ -68,7 +64,7 @@ def _explained(error: BaseException) -> UserError | None:
 
 
 def release_output() -> None:
-    """Let nothing more go to a standard output that cannot take it, or Python itself would complain at its exit."""
+    """Discard further output to a standard output that cannot be written, or Python itself complains at exit."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
@@ -76,16 +72,16 @@ def _line(error: BaseException) -> str:
     return " ".join(str(error).split())
 
 
-def _shortage(error: BaseException) -> OutOfMemoryError:
-    asked = re.search(r"[Tt]ried to allocate ([\d.]+ \w+)", _line(error))
+def _as_out_of_memory(error: BaseException) -> OutOfMemoryError:
+    request = re.search(r"[Tt]ried to allocate ([\d.]+ \w+)", _line(error))
     return OutOfMemoryError(
-        f"out of memory ({asked[1] + ' were asked for at once' if asked else _line(error) or 'no more is given'}); "
+        f"out of memory ({request[1] + ' were asked for at once' if request else _line(error) or 'no more is given'}); "
         "lower compute.memory_gib or estimator.samples of a search, or batch_size, or give the job more memory "
         "(resource mem_mb); the same command goes on from its last checkpoint"
     )
 
 
-def _is_shortage(error: BaseException) -> bool:
+def _is_out_of_memory(error: BaseException) -> bool:
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return True
     if isinstance(error, OSError):

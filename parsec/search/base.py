@@ -1,4 +1,4 @@
-"""What all search methods share: their inputs, metrics, minibatches, steps and saved state."""
+"""Inputs and interface of a search method: minibatches, metrics, bookkeeping of steps, and saved state."""
 
 import math
 import time
@@ -10,8 +10,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from parsec.config.jobs import SearchJob
-from parsec.config.search import SearchStage
+from parsec.config.search import SearchJob, SearchStage
 from parsec.data.augment import Augment
 from parsec.data.loader import AnyImages, epoch_order
 from parsec.errors import DivergedError
@@ -76,6 +75,7 @@ class MetricRows:
         """Turn all tensors into numbers: one copy per device for all rows."""
         rows, self._unread = _numbers(self._unread), []
         for row in rows:
+            # Running sums for the means of the epoch, and the first step that diverged.
             self._sums |= {name: self._sums.get(name, 0.0) + row[name] for name in MEANS if name in row}
             if self.first_bad is None and not all(math.isfinite(row[name]) for name in LOSSES if name in row):
                 self.first_bad = row["step"]
@@ -106,13 +106,14 @@ class MetricRows:
 
 
 def _numbers(rows: list[Metrics]) -> list[Metrics]:
-    """The rows with numbers in the place of tensors."""
-    waiting = [(row, name, value) for row in rows for name, value in row.items() if isinstance(value, torch.Tensor)]
-    for device in dict.fromkeys(value.device for _, _, value in waiting):
-        there = [(row, name, value) for row, name, value in waiting if value.device == device]
-        values = torch.stack([value for _, _, value in there]).tolist()
-        for (row, name, _), value in zip(there, values, strict=True):
-            row[name] = value
+    """The rows with numbers in place of tensors."""
+    pending = [(row, name, value) for row in rows for name, value in row.items() if isinstance(value, torch.Tensor)]
+    # All tensors of a device are stacked, so that one copy to the host, and one wait, reads them.
+    for device in dict.fromkeys(value.device for _, _, value in pending):
+        group = [(row, name, value) for row, name, value in pending if value.device == device]
+        numbers = torch.stack([value for _, _, value in group]).tolist()
+        for (row, name, _), number in zip(group, numbers, strict=True):
+            row[name] = number
     return rows
 
 
@@ -133,19 +134,20 @@ class Batches:
         """The training batch of a step, counted from 0 over all epochs."""
         epoch, index = divmod(step, self.per_epoch)
         if self._order[0] != epoch:
-            drawn = epoch_order(len(self._task.train), self._size, self._task.seed, "training order", epoch)
-            self._order = (epoch, drawn)
-        draws = self._streams.sharded("training augmentation")
-        batch = self._task.train.train(self._order[1][index], self._task.augment, draws, step)
+            order = epoch_order(len(self._task.train), self._size, self._task.seed, "training order", epoch)
+            self._order = (epoch, order)
+        rng = self._streams.sharded("training augmentation")
+        batch = self._task.train.train(self._order[1][index], self._task.augment, rng, step)
+        # Load the next batch while this one is used.
         if index + 1 < self.per_epoch:
-            self._task.train.ahead(self._order[1][index + 1], self._task.augment, draws, step + 1)
+            self._task.train.ahead(self._order[1][index + 1], self._task.augment, rng, step + 1)
         return batch
 
     def validation(self, step: int) -> Batch:
         """A validation batch sampled from scratch, as DARTS does, independent of the size of the validation split."""
         order = torch.randperm(len(self._task.validation), generator=self._streams.cpu("validation order"))
-        draws = self._streams.sharded("validation augmentation")
-        return self._task.validation.train(order[: self._size], self._task.augment, draws, step)
+        rng = self._streams.sharded("validation augmentation")
+        return self._task.validation.train(order[: self._size], self._task.augment, rng, step)
 
     def all_validation(self) -> Iterator[Batch]:
         """Every validation image once, not augmented.
@@ -171,10 +173,10 @@ def expected_operations(prior: Prior) -> dict[str, dict[str, float]]:
     return counts
 
 
-def skip_share(found: Architecture, space: SearchSpace) -> float:
-    """Share of skip connections among the edges of an architecture, all its cells together."""
-    named = zip(space.factors("separate"), space.encode(found, "separate"), strict=True)
-    operations = [factor.choices[index] for factor, index in named if factor.kind == "operation"]
+def skip_share(architecture: Architecture, space: SearchSpace) -> float:
+    """Fraction of skip connections among the edges of an architecture, over all its cells."""
+    choices = zip(space.factors("separate"), space.encode(architecture, "separate"), strict=True)
+    operations = [factor.choices[index] for factor, index in choices if factor.kind == "operation"]
     return operations.count("skip_connect") / len(operations)
 
 

@@ -3,8 +3,7 @@
 from dataclasses import replace
 from statistics import fmean
 
-from parsec.config.search import Prior as PriorSettings
-from parsec.config.search import SearchStage
+from parsec.config.search import PriorConfig, SearchStage
 from parsec.config.training import Network
 from parsec.errors import SettingsError
 from parsec.network.spaces import child_cost, multiply_adds
@@ -81,6 +80,6 @@ def relative_cost(space: SearchSpace, network: Network, classes: int, image_size
     choices = [free if factor.kind == "operation" else 0 for factor in space.factors("separate")]
     rest = cost(space.decode(choices, "separate"))
     # The unit is the mean cost of architectures sampled from the uniform distribution.
-    uniform = Prior(PriorSettings(), space=space)
+    uniform = Prior(PriorConfig(), space=space)
     sampled = uniform.children(uniform.sample(SAMPLES, generator(0, "worth of a child"))).genotypes
     return (rest + float(mixed)) / fmean(map(cost, sampled))

@@ -16,7 +16,7 @@ from parsec.search.relaxed import Relaxed
 REACH = 0.01
 """Length of the step of the finite difference in the space of v (DARTS, section 2.3)."""
 Loss = Callable[[], Tensor]
-"""A loss at the present v and π."""
+"""A loss at the current v and π."""
 
 
 def _gradients(bank: SharedParameters, logits: Tensor, loss: Loss) -> tuple[Tensor, Tensor, Tensor]:
@@ -33,18 +33,20 @@ def _gradients(bank: SharedParameters, logits: Tensor, loss: Loss) -> tuple[Tens
 def hessian_product(bank: SharedParameters, logits: Tensor, loss: Loss, vector: Tensor, reach: float = REACH) -> Tensor:
     """∇²_{π,v} L · vector by the central difference of the gradient of π at v ± ε vector (DARTS, equation 8).
 
-    ε = reach / ‖vector‖. v is as before afterwards; a vector of zeros has the product zero. Where the step crosses the
-    kinks of rectifiers, which 0.01 does, this is the curvature that a step of this length sees, and not that at v.
+    ε = reach / ‖vector‖. v is restored; a zero vector has the product zero. Where the step crosses kinks of ReLUs, as
+    it does with 0.01, this is the curvature over a step of this length, not that at v.
     """
     before, length = bank.flat.detach().clone(), float(vector.norm())
     if length == 0.0:
         return torch.zeros_like(logits)
-    step, ends = reach / length, []
-    for sign in (1, -1):
-        bank.flat.detach().copy_(before + sign * step * vector)
-        ends.append(_gradients(bank, logits, loss)[1])
+    # ∇_π L at v + ε vector and at v − ε vector.
+    epsilon = reach / length
+    bank.flat.detach().copy_(before + epsilon * vector)
+    _, forward, _ = _gradients(bank, logits, loss)
+    bank.flat.detach().copy_(before - epsilon * vector)
+    _, backward, _ = _gradients(bank, logits, loss)
     bank.flat.detach().copy_(before)
-    return (ends[0] - ends[1]) / (2 * step)
+    return (forward - backward) / (2 * epsilon)
 
 
 def unrolled_gradient(
@@ -60,7 +62,7 @@ def unrolled_gradient(
     """The validation loss after one v-step, and its gradient with respect to the logits (DARTS, equation 7).
 
     Args:
-        bank: holds v, which is as before afterwards; its gradient is not.
+        bank: holds v, which is restored; its gradient is overwritten.
         logits: of π.
         train: the loss of the v-step that is looked ahead.
         validation: the loss that is descended.
@@ -69,11 +71,14 @@ def unrolled_gradient(
         velocity: what momentum adds to the step, of the shape of v.
         reach: length of the step of the finite difference.
     """
+    # v' = v − ξ (momentum + ∇_v L_train + weight decay): the v-step that is looked ahead.
     before = bank.flat.detach().clone()
     _, _, gradient = _gradients(bank, logits, train)
     bank.flat.detach().sub_(rate * (velocity + gradient + weight_decay * before))
+    # ∇_π L_val and ∇_v' L_val at v'; then v is restored.
     loss, direct, vector = _gradients(bank, logits, validation)
     bank.flat.detach().copy_(before)
+    # Equation 7: ∇_π L_val − ξ ∇²_{π,v} L_train · ∇_v' L_val.
     return loss, direct - rate * hessian_product(bank, logits, train, vector, reach)
 
 

@@ -48,7 +48,7 @@ class Relaxed(SearchTrainer):
         self._single = SequentialExecutor(self.supernet, self._autocast)
         self._mixed = mixed_op_network(self.supernet)
         self.prior = task.prior.to("cpu")
-        if settings.start == "uniform":
+        if settings.init_from == "uniform":
             self._perturb(settings.relaxation.initial_deviation)
         self.weight_optimizer = sgd([self.supernet.bank.flat], settings.weights)
         self.prior_optimizer = adam([self.prior.logits], settings.relaxation)

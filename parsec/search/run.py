@@ -6,9 +6,9 @@ from typing import Any
 
 import torch
 
-from parsec.config.base import Running
-from parsec.config.jobs import SearchJob, fingerprint
+from parsec.config.base import Running, fingerprint
 from parsec.config.outputs import SEARCH_FILES
+from parsec.config.search import SearchJob
 from parsec.data.augment import Augment
 from parsec.data.dataset import DatasetInfo, PartName, open_split, read_info, warn_of_fewer
 from parsec.data.loader import AnyImages, open_images
@@ -71,20 +71,22 @@ def search(
 
 
 def _check_start(job: SearchJob, init_pi: Path | None) -> None:
-    """The recorded settings say where π starts; the π given must agree with them."""
-    start = job.settings.start
+    """Check that a π is given if and only if the settings start from one."""
+    start = job.settings.init_from
     if start == "uniform" and init_pi:
-        raise SettingsError(f"{job.stage}.start is uniform, but {init_pi} was given to start from; leave it out")
+        raise SettingsError(f"{job.stage}.init_from is uniform, but {init_pi} was given to start from; leave it out")
     if start != "uniform" and not init_pi:
-        raise SettingsError(f"{job.stage}.start is {start}, but no π was given; add --init-pi with its pi.parquet")
+        raise SettingsError(f"{job.stage}.init_from is {start}, but no π was given; add --init-pi with its pi.parquet")
 
 
-def _half(job: SearchJob, data: Path, part: PartName, limit: int | None, device: torch.device, seed: int) -> AnyImages:
-    images = open_images(open_split(data, part, limit), device, seed_of(seed, part))
-    warn_of_fewer(data / part, limit, len(images))
+def _images(
+    job: SearchJob, data: Path, split: PartName, limit: int | None, device: torch.device, seed: int
+) -> AnyImages:
+    images = open_images(open_split(data, split, limit), device, seed_of(seed, split))
+    warn_of_fewer(data / split, limit, len(images))
     batch_size = job.settings.batch_size
     if len(images) < batch_size:
-        raise DatasetError(f"{data / part}: {len(images)} images are fewer than batch_size ({batch_size}); lower it")
+        raise DatasetError(f"{data / split}: {len(images)} images are fewer than batch_size ({batch_size}); lower it")
     return images
 
 
@@ -97,17 +99,17 @@ def make_task(
     device: torch.device,
     ranks: Ranks = SINGLE_PROCESS,
 ) -> SearchTask:
-    """What the method of `job` is given: both halves of the training set in `data`, and π where it starts.
+    """Inputs of the method of `job`: both splits of the training set in `data`, and π where it starts.
 
     Raises:
-        DatasetError: a half holds less than one batch.
+        DatasetError: a split holds less than one batch.
     """
     settings = job.settings
     return SearchTask(
         job=job,
         seed=seed,
-        train=_half(job, data, "train", settings.train_images, device, seed),
-        validation=_half(job, data, "validation", settings.validation_images, device, seed),
+        train=_images(job, data, "train", settings.train_images, device, seed),
+        validation=_images(job, data, "validation", settings.validation_images, device, seed),
         augment=Augment(settings.augmentation, info, memory_format(job.compute.layout)),
         classes=len(info.classes),
         prior=prior,
@@ -117,17 +119,17 @@ def make_task(
 
 
 def _parent(init_pi: Path | None) -> dict[str, Any] | None:
-    """Which run the starting π came from."""
+    """The run that the starting π came from."""
     if init_pi is None:
         return None
     metadata = read_metadata(init_pi)
     digest = hashlib.sha256(init_pi.read_bytes()).hexdigest()[:16]
-    named = {key: metadata.get(key) for key in ("stage", "dataset", "method")}
-    return {**named, "seed": int(metadata.get("seed", -1)), "pi_fingerprint": digest}
+    ids = {key: metadata.get(key) for key in ("stage", "dataset", "method")}
+    return {**ids, "seed": int(metadata.get("seed", -1)), "pi_fingerprint": digest}
 
 
 def _metadata(job: SearchJob, task: SearchTask, parent: dict[str, Any] | None) -> dict[str, str]:
-    """Where this π came from, `job` as it was given; nothing that differs between two equal runs."""
+    """Origin of this π, with `job` as given; nothing that differs between two equal runs."""
     return {
         "space": job.space,
         "stage": job.stage,
@@ -149,7 +151,7 @@ def _write(
     metadata: dict[str, str],
     result: dict[str, Any],
 ) -> None:
-    """Write the outputs, each whole or not at all; `result.json` last."""
+    """Write the outputs, each atomically; `result.json` last."""
     job, genotype = task.job, trainer.genotype()
     write_prior(output / "pi.parquet", trainer.prior, metadata)
     write_trajectory(output / "trajectory.parquet", job.prior, trainer.history, metadata, SPACES[job.space])

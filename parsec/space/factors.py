@@ -6,7 +6,7 @@ from typing import Literal, NamedTuple
 from parsec.space.darts import CANDIDATES, CELLS, NODES, PRIMITIVES, SLOTS, Edge, Genotype, Node, input_name
 
 Kind = Literal["input", "operation", "joint"]
-Form = Literal["separate", "joint", "edges"]
+Parametrization = Literal["separate", "joint", "edges"]
 """Whether the input and the operation of a slot are chosen apart or together, or every possible edge has an operation,
 be it `none`: the form of the relaxed methods, from which `derivation` makes an architecture."""
 SEPARATOR = ":"
@@ -22,7 +22,7 @@ class Factor(NamedTuple):
     choices: tuple[str, ...]
 
 
-def _slot_factors(cell: str, node: int, slot: int, form: Form) -> tuple[Factor, ...]:
+def _slot_factors(cell: str, node: int, slot: int, form: Parametrization) -> tuple[Factor, ...]:
     inputs = tuple(input_name(i) for i in range(node + 2))
     if form == "joint":
         pairs = tuple(f"{i}{SEPARATOR}{p}" for i in inputs for p in PRIMITIVES)
@@ -30,7 +30,7 @@ def _slot_factors(cell: str, node: int, slot: int, form: Form) -> tuple[Factor, 
     return (Factor(cell, node, slot, "input", inputs), Factor(cell, node, slot, "operation", PRIMITIVES))
 
 
-def factors(form: Form) -> tuple[Factor, ...]:
+def factors(form: Parametrization) -> tuple[Factor, ...]:
     """All factors in order of cell, node, slot: 32 of 168 choices if `separate`, 16 of 392 if `joint`.
 
     In the form `edges` 28 of 224 choices; the slot of an edge is the number of its input.
@@ -47,12 +47,12 @@ def factors(form: Form) -> tuple[Factor, ...]:
     )
 
 
-def uniform_entropy(form: Form) -> float:
+def uniform_entropy(form: Parametrization) -> float:
     """Entropy in nats when every choice is equally likely and independent: 50.285 of slots in both forms."""
     return math.fsum(math.log(len(factor.choices)) for factor in factors(form))
 
 
-def _check_slots(form: Form) -> None:
+def _check_slots(form: Parametrization) -> None:
     if form == "edges":
         raise ValueError("choices of the form edges are no architecture; derive one from their probabilities")
 
@@ -62,7 +62,7 @@ def _edge(choice: list[str]) -> Edge:
     return Edge(primitive, [input_name(i) for i in range(NODES + 1)].index(source))
 
 
-def decode(chosen: list[int], form: Form) -> Genotype:
+def decode(chosen: list[int], form: Parametrization) -> Genotype:
     """Turn one choice for every factor, in the order of `factors`, into a genotype.
 
     Raises:
@@ -76,7 +76,7 @@ def decode(chosen: list[int], form: Form) -> Genotype:
     return Genotype(tuple(nodes[:NODES]), tuple(nodes[NODES:]))
 
 
-def encode(genotype: Genotype, form: Form) -> list[int]:
+def encode(genotype: Genotype, form: Parametrization) -> list[int]:
     """Inverse of `decode`."""
     _check_slots(form)
     edges = [edge for cell in genotype for node in cell for edge in node]

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from parsec.errors import GenotypeError
 from parsec.space import darts, factors, nasbench201, printed
 from parsec.space.darts import CANDIDATES, CELLS, EDGES, NODES, SLOTS, Edge, Genotype, Node, edge_index
-from parsec.space.factors import Factor, Form
+from parsec.space.factors import Factor, Parametrization
 from parsec.space.nasbench201 import OPERATIONS
 from parsec.space.nasbench201 import Architecture as Benchmarked
 
@@ -64,11 +64,11 @@ class SearchSpace:
     """Choices of an edge in the form `edges`, `none` among them."""
     shape: tuple[int, ...]
     """Shape of the separate choices of one architecture, as `Children.table` holds them."""
-    factors: Callable[[Form], tuple[Factor, ...]]
+    factors: Callable[[Parametrization], tuple[Factor, ...]]
     """The categorical variables of π in a form, in their order."""
-    decode: Callable[[list[int], Form], Any]
+    decode: Callable[[list[int], Parametrization], Any]
     """From one choice for every factor to the architecture."""
-    encode: Callable[[Any, Form], list[int]]
+    encode: Callable[[Any, Parametrization], list[int]]
     """Inverse of `decode`."""
     derive: Callable[[Probabilities], Any]
     """From the probabilities of the form `edges` to the architecture."""

@@ -9,7 +9,7 @@ import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from parsec.config.jobs import fingerprint
+from parsec.config.base import fingerprint
 from parsec.config.tabular import Simulated, SimulateJob
 from parsec.errors import SettingsError, UserError
 from parsec.records.parquet import SCORES_FILE, RowsFile

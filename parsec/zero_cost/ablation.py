@@ -6,8 +6,7 @@ from typing import Any
 
 from torch import Tensor
 
-from parsec.config.base import Running
-from parsec.config.jobs import fingerprint
+from parsec.config.base import Running, fingerprint
 from parsec.config.zero_cost import AblationJob, Condition, ScoreJob
 from parsec.data.dataset import read_info
 from parsec.records.parquet import ABLATION_FILE

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from parsec.config.jobs import fingerprint
+from parsec.config.base import fingerprint
 from parsec.config.zero_cost import FitPiJob
 from parsec.errors import UserError
 from parsec.prior.distribution import Prior, fit

@@ -11,8 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from parsec.config.base import Running
-from parsec.config.jobs import fingerprint
+from parsec.config.base import Running, fingerprint
 from parsec.config.zero_cost import AnyScoreJob, DartsScoreJob
 from parsec.data.augment import Augment
 from parsec.data.dataset import DatasetInfo, Part, open_split, read_info

@@ -13,11 +13,10 @@ import torch
 from job_file import job_file
 
 from parsec import cli
-from parsec.config.base import Compute
-from parsec.config.datasets import Digits
-from parsec.config.jobs import PrepareJob, RetrainJob, SearchJob, as_json
-from parsec.config.retrain import RetrainAugmentation, RetrainStage
-from parsec.config.search import Estimator, Prior, PriorOptimizer, SearchOptimizer, SearchStage
+from parsec.config.base import Compute, as_json
+from parsec.config.datasets import Digits, PrepareJob
+from parsec.config.retrain import RetrainAugmentation, RetrainJob, RetrainStage
+from parsec.config.search import Estimator, PriorConfig, PriorOptimizer, SearchJob, SearchOptimizer, SearchStage
 from parsec.config.training import Augmentation, Optimizer, Stack
 from parsec.data.prepare import prepare
 from parsec.records.code_hash import code_fingerprint
@@ -33,7 +32,7 @@ SEARCH = SearchJob(
     stage="search",
     space="darts",
     method="parsec",
-    prior=Prior(),
+    prior=PriorConfig(),
     settings=SearchStage(
         dataset="digits",
         epochs=4,

@@ -6,10 +6,8 @@ import pytest
 import torch
 
 from parsec.config.base import Compute, Running
-from parsec.config.datasets import Digits
-from parsec.config.jobs import PrepareJob, SearchJob
-from parsec.config.search import RELAXED, RandomSearch, SearchStage
-from parsec.config.search import Prior as Form
+from parsec.config.datasets import Digits, PrepareJob
+from parsec.config.search import RELAXED, PriorConfig, RandomSearch, SearchJob, SearchStage
 from parsec.config.training import Augmentation, Network
 from parsec.data.prepare import prepare
 from parsec.runtime.device import set_deterministic
@@ -46,7 +44,7 @@ def start(data, tmp_path):
             random=RandomSearch(candidates=2, architectures=1, epochs=1),
             augmentation=Augmentation(padding=1, flip=False),
         )
-        form = Form(factors="edges" if method in RELAXED else "separate")
+        form = PriorConfig(factors="edges" if method in RELAXED else "separate")
         job = SearchJob(
             stage="search", space="darts", method=method, prior=form, settings=stage, compute=Compute(device="cuda")
         )

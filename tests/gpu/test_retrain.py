@@ -4,8 +4,7 @@ import pytest
 import torch
 
 from parsec.config.base import Compute
-from parsec.config.datasets import Digits
-from parsec.config.jobs import PrepareJob
+from parsec.config.datasets import Digits, PrepareJob
 from parsec.config.retrain import RetrainAugmentation, RetrainStage
 from parsec.config.training import Stack
 from parsec.data.augment import Augment

@@ -8,10 +8,8 @@ import torch
 import torch.nn.functional as F
 
 from parsec.config.base import Compute, Running
-from parsec.config.datasets import Digits
-from parsec.config.jobs import PrepareJob, SearchJob
-from parsec.config.search import Estimator, SearchStage
-from parsec.config.search import Prior as Form
+from parsec.config.datasets import Digits, PrepareJob
+from parsec.config.search import Estimator, PriorConfig, SearchJob, SearchStage
 from parsec.config.training import Augmentation, Network
 from parsec.data.prepare import prepare
 from parsec.network.cell_network import FixedNetwork
@@ -48,7 +46,7 @@ def batch(device, count, side, dtype=torch.float32):
 
 
 def children(count):
-    prior = Prior(Form())
+    prior = Prior(PriorConfig())
     return prior.children(prior.sample(count, torch.Generator().manual_seed(2)))
 
 
@@ -72,7 +70,7 @@ def test_equal_searches_write_equal_bytes(tmp_path, inputs):
         estimator=Estimator(samples=8),
         augmentation=Augmentation(padding=1),
     )
-    form, compute = Form(inputs=inputs), Compute(device="cuda")
+    form, compute = PriorConfig(inputs=inputs), Compute(device="cuda")
     job = SearchJob(stage="search", space="darts", method="parsec", prior=form, settings=stage, compute=compute)
     for name in "ab":
         search(job, tmp_path / "data", 0, tmp_path / name, tmp_path / "state", None, Running())

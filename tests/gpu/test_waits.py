@@ -6,10 +6,8 @@ import pytest
 import torch
 
 from parsec.config.base import Compute
-from parsec.config.datasets import Digits
-from parsec.config.jobs import PrepareJob, SearchJob
-from parsec.config.search import Estimator, SearchStage
-from parsec.config.search import Prior as Form
+from parsec.config.datasets import Digits, PrepareJob
+from parsec.config.search import Estimator, PriorConfig, SearchJob, SearchStage
 from parsec.config.training import Augmentation, Network
 from parsec.data.augment import Augment
 from parsec.data.dataset import open_split, read_info
@@ -21,7 +19,7 @@ from parsec.search.base import SearchTask
 from parsec.search.parsec import Parsec
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
-FORMS = [Form(factors=f, inputs=i) for f in ("separate", "joint") for i in ("independent", "distinct")]
+FORMS = [PriorConfig(factors=f, inputs=i) for f in ("separate", "joint") for i in ("independent", "distinct")]
 STAGE = SearchStage(
     dataset="digits",
     network=Network(cells=3, channels=4),

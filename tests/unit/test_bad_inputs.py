@@ -16,9 +16,9 @@ from PIL import Image
 from synthetic import retrain_result, search_result
 
 from parsec.cli import main
-from parsec.config.datasets import Digits
+from parsec.config.base import as_json
+from parsec.config.datasets import Digits, PrepareJob
 from parsec.config.job_parts import measure_job, retrain_job, search_job
-from parsec.config.jobs import PrepareJob, as_json
 from parsec.config.load import load
 from parsec.config.plan import on_this_machine
 from parsec.config.training import Stack

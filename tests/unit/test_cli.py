@@ -14,9 +14,8 @@ from job_file import job_file
 import parsec
 from parsec import cli
 from parsec.cli import main
-from parsec.config.base import Compute
-from parsec.config.jobs import SearchJob, as_json
-from parsec.config.search import Prior, SearchStage
+from parsec.config.base import Compute, as_json
+from parsec.config.search import PriorConfig, SearchJob, SearchStage
 from parsec.config.training import Network
 from parsec.space.nasbench201 import architecture
 from parsec.space.published import DARTS_V1, DARTS_V2
@@ -56,7 +55,9 @@ def search(tmp_path):
 def job(device="cpu"):
     stage = SearchStage(dataset="digits", network=Network(cells=3, channels=2), epochs=1)
     compute = Compute(device=device)
-    return SearchJob(stage="search", space="darts", method="parsec", prior=Prior(), settings=stage, compute=compute)
+    return SearchJob(
+        stage="search", space="darts", method="parsec", prior=PriorConfig(), settings=stage, compute=compute
+    )
 
 
 def changed(**changes):
@@ -160,8 +161,7 @@ def test_bad_checkpoint_interval_in_environment(refused, search, monkeypatch, te
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has CUDA")
 def test_missing_cuda(refused, search, tmp_path):
-    from parsec.config.datasets import Digits
-    from parsec.config.jobs import PrepareJob
+    from parsec.config.datasets import Digits, PrepareJob
     from parsec.data.prepare import prepare
 
     prepare(PrepareJob(name="digits", dataset=Digits(source="digits")), tmp_path / "no-data")

@@ -21,7 +21,7 @@ from snakemake.cli import get_argument_parser as snakemake_parser
 from snakemake.cli import parse_args
 
 from parsec.cli import app
-from parsec.config.jobs import PrepareJob
+from parsec.config.datasets import PrepareJob
 from parsec.config.load import load_job
 from parsec.config.predictor import ProposalJob
 from parsec.config.tabular import ImportJob

@@ -10,8 +10,7 @@ from PIL import Image
 from parsec.bench.data import bench_loader
 from parsec.bench.harness import Rates
 from parsec.bench.workload import BenchJob
-from parsec.config.datasets import ImageFolder, Jpeg
-from parsec.config.jobs import PrepareJob
+from parsec.config.datasets import ImageFolder, Jpeg, PrepareJob
 from parsec.data.prepare import prepare
 
 

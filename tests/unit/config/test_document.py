@@ -17,12 +17,12 @@ from parsec.space.published import PUBLISHED
 ROOT = Path(__file__).parents[3]
 
 
-def test_the_committed_schema_is_current():
+def test_committed_schema_is_current():
     committed = (ROOT / "config" / "schema.json").read_text(encoding="utf-8")
     assert committed == schema_json(), "run: parsec settings schema > config/schema.json"
 
 
-def test_the_committed_reference_is_current():
+def test_committed_reference_is_current():
     committed = (ROOT / "config" / "README.md").read_text(encoding="utf-8")
     assert committed == reference_markdown(), "run: parsec settings reference > config/README.md"
 
@@ -39,7 +39,7 @@ def objects(node):
             yield from objects(value)
 
 
-def test_the_schema_is_closed_at_every_level():
+def test_schema_is_closed_at_every_level():
     schema = json.loads(schema_json())
     assert schema["$schema"].startswith("https://json-schema.org/")
     levels = list(objects(schema))
@@ -50,7 +50,7 @@ def test_the_schema_is_closed_at_every_level():
 
 
 @pytest.mark.parametrize("preset", ["config", "cifar10", "paper"])
-def test_the_schema_accepts_the_presets_and_refuses_a_mistyped_key(preset):
+def test_schema_accepts_presets_only(preset):
     jsonschema = pytest.importorskip("jsonschema")
     schema = json.loads(schema_json())
     document = yaml.safe_load((ROOT / "config" / f"{preset}.yaml").read_text(encoding="utf-8"))
@@ -60,7 +60,7 @@ def test_the_schema_accepts_the_presets_and_refuses_a_mistyped_key(preset):
         jsonschema.validate(document, schema)
 
 
-def test_every_value_of_the_tree_has_a_row_with_its_meaning():
+def test_every_key_has_a_described_row():
     text, tree = reference_markdown(), Tree(Settings)
     for name, node in [("", tree.root), *tree.root["$defs"].items()]:
         for key, child in node["properties"].items():
@@ -69,7 +69,7 @@ def test_every_value_of_the_tree_has_a_row_with_its_meaning():
                 assert child.get("description"), f"{name}.{key}"
 
 
-def test_rows_say_range_default_and_meaning():
+def test_rows_give_range_default_meaning():
     text = reference_markdown()
     assert "| `search.epochs`" not in text
     assert "| `<stage>.epochs` | a whole number ≥ 1 | – | passes over the training half |" in text
@@ -77,21 +77,21 @@ def test_rows_say_range_default_and_meaning():
     assert "| `retrain.<dataset>.augmentation.cutout` | a whole number ≥ 0 | `16` |" in text
 
 
-def test_the_published_genotypes_that_can_be_chosen_are_those_that_are_known():
+def test_schema_lists_the_published_genotypes():
     chosen = json.loads(schema_json())["$defs"]["RetrainStage"]["properties"]["published"]["items"]["anyOf"]
     assert [form["enum"] for form in chosen if "enum" in form] == [list(PUBLISHED)]
 
 
-def test_settings_change_only_by_loading_again():
+def test_settings_are_frozen():
     compute = Settings.model_fields["compute"].default
     with pytest.raises(ValidationError, match="frozen"):
         compute.device = "cpu"
 
 
-def test_settings_and_space_import_no_torch():
+def test_config_and_space_import_no_torch():
     modules = [
         ".".join(path.relative_to(ROOT).with_suffix("").parts)
-        for package in ("settings", "space")
+        for package in ("config", "space")
         for path in sorted((ROOT / "parsec" / package).glob("*.py"))
     ]
     code = f"import sys, {', '.join(modules)}; sys.exit('torch' in sys.modules)"

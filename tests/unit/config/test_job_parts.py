@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from parsec.config.base import fingerprint
 from parsec.config.job_parts import MODULES, job_of, job_text, recorded_versions
-from parsec.config.jobs import fingerprint
 from parsec.config.load import load, load_job
 from parsec.records.code_hash import code_fingerprint
 

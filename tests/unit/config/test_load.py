@@ -8,9 +8,12 @@ import pytest
 import yaml
 
 from parsec.config import plan
+from parsec.config.base import as_json, fingerprint
+from parsec.config.datasets import with_image_source
 from parsec.config.job_parts import image_source, prepare_job, retrain_job, search_job
-from parsec.config.jobs import RetrainJob, SearchJob, as_json, fingerprint, with_image_source
 from parsec.config.load import load, load_job
+from parsec.config.retrain import RetrainJob
+from parsec.config.search import SearchJob
 from parsec.errors import SettingsError
 
 SMALL = {
@@ -44,7 +47,7 @@ def complaint(config):
     return str(caught.value)
 
 
-def test_a_small_tree_is_completed_with_defaults():
+def test_defaults_complete_a_small_tree():
     settings = load(SMALL)
     assert settings.search.estimator.samples == 16
     assert settings.seeds == (0,)
@@ -57,24 +60,25 @@ def test_a_small_tree_is_completed_with_defaults():
         ({"search__epoch": 3}, "search.epoch: unknown key; did you mean search.epochs?"),
         ({"compute__devise": "cpu"}, "compute.devise: unknown key; did you mean compute.device?"),
         ({"sede": [1]}, "sede: unknown key; did you mean seeds?"),
+        ({"search__start": "uniform"}, "search.start: this key is now init_from"),
         ({"datasets__digits__split_sead": 1}, "did you mean datasets.digits.split_seed?"),
         ({"datasets__digits__image_size": 64}, "datasets.digits.image_size: unknown key; allowed here: "),
         ({"retrain__digits__optimizer": {"momentun": 0.9}}, "did you mean retrain.digits.optimizer.momentum?"),
     ],
 )
-def test_an_unknown_key_is_answered_with_the_nearest_right_one(changes, expected):
+def test_unknown_key_suggests_the_nearest(changes, expected):
     message = complaint(changed(**changes))
     assert expected in message
     assert "\n" not in message
 
 
-def test_a_mistyped_required_key_is_one_problem_not_two():
+def test_mistyped_required_key_is_one_problem():
     config = changed(search__epoch=3)
     del config["search"]["epochs"]
     assert complaint(config) == "search.epoch: unknown key; did you mean search.epochs?"
 
 
-def test_suggestions_come_from_the_chosen_source_alone():
+def test_suggestions_come_from_the_chosen_source():
     config = changed(datasets__written={"source": "digits_folder", "image_sise": 64})
     assert "did you mean datasets.written.image_size?" in complaint(config)
     config = changed(datasets__digits={"source": "digits", "image_sise": 64})
@@ -105,7 +109,7 @@ def test_suggestions_come_from_the_chosen_source_alone():
         ({"retrain__digits__published": ["DARTS_V3"]}, 'published[0]: got "DARTS_V3"; allowed: one of DARTS_V1'),
     ],
 )
-def test_a_wrong_value_is_answered_with_what_was_given_and_what_is_allowed(changes, expected):
+def test_wrong_value_names_what_is_allowed(changes, expected):
     message = complaint(changed(**changes))
     assert message.startswith(expected) or expected in message
     assert "\n" not in message
@@ -115,7 +119,7 @@ def test_a_wrong_value_is_answered_with_what_was_given_and_what_is_allowed(chang
     ("changes", "expected"),
     [
         ({"search__dataset": "digit"}, "search.dataset: no data set 'digit' under datasets; there are digits"),
-        ({"search__start": "finetune"}, "search.start: the first stage starts from uniform"),
+        ({"search__init_from": "finetune"}, "search.init_from: the first stage starts from uniform"),
         ({"retrain__digits__origins": ["finetune"]}, "retrain.digits.origins: the stage finetune is left out (null)"),
         ({"search__network__cells": 0}, "search.network.cells: got 0; allowed: a whole number ≥ 1 and ≤ 100"),
         ({"search__warmup_epochs": 2}, "search.warmup_epochs: got 2; allowed: less than epochs (2)"),
@@ -131,22 +135,22 @@ def test_a_wrong_value_is_answered_with_what_was_given_and_what_is_allowed(chang
         ),
     ],
 )
-def test_values_that_contradict_each_other_are_refused(changes, expected):
+def test_contradicting_values_are_refused(changes, expected):
     assert complaint(changed(**changes)) == expected
 
 
-def test_a_transfer_needs_the_stage_that_it_starts_from():
-    transfer = SMALL["search"] | {"start": "finetune"}
-    assert "transfer.start: finetune is left out (null)" in complaint(changed(transfer=transfer))
+def test_transfer_needs_its_parent_stage():
+    transfer = SMALL["search"] | {"init_from": "finetune"}
+    assert "transfer.init_from: finetune is left out (null)" in complaint(changed(transfer=transfer))
 
 
-def test_a_missing_key_is_named():
+def test_missing_key_is_named():
     config = copy.deepcopy(SMALL)
     del config["seeds"]
     assert complaint(config).startswith("seeds: missing; write a list of at least one value")
 
 
-def test_three_problems_are_shown_and_the_rest_counted():
+def test_message_shows_three_problems():
     config = changed(sede=[1], name=5, results=6, search__epochs=0, search__batch_size=1)
     message = complaint(config)
     assert "\n" not in message
@@ -155,12 +159,12 @@ def test_three_problems_are_shown_and_the_rest_counted():
     assert message.endswith(" (and 2 more)")
 
 
-def test_a_name_that_cannot_be_a_path_is_refused():
+def test_name_unfit_for_a_path():
     message = complaint(changed(datasets={"../up": {"source": "digits"}, "digits": {"source": "digits"}}))
     assert message.startswith("datasets.../up: '../up' cannot be a name; use at most 64 letters, digits, _ and -")
 
 
-def test_yaml_reads_a_power_without_a_point_as_text_and_the_message_says_so(tmp_path):
+def test_power_without_a_point_is_explained(tmp_path):
     path = tmp_path / "run.yaml"
     path.write_text("search: {weights: {learning_rate: 3e-4, weight_decay: 1.5e4}}\n")
     message = complaint(path)
@@ -169,7 +173,7 @@ def test_yaml_reads_a_power_without_a_point_as_text_and_the_message_says_so(tmp_
     assert "write 1.5e+4" in message
 
 
-def test_quoted_numbers_are_refused_with_the_remedy():
+def test_quoted_numbers_are_refused():
     message = complaint(changed(seeds=["0", 1]))
     assert message.startswith("seeds[0]: got the text '0'; write 0 without quotes")
 
@@ -186,7 +190,7 @@ def test_quoted_numbers_are_refused_with_the_remedy():
         ("a: [1", "run.yaml: neither YAML nor JSON: line 1, column 6: "),
     ],
 )
-def test_a_file_that_holds_no_settings_is_one_clear_line(tmp_path, text, expected):
+def test_file_without_settings_is_one_line(tmp_path, text, expected):
     path = tmp_path / "run.yaml"
     path.write_text(text)
     message = complaint(path)
@@ -194,14 +198,14 @@ def test_a_file_that_holds_no_settings_is_one_clear_line(tmp_path, text, expecte
     assert "\n" not in message
 
 
-def test_a_missing_or_unreadable_file_is_named(tmp_path):
+def test_missing_or_unreadable_file_is_named(tmp_path):
     assert complaint(tmp_path / "none.yaml").startswith(f"{tmp_path / 'none.yaml'}: no such settings file")
     assert complaint(tmp_path).startswith(f"{tmp_path}: the settings cannot be read: ")
     (tmp_path / "binary").write_bytes(b"\xff\xfe\x00")
     assert complaint(tmp_path / "binary").endswith("not UTF-8 text")
 
 
-def test_a_job_comes_back_from_its_text_and_from_its_file(tmp_path):
+def test_job_loads_from_text_and_file(tmp_path):
     job = search_job(load(changed(search__weights={"weight_decay": 1e-5})), "search", "parsec")
     assert load_job(as_json(job), SearchJob) == job
     path = tmp_path / "job.json"
@@ -210,7 +214,7 @@ def test_a_job_comes_back_from_its_text_and_from_its_file(tmp_path):
     assert load_job(str(path), SearchJob) == job
 
 
-def test_a_job_of_the_wrong_kind_is_refused():
+def test_job_of_wrong_kind_is_refused():
     text = as_json(search_job(load(SMALL), "search", "parsec"))
     with pytest.raises(SettingsError, match="stage: unknown key"):
         load_job(text, RetrainJob)
@@ -218,31 +222,31 @@ def test_a_job_of_the_wrong_kind_is_refused():
         load_job('{"dataset": "digits",,', RetrainJob)
 
 
-def test_a_new_run_or_seed_changes_no_job():
+def test_new_seed_changes_no_job():
     before, after = load(SMALL), load(changed(seeds=[0, 1], retrain__digits__runs=[0, 1]))
     assert fingerprint(retrain_job(before, "digits")) == fingerprint(retrain_job(after, "digits"))
     assert search_job(before, "search", "parsec") == search_job(after, "search", "parsec")
 
 
-def test_how_a_run_behaves_changes_no_job():
+def test_running_keys_change_no_job():
     before, after = load(SMALL), load(changed(running={"checkpoint_seconds": 1.0}))
     assert search_job(before, "search", "parsec") == search_job(after, "search", "parsec")
 
 
-def test_a_relative_path_is_read_from_the_working_directory(tmp_path, monkeypatch):
+def test_relative_path_starts_at_working_directory(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "run.json").write_text('{"name": 1}')
     assert "name: got 1" in complaint(Path("run.json"))
 
 
-def test_a_place_is_no_part_of_what_preparing_reads_and_is_found_again():
+def test_image_location_leaves_the_job_unchanged():
     here, there = (load(changed(datasets__digits=CIFAR | {"folder": name})) for name in ("here", "there"))
     job = prepare_job(here, "digits")
     assert job == prepare_job(there, "digits")
     assert with_image_source(job, image_source(there, "digits")).dataset == there.datasets["digits"]
 
 
-def test_a_folder_of_images_is_what_preparing_reads():
+def test_image_folder_belongs_to_the_job():
     settings = load(changed(datasets__digits={"source": "image_folder", "folder": "images"}))
     assert prepare_job(settings, "digits").dataset.folder == "images"
     assert image_source(settings, "digits") == {}
@@ -265,7 +269,7 @@ def test_a_treacherous_file_is_one_line(tmp_path, text, line):
     assert line in complaint(tmp_path / "settings.yaml")
 
 
-def test_aliases_of_a_section_are_no_bomb(tmp_path):
+def test_aliases_of_sections_are_allowed(tmp_path):
     text = yaml.safe_dump(SMALL | {"finetune": None}).replace("finetune: null", "finetune: *s")
     text = text.replace("search:\n", "search: &s\n")
     head, _, tail = text.partition("finetune: *s\n")

@@ -6,9 +6,9 @@ import json
 import pytest
 
 from parsec.config import outputs, plan
-from parsec.config.base import expanded
+from parsec.config.base import as_json, expanded, fingerprint
+from parsec.config.datasets import with_image_source
 from parsec.config.job_parts import image_source, prepare_job, retrain_job
-from parsec.config.jobs import as_json, fingerprint, with_image_source
 from parsec.config.load import load
 from parsec.errors import DatasetError, GenotypeError, SettingsError
 from parsec.space.published import DARTS_V1
@@ -64,7 +64,7 @@ def test_home_and_variables_are_filled_in(mine, path):
     assert expanded(load(tree(path)).results, "results") == str(mine)
 
 
-def test_what_a_shell_would_execute_is_a_name(mine):
+def test_shell_code_is_never_executed(mine):
     assert expanded("it's $(touch x) `y` $1 $", "results") == "it's $(touch x) `y` $1 $"
 
 
@@ -83,7 +83,7 @@ def test_every_path_is_filled_in_alike(mine, key, monkeypatch):
 
 @pytest.mark.parametrize("key", PATHS)
 @pytest.mark.parametrize("path", ["a{b}", "<results>", "-rf", "a\nb", ""])
-def test_no_path_is_a_pattern_or_an_option(key, path):
+def test_patterns_and_options_are_no_paths(key, path):
     with pytest.raises(SettingsError, match=PATHS[key].replace("published", r"published\[0\]\.file")):
         load(tree(path, key))
 
@@ -92,7 +92,7 @@ def test_no_path_is_a_pattern_or_an_option(key, path):
     ("value", "message"),
     [("{x}", "results: .* stands for a path that cannot be used: got .*{x}"), ("", "results: the variable PLACE")],
 )
-def test_a_variable_cannot_bring_in_what_is_refused(mine, monkeypatch, value, message):
+def test_variables_hold_plain_paths_only(mine, monkeypatch, value, message):
     monkeypatch.setenv("PLACE", value)
     with pytest.raises(SettingsError, match=message):
         plan.on_this_machine(load(tree("$PLACE/x")))
@@ -104,7 +104,7 @@ def test_nobodys_home_is_refused():
 
 
 @pytest.mark.parametrize("source", ["cifar10", "image_folder"])
-def test_folders_of_data_sets_are_filled_in_where_images_are_read(mine, source, monkeypatch):
+def test_data_folders_are_expanded_when_read(mine, source, monkeypatch):
     from parsec.data.prepare import open_source
 
     data = load({**SMALL, "datasets": {"digits": {"source": source, "folder": "$PLACE/photos"}}}).datasets["digits"]
@@ -116,7 +116,7 @@ def test_folders_of_data_sets_are_filled_in_where_images_are_read(mine, source, 
         open_source(data, mine.parent / "out")
 
 
-def test_records_keep_paths_as_they_are_written(mine, monkeypatch):
+def test_records_keep_paths_as_written(mine, monkeypatch):
     settings = load(tree("~/photos", "datasets.photos.folder"))
     job = with_image_source(prepare_job(settings, "photos"), image_source(settings, "photos"))
     assert job.dataset.folder == "~/photos"
@@ -125,7 +125,7 @@ def test_records_keep_paths_as_they_are_written(mine, monkeypatch):
     assert fingerprint(prepare_job(settings, "photos")) == before
 
 
-def test_a_benchmark_without_its_variable_is_left_out_with_a_line(mine, monkeypatch):
+def test_benchmark_without_variable_is_left_out(mine, monkeypatch):
     settings = load(tree(benchmarks={"nasbench201": "$PLACE/mine.json", "nasbench101": "~/none.parquet"}))
     assert plan.benchmark_table(settings, "nasbench201") == str(mine)
     assert [f"there is no {mine.parent}/none.parquet" in line for line in plan.left_out(settings)] == [True]
@@ -162,14 +162,14 @@ def test_genotypes_are_planned_under_their_names(mine):
         ([{"name": "x", "file": "DARTS_V1"}], "a published genotype has this name; choose another"),
     ],
 )
-def test_names_of_genotypes_are_plain_and_their_own(published, message):
+def test_genotype_names_are_plain_and_unique(published, message):
     with pytest.raises(SettingsError, match=message) as refused:
         load(given(*published))
     assert str(refused.value).startswith("retrain.digits.published")
     assert "\n" not in str(refused.value)
 
 
-def test_one_name_is_one_genotype_on_all_data_sets():
+def test_genotype_name_means_one_file():
     config = given("a/x.json")
     config["retrain"]["cifar"] = {**config["retrain"]["digits"], "published": ["b/x.json"]}
     with pytest.raises(SettingsError, match=r"retrain\.cifar\.published: two genotypes are called x"):
@@ -184,7 +184,7 @@ def test_one_name_is_one_genotype_on_all_data_sets():
         ("x", "printed"),
     ],
 )
-def test_a_file_without_a_genotype_is_told_before_planning(mine, content, message):
+def test_file_without_genotype_is_refused(mine, content, message):
     (mine.parent / "other.json").write_text(content) if content else None
     with pytest.raises(GenotypeError, match=rf"^retrain\.digits\.published: other: other\.json: .*{message}"):
         plan.on_this_machine(load(given("other.json")))

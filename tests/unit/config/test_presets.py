@@ -43,7 +43,7 @@ def without_branch(path):
 
 
 @pytest.mark.parametrize("preset", PRESETS)
-def test_every_key_of_the_tree_is_written(preset):
+def test_presets_write_every_key(preset):
     path = CONFIG / f"{preset}.yaml"
     written = set(keys(yaml.safe_load(path.read_text(encoding="utf-8"))))
     assert written == set(keys(load(path).model_dump(mode="json")))
@@ -55,12 +55,12 @@ def test_every_value_has_a_comment(preset):
 
 
 @pytest.mark.parametrize("preset", PRESETS)
-def test_a_value_that_is_not_given_has_a_reason(preset):
+def test_values_not_given_have_reasons(preset):
     marked = {path: comment for path, comment in leaves(preset).items() if MARK in comment}
     assert [path for path, comment in marked.items() if not re.search(MARK + r"( \([^)]*\))?: \w.{4,}", comment)] == []
 
 
-def test_the_reference_lists_exactly_what_the_paper_preset_marks():
+def test_reference_lists_what_paper_marks():
     marked = {without_branch(path) for path, comment in leaves("paper").items() if MARK in comment}
     listed = {key for group, _ in NOT_GIVEN for key in group}
     covers = {key: [m for m in marked if m == key or m.startswith(f"{key}.")] for key in listed}
@@ -68,12 +68,12 @@ def test_the_reference_lists_exactly_what_the_paper_preset_marks():
     assert sorted(marked - {m for found in covers.values() for m in found}) == []
 
 
-def test_presets_write_to_folders_of_their_own():
+def test_presets_have_own_result_folders():
     folders = [load(CONFIG / f"{preset}.yaml").results for preset in PRESETS]
     assert len(set(folders)) == len(PRESETS)
 
 
-def test_the_default_runs_the_whole_chain_on_data_that_a_package_ships():
+def test_default_runs_every_stage_on_digits():
     settings = load(CONFIG / "config.yaml")
     assert {dataset.source for dataset in settings.datasets.values()} == {"digits", "digits_folder"}
     assert {run.stage for run in plan.searches(settings)} == set(outputs.SEARCH_STAGES)
@@ -83,7 +83,7 @@ def test_the_default_runs_the_whole_chain_on_data_that_a_package_ships():
     )
 
 
-def test_the_paper_preset_has_the_scale_of_the_design():
+def test_paper_preset_has_full_scale():
     settings = load(CONFIG / "paper.yaml")
     sizes = [(s.network.cells, s.network.channels) for s in (settings.search, settings.finetune, settings.transfer)]
     assert sizes == [(8, 16), (20, 36), (14, 48)]
@@ -93,7 +93,7 @@ def test_the_paper_preset_has_the_scale_of_the_design():
     assert len(list(plan.searches(settings))) == 3 * len(settings.seeds)
 
 
-def test_no_run_of_a_plan_writes_over_another():
+def test_runs_have_folders_of_their_own():
     for preset in PRESETS:
         settings = load(CONFIG / f"{preset}.yaml")
         folders = [run.folder for run in [*plan.searches(settings), *plan.retrains(settings)]]

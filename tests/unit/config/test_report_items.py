@@ -21,7 +21,7 @@ def tree(scores):
     return {**json.loads(json.dumps(DEFAULT)), "scores": scores}
 
 
-def test_a_scoring_is_a_job_of_its_space():
+def test_scoring_job_depends_on_space():
     network = {"cells": 5, "channels": 4}
     large = {"space": "darts", "dataset": "digits", "architectures": 3, "network": network}
     settings = load(tree({"icml": ICML, "large": large}))
@@ -31,7 +31,7 @@ def test_a_scoring_is_a_job_of_its_space():
     assert found.network.cells == 5
 
 
-def test_more_draws_add_files_and_leave_jobs_as_they_are(tmp_path):
+def test_more_draws_change_no_job(tmp_path):
     (tmp_path / "table.parquet").touch()
     benchmarks = {"nasbench201": str(tmp_path / "table.parquet"), "nasbench101": None}
     once, often = (load({**tree({"icml": {**ICML, "draws": n}}), "benchmarks": benchmarks}) for n in (1, 3))
@@ -43,17 +43,17 @@ def test_more_draws_add_files_and_leave_jobs_as_they_are(tmp_path):
     assert next(item for item in experiment_items(once) if item.name == "naswot-search").sources[1:] == (files[0],)
 
 
-def test_a_key_of_another_space_is_refused():
+def test_key_of_another_space():
     with pytest.raises(SettingsError, match=r"scores\.icml\.channels: unknown key"):
         load(tree({"icml": {**ICML, "channels": 8}}))
 
 
-def test_scores_of_an_unknown_data_set_are_refused():
+def test_scores_of_unknown_data_set():
     with pytest.raises(SettingsError, match=r"scores\.icml\.dataset: no data set 'mnist'"):
         load(tree({"icml": {**ICML, "dataset": "mnist"}}))
 
 
-def test_every_final_output_has_a_registered_name(tmp_path):
+def test_every_output_has_a_registered_writer(tmp_path):
     preset = load(Path(__file__).parents[3] / "config" / "nasbench201.yaml").model_dump(mode="json")
     for name in ("nasbench201", "nasbench101"):
         (tmp_path / name).touch()

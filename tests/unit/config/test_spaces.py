@@ -4,9 +4,11 @@ import json
 
 import pytest
 
+from parsec.config.base import as_json
 from parsec.config.job_parts import measure_job, retrain_job, search_job
-from parsec.config.jobs import MeasureJob, RetrainJob, SearchJob, as_json
 from parsec.config.load import load, load_job
+from parsec.config.retrain import RetrainJob
+from parsec.config.search import MeasureJob, SearchJob
 from parsec.errors import SettingsError
 
 CONFIG = {
@@ -18,10 +20,10 @@ CONFIG = {
     "retrain": {},
 }
 RETRAIN = {"digits": {"origins": ["search"], "runs": [0], "network": {"cells": 3, "channels": 4}, "epochs": 1}}
-LARGE = {**CONFIG["search"], "start": "search", "network": {"stem": "imagenet", "cells": 3, "channels": 4}}
+LARGE = {**CONFIG["search"], "init_from": "search", "network": {"stem": "imagenet", "cells": 3, "channels": 4}}
 
 
-def test_a_search_of_the_space_needs_no_retraining():
+def test_tabular_search_needs_no_retraining():
     settings = load(CONFIG)
     job = search_job(settings, "search", "parsec")
     assert job.space == "nasbench201"
@@ -37,13 +39,13 @@ def test_a_search_of_the_space_needs_no_retraining():
             {"compute": {"executor": "grouped"}},
             "compute.executor: got grouped; allowed on nasbench201: auto or",
         ),
-        ({"compute": {"executor": "fused"}}, "executor: got fused; allowed on nasbench201: auto or sequential"),
+        ({"compute": {"executor": "fused"}}, "compute.executor: got fused; allowed on nasbench201: auto or sequential"),
         ({"transfer": LARGE}, "transfer.network.stem: got imagenet; allowed on nasbench201: cifar"),
         ({"retrain": RETRAIN}, "retrain: got digits; allowed on nasbench201: {}, because its table has the accuracies"),
         ({"space": "nasbench"}, 'space: got "nasbench"; allowed: one of darts, nasbench201'),
     ],
 )
-def test_what_the_space_does_not_know_is_refused_with_its_path(changes, expected):
+def test_settings_unknown_to_the_space(changes, expected):
     with pytest.raises(SettingsError) as refused:
         load({**CONFIG, **changes})
     assert str(refused.value).startswith(expected)

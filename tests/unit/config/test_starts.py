@@ -18,13 +18,13 @@ def tree():
     return yaml.safe_load(PRESET.read_text(encoding="utf-8"))
 
 
-def test_a_search_from_scores_is_given_their_prior_and_no_other_is(tree):
+def test_only_primed_search_gets_fitted_prior(tree):
     settings = load(tree)
     starts = {run.method: plan.initial_pi(settings, run) for run in plan.searches(settings)}
     assert starts == {"parsec": None, "primed": "fit/seed0/pi.parquet"}
     assert all(plan.parent(settings, run) is None for run in plan.searches(settings))
     plain, primed = (search_job(settings, "search", name).settings for name in ("parsec", "primed"))
-    assert primed == plain.model_copy(update={"start": "scores"})
+    assert primed == plain.model_copy(update={"init_from": "scores"})
     assert fit_pi_job(settings).model_dump()["keep"] == tree["scores_prior"]["keep"]
     assert plan.proposal_pis(settings) == ["fit/seed0/pi.parquet", "search/cifar10/parsec/seed0/trajectory.parquet"]
 
@@ -32,16 +32,16 @@ def test_a_search_from_scores_is_given_their_prior_and_no_other_is(tree):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"scores_prior": None}, r"search\.start: got scores; allowed: in the stage search on nasbench201, with a"),
+        ({"scores_prior": None}, r"search\.init_from: got scores; allowed: in the stage search on nasbench201, with a"),
         ({"scores_prior": {"scores": "none"}}, r"scores_prior\.scores: got 'none'; allowed: a name under scores"),
         ({"scores_prior": {"scores": "icml", "scored": 10}}, r"scores_prior\.keep: got 50; allowed: at most scored"),
         ({"methods": ["random"]}, r"proposal: allowed: null, unless parsec searches nasbench201"),
         (
-            {"variants": {"primed": {"method": "darts", "changes": {"search": {"start": "scores"}}}}},
-            r"search\.start: got scores; allowed with primed: uniform",
+            {"variants": {"primed": {"method": "darts", "changes": {"search": {"init_from": "scores"}}}}},
+            r"search\.init_from: got scores; allowed with primed: uniform",
         ),
     ],
 )
-def test_starts_that_lead_nowhere_are_refused(tree, changes, message):
+def test_init_from_must_lead_somewhere(tree, changes, message):
     with pytest.raises(SettingsError, match=message):
         load(tree | changes)

@@ -7,19 +7,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from parsec.config.base import Compute, Running
+from parsec.config.base import Compute, Running, as_json, fingerprint
 from parsec.config.datasets import Cifar10, Digits, DigitsFolder, ImageFolder
 from parsec.config.job_parts import measure_job, prepare_job, retrain_job, search_job
-from parsec.config.jobs import as_json, fingerprint
 from parsec.config.load import load, load_job
 from parsec.config.retrain import RetrainAugmentation, RetrainStage
-from parsec.config.search import Estimator, Measure, Prior, PriorOptimizer, SearchOptimizer, SearchStage
+from parsec.config.search import Estimator, Measure, PriorConfig, PriorOptimizer, SearchOptimizer, SearchStage
 from parsec.config.training import Augmentation, Network, Optimizer
 from parsec.errors import SettingsError
 
 PAPER = Path(__file__).parents[3] / "config" / "paper.yaml"
 
-DEFAULTS = [Compute, Measure, Running, Prior, PriorOptimizer, Estimator, SearchOptimizer, Optimizer, Augmentation]
+DEFAULTS = [Compute, Measure, Running, PriorConfig, PriorOptimizer, Estimator, SearchOptimizer, Optimizer, Augmentation]
 DEFAULTS += [RetrainAugmentation]
 MADE = [Digits(source="digits"), DigitsFolder(source="digits_folder"), Cifar10(source="cifar10")]
 MADE += [ImageFolder(source="image_folder", folder="data"), Network(cells=8, channels=16)]
@@ -61,12 +60,12 @@ def tree(parts):
 
 
 @pytest.mark.parametrize("made", MADE, ids=lambda made: type(made).__name__)
-def test_a_branch_dumps_and_reloads_to_itself(made):
+def test_section_survives_a_round_trip(made):
     assert load_job(as_json(made), type(made)) == made
 
 
 @pytest.mark.parametrize("branch", DEFAULTS)
-def test_an_empty_section_means_the_same_as_none(branch):
+def test_empty_section_equals_none(branch):
     for owner in (SearchStage, RetrainStage):
         for field in owner.model_fields.values():
             if field.annotation is branch and not field.is_required():
@@ -75,7 +74,7 @@ def test_an_empty_section_means_the_same_as_none(branch):
 
 @given(trees)
 @settings(max_examples=30, deadline=None)
-def test_a_tree_dumps_and_reloads_to_itself(parts):
+def test_settings_survive_a_round_trip(parts):
     loaded = load(tree(parts))
     again = load(loaded.model_dump(mode="json"))
     assert again == loaded
@@ -84,7 +83,7 @@ def test_a_tree_dumps_and_reloads_to_itself(parts):
 
 @given(trees)
 @settings(max_examples=30, deadline=None)
-def test_a_job_reads_back_with_the_same_fingerprint(parts):
+def test_reloaded_job_keeps_its_fingerprint(parts):
     loaded = load(tree(parts))
     dataset = loaded.search.dataset
     jobs = (prepare_job(loaded, dataset), search_job(loaded, "search", "parsec"), measure_job(loaded, "search"))
@@ -105,7 +104,7 @@ def test_a_job_reads_back_with_the_same_fingerprint(parts):
         ({"augmentation": {"cutout": 3}}, False),
     ],
 )
-def test_the_measurement_reads_only_what_shapes_a_step(change, same):
+def test_measurement_ignores_schedules_and_optimizers(change, same):
     document = {**COMPLETE, "search": {**COMPLETE["search"], **change}}
     assert (measure_job(load(document), "search") == measure_job(load(COMPLETE), "search")) == same
 
@@ -123,7 +122,7 @@ COMPLETE = load(PAPER).model_dump(mode="json")
 
 
 @pytest.mark.parametrize("path", list(sections(COMPLETE)), ids=lambda path: ".".join(path) or "top")
-def test_an_unknown_key_is_refused_at_every_level(path):
+def test_unknown_keys_at_every_level(path):
     document = json.loads(json.dumps(COMPLETE))
     section = document
     for step in path:

@@ -6,14 +6,14 @@ from pathlib import Path
 import pytest
 
 from parsec.config import outputs, plan
+from parsec.config.base import as_json
 from parsec.config.job_parts import search_job
-from parsec.config.jobs import as_json
 from parsec.config.load import load
 from parsec.errors import SettingsError
 
 DEFAULT = load(Path(__file__).parents[3] / "config" / "config.yaml").model_dump(mode="json")
 MEAN = {"method": "parsec", "stages": ["search"], "changes": {"search": {"estimator": {"likelihood": "mean"}}}}
-DIRECT = {"method": "parsec", "stages": ["finetune"], "changes": {"finetune": {"start": "uniform", "epochs": 13}}}
+DIRECT = {"method": "parsec", "stages": ["finetune"], "changes": {"finetune": {"init_from": "uniform", "epochs": 13}}}
 
 
 def tree(**variants):
@@ -21,7 +21,7 @@ def tree(**variants):
     return {**document, "methods": ["parsec", *variants], "variants": variants}
 
 
-def test_a_variant_reads_its_changes_and_nothing_else_changes():
+def test_variant_changes_its_own_settings_only():
     settings = load(tree(mean=MEAN))
     plain, changed = (search_job(settings, "search", name) for name in ("parsec", "mean"))
     assert (changed.method, changed.name, plain.name) == ("parsec", "mean", "parsec")
@@ -31,7 +31,7 @@ def test_a_variant_reads_its_changes_and_nothing_else_changes():
     assert as_json(plain) == as_json(search_job(load(tree()), "search", "parsec"))
 
 
-def test_a_variant_adds_the_runs_of_its_stages_and_their_trainings():
+def test_variant_adds_runs_and_trainings():
     before, settings = load(tree()), load(tree(direct=DIRECT))
     added = set(plan.searches(settings)) - set(plan.searches(before))
     assert added == {outputs.Search("finetune", "digits", "direct", seed) for seed in settings.seeds}
@@ -41,7 +41,7 @@ def test_a_variant_adds_the_runs_of_its_stages_and_their_trainings():
     assert all(plan.genotype_of(settings, run) in added for run in trained)
 
 
-def test_a_variant_of_every_stage_follows_its_own_line():
+def test_variant_starts_from_its_own_search():
     settings = load(tree(mean={**MEAN, "stages": None}))
     start = outputs.Search("finetune", "digits", "mean", 0)
     assert plan.parent(settings, start) == outputs.Search("search", "digits", "mean", 0)
@@ -58,20 +58,21 @@ def test_a_variant_of_every_stage_follows_its_own_line():
         ({"changes": {"compute": {"device": "cuda"}}}, "compute is nothing that a search reads"),
         (
             {"changes": ["search.estimator.samples = 3"]},
-            r"variants\.odd\.changes: got .*; allowed: a section of settings",
+            r"got 'search\.estimator\.samples = 3'; write it nested: {search: {estimator: {samples: \.\.\.}}}",
         ),
+        ({"changes": {"prior.factors": "joint"}}, r"got 'prior\.factors'; write it nested: {prior: {factors: \.\.\.}}"),
         ({"stages": ["retrain"]}, r"variants\.odd\.stages: got 'retrain'; allowed: search, finetune, transfer"),
         ({"stages": ["finetune"]}, "finetune starts from search, which it does not run; add it"),
         ({"method": "magic"}, r"variants\.odd\.method: got \"magic\""),
     ],
 )
-def test_a_variant_that_leads_nowhere_is_one_line(variant, complaint):
+def test_faulty_variant_is_one_line(variant, complaint):
     with pytest.raises(SettingsError, match=complaint) as found:
         load(tree(odd={**MEAN, **variant}))
     assert "\n" not in str(found.value)
 
 
-def test_unknown_methods_and_names_taken_are_refused():
+def test_unknown_methods_and_taken_names():
     with pytest.raises(SettingsError, match="methods: got 'mean'; allowed: parsec"):
         load({**tree(), "methods": ["mean"]})
     with pytest.raises(SettingsError, match=r"variants\.parsec: a method has this name already"):

@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from parsec.config.datasets import Digits
-from parsec.config.jobs import PrepareJob
+from parsec.config.datasets import Digits, PrepareJob
 from parsec.data.dataset import DatasetInfo
 from parsec.data.prepare import prepare
 

@@ -12,14 +12,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from parsec.config.base import Compute, Running
-from parsec.config.datasets import Cifar10, Cifar100
+from parsec.config.base import Compute, Running, fingerprint
+from parsec.config.datasets import Cifar10, Cifar100, with_image_source
 from parsec.config.job_parts import image_source, prepare_job
-from parsec.config.jobs import RetrainJob, SearchJob, fingerprint, with_image_source
 from parsec.config.load import load
 from parsec.config.outputs import Retrain
-from parsec.config.retrain import RetrainStage
-from parsec.config.search import Estimator, Prior, SearchStage
+from parsec.config.retrain import RetrainJob, RetrainStage
+from parsec.config.search import Estimator, PriorConfig, SearchJob, SearchStage
 from parsec.config.training import Network, Stack
 from parsec.data.dataset import read_info
 from parsec.data.prepare import prepare
@@ -313,7 +312,7 @@ def test_a_hundred_classes_go_through_the_whole_chain(local100: Path, tmp_path: 
     half = {"validation_images": 32, "estimator": Estimator(samples=2)}
     stage = SearchStage(dataset="hundred", network=Network(**network), epochs=1, **half, **small)
     named = {"stage": "search", "space": "darts", "method": "parsec"}
-    searching = SearchJob(**named, prior=Prior(), settings=stage, compute=compute)
+    searching = SearchJob(**named, prior=PriorConfig(), settings=stage, compute=compute)
     search(searching, tmp_path / "data", 0, tmp_path / "search", tmp_path / "search-state", None, Running())
     trained = RetrainStage(origins=(), runs=(0,), network=Stack(**network), epochs=1, **small)
     retrain(

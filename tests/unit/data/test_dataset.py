@@ -7,8 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from parsec.config.datasets import Digits
-from parsec.config.jobs import PrepareJob
+from parsec.config.datasets import Digits, PrepareJob
 from parsec.data import dataset as part_module
 from parsec.data import shards
 from parsec.data.dataset import init_distributed, open_split, read_info

@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from parsec.config.datasets import DigitsFolder, ImageFolder
-from parsec.config.jobs import PrepareJob
+from parsec.config.datasets import DigitsFolder, ImageFolder, PrepareJob
 from parsec.data import shards
 from parsec.data.dataset import open_split, read_info
 from parsec.data.prepare import prepare

@@ -13,8 +13,7 @@ import simplejpeg
 import torch
 from PIL import ExifTags, Image, ImageOps
 
-from parsec.config.datasets import ImageFolder, Jpeg
-from parsec.config.jobs import PrepareJob
+from parsec.config.datasets import ImageFolder, Jpeg, PrepareJob
 from parsec.config.training import Augmentation
 from parsec.data import loader as images_module
 from parsec.data import prepare as stage

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 
-from parsec.config.datasets import Digits, ImageFolder
-from parsec.config.jobs import PrepareJob, fingerprint
+from parsec.config.base import fingerprint
+from parsec.config.datasets import Digits, ImageFolder, PrepareJob
 from parsec.data import prepare as stage
 from parsec.data import shards
 from parsec.data.dataset import open_split, read_info

@@ -10,8 +10,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from parsec.config.datasets import ImageFolder, Jpeg
-from parsec.config.jobs import PrepareJob
+from parsec.config.datasets import ImageFolder, Jpeg, PrepareJob
 from parsec.config.training import Augmentation
 from parsec.data.augment import Augment, View, centre, evaluation_view
 from parsec.data.dataset import open_split, read_info

@@ -15,10 +15,9 @@ from safetensors.torch import load_file, save_file
 
 from parsec.cli import main
 from parsec.config.base import Compute, Running
-from parsec.config.datasets import Digits, ImageFolder, Jpeg
-from parsec.config.jobs import PrepareJob, RetrainJob
+from parsec.config.datasets import Digits, ImageFolder, Jpeg, PrepareJob
 from parsec.config.outputs import Retrain
-from parsec.config.retrain import RetrainAugmentation, RetrainStage
+from parsec.config.retrain import RetrainAugmentation, RetrainJob, RetrainStage
 from parsec.config.training import Stack
 from parsec.data.dataset import open_split
 from parsec.data.prepare import prepare

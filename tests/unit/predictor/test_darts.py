@@ -6,11 +6,10 @@ from job_file import job_file
 from scipy.stats import spearmanr
 
 from parsec.cli import main
-from parsec.config.base import Running
-from parsec.config.datasets import Digits
-from parsec.config.jobs import PrepareJob, as_json
+from parsec.config.base import Running, as_json
+from parsec.config.datasets import Digits, PrepareJob
 from parsec.config.predictor import DartsPredictorJob, Pool, Predictor
-from parsec.config.search import Prior as Form
+from parsec.config.search import PriorConfig
 from parsec.config.training import Stack
 from parsec.config.zero_cost import DartsScoreJob, Score
 from parsec.data.prepare import prepare
@@ -50,7 +49,7 @@ def scores(data, tmp_path_factory):
 @pytest.fixture(scope="module")
 def pi(tmp_path_factory):
     """A π that is sure of the first choice of every factor but one."""
-    prior = Prior(Form(), None)
+    prior = Prior(PriorConfig(), None)
     with np.errstate(all="ignore"):
         prior.logits.data[1:, 0] = 40.0
     path = tmp_path_factory.mktemp("pi") / "pi.parquet"

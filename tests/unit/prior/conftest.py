@@ -7,14 +7,16 @@ import pytest
 import torch
 from torch import Tensor
 
-from parsec.config.search import Prior as Form
+from parsec.config.search import PriorConfig
 from parsec.prior.distribution import Prior
 
 PINNED = 1000.0
 """A logit so high that the choice has probability one in float64."""
 
 FORMS = [
-    Form(factors=factors, inputs=inputs) for factors in ("separate", "joint") for inputs in ("independent", "distinct")
+    PriorConfig(factors=factors, inputs=inputs)
+    for factors in ("separate", "joint")
+    for inputs in ("independent", "distinct")
 ]
 
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from parsec.config.search import Prior as Form
+from parsec.config.search import PriorConfig
 from parsec.prior.distribution import ArchitectureBatch, Prior
 from parsec.space.darts import PRIMITIVES
 from parsec.space.factors import decode
@@ -11,7 +11,7 @@ from parsec.space.factors import decode
 
 @pytest.mark.parametrize("factors", ["separate", "joint"])
 def test_genotypes_are_those_of_the_chosen_indices(factors):
-    prior = Prior(Form(factors=factors))
+    prior = Prior(PriorConfig(factors=factors))
     chosen = prior.sample(20, torch.Generator().manual_seed(0))
     children = prior.children(chosen)
     assert children.genotypes == [decode(row, factors) for row in chosen.tolist()]
@@ -19,7 +19,7 @@ def test_genotypes_are_those_of_the_chosen_indices(factors):
 
 
 def test_a_table_holds_input_and_primitive_of_every_slot():
-    prior = Prior(Form())
+    prior = Prior(PriorConfig())
     children = prior.children(prior.sample(5, torch.Generator().manual_seed(0)))
     for row, child in zip(children.table.tolist(), children.genotypes, strict=True):
         cells = [[[[e.input, PRIMITIVES.index(e.primitive)] for e in node] for node in cell] for cell in child]
@@ -27,7 +27,7 @@ def test_a_table_holds_input_and_primitive_of_every_slot():
 
 
 def test_children_of_genotypes_and_parts_of_them():
-    prior = Prior(Form())
+    prior = Prior(PriorConfig())
     children = prior.children(prior.sample(5, torch.Generator().manual_seed(0)))
     again = ArchitectureBatch.of(children.genotypes)
     assert torch.equal(again.table, children.table)

@@ -6,7 +6,7 @@ import pytest
 import torch
 from scipy import stats
 
-from parsec.config.search import Prior as Form
+from parsec.config.search import PriorConfig
 from parsec.prior.distribution import Prior
 from parsec.space.factors import uniform_entropy
 
@@ -24,7 +24,7 @@ def repeats_an_input(genotype):
 
 @pytest.mark.parametrize(("factors", "logits"), [("separate", 168), ("joint", 392)])
 def test_size_of_the_darts_space(factors, logits):
-    prior = Prior(Form(factors=factors))
+    prior = Prior(PriorConfig(factors=factors))
     assert int(prior.mask.sum()) == logits
     assert prior.entropy() == pytest.approx(UNIFORM_ENTROPY, abs=5e-4)
     assert uniform_entropy(factors) == pytest.approx(prior.entropy(), abs=1e-12)
@@ -33,7 +33,7 @@ def test_size_of_the_darts_space(factors, logits):
 def test_distinct_inputs_at_uniform_are_ordered_pairs_without_repeats():
     pairs = 2 * sum(math.log((node + 2) * (node + 1)) for node in range(4)) + 16 * math.log(7)
     for factors in ("separate", "joint"):
-        assert Prior(Form(factors=factors, inputs="distinct")).entropy() == pytest.approx(pairs, abs=1e-12)
+        assert Prior(PriorConfig(factors=factors, inputs="distinct")).entropy() == pytest.approx(pairs, abs=1e-12)
 
 
 @pytest.mark.parametrize(("cell", "node"), NODES)
@@ -63,7 +63,7 @@ def test_mode_is_the_best_of_the_enumeration(form, one_node, cell, node):
 
 def test_mode_of_distinct_inputs_is_not_the_mode_of_each_slot():
     """Both slots like input 0 best; the first one gives way, because that costs less."""
-    prior = Prior(Form(inputs="distinct"))
+    prior = Prior(PriorConfig(inputs="distinct"))
     slots = [i for i, f in enumerate(prior.factors) if (f.cell, f.node, f.kind) == ("normal", 1, "input")]
     with torch.no_grad():
         prior.logits[slots[0], :3] = torch.tensor([1.0, 0.9, 0.0], dtype=torch.float64)
@@ -117,7 +117,7 @@ def test_entropy_and_marginals_are_those_of_the_samples(form, random_prior):
 
 def test_distinct_inputs_never_repeat(random_prior):
     for factors in ("separate", "joint"):
-        form = Form(factors=factors, inputs="distinct")
+        form = PriorConfig(factors=factors, inputs="distinct")
         favourite = Prior(form)
         with torch.no_grad():
             favourite.logits[:, 0] = 40.0
@@ -127,7 +127,7 @@ def test_distinct_inputs_never_repeat(random_prior):
 
 
 def test_independent_inputs_repeat():
-    prior = Prior(Form())
+    prior = Prior(PriorConfig())
     assert any(map(repeats_an_input, prior.children(prior.sample(50, generator())).genotypes))
 
 

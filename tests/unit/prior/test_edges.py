@@ -5,14 +5,14 @@ import math
 import pytest
 import torch
 
-from parsec.config.search import Prior as Form
+from parsec.config.search import PriorConfig
 from parsec.errors import PriorError
 from parsec.prior.distribution import Prior
 from parsec.prior.parquet import read_prior, write_prior
 from parsec.space.darts import EDGES, edge_index
 from parsec.space.spaces import SPACES
 
-EDGE = Form(factors="edges")
+EDGE = PriorConfig(factors="edges")
 
 
 def prior(space, seed=0):
@@ -47,4 +47,4 @@ def test_it_survives_its_file_and_fits_no_other_form(space, tmp_path):
     again = read_prior(tmp_path / "pi.parquet", EDGE, space)
     assert torch.equal(again.logits, found.logits)
     with pytest.raises(PriorError, match="factors 'edges', but 'separate' is needed"):
-        read_prior(tmp_path / "pi.parquet", Form(), space)
+        read_prior(tmp_path / "pi.parquet", PriorConfig(), space)

@@ -3,7 +3,7 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from parsec.config.search import Prior as Form
+from parsec.config.search import PriorConfig
 from parsec.prior.distribution import Prior
 from parsec.space.factors import decode, encode, factors
 from parsec.space.published import DARTS_V2
@@ -47,4 +47,4 @@ def test_a_published_genotype_has_the_same_choices_in_both_forms():
 def test_every_input_and_primitive_can_be_drawn():
     assert [len(f.choices) for f in factors("separate")[:8]] == [2, 7, 2, 7, 3, 7, 3, 7]
     assert [len(f.choices) for f in factors("joint")[:8]] == [14, 14, 21, 21, 28, 28, 35, 35]
-    assert len(Prior(Form()).factors) == 32
+    assert len(Prior(PriorConfig()).factors) == 32

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from parsec.config.search import Prior as Form
+from parsec.config.search import PriorConfig
 from parsec.errors import PriorError
 from parsec.prior.distribution import ArchitectureBatch, Prior
 from parsec.prior.parquet import read_prior, write_prior
@@ -14,7 +14,7 @@ from parsec.space.spaces import NASBENCH201
 @pytest.fixture
 def prior():
     noise = torch.randn(6, 5, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    return Prior(Form(), noise, NASBENCH201)
+    return Prior(PriorConfig(), noise, NASBENCH201)
 
 
 @pytest.fixture
@@ -43,8 +43,8 @@ def test_children_are_the_architectures_of_the_chosen_indices(prior):
 def test_a_file_brings_it_back_to_its_own_space_alone(prior, tmp_path):
     path = tmp_path / "pi.parquet"
     write_prior(path, prior, {"space": "nasbench201"})
-    again = read_prior(path, Form(), "nasbench201")
+    again = read_prior(path, PriorConfig(), "nasbench201")
     assert torch.equal(again.logits, prior.logits)
     assert again.mode() == prior.to("cpu").mode() == prior.mode()
     with pytest.raises(PriorError, match="space 'nasbench201', but 'darts' is needed"):
-        read_prior(path, Form(), "darts")
+        read_prior(path, PriorConfig(), "darts")

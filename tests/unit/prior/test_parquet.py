@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from parsec.config.search import Prior as Form
+from parsec.config.search import PriorConfig
 from parsec.errors import PriorError
 from parsec.prior.distribution import Prior
 from parsec.prior.parquet import read_history, read_metadata, read_prior, write_prior, write_trajectory
@@ -26,7 +26,7 @@ def path(tmp_path):
 @pytest.fixture
 def written(path, random_prior):
     """A good file of the default form; `path` is where it lies."""
-    write_prior(path, random_prior(Form()), METADATA)
+    write_prior(path, random_prior(PriorConfig()), METADATA)
     return path
 
 
@@ -42,7 +42,7 @@ def change(path, alter, **metadata):
 def refusal(path, form=None, space="darts"):
     """The line with which a file is refused."""
     with pytest.raises(PriorError) as caught:
-        read_prior(path, form or Form(), space)
+        read_prior(path, form or PriorConfig(), space)
     line = str(caught.value)
     assert "\n" not in line
     assert str(path) in line
@@ -95,9 +95,9 @@ def test_metadata_says_where_the_file_came_from(written):
 
 
 def test_rows_are_matched_by_name_whatever_their_order(written):
-    before = read_prior(written, Form(), "darts")
+    before = read_prior(written, PriorConfig(), "darts")
     change(written, lambda frame: frame.sample(frac=1.0, random_state=0)[frame.columns[::-1]])
-    assert torch.equal(read_prior(written, Form(), "darts").logits, before.logits)
+    assert torch.equal(read_prior(written, PriorConfig(), "darts").logits, before.logits)
 
 
 def test_a_missing_file(tmp_path):
@@ -123,7 +123,7 @@ def test_truncated_at_any_length(written):
 
 
 def test_a_flipped_bit_is_refused_or_harmless(written):
-    content, good = written.read_bytes(), read_prior(written, Form(), "darts")
+    content, good = written.read_bytes(), read_prior(written, PriorConfig(), "darts")
     rng = random.Random(0)
     refusals = []
     for position in rng.sample(range(len(content)), 150):
@@ -131,7 +131,7 @@ def test_a_flipped_bit_is_refused_or_harmless(written):
         damaged[position] ^= 1 << rng.randrange(8)
         written.write_bytes(damaged)
         try:
-            assert torch.equal(read_prior(written, Form(), "darts").logits, good.logits)
+            assert torch.equal(read_prior(written, PriorConfig(), "darts").logits, good.logits)
         except PriorError as error:
             refusals.append(str(error))
     assert len(refusals) > 75
@@ -175,7 +175,7 @@ def test_another_form(path, form, random_prior):
     write_prior(path, random_prior(form), METADATA)
     for factors in ("separate", "joint"):
         for inputs in ("independent", "distinct"):
-            other = Form(factors=factors, inputs=inputs)
+            other = PriorConfig(factors=factors, inputs=inputs)
             if other != form:
                 line = refusal(path, other)
                 assert ("factors" in line) or ("inputs" in line)
@@ -255,10 +255,10 @@ def test_float32_is_read_and_sums_to_one(path, form, random_prior, width):
 
 def test_a_trajectory_without_its_epochs(tmp_path, random_prior):
     path = tmp_path / "trajectory.parquet"
-    write_trajectory(path, Form(), [(0, 0, random_prior(Form()).logits.detach())], METADATA)
+    write_trajectory(path, PriorConfig(), [(0, 0, random_prior(PriorConfig()).logits.detach())], METADATA)
     change(path, lambda frame: frame.assign(epoch=None))
     with pytest.raises(PriorError, match=r"an epoch of the trajectory is None"):
-        read_history(path, Form(), "darts")
+        read_history(path, PriorConfig(), "darts")
 
 
 def test_a_failed_write_leaves_the_earlier_file(written, monkeypatch):
@@ -270,7 +270,7 @@ def test_a_failed_write_leaves_the_earlier_file(written, monkeypatch):
 
     monkeypatch.setattr(pq, "write_table", fail)
     with pytest.raises(Exception, match="no space left"):
-        write_prior(written, Prior(Form()), METADATA)
+        write_prior(written, Prior(PriorConfig()), METADATA)
     assert written.read_bytes() == before
     assert list(written.parent.iterdir()) == [written]
 

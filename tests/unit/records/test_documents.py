@@ -132,6 +132,7 @@ OLD = {
     "runs": [{"method": "darts2", "base": "darts2", "start": "search", "child_images": 3}],
     "rows": [{"executor": "one"}, {"executor": "stacked"}, {"executor": "auto"}],
     "provenance": {"settings": {"compute": {"executor": "table"}, "settings": {"start": "uniform"}}},
+    "study": {"settings": {"start": 20}, "variants": {"a": {"changes": {"finetune": {"start": "uniform"}}}}},
 }
 NEW = {
     "schema": 1,
@@ -141,6 +142,7 @@ NEW = {
     "runs": [{"method": "darts_second_order", "base": "darts_second_order", "start": "search", "forward_images": 3}],
     "rows": [{"executor": "sequential"}, {"executor": "grouped"}, {"executor": "auto"}],
     "provenance": {"settings": {"compute": {"executor": "fused"}, "settings": {"init_from": "uniform"}}},
+    "study": {"settings": {"start": 20}, "variants": {"a": {"changes": {"finetune": {"init_from": "uniform"}}}}},
 }
 
 
@@ -159,8 +161,8 @@ def test_old_result_stays_readable(tmp_path):
 
 
 def test_textual_changes_become_nested():
-    changes = ["search.estimator.samples = 8", "search.weights.schedule = cosine", "finetune.budget = 96000"]
+    changes = ["search.estimator.samples = 8", "search.start = scores", "finetune.budget = 96000"]
     variants = {"v": {"method": "parsec", "changes": [*changes, "prior.betas = [0.5, null]"]}}
-    nested = {"search": {"estimator": {"samples": 8}, "weights": {"schedule": "cosine"}}}
+    nested = {"search": {"estimator": {"samples": 8}, "init_from": "scores"}}
     nested |= {"finetune": {"budget": 96000}, "prior": {"betas": [0.5, None]}}
     assert current_settings({"name": "a", "variants": variants})["variants"]["v"]["changes"] == nested

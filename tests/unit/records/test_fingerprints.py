@@ -7,8 +7,8 @@ import pytest
 
 import parsec
 from parsec.config import plan
+from parsec.config.base import fingerprint
 from parsec.config.job_parts import MODULES, search_job
-from parsec.config.jobs import fingerprint
 from parsec.config.load import load
 from parsec.records.code_hash import code_fingerprint
 from parsec.report.figures.registry import FIGURES, figure_code
@@ -43,6 +43,12 @@ def test_naswot_settings_rerun_no_search(changed):
     found = changed("config/zero_cost.py", "class KernelsJob(", "class Unread:\n    pass\n\n\nclass KernelsJob(")
     assert "kernels" in found
     assert not found & {"search", "finetune", "transfer", "retrain", "prepare_dataset", "measure_executor"}
+
+
+def test_retraining_settings_rerun_no_search(changed):
+    found = changed("config/retrain.py", "class RetrainJob(", "class Unread:\n    pass\n\n\nclass RetrainJob(")
+    assert "retrain" in found
+    assert not found & {"search", "finetune", "transfer", "prepare_dataset", "measure_executor"}
 
 
 def test_one_figure_redraws_alone(changed):

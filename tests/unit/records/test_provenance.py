@@ -7,8 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from parsec.config.base import Running
-from parsec.config.jobs import fingerprint
+from parsec.config.base import Running, fingerprint
 from parsec.records.provenance import RunStart, git_state, provenance
 
 STARTED = datetime(2026, 1, 2, 3, 4, 5, tzinfo=timezone(timedelta(hours=2)))

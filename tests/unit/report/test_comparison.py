@@ -41,7 +41,7 @@ def test_costs_are_those_of_the_lineage(study):
         *(study.retrain(3.0, "finetune", seed=seed) for seed in (0, 1)),
     ]
     inputs += [study.retrain(3.5 + seed, "search", seed=seed) for seed in (0, 1)]
-    tuned, carried, _ = make_comparison_table(inputs).data.to_dict("records")
+    tuned, carried = make_comparison_table(inputs).data.to_dict("records")
     assert (tuned["stage"], tuned["seconds"], tuned["forward_images"]) == ("finetune", 90.0, 2 * 20480)
     # What is carried over as it is, is compared with what was tuned.
     assert (carried["stage"], carried["seconds"], carried["top1_error_difference_mean"]) == ("search", 60.0, 1.0)

@@ -4,9 +4,8 @@ import pytest
 import torch
 
 from parsec.config.base import Compute
-from parsec.config.datasets import Digits
-from parsec.config.jobs import PrepareJob, RetrainJob
-from parsec.config.retrain import RetrainAugmentation, RetrainStage
+from parsec.config.datasets import Digits, PrepareJob
+from parsec.config.retrain import RetrainAugmentation, RetrainJob, RetrainStage
 from parsec.config.training import Optimizer, Stack
 from parsec.data.augment import Augment
 from parsec.data.dataset import open_split, read_info

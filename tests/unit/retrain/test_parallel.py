@@ -11,7 +11,7 @@ import torch
 from job_file import job_file
 from processes import below, caught, variable
 
-from parsec.config.jobs import as_json
+from parsec.config.base import as_json
 from parsec.errors import SettingsError
 from parsec.retrain.trainer import Retrainer, average_gradients, shard_size
 from parsec.runtime.distributed import SINGLE_PROCESS, Ranks

@@ -6,10 +6,17 @@ import pytest
 import torch
 
 from parsec.config.base import Compute, Running
-from parsec.config.datasets import Digits
-from parsec.config.jobs import PrepareJob, SearchJob
-from parsec.config.search import RELAXED, Estimator, PriorOptimizer, Relaxation, SearchOptimizer, SearchStage
-from parsec.config.search import Prior as Form
+from parsec.config.datasets import Digits, PrepareJob
+from parsec.config.search import (
+    RELAXED,
+    Estimator,
+    PriorConfig,
+    PriorOptimizer,
+    Relaxation,
+    SearchJob,
+    SearchOptimizer,
+    SearchStage,
+)
 from parsec.config.training import Augmentation, Network
 from parsec.data.augment import Augment
 from parsec.data.dataset import open_split, read_info
@@ -64,7 +71,7 @@ def make_job():
             stage=stage,
             space=space,
             method=method,
-            prior=prior or Form(factors="edges" if method in RELAXED else "separate"),
+            prior=prior or PriorConfig(factors="edges" if method in RELAXED else "separate"),
             settings=STAGE.model_copy(update=changes),
             compute=compute or Compute(device="cpu", precision="float32"),
         )

@@ -6,7 +6,7 @@ import math
 import pytest
 import torch
 
-from parsec.config.search import Prior as Form
+from parsec.config.search import PriorConfig
 from parsec.prior.distribution import Prior
 from parsec.search import base
 from parsec.search.base import MetricRows, expected_operations
@@ -98,7 +98,7 @@ def uses_by_enumeration(prior, cell, node):
 @pytest.mark.parametrize("factors", ["separate", "joint"])
 @pytest.mark.parametrize("inputs", ["independent", "distinct"])
 def test_expected_operations_equal_enumeration(factors, inputs):
-    form, rng = Form(factors=factors, inputs=inputs), torch.Generator().manual_seed(0)
+    form, rng = PriorConfig(factors=factors, inputs=inputs), torch.Generator().manual_seed(0)
     prior = Prior(form, torch.randn(Prior(form).logits.shape, generator=rng, dtype=torch.float64))
     expected = expected_operations(prior)
     for cell in CELLS:

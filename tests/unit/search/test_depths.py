@@ -5,7 +5,7 @@ import json
 import pytest
 
 from parsec.bench.memory import measure_depths
-from parsec.config.jobs import DepthsJob
+from parsec.config.search import DepthsJob
 
 
 @pytest.fixture

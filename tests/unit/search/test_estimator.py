@@ -8,8 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from parsec.config.search import Estimator
-from parsec.config.search import Prior as Form
+from parsec.config.search import Estimator, PriorConfig
 from parsec.prior.distribution import Prior
 from parsec.search.estimator import (
     OnlineWeights,
@@ -34,7 +33,7 @@ log_weights = st.lists(st.floats(-1e4, 1e4), min_size=1, max_size=24)
 @pytest.fixture
 def toy():
     """A prior that leaves two factors open, its 15 architectures, and a log-likelihood of each."""
-    prior = Prior(Form())
+    prior = Prior(PriorConfig())
     draws = torch.Generator().manual_seed(0)
     open_factors = [4, 5]
     with torch.no_grad():
@@ -183,7 +182,7 @@ def test_sample_count(entropy, settings, expected):
 
 
 def test_sample_count_of_uniform_prior():
-    assert sample_count(Estimator(adaptive=0.25), Prior(Form()).entropy()) == 12
+    assert sample_count(Estimator(adaptive=0.25), Prior(PriorConfig()).entropy()) == 12
 
 
 def test_cost_share_is_normalised_excess():
@@ -217,7 +216,7 @@ def edges(chosen, factors):
 )
 def test_finds_planted_best_architecture(factors, inputs, baseline):
     """π-steps alone, on a likelihood that grows with what a child has in common with the planted one."""
-    prior, settings = Prior(Form(factors=factors, inputs=inputs)), Estimator(baseline=baseline)
+    prior, settings = Prior(PriorConfig(factors=factors, inputs=inputs)), Estimator(baseline=baseline)
     planted = edges(torch.tensor([encode(DARTS_V2, factors)]), factors)
     optimizer = torch.optim.Adam([prior.logits], lr=0.1, betas=(0.5, 0.999))
     draws = torch.Generator().manual_seed(0)

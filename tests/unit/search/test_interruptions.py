@@ -12,7 +12,7 @@ import torch
 from job_file import job_file
 from processes import caught, rows
 
-from parsec.config.jobs import as_json
+from parsec.config.base import as_json
 from parsec.config.search import RandomSearch
 from parsec.config.training import Network
 from parsec.errors import CheckpointError

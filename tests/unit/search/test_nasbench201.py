@@ -8,8 +8,7 @@ import torch
 
 from parsec.config.base import Compute
 from parsec.config.outputs import SEARCH_FILES
-from parsec.config.search import Estimator
-from parsec.config.search import Prior as Form
+from parsec.config.search import Estimator, PriorConfig
 from parsec.errors import PriorError, SettingsError
 from parsec.network.nasbench201 import network_cost
 from parsec.prior.parquet import read_metadata, read_prior
@@ -23,7 +22,10 @@ SPACE = "nasbench201"
 def test_files_of_a_search(start):
     folder = start("a", space=SPACE)
     assert {path.name for path in folder.iterdir()} == {MARKER, *SEARCH_FILES}
-    prior, result = read_prior(folder / "pi.parquet", Form(), SPACE), json.loads((folder / "result.json").read_text())
+    prior, result = (
+        read_prior(folder / "pi.parquet", PriorConfig(), SPACE),
+        json.loads((folder / "result.json").read_text()),
+    )
     assert prior.logits.shape == (6, 5)
     assert read_metadata(folder / "pi.parquet")["space"] == result["space"] == SPACE
     found = from_text((folder / "genotype.json").read_text())
@@ -59,11 +61,11 @@ def test_resumes_from_state(make_task):
 
 def test_finetune_needs_prior_of_space(start):
     given = start("a", space=SPACE) / "pi.parquet"
-    second = start("b", stage="finetune", start="search", init_pi=given, space=SPACE)
-    frame, before = pd.read_parquet(second / "trajectory.parquet"), read_prior(given, Form(), SPACE)
+    second = start("b", stage="finetune", init_from="search", init_pi=given, space=SPACE)
+    frame, before = pd.read_parquet(second / "trajectory.parquet"), read_prior(given, PriorConfig(), SPACE)
     assert frame[frame.epoch == 0].logit.tolist() == before.logits.flatten().tolist()
     with pytest.raises(PriorError, match="space 'nasbench201', but 'darts' is needed"):
-        start("c", stage="finetune", start="search", init_pi=given)
+        start("c", stage="finetune", init_from="search", init_pi=given)
 
 
 @pytest.mark.parametrize("executor", ["grouped", "fused"])

@@ -12,7 +12,7 @@ import pytest
 from job_file import job_file
 from processes import below, caught, variable
 
-from parsec.config.jobs import as_json
+from parsec.config.base import as_json
 from parsec.config.search import Estimator
 from parsec.search.parsec import Parsec
 

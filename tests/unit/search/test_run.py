@@ -8,16 +8,15 @@ import pandas as pd
 import pytest
 import torch
 
-from parsec.config.base import Compute
-from parsec.config.jobs import as_json, fingerprint
+from parsec.config.base import Compute, as_json, fingerprint
 from parsec.config.outputs import SEARCH_FILES
-from parsec.config.search import Prior as Form
-from parsec.config.search import SearchOptimizer
+from parsec.config.search import PriorConfig, SearchOptimizer
 from parsec.config.training import Network
 from parsec.data.dataset import read_info
 from parsec.errors import DatasetError, DeviceError, DivergedError, PriorError, SettingsError
 from parsec.network.complexity import network_cost
 from parsec.prior.parquet import read_metadata, read_prior, write_prior
+from parsec.records.provenance import SCHEMA
 from parsec.runtime.checkpoint import checkpoint_files
 from parsec.runtime.outputs import MARKER
 from parsec.space.darts import from_dict
@@ -34,7 +33,7 @@ def test_files_of_a_search(start, digits, make_job, tmp_path):
     folder, job = start("a"), make_job()
     assert {path.name for path in folder.iterdir()} == {MARKER, *SEARCH_FILES}
     assert not (tmp_path / "state" / "a").exists()
-    prior, metadata = read_prior(folder / "pi.parquet", Form(), "darts"), read_metadata(folder / "pi.parquet")
+    prior, metadata = read_prior(folder / "pi.parquet", PriorConfig(), "darts"), read_metadata(folder / "pi.parquet")
     assert metadata["settings_fingerprint"] == fingerprint(job)
     expected = {"stage": "search", "dataset": "digits", "method": "parsec", "seed": "0", "epoch": "2"}
     assert (expected | {"parent_fingerprint": ""}).items() <= metadata.items()
@@ -54,7 +53,7 @@ def test_result_of_a_search(start, digits, make_job):
         "images",
         "images_available", "provenance",
     }  # fmt: skip
-    named = {"schema": 1, "kind": "search", "stage": "search", "space": "darts", "method": "parsec"}
+    named = {"schema": SCHEMA, "kind": "search", "stage": "search", "space": "darts", "method": "parsec"}
     assert (named | {"dataset": "digits", "seed": 3, "parent": None}).items() <= result.items()
     mode = from_dict(result["genotype"])
     assert result["complexity"] == network_cost(mode, job.settings.network, 10, 8)._asdict()
@@ -74,30 +73,30 @@ def test_finetune_starts_from_its_parent(start, make_job):
     first = start("a", seed=1)
     given = first / "pi.parquet"
     network = Network(cells=4, channels=2)
-    second = start("b", stage="finetune", start="search", init_pi=given, seed=1, network=network)
+    second = start("b", stage="finetune", init_from="search", init_pi=given, seed=1, network=network)
     parent = result_of(second)["parent"]
     assert {"stage": "search", "dataset": "digits", "method": "parsec", "seed": 1}.items() <= parent.items()
     assert read_metadata(second / "pi.parquet")["parent_fingerprint"] == parent["pi_fingerprint"]
     frame = pd.read_parquet(second / "trajectory.parquet")
-    before = read_prior(given, Form(), "darts")
+    before = read_prior(given, PriorConfig(), "darts")
     assert frame[frame.epoch == 0].logit.tolist() == before.logits[before.mask].tolist()
 
 
 def test_prior_of_other_form_fails(start, tmp_path, make_job):
     given = start("a") / "pi.parquet"
     with pytest.raises(PriorError, match="factors 'separate', but 'joint' is needed"):
-        start("b", stage="finetune", start="search", init_pi=given, prior=Form(factors="joint"))
-    prior = read_prior(given, Form(), "darts")
+        start("b", stage="finetune", init_from="search", init_pi=given, prior=PriorConfig(factors="joint"))
+    prior = read_prior(given, PriorConfig(), "darts")
     write_prior(tmp_path / "other.parquet", prior, {"space": "nasbench201"})
     with pytest.raises(PriorError, match="space 'nasbench201'"):
-        start("b", stage="finetune", start="search", init_pi=tmp_path / "other.parquet")
+        start("b", stage="finetune", init_from="search", init_pi=tmp_path / "other.parquet")
     assert not (tmp_path / "b").exists()
 
 
 def test_start_must_match_given_prior(start, tmp_path):
-    with pytest.raises(SettingsError, match=r"finetune\.start is search, but no π was given"):
-        start("a", stage="finetune", start="search")
-    with pytest.raises(SettingsError, match=r"search\.start is uniform"):
+    with pytest.raises(SettingsError, match=r"finetune\.init_from is search, but no π was given"):
+        start("a", stage="finetune", init_from="search")
+    with pytest.raises(SettingsError, match=r"search\.init_from is uniform"):
         start("a", init_pi=tmp_path / "pi.parquet")
 
 

@@ -5,8 +5,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from parsec.config.base import Compute
-from parsec.config.search import Estimator
-from parsec.config.search import Prior as Form
+from parsec.config.search import Estimator, PriorConfig
 from parsec.prior.distribution import ArchitectureBatch
 from parsec.search import parsec
 from parsec.search.executors.build import build_executor
@@ -96,7 +95,7 @@ def test_only_flush_reads(trainer, reads):
 @pytest.mark.parametrize("inputs", ["independent", "distinct"])
 @pytest.mark.parametrize("factors", ["separate", "joint"])
 def test_no_prior_form_reads(trainer, reads, factors, inputs):
-    search = trainer(prior=Form(factors=factors, inputs=inputs))
+    search = trainer(prior=PriorConfig(factors=factors, inputs=inputs))
     reads.clear()
     with Scalars() as scalars:
         search.advance()

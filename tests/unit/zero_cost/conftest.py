@@ -5,8 +5,7 @@ import shutil
 import pytest
 
 from parsec.config.base import Compute, Running
-from parsec.config.datasets import Digits
-from parsec.config.jobs import PrepareJob
+from parsec.config.datasets import Digits, PrepareJob
 from parsec.config.zero_cost import Score, ScoreJob
 from parsec.data.prepare import prepare
 from parsec.zero_cost.score import score

@@ -12,8 +12,7 @@ from job_file import job_file
 from processes import caught
 
 from parsec.cli import main
-from parsec.config.base import Running
-from parsec.config.jobs import as_json
+from parsec.config.base import Running, as_json
 from parsec.errors import CheckpointError, DatasetError, UserError
 from parsec.records.parquet import SCORES_FILE
 from parsec.space.nasbench201 import SIZE, architectures

@@ -10,8 +10,7 @@ from job_file import job_file
 from torch import nn
 
 from parsec.cli import main
-from parsec.config.base import Compute, Running
-from parsec.config.jobs import as_json
+from parsec.config.base import Compute, Running, as_json
 from parsec.config.training import Stack
 from parsec.config.zero_cost import DartsScoreJob, NasBench101ScoreJob, Score, ScoreJob
 from parsec.data.dataset import read_info

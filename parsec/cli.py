@@ -202,10 +202,10 @@ def figure(
     output: Stem,
 ) -> None:
     """Draw a figure as SVG, PDF and PNG, with its numbers as CSV; of `runs`, the output is a folder."""
-    from parsec.report.figures.registry import FIGURES, draw_runs, figure_writer
+    from parsec.report.figures.registry import FIGURES, figure_writer, plot_runs
 
     if name == "runs":
-        draw_runs(inputs, output)
+        plot_runs(inputs, output)
         return
     if name not in FIGURES:
         raise UserError(f"figure: no figure {name!r}; there are runs, {', '.join(FIGURES)}")

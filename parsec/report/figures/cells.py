@@ -115,7 +115,7 @@ MARGIN = 0.12
 """Above and below a drawn cell, in units of the distance between neighbours."""
 
 
-def draw_arc(axes: Axes, arc: Arc) -> None:
+def plot_arc(axes: Axes, arc: Arc) -> None:
     """Draw an edge in the line of its primitive."""
     line = primitive_line(arc.primitive)
     codes = [Curve.MOVETO, Curve.CURVE4, Curve.CURVE4, Curve.CURVE4]
@@ -123,7 +123,7 @@ def draw_arc(axes: Axes, arc: Arc) -> None:
     axes.add_patch(FancyArrowPatch(path=Curve(arc.control(), codes), linewidth=1.3, zorder=2, **look))
 
 
-def draw_label(axes: Axes, arc: Arc, centre: Points) -> None:
+def plot_label(axes: Axes, arc: Arc, centre: Points) -> None:
     """Write the primitive's name around a centre."""
     colour = primitive_line(arc.primitive).colour
     box = {"boxstyle": "round,pad=0.18", "facecolor": "white", "edgecolor": colour, "linewidth": 0.7}
@@ -155,14 +155,14 @@ def _benchmark_arcs(architecture: Architecture) -> list[Arc]:
     return [arc for arc in arcs if arc.primitive != "none"]
 
 
-def _draw_benchmark_node(axes: Axes, node: int) -> None:
+def _plot_benchmark_node(axes: Axes, node: int) -> None:
     axes.add_patch(
         Circle((node, 0), RADIUS, facecolor="white" if node in NODE_NAMES else "#D9E6F2", edgecolor="black", zorder=5)
     )
     axes.text(node, 0, NODE_NAMES.get(node, str(node)), ha="center", va="center", fontsize=8, zorder=6)
 
 
-def draw_architecture(architecture: Architecture) -> Drawing:
+def plot_architecture(architecture: Architecture) -> Drawing:
     """An architecture → its cell; edges that are `none` are not drawn, but listed in its numbers."""
     arcs = _benchmark_arcs(architecture)
     below, above = reach(arcs)
@@ -170,10 +170,10 @@ def draw_architecture(architecture: Architecture) -> Drawing:
     figure = Figure(figsize=(WIDTH, WIDTH / units * (below + above)))
     axes = figure.add_axes((0, 0, 1, 1))
     for arc, centre in zip(arcs, label_places(arcs), strict=True):
-        draw_arc(axes, arc)
-        draw_label(axes, arc, centre)
+        plot_arc(axes, arc)
+        plot_label(axes, arc, centre)
     for node in range(BENCHMARK_NODES):
-        _draw_benchmark_node(axes, node)
+        _plot_benchmark_node(axes, node)
     axes.set(xlim=(-SIDE, BENCHMARK_NODES - 1 + SIDE), ylim=(-below, above))
     axes.axis("off")
     edges = [
@@ -189,7 +189,7 @@ OUTPUT = NODES + 2
 PALE = "#F1F1F1"
 
 
-def _draw_node(axes: Axes, position: int) -> None:
+def _plot_node(axes: Axes, position: int) -> None:
     is_input = position < 2
     axes.add_patch(
         Circle((position, 0), RADIUS, facecolor="white" if is_input else "#D9E6F2", edgecolor="black", zorder=5)
@@ -198,7 +198,7 @@ def _draw_node(axes: Axes, position: int) -> None:
     axes.text(position, 0, label, ha="center", va="center", fontsize=7 if is_input else 8, zorder=6)
 
 
-def _draw_output(axes: Axes) -> None:
+def _plot_output(axes: Axes) -> None:
     """The output concatenates all nodes: a band around them and one arrow."""
     width = NODES - 1 + 2 * RADIUS + 0.16
     style = "round,pad=0,rounding_size=0.12"
@@ -209,13 +209,13 @@ def _draw_output(axes: Axes) -> None:
     axes.text(OUTPUT - 0.32, 0, "$c_k$: concat", ha="left", va="center", fontsize=7)
 
 
-def _draw_cell(axes: Axes, arcs: list[Arc], name: str) -> None:
+def _plot_cell(axes: Axes, arcs: list[Arc], name: str) -> None:
     for arc, centre in zip(arcs, label_places(arcs), strict=True):
-        draw_arc(axes, arc)
-        draw_label(axes, arc, centre)
+        plot_arc(axes, arc)
+        plot_label(axes, arc, centre)
     for position in range(OUTPUT):
-        _draw_node(axes, position)
-    _draw_output(axes)
+        _plot_node(axes, position)
+    _plot_output(axes)
     below, above = reach(arcs)
     axes.set(xlim=(-0.25, DOUBLE / SCALE - 0.25), ylim=(-below, above))
     axes.set_title(NAMES[name], loc="left", x=0.01)
@@ -243,7 +243,7 @@ def plot_cells(inputs: list[Path]) -> Drawing:
         raise UserError(f"the figure cells shows one genotype, got {len(inputs)}; give one genotype.json")
     architecture = of_any_space(str(inputs[0]))
     if isinstance(architecture, Architecture):
-        return draw_architecture(architecture)
+        return plot_architecture(architecture)
     assert isinstance(architecture, Genotype)
     cells = architecture._asdict()
     routed = {name: route(cell) for name, cell in cells.items()}
@@ -252,5 +252,5 @@ def plot_cells(inputs: list[Path]) -> Drawing:
     figure, top = Figure(figsize=(DOUBLE, total)), total
     for name, arcs in routed.items():
         top -= TITLE + heights[name]
-        _draw_cell(figure.add_axes((0, top / total, 1, heights[name] / total)), arcs, name)
+        _plot_cell(figure.add_axes((0, top / total, 1, heights[name] / total)), arcs, name)
     return Drawing(figure, _edges(cells))

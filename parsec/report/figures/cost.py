@@ -102,7 +102,7 @@ def _cost_axis(axes: Axes, costs: "pd.Series[float]", unit: str) -> None:
     axes.set_xlabel(f"Search cost ({unit})")
 
 
-def _draw_panel(axes: Axes, points: pd.DataFrame, unit: str, ours: list[str]) -> None:
+def _plot_panel(axes: Axes, points: pd.DataFrame, unit: str, ours: list[str]) -> None:
     for label, members in points.groupby("label", sort=False):
         look = _look(label, ours) | {"linestyle": "", "capsize": 2, "elinewidth": 0.8, "label": label}
         axes.errorbar(members["cost"], members["error"], members["std"], **look)
@@ -144,7 +144,7 @@ def plot_cost(inputs: list[Path]) -> Drawing:
     figure = new_figure(SINGLE * width + 0.2 * (width - 1), 0.8 + 2.2 * rows)
     grid = [figure.add_subplot(rows, columns, i) for i in range(1, len(panels) + 1)]
     for axes, ((data_set, unit), members) in zip(grid, panels, strict=True):
-        _draw_panel(axes, members, unit, ours)
+        _plot_panel(axes, members, unit, ours)
         axes.set_title(f"{data_set}: {' and '.join(members['source'].map(SOURCES).unique())}")
     legend_below(figure, grid)
     return Drawing(figure, points)
@@ -216,27 +216,27 @@ def _read_step(inputs: list[Path]) -> StepRow:
     return read_document(inputs[0], "measure")
 
 
-def _draw_levels(axes: Axes, others: pd.DataFrame, column: str, unit: float = 1.0) -> None:
+def _plot_levels(axes: Axes, others: pd.DataFrame, column: str, unit: float = 1.0) -> None:
     for setting, value in zip(others["setting"], others[column], strict=True):
         level = LEVELS[setting]
         axes.axhline(value / unit, color=level.colour, linestyle=level.dash, linewidth=1.0, label=level.label)
 
 
-def _draw_memory(axes: Axes, others: pd.DataFrame, steps: pd.DataFrame) -> None:
+def _plot_memory(axes: Axes, others: pd.DataFrame, steps: pd.DataFrame) -> None:
     largest = pd.concat([others, steps])["peak_bytes"].max()
     unit, name = (GIBIBYTE, "GiB") if largest >= GIBIBYTE else (MEBIBYTE, "MiB")
     for position, (executor, rows) in enumerate(steps.groupby("executor", sort=False)):
         label = f"search step, executor {executor}"
         axes.plot(rows["samples"], rows["peak_bytes"] / unit, label=label, **series(position).plot())
-    _draw_levels(axes, others, "peak_bytes", unit)
+    _plot_levels(axes, others, "peak_bytes", unit)
     axes.set_ylabel(f"Peak memory ({name})")
 
 
-def _draw_time(axes: Axes, others: pd.DataFrame, steps: pd.DataFrame) -> None:
+def _plot_time(axes: Axes, others: pd.DataFrame, steps: pd.DataFrame) -> None:
     for position, (_, rows) in enumerate(steps.groupby("executor", sort=False)):
         spread = rows["seconds"] - rows["seconds_low"], rows["seconds_high"] - rows["seconds"]
         axes.errorbar(rows["samples"], rows["seconds"], spread, capsize=2, **series(position).plot())
-    _draw_levels(axes, others, "seconds")
+    _plot_levels(axes, others, "seconds")
     axes.set_ylabel("Seconds per step")
 
 
@@ -267,8 +267,8 @@ def plot_executor(inputs: list[Path]) -> Drawing:
     others, steps = by_samples[by_samples["setting"].isin(LEVELS)], by_samples[by_samples["setting"] == STEP]
     figure = new_figure(DOUBLE, 2.5)
     memory, time = figure.subplots(1, 2)
-    _draw_memory(memory, others, steps)
-    _draw_time(time, others, steps)
+    _plot_memory(memory, others, steps)
+    _plot_time(time, others, steps)
     for axes in (memory, time):
         from_zero([axes])
         _samples_axis(axes, sorted(table["samples"].unique()))

@@ -50,7 +50,7 @@ def looks_of(runs: pd.DataFrame) -> Looks:
     return {line: {"label": names.format(*line), **series(i).plot()} for i, line in enumerate(lines)}
 
 
-def draw_line(axes: Axes, run: pd.DataFrame, name: str, look: Mapping[str, Any], factor: float = 1.0) -> None:
+def plot_metric(axes: Axes, run: pd.DataFrame, name: str, look: Mapping[str, Any], factor: float = 1.0) -> None:
     """Draw one metric of one run over the epochs at which it was recorded, multiplied by `factor`."""
     recorded = run.dropna(subset=name)
     axes.plot(recorded["epoch"], factor * recorded[name], markevery=every(len(recorded)), **look)
@@ -68,7 +68,7 @@ METRICS = ["entropy", "samples", "ess_prior", "ess_weights"]
 V_STEP: dict[str, Any] = {"linestyle": (0, (4, 1.5)), "label": "_", "markerfacecolor": "white"}
 
 
-def _draw_samples(axes: Axes, panel: pd.DataFrame) -> None:
+def _plot_samples(axes: Axes, panel: pd.DataFrame) -> None:
     """The largest effective sample size that there can be: K."""
     largest = panel.dropna(subset="samples").groupby("epoch")["samples"].max()
     marker = "_" if len(largest) == 1 else ""
@@ -84,13 +84,13 @@ def _size_axis(axes: Axes) -> None:
     axes.set_ylim(bottom=0.93)
 
 
-def _draw_stage(column: np.ndarray, title: str, panel: pd.DataFrame, looks: Looks) -> None:
+def _plot_stage(column: np.ndarray, title: str, panel: pd.DataFrame, looks: Looks) -> None:
     entropy, size = column
-    _draw_samples(size, panel)
+    _plot_samples(size, panel)
     for line, run in panel.groupby(LINE, sort=False):
-        draw_line(entropy, run, "entropy", looks[line])
-        draw_line(size, run, "ess_prior", looks[line])
-        draw_line(size, run, "ess_weights", looks[line] | V_STEP)
+        plot_metric(entropy, run, "entropy", looks[line])
+        plot_metric(size, run, "ess_prior", looks[line])
+        plot_metric(size, run, "ess_weights", looks[line] | V_STEP)
     entropy.set_title(title)
     _size_axis(size)
     epoch_axis(entropy, labelled=False)
@@ -106,7 +106,7 @@ def plot_entropy(inputs: list[Path]) -> Drawing:
     figure = new_figure(SINGLE if len(panels) == 1 else DOUBLE, 3.4)
     grid = figure.subplots(2, len(panels), squeeze=False, sharey="row", sharex="col")
     for column, (title, panel) in zip(grid.T, panels, strict=True):
-        _draw_stage(column, title, panel, looks)
+        _plot_stage(column, title, panel, looks)
     from_zero(grid[0])
     grid[0, 0].set_ylabel("Entropy of π (nats)")
     grid[1, 0].set_ylabel("Effective sample size")
@@ -125,7 +125,7 @@ def plot_accuracy(inputs: list[Path]) -> Drawing:
     grid = figure.subplots(1, len(panels), squeeze=False, sharey=True)[0]
     for axes, (title, panel) in zip(grid, panels, strict=True):
         for line, run in panel.groupby(LINE, sort=False):
-            draw_line(axes, run, "mode_accuracy", looks[line], factor=100.0)
+            plot_metric(axes, run, "mode_accuracy", looks[line], factor=100.0)
         axes.set_title(title)
         epoch_axis(axes)
     from_zero(grid)

@@ -57,7 +57,7 @@ def plot_ablation(inputs: list[Path]) -> Drawing:
     figure = new_figure(DOUBLE, 2.6 * ((len(panels) + 1) // 2))
     for i, (title, names) in enumerate(panels.items(), 1):
         axes = figure.add_subplot((len(panels) + 1) // 2, 2, i)
-        _draw_panel(axes, data, names)
+        _plot_panel(axes, data, names)
         axes.set_title(title)
         axes.set_xlabel("Network, by CIFAR-10 test accuracy")
         axes.set_ylabel("Score above the lowest")
@@ -81,7 +81,7 @@ def _panels(conditions: Sequence[str]) -> dict[str, list[str]]:
     }
 
 
-def _draw_panel(axes: Axes, data: pd.DataFrame, names: Sequence[str]) -> None:
+def _plot_panel(axes: Axes, data: pd.DataFrame, names: Sequence[str]) -> None:
     for i, name in enumerate(names):
         rows = data[data["condition"] == name].sort_values("rank")
         # Side by side, so that none hides another.

@@ -36,7 +36,7 @@ def _shares(runs: pd.DataFrame, cell: str) -> pd.DataFrame:
     return shares.rename_axis(columns="primitive").stack().rename("share").reset_index()
 
 
-def _draw_cell(axes: Axes, shares: pd.DataFrame) -> None:
+def _plot_cell(axes: Axes, shares: pd.DataFrame) -> None:
     """Mean over seeds as a line, all seeds as a band."""
     by_name = dict(list(shares.groupby("primitive", sort=False)))
     for name in sorted(by_name, key=[*PRIMITIVES, *by_name].index):
@@ -64,10 +64,10 @@ def _title(shares: pd.DataFrame, panel: str, method: str) -> str:
     return f"{method}, {panel}" if all(several.values()) else method if several["method"] else panel
 
 
-def _draw_panel(column: np.ndarray, title: str, panel: pd.DataFrame, cells: tuple[str, ...], labelled: bool) -> None:
+def _plot_panel(column: np.ndarray, title: str, panel: pd.DataFrame, cells: tuple[str, ...], labelled: bool) -> None:
     """One method in one stage: its cells below each other."""
     for axes, cell in zip(column, cells, strict=True):
-        _draw_cell(axes, panel[panel["cell"] == cell])
+        _plot_cell(axes, panel[panel["cell"] == cell])
         epoch_axis(axes, labelled=cell == cells[-1])
         axes.tick_params(labelbottom=cell == cells[-1])
         if labelled:
@@ -93,7 +93,7 @@ def plot_operations(inputs: list[Path]) -> Drawing:
     grid = figure.subplots(rows, wide, squeeze=False, sharey=True)
     for i, (title, panel) in enumerate(panels):
         block, column = divmod(i, wide)
-        _draw_panel(grid[block * len(cells) :, column][: len(cells)], title, panel, cells, labelled=column == 0)
+        _plot_panel(grid[block * len(cells) :, column][: len(cells)], title, panel, cells, labelled=column == 0)
     for axes in grid.flat:
         if not axes.has_data():
             axes.remove()

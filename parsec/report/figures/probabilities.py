@@ -81,7 +81,7 @@ def _look(name: str, values: "pd.Series[float]") -> dict[str, Any]:
     return line.plot() | {"markevery": every(len(values), 4), "markersize": 2.5, "linewidth": 1.0}
 
 
-def draw_choice(axes: Axes, curves: pd.DataFrame) -> None:
+def plot_choice(axes: Axes, curves: pd.DataFrame) -> None:
     """All curves of one choice; the most probable at the end is written above."""
     for name, values in curves.items():
         axes.plot(values.index, values, **_look(name, values))
@@ -99,21 +99,21 @@ below the last row, inches."""
 EDGES_LEFT, EDGES_RIGHT = 0.42, 0.08
 
 
-def draw_edges(slots: Slots) -> Figure:
+def plot_edges(slots: Slots) -> Figure:
     """A grid of panels for every cell; a node has as many panels as edges lead to it."""
     cells = {cell: sorted({node for each, node, *_ in slots if each == cell}) for cell, *_ in slots}
     height = LEGEND + (len(cells) - 1) * AXIS + sum(HEADING + ROW * len(nodes) for nodes in cells.values())
     figure, top = Figure(figsize=(DOUBLE, height)), height
     for cell, nodes in cells.items():
         top -= HEADING
-        _draw_edges(figure, {key: curves for key, curves in slots.items() if key[0] == cell}, nodes, top)
+        _plot_edges(figure, {key: curves for key, curves in slots.items() if key[0] == cell}, nodes, top)
         figure.text(0.06 / DOUBLE, (top + 0.32) / height, NAMES[cell], fontsize=8.5, fontweight="bold")
         top -= ROW * len(nodes) + AXIS
     _edges_legend(figure, slots)
     return figure
 
 
-def _draw_edges(figure: Figure, slots: Slots, nodes: list[int], top: float) -> None:
+def _plot_edges(figure: Figure, slots: Slots, nodes: list[int], top: float) -> None:
     """Panels whose upper edge is at `top` inches; where no edge leads there is none."""
     height, columns = figure.get_figheight(), 1 + max(slot for _, _, slot, _ in slots)
     ends = {"left": EDGES_LEFT / DOUBLE, "right": 1 - EDGES_RIGHT / DOUBLE, "top": top / height}
@@ -123,7 +123,7 @@ def _draw_edges(figure: Figure, slots: Slots, nodes: list[int], top: float) -> N
     last = {slot: max(node for _, node, other, _ in slots if other == slot) for _, _, slot, _ in slots}
     for (cell, node, slot, _), curves in slots.items():
         axes = figure.add_subplot(grid[nodes.index(node), slot])
-        draw_choice(axes, curves)
+        plot_choice(axes, curves)
         heading = _heading(cell, slot, node)
         axes.annotate(heading, (0, 1), (0, 2), "axes fraction", textcoords="offset points", fontsize=7, color=GREY)
         if slot == 0:
@@ -152,7 +152,7 @@ TALL, GRID, LEFT, RIGHT = 8.4, 3.1, 0.42, 0.08
 BOTTOMS = {"normal": 4.8, "reduce": 0.75}
 
 
-def _draw_cell(figure: Figure, cell: str, bottom: float, slots: Slots, kinds: list[str]) -> None:
+def _plot_cell(figure: Figure, cell: str, bottom: float, slots: Slots, kinds: list[str]) -> None:
     """A grid of panels whose lower edge is at `bottom` inches."""
     columns = [(slot, kind) for slot in range(SLOTS) for kind in kinds]
     ends = {"bottom": bottom / TALL, "top": (bottom + GRID) / TALL, "left": LEFT / DOUBLE, "right": 1 - RIGHT / DOUBLE}
@@ -160,7 +160,7 @@ def _draw_cell(figure: Figure, cell: str, bottom: float, slots: Slots, kinds: li
     grid = figure.add_gridspec(NODES, len(columns), hspace=0.36, wspace=0.09, **ends).subplots(squeeze=False)
     for node in range(NODES):
         for axes, (slot, kind) in zip(grid[node], columns, strict=True):
-            draw_choice(axes, slots[cell, node, slot, kind])
+            plot_choice(axes, slots[cell, node, slot, kind])
         grid[node, 0].set_ylabel(f"node {node}")
         grid[node, 0].tick_params(labelleft=True)
     for axes, (slot, kind) in zip(grid[0], columns, strict=True):
@@ -197,9 +197,9 @@ def plot_pi(inputs: list[Path]) -> Drawing:
     rows = read_trajectory(inputs[0])
     slots, kinds = by_slot(rows), [kind for kind in KINDS if kind in set(rows["factor"])]
     if kinds == ["operation"]:
-        return Drawing(draw_edges(slots), rows)
+        return Drawing(plot_edges(slots), rows)
     figure = Figure(figsize=(DOUBLE, TALL))
     for cell, bottom in BOTTOMS.items():
-        _draw_cell(figure, cell, bottom, slots, kinds)
+        _plot_cell(figure, cell, bottom, slots, kinds)
     _legend(figure, kinds)
     return Drawing(figure, rows)

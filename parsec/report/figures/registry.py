@@ -43,7 +43,7 @@ def figure_writer(name: str) -> Callable[[list[Path], Path], None]:
     return as_files(getattr(import_module(module), function))
 
 
-def draw_runs(folders: Iterable[Path], output: Path) -> None:
+def plot_runs(folders: Iterable[Path], output: Path) -> None:
     """Draw π over time and the cells of every search as `<output>/<figure>-<stage>-<method>-seed<k>`.
 
     Args:

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from parsec.errors import UserError
-from parsec.report.figures.curves import LINE, Looks, draw_line, epoch_axis, looks_of
+from parsec.report.figures.curves import LINE, Looks, epoch_axis, looks_of, plot_metric
 from parsec.report.figures.style import BLACK, DOUBLE, Drawing, every, legend_below, new_figure, series
 from parsec.report.inputs import KEYS, read_runs
 from parsec.report.tables.accuracy import METHODS
@@ -39,10 +39,10 @@ def read_epochs(path: Path) -> pd.DataFrame:
         raise UserError(f"{path}: not the Parquet file that `parsec lookup` writes; run it again") from error
 
 
-def _draw_panel(axes: Axes, rows: pd.DataFrame, data: str, looks: Looks) -> None:
+def _plot_panel(axes: Axes, rows: pd.DataFrame, data: str, looks: Looks) -> None:
     for line, run in rows.groupby(LINE, sort=False):
-        draw_line(axes, run, f"test_{data}", looks[line])
-        draw_line(axes, run, f"expected_{data}", looks[line] | EXPECTED)
+        plot_metric(axes, run, f"test_{data}", looks[line])
+        plot_metric(axes, run, f"expected_{data}", looks[line] | EXPECTED)
     epoch_axis(axes)
 
 
@@ -58,7 +58,7 @@ def plot_found(inputs: list[Path]) -> Drawing:
     grid = figure.subplots(len(stages), len(DATA), squeeze=False)
     for panels, (stage, stage_rows) in zip(grid, stages, strict=True):
         for axes, data in zip(panels, DATA, strict=True):
-            _draw_panel(axes, stage_rows, data, looks)
+            _plot_panel(axes, stage_rows, data, looks)
             axes.set_title(LABELS[data] if len(stages) == 1 else f"{LABELS[data]}, {stage}")
         panels[0].set_ylabel("Test accuracy (%)")
     for look in ({"label": "selected architecture", "marker": "o"}, EXPECTED | {"label": "mean of draws from π"}):
@@ -83,7 +83,7 @@ def _looks(rows: pd.DataFrame) -> MethodLooks:
     return {name: series(i).plot() | {"label": label} for i, (name, label) in enumerate(names.items())}
 
 
-def _draw(axes: Axes, rows: pd.DataFrame, spent: str, value: str, looks: MethodLooks) -> None:
+def _plot_means(axes: Axes, rows: pd.DataFrame, spent: str, value: str, looks: MethodLooks) -> None:
     """Mean over seeds as a line over their mean spending, all seeds as a band, where all of them have a value."""
     factor, name = SPENT[spent]
     for method, look in looks.items():
@@ -107,7 +107,7 @@ def _grid(rows: pd.DataFrame, columns: Sequence[tuple[str, pd.DataFrame, str]], 
     grid = figure.subplots(len(SPENT), len(columns), squeeze=False, sharey="col")
     for panels, spent in zip(grid, SPENT, strict=True):
         for axes, (title, subset, value) in zip(panels, columns, strict=True):
-            _draw(axes, subset, spent, value, looks)
+            _plot_means(axes, subset, spent, value, looks)
             if spent == next(iter(SPENT)):
                 axes.set_title(title)
         panels[0].set_ylabel(label)

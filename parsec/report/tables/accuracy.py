@@ -2,11 +2,11 @@
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
-from typing import Any, NamedTuple
+from typing import Any
 
 import pandas as pd
 
@@ -28,6 +28,7 @@ from parsec.report.inputs import (
 )
 from parsec.report.tables.base import (
     NOTHING,
+    Column,
     Section,
     Table,
     TableResult,
@@ -327,34 +328,33 @@ def raw_published(rows: pd.DataFrame, data_set: str, columns: Iterable[str]) -> 
 Published = dict[str, str]
 
 
-class Column(NamedTuple):
-    """One printed column: its heading, our text and the published columns (value and ± value)."""
-
-    heading: str
-    ours: Callable[[Row], str]
-    published: tuple[str, ...]
-
-
-ERROR = Column("Test error (%)", lambda row: mean_and_std(row.top1), ("top1_error", "top1_error_std"))
-TOP1 = Column("Top-1 error (%)", lambda row: mean_and_std(row.top1), ("top1_error", "top1_error_std"))
-TOP5 = Column("Top-5 error (%)", lambda row: mean_and_std(row.top5), ("top5_error",))
-BALANCED = Column("Balanced error (%)", lambda row: mean_and_std(row.balanced), ())
-COUNT = Column("n", lambda row: row.count, ())
-PARAMETERS = Column("Parameters (M)", lambda row: millions(row.complexity("parameters")), ("parameters_m",))
-MULTIPLY_ADDS = Column("Multiply-adds (M)", lambda row: millions(row.complexity("multiply_adds")), ("multiply_adds_m",))
-COST = Column("Search cost (GPU-days unless stated)", lambda row: cost_text(row.cost), ("search_cost_gpu_days",))
-FAMILY = Column("Method", lambda row: or_nothing(row.family), ("search_method",))
+NAME = Column("Architecture", lambda row: row.architecture, "l")
+ERROR = Column("Test error (%)", lambda row: mean_and_std(row.top1))
+TOP1 = Column("Top-1 error (%)", lambda row: mean_and_std(row.top1))
+TOP5 = Column("Top-5 error (%)", lambda row: mean_and_std(row.top5))
+BALANCED = Column("Balanced error (%)", lambda row: mean_and_std(row.balanced))
+COUNT = Column("n", lambda row: row.count)
+PARAMETERS = Column("Parameters (M)", lambda row: millions(row.complexity("parameters")))
+MULTIPLY_ADDS = Column("Multiply-adds (M)", lambda row: millions(row.complexity("multiply_adds")))
+COST = Column("Search cost (GPU-days unless stated)", lambda row: cost_text(row.cost))
+FAMILY = Column("Method", lambda row: or_nothing(row.family), "l")
+SOURCE = Column("Source", lambda row: "", "l")
+PUBLISHED_COLUMNS = {
+    **dict.fromkeys((ERROR, TOP1), ("top1_error", "top1_error_std")),
+    TOP5: ("top5_error",),
+    PARAMETERS: ("parameters_m",),
+    MULTIPLY_ADDS: ("multiply_adds_m",),
+    COST: ("search_cost_gpu_days",),
+    FAMILY: ("search_method",),
+}
+"""Columns of the published tables that are printed in a column: a value, and its ± value."""
 
 BALANCED_NOTE = "Balanced error is the mean over classes of each one's error; classes have unequally many test images."
 CAPTION = "Classification error on the test images of {}"
 LAYOUTS = {
-    "cifar": (ERROR, COUNT, PARAMETERS, COST, FAMILY),
-    "imagenet": (TOP1, TOP5, COUNT, PARAMETERS, MULTIPLY_ADDS, COST, FAMILY),
+    "cifar": (NAME, ERROR, COUNT, PARAMETERS, COST, FAMILY, SOURCE),
+    "imagenet": (NAME, TOP1, TOP5, COUNT, PARAMETERS, MULTIPLY_ADDS, COST, FAMILY, SOURCE),
 }
-
-
-def _published_cells(row: Published, columns: tuple[Column, ...]) -> list[str]:
-    return [" ± ".join(filter(None, (row.get(name, "") for name in c.published))) or NOTHING for c in columns]
 
 
 def _published_section(rows: pd.DataFrame, columns: tuple[Column, ...], data_set: str) -> tuple[Section, list[str]]:
@@ -364,7 +364,8 @@ def _published_section(rows: pd.DataFrame, columns: tuple[Column, ...], data_set
     lines = []
     for number, row in zip(numbers, rows.to_dict("records"), strict=True):
         name = row["architecture"] + (" †" if row["certainty"] == "secondary" else "")
-        lines.append([name, *_published_cells(row, columns), f"[{number + 1}]"])
+        values = [[row.get(key, "") for key in PUBLISHED_COLUMNS.get(column, ())] for column in columns[1:-1]]
+        lines.append([name, *(" ± ".join(filter(None, pair)) or NOTHING for pair in values), f"[{number + 1}]"])
     return Section(f"Published, {data_set}", lines), list(sources)
 
 
@@ -378,16 +379,12 @@ def _stem(rows: list[Row], dataset: str) -> str:
     return stems.pop()
 
 
-def _our_section(rows: list[Row], columns: tuple[Column, ...], dataset: str) -> Section:
-    return Section(f"This run, {dataset}", [[row.architecture, *(c.ours(row) for c in columns), ""] for row in rows])
-
-
 def _columns(rows: list[Row], dataset: str) -> tuple[Column, ...]:
     """Printed columns; balanced error follows top-1 error where the two differ."""
     columns = LAYOUTS[_stem(rows, dataset)]
     if all(row.balanced is None or mean_and_std(row.balanced) == mean_and_std(row.top1) for row in rows):
         return columns
-    return (columns[0], BALANCED, *columns[1:])
+    return (*columns[:2], BALANCED, *columns[2:])
 
 
 def make_accuracy_table(
@@ -406,7 +403,8 @@ def make_accuracy_table(
     """
     rows = our_rows(read_results(inputs), dataset)
     columns = _columns(rows, dataset)
-    sections, sources, data = [_our_section(rows, columns, dataset)], list[str](), raw_ours(rows, dataset)
+    sections, sources = [Section.of(f"This run, {dataset}", rows, columns)], list[str]()
+    data = raw_ours(rows, dataset)
     notes = [STATISTICS]
 
     # Published rows: the same columns as far as they are known, with numbered sources.
@@ -420,6 +418,5 @@ def make_accuracy_table(
     notes += [*scale(rows, dataset, rules), *selection(rows), *hardware(rows)]
     notes += [SECONDARY] if rules else []
     notes += [BALANCED_NOTE] if BALANCED in columns else []
-    headings = ["Architecture", *(column.heading for column in columns), "Source"]
-    table = Table(dataset, CAPTION.format(dataset), headings, sections, notes, sources)
+    table = Table(dataset, CAPTION.format(dataset), columns, sections, notes, sources)
     return TableResult(table, data, {"classes": raw_classes(rows, dataset)})

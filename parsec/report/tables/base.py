@@ -1,11 +1,13 @@
 """Tables as data, and as text, Markdown, LaTeX (booktabs) and CSV."""
 
+import operator
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -69,6 +71,30 @@ def _escape(character: str) -> str:
     return character.encode("unicode_escape").decode("ascii")
 
 
+class Column(NamedTuple):
+    """One printed column: its heading, the text of a row, and its alignment in LaTeX."""
+
+    heading: str
+    cell: Callable[[Any], str]
+    align: str = "r"
+
+
+def text_column(heading: str, key: str, align: str = "r") -> Column:
+    """A column that prints `row[key]` as it is, and a dash for nothing."""
+    return Column(heading, lambda row: NOTHING if row[key] is None else str(row[key]), align)
+
+
+def keyed_columns(headings: Mapping[Any, str], cell: Callable[[Any, Any], str]) -> list[Column]:
+    """One column per key, such as a data set; `cell` takes the key and a row."""
+    return [Column(heading, partial(cell, key)) for key, heading in headings.items()]
+
+
+def list_columns(headings: Sequence[str], alignment: str) -> list[Column]:
+    """Columns of rows that are lists of texts; `alignment` has one letter per column."""
+    pairs = zip(headings, alignment, strict=True)
+    return [Column(heading, operator.itemgetter(i), align) for i, (heading, align) in enumerate(pairs)]
+
+
 @dataclass(frozen=True)
 class Section:
     """Rows below one sub-heading; sections are separated by a rule."""
@@ -76,19 +102,27 @@ class Section:
     title: str
     rows: list[list[str]]
 
+    @classmethod
+    def of(cls, title: str, rows: Iterable[Any], columns: Sequence[Column]) -> "Section":
+        """A section whose rows are printed by the columns."""
+        return cls(title, [[column.cell(row) for column in columns] for row in rows])
+
 
 @dataclass(frozen=True)
 class Table:
-    """A printed table: caption, headings, sections and the notes below."""
+    """A printed table: caption, columns, sections and the notes below."""
 
     label: str
     caption: str
-    headings: list[str]
+    columns: Sequence[Column]
     sections: list[Section]
-    notes: list[str]
-    sources: list[str]
-    alignment: str | None = None
-    """Letters of LaTeX's `tabular`, one per column; None: names, then numbers, then two columns of text."""
+    notes: Sequence[str]
+    sources: list[str] = field(default_factory=list)
+
+    @property
+    def headings(self) -> list[str]:
+        """Headings of the columns."""
+        return [column.heading for column in self.columns]
 
 
 RULE = "———"
@@ -166,7 +200,7 @@ def _latex_section(section: Section, width: int) -> list[str]:
 def latex(table: Table) -> str:
     """A complete `table` environment; needs the package booktabs."""
     width = len(table.headings)
-    alignment = table.alignment or f"l{'r' * (width - 3)}ll"
+    alignment = "".join(column.align for column in table.columns)
     notes = [latex_text(note) for note in table.notes]
     notes += [rf"[{i}]~{latex_text(source)}." for i, source in enumerate(table.sources, 1)]
     lines = [

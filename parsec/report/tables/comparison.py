@@ -13,7 +13,18 @@ from parsec.errors import UserError
 from parsec.records.documents import RESULTS, read_documents
 from parsec.report.inputs import Result, SearchKey, by_key, lineage
 from parsec.report.tables.accuracy import METHODS, STAGES
-from parsec.report.tables.base import NOTHING, Section, Table, TableResult, listing, mean_and_std, millions, significant
+from parsec.report.tables.base import (
+    NOTHING,
+    Column,
+    Section,
+    Table,
+    TableResult,
+    keyed_columns,
+    listing,
+    mean_and_std,
+    millions,
+    significant,
+)
 from parsec.report.tables.nasbench201 import LABELS
 from parsec.stats import Paired, Summary, difference_text, holm, paired, summarise
 from parsec.tabular.nasbench201 import DATA
@@ -93,15 +104,15 @@ REFERENCE = "parsec"
 Key = tuple[str, str]
 """Method and stage."""
 Outcomes = dict[Key, "pd.Series[float]"]
-COST_HEADINGS = [
-    "Child images (M)",
-    "Time (s)",
-    "Memory (MB)",
-    "Energy (kJ)",
-    "Parameters (M)",
-    "Multiply-adds (M)",
-    "Skip connections (%)",
-]
+COST_COLUMNS = (
+    Column("Child images (M)", lambda line: millions(line.means["forward_images"])),
+    Column("Time (s)", lambda line: significant(line.means["seconds"], 3)),
+    Column("Memory (MB)", lambda line: significant(line.means["peak_bytes"] / 1e6, 3)),
+    Column("Energy (kJ)", lambda line: _known(line.means["joules"] / 1e3, 3)),
+    Column("Parameters (M)", lambda line: millions(line.means["parameters"])),
+    Column("Multiply-adds (M)", lambda line: millions(line.means["multiply_adds"])),
+    Column("Skip connections (%)", lambda line: _known(100 * line.means["skip_share"], 2)),
+)
 COMPARISON_NOTES = [
     "n searches with different seeds; ± is the sample standard deviation over them. Difference: to the first row "
     "with the same seed, in the column before it (the CSV has the others), mean with its 95 % interval (Student t of "
@@ -132,6 +143,23 @@ class Line(NamedTuple):
     runs: pd.DataFrame
     outcomes: dict[str, Comparison]
 
+    @property
+    def means(self) -> "pd.Series[float]":
+        """`COSTS`, mean over runs."""
+        return self.runs[COSTS].mean()
+
+    def outcome_text(self, name: str) -> str:
+        """Mean and deviation of an outcome; a dash where it was not measured."""
+        return mean_and_std(self.outcomes[name].summary if name in self.outcomes else None)
+
+
+def _method_name(line: Line) -> str:
+    return METHODS.get(line.method, (line.method, ""))[0]
+
+
+METHOD = Column("Method", _method_name, "l")
+STAGE_METHOD = Column("Method", lambda line: f"{_method_name(line)} ({STAGES[line.stage]})", "l")
+
 
 def make_comparison_table(inputs: Sequence[Path]) -> TableResult:
     """Result files, as `read_compared` takes them → one section per data set, one row per method and stage.
@@ -141,17 +169,20 @@ def make_comparison_table(inputs: Sequence[Path]) -> TableResult:
     """
     runs = read_compared(inputs)
     measured, sections, data = outcomes(runs), list[Section](), list[dict[str, Any]]()
+    # The difference to PARSEC is printed for the first outcome only; the CSV has it for all.
+    first, *others = keyed_columns(dict(measured), lambda name, line: line.outcome_text(name))
+    difference = (
+        Column("Difference", lambda line: _difference_cells(line, measured[0].name)[0]),
+        Column("p", lambda line: _difference_cells(line, measured[0].name)[1]),
+    )
+    numbers = (Column("n", lambda line: str(len(line.runs))), first, *difference, *others, *COST_COLUMNS)
     for where, group in runs.groupby("outcome", sort=False):
         lines = _lines(group, [outcome for outcome in measured if group[outcome.name].notna().all()])
-        several = group["stage"].nunique() > 1
-        sections.append(
-            Section(f"What was found, on {where}", [_comparison_cells(line, measured, several) for line in lines])
-        )
+        method = STAGE_METHOD if group["stage"].nunique() > 1 else METHOD
+        sections.append(Section.of(f"What was found, on {where}", lines, (method, *numbers)))
         data += [{"outcome": where, **_comparison_numbers(line)} for line in lines]
-    first, *others = [outcome.heading for outcome in measured]
-    headings = ["Method", "n", first, "Difference", "p", *others, *COST_HEADINGS]
     caption = f"Comparison of methods on {listing(runs['outcome'])}"
-    table = Table("comparison", caption, headings, sections, COMPARISON_NOTES, [], "l" + "r" * (len(headings) - 1))
+    table = Table("comparison", caption, (METHOD, *numbers), sections, COMPARISON_NOTES)
     return TableResult(table, pd.DataFrame(data))
 
 
@@ -185,39 +216,19 @@ def _difference(key: Key, values: Outcomes, reference: Key | None) -> Paired | N
     return paired(values[key][seeds].to_list(), values[reference][seeds].to_list())
 
 
-def _comparison_cells(line: Line, measured: list[Outcome], several: bool) -> list[str]:
-    """The printed row; the stage is named where there are several."""
-    means = line.runs[COSTS].mean()
-    first, *others = [line.outcomes.get(outcome.name) for outcome in measured]
-    name = METHODS.get(line.method, (line.method, ""))[0] + (f" ({STAGES[line.stage]})" if several else "")
-    values = [mean_and_std(outcome.summary if outcome else None) for outcome in (first, *others)]
-    counts = [millions(means["parameters"]), millions(means["multiply_adds"]), _known(100 * means["skip_share"], 2)]
-    memory, energy = significant(means["peak_bytes"] / 1e6, 3), _known(means["joules"] / 1e3, 3)
-    costs = [significant(means["seconds"], 3), memory, energy]
-    difference = _difference_cells(first) if first else [NOTHING, NOTHING]
-    return [
-        name,
-        str(len(line.runs)),
-        values[0],
-        *difference,
-        *values[1:],
-        millions(means["forward_images"]),
-        *costs,
-        *counts,
-    ]
-
-
 def _known(value: float, digits: int) -> str:
     """A number that not every machine or version records."""
     return NOTHING if math.isnan(value) else significant(value, digits)
 
 
-def _difference_cells(outcome: Comparison) -> list[str]:
-    difference, p = outcome.difference, outcome.p
-    if difference is None:
+def _difference_cells(line: Line, name: str) -> list[str]:
+    """The difference with its interval, and its p."""
+    outcome = line.outcomes.get(name)
+    if outcome is None or outcome.difference is None:
         return [NOTHING, NOTHING]
+    difference = outcome.difference
     text = difference_text(difference.mean, difference.low, difference.high)
-    return [text, NOTHING if p is None else significant(p, 2)]
+    return [text, NOTHING if outcome.p is None else significant(outcome.p, 2)]
 
 
 def _comparison_numbers(line: Line) -> dict[str, Any]:
@@ -227,4 +238,4 @@ def _comparison_numbers(line: Line) -> dict[str, Any]:
         if compared.difference:
             numbers |= {f"{name}_difference_{part}": value for part, value in compared.difference._asdict().items()}
             numbers |= {f"{name}_p_holm": compared.p}
-    return {**numbers, **line.runs[COSTS].mean().to_dict()}
+    return {**numbers, **line.means.to_dict()}

@@ -13,20 +13,31 @@ from numpy.typing import NDArray
 from parsec.errors import UserError
 from parsec.records.documents import read_document
 from parsec.report.inputs import CPU_HOURS, GPU_DAYS, SECONDS, read_rows
-from parsec.report.tables.base import NOTHING, Section, Table, TableResult, cost_text, mean_and_std, significant
+from parsec.report.tables.base import (
+    NOTHING,
+    Column,
+    Section,
+    Table,
+    TableResult,
+    cost_text,
+    keyed_columns,
+    mean_and_std,
+    significant,
+    text_column,
+)
 from parsec.space.nasbench201 import SIZE
 from parsec.stats import Summary, summarise
 from parsec.tabular.nasbench201 import DATA, Data
 
 LABELS: dict[Data, str] = {"cifar10": "CIFAR-10", "cifar100": "CIFAR-100", "in16": "ImageNet16-120"}
-FOUND_HEADINGS = [
-    "Method",
-    "Runs",
-    *(f"{label} (%)" for label in LABELS.values()),
-    "Rank on CIFAR-10",
-    "Search cost of a run",
-    "Searched on",
-]
+FOUND_COLUMNS = (
+    text_column("Method", "method", "l"),
+    text_column("Runs", "runs"),
+    *keyed_columns({data: f"{label} (%)" for data, label in LABELS.items()}, lambda data, row: mean_and_std(row[data])),
+    Column("Rank on CIFAR-10", lambda row: f"{row['rank']:.0f}" if row["rank"] else NOTHING),
+    Column("Search cost of a run", lambda row: cost_text(row["cost"]), "l"),
+    text_column("Searched on", "searched_on", "l"),
+)
 FOUND_NOTES = [
     "Test accuracy after 200 epochs on all training images, mean over the benchmark's seeds; ± is the sample "
     "standard deviation over runs (published: as printed there). "
@@ -53,14 +64,14 @@ def make_found_table(inputs: Sequence[Path]) -> TableResult:
     ours = [_ours(group) for _, group in groups]
     published = [_found_published(row) for path in inputs if path.suffix == ".csv" for row in _rows_of(path)]
     sections = [
-        Section("This run", [_found_cells(row) for row in ours]),
+        Section.of("This run", ours, FOUND_COLUMNS),
         Section("The table itself", _bounds(documents[0])),
     ]
     if published:
-        sections.append(Section("Published", [_found_cells(row) for row in published]))
+        sections.append(Section.of("Published", published, FOUND_COLUMNS))
     sources = list(dict.fromkeys(row["source"] for row in published))
     table = Table(
-        "nasbench201-found", "Architectures found on NAS-Bench-201", FOUND_HEADINGS, sections, FOUND_NOTES, sources
+        "nasbench201-found", "Architectures found on NAS-Bench-201", FOUND_COLUMNS, sections, FOUND_NOTES, sources
     )
     return TableResult(table, pd.DataFrame([_found_numbers(row) for row in ours + published]))
 
@@ -114,12 +125,6 @@ def _found_published(row: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _found_cells(row: dict[str, Any]) -> list[str]:
-    accuracies = [mean_and_std(row[data]) for data in DATA]
-    rank = f"{row['rank']:.0f}" if row["rank"] else NOTHING
-    return [row["method"], str(row["runs"]), *accuracies, rank, cost_text(row["cost"]), row["searched_on"]]
-
-
 def _bounds(document: dict[str, Any]) -> list[list[str]]:
     """The best architecture per data set, and the mean over the whole space."""
     names = {"best": "Best of all", "mean": "Mean of all"}
@@ -137,7 +142,12 @@ def _found_numbers(row: dict[str, Any]) -> dict[str, Any]:
 
 
 PAIRED = ["stage", "dataset", "seed"]
-WARM_START_HEADINGS = ["Seed", "Uniform start (epoch)", "Start from scores (epoch)", "Epochs saved"]
+WARM_START_COLUMNS = (
+    text_column("Seed", "seed", "l"),
+    Column("Uniform start (epoch)", lambda row: _epoch(row["plain"])),
+    Column("Start from scores (epoch)", lambda row: _epoch(row["primed"])),
+    Column("Epochs saved", lambda row: _saved(row)),
+)
 WARM_START_NOTES = (
     "Epoch: the first from which the criterion holds to the end of the search; 0 is the start. Searches of a row share "
     "seed and settings except for the start. Accuracies: CIFAR-10 test after 200 epochs, looked up "
@@ -194,10 +204,10 @@ def make_warm_start_table(inputs: Sequence[Path]) -> TableResult:
         raise UserError("primed: give the JSON and the Parquet file of `lookup` and the fit.json of `fit-pi`")
     pairs, fitted = list(_pairs(inputs[0], inputs[1])), read_document(inputs[2], "fit")
     numbers = pd.DataFrame([row for name in CRITERIA for row in _warm_start_numbers(name, pairs)])
-    sections = [Section(name, _rows(group)) for name, group in numbers.groupby("quality", sort=False)]
+    sections = [_warm_start_section(name, group) for name, group in numbers.groupby("quality", sort=False)]
     notes = [_start(pairs), _cost(pairs, fitted), *WARM_START_NOTES]
     title = "Search epochs saved by a start from training-free scores"
-    table = Table("primed", title, WARM_START_HEADINGS, sections, notes, [], alignment="lrrr")
+    table = Table("primed", title, WARM_START_COLUMNS, sections, notes)
     return TableResult(table, numbers.assign(scoring_seconds=fitted["cost"]["device_seconds"], scored=fitted["scored"]))
 
 
@@ -225,13 +235,14 @@ def _warm_start_numbers(name: str, pairs: Sequence[Pair]) -> Iterator[dict[str, 
         yield {"quality": name, "seed": pair.seed, "epochs": len(pair.plain) - 1, "plain": plain, "primed": warm}
 
 
-def _rows(numbers: pd.DataFrame) -> list[list[str]]:
+def _warm_start_section(criterion: str, numbers: pd.DataFrame) -> Section:
+    """One row per seed, and their mean where all searches met the criterion."""
     records = numbers.astype(object).where(numbers.notna(), None).to_dict("records")
-    rows = [[str(row["seed"]), _epoch(row["plain"]), _epoch(row["primed"]), _saved(row)] for row in records]
+    section = Section.of(criterion, records, WARM_START_COLUMNS)
     known = (numbers["plain"] - numbers["primed"]).dropna().astype(float).tolist()
     if len(known) == len(records) > 1:
-        rows.append(["mean", NOTHING, NOTHING, mean_and_std(summarise(known))])
-    return rows
+        section.rows.append(["mean", NOTHING, NOTHING, mean_and_std(summarise(known))])
+    return section
 
 
 def _epoch(value: float | None) -> str:

@@ -14,7 +14,7 @@ from scipy.stats import kendalltau, spearmanr
 from parsec.errors import UserError
 from parsec.records.parquet import ABLATION_FILE, SCORES_FILE
 from parsec.report.inputs import default_folder, read_rows
-from parsec.report.tables.base import NOTHING, Section, Table, TableResult, significant
+from parsec.report.tables.base import NOTHING, Column, Section, Table, TableResult, significant, text_column
 from parsec.space.nasbench201 import SIZE
 from parsec.stats import bootstrap_ends
 from parsec.tabular.nasbench101 import read_search_columns
@@ -155,8 +155,16 @@ def read_inputs(name: str, inputs: Sequence[Path]) -> tuple[ReportColumns, list[
     return read_report_columns(inputs[0]), [read_score_file(path) for path in inputs[1:]]
 
 
-ABLATION_HEADINGS = ["Condition", "Redrawn", "Repeats", "Networks", "Spread within", "Spread between",
-                     "τ between repeats", "τ with accuracy"]  # fmt: skip
+ABLATION_COLUMNS = (
+    text_column("Condition", "condition", "l"),
+    text_column("Redrawn", "varies", "l"),
+    text_column("Repeats", "repeats"),
+    text_column("Networks", "networks"),
+    Column("Spread within", lambda row: _three_digits(row["within"])),
+    Column("Spread between", lambda row: _three_digits(row["between"])),
+    Column("τ between repeats", lambda row: _three_digits(row["tau_between_repeats"])),
+    Column("τ with accuracy", lambda row: _three_digits(row["tau_with_accuracy"])),
+)
 ABLATION_NOTES = [
     "Spread within: standard deviation of a network's score over repeats, root of the mean square over networks. "
     "Spread between: standard deviation of the networks' mean scores. Where the first is much smaller than "
@@ -182,14 +190,10 @@ def make_ablation_table(inputs: list[Path]) -> TableResult:
         measured = [{"dataset": settings["dataset"], **row} for row in _measured(scores, varied, accuracies)]
         rows += measured
         label = LABELS.get(settings["dataset"], settings["dataset"])
-        sections.append(
-            Section(f"This run, images of {label}, seed {about['seed']}", [_ablation_cells(row) for row in measured])
-        )
+        sections.append(Section.of(f"This run, images of {label}, seed {about['seed']}", measured, ABLATION_COLUMNS))
     caption = "Ablations of training-free scores on NAS-Bench-201"
-    return TableResult(
-        Table("naswot-ablation", caption, ABLATION_HEADINGS, sections, ABLATION_NOTES, [], "llrrrrrr"),
-        pd.DataFrame(rows),
-    )
+    table = Table("naswot-ablation", caption, ABLATION_COLUMNS, sections, ABLATION_NOTES)
+    return TableResult(table, pd.DataFrame(rows))
 
 
 def score_matrix(rows: pd.DataFrame) -> pd.DataFrame:
@@ -225,22 +229,27 @@ def _mean(values: Sequence[float]) -> float | None:
     return float(np.mean(defined)) if defined else None
 
 
-def _ablation_cells(row: dict[str, Any]) -> list[str]:
-    numbers = [row["within"], row["between"], row["tau_between_repeats"], row["tau_with_accuracy"]]
-    printed = [NOTHING if value is None else significant(value, 3) for value in numbers]
-    return [row["condition"], row["varies"], str(row["repeats"]), str(row["networks"]), *printed]
+def _three_digits(value: float | None) -> str:
+    return NOTHING if value is None else significant(value, 3)
 
 
-CORRELATION_HEADINGS = [
-    "Accuracy",
-    "Trained on",
-    "Left out",
-    "n",
-    "Failed",
-    "Kendall's τ",
-    "95 % interval",
-    "Spearman's ρ",
-]
+IMAGES = {"half": "half of the images", "all": "all images"}
+RANK_COLUMNS = (
+    Column("Kendall's τ", lambda row: row["published"] if "published" in row else f"{row['tau']:.3f}"),
+    Column(
+        "95 % interval", lambda row: NOTHING if "published" in row else f"{row['low']:.3f} to {row['high']:.3f}", "l"
+    ),
+    Column("Spearman's ρ", lambda row: NOTHING if "published" in row else f"{row['rho']:.3f}", "l"),
+)
+"""Of our rows; of `published` ones only τ is known, as printed."""
+CORRELATION_COLUMNS = (
+    text_column("Accuracy", "accuracy", "l"),
+    Column("Trained on", lambda row: IMAGES[row["trained_on"]], "l"),
+    Column("Left out", lambda row: f"≤ {row['above']:.0f} %" if row["above"] else NOTHING, "l"),
+    text_column("n", "n"),
+    text_column("Failed", "failed"),
+    *RANK_COLUMNS,
+)
 CORRELATION_NOTES = [
     "Accuracy after 200 epochs, mean over the benchmark's seeds. The intervals are bootstrapped over architectures.",
     "The published τ is with validation accuracy, about 1,000 architectures, each scored on images of its own data "
@@ -254,7 +263,6 @@ PROTOCOLS: dict[Data, tuple[str, float]] = {
     "in16": ("all", 0.0),
 }
 """What networks with a validation accuracy were trained on, and up to which accuracy the paper leaves out."""
-IMAGES = {"half": "half of the images", "all": "all images"}
 
 
 def make_correlation_table(inputs: list[Path]) -> TableResult:
@@ -269,24 +277,13 @@ def make_correlation_table(inputs: list[Path]) -> TableResult:
     for one in scored:
         correlations = list(_ours(one, truth, validation))
         rows += correlations
-        sections.append(Section(one.title, [_correlation_cells(row) for row in correlations]))
+        sections.append(Section.of(one.title, correlations, CORRELATION_COLUMNS))
     theirs = naswot_rows("NAS-Bench-201", metric="kendall_tau")
-    sections.append(
-        Section(
-            "Published: log-determinant, train mode",
-            [_correlation_published(row.dataset, row.value) for row in theirs.itertuples()],
-        )
-    )
+    published = [_published_row(row.dataset, row.value) for row in theirs.itertuples()]
+    sections.append(Section.of("Published: log-determinant, train mode", published, CORRELATION_COLUMNS))
     sources = list(dict.fromkeys(theirs["source"]))
-    table = Table(
-        "naswot-correlation",
-        "Training-free scores and trained accuracy on NAS-Bench-201",
-        CORRELATION_HEADINGS,
-        sections,
-        CORRELATION_NOTES,
-        sources,
-        "lllrrrll",
-    )
+    caption = "Training-free scores and trained accuracy on NAS-Bench-201"
+    table = Table("naswot-correlation", caption, CORRELATION_COLUMNS, sections, CORRELATION_NOTES, sources)
     return TableResult(table, pd.DataFrame(rows))
 
 
@@ -311,48 +308,20 @@ def _ours(
         yield {**named, "trained_on": images, "above": above, **result._asdict()}
 
 
-def _correlation_cells(row: dict[str, Any]) -> list[str]:
-    left_out = _left_out(row["above"])
-    return [
-        row["accuracy"],
-        IMAGES[row["trained_on"]],
-        left_out,
-        str(row["n"]),
-        str(row["failed"]),
-        f"{row['tau']:.3f}",
-        f"{row['low']:.3f} to {row['high']:.3f}",
-        f"{row['rho']:.3f}",
-    ]
-
-
-def _left_out(above: float) -> str:
-    return f"≤ {above:.0f} %" if above else NOTHING
-
-
-def _correlation_published(label: str, tau: str) -> list[str]:
+def _published_row(label: str, tau: str) -> dict[str, Any]:
     images, above = next(PROTOCOLS[data] for data in DATA if LABELS[data] == label)
-    return [
-        f"{label} validation",
-        IMAGES[images],
-        _left_out(above),
-        NOTHING,
-        NOTHING,
-        tau,
-        NOTHING,
-        NOTHING,
-    ]
+    named = {"accuracy": f"{label} validation", "trained_on": images, "above": above}
+    return {**named, "n": None, "failed": None, "published": tau}
 
 
 NAME = "naswot-correlation-nasbench101"
-CORRELATION101_HEADINGS = [
-    "Score",
-    "Scored",
-    "Failed",
-    "Of the table's",
-    "Kendall's τ",
-    "95 % interval",
-    "Spearman's ρ",
-]
+CORRELATION101_COLUMNS = (
+    Column("Score", lambda row: row.get("title") or _score_title(row), "l"),
+    text_column("Scored", "n"),
+    text_column("Failed", "failed"),
+    text_column("Of the table's", "architectures"),
+    *RANK_COLUMNS,
+)
 CORRELATION101_NOTES = [
     "Validation accuracy on CIFAR-10 after 108 epochs. The interval is bootstrapped over architectures.",
     "The published τ is of a random sample of the whole benchmark, of 423,624 cells; a part of it that was not drawn "
@@ -372,17 +341,16 @@ def make_correlation101_table(inputs: list[Path]) -> TableResult:
     accuracies = read_search_columns(inputs[0]).validation
     rows = [_row(path, accuracies) for path in inputs[1:]]
     theirs = naswot_rows("NAS-Bench-101", metric="kendall_tau")
-    published = [
-        [KINDS["relu_log_determinant"], NOTHING, NOTHING, NOTHING, row.value, NOTHING, NOTHING]
-        for row in theirs.itertuples()
+    unknown = dict.fromkeys(("n", "failed", "architectures"))
+    published = [{"title": KINDS["relu_log_determinant"], "published": value, **unknown} for value in theirs["value"]]
+    sections = [
+        Section.of(title, section, CORRELATION101_COLUMNS)
+        for title, section in (("This run", rows), ("Published", published))
     ]
-    sections = [Section("This run", [_correlation101_cells(row) for row in rows]), Section("Published", published)]
     caption = "Training-free scores and trained accuracy on NAS-Bench-101"
     sources = list(dict.fromkeys(theirs["source"]))
-    return TableResult(
-        Table(NAME, caption, CORRELATION101_HEADINGS, sections, CORRELATION101_NOTES, sources, "lrrrrll"),
-        pd.DataFrame(rows),
-    )
+    table = Table(NAME, caption, CORRELATION101_COLUMNS, sections, CORRELATION101_NOTES, sources)
+    return TableResult(table, pd.DataFrame(rows))
 
 
 def _row(path: Path, accuracies: FloatArray) -> dict[str, Any]:
@@ -395,8 +363,5 @@ def _row(path: Path, accuracies: FloatArray) -> dict[str, Any]:
     return {**named, "architectures": len(accuracies), **result._asdict()}
 
 
-def _correlation101_cells(row: dict[str, Any]) -> list[str]:
-    name = f"{KINDS[row['score']]}, {row['mode']} mode, images of {row['dataset']}"
-    interval = f"{row['low']:.3f} to {row['high']:.3f}"
-    counts = [str(row[key]) for key in ("n", "failed", "architectures")]
-    return [name, *counts, f"{row['tau']:.3f}", interval, f"{row['rho']:.3f}"]
+def _score_title(row: dict[str, Any]) -> str:
+    return f"{KINDS[row['score']]}, {row['mode']} mode, images of {row['dataset']}"

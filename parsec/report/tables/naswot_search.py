@@ -9,7 +9,17 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from parsec.errors import UserError
-from parsec.report.tables.base import NOTHING, Section, Table, TableResult, mean_and_std, significant
+from parsec.report.tables.base import (
+    NOTHING,
+    Column,
+    Section,
+    Table,
+    TableResult,
+    keyed_columns,
+    list_columns,
+    mean_and_std,
+    significant,
+)
 from parsec.report.tables.naswot import (
     FIRST_EVAL,
     FIRST_TRAIN,
@@ -27,43 +37,6 @@ from parsec.tabular.simulate import read_simulations
 FloatArray = NDArray[np.float64]
 REPEATS = 500
 """As in the paper's tables."""
-
-
-class BestOfN(NamedTuple):
-    """Accuracies in percent over repeated searches."""
-
-    chosen: Summary
-    """Of the architectures with the highest score."""
-    optimum: Summary
-    """Of the best among the N that were drawn: what a perfect score would choose."""
-    seconds: float
-    """Mean time to score N architectures."""
-
-
-def best_of_n(rows: pd.DataFrame, accuracies: FloatArray, n: int, seed: int = 0, repeats: int = REPEATS) -> BestOfN:
-    """Search `repeats` times among the rows of a `scores.parquet` (NASWOT, algorithm 1).
-
-    Architectures are drawn with replacement, as by the authors, and one without a score is never chosen while another
-    of the draw has one.
-
-    Args:
-        rows: as `read_scores` gives them, at least `n`, so that repeats differ.
-        accuracies: percent, by the index of the benchmark.
-        n: architectures of one search.
-        seed: of the draws.
-        repeats: searches.
-
-    Raises:
-        ValueError: fewer rows than `n`.
-    """
-    if len(rows) < n:
-        raise ValueError(f"a search among {n} architectures needs as many scores, and there are {len(rows)}")
-    reached = accuracies[rows["index"]]
-    scores = np.where(rows["status"] == "scored", rows["score"].astype(float), -np.inf)
-    drawn = np.random.default_rng(seed).integers(len(rows), size=(repeats, n))
-    best = np.take_along_axis(drawn, scores[drawn].argmax(1)[:, None], axis=1)[:, 0]
-    chosen, optimum = (summarise(values.tolist()) for values in (reached[best], reached[drawn].max(1)))
-    return BestOfN(chosen, optimum, n * float(rows["seconds"].mean()))
 
 
 METHODS = {
@@ -173,14 +146,16 @@ def _repeats(scored: ScoreFile, count: int, repeats: int) -> tuple[Indices, Indi
     return sample[np.arange(repeats), scores[sample].argmax(axis=1)], sample
 
 
-SEARCH_HEADINGS = [
-    "Method",
-    "N",
-    "Weight draws",
-    *(f"{label} (%)" for label in LABELS.values()),
-    "Scoring (s)",
-    "Source",
-]
+ACCURACIES = {data: f"{label} (%)" for data, label in LABELS.items()}
+"""Headings of accuracies by data set."""
+SEARCH_COLUMNS = (
+    Column("Method", lambda line: line.method, "l"),
+    Column("N", lambda line: _or_dash(line.candidates)),
+    Column("Weight draws", lambda line: _or_dash(line.draws)),
+    *keyed_columns(ACCURACIES, lambda data, line: mean_and_std(line.summary(data))),
+    Column("Scoring (s)", lambda line: NOTHING if line.seconds is None else significant(line.seconds, 3)),
+    Column("Source", lambda line: "", "l"),
+)
 SEARCH_NOTES = [
     f"Accuracy after 200 epochs, mean ± sample standard deviation over {REPEATS} repeats (published: as printed there, "
     "over 500). Ours draw with replacement from the scored architectures, whose number is given above, N up to that "
@@ -234,11 +209,11 @@ def make_search_table(inputs: list[Path]) -> TableResult:
             lines, first = list(_lines(draws, accuracies)), draws[0]
             more = f" and {len(draws) - 1} more" if len(draws) > 1 else ""
             title = f"{first.title}{more}, {len(first.rows):,} architectures, {split}"
-            sections.append(Section(title, [_search_cells(line) for line in lines]))
+            sections.append(Section.of(title, lines, SEARCH_COLUMNS))
             rows += [row for line in lines for row in _search_numbers(first, split, line)]
         sections += _search_published(split, sources)
     caption = "Architecture search without training on NAS-Bench-201"
-    table = Table("naswot-search", caption, SEARCH_HEADINGS, sections, SEARCH_NOTES, sources, "lrrrrrrl")
+    table = Table("naswot-search", caption, SEARCH_COLUMNS, sections, SEARCH_NOTES, sources)
     return TableResult(table, pd.DataFrame(rows))
 
 
@@ -256,14 +231,8 @@ def _best(drawn: SampledRuns, truth: Truth) -> Truth:
     return {data: truth[data][drawn.sample].max(axis=1) for data in DATA}
 
 
-def _search_cells(line: Line) -> list[str]:
-    reached = [mean_and_std(line.summary(data)) for data in DATA]
-    counts = [NOTHING if count is None else str(count) for count in (line.candidates, line.draws)]
-    return [line.method, *counts, *reached, _seconds(line.seconds), ""]
-
-
-def _seconds(value: float | None) -> str:
-    return NOTHING if value is None else significant(value, 3)
+def _or_dash(count: int | None) -> str:
+    return NOTHING if count is None else str(count)
 
 
 def _search_numbers(scored: ScoreFile, split: str, line: Line) -> Iterator[dict[str, Any]]:
@@ -308,7 +277,7 @@ def _search_printed(rows: pd.DataFrame, sources: Sequence[str]) -> list[list[str
     return lines
 
 
-EVOLUTION_HEADINGS = ["Search", "Runs", *(f"{label} (%)" for label in LABELS.values()), "Source"]
+EVOLUTION_COLUMNS = list_columns(["Search", "Runs", *ACCURACIES.values(), "Source"], "lrrrrl")
 TRAINED = (25, 50, 100, 200)
 """Trainings after which the table looks, as far as the budget goes; the last of the budget is added."""
 UNITS = {"trained": "trainings", "seconds": "s"}
@@ -341,15 +310,8 @@ def make_evolution_table(inputs: list[Path]) -> TableResult:
         rows += reached
         sections += _sections(simulated, reached)
     theirs, sources = _evolution_published()
-    table = Table(
-        "naswot-evolution",
-        "Simulated searches on NAS-Bench-201",
-        EVOLUTION_HEADINGS,
-        [*sections, *theirs],
-        EVOLUTION_NOTES,
-        sources,
-        "lrrrrl",
-    )
+    caption = "Simulated searches on NAS-Bench-201"
+    table = Table("naswot-evolution", caption, EVOLUTION_COLUMNS, [*sections, *theirs], EVOLUTION_NOTES, sources)
     return TableResult(table, pd.DataFrame(rows))
 
 

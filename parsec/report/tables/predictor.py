@@ -15,7 +15,6 @@ from parsec.predictor.search import content_hash, read_reached
 from parsec.report import sample_efficiency
 from parsec.report.sample_efficiency import (
     SHARES,
-    Gain,
     Interval,
     Target,
     gain,
@@ -25,7 +24,7 @@ from parsec.report.sample_efficiency import (
     saved,
     targets,
 )
-from parsec.report.tables.base import NOTHING, Section, Table, TableResult
+from parsec.report.tables.base import NOTHING, Column, Section, Table, TableResult, keyed_columns, text_column
 from parsec.tabular import nasbench101, nasbench201
 
 FloatArray = NDArray[np.float64]
@@ -113,6 +112,11 @@ class Verdict(NamedTuple):
     verdict: str
 
 
+CLAIMS_COLUMNS = (
+    Column("Claim", lambda verdict: verdict.claim, "l"),
+    Column("Trained architectures saved or lost, 95 % interval", lambda verdict: _differences(verdict), "l"),
+    Column("Verdict", lambda verdict: verdict.verdict, "l"),
+)
 CLAIMS_NOTE = (
     "Numbers of trained architectures until a target is found, capped at the budget, are compared in pairs of "
     "repeats that began with the same architectures. A claim holds if the 95 % bootstrap interval of the mean "
@@ -130,16 +134,14 @@ def make_claims_table(inputs: Sequence[Path]) -> TableResult:
     """
     answers = [(study, list(verdicts(study))) for study in read_studies(inputs)]
     sections = [
-        Section(f"{study.title}, {target.name}", [_claims_cells(each) for each in rows if each.target == target.name])
+        Section.of(f"{study.title}, {target.name}", (v for v in rows if v.target == target.name), CLAIMS_COLUMNS)
         for study, rows in answers
         for target in study.targets
     ]
-    headings = ["Claim", "Trained architectures saved or lost, 95 % interval", "Verdict"]
     caption = "The claims of Mauch et al. on the number of architectures that are trained until a target is found"
-    notes = [CLAIMS_NOTE]
-    table = Table("predictor-claims", caption, headings, sections, notes, [])
+    numbers = (row for study, rows in answers for each in rows for row in _claims_numbers(study, each))
     return TableResult(
-        table, pd.DataFrame(row for study, rows in answers for each in rows for row in _claims_numbers(study, each))
+        Table("predictor-claims", caption, CLAIMS_COLUMNS, sections, [CLAIMS_NOTE]), pd.DataFrame(numbers)
     )
 
 
@@ -210,10 +212,6 @@ def _differences(verdict: Verdict) -> str:
     return "; ".join(f"{name}: {bracketed(difference, 1)}" for name, difference in verdict.differences)
 
 
-def _claims_cells(verdict: Verdict) -> list[str]:
-    return [verdict.claim, _differences(verdict), verdict.verdict]
-
-
 def _claims_numbers(study: Study, verdict: Verdict) -> Iterator[dict[str, object]]:
     for name, difference in verdict.differences:
         common = {"problem": study.job.problem, "data": study.job.target, "quality": verdict.target}
@@ -234,21 +232,17 @@ def make_selected_table(inputs: Sequence[Path]) -> TableResult:
     if not selections:
         raise UserError("predictor-chosen: no run on a table was given; the architectures of darts have no accuracy")
     names = [name for name in DATA if any(name in row for _, rows in selections for row in rows.values())]
-    columns = ["validation", *names]
-    sections = [
-        Section(study.title, [[pool, *(_cell(row, name) for name in columns)] for pool, row in rows.items()])
-        for study, rows in selections
-    ]
-    headings = ["Pool", "Validation (%)", *(f"{name} test (%)" for name in names)]
+    headings = {"validation": "Validation (%)"} | {name: f"{name} test (%)" for name in names}
+    accuracies = keyed_columns(headings, lambda name, item: _cell(item[1], name))
+    columns = [Column("Pool", lambda item: str(item[0]), "l"), *accuracies]
+    sections = [Section.of(study.title, rows.items(), columns) for study, rows in selections]
     notes = [
         "Mean over repeats and its 95 % bootstrap interval. The searches see validation accuracy only.",
         "Without a test accuracy: the table of the benchmark has none.",
     ][: 1 + any(not _tests(study) for study, _ in selections)]
     caption = "Accuracy of the architecture chosen by predictor-based search"
-    table = Table("predictor-chosen", caption, headings, sections, notes, [], "l" + "r" * (len(headings) - 1))
-    return TableResult(
-        table, pd.DataFrame(line for study, rows in selections for line in _selected_numbers(study, rows))
-    )
+    numbers = (line for study, rows in selections for line in _selected_numbers(study, rows))
+    return TableResult(Table("predictor-chosen", caption, columns, sections, notes), pd.DataFrame(numbers))
 
 
 Row = Mapping[str, Interval]
@@ -296,7 +290,13 @@ def _selected_numbers(study: Study, rows: Mapping[str, Row]) -> Iterator[dict[st
             }
 
 
-GAIN_HEADINGS = ["Pool", "Reached (% of repeats)", "Median number", "Gain", "Gain within the budget"]
+GAIN_COLUMNS = (
+    text_column("Pool", "pool", "l"),
+    Column("Reached (% of repeats)", lambda row: f"{100 * row['reached_value']:.0f}"),
+    Column("Median number", lambda row: NOTHING if row["median_needed"] is None else f"{row['median_needed']:g}"),
+    Column("Gain", lambda row: ("≤ " if row["gain_is_upper_bound"] else "") + bracketed(_estimate(row, "gain"), 1)),
+    Column("Gain within the budget", lambda row: bracketed(_estimate(row, "within"), 2)),
+)
 GAIN_NOTES = (
     "Gain: expected number of architectures that random search without replacement trains, (N + 1)/(M + 1), by the "
     "mean number that the search trains until it has one of the M best of N by validation accuracy. In brackets: "
@@ -323,7 +323,15 @@ def make_gain_table(inputs: Sequence[Path]) -> TableResult:
         UserError: see `read_studies`.
     """
     studies = read_studies(inputs)
-    sections = [_section(study, target) for study in studies for target in study.targets]
+    sections, numbers = [], list[dict[str, Any]]()
+    for study in studies:
+        for target in study.targets:
+            rows = list(_gain_numbers(study, target))
+            numbers += rows
+            title = f"{study.title}, {target.name}: {target.good} of {len(study.accuracies)} architectures"
+            section = Section.of(title, rows, GAIN_COLUMNS)
+            section.rows.append(_random_cells(study, target))
+            sections.append(section)
     budgets = [
         f"{study.title}: {study.job.repeats} repeats with each pool, {study.job.budget} trained architectures each, "
         f"{study.job.start} of them at random."
@@ -331,51 +339,32 @@ def make_gain_table(inputs: Sequence[Path]) -> TableResult:
     ]
     notes = GAIN_NOTES if all(study.tabular for study in studies) else (*GAIN_NOTES, SAMPLED)
     verdicts = [sentence for study in studies for sentence in sentences(study)]
-    table = Table(
-        "predictor",
-        "Sample efficiency of predictor-based search over random search",
-        GAIN_HEADINGS,
-        sections,
-        [*budgets, *notes, *verdicts],
-        [],
-        alignment="l" + "r" * (len(GAIN_HEADINGS) - 1),
-    )
-    return TableResult(table, pd.DataFrame(row for study in studies for row in _gain_numbers(study)))
+    caption = "Sample efficiency of predictor-based search over random search"
+    table = Table("predictor", caption, GAIN_COLUMNS, sections, [*budgets, *notes, *verdicts])
+    return TableResult(table, pd.DataFrame(numbers))
 
 
-def _gain(study: Study, pool: str, target: Target) -> Gain:
-    return gain(study.times(pool, target), target, len(study.accuracies), study.job.budget, not study.tabular)
+def _estimate(row: dict[str, Any], name: str) -> Interval:
+    return Interval(*(row[f"{name}_{end}"] for end in Interval._fields))
 
 
-def _section(study: Study, target: Target) -> Section:
-    title = f"{study.title}, {target.name}: {target.good} of {len(study.accuracies)} architectures"
-    rows = [[pool, *_gain_cells(_gain(study, pool, target))] for pool in study.architectures]
-    return Section(title, [*rows, _random(study, target)])
-
-
-def _gain_cells(result: Gain) -> list[str]:
-    median = NOTHING if result.median is None else f"{result.median:g}"
-    value = ("≤ " if result.bounded else "") + bracketed(result.gain, 1)
-    return [f"{100 * result.reached.value:.0f}", median, value, bracketed(result.within, 2)]
-
-
-def _random(study: Study, target: Target) -> list[str]:
+def _random_cells(study: Study, target: Target) -> list[str]:
+    """The row of random search itself, from the exact distribution of the number that it trains."""
     missed = sample_efficiency.missed(len(study.accuracies), target.good, study.job.budget)
     middle = int((missed > 0.5).sum())
     name = RANDOM if study.tabular else "random search, in the sample"
     return [name, f"{100 * (1 - missed[-1]):.1f}", f"{middle}" if missed[-1] <= 0.5 else NOTHING, "1", "1"]
 
 
-def _gain_numbers(study: Study) -> Iterator[dict[str, Any]]:
-    size, budget = len(study.accuracies), study.job.budget
-    for target in study.targets:
-        common: dict[str, Any] = {"problem": study.job.problem, "data": study.job.target, "quality": target.name}
-        common |= {"good": target.good, "architectures": size, "budget": budget, "repeats": study.job.repeats}
-        random = random_expected(target, size, budget, not study.tabular)
-        common |= {"random_needed": random.needed.value, "random_needed_within": random.within.value}
-        for pool in study.architectures:
-            result = _gain(study, pool, target)
-            row = common | {"pool": pool, "median_needed": result.median, "gain_is_upper_bound": result.bounded}
-            for name in ("reached", "gain", "within"):
-                row |= {f"{name}_{end}": number for end, number in getattr(result, name)._asdict().items()}
-            yield row
+def _gain_numbers(study: Study, target: Target) -> Iterator[dict[str, Any]]:
+    size, budget, sampled = len(study.accuracies), study.job.budget, not study.tabular
+    common: dict[str, Any] = {"problem": study.job.problem, "data": study.job.target, "quality": target.name}
+    common |= {"good": target.good, "architectures": size, "budget": budget, "repeats": study.job.repeats}
+    random = random_expected(target, size, budget, sampled)
+    common |= {"random_needed": random.needed.value, "random_needed_within": random.within.value}
+    for pool in study.architectures:
+        result = gain(study.times(pool, target), target, size, budget, sampled)
+        row = common | {"pool": pool, "median_needed": result.median, "gain_is_upper_bound": result.bounded}
+        for name in ("reached", "gain", "within"):
+            row |= {f"{name}_{end}": number for end, number in getattr(result, name)._asdict().items()}
+        yield row

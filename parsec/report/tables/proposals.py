@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from parsec.errors import UserError
 from parsec.predictor.files import FILE
 from parsec.report.sample_efficiency import RESAMPLES
-from parsec.report.tables.base import Section, Table, TableResult
+from parsec.report.tables.base import Section, Table, TableResult, list_columns
 from parsec.stats import bootstrap_ends
 
 CASE = ["prior", "entropy", "images", "trained", "defence", "samples"]
@@ -85,9 +85,9 @@ def make_proposal_table(inputs: Sequence[Path]) -> TableResult:
     size = f"K = {max(job['samples'])} children, predictors fitted to {max(job['trained'])} architectures drawn from π"
     first = f"{size}; {job['repeats']} repeats; further numbers in the CSV."
     title = "Children sampled from a predictor's proposal instead of π on NAS-Bench-201"
-    alignment = "ll" + "r" * len(job["betas"])
-    table = Table("proposal", title, headings, sections, [first, *PROPOSAL_NOTES, *_verdicts(largest)], [], alignment)
-    return TableResult(table, rows)
+    columns = list_columns(headings, "ll" + "r" * len(job["betas"]))
+    notes = [first, *PROPOSAL_NOTES, *_verdicts(largest)]
+    return TableResult(Table("proposal", title, columns, sections, notes), rows)
 
 
 def _section(case: tuple[str, float, int], rows: pd.DataFrame) -> Section:

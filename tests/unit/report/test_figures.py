@@ -14,7 +14,7 @@ from parsec.errors import UserError
 from parsec.report.figures.cost import plot_cost
 from parsec.report.figures.curves import looks_of
 from parsec.report.figures.probabilities import plot_pi
-from parsec.report.figures.registry import FIGURES, draw_runs, figure_writer
+from parsec.report.figures.registry import FIGURES, figure_writer, plot_runs
 from parsec.report.figures.style import PRIMITIVES, STYLE
 from parsec.report.inputs import default_folder, read_runs
 from parsec.space.darts import PRIMITIVES as NAMES
@@ -235,7 +235,7 @@ def test_batch_equals_single_figures(study, tmp_path):
     runs = [study.search(stage, seed=seed, epochs=2).parent for stage, seed in (("search", 0), ("transfer", 3))]
     for run in runs:
         study.write(run / "genotype.json", DARTS_V2.as_dict())
-    draw_runs(runs, tmp_path / "figures")
+    plot_runs(runs, tmp_path / "figures")
     figure_writer("pi")([runs[1]], tmp_path / "alone")
     assert content(tmp_path / "figures" / "pi-transfer-parsec-seed3") == content(tmp_path / "alone")
     assert len(list((tmp_path / "figures").iterdir())) == 2 * len(FORMATS) * len(runs)
@@ -245,7 +245,7 @@ def test_run_without_trajectory_is_named(study, tmp_path):
     run = study.search().parent
     (run / "trajectory.parquet").unlink()
     with pytest.raises(UserError, match=str(run)):
-        draw_runs([run], tmp_path)
+        plot_runs([run], tmp_path)
 
 
 def test_many_seeds_leave_the_panels_room(study, tmp_path):

@@ -103,8 +103,8 @@ class Estimator(Config):
     )
     best_of: Positive | None = Field(
         None,
-        description="number of architectures sampled from the final π; the one with the best validation accuracy is selected; "
-        "null: the mode of π, whatever its accuracy",
+        description="architectures sampled from the final π; the one with the best validation accuracy under shared "
+        "weights is selected; null: the mode of π, whatever its accuracy",
     )
 
     @model_validator(mode="after")

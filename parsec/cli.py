@@ -105,8 +105,8 @@ Ranks = Annotated[
         "batches; on all nodes of a SLURM job together.",
     ),
 ]
-KeepFinished = Annotated[
-    bool, typer.Option("--keep-finished", help="Keep links to the outputs under --state, to restore them if deleted.")
+CacheOutputs = Annotated[
+    bool, typer.Option("--cache-outputs", help="Keep links to the outputs under --state, to restore them if deleted.")
 ]
 GenotypeName = Annotated[
     str,
@@ -366,13 +366,13 @@ def search(
     state: State,
     init_pi: Annotated[Path | None, typer.Option(help="pi.parquet to start from; default: uniform.")] = None,
     ranks: Ranks = 1,
-    keep_finished: KeepFinished = False,
+    cache_outputs: CacheOutputs = False,
 ) -> None:
     """Learn π in one stage: search, finetune or transfer."""
     from parsec.config.jobs import SearchJob
     from parsec.search.run import search
 
-    search(load_job(settings, SearchJob), data, seed, output, state, init_pi, _running(), keep_finished)
+    search(load_job(settings, SearchJob), data, seed, output, state, init_pi, _running(), cache_outputs)
 
 
 @command(RULES)
@@ -387,7 +387,7 @@ def retrain(
     output: Output,
     state: State,
     ranks: Ranks = 1,
-    keep_finished: KeepFinished = False,
+    cache_outputs: CacheOutputs = False,
 ) -> None:
     """Train a genotype from scratch and test it; the only command that opens the test set."""
     from parsec.config.jobs import RetrainJob
@@ -396,7 +396,7 @@ def retrain(
 
     job = load_job(settings, RetrainJob)
     names = Retrain(job.dataset, origin, method, seed, run)
-    retrain(job, names, data, genotype, output, state, _running(), keep_finished)
+    retrain(job, names, data, genotype, output, state, _running(), cache_outputs)
 
 
 @command(RULES)

@@ -1,4 +1,4 @@
-"""Running a stage: folders checked and locked, a device held, training resumed, outputs and their origin recorded."""
+"""Stage runner: checks and locks folders, holds a device, resumes training, writes outputs and their provenance."""
 
 import contextlib
 from collections.abc import Iterator, Mapping
@@ -16,22 +16,22 @@ from parsec.runtime.loop import RunCost, Trainer
 from parsec.runtime.output_cache import OutputCache, RunPaths, locked_outputs
 
 CPU = Compute(device="cpu")
-"""For stages whose settings leave no choice."""
+"""Device of stages that run on the CPU only."""
 
 
 class Stage:
-    """One resumable run of a stage. Call in this order: `check`, `hold`, `restored`, `train`, `outputs`.
+    """A resumable run of a stage. Call in this order: `check`, `hold`, `restored`, `train`, `outputs`.
 
     Args:
-        module: full name of the module whose code, with all that it imports, the stage runs.
-        job: the settings that the stage reads.
+        module: full name of the module that the stage runs; its code, with all imports, is fingerprinted.
+        job: settings that the stage reads.
         label: stage, data set, method and seeds, for messages and markers.
         output: folder that receives the files `names`.
         state: folder that keeps the run resumable until the outputs are final.
         names: output files, in the order in which they may appear.
         running: how often to save and to report.
         compute: device and determinism.
-        keep: whether links to the outputs stay in `state`, to be put back when the same run is asked for again.
+        keep: whether links to the outputs stay in `state`, to be restored if the same run is repeated.
     """
 
     device: torch.device
@@ -49,7 +49,7 @@ class Stage:
         compute: Compute = CPU,
         keep: bool = False,
     ) -> None:
-        # Code and commit are noted before the work, because sources may change while it runs.
+        # Code and commit are recorded before the work, because sources may change while it runs.
         self._start = start_provenance(module)
         self.job, self.label, self.output, self.state = job, label, output, state
         self._running, self._compute = running, compute
@@ -84,11 +84,11 @@ class Stage:
             yield
 
     def restored(self, identity: str, settings: Mapping[str, Any], resumes: str | None = None) -> bool:
-        """Mark the folders as this run's; True if it ended before under this code, and its outputs are back.
+        """Mark the folders as this run's; True if it finished before under this code, with its outputs restored.
 
         Args:
             identity: what the outputs depend on, except for the code.
-            settings: what the identity stands for, to name what has changed.
+            settings: values behind the identity, to name what has changed.
             resumes: what the checkpoints depend on, if that is less.
 
         Raises:
@@ -98,9 +98,9 @@ class Stage:
         return self._outputs.restore_outputs(identity, settings, resumes)
 
     def train(self, trainer: Trainer) -> bool:
-        """Drive `trainer` from its last checkpoint to its end; whether this process is the one that writes.
+        """Train from the last checkpoint to the end; returns whether this is the main process, which writes.
 
-        The ranks part here, so that however long writing takes, none waits for another. See `loop.fit` for errors.
+        The ranks part here, so that none waits while the main process writes. See `loop.fit` for errors.
         """
         self._cost = loop.fit(
             trainer, self.state, self._resumes, self._running, self.label, self.device, self._start.code, self.ranks
@@ -109,13 +109,13 @@ class Stage:
         return self.ranks.is_main_process
 
     def record(self, info: Dataset | None) -> dict[str, Any]:
-        """`cost` and `provenance` of the result; `info`: the data set, or None if none was read."""
-        spent = {**cost(self._cost, self.device), "ranks": self.ranks.count}
-        return {"cost": spent, "provenance": provenance(self.job, self._start, info)}
+        """`cost` and `provenance` of the result; `info` is the data set, None if none was read."""
+        run_cost = {**cost(self._cost, self.device), "ranks": self.ranks.count}
+        return {"cost": run_cost, "provenance": provenance(self.job, self._start, info)}
 
     @contextlib.contextmanager
     def outputs(self) -> Iterator[Path]:
-        """Mark the output folder before the first file is written there; the run has ended when the block does."""
+        """Output folder, marked before the first file is written there; the run is finished when the block ends."""
         self._outputs.open_output()
         yield self.output
         self._outputs.finish()

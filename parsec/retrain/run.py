@@ -49,7 +49,7 @@ def retrain(
     output: Path,
     state: Path,
     running: Running,
-    keep_finished: bool = False,
+    cache_outputs: bool = False,
 ) -> None:
     """Train one genotype from scratch and test it once; `state` keeps the run resumable until the outputs are final.
 
@@ -64,10 +64,10 @@ def retrain(
         output: folder that receives `weights.safetensors`, `metrics.jsonl` and, last, `result.json`.
         state: folder of the checkpoints.
         running: how often to save and to report.
-        keep_finished: whether links to the outputs stay in `state`, to be restored when the same call is repeated.
+        cache_outputs: whether links to the outputs stay in `state`, to be restored when the same call is repeated.
     """
     label = run.folder.replace("retrain/", "retrain ", 1)
-    stage = Stage("parsec.retrain.run", job, label, output, state, RETRAIN_FILES, running, job.compute, keep_finished)
+    stage = Stage("parsec.retrain.run", job, label, output, state, RETRAIN_FILES, running, job.compute, cache_outputs)
     stage.check(data=data)
     info, architecture = read_info(data, job.dataset), named_or_given(genotype)
     with stage.hold():

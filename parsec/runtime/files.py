@@ -1,4 +1,4 @@
-"""Writing files so that a reader sees the old content or the new one, never half of it."""
+"""Atomic writes: a reader sees the old content of a file or the new one, never a part of it."""
 
 import errno
 import json
@@ -23,10 +23,10 @@ _REFUSED = {
 
 @contextmanager
 def reported(path: Path) -> Iterator[None]:
-    """Turn a full disk or a refused write inside the block into one line about `path`.
+    """Turn a full disk or a refused write inside the block into a one-line error about `path`.
 
     Raises:
-        UserError: no space is left, or the place cannot be written to.
+        UserError: no space is left, or `path` cannot be written.
     """
     try:
         yield
@@ -44,10 +44,10 @@ def reported(path: Path) -> Iterator[None]:
 
 
 def read_json(path: Path, what: str) -> dict[str, Any]:
-    """The mapping in a JSON file; `what` it is, for messages.
+    """Mapping in a JSON file; `what` names the file in messages.
 
     Raises:
-        UserError: missing, unreadable, or no JSON mapping.
+        UserError: missing, unreadable, or not a JSON mapping.
     """
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
@@ -61,7 +61,7 @@ def read_json(path: Path, what: str) -> dict[str, Any]:
 
 
 def sync(path: Path) -> None:
-    """Wait until a file's or folder's content is on the disk."""
+    """Wait until the content of a file or folder is on the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -70,15 +70,15 @@ def sync(path: Path) -> None:
 
 
 def partial_path(path: Path) -> Path:
-    """A random name beside `path` for what is not complete yet."""
+    """Random name next to `path` for a file or folder that is not complete yet."""
     return path.with_name(f"{PARTIAL}{secrets.token_hex(4)}-{path.name}")
 
 
 @contextmanager
 def temporary_path(path: Path) -> Iterator[Path]:
-    """A path in the same folder, with the same ending, that becomes `path` when the block succeeds.
+    """Path in the same folder, with the same suffix, that is renamed to `path` when the block succeeds.
 
-    After a failure the temporary file is gone and `path` is as it was. Missing folders are made.
+    After a failure the temporary file is gone and `path` is unchanged. Missing folders are created.
 
     Raises:
         UserError: no space is left, or the folder cannot be written to.
@@ -88,6 +88,7 @@ def temporary_path(path: Path) -> Iterator[Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             yield temporary
+            # On the disk before it is renamed, so that a power cut leaves no empty file under the final name.
             sync(temporary)
             temporary.replace(path)
         except BaseException:
@@ -97,7 +98,7 @@ def temporary_path(path: Path) -> Iterator[Path]:
 
 
 def write_atomic(path: Path, content: bytes | memoryview | str) -> None:
-    """Put `content` (text as UTF-8) at `path`, whole or not at all.
+    """Write `content` (text as UTF-8) to `path`, whole or not at all.
 
     Raises:
         UserError: no space is left, or the folder cannot be written to.
@@ -107,12 +108,12 @@ def write_atomic(path: Path, content: bytes | memoryview | str) -> None:
 
 
 def is_partial(path: Path) -> bool:
-    """Whether this is the temporary file or folder of a writer, from its name."""
+    """Whether a path has the name of a temporary file or folder."""
     return re.match(re.escape(PARTIAL) + "[0-9a-f]{8}-", path.name) is not None
 
 
 def remove_partial(folder: Path) -> None:
-    """Remove what killed writers left in `folder`; only for a folder that nobody else writes to."""
+    """Remove temporary files that killed writers left in `folder`, to which no other process may be writing."""
     for leftover in filter(is_partial, folder.glob(f"{PARTIAL}*")):
         if leftover.is_dir():
             shutil.rmtree(leftover)

@@ -1,4 +1,4 @@
-"""The launcher: a command of this package as several ranks, through the API behind `torchrun`."""
+"""Launcher: runs a command of this package as several ranks, with the API behind `torchrun`, also over SLURM nodes."""
 
 import logging
 import os
@@ -14,74 +14,73 @@ from parsec.errors import LaunchError, RankLostError
 
 
 class Step(NamedTuple):
-    """A job step that runs one process on each of its nodes."""
+    """A SLURM job step with one process per node."""
 
     nodes: int
     number: int
-    """Which of the nodes this is, from 0."""
+    """Index of this node."""
     name: str
-    """What no other step, and no other attempt of this one, is called."""
+    """Unique among steps and attempts of a step."""
     port: int
-    """Where the processes meet on the first node; unlikely to be that of another job there."""
+    """Port of the rendezvous on the first node; unlikely to be that of another job there."""
 
 
 def current_step() -> Step | None:
-    """The step that this process is a part of, if it has several nodes.
+    """Step of this process if it has several nodes, else None.
 
     Raises:
         LaunchError: the step has more processes than nodes.
     """
-    given = os.environ
-    nodes = int(given.get("SLURM_STEP_NUM_NODES", 1))
+    nodes = int(os.environ.get("SLURM_STEP_NUM_NODES", 1))
     if nodes == 1:
         return None
-    if int(given["SLURM_STEP_NUM_TASKS"]) != nodes:
+    if int(os.environ["SLURM_STEP_NUM_TASKS"]) != nodes:
         raise LaunchError(
-            f"srun started {given['SLURM_STEP_NUM_TASKS']} processes on {nodes} nodes; one a node is needed, which "
-            "starts the ranks there: give srun --ntasks-per-node=1"
+            f"srun started {os.environ['SLURM_STEP_NUM_TASKS']} processes on {nodes} nodes; one per node is needed, "
+            "which starts the ranks there: give srun --ntasks-per-node=1"
         )
-    job, number = given["SLURM_JOB_ID"], given["SLURM_STEP_ID"]
-    name = f"{job}.{number}-{given.get('SLURM_RESTART_COUNT', 0)}"
-    return Step(nodes, int(given["SLURM_NODEID"]), name, 15000 + (31 * int(job) + int(number)) % 15000)
+    job, number = os.environ["SLURM_JOB_ID"], os.environ["SLURM_STEP_ID"]
+    name = f"{job}.{number}-{os.environ.get('SLURM_RESTART_COUNT', 0)}"
+    return Step(nodes, int(os.environ["SLURM_NODEID"]), name, 15000 + (31 * int(job) + int(number)) % 15000)
 
 
 def other_nodes() -> bool:
-    """Whether the job has nodes on which the step of this process has no part."""
+    """Whether the job has nodes that the step of this process does not use."""
     if int(os.environ.get("SLURM_STEP_NUM_NODES", 1)) > 1 or "SLURM_JOB_ID" not in os.environ:
         return False
-    # Inside a container SLURM's commands may be missing, and with them the way to other nodes.
-    return shutil.which("scontrol") is not None and int(_of_job("NumNodes")) > 1
+    # Without SLURM's commands, as in some containers, there is no way to the other nodes.
+    return shutil.which("scontrol") is not None and int(_job_property("NumNodes")) > 1
 
 
 def on_all_nodes(command: list[str]) -> NoReturn:
-    """Become `srun`, which runs a command once on each node of the job, hands on signals and ends as they do."""
-    nodes, processors = _of_job("NumNodes"), _of_job("CPUs/Task")
+    """Replace this process by `srun`, which runs a command on every node and forwards signals and exit codes."""
+    nodes, processors = _job_property("NumNodes"), _job_property("CPUs/Task")
     options = [f"--nodes={nodes}", f"--ntasks={nodes}", "--ntasks-per-node=1", f"--cpus-per-task={processors}"]
-    # A step that runs this process already holds what the new one needs, and waits for it.
+    # --overlap: the step of this process holds the resources that the new one needs.
     os.execvp("srun", ["srun", "--overlap", "--kill-on-bad-exit=1", *options, *command])
 
 
-def _of_job(name: str) -> str:
-    """A property of the job; asked for, because Snakemake keeps little of what SLURM tells from its jobs."""
+def _job_property(name: str) -> str:
+    """Property of the job; asked of SLURM, because Snakemake passes few of SLURM's variables on to its jobs."""
     return _property(name, "job", os.environ["SLURM_JOB_ID"])
 
 
 def first_address() -> str:
-    """Address by which SLURM itself reaches the first node of this step; names need not resolve."""
+    """Address at which SLURM reaches the first node of this step; host names need not resolve."""
     return address(_lines("scontrol", "show", "hostnames", os.environ["SLURM_STEP_NODELIST"])[0])
 
 
 def address(node: str) -> str:
-    """Address by which SLURM itself reaches a node."""
+    """Address at which SLURM reaches a node."""
     return _property("NodeAddr", "node", node)
 
 
 def _property(name: str, kind: str, which: str) -> str:
-    """What `scontrol` says of a job or node."""
-    found = re.search(rf"(?<!\S){name}=(\S+)", "\n".join(_lines("scontrol", "--oneliner", "show", kind, which)))
-    if found is None:
-        raise LaunchError(f"scontrol tells no {name} of {kind} {which}; ask for one node, or mend SLURM there")
-    return found.group(1)
+    """Property of a job or node, according to `scontrol`."""
+    match = re.search(rf"(?<!\S){name}=(\S+)", "\n".join(_lines("scontrol", "--oneliner", "show", kind, which)))
+    if match is None:
+        raise LaunchError(f"scontrol reports no {name} of {kind} {which}; ask for one node, or fix SLURM there")
+    return match.group(1)
 
 
 def _lines(*command: str) -> list[str]:
@@ -94,43 +93,45 @@ def _lines(*command: str) -> list[str]:
 
 _PACKAGE = __name__.partition(".")[0]
 RANKED = "TORCHELASTIC_RUN_ID"
-"""Variable that `torchrun` sets for every process that it starts."""
+"""Environment variable that `torchrun` sets for the processes that it starts."""
 SIGNALS = "SIGTERM,SIGINT,SIGHUP,SIGQUIT,SIGUSR1"
-"""Signals to the launcher that reach every rank."""
+"""Signals that the launcher forwards to every rank."""
 SECONDS_TO_SAVE = "300"
-"""How long ranks may take to end after a signal before they are killed."""
+"""Seconds that ranks have to save after a signal before they are killed."""
 
 
 def rank() -> int:
-    """Number of this process among those that a launcher started; 0 if it was started alone."""
+    """Rank of this process among those that a launcher started; 0 without a launcher."""
     return int(os.environ["RANK"]) if RANKED in os.environ else 0
 
 
 def launch(count: int, arguments: Sequence[str]) -> int:
-    """Run `parsec` with these arguments as `count` ranks and wait for their end.
+    """Run `parsec` with these arguments as `count` ranks and wait for them.
 
-    In a SLURM job of several nodes the ranks are shared out over all of them: the first process starts itself on each
-    node, and these start the ranks there. Elsewhere all are started here.
+    In a SLURM job of several nodes the ranks are split across all of them: the first process starts itself on every
+    node, and these processes start the ranks there. Otherwise all ranks run here.
 
-    Returns the exit code of the rank that failed first here, 128 + n after signal n, or 0.
+    Returns 0, or the exit code of the rank that failed first on this node: 128 + n after signal n.
 
     Raises:
-        LaunchError: the nodes cannot have equally many ranks, or cannot find each other.
-        RankLostError: another node is gone.
+        LaunchError: the ranks cannot be split equally across the nodes, or the nodes cannot find each other.
+        RankLostError: another node is lost.
     """
     if other_nodes():
         on_all_nodes([sys.executable, "-m", _PACKAGE, *arguments])
-    # The C++ side of torch would print its stack where a node is lost.
+    # Otherwise torch's C++ code prints its stack when a node is lost.
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     from torch.distributed.elastic.multiprocessing.api import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.elastic.rendezvous import RendezvousError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
-    _silence("torch.distributed")
+    # Ranks report themselves why they end; the launcher's own report would bury that.
+    for name in [name for name in logging.root.manager.loggerDict if name.startswith("torch.distributed")]:
+        logging.getLogger(name).setLevel(logging.CRITICAL + 1)
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     os.environ.setdefault("TORCH_ELASTIC_SHUTDOWN_TIMEOUT", SECONDS_TO_SAVE)
-    config = LaunchConfig(**_meeting(count), rdzv_backend="c10d", max_restarts=0, signals_to_handle=SIGNALS)
+    config = LaunchConfig(**_rendezvous(count), rdzv_backend="c10d", max_restarts=0, signals_to_handle=SIGNALS)
     try:
         elastic_launch(config, sys.executable)("-m", _PACKAGE, *arguments)
     except ChildFailedError as error:
@@ -145,12 +146,13 @@ def launch(count: int, arguments: Sequence[str]) -> int:
     return 0
 
 
-def _meeting(count: int) -> dict[str, Any]:
-    """How many ranks this process starts, on how many nodes, and where the nodes meet."""
+def _rendezvous(count: int) -> dict[str, Any]:
+    """Options of the launcher: ranks that this process starts, number of nodes, and where the nodes meet."""
     step = current_step()
     if step is None:
-        here = {"rdzv_endpoint": "localhost:0", "run_id": secrets.token_hex(8)}
-        return {"min_nodes": 1, "max_nodes": 1, "nproc_per_node": count, **here}
+        # A free port and a random name, so that runs on one machine do not meet.
+        local = {"rdzv_endpoint": "localhost:0", "run_id": secrets.token_hex(8)}
+        return {"min_nodes": 1, "max_nodes": 1, "nproc_per_node": count, **local}
     if count % step.nodes:
         raise LaunchError(f"--ranks: {count} cannot be shared out equally over {step.nodes} nodes; give a multiple")
     return {
@@ -162,9 +164,3 @@ def _meeting(count: int) -> dict[str, Any]:
         "run_id": step.name,
         "local_addr": address(os.environ["SLURMD_NODENAME"]),
     }
-
-
-def _silence(package: str) -> None:
-    """Ranks say themselves why they end; the launcher's own account of it would bury that."""
-    for name in [name for name in logging.root.manager.loggerDict if name.startswith(package)]:
-        logging.getLogger(name).setLevel(logging.CRITICAL + 1)

@@ -1,4 +1,4 @@
-"""What a run says: plain lines on stderr, and the same with times in a log file that outlives retries."""
+"""Logging: plain lines on stderr, and the same lines with times in a log file that retries append to."""
 
 import logging
 import os
@@ -13,11 +13,11 @@ from parsec.runtime.outputs import check_file
 
 logger = logging.getLogger("parsec")
 ATTEMPT = "== attempt of"
-"""How the lines of an attempt begin in a log file."""
+"""First words of the header of each attempt in a log file."""
 
 
 class _Plain(logging.Formatter):
-    """The message alone; warnings and errors name their level."""
+    """Only the message; warnings and errors are prefixed with their level."""
 
     def format(self, record: logging.LogRecord) -> str:
         text = super().format(record)
@@ -25,9 +25,9 @@ class _Plain(logging.Formatter):
 
 
 def configure(log_file: Path | None) -> None:
-    """Send the logger `parsec` to stderr and, below the lines of earlier attempts, to `log_file`.
+    """Send the logger `parsec` to stderr and, after the lines of earlier attempts, to `log_file`.
 
-    Of several ranks the first speaks for all; the others say only, on stderr, why they end.
+    The main process logs for all ranks; the others report only errors, on stderr.
 
     Raises:
         UserError: the log file cannot be written.
@@ -35,22 +35,22 @@ def configure(log_file: Path | None) -> None:
     for handler in list(logger.handlers):
         logger.removeHandler(handler)
         handler.close()
-    # A full disk under the log file must not bury in tracebacks the one line on stderr that says so.
+    # With a full disk under the log file, tracebacks of `logging` must not bury the line on stderr that reports it.
     logging.raiseExceptions = False
-    follows = rank()
-    logger.setLevel(logging.ERROR if follows else logging.INFO)
+    own_rank = rank()
+    logger.setLevel(logging.ERROR if own_rank else logging.INFO)
     logger.propagate = False
     console = logging.StreamHandler(sys.stderr)
-    console.setFormatter(_Plain(f"rank {follows}: %(message)s" if follows else None))
+    console.setFormatter(_Plain(f"rank {own_rank}: %(message)s" if own_rank else None))
     logger.addHandler(console)
-    if log_file is not None and not follows:
+    if log_file is not None and not own_rank:
         logger.addHandler(_appender(log_file))
 
 
 def _appender(log_file: Path) -> logging.Handler:
     check_file(log_file)
     with reported(log_file):
-        # A log grows below the lines of earlier attempts; any other file is somebody's own.
+        # Append to our own log only; any other file belongs to the user.
         if log_file.is_file() and log_file.read_bytes()[: len(ATTEMPT)] not in (b"", ATTEMPT.encode()):
             raise UserError(f"{log_file}: exists and is no log of parsec; give --log another name")
         log_file.parent.mkdir(parents=True, exist_ok=True)

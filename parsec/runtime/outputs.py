@@ -114,7 +114,7 @@ def remove_state(folder: Path) -> None:
     remove_written(folder, STATE_FILES)
 
 
-def forget(states: Iterable[Path]) -> None:
+def clear_output_cache(states: Iterable[Path]) -> None:
     """Remove the state folders of finished runs, output caches included; call it after a successful workflow."""
     for state in states:
         if not (state / FINISHED / MANIFEST).exists():

@@ -38,16 +38,16 @@ def search(
     state: Path,
     init_pi: Path | None,
     running: Running,
-    keep_finished: bool = False,
+    cache_outputs: bool = False,
 ) -> None:
     """Run one search and write its five files into `output`; `state` keeps it resumable until they are final.
 
-    With `keep_finished` links to the files stay in `state`, and the same call puts them back instead of searching.
+    With `cache_outputs` links to the files stay in `state`, and the same call restores them instead of searching.
     Started by `torchrun`, the sampled architectures of every step are split across its processes; the first one writes.
     """
     _check_start(job, init_pi)
     label = f"{job.stage} {job.settings.dataset}/{job.name}/seed{seed}"
-    stage = Stage("parsec.search.run", job, label, output, state, SEARCH_FILES, running, job.compute, keep_finished)
+    stage = Stage("parsec.search.run", job, label, output, state, SEARCH_FILES, running, job.compute, cache_outputs)
     stage.check(data=data)
     info = read_info(data, job.settings.dataset)
     prior = read_prior(init_pi, job.prior, job.space) if init_pi else Prior(job.prior, space=SPACES[job.space])

@@ -44,7 +44,7 @@ def watched(phase):
 def kill_once(run, moment, seconds):
     """Start a run and kill it; its exit code, and what it was doing at its end."""
     phase = multiprocessing.Value("i", WORKING, lock=False)
-    process = run.start("--keep-finished", before=watched(phase))
+    process = run.start("--cache-outputs", before=watched(phase))
     while process.is_alive() and moment != WORKING and phase.value != moment:
         time.sleep(0.0002)
     process.join(random.uniform(0.0, seconds))
@@ -65,7 +65,7 @@ def killed_to_the_end(run, expected, killed):
         killed[doing] += 1
         # Whatever is there under its final name is whole and right.
         assert run.contents().items() <= expected.items()
-    assert run.finish("--keep-finished")[0] == 0
+    assert run.finish("--cache-outputs")[0] == 0
     assert run.contents() == expected
     assert [path.name for path in run.output.glob(".*")] == [MARKER]
     assert {path.name for path in run.state.iterdir()} == {MARKER, "finished", "lock", "run.lock"}

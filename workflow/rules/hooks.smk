@@ -1,6 +1,6 @@
 """What a run prints before its first job and after its last one."""
 
-from parsec.runtime.outputs import forget, mark_folder
+from parsec.runtime.outputs import clear_output_cache, mark_folder
 
 STORED = workflow.storage_settings.default_storage_prefix
 LOCATION = f"{STORED.rstrip('/')}/{settings.results}" if STORED else settings.results
@@ -19,7 +19,7 @@ def print_header():
 
 def print_results():
     """Drop the checkpoints of what this call has finished, and print where the results are."""
-    forget(Path(job.params.state) for job in workflow.dag.jobs if job.params.get("state"))
+    clear_output_cache(Path(job.params.state) for job in workflow.dag.jobs if job.params.get("state"))
     if any(job.rule.name == "all" for job in workflow.dag.jobs):
         for name in ("tables", "figures", "checklist.md", "report.html"):
             print(f"{Path(name).stem.capitalize()}: {LOCATION}/{name}", file=sys.stderr)

@@ -29,5 +29,5 @@ rule retrain:
     shell:
         "python -m parsec retrain --settings {input.settings:q} --data {params.data:q} --genotype {params.genotype:q}"
         " --origin {wildcards.origin} --method {wildcards.method:q} --seed {wildcards.seed} --run {wildcards.run}"
-        " --output {params.folder:q} --state {params.state:q} --keep-finished --ranks {resources.ranks} --threads {threads}"
+        " --output {params.folder:q} --state {params.state:q} --cache-outputs --ranks {resources.ranks} --threads {threads}"
         " --log {log:q}"

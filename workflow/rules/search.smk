@@ -31,7 +31,7 @@ rule search:
         "{wildcards.stage}: {wildcards.method} on {wildcards.dataset}, seed {wildcards.seed}"
     shell:
         "python -m parsec search --settings {input.settings:q} --data {params.data:q} --seed {wildcards.seed}"
-        " {params.start:q} --output {params.folder:q} --state {params.state:q} --keep-finished"
+        " {params.start:q} --output {params.folder:q} --state {params.state:q} --cache-outputs"
         " --ranks {resources.ranks} --threads {threads} --log {log:q}"
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from parsec.errors import CheckpointError
 from parsec.runtime.output_cache import RunPaths, locked_outputs
-from parsec.runtime.outputs import MARKER, forget
+from parsec.runtime.outputs import MARKER, clear_output_cache
 
 NAMES = ("pi", "result")
 
@@ -124,11 +124,11 @@ def test_clearing_spares_unfinished_runs(paths, tmp_path):
     begun = paths.state.with_name("begun")
     begun.mkdir()
     (begun / "step-000000000001.pt").write_text("")
-    forget([paths.state, begun])
+    clear_output_cache([paths.state, begun])
     assert not paths.state.exists()
     assert begun.exists()
     shutil.rmtree(begun)
     run(paths)
-    forget([paths.state, tmp_path / "missing"])
+    clear_output_cache([paths.state, tmp_path / "missing"])
     assert not (tmp_path / "results" / "state").exists()
     assert contents(paths)

@@ -140,6 +140,8 @@ def _product(args: Sequence[Any], result: Tensor) -> int:
     return 2 * result.numel() * int(args[-2].shape[-1])
 
 
+# Not torch.utils.flop_counter (2.13): it counts the gradients of a grouped convolution as if it had one group, which
+# gives a depthwise step three times its operations.
 OPERATIONS: dict[Any, Callable[[Sequence[Any], Any], int]] = {
     aten.convolution: _convolution,
     aten.convolution_backward: _convolution_backward,

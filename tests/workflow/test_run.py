@@ -61,7 +61,7 @@ def test_output_says_where_things_are_and_little_else(finished):
     for line in ("Tables: results/tables", "Figures: results/figures", "Report: results/report.html"):
         assert line in said
     assert "entropy of π" in said
-    assert "parsec" not in said
+    assert "-m parsec" not in said
     assert "Traceback" not in said
     scheduler = re.compile(r"Select jobs to execute\.\.\.|Execute \d+ jobs\.\.\.")
     assert len([line for line in said.splitlines() if not scheduler.fullmatch(line)]) < 60

@@ -21,7 +21,7 @@ OFTEN = Running(checkpoint_seconds=0.0, progress_seconds=0.0)
 SELDOM = Running(checkpoint_seconds=600.0, progress_seconds=600.0)
 
 
-def test_one_process_agrees_with_itself():
+def test_single_process_needs_no_group():
     with init_distributed(CPU) as ranks:
         assert ranks is SINGLE_PROCESS
     assert SINGLE_PROCESS.is_main_process
@@ -30,7 +30,7 @@ def test_one_process_agrees_with_itself():
     assert SINGLE_PROCESS.broadcast_state({"a": 1}) == {"a": 1}
 
 
-def test_ranks_agree_share_and_gather(on_ranks):
+def test_collectives_of_two_ranks(on_ranks):
     def talk(ranks):
         state = {"weights": torch.arange(5.0), "step": 7, "rows": [{"a": None}]} if ranks.is_main_process else None
         shared = [ranks.broadcast_state(state), ranks.broadcast_state(None)]
@@ -54,7 +54,7 @@ def test_ranks_agree_share_and_gather(on_ranks):
         assert gathered == [[float(rank), -torch.inf, float(torch.tensor(0.1))] for rank in range(2)]
 
 
-def test_a_rank_that_died_is_noticed_at_once(on_ranks):
+def test_dead_rank_is_noticed_at_once(on_ranks):
     def part(ranks):
         ranks.all_reduce_max(0)
         if ranks.rank == 1:
@@ -70,12 +70,12 @@ def test_a_rank_that_died_is_noticed_at_once(on_ranks):
     assert not several_lines
 
 
-def test_a_process_notices_that_its_launcher_is_gone():
+def test_lost_launcher_is_noticed():
     assert not Ranks(0, 2, parent=os.getppid()).orphaned
     assert Ranks(0, 2, parent=os.getppid() + 1).orphaned
 
 
-def test_ranks_lease_a_device_each(on_ranks, tmp_path):
+def test_each_rank_gets_a_device(on_ranks, tmp_path):
     """All of them or none, so that another run is never half waited for."""
 
     def hold(ranks):
@@ -88,7 +88,7 @@ def test_ranks_lease_a_device_each(on_ranks, tmp_path):
         assert on_ranks(2, hold) == [1, 2]
 
 
-def test_ranks_wait_holding_nothing(on_ranks, tmp_path):
+def test_waiting_ranks_hold_nothing(on_ranks, tmp_path):
     """While one of two devices is held, the other stays free for whoever needs one alone."""
     reply, waiting = FORK.Queue(), FORK.Event()
 
@@ -171,7 +171,7 @@ def walk(ranks, folder, running=SELDOM, on_step=lambda ranks, step: None, steps=
 
 @pytest.mark.parametrize("running", [OFTEN, SELDOM])
 @pytest.mark.parametrize("stopped", [0, 1])
-def test_a_signal_to_one_rank_stops_all_after_the_same_step(on_ranks, tmp_path, running, stopped):
+def test_signal_stops_all_ranks(on_ranks, tmp_path, running, stopped):
     def stop(ranks, step):
         if (ranks.rank, step) == (stopped, 6):
             os.kill(os.getpid(), signal.SIGTERM)

@@ -20,7 +20,7 @@ def raised_by(function):
 @pytest.mark.parametrize(
     "function", [lambda: bytearray(2**60), lambda: np.empty(2**50), lambda: torch.empty(2**60, dtype=torch.uint8)]
 )
-def test_what_libraries_raise_without_memory_is_one_line(function):
+def test_failed_allocation_is_one_line(function):
     told = as_user_error(raised_by(function))
     assert "lower compute.memory_gib" in str(told)
     assert "\n" not in str(told)
@@ -35,12 +35,12 @@ def test_what_libraries_raise_without_memory_is_one_line(function):
         RuntimeError("could not create a primitive"),
     ],
 )
-def test_a_gpu_the_kernel_and_cpp_run_out_too(error):
+def test_all_kinds_of_memory_errors(error):
     assert str(as_user_error(error)).startswith("out of memory (")
     assert ("2.00 GiB" in str(error)) == ("(2.00 GiB were asked for at once)" in str(as_user_error(error)))
 
 
-def test_what_hides_a_shortage_does_not_hide_it():
+def test_hidden_memory_error_is_found():
     """As torch does when a checkpoint does not fit into memory."""
     hiding = RuntimeError("unexpected pos 12637376 vs 12637264")
     hiding.__context__ = MemoryError()
@@ -68,14 +68,14 @@ def test_other_errors_are_left_alone(error):
         (FileNotFoundError(errno.ENOENT, "No such file", "pi.parquet"), "pi.parquet: No such file", 2),
     ],
 )
-def test_each_kind_of_mishap_is_one_line(error, line, code):
+def test_each_error_is_one_line(error, line, code):
     told = as_user_error(error)
     assert line in str(told)
     assert "\n" not in str(told)
     assert told.exit_code == code
 
 
-def test_an_interrupt_that_a_library_hides_is_one():
+def test_hidden_interrupt_is_found():
     hiding = SystemError("error return without exception set")
     hiding.__context__ = KeyboardInterrupt()
     assert as_user_error(hiding).exit_code == 130
@@ -84,7 +84,7 @@ def test_an_interrupt_that_a_library_hides_is_one():
 @pytest.mark.parametrize(
     "handled", [UserError("a mistake"), ImportError("x", name="x"), OSError(errno.ENOENT, "x", "y")]
 )
-def test_a_fault_while_an_error_is_handled_is_not_hidden(handled):
+def test_later_fault_is_not_hidden(handled):
     fault = KeyError("of the package")
     fault.__context__ = handled
     assert as_user_error(fault) is None

@@ -16,7 +16,7 @@ def names(folder):
     return sorted(path.name for path in folder.iterdir())
 
 
-def test_writes_text_and_bytes_and_makes_folders(tmp_path):
+def test_writes_text_bytes_and_folders(tmp_path):
     write_atomic(tmp_path / "a" / "b.json", "π")
     write_atomic(tmp_path / "a" / "c.bin", b"\x00\xff")
     assert (tmp_path / "a" / "b.json").read_bytes() == "π".encode()
@@ -33,7 +33,7 @@ def test_temporary_path_keeps_ending_and_folder(tmp_path):
     assert names(tmp_path) == ["x.parquet"]
 
 
-def test_failure_leaves_old_content_and_no_leftovers(tmp_path):
+def test_failure_keeps_old_content(tmp_path):
     path = tmp_path / "x"
     write_atomic(path, "old")
 
@@ -48,7 +48,7 @@ def test_failure_leaves_old_content_and_no_leftovers(tmp_path):
     assert names(tmp_path) == ["x"]
 
 
-def test_full_disk_is_one_line_and_keeps_the_old_file(tmp_path, monkeypatch):
+def test_full_disk_keeps_old_file(tmp_path, monkeypatch):
     path = tmp_path / "x"
     write_atomic(path, "old")
 
@@ -74,7 +74,7 @@ def test_full_disk_inside_a_writer(tmp_path):
         fill()
 
 
-def test_folder_that_is_a_file_is_one_line(tmp_path):
+def test_file_as_folder_is_one_line(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="cannot be written"):
         write_atomic(tmp_path / "file" / "x", "")

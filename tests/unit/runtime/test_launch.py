@@ -73,7 +73,7 @@ def start(node, tmp_path):
     return begin
 
 
-def test_ranks_are_shared_out_over_the_nodes(start):
+def test_ranks_are_split_across_nodes(start):
     said = [process.communicate(timeout=120) for process in (start(1, SAY, 4), start(0, SAY, 4))]
     found = [sorted(json.loads(line) for line in out.splitlines()) for out, _ in said]
     assert [len(ranks) for ranks in found] == [2, 2], said
@@ -83,7 +83,7 @@ def test_ranks_are_shared_out_over_the_nodes(start):
 
 @pytest.mark.fault("search", "one of two nodes dies with its launcher and its rank")
 @pytest.mark.parametrize("lost", [0, 1])
-def test_a_node_that_dies_ends_the_other(start, lost, outcome):
+def test_lost_node_ends_the_other(start, lost, outcome):
     nodes = [start(number, TALK, 2) for number in (0, 1)]
     assert [process.stdout.readline() for process in nodes] == ["here\n"] * 2
     victim, survivor = psutil.Process(nodes[lost].pid), nodes[1 - lost]
@@ -98,7 +98,7 @@ def test_a_node_that_dies_ends_the_other(start, lost, outcome):
     outcome("the ranks and the launcher of the other end with an error, whichever of the two it was")
 
 
-def test_outside_such_a_step_there_is_one_node(node, monkeypatch):
+def test_other_steps_have_one_node(node, monkeypatch):
     monkeypatch.setenv("SLURM_STEP_NUM_NODES", "1")
     assert slurm.current_step() is None
     assert slurm.other_nodes()
@@ -108,7 +108,7 @@ def test_outside_such_a_step_there_is_one_node(node, monkeypatch):
     assert not slurm.other_nodes()
 
 
-def test_every_attempt_and_step_has_a_name_of_its_own(node, monkeypatch):
+def test_step_names_are_unique(node, monkeypatch):
     names = {slurm.current_step().name}
     for variable, value in (("SLURM_STEP_ID", "1"), ("SLURM_JOB_ID", "42"), ("SLURM_RESTART_COUNT", "1")):
         monkeypatch.setenv(variable, value)
@@ -117,7 +117,7 @@ def test_every_attempt_and_step_has_a_name_of_its_own(node, monkeypatch):
     assert 1024 < slurm.current_step().port < 32768
 
 
-def test_what_cannot_be_shared_out_is_refused(node, monkeypatch):
+def test_uneven_ranks_are_refused(node, monkeypatch):
     with pytest.raises(LaunchError, match=r"--ranks: 3 .* 2 nodes"):
         launch(3, [])
     monkeypatch.setenv("SLURM_STEP_NUM_TASKS", "4")
@@ -125,13 +125,13 @@ def test_what_cannot_be_shared_out_is_refused(node, monkeypatch):
         launch(4, [])
 
 
-def test_a_cluster_that_does_not_answer_is_one_line(node, monkeypatch):
+def test_failing_scontrol_is_one_line(node, monkeypatch):
     monkeypatch.setenv("SLURM_STEP_NODELIST", "unheard-of")
     with pytest.raises(LaunchError, match="scontrol, which failed here: unexpected: show hostnames"):
         launch(2, [])
 
 
-def test_a_job_of_several_nodes_starts_itself_on_each(node, monkeypatch):
+def test_job_starts_on_every_node(node, monkeypatch):
     """One step of one node calls srun, with what it was called with."""
     monkeypatch.setenv("SLURM_STEP_NUM_NODES", "1")
     called = []

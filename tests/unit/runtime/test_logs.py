@@ -36,7 +36,7 @@ def test_retry_keeps_the_first_attempt(tmp_path, capsys):
     assert capsys.readouterr().err == "first\nsecond\n"
 
 
-def test_of_several_ranks_the_first_speaks_and_the_others_say_why_they_end(tmp_path, capsys, monkeypatch):
+def test_other_ranks_log_errors_only(tmp_path, capsys, monkeypatch):
     monkeypatch.setenv("TORCHELASTIC_RUN_ID", "a run")
     for rank in "01":
         monkeypatch.setenv("RANK", rank)

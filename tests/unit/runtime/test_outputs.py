@@ -149,7 +149,7 @@ def test_files_of_other_kinds_stay(own, name, content, new):
     assert everything(own) == before
 
 
-def test_one_foreign_file_of_a_set_stops_all(own):
+def test_one_foreign_file_stops_all(own):
     (own / "plot.png").write_bytes(b"\x89PNG of a cat")
     before = everything(own)
     with pytest.raises(UserError, match=r"plot\.png"):

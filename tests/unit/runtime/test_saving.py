@@ -72,21 +72,21 @@ def saves(monkeypatch):
         (0.0, 0.5, list(range(1, 41))),
     ],
 )
-def test_slow_saves_are_further_apart_unless_every_step_is_asked_for(saves, tmp_path, asked, seconds, expected):
+def test_slow_saves_are_further_apart(saves, tmp_path, asked, seconds, expected):
     spent, saved = saves(tmp_path, asked, seconds)
     assert saved == expected
     assert spent.saving_seconds == pytest.approx(seconds * len(expected))
     assert spent.wall_seconds == pytest.approx(40 + seconds * len(expected))
 
 
-def test_no_save_is_put_off_for_ever():
+def test_save_interval_has_a_limit():
     running = Running(checkpoint_seconds=300.0, progress_seconds=1.0)
     session = loop._Session(Still(), NullRunDir(), running, "still", torch.device("cpu"), "", SINGLE_PROCESS)
     session._last_save_seconds = 1000.0
     assert session._save_interval() == loop.LONGEST_WAIT
 
 
-def test_seconds_of_saving_add_up_over_restarts(tmp_path, monkeypatch):
+def test_saving_seconds_add_up(tmp_path, monkeypatch):
     ticks = itertools.count()
     monkeypatch.setattr(loop.time, "monotonic", lambda: float(next(ticks)))
 

@@ -1,13 +1,16 @@
-"""Devices where there is no GPU: what is chosen, what is refused, how numbers are computed."""
+"""Devices on a machine without GPU: selection, precision, peak memory, and locks of GPUs."""
 
 import multiprocessing
 import os
+import signal
+import time
 
 import pytest
 import torch
 
 from parsec.errors import DeviceError
 from parsec.runtime.device import (
+    acquire_free,
     acquire_gpu,
     autocast,
     device_name,
@@ -20,12 +23,12 @@ from parsec.runtime.device import (
 CPU = torch.device("cpu")
 
 
-def test_cpu_is_chosen_where_cuda_is_absent(monkeypatch):
+def test_cpu_without_cuda(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert resolve("auto") == resolve("cpu") == CPU
 
 
-def test_absent_cuda_is_one_line_with_the_remedy(monkeypatch):
+def test_missing_cuda_is_one_line(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(DeviceError, match="use auto or cpu") as caught:
         resolve("cuda")
@@ -45,7 +48,7 @@ def test_memory_formats():
     assert memory_format("contiguous") == torch.contiguous_format
 
 
-def test_cpu_needs_no_lease():
+def test_cpu_needs_no_lock():
     with acquire_gpu(CPU) as first, acquire_gpu(CPU) as second:
         assert first == second == CPU
 
@@ -79,3 +82,57 @@ def test_deterministic_switch(monkeypatch):
     set_deterministic(False)
     assert not torch.are_deterministic_algorithms_enabled()
     torch.backends.cudnn.benchmark = before
+
+
+FORK = multiprocessing.get_context("fork")
+
+
+def hold(ids, folder, reply, seconds):
+    with acquire_free(ids, folder, poll_seconds=0.01) as index:
+        reply.put((index, time.monotonic()))
+        time.sleep(seconds)
+
+
+def start(ids, folder, seconds):
+    reply = FORK.Queue()
+    process = FORK.Process(target=hold, args=(ids, folder, reply, seconds))
+    process.start()
+    return process, reply
+
+
+def test_two_processes_get_two_devices(tmp_path):
+    first, reply = start(["a", "b"], tmp_path, 600)
+    assert reply.get(timeout=60)[0] == 0
+    with acquire_free(["a", "b"], tmp_path) as index:
+        assert index == 1
+    first.kill()
+    first.join()
+
+
+def test_second_waits_for_the_only_device(tmp_path, caplog):
+    first, reply = start(["a"], tmp_path, 0.2)
+    began = reply.get(timeout=60)[1]
+    with caplog.at_level("INFO", logger="parsec"), acquire_free(["a"], tmp_path, poll_seconds=0.01):
+        assert time.monotonic() - began >= 0.2
+    first.join()
+
+
+def test_killed_holder_frees_its_device(tmp_path):
+    first, reply = start(["a"], tmp_path, 600)
+    reply.get(timeout=60)
+    os.kill(first.pid, signal.SIGKILL)
+    first.join()
+    with acquire_free(["a"], tmp_path) as index:
+        assert index == 0
+
+
+def test_device_is_free_after_an_error(tmp_path):
+    with pytest.raises(RuntimeError), acquire_free(["a"], tmp_path):
+        raise RuntimeError
+    with acquire_free(["a"], tmp_path) as index:
+        assert index == 0
+
+
+def test_no_device_is_one_line(tmp_path):
+    with pytest.raises(DeviceError, match="no device"), acquire_free([], tmp_path):
+        pass

@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from naswot_files import invented_truth, write_some_scores
 
 from parsec.space.darts import PRIMITIVES
 from parsec.space.factors import factors
@@ -249,3 +250,23 @@ def results(study):
     tuned = [study.retrain(2.5 + run, "finetune", run=run, parameters=40_000) for run in range(2)]
     known = study.retrain(4.0, "published", method="DARTS_V2")
     return [*searches, *tunings, *trainings, *tuned, known]
+
+
+@pytest.fixture(scope="session")
+def truth():
+    """Random accuracies in the benchmark's columns."""
+    return invented_truth()
+
+
+@pytest.fixture(scope="session")
+def benchmark(truth, tmp_path_factory):
+    """File of `truth`."""
+    path = tmp_path_factory.mktemp("benchmark") / "nasbench201.parquet"
+    truth.to_parquet(path, index=False)
+    return path
+
+
+@pytest.fixture
+def scores(truth, tmp_path):
+    """A function changes → a `scores.parquet`; see `write_some_scores`."""
+    return lambda **changes: write_some_scores(tmp_path / f"scores{changes.get('seed', 0)}.parquet", truth, **changes)

@@ -150,6 +150,7 @@ def ablations(records: Records) -> Answer:
     """More than one setting of the same stage and method."""
     if not records.searches:
         return Answer("no", "no search among the results")
+    # An ablation shows as several settings of one stage and method on one data set.
     stages = pd.json_normalize(records.searches, max_level=1).groupby(["stage", "method", "dataset"])
     most = stages["provenance.settings_fingerprint"].nunique().max()
     if most > 1:
@@ -166,6 +167,7 @@ def same_protocol(records: Records) -> Answer:
     if not records.retrains:
         return Answer("no", "nothing was retrained")
     data_sets = pd.json_normalize(records.retrains, max_level=1).groupby("dataset", sort=False)
+    # Per data set, one settings fingerprint and one data hash mean one protocol.
     kinds = data_sets[["provenance.settings_fingerprint", "provenance.dataset_hash"]].nunique().max(axis=1)
     if kinds.max() > 1:
         return Answer("no", f"different training settings or data on {listing(kinds.index[kinds > 1])}")
@@ -239,12 +241,12 @@ JMLR 21(243), 2020, items in short form. Every answer is derived from the result
 """
 
 
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|")
+PIPE = "\\|"
+"""Escaped in a cell of a Markdown table."""
 
 
 def _section(title: str, answers: list[tuple[str, Answer]]) -> list[str]:
-    rows = [f"| {item} | **{answer.value}** | {_cell(answer.evidence)} |" for item, answer in answers]
+    rows = [f"| {item} | **{answer.value}** | {answer.evidence.replace('|', PIPE)} |" for item, answer in answers]
     return [f"## {title}", "", "| item | answer | evidence |", "| :--- | :--- | :--- |", *rows, ""]
 
 

@@ -47,6 +47,7 @@ def published_rows(table: str, folder: Path | None = None) -> pd.DataFrame:
     path = (folder or default_folder()) / f"{table}.csv"
     rows = read_rows(path)
     try:
+        # PARSEC's rows stay in their order; the others are sorted by kind of method, then by error.
         parsec = rows["architecture"].str.startswith("PARSEC")
         kind = rows["search_method"].where(rows["search_method"].isin(FAMILIES), "training-free")
         order = pd.DataFrame({"kind": pd.Categorical(kind, FAMILIES), "error": rows["top1_error"].astype(float)})

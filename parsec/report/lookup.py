@@ -68,6 +68,7 @@ def _result(folder: Path) -> dict[str, Any]:
 def _named(index: int, columns: ReportColumns) -> dict[str, Any]:
     """Index, text, test accuracies in percent and ranks (1 is the best of 15,625) of an architecture."""
     accuracies = {data: float(columns.test[data][index]) for data in DATA}
+    # Rank 1 is the best; architectures of equal accuracy share the better rank.
     better = {data: int((columns.test[data] > accuracy).sum()) for data, accuracy in accuracies.items()}
     return {
         "index": index,
@@ -101,9 +102,11 @@ def of_epochs(folder: Path, result: dict[str, Any], columns: ReportColumns) -> p
     for epoch, choices in read_trajectory(folder).groupby("epoch", sort=True):
         probabilities = _probabilities(choices, folder)
         selected = _selected(metrics, int(epoch), probabilities)
+        # Probability of each of the 15,625 architectures: the product over its six edges.
         of_each = probabilities[np.arange(len(EDGES)), _choices()].prod(1)
         expected = {f"expected_{data}": float(of_each @ columns.test[data]) for data in DATA}
         rows.append({"epoch": int(epoch), **(_named(index_of(selected), columns) if selected else {}), **expected})
+    # Cost of the search up to each epoch, from its metrics.
     spent = metrics.reindex(columns=["forward_images", "seconds"]).assign(seconds=metrics["seconds"].fillna(0).cumsum())
     epochs = pd.DataFrame(rows).reindex(columns=["epoch", *_named(0, columns), *expected]).join(spent, on="epoch")
     epochs = epochs.astype(dict.fromkeys(("index", *(f"rank_{data}" for data in DATA)), "Int64"))

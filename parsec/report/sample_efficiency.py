@@ -24,6 +24,7 @@ def trainings_needed(size: int, good: int) -> float:
 
 def missed(size: int, good: int, budget: int) -> FloatArray:
     """P(T > t) for t = 0 … `budget`: all t come from the N − M others."""
+    # P(T > t) = ∏ over s < t of (N − M − s)/(N − s): draw s + 1 misses, given that all before it missed.
     trained = np.arange(budget)
     return np.concatenate([[1.0], np.cumprod(np.clip((size - good - trained) / (size - trained), 0.0, None))])
 
@@ -54,6 +55,7 @@ def needed_within_of_share(share: FloatArray, budget: int) -> FloatArray:
 
 def chosen(size: int, trained: int) -> FloatArray:
     """[N]: the probability that the best of `trained` architectures is the one of rank 1, 2, … in the whole space."""
+    # P(rank r is the best drawn) = n/N · ∏ over s < r of (N − s − n + 1)/(N − s): all better ranks were missed.
     ranks = np.arange(1, size)
     later = np.clip((size - ranks - trained + 1) / (size - ranks), 0.0, None)
     probabilities: FloatArray = trained / size * np.concatenate([[1.0], np.cumprod(later)])
@@ -148,6 +150,7 @@ def random_expected(target: Target, size: int, budget: int, sampled: bool = Fals
     if not sampled:
         exact = trainings_needed(size, target.good), needed_within(size, target.good, budget)
         return RandomSearch(*(Expected(value, np.full(RESAMPLES, value)) for value in exact))
+    # The share p is uncertain: its mean gives the value, draws from its Beta distribution give the interval.
     mean, draws = np.array([target.good / (size + 1)]), shares(size, target.good, RESAMPLES, seed)
     needed_, within = needed_of_share, needed_within_of_share
     return RandomSearch(
@@ -167,6 +170,7 @@ def gain(times: FloatArray, target: Target, size: int, budget: int, sampled: boo
         sampled: whether a uniform sample stands for the space.
         seed: of the bootstrap.
     """
+    # Repeats that missed the target count as the budget, which bounds their number from below.
     within, reached = np.minimum(times, budget), np.isfinite(times)
     random = random_expected(target, size, budget, sampled, seed)
     middle = float(np.median(times)) if np.isfinite(np.median(times)) else None

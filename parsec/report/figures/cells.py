@@ -56,6 +56,7 @@ class Arc(NamedTuple):
     def at(self, t: float | Points) -> Points:
         """Points of the curve at parameters in [0, 1]."""
         t = np.atleast_1d(np.asarray(t, dtype=np.float64))[:, None]
+        # Bernstein form of a cubic Bézier curve.
         a, b, c, d = self.control()
         points: Points = (1 - t) ** 3 * a + 3 * t * (1 - t) ** 2 * b + 3 * t**2 * (1 - t) * c + t**3 * d
         return points
@@ -104,6 +105,7 @@ def _hits(centre: Points, arc: Arc, arcs: list[Arc], taken: list[Points]) -> tup
 def label_places(arcs: list[Arc]) -> list[Points]:
     """Centre of each arc's label, on the arc: where it overlaps no other label and covers least of other arcs."""
     taken: list[Points] = []
+    # Candidates from the middle of the arc outwards; the first of the best is taken.
     spots = sorted(np.linspace(0.3, 0.7, 21).tolist(), key=lambda t: abs(t - 0.5))
     for arc in arcs:
         candidates = [arc.at(t)[0] for t in spots]
@@ -246,6 +248,7 @@ def plot_cells(inputs: list[Path]) -> Drawing:
         return plot_architecture(architecture)
     assert isinstance(architecture, Genotype)
     cells = architecture._asdict()
+    # Cells are drawn below each other, each as high as its arcs need.
     routed = {name: route(cell) for name, cell in cells.items()}
     heights = {name: SCALE * sum(reach(arcs)) for name, arcs in routed.items()}
     total = sum(heights.values()) + TITLE * len(heights)

@@ -87,6 +87,7 @@ def plot_operations(inputs: list[Path]) -> Drawing:
     cells = _cells(runs)
     shares = pd.concat([_shares(runs, cell) for cell in cells])
     panels = [(_title(shares, *key), panel) for key, panel in shares.groupby(["panel", "method"], sort=False)]
+    # At most COLUMNS methods side by side, the cells of each below one another.
     wide = min(len(panels), COLUMNS)
     rows = -(-len(panels) // wide) * len(cells)
     figure = new_figure(SINGLE if wide == 1 else DOUBLE, 0.6 + 1.5 * rows)

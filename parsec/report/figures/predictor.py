@@ -39,6 +39,7 @@ def _curves(study: Study) -> Iterator[pd.DataFrame]:
     for pool in study.architectures:
         best = np.maximum.accumulate(study.trained(pool), axis=1)
         yield _frame(study, pool, np.arange(1, study.job.budget + 1), np.quantile(best, SHARES, axis=0))
+    # Random search: quartiles of the exact distribution instead of repeats.
     at = np.unique(np.linspace(1, study.job.budget, POINTS).astype(int))
     exact = [[sample_efficiency.best_so_far(study.accuracies, int(count), share) for count in at] for share in SHARES]
     yield _frame(study, RANDOM, at, np.array(exact))

@@ -120,6 +120,7 @@ def _plot_edges(figure: Figure, slots: Slots, nodes: list[int], top: float) -> N
     grid = figure.add_gridspec(
         len(nodes), columns, bottom=(top - ROW * len(nodes) + 0.05) / height, hspace=0.42, wspace=0.09, **ends
     )
+    # The lowest panel of a column has the epoch axis.
     last = {slot: max(node for _, node, other, _ in slots if other == slot) for _, _, slot, _ in slots}
     for (cell, node, slot, _), curves in slots.items():
         axes = figure.add_subplot(grid[nodes.index(node), slot])

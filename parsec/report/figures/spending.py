@@ -90,6 +90,7 @@ def _plot_means(axes: Axes, rows: pd.DataFrame, spent: str, value: str, looks: M
         runs = rows[rows["method"] == method]
         if runs.empty:
             continue
+        # Epochs at which every seed has a value.
         seeds = runs.pivot(index="epoch", columns="seed", values=[spent, value]).dropna().astype(float)
         over = factor * seeds[spent].mean(axis=1)
         axes.plot(over, seeds[value].mean(axis=1), markevery=every(len(seeds)), **look)
@@ -136,6 +137,7 @@ def plot_spending(inputs: list[Path]) -> Drawing:
     """
     runs = read_runs(inputs)
     runs = runs[runs["stage"] == "search"].sort_values(["method", "seed", "epoch"], ignore_index=True)
+    # Epoch 0 has no training time.
     elapsed = runs["seconds"].fillna(0.0).groupby([runs["method"], runs["seed"]], sort=False).cumsum()
     runs = runs.assign(elapsed=elapsed, accuracy=100 * runs["mode_accuracy"])
     methods = runs[runs["method"].isin(METHODS)]

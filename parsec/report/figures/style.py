@@ -157,6 +157,7 @@ def legend_below(figure: Figure, axes: Iterable[Axes]) -> None:
     for panel in axes:
         for handle, label in zip(*panel.get_legend_handles_labels(), strict=True):
             entries.setdefault(label, handle)
+    # Add rows until the legend is no wider than the figure.
     for rows in range(1, len(entries) + 1):
         columns = math.ceil(len(entries) / rows)
         legend = figure.legend(entries.values(), entries.keys(), loc="outside lower center", ncols=columns)

@@ -116,6 +116,7 @@ def _summary(origin: str, trainings: tuple[Result, ...], error: str) -> Summary 
     """
     if any(result["test"].get(error) is None for result in trainings):
         return None
+    # One value per search: the mean over the trainings of its genotype.
     errors: dict[int, list[float]] = {}
     for i, result in enumerate(trainings):
         errors.setdefault(i if origin == PUBLISHED else result["seed"], []).append(result["test"][error])
@@ -153,6 +154,7 @@ def our_rows(results: Iterable[Result], dataset: str) -> list[Row]:
     trainings = [result for result in results if result["kind"] == "retrain" and result["dataset"] == dataset]
     if not trainings:
         return []
+    # Trainings of equal origin, method, network and epochs make a row.
     table = pd.json_normalize(trainings, max_level=1).sort_values(["seed", "run"])
     table["origin"] = pd.Categorical(table["origin"], ORIGINS)
     groups = table.groupby(GROUP, observed=True)
@@ -182,11 +184,8 @@ def stand_ins(results: Iterable[Result]) -> set[str]:
 
 
 def _network(row: Row) -> str:
-    return f"{row.network[1]} cells × {row.network[2]} channels, {row.epochs} {_epochs(row.epochs)}"
-
-
-def _epochs(count: int) -> str:
-    return "epoch" if count == 1 else "epochs"
+    epochs = "1 epoch" if row.epochs == 1 else f"{row.epochs} epochs"
+    return f"{row.network[1]} cells × {row.network[2]} channels, {epochs}"
 
 
 def _train_images(results: list[Result]) -> set[int]:

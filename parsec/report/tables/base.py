@@ -201,6 +201,7 @@ def latex(table: Table) -> str:
     """A complete `table` environment; needs the package booktabs."""
     width = len(table.headings)
     alignment = "".join(column.align for column in table.columns)
+    # Sources are numbered as the rows cite them.
     notes = [latex_text(note) for note in table.notes]
     notes += [rf"[{i}]~{latex_text(source)}." for i, source in enumerate(table.sources, 1)]
     lines = [

@@ -83,6 +83,7 @@ def _looked_up(lookup: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 def _costs(searches: dict[SearchKey, Result], key: SearchKey) -> dict[str, float]:
     """Sums over the search and those whose π it started from; memory is the largest of them."""
+    # A search that started from another's π is charged for both.
     chain = lineage(searches, key)
     return {
         "forward_images": sum(result["forward_images"] for result in chain),
@@ -210,6 +211,7 @@ def _difference(key: Key, values: Outcomes, reference: Key | None) -> Paired | N
     """To PARSEC, over the seeds that both have; None for PARSEC itself, and where it did not run."""
     if reference is None or key == reference:
         return None
+    # Pairs are searches with the same seed; a variant may have run with fewer seeds.
     seeds = values[key].index.intersection(values[reference].index)
     if seeds.empty:
         return None

@@ -79,6 +79,7 @@ def make_found_table(inputs: Sequence[Path]) -> TableResult:
 def _ours(runs: pd.DataFrame) -> dict[str, Any]:
     """One row of the table: the runs of a method in a stage on a data set."""
     stage, dataset, method = runs[["stage", "dataset", "method"]].iloc[0]
+    # GPU-days and CPU-hours are never added: each unit has the mean over its own runs.
     costs = runs["cost"].to_list()
     units = [GPU_DAYS if cost["accelerator"] else CPU_HOURS for cost in costs]
     spent = {unit: fmean(c["device_seconds"] for c, u in zip(costs, units, strict=True) if u == unit) for unit in units}
@@ -189,6 +190,7 @@ class Pair(NamedTuple):
 
 def for_good(holds: NDArray[np.bool_]) -> int | None:
     """The first place from which it holds to the end; None if it does not hold at the end."""
+    # It holds for good from the epoch after the last at which it did not.
     failed = np.flatnonzero(~holds)
     first = int(failed[-1]) + 1 if len(failed) else 0
     return first if first < len(holds) else None
@@ -219,6 +221,7 @@ def _pairs(document: Path, epochs: Path) -> Iterator[Pair]:
         plain = runs[runs["start"].isna() & (runs["method"] == runs["base"])]
     except (OSError, pa.ArrowException, KeyError) as error:
         raise UserError(f"{epochs}: not what `parsec lookup` writes now ({error}); run it again") from error
+    # Each search from scores needs the one from uniform with the same seed and settings.
     pairs = warm.merge(plain, on=[*PAIRED, "base"], suffixes=("_primed", "_plain")).to_dict("records")
     if not pairs or len(pairs) != len(warm):
         raise UserError(f"{document}: a search from scores lacks the one from uniform with the same seed; look both up")
@@ -239,6 +242,7 @@ def _warm_start_section(criterion: str, numbers: pd.DataFrame) -> Section:
     """One row per seed, and their mean where all searches met the criterion."""
     records = numbers.astype(object).where(numbers.notna(), None).to_dict("records")
     section = Section.of(criterion, records, WARM_START_COLUMNS)
+    # A mean is printed only if no saving is merely bounded.
     known = (numbers["plain"] - numbers["primed"]).dropna().astype(float).tolist()
     if len(known) == len(records) > 1:
         section.rows.append(["mean", NOTHING, NOTHING, mean_and_std(summarise(known))])

@@ -68,6 +68,7 @@ def correlation(rows: pd.DataFrame, accuracies: FloatArray, above: float = 0.0, 
     Raises:
         ValueError: fewer than two architectures are left.
     """
+    # Untrained networks are left out first, then failed scores are counted and left out.
     rows = rows[accuracies[rows["index"]] > above]
     scored = rows[rows["status"] == "scored"]
     if len(scored) < 2:
@@ -206,6 +207,7 @@ def _measured(rows: pd.DataFrame, varied: dict[str, str], accuracies: NDArray[np
         matrix = score_matrix(rows[rows["condition"] == name])
         scores = matrix.to_numpy(dtype=float)
         named = {"condition": name, "varies": varies, "repeats": scores.shape[1], "networks": scores.shape[0]}
+        # Columns of `scores` are repeats, rows are networks.
         pairs = combinations(scores.T, 2)
         yield {
             **named,

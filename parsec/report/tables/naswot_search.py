@@ -96,6 +96,7 @@ def incumbents(rows: pd.DataFrame, spent: NDArray[np.float64], cost: str = "trai
     """
     architectures = []
     for _, repeat in rows.groupby("repeat", sort=True):
+        # Rows are the improvements of a repeat, in order: the last at or before the cost is the incumbent.
         last = np.searchsorted(repeat[cost].to_numpy(), spent, side="right") - 1
         architectures.append(repeat["architecture"].to_numpy()[last.clip(min=0)])
     return np.array(architectures, dtype=np.int64)
@@ -222,13 +223,11 @@ def _lines(draws: Sequence[ScoreFile], truth: Truth) -> Iterator[Line]:
     for one in drawn:
         reached = {data: truth[data][one.chosen] for data in DATA}
         yield Line("NASWOT", one.candidates, reached, one.seconds, one.weights)
+    # The first of each sample is a single architecture drawn at random.
     yield Line("Random", None, {data: truth[data][drawn[0].sample[:, 0]] for data in DATA}, None)
     for one in drawn:
-        yield Line("Best of the sample", one.candidates, _best(one, truth), None)
-
-
-def _best(drawn: SampledRuns, truth: Truth) -> Truth:
-    return {data: truth[data][drawn.sample].max(axis=1) for data in DATA}
+        best = {data: truth[data][one.sample].max(axis=1) for data in DATA}
+        yield Line("Best of the sample", one.candidates, best, None)
 
 
 def _or_dash(count: int | None) -> str:
@@ -317,6 +316,7 @@ def make_evolution_table(inputs: list[Path]) -> TableResult:
 
 def _reached(simulated: SimulationRuns, truth: ReportColumns) -> Iterator[dict[str, Any]]:
     limited = simulated.seconds is not None
+    # A budget in seconds is read at its end only; a budget in trainings at the published ones as well.
     earlier = set() if limited else {float(count) for count in TRAINED if count < simulated.budget}
     points = np.array(sorted(earlier | {simulated.spent if limited else float(simulated.budget)}))
     cost = "seconds" if limited else "trained"
@@ -340,13 +340,13 @@ def _sections(simulated: SimulationRuns, rows: list[dict[str, Any]]) -> Iterator
         here = [row for row in rows if row["spent"] == spent]
         lines = []
         for method in dict.fromkeys(row["method"] for row in here):
-            cells = [mean_and_std(_summary(row)) for row in here if row["method"] == method]
+            cells = [
+                mean_and_std(Summary(*(row[field] for field in Summary._fields)))
+                for row in here
+                if row["method"] == method
+            ]
             lines.append([METHODS[method], str(simulated.repeats), *cells, ""])
         yield Section(f"This run, search on {LABELS[simulated.dataset]}, {spent:,.0f} {UNITS[unit]}, test", lines)
-
-
-def _summary(row: dict[str, Any]) -> Summary:
-    return Summary(row["n"], row["mean"], row["std"], row["low"], row["high"])
 
 
 def _evolution_published() -> tuple[list[Section], list[str]]:

@@ -194,6 +194,7 @@ def _recovery(study: Study, target: Target, smart: Pool) -> Iterator[Verdict]:
         claim = f"the subset {smart.name} trains fewer than {uniform}"
         yield Verdict(claim, target.name, ((f"{uniform} − {smart.name}", fewer),), _one_sided(fewer))
         return
+    # Recovered in part: better than the uniform subset, and still worse than the whole space.
     left = interval(ours - _within(study, "all", target))
     verdict = IN_PART if fewer.low > 0 and left.low > 0 else _one_sided(fewer)
     differences = ((f"{uniform} − {smart.name}", fewer), (f"{smart.name} − all", left))
@@ -251,8 +252,10 @@ Row = Mapping[str, Interval]
 def _rows(study: Study) -> Iterator[tuple[str, Row]]:
     columns = {"validation": study.accuracies, **_tests(study)}
     for pool, architectures in study.architectures.items():
+        # Each repeat selects the trained architecture with the best validation accuracy.
         best = np.take_along_axis(architectures, study.trained(pool).argmax(1)[:, None], axis=1)[:, 0]
         yield pool, {name: interval(values[best]) for name, values in columns.items()}
+    # Random search is exact: the probability that it selects rank 1, 2, … of the space.
     order = np.argsort(-study.accuracies, kind="stable")
     shares = sample_efficiency.chosen(len(order), study.job.budget)
     yield RANDOM, {name: _known(float(shares @ values[order])) for name, values in columns.items()}

@@ -227,9 +227,9 @@ rule experiment_table:
         prefix=subpath(output.csv, strip_suffix=".csv"),
         sources=params_item("tables"),
     message:
-        "Table {wildcards.item}"
+        "Table {wildcards.item:q}"
     shell:
-        "python -m parsec table {wildcards.item} --output {params.prefix:q} --log {log:q} {params.sources:q}"
+        "python -m parsec table {wildcards.item:q} --output {params.prefix:q} --log {log:q} {params.sources:q}"
 
 
 rule experiment_figure:
@@ -249,6 +249,6 @@ rule experiment_figure:
         prefix=subpath(output.csv, strip_suffix=".csv"),
         sources=params_item("figures"),
     message:
-        "Figure {wildcards.item}"
+        "Figure {wildcards.item:q}"
     shell:
-        "python -m parsec figure {wildcards.item} --output {params.prefix:q} --log {log:q} {params.sources:q}"
+        "python -m parsec figure {wildcards.item:q} --output {params.prefix:q} --log {log:q} {params.sources:q}"

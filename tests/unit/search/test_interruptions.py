@@ -64,7 +64,7 @@ def test_corrupt_checkpoints(start, interrupted, tmp_path):
     assert (start("a") / "pi.parquet").read_bytes() == expected
     for path in checkpoint_files(interrupted("b")):
         path.write_bytes(b"nothing")
-    with pytest.raises(CheckpointError, match="damaged, like all before it"):
+    with pytest.raises(CheckpointError, match="damaged, as are all earlier ones"):
         start("b")
 
 

@@ -129,7 +129,7 @@ def test_choices_are_those_of_the_space():
 
 
 def test_reports_tell_the_sample_from_a_space(run, scores):
-    table, numbers = predictor.make_gain_table([run, scores])
+    table, numbers, _ = predictor.make_gain_table([run, scores])
     assert set(numbers.quality) == {"top 1 %", "top 0.1 %"}
     assert any("stand for it" in note for note in table.notes)
     found = predictor.make_claims_table([run, scores]).data

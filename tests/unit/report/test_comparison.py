@@ -18,7 +18,7 @@ def inputs(study):
 
 
 def test_differences_are_paired_by_seed(inputs):
-    table, data = make_comparison_table(inputs)
+    table, data, _ = make_comparison_table(inputs)
     rows = data.set_index("method")
     assert rows.loc["darts", ["top1_error_mean", "runs"]].tolist() == pytest.approx([31 / 6, 3])
     assert rows.loc["darts", "top1_error_difference_mean"] == pytest.approx(3.5 / 3)

@@ -23,7 +23,7 @@ arXiv-v1,NAS-Bench-201,GDAS,,3,8640,CIFAR-10,test,accuracy_pct,1.0,0.21,a paper
 
 def test_method_rows_precede_published(study, tmp_path):
     (tmp_path / "published.csv").write_text(PUBLISHED)
-    table, numbers = make_found_table(
+    table, numbers, _ = make_found_table(
         [study.lookup(), study.lookup(seeds=(0,), method="darts"), tmp_path / "published.csv"]
     )
     ours, bounds, published = table.sections

@@ -60,7 +60,7 @@ def best(numbers):
 
 
 def test_gains_are_bounded_when_missed(folder, benchmark):
-    table, numbers = predictor.make_gain_table([folder, benchmark])
+    table, numbers, _ = predictor.make_gain_table([folder, benchmark])
     rows = best(numbers)
     assert rows.random_needed.tolist() == [(SIZE + 1) / 2] * 3
     assert rows.gain_is_upper_bound.to_dict() == {"all": False, "uniform-9": True, "smart-9": False}
@@ -75,7 +75,7 @@ def test_gains_are_bounded_when_missed(folder, benchmark):
 
 
 def test_verdicts_follow_the_intervals(folder, benchmark):
-    _, numbers = predictor.make_claims_table([folder, benchmark])
+    numbers = predictor.make_claims_table([folder, benchmark]).data
     found = numbers[numbers.quality == "best"].set_index("difference")
     assert found.verdict.tolist() == ["holds"] * 4
     assert found.value["uniform-9 − all"] == pytest.approx(23, abs=3)
@@ -88,7 +88,7 @@ def test_without_a_difference_no_claim_holds(folder, benchmark, tmp_path):
     same = pd.concat(rows[rows.pool == "all"].assign(pool=pool) for pool in FOUND_AT)
     write_trained(tmp_path / "trained.parquet", JOB, same.to_dict("records"))
     (tmp_path / "predictor.json").write_bytes((folder / "predictor.json").read_bytes())
-    _, numbers = predictor.make_claims_table([tmp_path, benchmark])
+    numbers = predictor.make_claims_table([tmp_path, benchmark]).data
     verdicts = numbers[numbers.quality == "best"].set_index("difference").verdict
     assert verdicts["random − all"] == "holds"
     assert verdicts["uniform-9 − all"] == verdicts["uniform-9 − smart-9"] == "no significant difference"
@@ -99,12 +99,12 @@ def test_recovery_is_partial_below_whole_space(folder, benchmark, tmp_path):
     rows["pool"] = rows["pool"].replace({"all": "smart-9", "smart-9": "all"})
     write_trained(tmp_path / "trained.parquet", JOB, rows.to_dict("records"))
     (tmp_path / "predictor.json").write_bytes((folder / "predictor.json").read_bytes())
-    _, numbers = predictor.make_claims_table([tmp_path, benchmark])
+    numbers = predictor.make_claims_table([tmp_path, benchmark]).data
     assert numbers[numbers.difference == "smart-9 − all"].verdict.tolist()[-1] == "holds in part"
 
 
 def test_selected_architectures_have_benchmark_accuracy(folder, benchmark):
-    _, numbers = predictor.make_selected_table([folder, benchmark])
+    numbers = predictor.make_selected_table([folder, benchmark]).data
     found = numbers.set_index(["pool", "accuracy"]).value
     assert [found["all", name] for name in ("validation", *DATA)] == pytest.approx([90, 89, 88, 87])
     assert [found["best of the space by validation", name] for name in DATA] == pytest.approx([89, 88, 87])

@@ -49,7 +49,7 @@ def test_for_good_is_first_lasting_epoch():
 
 
 def test_unreached_epochs_bound_the_saving(files):
-    table, numbers = make_warm_start_table(files)
+    table, numbers, _ = make_warm_start_table(files)
     printed = {section.title: section.rows[0] for section in table.sections}
     assert printed["Mode within the top 1 %"] == ["0", "not reached", "3", "> 2"]
     assert printed["Mode within the top 5 %"] == ["0", "4", "3", "1"]
@@ -70,7 +70,7 @@ def test_unreached_warm_start_bounds_above(files):
     rows = pd.read_parquet(files[1])
     rows["method"] = rows["method"].replace({"parsec": "primed", "primed": "parsec"})
     rows.to_parquet(files[1], index=False)
-    table, _ = make_warm_start_table(files)
+    table = make_warm_start_table(files).table
     printed = {section.title: section.rows[0] for section in table.sections}
     assert printed["Mode within the top 1 %"] == ["0", "3", "not reached", "< −2"]
 

@@ -34,7 +34,7 @@ def study(tmp_path):
 
 
 def test_intervals_contain_repeat_means(study):
-    table, numbers = proposals.make_proposal_table([study])
+    table, numbers, _ = proposals.make_proposal_table([study])
     assert len(numbers) == 32
     tilted = numbers[numbers.beta == 1.0]
     assert tilted.gained.tolist() == pytest.approx([0.3] * 16, abs=0.03)

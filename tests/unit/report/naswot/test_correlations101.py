@@ -33,7 +33,7 @@ def scores(table, tmp_path):
 
 
 def test_scores_are_matched_by_index(table, scores):
-    made, data = make_correlation101_table([table, scores()])
+    made, data, _ = make_correlation101_table([table, scores()])
     assert data.tau.item() == pytest.approx(-1)
     assert (data.n.item(), data.failed.item()) == (19, 1)
     assert data.architectures.item() == len(read_search_columns(table).validation)

@@ -22,7 +22,7 @@ OUTCOMES = pytest.StashKey[dict[tuple[str, str], str]]()
 PAGE = """# Faults tried, and what came of them
 
 Every line is a test marked `fault` that passed in the run that wrote this page, on {when}: {cores} cores ({cpu}),
-PyTorch {torch}, Snakemake {snakemake}. To write it anew, with SLURM installed:
+PyTorch {torch}, Snakemake {snakemake}. To write it again, with SLURM installed:
 
 ```sh
 pytest -m fault --faults-page=workflow/docs/faults.md

@@ -55,7 +55,7 @@ class Jpeg(Config):
     """Keep an image whole, as a JPEG in a tar shard, instead of the pixels of its centre."""
 
     quality: Annotated[int, Field(ge=1, le=100)] = Field(
-        90, description="quality of images that are encoded anew; `jpeg: null` stores pixels"
+        90, description="quality of images that are encoded again; `jpeg: null` stores pixels"
     )
 
 

@@ -33,7 +33,7 @@ class Pool(Config):
 
 
 class Predictor(Config):
-    """The ensemble of graph convolution networks and how it is trained, anew in every round."""
+    """The ensemble of graph convolution networks and how it is trained, again in every round."""
 
     members: Positive = Field(3, description="networks of an ensemble, which differ in their first weights")
     width: Positive = Field(16, description="outputs of a graph convolution")

@@ -26,7 +26,7 @@ class Stack(Network):
 
 
 class Augmentation(Config):
-    """Random changes of a training image, sampled anew for every image of every batch."""
+    """Random changes of a training image, sampled again for every image of every batch."""
 
     crop: Literal["none", "pad", "resized"] = Field(
         "pad", description="`pad`: shift within a zero border; `resized`: random area and aspect ratio (ImageNet)"

@@ -56,7 +56,7 @@ class NasBench201Draws(NasBench201Scores):
     draws: Annotated[Positive, Field(le=500)] = Field(
         1,
         description="draws of weights and images, with the first seed and those after it: every architecture is scored "
-        "once per draw, and repeats of NASWOT's search take turns among the draws (the authors draw weights anew in "
+        "once per draw, and repeats of NASWOT's search take turns among the draws (the authors draw weights again in "
         "each repeat); everything else reads the first draw",
     )
 
@@ -125,10 +125,10 @@ class ScoredSpace(Config):
 
 
 class Condition(Config):
-    """One way to score, repeated: what a repeat draws anew, the rest of what is random staying as it is."""
+    """One way to score, repeated: what a repeat draws again, the rest of what is random staying as it is."""
 
     name: Name = Field(description="of the condition, in tables")
-    varies: Literal["images", "weights"] = Field(description="what a repeat draws anew: the minibatch, or the weights")
+    varies: Literal["images", "weights"] = Field(description="what a repeat draws again: the minibatch, or the weights")
     score: Score = Score()
 
 

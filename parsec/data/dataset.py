@@ -236,7 +236,7 @@ def _read_record(folder: Path) -> DatasetRecord:
     except (FileNotFoundError, NotADirectoryError) as error:
         raise DatasetError(f"no data set in {folder}: {path.name} is missing; `prepare` makes it") from error
     except (ValidationError, UnicodeDecodeError) as error:
-        raise DatasetError(f"{path} is damaged or of another version; `prepare` makes it anew") from error
+        raise DatasetError(f"{path} is damaged or of another version; `prepare` makes it again") from error
 
 
 def read_info(folder: Path, name: str | None = None) -> DatasetInfo:

@@ -54,7 +54,7 @@ def decode(
     try:
         pixels = simplejpeg.decode_jpeg(jpeg, "RGB", min_width=width, min_height=height, min_factor=FACTOR)
     except ValueError as error:
-        raise DatasetError(f"a stored JPEG is damaged ({error}); `prepare` makes the data set anew") from error
+        raise DatasetError(f"a stored JPEG is damaged ({error}); `prepare` makes the data set again") from error
     scale = np.array([pixels.shape[1], pixels.shape[0]]) / size
     left, top = np.floor(box[:2] * scale).astype(int)
     right, bottom = np.maximum(np.rint((box[:2] + box[2:]) * scale).astype(int), (left + 1, top + 1))

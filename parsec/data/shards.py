@@ -278,5 +278,5 @@ def check_partial(folder: Path, identity: str) -> None:
     """
     note = folder / "identity"
     if note.is_file() and note.read_text(encoding="utf-8") != identity:
-        raise UserError(f"{folder} holds shards of other settings, images or code; delete it to start anew")
+        raise UserError(f"{folder} holds shards of other settings, images or code; delete it to start from scratch")
     write_atomic(note, identity)

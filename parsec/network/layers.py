@@ -240,7 +240,7 @@ def _interleave(first: Tensor, second: Tensor, groups: int) -> Tensor:
 
 
 def initialise(network: nn.Module, generator: torch.Generator) -> None:
-    """Draw the weights of all convolutions and linear layers anew, in module order; batch norm keeps 1 and 0.
+    """Draw the weights of all convolutions and linear layers again, in module order; batch norm keeps 1 and 0.
 
     Weights are uniform with standard deviation 1/√(3·fan_in), biases uniform within ±1/√fan_in.
     `generator` is on the device of the network.

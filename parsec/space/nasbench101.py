@@ -177,7 +177,7 @@ Rows = list[list[int]]
 
 
 def draw(rng: np.random.Generator) -> Architecture:
-    """A cell of random edges (each with probability 1/2) and operations on 7 vertices, drawn anew until it is valid.
+    """A cell of random edges (each with probability 1/2) and operations on 7 vertices, drawn again until it is valid.
 
     This is how the benchmark's authors draw for random search: uniform over labelled matrices. Architectures that
     many matrices stand for come more often; for equal chances draw rows of the whole table.

@@ -57,9 +57,9 @@ class Ablation(RowTrainer):
                 score=condition.score,
                 compute=self._job.compute,
             )
-            anew = seed_of(self._seed, "repeat", repeat)
-            images = self._minibatch(job, anew if condition.varies == "images" else self._seed)
-            weights = anew if condition.varies == "weights" else self._seed
+            repeat_seed = seed_of(self._seed, "repeat", repeat)
+            images = self._minibatch(job, repeat_seed if condition.varies == "images" else self._seed)
+            weights = repeat_seed if condition.varies == "weights" else self._seed
             self._scoring = (group, Scoring(job, weights, self._indices, images))
         return self._scoring[1]
 

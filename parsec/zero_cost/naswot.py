@@ -35,7 +35,7 @@ _DRAWS: dict[Initialisation, Draw] = {
 
 
 def draw_weights(network: nn.Module, initialisation: Initialisation, generator: torch.Generator) -> None:
-    """Draw the weights of all convolutions and linear layers anew; biases are PyTorch's, batch norm keeps 1 and 0."""
+    """Draw the weights of all convolutions and linear layers again; biases are PyTorch's, batch norm keeps 1 and 0."""
     initialise(network, generator)
     if initialisation == "default":
         return

@@ -48,7 +48,7 @@ def test_a_damaged_shard(make_run, digits, tmp_path, at_step, undisturbed, outco
         assert "continues after step 5" in run.said.read_text()
         assert run.contents() == undisturbed(run.verb)
     outcome(
-        "one line that names the shard and the command that makes it anew (8 of 8); with the shard as it was, runs go "
+        "one line that names the shard and the command that makes it again (8 of 8); with the shard as it was, runs go "
         "on from their checkpoint to the bytes of an undisturbed run"
     )
 

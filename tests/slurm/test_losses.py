@@ -43,7 +43,7 @@ def is_requeued(search: Search) -> Story:
     return search.end()
 
 
-@pytest.mark.fault("SLURM", "a more important job takes the GPUs, and SLURM lets the search wait anew")
+@pytest.mark.fault("SLURM", "a more important job takes the GPUs, and SLURM lets the search wait again")
 @pytest.mark.story(of=is_requeued)
 def test_preempted_search_goes_on_when_gpus_are_free(story, reference, outcome):
     assert story.code == 0, story.said

@@ -20,4 +20,4 @@ def test_ages_of_files_re_run_nothing_that_is_finished(copy, outcome):
         set_ages(copy.results / part, hours)
         assert copy.planned() == {}, (part, hours)
         set_ages(copy.results, 0)
-    outcome(f"nothing is planned anew ({len(OFF)} of {len(OFF)}): what counts is what files hold")
+    outcome(f"nothing is planned again ({len(OFF)} of {len(OFF)}): what counts is what files hold")

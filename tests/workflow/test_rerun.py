@@ -108,7 +108,7 @@ def test_where_images_are_found_re_runs_nothing_and_which_does(copy):
 
 
 def test_descriptions_and_messages_re_run_nothing(copy):
-    copy.rewrite("parsec/config/search.py", lambda text: text.replace('description="', 'description="said anew: '))
+    copy.rewrite("parsec/config/search.py", lambda text: text.replace('description="', 'description="said again: '))
     copy.rewrite("parsec/config/base.py", lambda text: text.replace("listed twice", "there twice"))
     assert copy.planned() == {}
 

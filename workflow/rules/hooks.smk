@@ -29,7 +29,7 @@ def print_failure_hint():
     """Print how to go on after a failure."""
     print(
         "Not everything was made: the reason is above, and at the end of the job's log in "
-        f"{Path(settings.results, 'logs')}. Mend it and give the same command again: what is finished is kept, "
+        f"{Path(settings.results, 'logs')}. Fix the cause and run the same command again: what is finished is kept, "
         "and training continues from its last checkpoint.",
         file=sys.stderr,
     )

@@ -227,7 +227,7 @@ rule experiment_table:
         prefix=subpath(output.csv, strip_suffix=".csv"),
         sources=params_item("tables"),
     message:
-        "Table {wildcards.item:q}"
+        "Table {wildcards.item}"
     shell:
         "python -m parsec table {wildcards.item:q} --output {params.prefix:q} --log {log:q} {params.sources:q}"
 
@@ -249,6 +249,6 @@ rule experiment_figure:
         prefix=subpath(output.csv, strip_suffix=".csv"),
         sources=params_item("figures"),
     message:
-        "Figure {wildcards.item:q}"
+        "Figure {wildcards.item}"
     shell:
         "python -m parsec figure {wildcards.item:q} --output {params.prefix:q} --log {log:q} {params.sources:q}"

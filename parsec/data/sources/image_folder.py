@@ -172,7 +172,7 @@ def _flat(folder: Path, named: Iterable[tuple[str, Piece]]) -> Iterator[Named]:
     labels = validation_labels(folder)
     for name, piece in named:
         if (stem := Path(name).stem) not in labels:
-            raise DatasetError(f"{folder}: nothing says the class of {name}; remove it or mend the list of labels")
+            raise DatasetError(f"{folder}: nothing says the class of {name}; remove it or fix the list of labels")
         yield labels[stem], piece
 
 

@@ -36,7 +36,7 @@ def test_missing_folder_says_where_it_looked(tmp_path: Path) -> None:
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"schema": 2}', '{"schema": 1, "name": "digits"}'])
 def test_damaged_record(copy: Path, text: str) -> None:
     (copy / "dataset.json").write_text(text)
-    with pytest.raises(DatasetError, match=r"dataset.json is damaged or of another version; `prepare` makes it anew"):
+    with pytest.raises(DatasetError, match=r"dataset.json is damaged or of another version; `prepare` makes it again"):
         open_split(copy, "train")
 
 

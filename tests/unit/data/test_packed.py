@@ -153,7 +153,7 @@ def test_shards_of_other_settings_are_not_taken_over(image_folder, tmp_path, mon
     with pytest.raises(KeyboardInterrupt):
         prepare(job(image_folder), tmp_path / "out")
     monkeypatch.undo()
-    with pytest.raises(UserError, match="delete it to start anew"):
+    with pytest.raises(UserError, match="delete it to start from scratch"):
         prepare(job(image_folder, quality=50), tmp_path / "out")
     monkeypatch.setattr(stage, "code_fingerprint", lambda *_: "another way to encode")
     with pytest.raises(UserError, match="other settings, images or code"):
@@ -208,7 +208,7 @@ def test_boxes_are_resized_as_torchvision_resizes_them(photo, box, side) -> None
 
 
 def test_a_damaged_jpeg_is_one_clear_line(photo) -> None:
-    with pytest.raises(DatasetError, match="makes the data set anew"):
+    with pytest.raises(DatasetError, match="makes the data set again"):
         decode(photo[:500], np.array([224, 224]), np.array([0, 0, 224, 224]), 64)
 
 

@@ -1,4 +1,4 @@
-"""The stage `ablate`: what a repeat draws anew and what it keeps, and that a stopped run goes on to the same rows."""
+"""The stage `ablate`: what a repeat draws again and what it keeps, and that a stopped run goes on to the same rows."""
 
 import json
 
@@ -79,7 +79,7 @@ def test_a_stopped_run_goes_on_to_the_same_rows(run, monkeypatch):
     with pytest.raises(RuntimeError, match="stopped by the test"):
         run("other")
     pd.testing.assert_frame_equal(comparable(run("other")), comparable(whole))
-    assert len(counted) < 8 + 18 + 1  # it went on and did not begin anew
+    assert len(counted) < 8 + 18 + 1  # it went on and did not begin from scratch
 
 
 def test_the_verb_names_a_wrong_data_set(digits, capsys, tmp_path):

@@ -65,6 +65,8 @@ def pytest_collection_modifyitems(items):
         folder = item.path.relative_to(ROOT / "tests").parts[0]
         if folder in FOLDERS:
             item.add_marker(folder)
+        # One process has the cluster: there can be only one on a machine.
+        item.add_marker(pytest.mark.xdist_group("slurm" if folder == "slurm" else str(item.path)))
         if "shared_data" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.shared)
 

@@ -164,4 +164,6 @@ class Running(Config):
         300.0, description="time between checkpoints, seconds; longer where saving is slow; 0: after every step"
     )
     progress_seconds: Annotated[float, Field(ge=0.0)] = Field(5.0, description="time between progress lines, seconds")
-    rerun_on_code_change: bool = Field(True, description="re-run a stage when the code that it executes has changed")
+    rerun_on_code_change: bool = Field(
+        True, description="re-run a stage when the code that it executes has changed; tables and figures always are"
+    )

@@ -125,7 +125,7 @@ def _score_draws(settings: Settings, names: list[str]) -> Iterator[Result]:
 
 
 def final_outputs(settings: Settings) -> list[str]:
-    """The files at the end of the workflow, below the results folder; they need everything before them."""
+    """The files at the end of the workflow, below the results folder, beside those of `run_figure_folders`."""
     figures = ["entropy", "accuracy", "operations", *(["executor-search"] if settings.space == "darts" else [])]
     figures += ["cost"] if settings.retrain else []
     figures += ["spending"] if len(settings.methods) > 1 else []
@@ -136,7 +136,6 @@ def final_outputs(settings: Settings) -> list[str]:
         *(f"tables/{name}.csv" for name in tables),
         *(f"figures/{name}.svg" for name in figures),
         *items,
-        *run_figure_folders(settings),
         "checklist.md",
     ]
 

@@ -84,7 +84,7 @@ class Run:
     def command(self) -> list[str]:
         job, names = JOBS[self.verb]
         job = job.model_copy(update={"settings": job.settings.model_copy(update=self.changes)})
-        start = [self.verb, "--settings", job_file(self.state.parent, as_json(job)), "--seed", 0, *names]
+        start = [self.verb, "--settings", job_file(self.said.parent, as_json(job)), "--seed", 0, *names]
         return [str(word) for word in (*start, "--data", self.data, "--output", self.output, "--state", self.state)]
 
     def start(self, *options, before=lambda: None, checkpoint_seconds=0.0):

@@ -60,7 +60,7 @@ def is_cancelled(search: Search) -> Story:
         take_its_gpus(search, "mock")
         search.await_state("PREEMPTED")
     call.send_signal(signal.SIGINT)
-    assert "give the same command again" in search.said()
+    assert "run the same command again" in search.said()
     search.start(*asked)
     return search.end()
 

@@ -28,7 +28,7 @@ def is_interrupted(search: Search) -> Story:
     call = search.start()
     with search.frozen():
         call.send_signal(signal.SIGINT)
-        assert "give the same command again" in search.said()
+        assert "run the same command again" in search.said()
         assert call.returncode != 0
         search.await_state("CANCELLED")
     search.start()

@@ -29,7 +29,7 @@ def test_killed_search_is_continued_to_the_same_bytes(longer):
     search.kill()
     said = process.communicate()[0]
     assert process.returncode != 0
-    assert "give the same command again" in said
+    assert "run the same command again" in said
     assert not (longer.work / TARGET).exists()
     assert any(state.iterdir())
 

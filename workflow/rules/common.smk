@@ -145,8 +145,6 @@ def params_image_source(wildcards, output):
 
 def params_code(*modules):
     """Param: fingerprint of the code behind a table or figure, so that editing it makes only that one again."""
-    if not settings.running.rerun_on_code_change:
-        return lambda wildcards: "code not compared"
     return lambda wildcards: f"code {code_fingerprint(*modules)}"
 
 

@@ -227,6 +227,8 @@ rule checklist:
 rule complete_settings:
     input:
         input_results(*report_items.final_outputs(settings)),
+        # Folders have no checksum, so that a copy of the results would look newer than what was made from it.
+        map(ancient, input_results(*report_items.run_figure_folders(settings))),
     output:
         "<results>/settings.yaml",
     log:
@@ -237,6 +239,7 @@ rule complete_settings:
     params:
         # Of an output, so that what changes no result, such as the title, re-runs nothing.
         text=lambda wildcards, output: COMPLETE_SETTINGS,
+        code=params_code(figure_code("pi"), figure_code("cells")),
     message:
         "Complete settings of this run"
     shell:
@@ -245,7 +248,6 @@ rule complete_settings:
 
 rule html_report:
     input:
-        input_results(*report_items.final_outputs(settings)),
         settings="<results>/settings.yaml",
     output:
         "<results>/report.html",

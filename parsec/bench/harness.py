@@ -272,11 +272,11 @@ def _outcome(target: Target, rows: Iterable[Row]) -> Row:
     candidates = [row for row in rows if row["contender"] in target.contenders]
     choose, within = (min, operator.le) if target.quantity == "median" else (max, operator.ge)
     best = choose(candidates, key=lambda row: row[target.quantity])
-    found = best[target.quantity]
+    value = best[target.quantity]
     return {
         "contender": best["contender"],
         "quantity": target.quantity,
         "target": target.value,
-        "found": found,
-        "reached": within(found, target.value),
+        "found": value,
+        "reached": within(value, target.value),
     }

@@ -198,8 +198,8 @@ class Settings(Config):
     def _check_simulations(self) -> None:
         for name, simulation in self.simulations.items():
             assisted = "assisted_evolution" in simulation.search.methods
-            found = self.scores.get(simulation.scores or "")
-            if assisted and (found is None or found.space != simulation.search.space):
+            scores = self.scores.get(simulation.scores or "")
+            if assisted and (scores is None or scores.space != simulation.search.space):
                 space = simulation.search.space
                 raise ValueError(
                     f"simulations.{name}.scores: got {simulation.scores!r}; allowed: a name under scores of the space "

@@ -139,11 +139,11 @@ class Part:
         ends = np.cumsum(self.images.lengths)
         rows = self.rows[positions]
         shard_of = np.searchsorted(ends, rows, side="right")
-        found = np.empty((len(rows), *self.images[0].shape[1:]), dtype=np.uint8)
+        pixels = np.empty((len(rows), *self.images[0].shape[1:]), dtype=np.uint8)
         for shard in np.unique(shard_of):
             here = np.flatnonzero(shard_of == shard)
-            found[here] = self.images[int(shard)][rows[here] - (ends[shard] - self.images.lengths[shard])]
-        return found
+            pixels[here] = self.images[int(shard)][rows[here] - (ends[shard] - self.images.lengths[shard])]
+        return pixels
 
 
 def first_balanced(labels: Integers, limit: int) -> Integers:
@@ -268,9 +268,9 @@ def _check_file(path: Path, expected: FileRecord, hashed: bool) -> None:
         raise DatasetError(f"{path} has {size} bytes instead of {expected.bytes}; {remedy}")
     if hashed:
         with path.open("rb") as file:
-            found = hashlib.file_digest(file, "sha256").hexdigest()
-        if found != expected.sha256:
-            raise DatasetError(f"{path} has changed since it was written (SHA-256 {found[:12]}…); {remedy}")
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        if digest != expected.sha256:
+            raise DatasetError(f"{path} has changed since it was written (SHA-256 {digest[:12]}…); {remedy}")
 
 
 def _shard_number(name: str) -> tuple[int, str]:

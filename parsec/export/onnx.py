@@ -135,11 +135,11 @@ def _weights(path: Path) -> dict[str, Tensor]:
         raise UserError(f"{path}: missing or damaged ({error}); run the retraining again") from error
 
 
-def _unfit(found: dict[str, Tensor], wanted: dict[str, Tensor]) -> list[str]:
+def _unfit(weights: dict[str, Tensor], wanted: dict[str, Tensor]) -> list[str]:
     """What keeps weights from being those of a network, a tensor a line."""
-    shapes = [{name: f"{list(t.shape)} {t.dtype}" for name, t in given.items()} for given in (found, wanted)]
+    shapes = [{name: f"{list(t.shape)} {t.dtype}" for name, t in given.items()} for given in (weights, wanted)]
     lines = []
-    for name in dict.fromkeys((*wanted, *found)):
+    for name in dict.fromkeys((*wanted, *weights)):
         ours, theirs = (given.get(name) for given in shapes)
         if ours is None:
             lines.append(f"{name} is missing")
@@ -231,8 +231,8 @@ def _difference(path: Path, images: Tensor, logits: NDArray[np.float32]) -> floa
     import onnxruntime  # not there without the extra `export`
 
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    (found,) = session.run(None, {"images": images.numpy()})
-    return float(np.abs(found - logits).max() / np.abs(logits).max())
+    (outputs,) = session.run(None, {"images": images.numpy()})
+    return float(np.abs(outputs - logits).max() / np.abs(logits).max())
 
 
 def _about(trained: Trained, difference: float) -> dict[str, object]:

@@ -43,16 +43,16 @@ class Encoder:
         self._problem = problem
         self._whole: Encoded | None = None
 
-    def __call__(self, found: Sequence[Any]) -> Encoded:
+    def __call__(self, architectures: Sequence[Any]) -> Encoded:
         """The n architectures."""
         everything = self._problem.everything
         if not isinstance(everything, range):
-            return encoded(self._problem.graphs(found))
+            return encoded(self._problem.graphs(architectures))
         if self._whole is None:
             self._whole = encoded(self._problem.graphs(everything))
-        if len(found) == len(everything) and found is everything:
+        if len(architectures) == len(everything) and architectures is everything:
             return self._whole
-        return Encoded(*(part[torch.as_tensor(found)] for part in self._whole))
+        return Encoded(*(part[torch.as_tensor(architectures)] for part in self._whole))
 
     def together(self, repeats: Sequence[Sequence[Any]]) -> Encoded:
         """The architectures of R repeats, equally many in each: tensors [R, n, ...]."""

@@ -120,25 +120,25 @@ class Searches:
         self._train(seen, filled(self._problem, [], self._job.start, {}, rng))
         return seen
 
-    def _train(self, seen: dict[Any, float], found: Iterable[Any]) -> None:
-        seen.update({each: self._problem.accuracy(each) for each in found})
+    def _train(self, seen: dict[Any, float], architectures: Iterable[Any]) -> None:
+        seen.update({each: self._problem.accuracy(each) for each in architectures})
 
     def _fitted(self, searches: Sequence[Seen], generators: Sequence[torch.Generator]) -> Fitted:
         graphs = self._encoder.together([list(seen) for seen in searches])
         reached = torch.tensor([list(seen.values()) for seen in searches], dtype=torch.float32)
         return fit(graphs, reached, self._job.predictor, generators)
 
-    def _score(self, fitted: Fitted, place: int, found: Sequence[Any]) -> Predictions:
-        predicted: NDArray[np.float32] = fitted.predict(place, self._encoder(found)).numpy()
+    def _score(self, fitted: Fitted, place: int, architectures: Sequence[Any]) -> Predictions:
+        predicted: NDArray[np.float32] = fitted.predict(place, self._encoder(architectures)).numpy()
         return predicted
 
     def _chosen(self, pool: Pool, seen: Seen, score: Score, rng: np.random.Generator) -> list[Any]:
         """The best of a pool that are not trained yet; uniform ones where the pool holds too few."""
         job = self._job
-        found = propose(self._problem, pool, seen, score, job.acquisition, rng, self._prior)
-        new = [place for place, each in enumerate(found) if each not in seen]
-        taken = pick(score(found)[:, new], job.per_round, job.acquisition, rng)
-        return filled(self._problem, [found[new[place]] for place in taken], job.per_round, seen, rng)
+        proposed = propose(self._problem, pool, seen, score, job.acquisition, rng, self._prior)
+        new = [place for place, each in enumerate(proposed) if each not in seen]
+        taken = pick(score(proposed)[:, new], job.per_round, job.acquisition, rng)
+        return filled(self._problem, [proposed[new[place]] for place in taken], job.per_round, seen, rng)
 
 
 class Sources(NamedTuple):
@@ -195,9 +195,15 @@ class Blocks(RowTrainer):
         searches = self._searches.run(pool, repeats)
         self.step += 1
         return [
-            {"pool": pool.name, "repeat": repeat, "order": order, "architecture": _named(found), "accuracy": accuracy}
+            {
+                "pool": pool.name,
+                "repeat": repeat,
+                "order": order,
+                "architecture": _named(architecture),
+                "accuracy": accuracy,
+            }
             for repeat, seen in zip(repeats, searches, strict=True)
-            for order, (found, accuracy) in enumerate(seen.items(), 1)
+            for order, (architecture, accuracy) in enumerate(seen.items(), 1)
         ]
 
     def progress(self) -> str:
@@ -206,9 +212,13 @@ class Blocks(RowTrainer):
         return f"{self.step}/{self.total_steps} blocks, pool {pool.name}, repeats up to {repeats[-1] + 1}"
 
 
-def _named(found: int | Genotype) -> int | str:
+def _named(architecture: int | Genotype) -> int | str:
     """The number in the table, or the content of `genotype.json`."""
-    return json.dumps(found.as_dict(), separators=(",", ":")) if isinstance(found, Genotype) else found
+    return (
+        json.dumps(architecture.as_dict(), separators=(",", ":"))
+        if isinstance(architecture, Genotype)
+        else architecture
+    )
 
 
 def _blocks(job: AnyPredictorJob) -> Iterator[tuple[Pool, Sequence[int]]]:

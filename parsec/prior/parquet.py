@@ -120,12 +120,12 @@ def read_prior(path: Path, form: PriorConfig, space: str) -> Prior:
 
 def _checked(path: Path, form: PriorConfig, space: str) -> tuple[list[Row], dict[str, str]]:
     """Rows and metadata of a file of this form and space."""
-    rows, found = _read(path)
+    rows, metadata = _read(path)
     expected = {"schema": SCHEMA_VERSION, "space": space, "factors": form.factors, "inputs": form.inputs}
     for key, value in expected.items():
-        if found.get(key) != value:
-            raise PriorError(f"{path}: π has {key} {found.get(key)!r}, but {value!r} is needed; give a π that fits")
-    return rows, found
+        if metadata.get(key) != value:
+            raise PriorError(f"{path}: π has {key} {metadata.get(key)!r}, but {value!r} is needed; give a π that fits")
+    return rows, metadata
 
 
 def read_history(path: Path, form: PriorConfig, space: str) -> list[tuple[int, Prior]]:

@@ -32,13 +32,13 @@ def fields(text: str) -> dict[str, object]:
         raise GenotypeError(f"the printed genotype has {len(call.args)} fields; there are {', '.join(FIELDS)}")
     given = list(zip(FIELDS, call.args, strict=False))
     given += [(keyword.arg or "**", keyword.value) for keyword in call.keywords]
-    found: dict[str, object] = {}
+    values: dict[str, object] = {}
     for name, node in given:
-        if name not in FIELDS or name in found:
-            what = "twice the field" if name in found else "an unknown field,"
+        if name not in FIELDS or name in values:
+            what = "twice the field" if name in values else "an unknown field,"
             raise GenotypeError(f"the printed genotype has {what} {name}; its form is {FORM}")
-        found[name] = _value(node, name, text)
-    return found
+        values[name] = _value(node, name, text)
+    return values
 
 
 def _parsed(text: str) -> ast.Module:

@@ -81,11 +81,11 @@ def named_or_given(given: str) -> Genotype:
     Raises:
         GenotypeError: none of these, or no genotype of the DARTS space.
     """
-    found = of_any_space(given)
-    if not isinstance(found, Genotype):
-        space = found.as_dict()["space"]
+    genotype = of_any_space(given)
+    if not isinstance(genotype, Genotype):
+        space = genotype.as_dict()["space"]
         raise GenotypeError(f"{_label(given)}the genotype belongs to space {space!r}, not to darts")
-    return found
+    return genotype
 
 
 def of_any_space(given: str) -> Architecture:

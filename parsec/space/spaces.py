@@ -127,5 +127,5 @@ def from_text(text: str) -> Architecture:
     name = document.get("space", DARTS.name)
     if not isinstance(name, str) or name not in SPACES:
         raise GenotypeError(f"the genotype belongs to space {darts.shown(name)}; there are {', '.join(SPACES)}")
-    found: Architecture = SPACES[name].from_dict(document)
-    return found
+    architecture: Architecture = SPACES[name].from_dict(document)
+    return architecture

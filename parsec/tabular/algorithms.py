@@ -39,16 +39,16 @@ class Budget(NamedTuple):
 
 def follow(search: Search[int], problem: Problem[int], budget: Budget) -> list[Improvement]:
     """Run a search until the budget is spent: every new best of it."""
-    found, kept, best, spent = next(search), list[Improvement](), -np.inf, 0.0
+    architecture, kept, best, spent = next(search), list[Improvement](), -np.inf, 0.0
     for trained in range(1, budget.trainings + 1):
-        spent += 0.0 if budget.costs is None else float(budget.costs[found])
+        spent += 0.0 if budget.costs is None else float(budget.costs[architecture])
         if budget.seconds is not None and spent > budget.seconds:
             break
-        accuracy = problem.accuracy(found)
+        accuracy = problem.accuracy(architecture)
         if accuracy > best:
             best = accuracy
-            kept.append(Improvement(trained, found, accuracy, None if budget.costs is None else spent))
-        found = search.send(accuracy)
+            kept.append(Improvement(trained, architecture, accuracy, None if budget.costs is None else spent))
+        architecture = search.send(accuracy)
     return kept
 
 
@@ -67,8 +67,8 @@ def evolution(
     neighbour; an architecture without neighbours is trained again.
     """
     living: deque[tuple[A, float]] = deque(maxlen=settings.population)
-    for found in problem.draw(settings.population, rng) if first is None else first:
-        living.append((found, (yield found)))
+    for architecture in problem.draw(settings.population, rng) if first is None else first:
+        living.append((architecture, (yield architecture)))
     while True:
         sample = [living[place] for place in rng.integers(len(living), size=settings.sample)]
         parent, _ = max(sample, key=lambda pair: pair[1])
@@ -86,7 +86,7 @@ def assisted_evolution(
     """
     known = list(scores)
     drawn = [known[place] for place in rng.integers(len(known), size=settings.candidates)]
-    best = sorted(drawn, key=lambda found: scores[found], reverse=True)[: settings.population]
+    best = sorted(drawn, key=lambda architecture: scores[architecture], reverse=True)[: settings.population]
     return evolution(problem, settings, rng, best)
 
 

@@ -133,38 +133,38 @@ class NasBench101:
         """See `Problem.draw`."""
         return [int(place) for place in rng.integers(len(self.architectures), size=count)]
 
-    def neighbours(self, found: int) -> list[int]:
+    def neighbours(self, architecture: int) -> list[int]:
         """Those of the table that are one edit away; where it holds none, those that the fewest edits lead to.
 
         Empty only in a table that is so small that three edits lead to none.
         """
-        if found not in self._known:
-            self._known[found] = self._nearest(found)
-        return self._known[found]
+        if architecture not in self._known:
+            self._known[architecture] = self._nearest(architecture)
+        return self._known[architecture]
 
-    def _nearest(self, found: int) -> list[int]:
+    def _nearest(self, architecture: int) -> list[int]:
         """Rings of cells around one, each an edit further, until one holds a cell of the table."""
-        ring = {str(self.architectures[found]): self.architectures[found]}
+        ring = {str(self.architectures[architecture]): self.architectures[architecture]}
         for _ in range(FURTHEST):
             ring = {other.canonical(): other for each in ring.values() for other in neighbours(each)}
-            if inside := sorted({self._place[name] for name in ring if name in self._place} - {found}):
+            if inside := sorted({self._place[name] for name in ring if name in self._place} - {architecture}):
                 return inside
         return []
 
-    def accuracy(self, found: int) -> float:
+    def accuracy(self, architecture: int) -> float:
         """Percent."""
-        return float(self.reached[found])
+        return float(self.reached[architecture])
 
-    def graphs(self, found: Sequence[int]) -> Graphs:
+    def graphs(self, architectures: Sequence[int]) -> Graphs:
         """Vertices are those of the cell, the output right after the last operation: V = 7, F = 5."""
-        adjacency = np.zeros((len(found), VERTICES, VERTICES), np.float32)
-        features = np.zeros((len(found), VERTICES, len(LABELS)), np.float32)
-        for row, each in enumerate(found):
+        adjacency = np.zeros((len(architectures), VERTICES, VERTICES), np.float32)
+        features = np.zeros((len(architectures), VERTICES, len(LABELS)), np.float32)
+        for row, each in enumerate(architectures):
             _fill(adjacency[row], features[row], self.architectures[each])
         return Graphs(adjacency, features)
 
 
-def _fill(adjacency: np.ndarray, features: np.ndarray, found: Architecture) -> None:
-    size = len(found.operations)
-    adjacency[:size, :size] = found.matrix
-    features[range(size), [LABELS.index(name) for name in found.operations]] = 1
+def _fill(adjacency: np.ndarray, features: np.ndarray, architecture: Architecture) -> None:
+    size = len(architecture.operations)
+    adjacency[:size, :size] = architecture.matrix
+    features[range(size), [LABELS.index(name) for name in architecture.operations]] = 1

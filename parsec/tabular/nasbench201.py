@@ -65,8 +65,8 @@ def read_search_columns(path: Path) -> SearchColumns:
     Raises:
         BenchmarkError: the file is missing, damaged or another table.
     """
-    found = _read(path, list(VALIDATION_12.values()))
-    return SearchColumns(architectures(), {data: found[name] for data, name in VALIDATION_12.items()})
+    columns = _read(path, list(VALIDATION_12.values()))
+    return SearchColumns(architectures(), {data: columns[name] for data, name in VALIDATION_12.items()})
 
 
 def read_report_columns(path: Path) -> ReportColumns:
@@ -75,8 +75,8 @@ def read_report_columns(path: Path) -> ReportColumns:
     Raises:
         BenchmarkError: as `read_search_columns`.
     """
-    found = _read(path, [*TEST_200.values(), HALF_200])
-    return ReportColumns({data: found[name] for data, name in TEST_200.items()}, found[HALF_200])
+    columns = _read(path, [*TEST_200.values(), HALF_200])
+    return ReportColumns({data: columns[name] for data, name in TEST_200.items()}, columns[HALF_200])
 
 
 def read_validation(path: Path) -> dict[Data, FloatArray]:
@@ -89,8 +89,8 @@ def read_validation(path: Path) -> dict[Data, FloatArray]:
         BenchmarkError: as `read_search_columns`.
     """
     names = {data: name for data, name in VALIDATION_200.items() if name in _names(path, VALIDATION_200)}
-    found = _read(path, list(names.values())) if names else {}
-    return {data: found[name] for data, name in names.items()}
+    columns = _read(path, list(names.values())) if names else {}
+    return {data: columns[name] for data, name in names.items()}
 
 
 def read_seconds(path: Path) -> dict[Data, FloatArray] | None:
@@ -103,13 +103,13 @@ def read_seconds(path: Path) -> dict[Data, FloatArray] | None:
         BenchmarkError: as `read_search_columns`.
     """
     names = {data: name for data, name in SECONDS_12.items() if name in _names(path, SECONDS_12)}
-    found = _ordered(path, list(names.values())) if names else {}
-    return {data: found[name] for data, name in names.items()} or None
+    columns = _ordered(path, list(names.values())) if names else {}
+    return {data: columns[name] for data, name in names.items()} or None
 
 
 def _names(path: Path, optional: dict[Data, str]) -> list[str]:
-    found: list[str] = read_columns(path, [], KIND, optional=list(optional.values())).column_names
-    return found
+    names: list[str] = read_columns(path, [], KIND, optional=list(optional.values())).column_names
+    return names
 
 
 def _read(path: Path, columns: list[str]) -> dict[str, FloatArray]:
@@ -152,44 +152,48 @@ class NasBench201:
     @cached_property
     def _neighbours(self) -> NDArray[np.int32]:
         """[15625, 24]."""
-        return np.array([[index_of(other) for other in found.neighbours()] for found in self._architectures], np.int32)
+        return np.array(
+            [[index_of(other) for other in architecture.neighbours()] for architecture in self._architectures], np.int32
+        )
 
-    def neighbours(self, found: int) -> list[int]:
+    def neighbours(self, architecture: int) -> list[int]:
         """The 24 that differ in one edge."""
-        return [int(index) for index in self._neighbours[found]]
+        return [int(index) for index in self._neighbours[architecture]]
 
     def of_choices(self, chosen: Sequence[int]) -> int:
         """The architecture with these operations on its six edges."""
         return index_of(Architecture(tuple(OPERATIONS[choice] for choice in chosen)))
 
-    def accuracy(self, found: int) -> float:
+    def accuracy(self, architecture: int) -> float:
         """Percent."""
-        return float(self.reached[found])
+        return float(self.reached[architecture])
 
     @cached_property
     def _features(self) -> NDArray[np.float32]:
         """[15625, 8, 7]: one-hot operations of the edges, then input and output."""
-        kinds = np.array([[OPERATIONS.index(op) for op in found.operations] for found in self._architectures])
+        kinds = np.array(
+            [[OPERATIONS.index(op) for op in architecture.operations] for architecture in self._architectures]
+        )
         ends = np.broadcast_to([len(OPERATIONS), len(OPERATIONS) + 1], (len(kinds), 2))
         one_hot: NDArray[np.float32] = np.eye(len(OPERATIONS) + 2, dtype=np.float32)[
             np.concatenate([kinds, ends], axis=1)
         ]
         return one_hot
 
-    def graphs(self, found: Sequence[int]) -> Graphs:
+    def graphs(self, architectures: Sequence[int]) -> Graphs:
         """Vertices are the operations of the six edges, the input and the output of the cell."""
-        chosen = np.asarray(found, dtype=np.int64)
+        chosen = np.asarray(architectures, dtype=np.int64)
         return Graphs(np.broadcast_to(_ADJACENCY, (len(chosen), *_ADJACENCY.shape)), self._features[chosen])
 
 
 def _adjacency() -> NDArray[np.float32]:
     """An operation leads to every operation that reads the node it adds to."""
-    found = np.zeros((len(EDGES) + 2, len(EDGES) + 2), np.float32)
+    adjacency = np.zeros((len(EDGES) + 2, len(EDGES) + 2), np.float32)
     for (first, (source, node)), (second, (other, _)) in product(enumerate(EDGES), enumerate(EDGES)):
-        found[INPUT, first] = source == 0
-        found[first, OUTPUT] = node == NODES - 1
-        found[first, second] = node == other
-    return found
+        adjacency[INPUT, first] = source == 0
+        adjacency[first, OUTPUT] = node == NODES - 1
+        adjacency[first, second] = node == other
+    return adjacency
 
 
 _ADJACENCY = _adjacency()

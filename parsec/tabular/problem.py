@@ -75,13 +75,13 @@ class Problem(Protocol[A]):
     def draw(self, count: int, rng: np.random.Generator) -> list[A]:
         """So many architectures from the uniform distribution, with replacement."""
 
-    def neighbours(self, found: A) -> Sequence[A]:
+    def neighbours(self, architecture: A) -> Sequence[A]:
         """The architectures one edit away."""
 
-    def accuracy(self, found: A) -> float:
+    def accuracy(self, architecture: A) -> float:
         """Validation accuracy in percent (or what stands in its place), the outcome of one training."""
 
-    def graphs(self, found: Sequence[A]) -> Graphs:
+    def graphs(self, architectures: Sequence[A]) -> Graphs:
         """The architectures as graphs."""
 
 

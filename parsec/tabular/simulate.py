@@ -68,13 +68,13 @@ def simulate(job: SimulateJob, benchmark: Path, scores: Path | None, seed: int, 
     if job.seconds is not None and costs is None:
         raise SettingsError(f"seconds: {benchmark} has no times; leave the key out, or import a table with them")
     budget = Budget(job.budget, job.seconds, costs)
-    found = []
+    rows = []
     for name, start in _starts(job, problem, scores).items():
         logger.info("simulate %s: %d repeats of up to %d trainings", name, job.repeats, job.budget)
-        found += [{"method": name, **row} for row in _repeats(job, name, start, problem, budget, seed)]
+        rows += [{"method": name, **row} for row in _repeats(job, name, start, problem, budget, seed)]
     about = {"seed": seed, "provenance": provenance(job, run_start, None)}
     mark_folder(output, "simulate", run=run)
-    write_simulations(output / "simulations.parquet", pd.DataFrame(found), about)
+    write_simulations(output / "simulations.parquet", pd.DataFrame(rows), about)
 
 
 def _problem(job: SimulateJob, path: Path) -> tuple[Problem[int], NDArray[np.float64] | None]:

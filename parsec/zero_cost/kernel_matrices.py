@@ -63,5 +63,5 @@ def _chosen(job: KernelsJob, accuracies: NDArray[np.float64], seed: int) -> Iter
                 f"edges: from {low:g} to {high:g} % are {len(inside)} networks; allowed: {job.networks} or more"
             )
         drawn = rng.choice(inside, job.networks, replace=False)
-        for index in sorted(drawn.tolist(), key=lambda found: float(accuracies[found])):
+        for index in sorted(drawn.tolist(), key=lambda position: float(accuracies[position])):
             yield {"low": low, "high": high, "index": index, "accuracy": float(accuracies[index])}

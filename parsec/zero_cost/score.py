@@ -65,13 +65,13 @@ class Scoring(RowTrainer):
     def advance(self) -> list[dict[str, Any]]:
         """Score one architecture: its row of `scores.parquet`."""
         index = self._indices[self.step]
-        found, began = self._pool[index], time.perf_counter()
-        score, reason = self.score(found, index)
+        architecture, began = self._pool[index], time.perf_counter()
+        score, reason = self.score(architecture, index)
         seconds = time.perf_counter() - began
         self.step, self._seconds = self.step + 1, self._seconds + seconds
         self._failed += reason is not None
         status = "scored" if reason is None else "failed"
-        text = self._pool.text(found)
+        text = self._pool.text(architecture)
         return [
             {
                 "architecture": text,
@@ -83,25 +83,25 @@ class Scoring(RowTrainer):
             }
         ]
 
-    def score(self, found: object, name: int | str) -> tuple[float | None, str | None]:
+    def score(self, architecture: object, name: int | str) -> tuple[float | None, str | None]:
         """The score with the weights that follow from the seed and `name`, or why there is none."""
         try:
-            return self._number(self.matrix(found, name)), None
+            return self._number(self.matrix(architecture, name)), None
         except (UnscoredError, torch.OutOfMemoryError) as error:
             return None, " ".join(str(error).split())
 
-    def matrix(self, found: object, name: int | str) -> Matrix:
+    def matrix(self, architecture: object, name: int | str) -> Matrix:
         """What the score is read off, on the host: [N, N] of an architecture with the weights of its name or index."""
         device, compute = self._images.device, self._job.compute
-        network = self._network(found, name).to(device)
+        network = self._network(architecture, name).to(device)
         network = network.to(memory_format=memory_format(compute.layout))  # type: ignore[call-overload]
         with autocast(device, compute.precision):
             matrix: Matrix = self._matrix(network, self._images).cpu().numpy()
         return matrix
 
-    def _network(self, found: object, name: int | str) -> nn.Module:
+    def _network(self, architecture: object, name: int | str) -> nn.Module:
         settings, side = self._job.score, self._images.shape[-1]
-        network = self._pool.network(found, settings.outputs, side).train(settings.mode == "train")
+        network = self._pool.network(architecture, settings.outputs, side).train(settings.mode == "train")
         draw_weights(network, settings.initialisation, generator(self._seed, "weights", name))
         return network
 
@@ -205,8 +205,8 @@ def scorer(path: Path, data: Path) -> Worth:
     pool = DartsPool(job.network, about["seed"])
     scoring, worst = Scoring(job, about["seed"], (), images, pool), float(reached.min())
 
-    def worth(found: Genotype) -> float:
-        score, _ = scoring.score(found, pool.text(found))
+    def worth(genotype: Genotype) -> float:
+        score, _ = scoring.score(genotype, pool.text(genotype))
         return worst if score is None or pd.isna(score) else score
 
     return worth

@@ -95,9 +95,9 @@ def _solution(path: Path) -> Labels:
         if missing := {"ImageId", "PredictionString"} - set(rows.fieldnames or ()):
             raise ValueError(f"no column {min(missing)}")
         words = {row["ImageId"]: (row["PredictionString"] or "").split() for row in rows}
-    if unknown := next((image for image, found in words.items() if not found), None):
+    if unknown := next((image for image, prediction in words.items() if not prediction), None):
         raise ValueError(f"no class of {unknown}")
-    return {image: found[0] for image, found in words.items()}
+    return {image: prediction[0] for image, prediction in words.items()}
 
 
 def _devkit_folder(path: Path) -> Labels:
@@ -176,7 +176,7 @@ def _flat(folder: Path, named: Iterable[tuple[str, Piece]]) -> Iterator[Named]:
         yield labels[stem], piece
 
 
-def _found(folder: Path, part: str) -> Iterator[Named]:
+def _labelled(folder: Path, part: str) -> Iterator[Named]:
     root, archive = folder / part, folder / ARCHIVES[part]
     if root.is_dir():
         return _listed(folder, list_images(root), part)
@@ -226,12 +226,12 @@ def _check_several_classes(root: Path, classes: list[str]) -> None:
     if len(classes) > 1:
         return
     deeper = sorted(path.name for name in classes for path in (root / name).glob("*/") if not path.name.startswith("."))
-    found, remedy = f"one class only, {classes[0]}" if classes else "no class", "a data set needs two or more"
+    problem, remedy = f"one class only, {classes[0]}" if classes else "no class", "a data set needs two or more"
     if deeper:
         remedy = (
             f"class folders lie one level deeper: move {deeper[0]} and all beside it from {root / classes[0]} to {root}"
         )
-    raise DatasetError(f"{root}: {found}; {remedy}")
+    raise DatasetError(f"{root}: {problem}; {remedy}")
 
 
 def _drawn(every: list[str], count: int | None, seed: int, folder: Path) -> tuple[str, ...]:
@@ -259,10 +259,10 @@ def open_folder(folder: Path, side: int, count: int | None = None, seed: int = 0
     """
     if (folder / "test").is_dir():
         logger.info("%s is not read: the test set is val", folder / "test")
-    training, test = (list(_found(folder, part)) for part in ARCHIVES)
+    training, test = (list(_labelled(folder, part)) for part in ARCHIVES)
     every, tested = (sorted({name for name, _ in named}) for named in (training, test))
-    for part, found in (("train", every), ("val", tested)):
-        _check_several_classes(folder / part, found)
+    for part, names in (("train", every), ("val", tested)):
+        _check_several_classes(folder / part, names)
     _check_same_classes(set(every), set(tested), folder)
     classes = _drawn(every, count, seed, folder)
     kept = [[(name, piece) for name, piece in named if name in classes] for named in (training, test)]

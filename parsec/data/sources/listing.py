@@ -141,11 +141,11 @@ def listing_fingerprint(folder: Path) -> str | None:
         if not all((folder / part).is_dir() or (folder / archive).is_file() for part, archive in ARCHIVES.items()):
             return None
         listings = {part: list_images(folder / part) for part in ARCHIVES if (folder / part).is_dir()}
-        sized = sum(len(found.images) for listing in listings.values() for found in listing.folders) <= SIZED
+        sized = sum(len(inner.images) for listing in listings.values() for inner in listing.folders) <= SIZED
         for part, listing in listings.items():
-            for found in listing.folders:
-                sizes = [os.stat(f"{found.real}/{name}").st_size for name in found.images if sized]  # noqa: PTH116
-                digest.update(repr((part, found.place, found.images, sizes)).encode())
+            for inner in listing.folders:
+                sizes = [os.stat(f"{inner.real}/{name}").st_size for name in inner.images if sized]  # noqa: PTH116
+                digest.update(repr((part, inner.place, inner.images, sizes)).encode())
         for path in (folder / name for name in (*ARCHIVES.values(), *labels)):
             if path.is_file():
                 digest.update(repr((path.name, path.stat().st_size)).encode())

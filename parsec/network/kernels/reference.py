@@ -204,11 +204,11 @@ def conv1x1_back(
             source = conv_source(row[layout.CONV_SOURCE], x, conv).to(weights.dtype)
             leaves = _leaves([source, *conv_weights(row, weights, conv)])
             out = relu_conv1x1(leaves[0], leaves[1:])
-            found = _gradients(out, row[layout.CONV_UPSTREAM], gradients, leaves)
-        for block, part in enumerate(found[0].split(conv.block_channels, -1)):
+            leaf_gradients = _gradients(out, row[layout.CONV_UPSTREAM], gradients, leaves)
+        for block, part in enumerate(leaf_gradients[0].split(conv.block_channels, -1)):
             start = row[layout.CONV_TARGET] + block * conv.block_stride
             targets[start : start + part.numel()] += part.flatten()
-        for half, part in enumerate(found[1:]):
+        for half, part in enumerate(leaf_gradients[1:]):
             partials[index, half, 0] = part.flatten()
     return partials
 
@@ -236,14 +236,14 @@ def separable_back(
             out = convolved(
                 x, depthwise_leaf, pointwise_leaf, row[layout.STRIDE] if stage == 0 else 1, row[layout.DILATION]
             )
-            found = _gradients(out, row[layout.UPSTREAM + stage * layout.STAGE], gradients, leaves)
+            leaf_gradients = _gradients(out, row[layout.UPSTREAM + stage * layout.STAGE], gradients, leaves)
         if stage == 0:
-            source_of(row, gradients, maps).add_(found[0])
+            source_of(row, gradients, maps).add_(leaf_gradients[0])
         else:
             start = row[layout.UPSTREAM]
-            gradients[start : start + maps.node_size] = found[0].flatten().to(gradients.dtype)
-        depthwise[index, 0, : found[1].numel()] = found[1].flatten()
-        pointwise[index, 0] = found[2].flatten()
+            gradients[start : start + maps.node_size] = leaf_gradients[0].flatten().to(gradients.dtype)
+        depthwise[index, 0, : leaf_gradients[1].numel()] = leaf_gradients[1].flatten()
+        pointwise[index, 0] = leaf_gradients[2].flatten()
     return depthwise, pointwise
 
 

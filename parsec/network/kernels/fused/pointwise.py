@@ -106,7 +106,7 @@ def conv1x1_back_kernel(
     place = out[:, None] * (BLOCKS * BLOCK) + block * BLOCK + c[None, :]
     chosen = (out < C)[:, None] & (c < BLOCK)[None, :]
     weight = tl.load(weights + tl.load(entry + CONV_EVEN + half) + place, mask=chosen, other=0.0)
-    found = tl.zeros([D, CHUNK], tl.float32)
+    dw = tl.zeros([D, CHUNK], tl.float32)
     for index in range(per):
         pixel, ok, image, y, across = places(part * per + index, pixels, out_height, out_width, P)
         dz = before_norm(above, result, moments, totals, pixel, ok, pixels, NORMALISED, ROW, C, D)
@@ -119,10 +119,10 @@ def conv1x1_back_kernel(
         old = tl.load(target + at, mask=mask, other=0.0).to(tl.float32)
         tl.store(target + at, (old + tl.where(value > 0, dx, 0.0)).to(targets.dtype.element_ty), mask=mask)
         value = rectified(value.to(tl.float32)).to(x.dtype.element_ty)
-        found = tl.dot(tl.trans(dz), value, found, input_precision="ieee")
+        dw = tl.dot(tl.trans(dz), value, dw, input_precision="ieee")
     size = C * BLOCKS * BLOCK
     slot = (row.to(tl.int64) * HALVES + half) * tl.num_programs(0) + part
-    tl.store(partials + slot * size + place, found, mask=chosen)
+    tl.store(partials + slot * size + place, dw, mask=chosen)
 
 
 def conv1x1_back(

@@ -144,7 +144,7 @@ def depthwise_back(
 ):  # fmt: skip
     """Gradients of what an edge reads, at a part of those pixels, and of its depthwise weights."""
     taps = tl.arange(0, 32)
-    found = tl.zeros([32, CHUNK], tl.float32)
+    dw = tl.zeros([32, CHUNK], tl.float32)
     mean, scale = moments(statistics, row, c, STAGE == 1, C, CHUNK)
     per = (pixels + P * count - 1) // (P * count)
     for index in range(per):
@@ -165,13 +165,13 @@ def depthwise_back(
             from_pixel = ((image * out_height + down) * out_width + right)[:, None] * C + c[None, :]
             gradient = tl.load(dh + from_pixel, mask=here[:, None] & (c < C)[None, :], other=0.0).to(tl.float32)
             total += gradient * tl.load(weights + tap * C + c, mask=c < C, other=0.0)[None, :]
-            found += tl.where((taps == tap)[:, None], tl.sum(value * gradient, 0)[None, :], 0.0)
+            dw += tl.where((taps == tap)[:, None], tl.sum(value * gradient, 0)[None, :], 0.0)
         total = tl.where(value > 0.0, total, 0.0)
         if STAGE == 0:
             total += tl.load(target + at, mask=mask, other=0.0).to(tl.float32)
         tl.store(target + at, total.to(target.dtype.element_ty), mask=mask)
     chosen = (taps < kernel * kernel)[:, None] & (c < C)[None, :]
-    tl.store(partials + c[None, :] * (kernel * kernel) + taps[:, None], found, mask=chosen)
+    tl.store(partials + c[None, :] * (kernel * kernel) + taps[:, None], dw, mask=chosen)
 
 
 @triton.jit
@@ -207,7 +207,7 @@ def pointwise_back(
     NORMALISE: tl.constexpr, C: tl.constexpr, P: tl.constexpr, D: tl.constexpr, CHUNK: tl.constexpr,
 ):  # fmt: skip
     """Write the gradient of the depthwise results and return that of the pointwise weights, of some input channels."""
-    found = tl.zeros([D, CHUNK], tl.float32)
+    dw = tl.zeros([D, CHUNK], tl.float32)
     mean, scale = moments(source_statistics, row, c, NORMALISE, C, CHUNK)
     kind = z.dtype.element_ty
     for index in range(per):
@@ -237,8 +237,8 @@ def pointwise_back(
             P,
             CHUNK,
         )
-        found = tl.dot(tl.trans(dz), value.to(kind), found, input_precision="ieee")
-    return found
+        dw = tl.dot(tl.trans(dz), value.to(kind), dw, input_precision="ieee")
+    return dw
 
 
 @triton.jit
@@ -262,13 +262,13 @@ def pointwise_back_kernel(
     weight = tl.load(second + place, mask=chosen, other=0.0)
     above = gradients + aligned(tl.load(edge + UPSTREAM + STAGE * STAGE_COLUMNS), C)
     shift = row.to(tl.int64) * pixels * C
-    found = pointwise_back(
+    dw = pointwise_back(
         above, z + shift, statistics + row * 2 * C, sums + row * 2 * C, base, source_statistics, row, first, weight,
         dh + shift, c, part, per, pixels, h, w, out_height, out_width, stride, dilation,
         tl.load(edge + KERNEL).to(tl.int32), STAGE == 1, C, P, D, CHUNK,
     )  # fmt: skip
     slot = row.to(tl.int64) * tl.num_programs(0) + part
-    tl.store(partials + slot * C * C + place, found, mask=chosen)
+    tl.store(partials + slot * C * C + place, dw, mask=chosen)
 
 
 NUMBERS = 2048

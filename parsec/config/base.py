@@ -1,4 +1,4 @@
-"""What all sections of the settings have in common: strict types, frozen values, checked names and paths."""
+"""Base of all sections of the settings: strict types, frozen values, checked names and paths."""
 
 import hashlib
 import json

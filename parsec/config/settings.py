@@ -17,7 +17,7 @@ from parsec.config.zero_cost import Ablation, Kernels, Scores, ScoresPrior
 
 
 def _nested(changes: object) -> object:
-    # The dotted texts of earlier versions, alone or as keys.
+    # Dotted texts, as earlier versions had them: as items of a list or as keys.
     texts = [text for text in changes if isinstance(text, str)] if isinstance(changes, list | dict) else []
     if dotted := next((text for text in texts if "." in text), None):
         *sections, key = dotted.partition("=")[0].strip().split(".")
@@ -147,7 +147,7 @@ class Settings(Config):
 
     @model_validator(mode="after")
     def check_space(self) -> Self:
-        """What the search space does not know is refused before anything is planned."""
+        """Refuse settings that the search space does not have, before anything is planned."""
         stages = {"search": self.search, "finetune": self.finetune, "transfer": self.transfer}
         networks = {f"{name}.network": stage.network for name, stage in stages.items() if stage}
         check_space(self.space, self.prior, self.compute.executor, networks)

@@ -1,7 +1,7 @@
-"""What is done to a batch of stored images before the network sees it: random changes in training, none in evaluation.
+"""Augmentation and normalisation of a batch of stored images: random changes in training, none in evaluation.
 
-Everything happens on the batch's device for all images at once, with no wait of the host for the device. ShardedRNG are
-made in a fixed order (mirror, crop, colour, cutout), so equal generator states give equal bytes.
+Everything happens on the batch's device for all images at once, with no wait of the host for the device. Random
+numbers are drawn in a fixed order (flip, crop, colour, cutout), so equal generator states give equal bytes.
 
 Dimensions: B images, H = W stored side, h = w side that the network sees.
 """
@@ -142,7 +142,7 @@ SHARE = 224 / 256
 
 
 class View(NamedTuple):
-    """What evaluation sees of an image: its short side resized to `short_side`, and of that the middle `side`.
+    """View of an image in evaluation: its short side resized to `short_side`, and of that the middle `side`.
 
     The test, validation, `predict` and what `export` records all go by it, however the images are stored.
     """
@@ -248,7 +248,7 @@ class Augment:
         if min(info.std) <= 0:
             raise DatasetError(f"a channel of {info.name} has the same value everywhere and cannot be normalised")
         self.view = evaluation_view(self._size, info.image_size, self.resizes)
-        """What evaluation sees of an image."""
+        """View of an image in evaluation."""
 
     @property
     def image_size(self) -> int:

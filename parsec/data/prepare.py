@@ -35,7 +35,7 @@ RECORD = "dataset.json"
 SPLITS = "splits.json"
 SOURCE = "source.json"
 PART_FILES = ("images-*.npy", "images-*.tar", "images-*.json", INDEX, LABELS, ".snakemake_timestamp")
-"""What the folder of a part holds; the last is Snakemake's, in a folder that is an output of a rule."""
+"""Files in the folder of a part; the last is Snakemake's, in a folder that is an output of a rule."""
 PARTIAL = "partial"
 """Folder of packed parts that are not complete; no output of a rule, so that a job that was killed goes on from it."""
 SPACE_MARGIN = 1.05
@@ -144,7 +144,7 @@ def _finish_parts(output: Path) -> None:
 
 
 def _identity(job: PrepareJob, chosen: Chosen) -> str:
-    """What shards that an interrupted call left must belong to: these settings, this code, images at these places."""
+    """Identity of the shards that an interrupted call left: their settings, code, and images with their places."""
     listed = hashlib.sha256()
     for images, positions in chosen.values():
         assert isinstance(images, Encoded)

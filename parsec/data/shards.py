@@ -121,7 +121,7 @@ def write_part(
 
 
 SPARE = 2
-"""A JPEG is first decoded at the smallest scale with so many times the pixels that are kept, a side."""
+"""A JPEG is first decoded at the smallest scale with at least this many times the kept pixels per side."""
 SAME = 1.0
 """Two decodings whose values differ by less, on average, are of one image; builds of libjpeg may round differently."""
 

@@ -66,7 +66,7 @@ class _Provenance(BaseModel):
 
 
 class _Record(BaseModel):
-    """What must stand in the `result.json` of a retraining; there is more."""
+    """Required keys of the `result.json` of a retraining; there are more."""
 
     genotype: dict[str, Any]
     network: Network
@@ -136,7 +136,7 @@ def _weights(path: Path) -> dict[str, Tensor]:
 
 
 def _unfit(weights: dict[str, Tensor], wanted: dict[str, Tensor]) -> list[str]:
-    """What keeps weights from being those of a network, a tensor a line."""
+    """Differences between weights and those that a network wants, one line per tensor."""
     shapes = [{name: f"{list(t.shape)} {t.dtype}" for name, t in given.items()} for given in (weights, wanted)]
     lines = []
     for name in dict.fromkeys((*wanted, *weights)):
@@ -191,7 +191,7 @@ def export(run: Path, data: Path, output: Path) -> None:
 def _examples(trained: Trained, data: Path) -> Tensor:
     """Images as the network sees them, before normalisation: float32 [N, 3, H, W] in [0, 255].
 
-    They are of the validation half: the test part is for retraining alone.
+    They are of the validation split; the test split is read only by retraining.
     """
     part = open_split(data, "validation", CHECKED)
     images = open_images(part, "cpu", 0)
@@ -236,7 +236,7 @@ def _difference(path: Path, images: Tensor, logits: NDArray[np.float32]) -> floa
 
 
 def _about(trained: Trained, difference: float) -> dict[str, object]:
-    """What one must know to use the network."""
+    """Description of the network's inputs and outputs, for its users."""
     short_side, side = trained.view
     return {
         "input": f"images, float32 [batch, 3, {side}, {side}], RGB, values in [0, 255]",

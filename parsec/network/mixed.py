@@ -92,7 +92,7 @@ class MixedSupernet:
 
 
 def _zeros(x: Tensor, shape: CellShape) -> Tensor:
-    """What a node holds whose edges are all `none`, from an input of the cell."""
+    """Output of a node whose edges are all `none`, from an input of the cell."""
     stride = edge_stride(shape, 0)
     return torch.zeros_like(x[:, :, ::stride, ::stride])
 

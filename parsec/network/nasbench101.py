@@ -174,8 +174,8 @@ def network_cost(
 def table_flops(architecture: Architecture, classes: int, image_size: int) -> int:
     """FLOPs by the definition of the subset's column, on one image, at the benchmark's size.
 
-    On top of the multiply-adds of `network_cost` it counts two operations an element of a batch norm, one an element of
-    a ReLU, and one a pixel in the window of a max pooling. Sums, the mean and biases count nothing.
+    On top of the multiply-adds of `network_cost` it counts two operations per element of a batch norm, one per element
+    of a ReLU, and one per pixel in the window of a max pooling. Sums, the mean and biases count nothing.
     """
     areas = [strided(image_size, 2**stack) ** 2 for stack in range(STACKS)]
     count = 3 * CHANNELS * areas[0]
@@ -186,7 +186,7 @@ def table_flops(architecture: Architecture, classes: int, image_size: int) -> in
 
 
 def _module_elements(architecture: Architecture, inputs: int, outputs: int) -> int:
-    """Operations a pixel of the map, beside multiply-adds, of a module."""
+    """Operations of a module per pixel of its map, besides multiply-adds."""
     channels = vertex_channels(architecture, inputs, outputs)
     named = zip(channels[1:-1], architecture.operations[1:-1], strict=True)
     projected = sum(3 * channels[v] for v in range(1, len(channels)) if architecture.matrix[0][v])

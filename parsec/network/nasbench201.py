@@ -24,7 +24,7 @@ HALVING = 2
 
 
 def widths(channels: int) -> list[int]:
-    """Channels of every stage, if the first has so many."""
+    """Channels of every stage; the first has `channels`."""
     return [channels * 2**stage for stage in range(STAGES)]
 
 
@@ -97,7 +97,7 @@ class BenchmarkNetwork(nn.Module):
     """The network of one architecture: images [B, 3, H, W] to logits [B, classes].
 
     Weights are PyTorch's defaults from the global generator; `initialise` draws them from a stream of its own. Other
-    numbers of cells a stage and of channels than the benchmark's make the small networks of a search.
+    numbers of cells per stage and of channels than the benchmark's make the small networks of a search.
     """
 
     def __init__(self, architecture: Architecture, classes: int, cells: int = CELLS, channels: int = CHANNELS) -> None:
@@ -132,9 +132,9 @@ def network_cost(
 def table_flops(architecture: Architecture, classes: int, image_size: int) -> int:
     """FLOPs by the definition of the tabular benchmark's column, on one image.
 
-    On top of the multiply-adds of `network_cost` it counts two operations an element of a batch norm, one an element of
-    a ReLU, one a pixel in the window of an average pooling (nine even at the border), and for the mean before the
-    classifier (side + 1)² a channel. Sums, skips, zeros and biases count nothing.
+    On top of the multiply-adds of `network_cost` it counts two operations per element of a batch norm, one per element
+    of a ReLU, one per pixel in the window of an average pooling (nine even at the border), and for the mean before the
+    classifier (side + 1)² per channel. Sums, skips, zeros and biases count nothing.
     """
     sides = [strided(image_size, 2**stage) for stage in range(STAGES)]
     sizes = [CHANNELS * 2**stage * side**2 for stage, side in enumerate(sides)]

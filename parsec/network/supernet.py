@@ -23,7 +23,7 @@ class SharedParameters:
     """A flat parameter vector `flat` with its gradient, and named leaf tensors that share its memory.
 
     Args:
-        stacked: shapes of tensors with one entry an edge, edge first.
+        stacked: shapes of tensors with one entry per edge, edge first.
         plain: shapes of tensors that every child uses.
         generator: source of the initial values (on the CPU, so that all devices start equal).
     """

@@ -134,7 +134,7 @@ def propose(
     `prior` [F, O] are the probabilities of the π that the kind `prior` draws from.
 
     Raises:
-        BenchmarkError: the space has not so many, or cannot be listed.
+        BenchmarkError: the space has fewer architectures than the pool, or cannot be listed.
     """
     if pool.size is None:
         if problem.everything is None:
@@ -206,7 +206,7 @@ def filled(
     """The proposed architectures, and uniform draws up to `size` different ones that are not trained.
 
     Raises:
-        BenchmarkError: the space has not so many.
+        BenchmarkError: the space has fewer than `size`.
     """
     chosen, idle = _set(proposed), 0
     while len(chosen) < size:

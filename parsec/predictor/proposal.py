@@ -61,7 +61,7 @@ class Resampled(NamedTuple):
     positions: Tensor
     """In the pool, [K]."""
     log_ratio: Tensor
-    """What stands for log π(α)/q(α), [K]."""
+    """Estimate of log π(α)/q(α), [K]."""
 
 
 def resample(predicted: Tensor, beta: float, uniform: Tensor) -> Resampled:
@@ -130,7 +130,7 @@ class Weighing:
     def _proposed(
         self, log_prior: Tensor, likelihood: Tensor, log_q: Tensor, uniform: Tensor, exact: Tensor
     ) -> Iterator[dict[str, Any]]:
-        """What one proposal, log q [R, N], gives for every K; repeats are counted from 0."""
+        """Rows of one proposal, log q [R, N], for every K; repeats are counted from 0."""
         limit = share_in_the_limit(likelihood, log_prior, log_q)
         children = draw(log_q.exp()[:, None], uniform)
         log_w = log_weights(likelihood, log_prior, log_q).gather(-1, children)

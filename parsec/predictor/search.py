@@ -35,7 +35,7 @@ Searched = NasBench101 | NasBench201 | Darts
 
 
 def open_problem(job: AnyPredictorJob, benchmark: Path, data: Path | None = None) -> Searched:
-    """The problem of a job, with the columns of its table that a search may see; `data` is read for darts alone.
+    """The problem of a job, with the columns of its table that a search may see; `data` is read only for darts.
 
     Raises:
         BenchmarkError: the table is missing, damaged or another one.
@@ -53,7 +53,7 @@ def open_problem(job: AnyPredictorJob, benchmark: Path, data: Path | None = None
 
 
 def read_reached(job: AnyPredictorJob, benchmark: Path) -> FloatArray:
-    """What the architectures of the space reach: of a table all of them, of darts a uniform sample.
+    """Accuracies (on darts: scores) of the architectures of a table, or of a uniform sample of darts, [N].
 
     Raises:
         UserError: see `open_problem`.
@@ -90,7 +90,7 @@ def check_size(job: AnyPredictorJob, problem: Searched) -> None:
 class Searches:
     """Searches on one problem with one pool; those of several repeats run together, because it is faster.
 
-    The first architectures of a repeat depend on seed and repeat alone, so that repeats are paired between pools.
+    The first architectures of a repeat depend only on seed and repeat, so that repeats are paired between pools.
     """
 
     def __init__(
@@ -142,7 +142,7 @@ class Searches:
 
 
 class Sources(NamedTuple):
-    """What searches read."""
+    """Files that searches read."""
 
     benchmark: Path
     """The table; for darts the `scores.parquet` whose conditions and sample are used."""

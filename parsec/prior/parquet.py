@@ -1,4 +1,4 @@
-"""π as a Parquet file: one row a choice, exact on the way out and in, checked by name on the way in."""
+"""π as a Parquet file: one row per choice, exact on the way out and in, checked by name on the way in."""
 
 import math
 from collections.abc import Iterable, Mapping
@@ -26,7 +26,7 @@ Row = dict[str, Any]
 
 
 def _names(prior: Prior) -> list[tuple[Any, ...]]:
-    """What identifies every choice, in the order of `KEYS`."""
+    """Identifiers of every choice, in the order of `KEYS`."""
     return [(f.cell, f.node, f.slot, f.kind, choice) for f in prior.factors for choice in f.choices]
 
 

@@ -61,7 +61,7 @@ class Claim(NamedTuple):
 
 
 class Evidence(NamedTuple):
-    """What one record shows of one claim."""
+    """Evidence of one record for one claim."""
 
     ours: str
     scale: str

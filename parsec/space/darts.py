@@ -65,7 +65,7 @@ class Genotype(NamedTuple):
     reduce: Cell
 
     def as_dict(self) -> dict[str, Any]:
-        """The form of `genotype.json`: two pairs a node in node order."""
+        """The form of `genotype.json`: two pairs per node in node order."""
         concat = list(range(2, 2 + NODES))
         pairs = {name: [list(edge) for node in cell for edge in node] for name, cell in self._asdict().items()}
         return {

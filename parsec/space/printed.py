@@ -16,12 +16,12 @@ FIELDS = ("normal", "normal_concat", "reduce", "reduce_concat")
 LARGEST = 64
 """No number in a genotype is larger; `range(10**9)` must not become a list."""
 _TIME = re.compile(r"^[\d\s/:,.-]+([AP]M\s+)?(?=[A-Za-z])")
-"""What the logs of DARTS and its kin have before `genotype = Genotype(...)`."""
+"""Timestamp that the logs of DARTS and its derivatives have before `genotype = Genotype(...)`."""
 FORM = "Genotype(normal=[...], normal_concat=range(2, 6), reduce=[...], reduce_concat=range(2, 6))"
 
 
 def fields(text: str) -> dict[str, object]:
-    """What the one `Genotype(...)` of a text holds, by the names of its fields; it may be assigned to a name.
+    """Fields of the one `Genotype(...)` of a text, by name; it may be assigned to a variable.
 
     Raises:
         GenotypeError: the text is anything else.

@@ -22,17 +22,17 @@ class Improvement(NamedTuple):
     architecture: int
     """As the problem numbers it."""
     accuracy: float
-    """Percent, as the search saw it."""
+    """Accuracy in percent, as the search saw it."""
     seconds: float | None
     """Of training so far, this one included; None where no times are known."""
 
 
 class Budget(NamedTuple):
-    """What a search may spend; an architecture trained twice costs twice."""
+    """Budget of a search; an architecture trained twice costs twice."""
 
     trainings: int
     seconds: float | None
-    """No training ends after so much time; None: as long as it takes."""
+    """Limit on the simulated time of all trainings; None: no limit."""
     costs: NDArray[np.float64] | None
     """Seconds of one training by number of the architecture; None: not known."""
 
@@ -80,7 +80,7 @@ def evolution(
 def assisted_evolution(
     problem: Problem[A], settings: AssistedEvolution, scores: Mapping[A, float], rng: np.random.Generator
 ) -> Search[A]:
-    """Evolution that begins with the highest scores among so many scored architectures, drawn with replacement.
+    """Evolution that begins with the highest scores of a random sample, drawn with replacement.
 
     A score of −∞ stands for a failed one, which is chosen last.
     """

@@ -32,7 +32,7 @@ KIND = Kind(
 
 @dataclass(frozen=True)
 class SearchColumns:
-    """What a search may be given: nothing in here was measured on a test image.
+    """Columns that a search may see: none was measured on a test image.
 
     The n architectures are different, in the order of their first rows; `hashes` are the benchmark's names of them.
     Arrays are [n]: validation accuracy in percent, and seconds of one training where the table has them.
@@ -68,7 +68,7 @@ def read_architectures(path: Path) -> tuple[tuple[Architecture, ...], tuple[str,
 def read_report_columns(path: Path) -> FloatArray | None:
     """Test accuracies in percent [n], in the order of `SearchColumns`; only a report may see them.
 
-    None for a table that has validation accuracies alone.
+    None for a table that has only validation accuracies.
 
     Raises:
         BenchmarkError: as `read_search_columns`.
@@ -143,7 +143,7 @@ class NasBench101:
         return self._known[architecture]
 
     def _nearest(self, architecture: int) -> list[int]:
-        """Rings of cells around one, each an edit further, until one holds a cell of the table."""
+        """Cells of the table at the smallest number of edits at which there are any; empty beyond `FURTHEST`."""
         ring = {str(self.architectures[architecture]): self.architectures[architecture]}
         for _ in range(FURTHEST):
             ring = {other.canonical(): other for each in ring.values() for other in neighbours(each)}
@@ -152,7 +152,7 @@ class NasBench101:
         return []
 
     def accuracy(self, architecture: int) -> float:
-        """Percent."""
+        """Accuracy in percent, as the search sees it."""
         return float(self.reached[architecture])
 
     def graphs(self, architectures: Sequence[int]) -> Graphs:

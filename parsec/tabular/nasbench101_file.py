@@ -41,7 +41,7 @@ class Run(NamedTuple):
 
 @dataclass
 class _Trained:
-    """What is known of one architecture: its cell, and a number for every run."""
+    """One architecture: its cell, and the numbers of its runs."""
 
     adjacency: str
     operations: str
@@ -69,7 +69,7 @@ def read_runs(path: Path) -> Iterator[Run]:
 
 
 def table_of(runs: Iterable[Run], path: Path) -> pa.Table:
-    """The table of `parsec.tabular.nasbench101`: a row an architecture, means over its trainings of 108 epochs.
+    """The table of `parsec.tabular.nasbench101`: one row per architecture, means over its trainings of 108 epochs.
 
     Shorter trainings, which the authors' larger file holds too, are left out. On top of the columns that are read:
     `params` in millions and `runs`.

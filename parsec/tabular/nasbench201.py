@@ -1,6 +1,6 @@
 """NAS-Bench-201 as a table: what a search may see and what only a report may, read apart.
 
-The table is one Parquet file with a row an architecture; accuracies are percentages, means over the seeds there are.
+The table is one Parquet file with one row per architecture; accuracies are percentages, means over the seeds there are.
 """
 
 from collections.abc import Sequence
@@ -38,7 +38,7 @@ KIND = Kind(
 
 @dataclass(frozen=True)
 class SearchColumns:
-    """What a search may be given: nothing in here was measured on a test image. Arrays are [15625], by index.
+    """Columns that a search may see: none was measured on a test image. Arrays are [15625], by index.
 
     `validation` are accuracies after 12 epochs in percent, by data set.
     """
@@ -49,7 +49,7 @@ class SearchColumns:
 
 @dataclass(frozen=True)
 class ReportColumns:
-    """What only a report may look up: test accuracies after 200 epochs in percent, [15625] by index.
+    """Columns that only a report may see: test accuracies after 200 epochs in percent, [15625] by index.
 
     `test` are those on all training images, by data set; `half` those on CIFAR-10 of networks trained on half of its
     training images, as were the ones whose validation accuracy NASWOT's figures show.
@@ -94,7 +94,7 @@ def read_validation(path: Path) -> dict[Data, FloatArray]:
 
 
 def read_seconds(path: Path) -> dict[Data, FloatArray] | None:
-    """What one evaluation of a search costs: seconds of 12 epochs of training and one pass over the validation images.
+    """Cost of one evaluation of a search: seconds of 12 epochs of training and one pass over the validation images.
 
     [15625] by index, by data set; NaN where the benchmark lacks times. None if the table has no such columns, as one
     has that was not imported from the authors' files.
@@ -165,7 +165,7 @@ class NasBench201:
         return index_of(Architecture(tuple(OPERATIONS[choice] for choice in chosen)))
 
     def accuracy(self, architecture: int) -> float:
-        """Percent."""
+        """Accuracy in percent, as the search sees it."""
         return float(self.reached[architecture])
 
     @cached_property

@@ -41,7 +41,7 @@ _PLAIN = {
     ("numpy._core.multiarray", "scalar"),
     ("numpy._core.multiarray", "_reconstruct"),
 }
-"""What the files may name: nothing that does more than hold or make values."""
+"""Names that the files may import: nothing that does more than hold or make values."""
 States = Mapping[str, Any]
 """Of one architecture: number of epochs (`12`, `200`) → state of the package's `ArchResults`."""
 
@@ -56,7 +56,7 @@ class _PlainUnpickler(pickle.Unpickler):
 
 
 def read_states(path: Path) -> Iterator[States]:
-    """The architectures of the file, or of the folder with a file an architecture, in the order of their indices.
+    """The architectures of the file, or of the folder with one file per architecture, in the order of their indices.
 
     Raises:
         BenchmarkError: missing, damaged or another file, not all architectures, or others.

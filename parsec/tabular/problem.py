@@ -15,11 +15,11 @@ FloatArray = NDArray[np.float64]
 
 
 class Kind(NamedTuple):
-    """What errors say about a benchmark."""
+    """Name and remedy of a benchmark, for error messages."""
 
     name: str
     remedy: str
-    """What the table must hold, and where to get it."""
+    """Content that the table must have, and its source."""
 
 
 def read_columns(path: Path, columns: Sequence[str], kind: Kind, optional: Sequence[str] = ()) -> pa.Table:
@@ -93,4 +93,4 @@ class FactoredProblem(Problem[A], Protocol[A]):
     """Number of choices of every factor."""
 
     def of_choices(self, chosen: Sequence[int]) -> A:
-        """The architecture with these choices, one a factor."""
+        """The architecture with these choices, one per factor."""

@@ -59,7 +59,7 @@ def simulate(job: SimulateJob, benchmark: Path, scores: Path | None, seed: int, 
     No test accuracy is read. `scores` is the `scores.parquet` that assisted evolution begins with.
 
     Raises:
-        UserError: anything the user can mend; see its subclasses.
+        UserError: a mistake that the user can fix; see its subclasses.
     """
     run_start = start_provenance("parsec.tabular.simulate")
     run = f"simulate {job.space} {job.dataset}/seed{seed} (settings {fingerprint(job)})"
@@ -83,7 +83,7 @@ def _problem(job: SimulateJob, path: Path) -> tuple[Problem[int], NDArray[np.flo
         times = nasbench201.read_seconds(path) or {}
         return NasBench201(nasbench201.read_search_columns(path), job.dataset), times.get(job.dataset)
     if job.dataset != "cifar10":
-        raise SettingsError(f"dataset: got {job.dataset}; nasbench101 has cifar10 alone")
+        raise SettingsError(f"dataset: got {job.dataset}; nasbench101 has only cifar10")
     problem = NasBench101(nasbench101.read_search_columns(path))
     return problem, None if problem.seconds is None else problem.seconds * SHORT_TRAINING
 

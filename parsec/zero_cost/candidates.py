@@ -30,10 +30,10 @@ class Pool(Protocol[A]):
     """The architectures that a scoring chooses from."""
 
     about: Mapping[str, Any]
-    """What `scores.parquet` tells of them."""
+    """Metadata of the architectures in `scores.parquet`."""
 
     def indices(self, count: int | None, seed: int) -> list[int]:
-        """So many different architectures; a larger number keeps those of a smaller one. None: all."""
+        """Indices of `count` different architectures; a larger count keeps those of a smaller one. None: all."""
 
     def __getitem__(self, index: int) -> A:
         """The architecture of this number."""

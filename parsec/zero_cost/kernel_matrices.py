@@ -29,7 +29,7 @@ def kernels(job: KernelsJob, data: Path, benchmark: Path, seed: int, output: Pat
     The choice reads test accuracies, so that nothing may be chosen by these kernels.
 
     Raises:
-        UserError: anything the user can mend; see its subclasses.
+        UserError: a mistake that the user can fix; see its subclasses.
     """
     run_start = start_provenance("parsec.zero_cost.kernel_matrices")
     check_file(output, parquet_signature(KERNEL_FIELDS.names))

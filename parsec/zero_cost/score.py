@@ -44,7 +44,7 @@ SCORES = {
 class Scoring(RowTrainer):
     """The scores of the architectures of `pool` at `indices` on the normalised `images` [N, 3, H, W]; see `Trainer`.
 
-    The weights of an architecture depend on seed and index alone, so that a score does not depend on what was scored
+    The weights of an architecture depend only on seed and index, so that a score does not depend on what was scored
     before; they are drawn on the CPU, the same for every device.
     """
 
@@ -91,7 +91,7 @@ class Scoring(RowTrainer):
             return None, " ".join(str(error).split())
 
     def matrix(self, architecture: object, name: int | str) -> Matrix:
-        """What the score is read off, on the host: [N, N] of an architecture with the weights of its name or index."""
+        """Matrix [N, N] from which the score is computed, on the host; `name` is the stream of the weights."""
         device, compute = self._images.device, self._job.compute
         network = self._network(architecture, name).to(device)
         network = network.to(memory_format=memory_format(compute.layout))  # type: ignore[call-overload]
@@ -165,7 +165,7 @@ def minibatch(job: AnyScoreJob, data: Path, info: DatasetInfo, seed: int, device
 
 
 def _shortened(about: Mapping[str, Any]) -> str:
-    """What tells the state of a scoring of one table from that of another; empty without a table."""
+    """Suffix that distinguishes the states of scorings of different tables; empty without a table."""
     return f"-{about['table']['architectures_hash'][:16]}" if "table" in about else ""
 
 
@@ -189,7 +189,7 @@ def read_sample(path: Path) -> tuple[NDArray[np.float64], dict[str, Any]]:
 
 
 def scorer(path: Path, data: Path) -> Worth:
-    """What scores an architecture as those of a `scores.parquet` were, on the CPU; without a score: their worst.
+    """Function that scores an architecture as in a `scores.parquet`, on the CPU; without a score: their worst.
 
     The weights follow from the architecture and the seed of the scores.
 

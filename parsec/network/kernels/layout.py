@@ -149,7 +149,7 @@ def _stage_names(cell: int, primitive: str, shape: CellShape) -> list[str]:
 
 
 class Tables:
-    """What a network's cells look like, on the device, for reading architectures there.
+    """Tables of a network's cells on the device, with which architectures are encoded there.
 
     Args:
         bank: the weights, whose places in the flat vector are looked up.

@@ -88,7 +88,7 @@ def has_stage(row: list[int], stage: int) -> bool:
 def stage_input(
     index: int, row: list[int], stage: int, states: Tensor, z: Tensor, statistics: Tensor, maps: Maps
 ) -> Tensor:
-    """What a stage of an edge reads, [N, H, W, C]: its source, or the first stage's normalised result."""
+    """Input of a stage of an edge, [N, H, W, C]: its source, or the first stage's normalised result."""
     if stage == 0:
         return source_of(row, states, maps).to(statistics.dtype)
     mean, scale = statistics[0, index].unbind()

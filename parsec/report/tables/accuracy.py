@@ -70,7 +70,7 @@ class Row:
     trainings: tuple[Result, ...]
     searches: tuple[Result, ...]
     top1: Summary
-    """Percent, as `_summary` has it; `top5` too."""
+    """Errors in percent, as `_summary` has them; `top5` too."""
     top5: Summary | None
     balanced: Summary | None
     """Balanced error in percent; None if a training was recorded without it."""

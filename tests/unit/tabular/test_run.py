@@ -93,7 +93,7 @@ def test_equal_seeds_give_equal_rows_whatever_else_runs(start, tmp_path):
         ({"seconds": 12000.0}, "has no times"),
         ({"methods": []}, "methods"),
         ({"space": "nasbench101"}, "NAS-Bench-101"),
-        ({"space": "nasbench101", "dataset": "in16"}, "nasbench101 has cifar10 alone"),
+        ({"space": "nasbench101", "dataset": "in16"}, "nasbench101 has only cifar10"),
     ],
 )
 def test_what_cannot_be_is_refused_in_one_line(start, capsys, tmp_path, changes, message):

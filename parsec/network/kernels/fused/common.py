@@ -1,4 +1,4 @@
-"""What the kernels share: where a program's pixels lie, how results are written, how batch norm is undone.
+"""Functions that the kernels share: pixels of a program, writing of results, backward pass of batch norm.
 
 Sizes that only choose addresses are run-time arguments, so that one build serves every resolution. `C` is the number
 of channels, `D` the next power of two that a matrix product takes (channels beyond C are masked), `P` the pixels of a
@@ -33,7 +33,7 @@ def warps(channels: int) -> int:
 
 
 def parts(count: int, channels: int) -> int:
-    """Parts in which programs of backward kernels sum over so many tiles: the fewer, the larger a weight gradient."""
+    """Parts in which programs of backward kernels sum over `count` tiles: the fewer, the larger a weight gradient."""
     return min(count, max(16, 2048 // padded(channels)))
 
 

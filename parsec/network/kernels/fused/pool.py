@@ -80,7 +80,7 @@ def window_gradients_kernel(
     edges, states, z, statistics, sums, gradients, shares, positions, pixels, height, width, out_height, out_width,
     C: tl.constexpr, P: tl.constexpr, D: tl.constexpr,
 ):  # fmt: skip
-    """What every window hands on: to the position of its maximum, or to each of its pixels."""
+    """Gradient of every window: for the position of its maximum, or for each of its pixels."""
     tile, row = tl.program_id(0), tl.program_id(1)
     edge = edges + row * EDGE_COLUMNS
     kind = tl.load(edge + KIND)

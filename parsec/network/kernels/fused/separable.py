@@ -272,7 +272,7 @@ def pointwise_back_kernel(
 
 
 NUMBERS = 2048
-"""Numbers of a tile that one program of the second launch handles: it holds some channels alone."""
+"""Elements of a tile of the second launch, whose programs hold only some of the channels."""
 
 
 def separable_back(

@@ -172,6 +172,7 @@ def random_boxes(sizes: Integers, least: float, draws: ShardedRNG) -> Integers:
     Area uniform in [least, 1] of the image, aspect ratio log-uniform in `RATIOS`, place uniform; the first of several
     draws that fits is taken, else the largest centred box of the nearest allowed ratio (Szegedy et al., 1409.4842).
     """
+    # All attempts are drawn at once, so that an image takes a fixed number of random numbers, whichever attempt fits.
     area, ratio, x, y = draws.uniform(4, ATTEMPTS, len(sizes)).double()
     whole = torch.from_numpy(sizes).double()
     low, high = (math.log(bound) for bound in RATIOS)
@@ -179,6 +180,7 @@ def random_boxes(sizes: Integers, least: float, draws: ShardedRNG) -> Integers:
     ratio = torch.exp(low + (high - low) * ratio)
     drawn = torch.stack([(area * ratio).sqrt().round(), (area / ratio).sqrt().round()])
     fits = ((drawn > 0) & (drawn <= whole.T[:, None])).all(0)
+    # The first attempt that fits; 0 where none does, whose boxes are replaced below.
     first = fits.to(torch.uint8).argmax(0, keepdim=True)
     size = torch.stack([side.gather(0, first).squeeze(0) for side in drawn], 1)
     place = torch.stack([share.gather(0, first).squeeze(0) for share in (x, y)], 1)

@@ -156,6 +156,7 @@ def _identity(job: PrepareJob, chosen: Chosen) -> str:
 def _record(job: PrepareJob, source: Source, chosen: Chosen, output: Path) -> DatasetRecord:
     form = _jpeg(job.dataset)
     if form:
+        # JPEGs take long to encode: complete shards of an interrupted call are kept if they are of the same job.
         check_partial(output / PARTIAL, _identity(job, chosen))
     parts, statistics = _write_parts(chosen, source.image_size, output, form)
     if form:
@@ -196,12 +197,14 @@ def prepare(job: PrepareJob, output: Path) -> None:
     with reported(output):
         source = open_source(job.dataset, output)
         chosen = _choose(source, job.dataset)
+        # The size of pixels is known beforehand; that of JPEGs only when they are encoded.
         if not _jpeg(job.dataset):
             _check_space(output, sum(len(positions) for _, positions in chosen.values()), source.image_size)
         _clear(output)
         record = _record(job, source, chosen, output)
         write_atomic(output / SPLITS, _splits_json(chosen, job.dataset.split_seed))
         write_atomic(output / SOURCE, _source_json(job, source))
+        # The record comes last: a folder with a record is complete.
         write_atomic(output / RECORD, as_json(record))
     counts = ", ".join(f"{record.counts[part]} {part}" for part in PARTS)
     logger.info("%s: %s images, served by %s", job.name, counts, source.served_by)

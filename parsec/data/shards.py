@@ -243,6 +243,7 @@ def _write_shard(
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         record = {"sha256": digest, "bytes": temporary.stat().st_size}
     shard = _Shard(record, rows, histogram.tolist())
+    # The note is written after the shard, so that a shard with a note is complete.
     write_atomic(_note(path), json.dumps(shard._asdict()))
     return shard
 

@@ -128,6 +128,7 @@ class MixedBenchmarkSupernet:
             for edge, (source, target) in enumerate(EDGES):
                 for choice in runs[edge] if target == node else ():
                     operation = OPERATIONS[choice]
+                    # Its output is zero: it neither adds to the node nor has a gradient.
                     if operation == "none":
                         continue
                     if operation in KERNELS and source not in rectified:

@@ -65,6 +65,7 @@ def vertex_channels(architecture: Architecture, inputs: int, outputs: int) -> li
     channels = [inputs] + [0] * (last - 1) + [outputs]
     for place, v in enumerate(ends):
         channels[v] = outputs // len(ends) + (place < outputs % len(ends))
+    # Backwards, so that the channels of all vertices that v leads to are known.
     for v in reversed(range(1, last)):
         if v not in ends:
             channels[v] = max(channels[w] for w in range(v + 1, last) if architecture.matrix[v][w])

@@ -117,7 +117,7 @@ GENERATIONS = 5
 DRAWS = 4
 """From π for every architecture that a pool wants."""
 TRIES = 10_000
-"""ShardedRNG in a row that bring nothing new, after which a space counts as used up."""
+"""Draws in a row without a new architecture, after which a space counts as used up."""
 
 
 def propose(
@@ -192,6 +192,7 @@ def evolution(
     scored: list[Any] = []
     parents = best(seen, PARENTS)
     for generation in range(GENERATIONS):
+        # The pool grows by equal shares; parents are the best of all architectures scored so far.
         aim = size * (generation + 1) // GENERATIONS
         around = _new((other for parent in parents for other in problem.neighbours(parent)), {**seen, **_set(scored)})
         rng.shuffle(around)

@@ -156,6 +156,7 @@ def fit(graphs: Encoded, reached: Tensor, settings: Predictor, generators: Seque
         settings: the ensemble and its training.
         generators: one per repeat, for the first weights.
     """
+    # Targets are standardised per repeat; the bound is for repeats whose accuracies are all equal.
     mean, scale = reached.mean(-1), reached.std(-1, correction=0).clamp(min=1e-6)
     targets = ((reached - mean[:, None]) / scale[:, None])[:, None]
     features = graphs.inputs.shape[-1] // 3
@@ -164,6 +165,7 @@ def fit(graphs: Encoded, reached: Tensor, settings: Predictor, generators: Seque
     adam = torch.optim.AdamW(weights, lr=settings.learning_rate, weight_decay=settings.weight_decay, foreach=True)
     for _ in range(settings.steps):
         adam.zero_grad()
+        # A sum over repeats and members: the gradient of a network does not depend on how many are fitted together.
         loss = (networks(graphs) - targets).square().mean(-1).sum()
         loss.backward()
         adam.step()

@@ -166,6 +166,7 @@ def search_repeatedly(
     check_size(job, problem)
     prior = read_marginals(job, sources.pi)
     accuracies, pi = content_hash(problem.reached), None if prior is None else content_hash(prior)
+    # A state is resumed only with the same settings, seed, accuracies and π; files may be replaced under the same name.
     identity = f"{fingerprint(job)}-seed{seed}-{accuracies[:16]}" + (f"-{pi[:16]}" if pi else "")
     with stage.hold():
         stage.restored(identity, {**job.model_dump(mode="json"), "seed": seed, "accuracies": accuracies, "pi": pi})

@@ -53,7 +53,7 @@ def follow(search: Search[int], problem: Problem[int], budget: Budget) -> list[I
 
 
 def random_search(problem: Problem[A], rng: np.random.Generator) -> Search[A]:
-    """ShardedRNG without end, with replacement."""
+    """Random architectures without end, with replacement."""
     while True:
         yield problem.draw(1, rng)[0]
 

@@ -120,7 +120,7 @@ class Logits(nn.Module):
 
 
 class DartsPool(Drawn[Genotype]):
-    """ShardedRNG from the uniform prior of the DARTS space, in networks of one size."""
+    """Samples of the uniform prior of the DARTS space, in networks of one size."""
 
     about: Mapping[str, Any] = {}
 

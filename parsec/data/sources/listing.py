@@ -55,12 +55,14 @@ def list_images(root: Path) -> Listing:
     try:
         while waiting:
             place, real = waiting.pop()
+            # By real path: a folder that links show again is listed once.
             if real in seen:
                 listing.repeated.append((f"{place}/", f"{seen[real]}/"))
                 continue
             seen[real] = place
             folder = Folder(place, real, [], set())
             listing.folders.append(folder)
+            # The last one is popped first, so this visits folders in the order of their names.
             waiting += reversed(_entered(listing, folder))
     except OSError as error:
         raise DatasetError(f"{error.filename}: cannot be listed ({error.strerror}); make it readable") from error
@@ -81,6 +83,7 @@ def _entered(listing: Listing, folder: Folder) -> list[tuple[str, str]]:
             elif Path(entry.path).is_dir() if link else entry.is_dir():
                 check_name(listing.root, place)
                 real = os.path.realpath(entry.path) if link else f"{folder.real}/{entry.name}"
+                # A link to a folder that holds this one or the root would lead back to where it is.
                 if any(
                     f"{inside}/".startswith(f"{real.rstrip('/')}/") for inside in (folder.real, listing.folders[0].real)
                 ):

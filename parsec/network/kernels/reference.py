@@ -138,6 +138,7 @@ def statistics(partials: Tensor, pixels: int, out: Tensor) -> None:
     counts[-1] = pixels - size * (len(counts) - 1)
     sums, squares = partials.unbind(2)
     mean = sums.sum(1) / pixels
+    # Chan, Golub and LeVeque (1979): deviations within tiles, and those of the tiles' means.
     between = counts * (sums / counts - mean[:, None]).square()
     out[:, 0], out[:, 1] = mean, ((squares + between).sum(1) / pixels + EPSILON).rsqrt()
 
@@ -203,6 +204,7 @@ def conv1x1_back(
         with torch.enable_grad():
             source = conv_source(row[layout.CONV_SOURCE], x, conv).to(weights.dtype)
             leaves = _leaves([source, *conv_weights(row, weights, conv)])
+            # Autograd instead of formulas, so that the reference is independent of the kernels that it checks.
             out = relu_conv1x1(leaves[0], leaves[1:])
             leaf_gradients = _gradients(out, row[layout.CONV_UPSTREAM], gradients, leaves)
         for block, part in enumerate(leaf_gradients[0].split(conv.block_channels, -1)):
@@ -238,6 +240,7 @@ def separable_back(
             )
             leaf_gradients = _gradients(out, row[layout.UPSTREAM + stage * layout.STAGE], gradients, leaves)
         if stage == 0:
+            # Other edges may read the same source; the result of the first stage is read by this edge only.
             source_of(row, gradients, maps).add_(leaf_gradients[0])
         else:
             start = row[layout.UPSTREAM]

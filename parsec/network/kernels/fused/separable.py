@@ -95,6 +95,7 @@ def convolve(
             CHUNK,
         )
         chosen = (c < C)[:, None] & (out < C)[None, :]
+        # The depthwise result is multiplied while it is in registers: in memory it would be as large as the map.
         weight = tl.load(second + out[None, :] * C + c[:, None], mask=chosen, other=0.0)
         total = tl.dot(value.to(DTYPE), weight.to(DTYPE), total, input_precision="ieee")
     return total
@@ -143,6 +144,7 @@ def depthwise_back(
     stride, dilation, kernel, STAGE: tl.constexpr, C: tl.constexpr, P: tl.constexpr, CHUNK: tl.constexpr,
 ):  # fmt: skip
     """Gradients of what an edge reads, at a part of those pixels, and of its depthwise weights."""
+    # A 5 × 5 kernel has 25 taps; Triton's ranges are powers of two.
     taps = tl.arange(0, 32)
     dw = tl.zeros([32, CHUNK], tl.float32)
     mean, scale = moments(statistics, row, c, STAGE == 1, C, CHUNK)
@@ -156,6 +158,8 @@ def depthwise_back(
             value = (value - mean[None, :]) * scale[None, :]
         value = tl.where(mask, rectified(value), 0.0)
         total = tl.zeros([P, CHUNK], tl.float32)
+        # Every input pixel gathers from the outputs that read it, so that no two programs write to one pixel. Strides
+        # are 1 or 2: at stride 2 only even offsets belong to an output pixel.
         for tap in range(kernel * kernel):
             down = y - (tap // kernel - kernel // 2) * dilation
             right = across - (tap % kernel - kernel // 2) * dilation
@@ -167,6 +171,7 @@ def depthwise_back(
             total += gradient * tl.load(weights + tap * C + c, mask=c < C, other=0.0)[None, :]
             dw += tl.where((taps == tap)[:, None], tl.sum(value * gradient, 0)[None, :], 0.0)
         total = tl.where(value > 0.0, total, 0.0)
+        # Other edges add to the same source. The result of the first stage is read by the second one only.
         if STAGE == 0:
             total += tl.load(target + at, mask=mask, other=0.0).to(tl.float32)
         tl.store(target + at, total.to(target.dtype.element_ty), mask=mask)
@@ -237,6 +242,7 @@ def pointwise_back(
             P,
             CHUNK,
         )
+        # The depthwise result was recomputed above, because the forward pass does not store it.
         dw = tl.dot(tl.trans(dz), value.to(kind), dw, input_precision="ieee")
     return dw
 
@@ -289,13 +295,16 @@ def separable_back(
     per = triton.cdiv(tiles(maps.pixels, c), count)
     pointwise_partials = scratch(weights, rows, count, c * c)
     sides = (maps.height, maps.width, maps.out_height, maps.out_width)
+    # First launch: gradients of the pointwise weights and of the depthwise results, over output pixels.
     pointwise_back_kernel[(count, rows, triton.cdiv(c, step))](
         edges, weights, x, z[stage], statistics[stage], statistics[0], sums, gradients, dh, pointwise_partials,
         maps.pixels, *sides, per, STAGE=stage, CHUNK=step, **launch_shape(c),
     )  # fmt: skip
+    # Second launch: gradients of the depthwise weights and of the inputs, over input pixels.
     size = NUMBERS // step
     count = parts(triton.cdiv(maps.pixels, size), c)
     depthwise_partials = scratch(weights, rows, count, 25 * c)
+    # The two edges of a child may read the same source; the second stages of two edges never share their input.
     launches = 2 if stage == 0 else 1
     for start in range(launches):
         depthwise_back_kernel[(count, rows // launches, triton.cdiv(c, step))](

@@ -511,7 +511,7 @@ def measure(
 
 @command(RULES)
 def lookup(benchmark: Benchmark, output: Stem, runs: Inputs) -> None:
-    """Look up the true accuracies of what searches on NAS-Bench-201 found, as JSON and Parquet."""
+    """Look up the true accuracies of architectures selected by searches on NAS-Bench-201, as JSON and Parquet."""
     from parsec.report.lookup import lookup
 
     lookup(runs, benchmark, output)

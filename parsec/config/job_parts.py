@@ -29,7 +29,7 @@ def prepare_job(settings: Settings, dataset: str) -> PrepareJob:
 
 
 def image_source(settings: Settings, dataset: str) -> dict[str, Any]:
-    """Where images are found, by option of `prepare`; not in its job's file, so that moving them re-runs nothing."""
+    """Location of images, by option of `prepare`; not in its job's file, so that moving them re-runs nothing."""
     data = settings.datasets[dataset]
     return data.model_dump(mode="json", include=set(LOCATION_KEYS.get(data.source, ())), exclude_none=True)
 

@@ -72,7 +72,7 @@ PUBLISHED = {
     "PC_DARTS_cifar": PC_DARTS_CIFAR,
     "PC_DARTS_image": PC_DARTS_IMAGENET,
 }
-"""By the names that their authors gave them; found on CIFAR-10 but for the last one, which was on ImageNet."""
+"""By the names that their authors gave them; searched on CIFAR-10 except for the last one, searched on ImageNet."""
 
 
 def named_or_given(given: str) -> Genotype:

@@ -15,7 +15,7 @@ Search: TypeAlias = Generator[A, float, None]
 
 
 class Improvement(NamedTuple):
-    """The best so far, from the training on that found it."""
+    """New best architecture, from the training that reached it on."""
 
     trained: int
     """Trained architectures, this one included."""

@@ -81,13 +81,13 @@ def test_kernels_and_replay_equal_one(network, side, in_flight):
     assert all(torch.equal(left, right) for left, right in zip(found, again, strict=True)), "a replay changes nothing"
 
 
-def test_kernels_equal_their_plain_twins_on_the_same_device():
+def test_kernels_match_reference_on_same_device():
     net, (images, labels), children = supernet(), batch(), drawn(1)
     plain = step(FusedExecutor(net, contextlib.nullcontext, launches=reference), children, images, labels)
     assert_close(step(FusedExecutor(net, contextlib.nullcontext), children, images, labels), plain, 1e-4, 2e-3)
 
 
-def test_bfloat16_activations_give_the_numbers_of_one_to_their_rounding():
+def test_bfloat16_matches_sequential_executor_within_rounding():
     net, (images, labels), children = supernet(), batch(), drawn(2)
     expected = step(SequentialExecutor(net, bfloat16), children, images, labels, temperature=1e3)
     found = step(FusedExecutor(net, bfloat16), children, images, labels, temperature=1e3)
@@ -95,7 +95,7 @@ def test_bfloat16_activations_give_the_numbers_of_one_to_their_rounding():
     assert torch.cosine_similarity(found[3], expected[3], dim=0) > 0.95
 
 
-def test_a_recorded_step_serves_other_architectures_and_images_without_waiting():
+def test_graph_replays_new_children_without_sync():
     net = supernet()
     table = FusedExecutor(net, bfloat16, skip_negligible=True)
     batches, children = [batch(seed) for seed in range(3)], [drawn(s) for s in range(3)]
@@ -115,7 +115,7 @@ def test_a_recorded_step_serves_other_architectures_and_images_without_waiting()
     assert not torch.equal(found[0][0], found[1][0])
 
 
-def test_another_number_of_children_is_recorded_anew():
+def test_new_child_count_triggers_graph_recapture():
     net, (images, labels) = supernet(), batch()
     table = FusedExecutor(net, contextlib.nullcontext)
     replay = CUDAGraphRunner(table)
@@ -125,7 +125,7 @@ def test_another_number_of_children_is_recorded_anew():
         assert all(map(torch.equal, step(replay, children, images, labels), expected))
 
 
-def test_two_steps_are_equal_to_the_bit():
+def test_steps_are_bitwise_reproducible():
     net, (images, labels), children = supernet(), batch(), drawn(4)
     first, second = (step(CUDAGraphRunner(FusedExecutor(net, bfloat16)), children, images, labels) for _ in range(2))
     assert all(map(torch.equal, first, second))

@@ -140,7 +140,7 @@ def refused(found: list[Command], check: Callable[[Command], None]) -> str:
     return "\n".join(lines)
 
 
-def test_commands_are_found_on_every_kind_of_page():
+def test_every_kind_of_page_has_commands():
     for page in ("README.md", "workflow/docs/many-gpus.md", "results/records/README.md", "results/records/claims.md"):
         assert page in {page for page, line, _ in printed() if "snakemake" in line}
     names = "|".join(typer.main.get_command(app).commands)
@@ -269,7 +269,7 @@ def test_calls_of_pytest_find_tests():
         assert done.returncode == 0, done.stdout[-2000:] + done.stderr
 
 
-def test_calls_of_pip_name_extras_that_there_are():
+def test_pip_commands_name_existing_extras():
     known = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
     named = {word for command in of("pip") for word in command.words if word.startswith(".[")}
     assert named

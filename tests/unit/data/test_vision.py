@@ -30,7 +30,7 @@ def test_data_sets_and_transforms_are_usable() -> None:
     assert vision.torchvision.transforms.Resize
 
 
-def test_missing_operator_schemas_are_declared_and_the_import_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_schemas_are_declared_before_reimport(monkeypatch: pytest.MonkeyPatch) -> None:
     mended, declared = ModuleType("torchvision"), []
     modules = {"torchvision": None, "torchvision.ops": None, "torchvision_like": None}
     imports(monkeypatch, MISSING, mended)

@@ -98,7 +98,7 @@ def test_kernels_equal_reference(network, sides, sources, primitives, temperatur
     assert supernet.bank.gradient.isfinite().all()
 
 
-def test_deposits_into_one_place_add_up_in_order():
+def test_gradients_of_one_slot_are_summed():
     partials, gradient = torch.randn(5, 3, 100), torch.randn(300)
     places, sizes = torch.tensor([100, -1, 0, 100, 100]), torch.tensor([70, 70, 100, 70, 70])
     expected = gradient.clone()

@@ -34,7 +34,7 @@ def test_join(layout):
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_pieces_of_which_some_are_not_used(layout):
+def test_pieces_allow_unused_outputs(layout):
     x = maps(layout=layout)
     check(list(pieces(x, 2))[1:], list(x.split(2, 1))[1:], [x])
     assert pieces(x, 6)[0] is x

@@ -36,7 +36,7 @@ def cell(adjacency, kind=CONV1):
         (MIXED, 8, 15, [8, 8, 7, 7, 15]),
     ],
 )
-def test_channels_are_those_of_the_authors_tests(adjacency, inputs, outputs, channels):
+def test_vertex_channels_match_authors_tests(adjacency, inputs, outputs, channels):
     assert vertex_channels(cell(adjacency), inputs, outputs) == channels
 
 
@@ -62,7 +62,7 @@ def test_costs_are_those_of_the_modules():
             assert cost.multiply_adds == multiply_adds_of(network, torch.randn(2, 3, 9, 9))
 
 
-def test_a_known_cell_has_the_published_size():
+def test_known_cell_has_published_parameter_count():
     adjacency = "0100110001000000010010000010000001000000010000000"
     found = from_columns(adjacency, f"input,{CONV3},{POOL},{CONV3},{CONV3},{CONV1},output")
     assert network_cost(found, 10, 32).parameters == 8_555_530
@@ -93,14 +93,14 @@ def test_maps_are_cut_summed_and_concatenated():
     assert torch.allclose(module(x), torch.cat([first, third], dim=1), atol=1e-6)
 
 
-def test_the_input_is_added_to_the_output():
+def test_module_input_is_added_to_output():
     found = architecture(["input", POOL, "output"], [[0, 1, 1], [0, 0, 1], [0] * 3])
     module, x = Module(found, 3, 4), torch.randn(2, 3, 5, 5)
     expected = module.operations[0](projected(module, 1, x)) + projected(module, 2, x)
     assert torch.allclose(module(x), expected, atol=1e-6)
 
 
-def test_a_module_without_vertices_is_a_projection():
+def test_module_without_vertices_is_projection():
     module, x = Module(Architecture(("input", "output"), ((0, 1), (0, 0))), 3, 4), torch.randn(2, 3, 5, 5)
     assert torch.allclose(module(x), projected(module, 1, x))
 

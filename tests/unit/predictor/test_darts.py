@@ -66,7 +66,7 @@ def run(data, scores, pi, tmp_path_factory):
     return folder / "out"
 
 
-def test_an_architecture_is_scored_as_the_sample_was(scores, data):
+def test_rescoring_agrees_with_the_sample(scores, data):
     """Weights differ, images and networks do not: ranks agree."""
     import pandas as pd
 
@@ -86,7 +86,7 @@ def test_every_search_sees_true_scores(run, scores, data):
     assert (rows.groupby(["pool", "repeat"]).architecture.nunique() == 6).all()
 
 
-def test_a_pool_of_the_prior_holds_what_the_prior_draws(pi):
+def test_prior_pool_holds_prior_draws(pi):
     problem = Darts(lambda found: 0.0, np.zeros(3))
     prior = np.zeros((len(problem.choices), max(problem.choices)))
     prior[:, 0] = 1.0
@@ -128,7 +128,7 @@ def test_choices_are_those_of_the_space():
     assert problem.of_choices(DARTS.encode(found, "separate")) == found
 
 
-def test_reports_tell_the_sample_from_a_space(run, scores):
+def test_reports_distinguish_sample_from_space(run, scores):
     table, numbers, _ = predictor.make_gain_table([run, scores])
     assert set(numbers.quality) == {"top 1 %", "top 0.1 %"}
     assert any("stand for it" in note for note in table.notes)

@@ -32,7 +32,7 @@ def test_random_search_is_exact(times):
     )
 
 
-def test_the_best_of_random_architectures_is_exact(orders):
+def test_random_search_best_is_exact(orders):
     best = orders[:, :BUDGET].min(1)
     shares = sample_efficiency.chosen(SIZE, BUDGET)
     assert shares.sum() == pytest.approx(1)
@@ -43,14 +43,14 @@ def test_the_best_of_random_architectures_is_exact(orders):
         assert found == np.quantile(90.0 - best, share, method="inverted_cdf")
 
 
-def test_the_gain_of_random_search_is_one(times):
+def test_random_search_has_unit_gain(times):
     found = gain(times[:2000].astype(float), Target("", 0.0, GOOD), SIZE, SIZE)
     assert not found.bounded
     assert found.gain.low < 1 < found.gain.high
     assert found.median == np.median(times[:2000])
 
 
-def test_a_search_that_misses_gives_a_bound_and_no_number():
+def test_missed_target_yields_only_a_bound():
     trained = np.array([[1.0, 9.0, 1.0, 1.0], [1.0, 1.0, 1.0, 1.0], [1.0, 1.0, 1.0, 1.0]])
     target = Target("best", 9.0, 1)
     times = needed(trained, target)
@@ -69,13 +69,13 @@ def test_qualities_count_equal_accuracies():
     assert found == {"top 1 %": (49.5, 10), "top 0.1 %": (95.0, 2), "best 10": (49.5, 10), "best": (95.0, 2)}
 
 
-def test_the_interval_covers_the_mean_about_as_often_as_it_says():
+def test_interval_has_nominal_coverage():
     rng = np.random.default_rng(0)
     drawn = [interval(rng.exponential(size=60), seed=place) for place in range(200)]
     assert 0.88 <= np.mean([each.low <= 1.0 <= each.high for each in drawn]) <= 0.99
 
 
-def test_the_gain_in_a_sampled_space_covers_the_true_one():
+def test_sampled_space_gain_covers_true_gain():
     """The space: accuracies uniform in [0, 1). The search: a geometric number, 5 times as fast as random search."""
     rng, size, good, faster = np.random.default_rng(0), 2000, 10, 5
     covered, claimed, ratios = 0, 0, []
@@ -92,7 +92,7 @@ def test_the_gain_in_a_sampled_space_covers_the_true_one():
     assert min(ratios) > 1.0
 
 
-def test_random_search_of_an_uncertain_share_is_exact():
+def test_uncertain_share_random_search_is_exact():
     shares = sample_efficiency.shares(999, 10, 100_000, 0)
     assert shares.mean() == pytest.approx(10 / 1000, rel=0.01)
     assert sample_efficiency.needed_of_share(shares).mean() == pytest.approx(999 / 9, rel=0.01)  # E[1/p] of that Beta
@@ -101,7 +101,7 @@ def test_random_search_of_an_uncertain_share_is_exact():
     assert within[0] == pytest.approx(np.minimum(drawn, 20).mean(), rel=0.01)
 
 
-def test_pools_of_a_sampled_space_share_its_uncertainty():
+def test_pools_share_sampling_uncertainty():
     target, times = Target("", 0.0, 10), np.full(20, 4.0)
     one, twice = (gain(found, target, 999, 100, sampled=True).gain for found in (times, 2 * times))
     assert tuple(one) == pytest.approx([2 * end for end in twice])

@@ -29,17 +29,17 @@ def away(problem, parents):
 
 
 @pytest.mark.parametrize("kind", ["uniform", "smart", "evolution"])
-def test_a_pool_has_its_size_and_nothing_that_is_trained(problem, seen, rng, kind):
+def test_pool_has_only_untrained_architectures(problem, seen, rng, kind):
     found = propose(problem, Pool(kind=kind, size=200), seen, true(problem), "mean", rng)
     assert len(found) == len(set(found)) == 200
     assert not set(found) & seen.keys()
 
 
-def test_the_whole_space_is_the_whole_space(problem, seen, rng):
+def test_pool_all_is_the_whole_space(problem, seen, rng):
     assert propose(problem, Pool(kind="all"), seen, true(problem), "mean", rng) == range(15_625)
 
 
-def test_a_smart_subset_is_one_and_two_edits_from_the_best_and_a_uniform_share(problem, seen, rng):
+def test_smart_pool_mixes_edits_and_uniform(problem, seen, rng):
     found = propose(problem, Pool(kind="smart", size=200), seen, true(problem), "mean", rng)
     edits = away(problem, best(seen, 10))
     near = [edits.get(each) for each in found[:180]]
@@ -50,7 +50,7 @@ def test_a_smart_subset_is_one_and_two_edits_from_the_best_and_a_uniform_share(p
     assert sum(each not in edits for each in found[180:]) > 5
 
 
-def test_evolution_scores_better_architectures_than_a_smart_subset_when_the_predictor_is_right(problem, seen, rng):
+def test_evolution_pool_beats_smart_with_oracle(problem, seen, rng):
     reached = {
         kind: np.max(true(problem)(propose(problem, Pool(kind=kind, size=200), seen, true(problem), "mean", rng)))
         for kind in ("smart", "evolution")
@@ -58,7 +58,7 @@ def test_evolution_scores_better_architectures_than_a_smart_subset_when_the_pred
     assert reached["evolution"] > reached["smart"]
 
 
-def test_a_space_that_is_used_up_is_told(problem, rng):
+def test_exhausted_space_is_refused(problem, rng):
     class Tiny(type(problem)):
         def __init__(self):
             self.name = "tiny"
@@ -84,7 +84,7 @@ def test_mean_and_upper_bound_rank(rng):
     assert pick(risky, 1, "upper_bound", rng).tolist() == [1]
 
 
-def test_thompson_takes_the_favourites_of_members_and_none_twice(rng):
+def test_thompson_picks_member_favourites_without_repeats(rng):
     first = {int(pick(PREDICTED, 1, "thompson", rng)[0]) for _ in range(50)}
     assert first == {1, 2}
     assert sorted(pick(PREDICTED, 9, "thompson", rng).tolist()) == [0, 1, 2, 3]

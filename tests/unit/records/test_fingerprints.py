@@ -61,7 +61,7 @@ def test_one_table_is_made_alone(changed):
     assert found == {"table naswot-ablation"}
 
 
-def test_search_code_reruns_searches_and_no_retraining(changed):
+def test_search_code_reruns_only_searches(changed):
     found = changed("search/parsec.py", "def weight_step(self, ", "def weight_step(self, unused=None, *, ")
     assert {"search", "finetune", "transfer"} & found
     assert not found & {"retrain", "prepare_dataset", "score"}

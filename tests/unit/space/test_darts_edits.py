@@ -17,7 +17,7 @@ def edges(architecture):
     return [Counter(node) for cell in architecture for node in cell]
 
 
-def test_every_neighbour_differs_in_one_half_of_one_edge(found):
+def test_neighbours_differ_in_one_edge_part(found):
     for other in neighbours(found):
         changed = [(a, b) for a, b in zip(edges(found), edges(other), strict=True) if a != b]
         assert len(changed) == 1
@@ -26,7 +26,7 @@ def test_every_neighbour_differs_in_one_half_of_one_edge(found):
         assert (before.primitive != after.primitive) + (before.input != after.input) == 1
 
 
-def test_there_are_so_many_edits_and_each_leads_back(found):
+def test_edits_are_counted_and_reversible(found):
     around = neighbours(found)
     twins = sum(len(set(node)) == 1 for cell in found for node in cell)
     assert len(set(around)) == len(around)

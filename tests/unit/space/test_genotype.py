@@ -44,17 +44,17 @@ def test_writing_and_reading_gives_the_same(found):
 
 
 @given(genotypes)
-def test_choices_decode_to_the_genotype_that_encodes_to_them(found):
+def test_encoding_and_decoding_are_inverse(found):
     for form in ("separate", "joint"):
         assert decode(encode(found, form), form) == found
 
 
-def test_further_keys_of_a_document_are_ignored():
+def test_extra_document_keys_are_ignored():
     assert from_dict(document(found_by={"seed": 1})) == DARTS_V2
 
 
 @given(genotypes, st.randoms(use_true_random=False))
-def test_the_canonical_form_forgets_the_order_of_a_nodes_edges(found, random):
+def test_canonical_form_ignores_edge_order(found, random):
     shuffled = genotype(*([e for node in cell for e in random.sample(node, SLOTS)] for cell in found))
     assert shuffled.canonical() == found.canonical()
     assert found.canonical().canonical() == found.canonical()
@@ -65,7 +65,7 @@ def test_the_canonical_form_forgets_the_order_of_a_nodes_edges(found, random):
     )
 
 
-def test_different_networks_stay_different_in_canonical_form():
+def test_canonical_form_distinguishes_different_networks():
     assert DARTS_V1.canonical() != DARTS_V2.canonical()
 
 
@@ -85,7 +85,7 @@ def test_different_networks_stay_different_in_canonical_form():
         (0, "ab", r"normal\[0\]: expected \[primitive, input\], got 'ab'"),
     ],
 )
-def test_an_impossible_pair_is_refused_with_its_place(position, pair, message):
+def test_invalid_pair_is_refused_with_position(position, pair, message):
     spoilt = pairs()
     spoilt[position] = pair
     with pytest.raises(GenotypeError, match=message):
@@ -93,7 +93,7 @@ def test_an_impossible_pair_is_refused_with_its_place(position, pair, message):
 
 
 @pytest.mark.parametrize("cell", [[], pairs()[:7], [*pairs(), ["skip_connect", 0]], None, "skip_connect", {}])
-def test_a_cell_of_wrong_length_is_refused(cell):
+def test_wrong_cell_length_is_refused(cell):
     with pytest.raises(GenotypeError, match=r"reduce: expected a list of 8 \[primitive, input\] pairs, two per node"):
         genotype(pairs(), cell)
 
@@ -112,7 +112,7 @@ def test_a_cell_of_wrong_length_is_refused(cell):
         (document(reduce_concat=[True, 3, 4, 5]), "reduce_concat: the darts space concatenates its 4 nodes"),
     ],
 )
-def test_a_document_of_another_form_is_refused(broken, message):
+def test_malformed_document_is_refused(broken, message):
     with pytest.raises(GenotypeError, match=message):
         from_dict(broken)
 
@@ -173,7 +173,7 @@ def test_every_form_gives_the_same_genotype(found):
         ("\0", "null bytes"),
     ],
 )
-def test_text_that_is_no_genotype_is_one_line(text, message, tmp_path, monkeypatch):
+def test_invalid_text_fails_in_one_line(text, message, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(GenotypeError, match=message) as refused:
         from_text(text)
@@ -182,14 +182,14 @@ def test_text_that_is_no_genotype_is_one_line(text, message, tmp_path, monkeypat
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_pair_of_a_node_is_named_by_both_places():
+def test_nested_pair_errors_name_both_indices():
     nested = by_node(pairs())
     nested[2][1] = ["skip_connect", 4]
     with pytest.raises(GenotypeError, match=r"normal\[2\]\[1\]: input 4 does not exist yet; node 2 may use 0 to 3"):
         genotype(nested, pairs())
 
 
-def test_genotypes_are_given_by_name_file_or_text(tmp_path):
+def test_genotypes_load_from_name_file_text(tmp_path):
     path = tmp_path / "Genotype (1).txt"
     path.write_text("\ufeff" + printed(DARTS_V1), encoding="utf-8")
     assert named_or_given("DARTS_V2") is DARTS_V2
@@ -209,7 +209,7 @@ def test_genotypes_are_given_by_name_file_or_text(tmp_path):
         (None, r"neither a published genotype \(DARTS_V1, DARTS_V2, PDARTS, .*\) nor a readable file$"),
     ],
 )
-def test_a_file_without_a_genotype_is_named(content, message, tmp_path):
+def test_file_without_genotype_is_named(content, message, tmp_path):
     path = tmp_path / "broken.json"
     # A folder is no file, nor is a pipe, which might never end.
     os.mkfifo(path) if content is None else path.write_bytes(content)
@@ -217,7 +217,7 @@ def test_a_file_without_a_genotype_is_named(content, message, tmp_path):
         named_or_given(str(path))
 
 
-def test_published_genotypes_are_those_of_the_darts_code():
+def test_published_genotypes_match_darts_code():
     """The second-order cell as printed in cnn/genotypes.py; only pooling in its reduction cell."""
     convolutions = [p for node in DARTS_V2.normal for p, _ in node if "conv" in p]
     assert convolutions == ["sep_conv_3x3"] * 5 + ["dil_conv_3x3"]

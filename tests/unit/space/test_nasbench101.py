@@ -38,18 +38,18 @@ def every_cell(size):
 
 
 @pytest.mark.parametrize(("size", "count"), [(2, 1), (3, 6), (4, 84), (5, 2_441)])
-def test_as_many_cells_have_different_hashes_as_the_benchmark_holds(size, count):
+def test_distinct_hash_count_matches_benchmark(size, count):
     assert len({found.canonical() for found in every_cell(size)}) == count
 
 
-def test_the_hash_is_that_of_the_benchmarks_file():
+def test_hash_matches_the_benchmark_file():
     """The first architecture of the authors' file, as their own program prints it."""
     adjacency = "0100110001000000010010000010000001000000010000000"
     found = from_columns(adjacency, f"input,{CONV3},{POOL},{CONV3},{CONV3},{CONV1},output")
     assert found.canonical() == "00005c142e6f48ac74fdcf73e3439874"
 
 
-def test_the_order_of_the_vertices_does_not_matter():
+def test_hash_is_invariant_to_vertex_order():
     first = from_columns("0110000010000010000100000", f"input,{CONV3},{CONV1},{POOL},output")
     second = from_columns("0110000001000100000100000", f"input,{CONV1},{CONV3},{POOL},output")
     assert first != second
@@ -57,7 +57,7 @@ def test_the_order_of_the_vertices_does_not_matter():
     assert first.canonical() != second._replace(operations=first.operations).canonical()
 
 
-def test_vertices_off_the_path_are_pruned_with_their_edges():
+def test_dangling_vertices_are_pruned():
     operations = ["input", CONV3, CONV1, POOL, "output"]
     # Vertex 2 leads nowhere, nothing leads to vertex 3.
     found = architecture(operations, [[0, 1, 1, 0, 0], [0, 0, 0, 0, 1], [0] * 5, [0, 0, 0, 0, 1], [0] * 5])
@@ -91,7 +91,7 @@ def test_limits_hold_for_what_pruning_leaves():
         (["input", "conv5x5", "output"], [[0, 1, 0], [0, 0, 1], [0] * 3], "unknown operation 'conv5x5'"),
     ],
 )
-def test_other_cells_are_refused_in_one_line(operations, matrix, message):
+def test_invalid_cells_fail_in_one_line(operations, matrix, message):
     with pytest.raises(GenotypeError, match=message) as refused:
         architecture(operations, matrix)
     assert "\n" not in str(refused.value)
@@ -129,7 +129,7 @@ def test_neighbours_are_one_edit_away():
     assert max(len(each.operations) for each in neighbours(CHAIN)) == 5
 
 
-def test_an_added_vertex_can_be_removed_again():
+def test_vertex_additions_are_reversible():
     larger = [each for each in neighbours(CHAIN) if len(each.operations) == 5]
     assert larger
     assert all(CHAIN.canonical() in {back.canonical() for back in neighbours(each)} for each in larger)

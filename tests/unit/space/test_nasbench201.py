@@ -8,7 +8,7 @@ from parsec.space.nasbench201 import OPERATIONS, SIZE, architecture, architectur
 MIXED = "|nor_conv_3x3~0|+|none~0|skip_connect~1|+|avg_pool_3x3~0|none~1|nor_conv_1x1~2|"
 
 
-def test_the_order_is_that_of_the_benchmark_file():
+def test_order_matches_the_benchmark_file():
     # The three that the benchmark's own code checks before it trains.
     known = {
         0: "|avg_pool_3x3~0|+|nor_conv_1x1~0|skip_connect~1|+|nor_conv_1x1~0|skip_connect~1|skip_connect~2|",
@@ -19,7 +19,7 @@ def test_the_order_is_that_of_the_benchmark_file():
     assert [index_of(parse(text)) for text in known.values()] == list(known)
 
 
-def test_all_architectures_are_different_and_survive_their_text():
+def test_architectures_are_unique_and_roundtrip_text():
     everything = architectures()
     assert len(set(everything)) == SIZE == 15_625
     assert [parse(str(found)) for found in everything] == list(everything)
@@ -29,7 +29,7 @@ def test_topologies_are_as_many_as_published():
     assert len({found.canonical() for found in architectures()}) == 6_466
 
 
-def test_an_edge_without_effect_does_not_make_another_topology():
+def test_dead_edges_keep_the_canonical_topology():
     # Node 1 is zero, so what leads from it is zero too, whatever the operation.
     silent = [architecture(["none", "skip_connect", op, "none", op, "nor_conv_3x3"]) for op in OPERATIONS]
     assert len({found.canonical() for found in silent}) == 1
@@ -62,7 +62,7 @@ def test_edges_are_read_node_by_node():
         MIXED.replace("|none~0|", "|none~0||"),
     ],
 )
-def test_other_texts_are_refused_in_one_line(text):
+def test_invalid_texts_fail_in_one_line(text):
     with pytest.raises(GenotypeError) as refused:
         parse(text)
     assert "\n" not in str(refused.value)

@@ -70,7 +70,7 @@ def test_a_search_needs_no_test_column(rows, write):
         (lambda rows: rows.assign(operations=None), "row 0 is no cell"),
     ],
 )
-def test_another_table_is_refused_in_one_line(rows, write, change, message):
+def test_invalid_table_fails_in_one_line(rows, write, change, message):
     with pytest.raises(BenchmarkError, match=message) as refused:
         read_search_columns(write(change(rows)))
     assert "\n" not in str(refused.value)
@@ -86,7 +86,7 @@ def test_neighbours_are_those_of_the_table(rows, write):
     assert set(draws) == set(range(6))
 
 
-def test_where_none_is_one_edit_away_the_nearest_are_neighbours(write):
+def test_isolated_cells_use_nearest_as_neighbours(write):
     cells = [CHAIN, NEAR[0], FAR]
     assert FAR.canonical() not in {each.canonical() for each in neighbours(NEAR[0])}
     frame = pd.DataFrame(
@@ -205,7 +205,7 @@ def test_the_authors_file_becomes_the_table(write_file, tmp_path):
         (lambda data: data.replace(b" 108,", b" 107,"), "no training of 108 epochs"),
     ],
 )
-def test_damaged_files_are_refused_in_one_line(write_file, tmp_path, capsys, damage, message):
+def test_damaged_files_are_refused(write_file, tmp_path, capsys, damage, message):
     path = write_file(trainings())
     path.write_bytes(damage(path.read_bytes()))
     assert run_import(path, tmp_path / "table.parquet") == 2
@@ -213,7 +213,7 @@ def test_damaged_files_are_refused_in_one_line(write_file, tmp_path, capsys, dam
     assert not (tmp_path / "table.parquet").exists()
 
 
-def test_a_missing_file_says_where_to_get_it(tmp_path, capsys):
+def test_missing_file_error_names_download_source(tmp_path, capsys):
     assert run_import(tmp_path / "none.tfrecord", tmp_path / "table.parquet") == 2
     said = capsys.readouterr().err
     assert "no such file" in said
@@ -221,7 +221,7 @@ def test_a_missing_file_says_where_to_get_it(tmp_path, capsys):
     assert said.count("\n") == 1
 
 
-def test_without_the_package_a_line_says_what_to_install(write_file, tmp_path, capsys, monkeypatch):
+def test_missing_package_error_names_install_command(write_file, tmp_path, capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "tfrecord.reader", None)
     assert run_import(write_file(trainings()), tmp_path / "table.parquet") == 2
     assert "pip install 'parsec-nas[benchmarks]'" in capsys.readouterr().err

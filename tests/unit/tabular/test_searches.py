@@ -22,7 +22,7 @@ def test_random_search_draws_uniformly(toy, trained):
     assert ((counts - 40) ** 2 / 40).sum() < 190
 
 
-def test_every_new_best_is_kept_and_nothing_else(toy):
+def test_only_new_incumbents_are_kept(toy):
     kept = follow(random_search(toy, rng()), toy, Budget(50, None, None))
     same = rng()
     reached = [toy.accuracy(toy.draw(1, same)[0]) for _ in range(50)]
@@ -40,7 +40,7 @@ def test_no_training_passes_the_seconds(toy):
     assert [one.seconds for one in kept] == [10.0 * one.trained for one in kept]
 
 
-def test_a_child_is_a_neighbour_of_the_best_that_lives(toy, trained):
+def test_evolution_mutates_best_living_parent(toy, trained):
     # So large a sample has every one of three in it.
     found = trained(evolution(toy, Evolution(population=3, sample=200), rng()), 60)
     for place in range(3, 60):
@@ -60,7 +60,7 @@ def test_evolution_beats_random_search(toy):
     assert evolved > mean(lambda random: random_search(toy, random)) + 0.2
 
 
-def test_assisted_evolution_begins_with_the_best_scores(toy, trained):
+def test_assisted_evolution_starts_with_best_scores(toy, trained):
     settings = AssistedEvolution(population=4, sample=3, candidates=12)
     scores = {found: -np.inf if found % 7 == 0 else float(found) for found in range(50, 100)}
     found = trained(assisted_evolution(toy, settings, scores, rng()), 6)

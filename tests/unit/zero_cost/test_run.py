@@ -44,18 +44,18 @@ def test_pandas_reads_the_file_by_itself(start):
     ]  # fmt: skip
 
 
-def test_equal_settings_and_seed_give_equal_scores(start):
+def test_settings_and_seed_determine_scores(start):
     first, again, other = (SCORES_FILE.read(start(name, seed))[0] for name, seed in (("a", 0), ("b", 0), ("c", 1)))
     assert first.score.tolist() == again.score.tolist()
     assert set(first["index"]) != set(other["index"])
 
 
-def test_a_score_does_not_depend_on_what_was_scored_before(start):
+def test_scores_are_independent_of_scoring_order(start):
     few, more = (SCORES_FILE.read(start(name, architectures=count))[0] for name, count in (("a", 2), ("b", 4)))
     assert few.score.tolist() == more.score.tolist()[:2]
 
 
-def test_a_sample_has_no_architecture_twice_and_all_are_all():
+def test_sample_has_no_repeated_architecture():
     assert len(set(shuffled(SIZE, 1000, 0))) == 1000
     assert shuffled(SIZE, None, 0) == list(range(SIZE))
 
@@ -77,7 +77,7 @@ def test_settings_change_the_score(start, changes):
     assert (plain.score != changed.score).all()
 
 
-def test_an_architecture_that_fails_is_recorded_with_its_reason(start, monkeypatch):
+def test_failed_architecture_is_recorded_with_reason(start, monkeypatch):
     matrix, number = SCORES["relu_log_determinant"]
     seen = []
 
@@ -103,7 +103,7 @@ def test_too_little_memory_fails_one_architecture(start, monkeypatch):
     assert rows.reason.tolist() == ["no memory"] * 3
 
 
-def test_a_mistake_in_the_code_is_no_failed_architecture(start, monkeypatch):
+def test_code_errors_are_not_failed_architectures(start, monkeypatch):
     def broken(network, images):
         raise RuntimeError("shapes differ")
 
@@ -112,7 +112,7 @@ def test_a_mistake_in_the_code_is_no_failed_architecture(start, monkeypatch):
         start("a")
 
 
-def test_a_killed_run_continues_where_it_was(start, digits, make_job, tmp_path):
+def test_killed_run_resumes_where_it_stopped(start, digits, make_job, tmp_path):
     expected = SCORES_FILE.read(start("undisturbed", architectures=6))[0]
 
     def begin(attempt):
@@ -171,7 +171,7 @@ def test_state_of_another_scoring_is_refused(start, monkeypatch):
         start("a", seed=1)
 
 
-def test_too_few_images_and_another_data_set_are_refused(start, make_job, digits, tmp_path, capsys):
+def test_wrong_or_too_few_images_refused(start, make_job, digits, tmp_path, capsys):
     with pytest.raises(DatasetError, match="fewer than batch_size"):
         start("a", batch_size=10_000)
     other = job_file(tmp_path, json.dumps({**json.loads(as_json(make_job())), "dataset": "cifar10"}))

@@ -59,11 +59,11 @@ def step(executor, children, images, labels, temperature=4.0):
     return likelihoods, seen.loss, seen.effective_sample_size, executor.supernet.bank.gradient.clone()
 
 
-def assert_close(found, expected, rtol, atol):
+def assert_close(result, expected, rtol, atol):
     """Gradients to a share of the largest one, all else relatively."""
-    torch.testing.assert_close(found[:3], expected[:3], rtol=rtol, atol=0)
+    torch.testing.assert_close(result[:3], expected[:3], rtol=rtol, atol=0)
     scale = float(expected[3].abs().max())
-    torch.testing.assert_close(found[3], expected[3], rtol=0, atol=atol * scale)
+    torch.testing.assert_close(result[3], expected[3], rtol=0, atol=atol * scale)
 
 
 @pytest.mark.parametrize("in_flight", [1, 4, None])
@@ -75,10 +75,10 @@ def test_kernels_and_replay_equal_one(network, side, in_flight):
     net, (images, labels), children = supernet(network), batch(side=side), drawn(0)
     expected = step(SequentialExecutor(net, contextlib.nullcontext), children, images, labels)
     table = FusedExecutor(net, contextlib.nullcontext, in_flight)
-    found = step(table, children, images, labels)
-    assert_close(found, expected, 1e-4, 2e-3)
+    result = step(table, children, images, labels)
+    assert_close(result, expected, 1e-4, 2e-3)
     again = step(CUDAGraphRunner(table), children, images, labels)
-    assert all(torch.equal(left, right) for left, right in zip(found, again, strict=True)), "a replay changes nothing"
+    assert all(torch.equal(left, right) for left, right in zip(result, again, strict=True)), "a replay changes nothing"
 
 
 def test_kernels_match_reference_on_same_device():
@@ -90,9 +90,9 @@ def test_kernels_match_reference_on_same_device():
 def test_bfloat16_matches_sequential_executor_within_rounding():
     net, (images, labels), children = supernet(), batch(), drawn(2)
     expected = step(SequentialExecutor(net, bfloat16), children, images, labels, temperature=1e3)
-    found = step(FusedExecutor(net, bfloat16), children, images, labels, temperature=1e3)
-    torch.testing.assert_close(found[:2], expected[:2], rtol=0.03, atol=0)
-    assert torch.cosine_similarity(found[3], expected[3], dim=0) > 0.95
+    result = step(FusedExecutor(net, bfloat16), children, images, labels, temperature=1e3)
+    torch.testing.assert_close(result[:2], expected[:2], rtol=0.03, atol=0)
+    assert torch.cosine_similarity(result[3], expected[3], dim=0) > 0.95
 
 
 def test_graph_replays_new_children_without_sync():
@@ -102,17 +102,17 @@ def test_graph_replays_new_children_without_sync():
     replay = CUDAGraphRunner(table)
     expected = [step(table, some, *data) for some, data in zip(children, batches, strict=True)]
     step(replay, children[0], *batches[0])
-    found = []
+    replayed = []
     torch.cuda.synchronize()
     torch.cuda.set_sync_debug_mode("error")
     try:
         for some, data in zip(children, batches, strict=True):
-            found.append(step(replay, some, *data))
+            replayed.append(step(replay, some, *data))
     finally:
         torch.cuda.set_sync_debug_mode("default")
-    for left, right in zip(found, expected, strict=True):
+    for left, right in zip(replayed, expected, strict=True):
         assert all(torch.equal(*pair) for pair in zip(left, right, strict=True))
-    assert not torch.equal(found[0][0], found[1][0])
+    assert not torch.equal(replayed[0][0], replayed[1][0])
 
 
 def test_new_child_count_triggers_graph_recapture():

@@ -131,14 +131,14 @@ def test_bfloat16_losses_are_close_to_float32():
 
 def test_float64_results_match_cpu():
     network, some = Network(cells=5, channels=4), children(4)
-    found = []
+    per_device = []
     for device in map(torch.device, ("cpu", "cuda")):
         one = executor(device, network, torch.float64)
         images, labels = batch(device, 8, 13, torch.float64)
         seen = weighted_backward(one, some, images, labels, temperature=8.0)
         log_likelihoods = one.log_likelihoods(some, images, labels)
         results = (seen.loss, seen.effective_sample_size, log_likelihoods, one.supernet.bank.gradient)
-        found.append([result.cpu() for result in results])
-    for on_cpu, on_gpu in zip(*found, strict=True):
+        per_device.append([result.cpu() for result in results])
+    for on_cpu, on_gpu in zip(*per_device, strict=True):
         scale = float(on_cpu.abs().max())
         torch.testing.assert_close(on_gpu, on_cpu, rtol=0, atol=1e-9 * scale)

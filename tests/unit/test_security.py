@@ -46,8 +46,8 @@ def forbidden(name, given):
 
 
 def test_no_module_executes_or_unpickles_input():
-    found = [(where, name) for path in MODULES for where, name, given in calls(path) if forbidden(name, given)]
-    assert not found
+    violations = [(where, name) for path in MODULES for where, name, given in calls(path) if forbidden(name, given)]
+    assert not violations
     assert sum(1 for path in MODULES for _, name, _ in calls(path) if name in REQUIRED) >= 3
 
 
@@ -60,10 +60,10 @@ def test_the_guard_sees_what_it_forbids(tmp_path):
 def test_no_rule_executes_what_it_reads():
     for path in RULES:
         text = path.read_text(encoding="utf-8")
-        found = re.search(
+        match = re.search(
             r"(?<![\w.])(eval|exec|__import__)\(|os\.system|os\.popen|shell=True|pickle|yaml\.\w*load", text
         )
-        assert not found or found[0] == "yaml.safe_load", (path, found)
+        assert not match or match[0] == "yaml.safe_load", (path, match)
 
 
 def test_rules_quote_every_shell_value():

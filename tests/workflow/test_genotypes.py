@@ -18,9 +18,9 @@ PAGE = ROOT / "workflow" / "docs" / "genotypes.md"
 RUN = "retrain/digits/published/mine/seed0/run0"
 
 
-def printed(found):
+def printed(genotype):
     """As pt.darts prints a genotype: the pairs of each node in a list of their own."""
-    cells = {name: [[tuple(edge) for edge in node] for node in cell] for name, cell in found._asdict().items()}
+    cells = {name: [[tuple(edge) for edge in node] for node in cell] for name, cell in genotype._asdict().items()}
     return "Genotype(" + ", ".join(f"{name}={cell}, {name}_concat=range(2, 6)" for name, cell in cells.items()) + ")"
 
 

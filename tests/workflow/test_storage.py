@@ -19,7 +19,7 @@ def test_remote_storage_alone_holds_identical_search(fresh, finished, tmp_path):
     options = ("--until", "search", *stored, "--shared-fs-usage", *SHARED)
     done = fresh.run(*options)
     assert done.returncode == 0, done.stdout + done.stderr
-    found = tmp_path / "store" / "results" / RUN
-    assert (found / "pi.parquet").read_bytes() == (finished[0].results / RUN / "pi.parquet").read_bytes()
+    remote = tmp_path / "store" / "results" / RUN
+    assert (remote / "pi.parquet").read_bytes() == (finished[0].results / RUN / "pi.parquet").read_bytes()
     assert not (fresh.results / "search").exists()
     assert fresh.planned(*options) == {}

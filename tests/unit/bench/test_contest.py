@@ -72,7 +72,7 @@ def test_uncounted_steps_borrow_or_omit_floor(held):
 
 
 @pytest.mark.parametrize(
-    ("target", "found", "reached"),
+    ("target", "value", "reached"),
     [
         (Target(("slow", "fast"), "speedup", 4.0), 4.0, True),
         (Target(("slow", "fast"), "speedup", 4.1), 4.0, False),
@@ -82,7 +82,7 @@ def test_uncounted_steps_borrow_or_omit_floor(held):
         (Target(("fast",), "rate", 9.0), 8.0, False),
     ],
 )
-def test_target_is_judged_by_fastest_contender(held, target, found, reached):
+def test_target_is_judged_by_fastest_contender(held, target, value, reached):
     outcome = held(targets=(target,))[0]["targets"][0]
     assert outcome["contender"] == ("fast" if "slow" in target.contenders else target.contenders[0])
-    assert (outcome["found"], outcome["target"], outcome["reached"]) == (found, target.value, reached)
+    assert (outcome["found"], outcome["target"], outcome["reached"]) == (value, target.value, reached)

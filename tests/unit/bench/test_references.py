@@ -93,8 +93,8 @@ def test_plain_network_matches_fixed_network():
         for mine, other in zip(ordered(plain), ordered(fixed), strict=True):
             other.copy_(mine)
     images, _ = batch(8)
-    for found, expected in zip(plain.run(images, 0.0), fixed(images), strict=True):
-        torch.testing.assert_close(found, expected, rtol=1e-10, atol=1e-10)
+    for actual, expected in zip(plain.run(images, 0.0), fixed(images), strict=True):
+        torch.testing.assert_close(actual, expected, rtol=1e-10, atol=1e-10)
 
 
 def ordered(network):

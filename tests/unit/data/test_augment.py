@@ -44,12 +44,12 @@ def shifts(image: Tensor, padding: int, side: int) -> dict[tuple[int, int, bool]
     length = image.shape[-1]
     bordered = torch.zeros((3, length + 2 * padding, length + 2 * padding), dtype=image.dtype)
     bordered[:, padding : padding + length, padding : padding + length] = image
-    found = {}
+    crops = {}
     for top in range(length + 2 * padding - side + 1):
         for left in range(length + 2 * padding - side + 1):
             cut = bordered[:, top : top + side, left : left + side]
-            found[top, left, False], found[top, left, True] = cut, cut.flip(-1)
-    return found
+            crops[top, left, False], crops[top, left, True] = cut, cut.flip(-1)
+    return crops
 
 
 @pytest.mark.parametrize("size", [None, 5])

@@ -28,9 +28,9 @@ def test_old_and_new_numpy_arrays_load(protocol):
     if protocol < 4:
         assert b"numpy._core" in content
         content = content.replace(b"numpy._core", b"numpy.core")
-    found = unpickle(content)
-    assert np.array_equal(found["data"], rows)
-    assert found["labels"] == [1, 2]
+    loaded = unpickle(content)
+    assert np.array_equal(loaded["data"], rows)
+    assert loaded["labels"] == [1, 2]
 
 
 @pytest.mark.parametrize("function", [os.system, os.mkdir, eval, print, np.fromfile, open])

@@ -230,9 +230,9 @@ def test_no_image_counts_twice_through_links(image_folder: Path, said: pytest.Lo
     before = sorted(names(image_folder, "train"))
     (cat / "again").symlink_to("inner")
     (cat / "copy.png").symlink_to("01.png")
-    found = names(image_folder, "train")
-    assert len(found) == len(before)
-    assert sum(name in ("cat/01.png", "cat/copy.png") for name in found) == 1
+    after = names(image_folder, "train")
+    assert len(after) == len(before)
+    assert sum(name in ("cat/01.png", "cat/copy.png") for name in after) == 1
     assert any(
         line.startswith(f"{image_folder}/train: links to what is listed already left out: 2") for line in said.messages
     )
@@ -305,10 +305,10 @@ def test_folder_fingerprint_tracks_its_images(image_folder: Path, tmp_path: Path
         lambda: (tmp_path / "copy" / "ILSVRC2012_img_train.tar").touch(),
     ):
         act()
-        found = listing_fingerprint(tmp_path / "copy")
-        assert found is not None
-        assert found not in seen
-        seen.add(found)
+        fingerprint = listing_fingerprint(tmp_path / "copy")
+        assert fingerprint is not None
+        assert fingerprint not in seen
+        seen.add(fingerprint)
     shutil.rmtree(tmp_path / "copy" / "val")
     assert listing_fingerprint(tmp_path / "copy") is None
     assert listing_fingerprint(tmp_path / "gone") is None

@@ -199,12 +199,12 @@ def photo(shared_data: Callable[[str], Path]) -> np.ndarray:
 
 @pytest.mark.parametrize(("box", "side"), [((13, 40, 150, 120), 128), ((0, 0, 224, 224), 64), ((50, 60, 100, 75), 96)])
 def test_box_resizing_matches_torchvision(photo, box, side) -> None:
-    found = decode(photo, np.array([224, 224]), np.array(box), side).numpy().astype(float)
+    resized = decode(photo, np.array([224, 224]), np.array(box), side).numpy().astype(float)
     with Image.open(io.BytesIO(photo.tobytes())) as image:
         left, top, width, height = box
         cropped = torchvision.transforms.functional.resized_crop(image, top, left, height, width, [side, side])
     # A scale below one half lets the decoder average pixels by itself, by another filter.
-    assert np.abs(found - np.asarray(cropped)).mean() < (0.6 if side > 64 else 2.5)
+    assert np.abs(resized - np.asarray(cropped)).mean() < (0.6 if side > 64 else 2.5)
 
 
 def test_damaged_jpeg_fails_in_one_line(photo) -> None:

@@ -38,14 +38,14 @@ def tree(folder: Path) -> dict[str, bytes]:
 def test_parts_are_disjoint_and_complete(digits: Path) -> None:
     together = sorted(i for part in indices(digits).values() for i in part)
     assert together == list(range(1797))
-    assert {part: len(found) for part, found in indices(digits).items()} == read_info(digits).counts
+    assert {part: len(members) for part, members in indices(digits).items()} == read_info(digits).counts
 
 
 def test_every_class_keeps_its_share(digits: Path) -> None:
     target = load_digits().target
     for part, share in (("train", 0.4), ("validation", 0.4), ("test", 0.2)):
-        found = np.bincount(target[indices(digits)[part]])
-        assert np.abs(found - share * np.bincount(target)).max() <= 1.5
+        counts = np.bincount(target[indices(digits)[part]])
+        assert np.abs(counts - share * np.bincount(target)).max() <= 1.5
 
 
 def test_stored_images_and_labels_match_source(digits: Path) -> None:

@@ -50,11 +50,11 @@ def trained(tmp_path_factory) -> tuple[Path, Path]:
 
 def test_loaded_network_reproduces_test_error(trained) -> None:
     run, data = trained
-    found, part = load_trained(run, data), open_split(data, "test")
+    loaded, part = load_trained(run, data), open_split(data, "test")
     images = torch.from_numpy(part.read(np.arange(len(part)))).permute(0, 3, 1, 2).float()
     with torch.no_grad():
-        wrong = (found.module(images).argmax(1).numpy() != part.labels).mean()
-    assert 100 * wrong == pytest.approx(found.result["test"]["top1_error"])
+        wrong = (loaded.module(images).argmax(1).numpy() != part.labels).mean()
+    assert 100 * wrong == pytest.approx(loaded.result["test"]["top1_error"])
 
 
 def test_onnx_reproduces_logits_at_any_batch(trained, tmp_path) -> None:
@@ -86,10 +86,10 @@ def test_folder_predictions_match_the_network(trained, tmp_path) -> None:
     predict(run, data, tmp_path, tmp_path / "out.csv")
     rows = pd.read_csv(tmp_path / "out.csv", dtype={"class": str})
     assert rows["image"].tolist() == [*(f"{i:02d}.png" for i in range(40)), "broken.png"]
-    found = load_trained(run, data)
+    loaded = load_trained(run, data)
     with torch.no_grad():
         images = torch.from_numpy(part.read(np.arange(40))).permute(0, 3, 1, 2).float()
-        expected = found.module(images).softmax(1).max(1)
+        expected = loaded.module(images).softmax(1).max(1)
     assert rows["class"][:40].tolist() == [str(i) for i in expected.indices.tolist()]
     assert np.allclose(rows["probability"][:40], expected.values, atol=1e-6)
     assert rows["error"].isna().tolist() == [True] * 40 + [False]

@@ -28,9 +28,9 @@ def multiply_adds_of(network, images):
 
 @pytest.mark.parametrize("index", [0, 1, 9, 857, 6111, 9930])
 def test_costs_are_those_of_the_modules(index):
-    found = architectures()[index]
-    network = BenchmarkNetwork(found, 10)
-    cost = network_cost(found, 10, 32)
+    arch = architectures()[index]
+    network = BenchmarkNetwork(arch, 10)
+    cost = network_cost(arch, 10, 32)
     assert cost.parameters == sum(weight.numel() for weight in network.parameters())
     with torch.no_grad():
         assert cost.multiply_adds == multiply_adds_of(network, torch.randn(1, 3, 32, 32))
@@ -46,10 +46,10 @@ def test_all_parameter_counts_match_benchmark(data, classes, side, shared_data):
     path = shared_data("nasbench201.parquet")
     names = [f"params_{data}_M", f"flops_{data}_M"]
     table = pytest.importorskip("pyarrow.parquet").read_table(path, columns=["arch_str", *names]).to_pydict()
-    found = [parse(text) for text in table["arch_str"]]
-    assert len(found) == 15_625
-    parameters = [network_cost(each, classes, side).parameters for each in found]
-    flops = [table_flops(each, classes, side) for each in found]
+    archs = [parse(text) for text in table["arch_str"]]
+    assert len(archs) == 15_625
+    parameters = [network_cost(each, classes, side).parameters for each in archs]
+    flops = [table_flops(each, classes, side) for each in archs]
     assert parameters == [round(value * 1e6) for value in table[names[0]]]
     assert flops == [round(value * 1e6) for value in table[names[1]]]
 

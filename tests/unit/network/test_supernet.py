@@ -74,11 +74,11 @@ def test_child_matches_fixed_network_with_gradients(random_genotype, stem, side,
     shared, child = supernet(Network(stem=stem, cells=5, channels=4)), random_genotype(seed)
     network, pairs = twin(shared, child, side)
     given = images(side)
-    expected, found = network(given)[0], shared(child, given)
-    torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-11)
+    expected, logits = network(given)[0], shared(child, given)
+    torch.testing.assert_close(logits, expected, rtol=1e-9, atol=1e-11)
     target = torch.randn(expected.shape, dtype=torch.float64)
     (expected * target).sum().backward()
-    (found * target).sum().backward()
+    (logits * target).sum().backward()
     gradients = {}
     for parameter, address in pairs:
         # A cell whose nodes all ignore one of its inputs gives that projection no gradient at all.

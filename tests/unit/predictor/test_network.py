@@ -73,9 +73,9 @@ def test_training_together_is_training_apart():
 def test_a_planted_accuracy_is_learnt(problem):
     encoder, rng = Encoder(problem), np.random.default_rng(0)
     known, other = [[int(i) for i in part] for part in np.split(rng.permutation(15_625)[:600], [100])]
-    reached = torch.tensor([[problem.accuracy(found) for found in known]])
+    reached = torch.tensor([[problem.accuracy(arch) for arch in known]])
     fitted = fit(encoder.together([known]), reached, Predictor(), [generator(0)])
     predicted = fitted.predict(0, encoder(other)).mean(0)
-    true = np.array([problem.accuracy(found) for found in other])
+    true = np.array([problem.accuracy(arch) for arch in other])
     assert spearmanr(predicted, true).statistic > 0.85
     assert abs(float(predicted.mean()) - true.mean()) < 1.0

@@ -75,10 +75,10 @@ def test_resampling_is_unbiased_for_small_pools(space):
     log_prior, likelihood, predicted = space
     total = 0.0
     for pool in itertools.product(range(N), repeat=2):
-        found = predicted[list(pool)]
-        chances = (0.8 * found).softmax(-1)
+        scores = predicted[list(pool)]
+        chances = (0.8 * scores).softmax(-1)
         for place, uniform in enumerate((float(chances[0]) / 2, (1 + float(chances[0])) / 2)):
-            child = resample(found, 0.8, torch.tensor([uniform], dtype=torch.float64))
+            child = resample(scores, 0.8, torch.tensor([uniform], dtype=torch.float64))
             assert child.positions.tolist() == [place]
             weight = (likelihood[pool[place]] + child.log_ratio[0]).exp()
             total += log_prior[list(pool)].sum().exp() * chances[place] * weight
@@ -98,8 +98,8 @@ def test_large_pool_resampling_follows_exact_proposal(space):
 
 
 def test_likelihood_rises_with_accuracy_above_chance():
-    found = mean_log_likelihood(np.array([3.0, 10.0, 50.0, 90.0, 100.0]), 10)
-    assert found[:2].tolist() == pytest.approx([-np.log(10)] * 2)
-    assert found[3] == pytest.approx(0.9 * np.log(0.9) + 0.1 * np.log(0.1 / 9))
-    assert (np.diff(found[1:]) > 0).all()
-    assert found[-1] == pytest.approx(0.0, abs=1e-4)
+    likelihoods = mean_log_likelihood(np.array([3.0, 10.0, 50.0, 90.0, 100.0]), 10)
+    assert likelihoods[:2].tolist() == pytest.approx([-np.log(10)] * 2)
+    assert likelihoods[3] == pytest.approx(0.9 * np.log(0.9) + 0.1 * np.log(0.1 / 9))
+    assert (np.diff(likelihoods[1:]) > 0).all()
+    assert likelihoods[-1] == pytest.approx(0.0, abs=1e-4)

@@ -47,13 +47,13 @@ def start(table, trajectory, tmp_path):
 
 def test_search_files_yield_priors_per_epoch(trajectory):
     files = [trajectory.with_name("pi.parquet"), trajectory]
-    found = read_studied(files, (0.0, 0.5, 0.6, 1.0))
+    priors = read_studied(files, (0.0, 0.5, 0.6, 1.0))
     search = "search parsec, seed 0, epoch"
-    assert [each.name for each in found] == ["scores parsec, seed 0", *(f"{search} {epoch}" for epoch in range(3))]
-    for each in found:
+    assert [each.name for each in priors] == ["scores parsec, seed 0", *(f"{search} {epoch}" for epoch in range(3))]
+    for each in priors:
         assert float(each.log_prior.exp().sum()) == pytest.approx(1.0)
         assert float(-(each.log_prior.exp() * each.log_prior).sum()) == pytest.approx(each.entropy)
-    assert found[1].entropy == pytest.approx(np.log(15_625))
+    assert priors[1].entropy == pytest.approx(np.log(15_625))
     with pytest.raises(PriorError, match="given twice"):
         read_studied([*files, trajectory], (0.0,))
 

@@ -40,8 +40,8 @@ def test_repeats_spend_budget_from_shared_starts(start, problem):
         assert run.order.tolist() == list(range(1, 21))
         assert run.architecture.nunique() == 20
         assert np.array_equal(run.accuracy, problem.reached[run.architecture])
-    firsts = rows[rows.order <= 10].groupby("repeat").architecture.apply(lambda found: found.to_numpy().reshape(3, 10))
-    assert all((found == found[0]).all() for found in firsts)
+    firsts = rows[rows.order <= 10].groupby("repeat").architecture.apply(lambda archs: archs.to_numpy().reshape(3, 10))
+    assert all((archs == archs[0]).all() for archs in firsts)
     assert not np.array_equal(firsts[0][0], firsts[1][0])
 
 

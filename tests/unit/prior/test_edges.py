@@ -36,15 +36,15 @@ def test_factors_follow_network_edge_order():
 
 @pytest.mark.parametrize("space", SPACES)
 def test_mode_is_derived_from_marginals(space):
-    found = prior(space)
-    assert found.mode() == SPACES[space].derive(found.marginals().tolist())
+    edge_prior = prior(space)
+    assert edge_prior.mode() == SPACES[space].derive(edge_prior.marginals().tolist())
 
 
 @pytest.mark.parametrize("space", SPACES)
 def test_edge_prior_roundtrips_only_as_edges(space, tmp_path):
-    found = prior(space)
-    write_prior(tmp_path / "pi.parquet", found, {"space": space})
+    edge_prior = prior(space)
+    write_prior(tmp_path / "pi.parquet", edge_prior, {"space": space})
     again = read_prior(tmp_path / "pi.parquet", EDGE, space)
-    assert torch.equal(again.logits, found.logits)
+    assert torch.equal(again.logits, edge_prior.logits)
     with pytest.raises(PriorError, match="factors 'edges', but 'separate' is needed"):
         read_prior(tmp_path / "pi.parquet", PriorConfig(), space)

@@ -89,16 +89,16 @@ def scores(tmp_path):
 
 
 def test_command_fits_best_and_records_cost(scores, tmp_path):
-    found = architectures()[:30]
-    path = scores(map(str, found))
+    archs = architectures()[:30]
+    path = scores(map(str, archs))
     given = ["--settings", str(job_file(tmp_path, JOB.model_dump_json())), "--scores", str(path)]
     assert main(["fit-pi", *given, "--output", str(tmp_path / "a")]) == 0
-    best = np.array([NASBENCH201.encode(each, "separate") for each in found[:5]])
+    best = np.array([NASBENCH201.encode(each, "separate") for each in archs[:5]])
     prior = read_prior(tmp_path / "a/pi.parquet", PriorConfig(), "nasbench201")
     assert torch.equal(prior.logits, fit(best, FACTORS, 1.0))
     assert read_metadata(tmp_path / "a/pi.parquet")["stage"] == "scores"
     document = json.loads((tmp_path / "a/fit.json").read_text())
-    assert document["kept"] == [str(each) for each in found[:5]]
+    assert document["kept"] == [str(each) for each in archs[:5]]
     assert (document["scored"], document["failed"], document["forward_images"]) == (30, 1, 240)
     assert (document["cost"]["device_seconds"], document["cost"]["peak_memory_bytes"]) == (15.0, 7)
     assert main(["fit-pi", *given, "--output", str(tmp_path / "b")]) == 0

@@ -20,7 +20,7 @@ def prior():
 @pytest.fixture
 def everything():
     """Chosen indices of all architectures, in the order of the benchmark."""
-    return torch.tensor([NASBENCH201.encode(found, "separate") for found in architectures()])
+    return torch.tensor([NASBENCH201.encode(arch, "separate") for arch in architectures()])
 
 
 def test_distribution_matches_full_enumeration(prior, everything):

@@ -89,9 +89,9 @@ def test_pandas_reads_one_row_per_choice(path, form, random_prior):
 
 
 def test_metadata_records_the_files_origin(written):
-    found = read_metadata(written)
-    assert METADATA.items() <= found.items()
-    assert {"schema": "1", "factors": "separate", "inputs": "independent"}.items() <= found.items()
+    metadata = read_metadata(written)
+    assert METADATA.items() <= metadata.items()
+    assert {"schema": "1", "factors": "separate", "inputs": "independent"}.items() <= metadata.items()
 
 
 def test_rows_match_by_name_not_order(written):

@@ -76,8 +76,8 @@ def test_genotype_file_is_not_published(results, study, tmp_path):
     own = study.retrain(4.0, "published", method="mine")
     own.write_text(json.dumps({**json.loads(own.read_text()), "genotype_source": {"sha256": "0" * 64, "origin": None}}))
     rows, *_ = table([*results, own], tmp_path / "t")
-    found = {row["method"]: row["search_method"] for row in rows if row["origin"] == "published"}
-    assert found == {"DARTS_V2": "published genotype", "mine": "genotype from a file"}
+    search_methods = {row["method"]: row["search_method"] for row in rows if row["origin"] == "published"}
+    assert search_methods == {"DARTS_V2": "published genotype", "mine": "genotype from a file"}
 
 
 def test_cost_sums_all_stages(results, tmp_path):

@@ -28,10 +28,10 @@ def test_files_of_a_search(start):
     )
     assert prior.logits.shape == (6, 5)
     assert read_metadata(folder / "pi.parquet")["space"] == result["space"] == SPACE
-    found = from_text((folder / "genotype.json").read_text())
-    assert found == prior.mode()
-    assert result["genotype"] == found.as_dict()
-    assert result["complexity"] == network_cost(found, 10, 8, cells=3, channels=2)._asdict()
+    genotype = from_text((folder / "genotype.json").read_text())
+    assert genotype == prior.mode()
+    assert result["genotype"] == genotype.as_dict()
+    assert result["complexity"] == network_cost(genotype, 10, 8, cells=3, channels=2)._asdict()
     rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     last = next(row for row in reversed(rows) if row["event"] == "epoch")
     assert set(last["operations"]) == {"cell"}

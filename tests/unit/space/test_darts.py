@@ -34,11 +34,11 @@ def test_reduction_cells_lie_at_the_thirds(cells, reductions):
 
 @pytest.mark.parametrize(("form", "count", "logits"), [("separate", 32, 168), ("joint", 16, 392)])
 def test_factors_cover_every_slot_once(form, count, logits):
-    found = factors(form)
-    assert len(found) == count == len(set(found))
-    assert sum(len(factor.choices) for factor in found) == logits
-    assert all(len(set(factor.choices)) == len(factor.choices) for factor in found)
-    slots = [(factor.cell, factor.node, factor.slot) for factor in found]
+    all_factors = factors(form)
+    assert len(all_factors) == count == len(set(all_factors))
+    assert sum(len(factor.choices) for factor in all_factors) == logits
+    assert all(len(set(factor.choices)) == len(factor.choices) for factor in all_factors)
+    slots = [(factor.cell, factor.node, factor.slot) for factor in all_factors]
     assert slots == sorted(slots, key=lambda s: (CELLS.index(s[0]), *s[1:]))
     assert len(set(slots)) == len(CELLS) * NODES * SLOTS
 

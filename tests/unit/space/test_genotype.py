@@ -37,16 +37,16 @@ def document(**changes):
 
 
 @given(genotypes)
-def test_writing_and_reading_gives_the_same(found):
-    again = from_text(json.dumps(found.as_dict()))
-    assert again == found
-    assert hash(again) == hash(found)
+def test_writing_and_reading_gives_the_same(arch):
+    again = from_text(json.dumps(arch.as_dict()))
+    assert again == arch
+    assert hash(again) == hash(arch)
 
 
 @given(genotypes)
-def test_encoding_and_decoding_are_inverse(found):
+def test_encoding_and_decoding_are_inverse(arch):
     for form in ("separate", "joint"):
-        assert decode(encode(found, form), form) == found
+        assert decode(encode(arch, form), form) == arch
 
 
 def test_extra_document_keys_are_ignored():
@@ -54,13 +54,13 @@ def test_extra_document_keys_are_ignored():
 
 
 @given(genotypes, st.randoms(use_true_random=False))
-def test_canonical_form_ignores_edge_order(found, random):
-    shuffled = genotype(*([e for node in cell for e in random.sample(node, SLOTS)] for cell in found))
-    assert shuffled.canonical() == found.canonical()
-    assert found.canonical().canonical() == found.canonical()
+def test_canonical_form_ignores_edge_order(arch, random):
+    shuffled = genotype(*([e for node in cell for e in random.sample(node, SLOTS)] for cell in arch))
+    assert shuffled.canonical() == arch.canonical()
+    assert arch.canonical().canonical() == arch.canonical()
     assert all(
         sorted(a) == sorted(b)
-        for one, other in zip(found, found.canonical(), strict=True)
+        for one, other in zip(arch, arch.canonical(), strict=True)
         for a, b in zip(one, other, strict=True)
     )
 
@@ -121,15 +121,15 @@ def by_node(cell):
     return [cell[i : i + SLOTS] for i in range(0, len(cell), SLOTS)]
 
 
-def printed(found):
+def printed(arch):
     """As DARTS, PC-DARTS and P-DARTS print a genotype, with tuples and a range."""
-    cells = {name: [tuple(pair) for pair in found.as_dict()[name]] for name in ("normal", "reduce")}
+    cells = {name: [tuple(pair) for pair in arch.as_dict()[name]] for name in ("normal", "reduce")}
     return "Genotype(" + ", ".join(f"{name}={cell}, {name}_concat=range(2, 6)" for name, cell in cells.items()) + ")"
 
 
-def other_forms(found):
+def other_forms(arch):
     """The same genotype in every form that is read."""
-    document, text = found.as_dict(), printed(found)
+    document, text = arch.as_dict(), printed(arch)
     nested = document | {name: by_node(document[name]) for name in ("normal", "reduce")}
     fields = [nested[name] for name in ("normal", "normal_concat", "reduce", "reduce_concat")]
     yield json.dumps({name: value for name, value in document.items() if name != "space"})
@@ -141,8 +141,8 @@ def other_forms(found):
 
 
 @given(genotypes)
-def test_every_form_gives_the_same_genotype(found):
-    assert [from_text(text) for text in other_forms(found)] == [found] * 8
+def test_every_form_gives_the_same_genotype(arch):
+    assert [from_text(text) for text in other_forms(arch)] == [arch] * 8
 
 
 @pytest.mark.parametrize(

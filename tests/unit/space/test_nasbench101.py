@@ -39,14 +39,14 @@ def every_cell(size):
 
 @pytest.mark.parametrize(("size", "count"), [(2, 1), (3, 6), (4, 84), (5, 2_441)])
 def test_distinct_hash_count_matches_benchmark(size, count):
-    assert len({found.canonical() for found in every_cell(size)}) == count
+    assert len({arch.canonical() for arch in every_cell(size)}) == count
 
 
 def test_hash_matches_the_benchmark_file():
     """The first architecture of the authors' file, as their own program prints it."""
     adjacency = "0100110001000000010010000010000001000000010000000"
-    found = from_columns(adjacency, f"input,{CONV3},{POOL},{CONV3},{CONV3},{CONV1},output")
-    assert found.canonical() == "00005c142e6f48ac74fdcf73e3439874"
+    arch = from_columns(adjacency, f"input,{CONV3},{POOL},{CONV3},{CONV3},{CONV1},output")
+    assert arch.canonical() == "00005c142e6f48ac74fdcf73e3439874"
 
 
 def test_hash_is_invariant_to_vertex_order():
@@ -60,8 +60,8 @@ def test_hash_is_invariant_to_vertex_order():
 def test_dangling_vertices_are_pruned():
     operations = ["input", CONV3, CONV1, POOL, "output"]
     # Vertex 2 leads nowhere, nothing leads to vertex 3.
-    found = architecture(operations, [[0, 1, 1, 0, 0], [0, 0, 0, 0, 1], [0] * 5, [0, 0, 0, 0, 1], [0] * 5])
-    assert str(found) == f"010001000:input,{CONV3},output"
+    arch = architecture(operations, [[0, 1, 1, 0, 0], [0, 0, 0, 0, 1], [0] * 5, [0, 0, 0, 0, 1], [0] * 5])
+    assert str(arch) == f"010001000:input,{CONV3},output"
 
 
 def test_limits_hold_for_what_pruning_leaves():
@@ -107,22 +107,22 @@ def test_other_texts_are_refused(text):
 
 def test_texts_and_draws_survive_each_other():
     rng = np.random.default_rng(0)
-    found = [draw(rng) for _ in range(50)]
-    assert [parse(str(each)) for each in found] == found
-    assert {len(each.operations) for each in found} <= set(range(2, VERTICES + 1))
-    assert len({each.canonical() for each in found}) > 30
+    archs = [draw(rng) for _ in range(50)]
+    assert [parse(str(each)) for each in archs] == archs
+    assert {len(each.operations) for each in archs} <= set(range(2, VERTICES + 1))
+    assert len({each.canonical() for each in archs}) > 30
     again = np.random.default_rng(0)
-    assert [draw(again) for _ in range(50)] == found
+    assert [draw(again) for _ in range(50)] == archs
 
 
 def test_neighbours_are_one_edit_away():
-    found = {str(each) for each in neighbours(CHAIN)}
+    texts = {str(each) for each in neighbours(CHAIN)}
     swapped = CHAIN._replace(operations=("input", POOL, CONV1, "output"))
     shortcut = "0101001000010000:input,conv3x3-bn-relu,conv1x1-bn-relu,output"
     longer = "0100000100000100000100000:input,conv3x3-bn-relu,maxpool3x3,conv1x1-bn-relu,output"
-    assert str(swapped) in found
-    assert shortcut in found
-    assert longer not in found, "an edge would have to go as well"
+    assert str(swapped) in texts
+    assert shortcut in texts
+    assert longer not in texts, "an edge would have to go as well"
     hashes = [each.canonical() for each in neighbours(CHAIN)]
     assert len(set(hashes)) == len(hashes)
     assert CHAIN.canonical() not in hashes
@@ -136,7 +136,7 @@ def test_vertex_additions_are_reversible():
 
 
 def test_mutations_stay_in_the_space():
-    rng, found = np.random.default_rng(1), CHAIN
+    rng, arch = np.random.default_rng(1), CHAIN
     for _ in range(30):
-        found = mutate(found, rng)
-        assert parse(str(found)) == found
+        arch = mutate(arch, rng)
+        assert parse(str(arch)) == arch

@@ -29,17 +29,17 @@ def test_factors_name_space_cells_and_primitives(space):
 
 
 def test_nasbench201_has_a_factor_an_edge():
-    found = NASBENCH201.factors("separate")
-    assert [(factor.slot, factor.node) for factor in found] == list(EDGES)
-    assert {(factor.cell, factor.kind, factor.choices) for factor in found} == {("cell", "operation", OPERATIONS)}
+    factors = NASBENCH201.factors("separate")
+    assert [(factor.slot, factor.node) for factor in factors] == list(EDGES)
+    assert {(factor.cell, factor.kind, factor.choices) for factor in factors} == {("cell", "operation", OPERATIONS)}
     assert NASBENCH201.decode([3, 0, 1, 4, 0, 2], "separate") == FOUND
     with pytest.raises(ValueError, match="nasbench201 has no form 'joint'"):
         NASBENCH201.factors("joint")
 
 
-@pytest.mark.parametrize("found", [DARTS_V2, FOUND, architectures()[7]])
-def test_genotypes_of_all_spaces_roundtrip_json(found):
-    assert from_text(json.dumps({**found.as_dict(), "origin": {"seed": 1}})) == found
+@pytest.mark.parametrize("arch", [DARTS_V2, FOUND, architectures()[7]])
+def test_genotypes_of_all_spaces_roundtrip_json(arch):
+    assert from_text(json.dumps({**arch.as_dict(), "origin": {"seed": 1}})) == arch
 
 
 @pytest.mark.parametrize(

@@ -28,8 +28,8 @@ def rows():
     """A made-up table without hashes in which the first cell has two runs."""
     return pd.DataFrame(
         {
-            "adjacency": [found.adjacency for found in [*CELLS, CHAIN]],
-            "operations": [",".join(found.operations) for found in [*CELLS, CHAIN]],
+            "adjacency": [arch.adjacency for arch in [*CELLS, CHAIN]],
+            "operations": [",".join(arch.operations) for arch in [*CELLS, CHAIN]],
             "val_accuracy": [90.0, 91.0, 92.0, 93.0, 94.0, 95.0, 80.0],
             "test_accuracy": [89.0, 90.0, 91.0, 92.0, 93.0, 94.0, 81.0],
         }
@@ -49,7 +49,7 @@ def test_runs_of_one_architecture_are_averaged(rows, write):
     path = write(rows)
     search = read_search_columns(path)
     assert search.architectures == tuple(CELLS)
-    assert search.hashes == tuple(found.canonical() for found in CELLS)
+    assert search.hashes == tuple(arch.canonical() for arch in CELLS)
     assert search.validation.tolist() == [85.0, 91.0, 92.0, 93.0, 94.0, 95.0]
     assert search.seconds is None
     assert read_report_columns(path).tolist() == [85.0, 90.0, 91.0, 92.0, 93.0, 94.0]
@@ -91,8 +91,8 @@ def test_isolated_cells_use_nearest_as_neighbours(write):
     assert FAR.canonical() not in {each.canonical() for each in neighbours(NEAR[0])}
     frame = pd.DataFrame(
         {
-            "adjacency": [found.adjacency for found in cells],
-            "operations": [",".join(found.operations) for found in cells],
+            "adjacency": [arch.adjacency for arch in cells],
+            "operations": [",".join(arch.operations) for arch in cells],
             "val_accuracy": 90.0,
         }
     )
@@ -114,7 +114,7 @@ def test_the_subset_is_read(shared_data):
     problem = NasBench101(read_search_columns(shared_data("nasbench101-subset.parquet")))
     assert len(problem.everything) == len(set(problem.architectures)) == 292
     assert 73 < problem.reached.min() < problem.reached.max() < 95
-    assert all(problem.neighbours(found) for found in problem.everything)
+    assert all(problem.neighbours(arch) for arch in problem.everything)
 
 
 @pytest.fixture(scope="module")
@@ -135,10 +135,10 @@ def metrics():
     message = message_factory.GetMessageClass(pool.FindMessageTypeByName("nasbench.ModelMetrics"))
 
     def encode(parameters, evaluations):
-        found = message(trainable_parameters=parameters, total_time=1.0)
+        result = message(trainable_parameters=parameters, total_time=1.0)
         for numbers in evaluations:
-            found.evaluation_data.add(**dict(zip(names, numbers, strict=True)), checkpoint_path="model.ckpt-0")
-        return base64.b64encode(found.SerializeToString()).decode()
+            result.evaluation_data.add(**dict(zip(names, numbers, strict=True)), checkpoint_path="model.ckpt-0")
+        return base64.b64encode(result.SerializeToString()).decode()
 
     return encode
 
@@ -150,10 +150,10 @@ def write_file(tmp_path, metrics):
     def to_file(trainings):
         path = tmp_path / "nasbench_only108.tfrecord"
         with path.open("wb") as file:
-            for name, epochs, found, parameters, seconds, validation, test in trainings:
+            for name, epochs, arch, parameters, seconds, validation, test in trainings:
                 evaluations = [(0, 0, 0.1, 0.1, 0.1), (epochs / 2, seconds / 2, 0.5, 0.5, 0.5)]
                 evaluations.append((epochs, seconds, 1.0, validation, test))
-                cell = [found.adjacency, ",".join(found.operations)]
+                cell = [arch.adjacency, ",".join(arch.operations)]
                 record = json.dumps([name, epochs, *cell, metrics(parameters, evaluations)]).encode()
                 length = len(record).to_bytes(8, "little")
                 file.write(length + TFRecordWriter.masked_crc(length) + record + TFRecordWriter.masked_crc(record))

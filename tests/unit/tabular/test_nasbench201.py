@@ -17,7 +17,7 @@ def rows():
     random = np.random.default_rng(0)
     names = [f"{data}_{kind}" for data in DATA for kind in ("val_12", "test_200")] + ["naslib_cifar10_val_200"]
     columns = {name: random.uniform(10, 95, SIZE) for name in names}
-    return pd.DataFrame({"arch_index": range(SIZE), "arch_str": [str(found) for found in architectures()], **columns})
+    return pd.DataFrame({"arch_index": range(SIZE), "arch_str": [str(arch) for arch in architectures()], **columns})
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from parsec.space.nasbench201 import SIZE, architectures
 from parsec.tabular.nasbench201 import read_report_columns, read_search_columns, read_seconds
 from parsec.tabular.nats_bench_file import read_states, row_of
 
-NAMES = [str(found) for found in architectures()]
+NAMES = [str(arch) for arch in architectures()]
 TRAININGS = {
     "cifar10-valid": ["x-valid", "ori-test"],
     "cifar10": ["ori-test"],
@@ -45,11 +45,13 @@ def states(index, name, trainings=TRAININGS):
     """Of one architecture: one seed after 12 epochs, two after 200; accuracies tell all of them apart."""
     made = {}
     for epochs, seeds in (("12", (777,)), ("200", (777, 888))):
-        found = ArchResults(index, name)
+        results = ArchResults(index, name)
         for place, data in enumerate(trainings):
             for seed in seeds:
-                found.update(data, seed, result(data, seed, len(epochs) * 10 + 10 * place + (seed == 888) + index % 7))
-        made[epochs] = found.state_dict()
+                results.update(
+                    data, seed, result(data, seed, len(epochs) * 10 + 10 * place + (seed == 888) + index % 7)
+                )
+        made[epochs] = results.state_dict()
     return made
 
 

@@ -21,7 +21,7 @@ def searched(tmp_path_factory):
     """A table with what a search may see alone; its accuracies are random."""
     path, random = tmp_path_factory.mktemp("benchmark") / "table.parquet", np.random.default_rng(0)
     columns = {f"{data}_val_12": random.uniform(10, 95, SIZE) for data in DATA}
-    frame = pd.DataFrame({"arch_index": range(SIZE), "arch_str": [str(found) for found in architectures()], **columns})
+    frame = pd.DataFrame({"arch_index": range(SIZE), "arch_str": [str(arch) for arch in architectures()], **columns})
     frame.to_parquet(path, index=False)
     return path
 

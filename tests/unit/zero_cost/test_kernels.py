@@ -21,7 +21,7 @@ def benchmark(tmp_path_factory):
     """A table whose accuracies rise with the index; invented."""
     path, rising = tmp_path_factory.mktemp("benchmark") / "table.parquet", np.linspace(0.0, 99.9, SIZE)
     names = ["cifar10_test_200", "cifar100_test_200", "in16_test_200", "naslib_cifar10_val_200"]
-    texts = {"arch_index": range(SIZE), "arch_str": [str(found) for found in architectures()]}
+    texts = {"arch_index": range(SIZE), "arch_str": [str(arch) for arch in architectures()]}
     pd.DataFrame(texts | dict.fromkeys(names, rising)).to_parquet(path, index=False)
     return path
 

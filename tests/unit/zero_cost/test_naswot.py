@@ -74,8 +74,8 @@ def test_kernel_counts_agreeing_units():
 def test_kernel_counts_every_relu_variant(rectify):
     torch.manual_seed(0)
     layer, x = nn.Conv2d(3, 4, 3), torch.randn(IMAGES, 3, 6, 6)
-    found = relu_kernel(lambda given: rectify(layer(given)).sum(), x)
-    assert np.array_equal(found.numpy(), agreements((layer(x) > 0).flatten(1).tolist()))
+    kernel = relu_kernel(lambda given: rectify(layer(given)).sum(), x)
+    assert np.array_equal(kernel.numpy(), agreements((layer(x) > 0).flatten(1).tolist()))
 
 
 def test_repeated_relus_count_separately():
@@ -148,8 +148,8 @@ def test_non_finite_values_are_unscored(network, images, value):
 def test_jacobian_rows_are_per_image_gradients():
     x = torch.randn(IMAGES, 3, 2, 2)
     # The gradient of x³/3 is x².
-    found = jacobian_correlation(lambda given: (given**3 / 3).flatten(1).sum(1), x)
-    assert np.allclose(found.numpy(), np.corrcoef(x.double().square().flatten(1).numpy()), atol=1e-6)
+    correlation = jacobian_correlation(lambda given: (given**3 / 3).flatten(1).sum(1), x)
+    assert np.allclose(correlation.numpy(), np.corrcoef(x.double().square().flatten(1).numpy()), atol=1e-6)
 
 
 def test_the_jacobian_leaves_no_gradient_behind(network, images):

@@ -140,9 +140,9 @@ def test_killed_run_resumes_where_it_stopped(start, digits, make_job, tmp_path):
     scored = []
     original = Scoring.score
 
-    def counted(self, found, index):
+    def counted(self, arch, index):
         scored.append(index)
-        return original(self, found, index)
+        return original(self, arch, index)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Scoring, "score", counted)
@@ -153,7 +153,7 @@ def test_killed_run_resumes_where_it_stopped(start, digits, make_job, tmp_path):
 
 
 def test_state_of_another_scoring_is_refused(start, monkeypatch):
-    def stopped(self, found, index):
+    def stopped(self, arch, index):
         raise KeyboardInterrupt
 
     original = Scoring.advance

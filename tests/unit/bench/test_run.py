@@ -42,7 +42,11 @@ def test_search_compares_executors_and_iterations(bench):
     assert [name[:6] for name in contenders(iterations)] == ["DARTS ", "DARTS ", "PARSEC", "PARSEC"]
     for contest in document["contests"]:
         assert all(set(row) == TIMED | FLOOR and len(row["seconds"]) == 2 for row in contest["rows"])
-        assert all(row["operations"] > 0 and row["distance"] > 0 for row in contest["rows"])
+        for row in contest["rows"]:
+            assert row["distance"] == pytest.approx(row["median"] / row["floor"])
+    plain, last, one, *grouped = (row["operations"] for row in executors["rows"])
+    assert plain == last >= one >= grouped[0] >= grouped[1], "children in flight share what they have in common"
+    assert min(row["bytes"] for row in iterations["rows"][:2]) > 2 * max(row["bytes"] for row in iterations["rows"][2:])
 
 
 def test_document_records_machine_settings_and_rates(bench):
@@ -140,4 +144,9 @@ def test_savings_of_whole_searches(bench):
     assert rows["sequential"]["backward_passes"] == steps * 16
     assert rows["sequential, negligible skipped"]["backward_passes"] < steps * 16
     assert rows["sequential, K by entropy"]["forward_passes"] == steps * 2 * 12
-    assert all(row["seconds"] > 0 and 0 < row["accuracy"] < 1 for row in rows.values())
+    for name in ("sequential", "grouped"):
+        both = rows[f"{name}, both"]
+        assert both["forward_passes"] == steps * 2 * 12
+        assert both["backward_passes"] <= rows[name]["backward_passes"]
+    assert rows["sequential, negligible skipped"]["accuracy"] == pytest.approx(rows["sequential"]["accuracy"], abs=0.02)
+    assert all(row["speedup"] == rows["sequential"]["seconds"] / row["seconds"] for row in rows.values())

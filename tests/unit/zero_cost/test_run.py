@@ -30,11 +30,10 @@ def test_rows_name_architecture_index_and_score(start, tmp_path):
     assert rows.status.tolist() == ["scored"] * 3
     assert rows.reason.isna().all()
     assert rows.score.notna().all()
-    assert (rows.seconds > 0).all()
     assert about["seed"] == 0
     assert about["provenance"]["settings"]["score"]["batch_size"] == 8
     assert len(about["provenance"]["dataset_hash"]) == 64
-    assert about["cost"]["wall_seconds"] > 0
+    assert 0 < rows.seconds.sum() <= about["cost"]["wall_seconds"]
     assert not (tmp_path / "state" / "a").exists()
 
 

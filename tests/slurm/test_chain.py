@@ -48,7 +48,7 @@ def on_two_nodes(search: Search) -> Story:
 
 
 @pytest.mark.story(of=on_two_nodes)
-def test_two_nodes_give_what_two_ranks_on_one_give(story):
+def test_two_nodes_match_two_local_ranks(story):
     assert story.code == 0, story.said
     assert story.states == ("COMPLETED",)
     assert story.restarts == 0

@@ -18,7 +18,7 @@ MARK = "not given by the paper"
 
 def leaves(preset):
     """Dotted path → comment of every line that holds a value; path → comment."""
-    branch, found = [], {}
+    branch, comments = [], {}
     for line in (CONFIG / f"{preset}.yaml").read_text(encoding="utf-8").splitlines():
         if not line.strip() or line.startswith("#"):
             continue
@@ -26,8 +26,8 @@ def leaves(preset):
         assert match, f"{preset}.yaml: not `key: value  # comment`: {line!r}"
         branch = [*branch[: len(match["indent"]) // 2], match["key"]]
         if match["value"]:
-            found[".".join(branch)] = match["comment"] or ""
-    return found
+            comments[".".join(branch)] = match["comment"] or ""
+    return comments
 
 
 def keys(document, path=""):
@@ -64,8 +64,8 @@ def test_reference_lists_what_paper_marks():
     marked = {without_branch(path) for path, comment in leaves("paper").items() if MARK in comment}
     listed = {key for group, _ in NOT_GIVEN for key in group}
     covers = {key: [m for m in marked if m == key or m.startswith(f"{key}.")] for key in listed}
-    assert [key for key, found in covers.items() if not found] == []
-    assert sorted(marked - {m for found in covers.values() for m in found}) == []
+    assert [key for key, covered in covers.items() if not covered] == []
+    assert sorted(marked - {m for covered in covers.values() for m in covered}) == []
 
 
 def test_presets_have_own_result_folders():

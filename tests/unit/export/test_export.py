@@ -69,6 +69,13 @@ def test_onnx_reproduces_logits_at_any_batch(trained, tmp_path) -> None:
     assert about["logit_difference"] < 1e-3
 
 
+def test_examples_are_validation_images(trained) -> None:
+    run, data = trained
+    part = open_split(data, "validation", onnx.CHECKED)
+    images = torch.from_numpy(part.read(np.arange(len(part)))).permute(0, 3, 1, 2).float()
+    assert torch.equal(onnx._examples(load_trained(run, data), data), images)
+
+
 def test_differing_onnx_logits_leave_no_output(trained, tmp_path, monkeypatch) -> None:
     pytest.importorskip("onnxruntime")
     monkeypatch.setattr(onnx, "_difference", lambda *_: 0.5)

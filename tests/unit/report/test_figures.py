@@ -96,6 +96,13 @@ def test_metrics_are_read_exactly(study):
     assert shown["mode_accuracy"].to_list() == [row["mode_accuracy"] for row in recorded if row["event"] == "epoch"]
 
 
+def test_accuracy_is_drawn_in_percent(study):
+    figure, data = figure_writer("accuracy").__wrapped__([study.search(epochs=3).parent])
+    (axes,) = figure.axes
+    assert "%" in axes.get_ylabel()
+    assert axes.lines[0].get_ydata() == pytest.approx(100 * data["mode_accuracy"])
+
+
 @pytest.mark.parametrize("name", ["entropy", "accuracy", "operations", "executor"])
 def test_curves_stay_inside_panels(name, study):
     runs = [study.search(epochs=2).parent, study.search("finetune", start="search", epochs=3).parent]

@@ -17,6 +17,7 @@ from parsec.data.augment import Augment
 from parsec.data.dataset import open_split, read_info
 from parsec.data.loader import Images
 from parsec.errors import CheckpointError, DatasetError, Interrupted, SettingsError
+from parsec.network.cell_network import FixedNetwork
 from parsec.network.complexity import network_cost
 from parsec.retrain.run import evaluate, retrain, training_images, widen
 from parsec.retrain.trainer import Retrainer
@@ -92,6 +93,18 @@ def test_weights_hold_only_the_network(start):
     weights = load_file(start("a") / "weights.safetensors")
     body = [value for name, value in weights.items() if not name.startswith("auxiliary") and "running" not in name]
     assert sum(value.size for value in body) == network_cost(DARTS_V2, Network(cells=3, channels=2), 10, 8).parameters
+
+
+def test_stored_average_has_recorded_errors(start, digits):
+    folder = start("a", average=0.9, epochs=4)
+    network = FixedNetwork(DARTS_V2, Network(cells=3, channels=2), 10, 8, auxiliary=True)
+    weights = load_file(folder / "weights.safetensors")
+    network.load_state_dict({name: torch.from_numpy(value) for name, value in weights.items()})
+    images = Images(open_split(digits, "test"), "cpu")
+    augment = Augment(Augmentation(), read_info(digits), torch.channels_last)
+    rates = evaluate(network, images, augment, 16, torch.device("cpu"), "float32")
+    classes = json.loads((folder / "result.json").read_text())["test"]["classes"]
+    assert [entry["top1_error"] for entry in classes] == pytest.approx(rates.class_errors, abs=6)
 
 
 def test_runs_and_seeds_differ(start):

@@ -178,6 +178,7 @@ def test_metrics_are_appended_and_truncated(tmp_path):
     with closing(MetricsFile(path)) as metrics:
         assert metrics.position > kept
         metrics.truncate(kept)
+        assert metrics.position == kept
         metrics.append([{"step": 4}])
         metrics.sync()
     assert [json.loads(line)["step"] for line in path.read_text().splitlines()] == [1, 2, 4]

@@ -191,3 +191,13 @@ def test_ranks_diverge_together(on_ranks, tmp_path):
     outcomes = on_ranks(2, lambda ranks: walk(ranks, tmp_path, OFTEN, steps=20))
     assert [step for _, step in outcomes] == [12, 12]
     assert all("at step 12" in message for message, _ in outcomes)
+
+
+def test_cost_counts_every_rank(on_ranks, tmp_path):
+    def spend(ranks):
+        trainer, folder = Walk(ranks), tmp_path / str(ranks.rank)
+        trainer.total_steps = 10
+        spent = loop.fit(trainer, folder, "aa", SELDOM, "walk", CPU, ranks=ranks)
+        return spent.device_seconds / spent.wall_seconds
+
+    assert on_ranks(2, spend) == pytest.approx([2.0, 2.0])

@@ -4,12 +4,12 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from parsec.config.search import RELAXED, Relaxation
+from parsec.config.search import RELAXED, Relaxation, SearchOptimizer
 from parsec.config.training import Network
 from parsec.network.nasbench201 import BenchmarkSupernet
 from parsec.network.spaces import mixed_op_network
 from parsec.network.supernet import Supernet
-from parsec.search.darts import Darts, hessian_product, unrolled_gradient
+from parsec.search.darts import Darts, DartsSecondOrder, hessian_product, unrolled_gradient
 from parsec.search.gdas import Gdas, concrete, gumbel, straight_through
 from parsec.search.methods import METHODS
 from parsec.search.snas import Snas
@@ -119,6 +119,18 @@ def test_second_order_gradient_is_exact_slope(kind, shape):
     assert float((gradient * direction).sum()) == pytest.approx(slope, rel=1e-4)
     direct = torch.autograd.grad(tiny.validation(), tiny.logits)[0]
     assert float((direct * direction).sum()) != pytest.approx(slope, rel=1e-2)
+
+
+def test_second_order_looks_one_step_ahead(make_task, monkeypatch):
+    """Momentum included, the weights of its validation loss are those that the v-step then reaches."""
+    weights = SearchOptimizer(learning_rate=0.1, gradient_clip=1e6)
+    task = make_task(method="darts_second_order", space="nasbench201", prior_rate=1e-6, weights=weights)
+    trainer = DartsSecondOrder(task)
+    trainer.advance()
+    before, flat, original = [], trainer.supernet.bank.flat.detach(), trainer.loss
+    monkeypatch.setattr(trainer, "loss", lambda *given: before.append(flat.clone()) or original(*given))
+    trainer.advance()
+    torch.testing.assert_close(before[1], flat, rtol=0, atol=1e-4)
 
 
 def test_gdas_samples_one_operation_per_edge(make_task, monkeypatch):

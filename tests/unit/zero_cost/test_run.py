@@ -185,3 +185,9 @@ def test_other_files_are_no_scores(tmp_path):
     pd.DataFrame({"score": [1.0]}).to_parquet(tmp_path / "other.parquet")
     with pytest.raises(UserError, match="not a table of scores"):
         SCORES_FILE.read(tmp_path / "other.parquet")
+
+
+def test_scores_of_other_versions_fail(tmp_path):
+    SCORES_FILE._replace(version="0").write(tmp_path / "old.parquet", [], {})
+    with pytest.raises(UserError, match="not a table of scores of version 1; run `parsec score` to make it"):
+        SCORES_FILE.read(tmp_path / "old.parquet")

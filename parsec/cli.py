@@ -322,6 +322,16 @@ def import_benchmark(
 
 
 @command(PEOPLE, group=settings_app)
+def show(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Settings files, as given to --configfile.")],
+) -> None:
+    """Print the complete settings of a run, each with the file that it comes from; later files count more."""
+    from parsec.config.show import show
+
+    print(show(files), end="")
+
+
+@command(PEOPLE, group=settings_app)
 def reference() -> None:
     """Print the reference of all settings (config/README.md)."""
     from parsec.config.docs import reference_markdown

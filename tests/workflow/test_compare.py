@@ -12,7 +12,11 @@ BUDGET = 20_000
 def test_methods_are_compared_at_one_budget(fresh: Place) -> None:
     for path, value in {
         "methods": METHODS,
-        "variants.mean": {"method": "parsec", "stages": ["search"], "changes": {"search": {"estimator": {"likelihood": "mean"}}}},
+        "variants.mean": {
+            "method": "parsec",
+            "stages": ["search"],
+            "changes": {"search": {"estimator": {"likelihood": "mean"}}},
+        },
         "seeds": [0, 1],
         "search.budget": BUDGET,
         "search.random": {"candidates": 2},

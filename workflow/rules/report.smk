@@ -228,7 +228,7 @@ rule complete_settings:
     input:
         input_results(*report_items.final_outputs(settings)),
         # Folders have no checksum, so that a copy of the results would look newer than what was made from it.
-        map(ancient, input_results(*report_items.run_figure_folders(settings))),
+        *map(ancient, input_results(*report_items.run_figure_folders(settings))),
     output:
         "<results>/settings.yaml",
     log:

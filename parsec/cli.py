@@ -521,7 +521,7 @@ def measure(
 
 @command(RULES)
 def lookup(benchmark: Benchmark, output: Stem, runs: Inputs) -> None:
-    """Look up the true accuracies of what searches on NAS-Bench-201 found, as JSON and Parquet."""
+    """Look up the true accuracies of architectures selected by searches on NAS-Bench-201, as JSON and Parquet."""
     from parsec.report.lookup import lookup
 
     lookup(runs, benchmark, output)
@@ -596,7 +596,7 @@ def _run(given: list[str]) -> int:
 
 
 def _problem(error: typer.TyperException) -> str:
-    """What is wrong with a command line, in one line that begins with the option."""
+    """Message about a command line, in one line that begins with the option."""
     if parameter := getattr(error, "param", None):
         name = parameter.opts[0] if parameter.param_type_name == "option" else parameter.display_name_raw
         return f"{name}: {error.message.removeprefix('Value error, ') or 'missing'}".rstrip(".")

@@ -26,7 +26,7 @@ BATCH = 64
 PACKED_ROUNDS = 5
 SIDE = 224
 MUST = 1.5
-"""Images a second, as a multiple of torchvision's with as many workers."""
+"""Images per second, as a multiple of torchvision's with as many workers."""
 
 
 def packed_contest(
@@ -64,7 +64,7 @@ def _packed(images: PackedImages, augment: Augment, device: torch.device) -> Non
 
 
 def _files(part: PackedPart, root: Path) -> Path:
-    """The same bytes, a file an image, a folder a class."""
+    """The same bytes, one file per image and one folder per class."""
     for position, label in enumerate(part.labels):
         path = root / f"{label:04d}" / f"{position:06d}.jpg"
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -81,7 +81,7 @@ FIRST_UNREAD = {aten.zero_, aten.fill_, aten.copy_, aten.zeros_like, aten.ones_l
 
 
 class Counts(NamedTuple):
-    """What a step does at least, if no two of its operations are fused."""
+    """Lower bound on the work of a step if no two of its operations are fused."""
 
     bytes: int
     """Every operation reads its inputs and writes its results once."""
@@ -98,7 +98,7 @@ class Counter(TorchDispatchMode):
 
     @property
     def counts(self) -> Counts:
-        """What was counted so far."""
+        """Counts so far."""
         return Counts(self.bytes, self.operations)
 
     def __torch_dispatch__(
@@ -164,7 +164,7 @@ ROUNDS = 9
 
 
 class Rates(NamedTuple):
-    """What the device does a second, measured."""
+    """Rates of the device per second, measured."""
 
     bytes: float
     """Of a large copy, read and written."""
@@ -195,12 +195,12 @@ CUDA_WARM_UP = 3
 
 
 class Target(NamedTuple):
-    """What the best of some contenders must reach."""
+    """Target that the best of some contenders must reach."""
 
     contenders: tuple[str, ...]
     quantity: Literal["speedup", "rate", "median"]
     value: float
-    """At least so much of a speedup or a rate, or at most so many seconds."""
+    """Lower limit of a speedup or a rate, or upper limit of a median, in seconds."""
 
 
 class Contest(NamedTuple):
@@ -208,7 +208,7 @@ class Contest(NamedTuple):
 
     title: str
     unit: str
-    """What is counted in `work`."""
+    """Unit of `work`."""
     work: int
     """How much of it one step does."""
     reference: str
@@ -272,11 +272,11 @@ def _outcome(target: Target, rows: Iterable[Row]) -> Row:
     candidates = [row for row in rows if row["contender"] in target.contenders]
     choose, within = (min, operator.le) if target.quantity == "median" else (max, operator.ge)
     best = choose(candidates, key=lambda row: row[target.quantity])
-    found = best[target.quantity]
+    value = best[target.quantity]
     return {
         "contender": best["contender"],
         "quantity": target.quantity,
         "target": target.value,
-        "found": found,
-        "reached": within(found, target.value),
+        "found": value,
+        "reached": within(value, target.value),
     }

@@ -49,7 +49,7 @@ def bench_memory(job: BenchJob, device: torch.device) -> Iterator[dict[str, Any]
 def _comparison(job: BenchJob, size: Size, device: torch.device) -> dict[str, Any]:
     load = workload(job, size, device, max(SAMPLES))
     # The reference: each architecture as a plain network of its own.
-    single = [held(partial(load.alone, child, torch.channels_last), device) for child in load.children.genotypes]
+    single = [held(partial(load.plain_child, child, torch.channels_last), device) for child in load.children.genotypes]
 
     def row(contender: str, build: Callable[[Workload], Step], samples: int = len(single)) -> Row:
         peak = held(partial(build, load.first(samples)), device)
@@ -77,7 +77,7 @@ def _comparison(job: BenchJob, size: Size, device: torch.device) -> dict[str, An
 
 
 def _auto_choice(load: Workload, job: BenchJob) -> str:
-    """What the default, `auto`, chooses for this workload."""
+    """Executor that the default, `auto`, chooses for this workload."""
     executor = load.executor(compute(job, "auto"))
     if not isinstance(executor, GroupedExecutor):
         return "sequential"
@@ -145,7 +145,7 @@ def _workload(job: MeasureJob, data: Path, device: torch.device) -> Workload:
 def _settings(job: MeasureJob, load: Workload) -> list[Setting]:
     """The most memory-hungry architecture by itself; every executor and K; and a whole iteration of DARTS' supernet."""
     layout = memory_format(job.compute.layout)
-    single = [partial(load.alone, child, layout) for child in load.children.genotypes]
+    single = [partial(load.plain_child, child, layout) for child in load.children.genotypes]
     hungriest = max(single, key=lambda build: held(build, load.device))
     settings = [Setting(SINGLE, "sequential", 1, hungriest)]
     for choice in _computes(job.compute, load.device):

@@ -1,4 +1,4 @@
-"""What PARSEC's executors are compared with: plain eager networks of DARTS' search space, an ordinary module an edge.
+"""What PARSEC's executors are compared with: plain eager networks of DARTS' search space, one module per edge.
 
 B images.
 """
@@ -111,7 +111,7 @@ def relu_conv_norm(inputs: int, outputs: int, affine: bool = False) -> nn.Module
 
 
 def align(shape: CellShape, affine: bool = False) -> nn.Module:
-    """What brings the output of the cell before the last one to a cell's channels and resolution."""
+    """Preprocessing of a cell's first input, the output of the cell before the last, to its channels and resolution."""
     entry = FactorizedReduce if shape.after_reduction else relu_conv_norm
     return entry(shape.channels_before_previous, shape.channels, affine)
 
@@ -129,7 +129,7 @@ def _separable(primitive: str, channels: int, stride: int, affine: bool) -> nn.M
 
 
 def primitive(name: str, channels: int, stride: int, affine: bool = False) -> nn.Module:
-    """Module of `none` or of one of `parsec.space.darts.PRIMITIVES`; pooling is normalised in the search alone."""
+    """Module of `none` or of one of `parsec.space.darts.PRIMITIVES`; pooling is normalised only in the search."""
     if name in SEPARABLE:
         return _separable(name, channels, stride, affine)
     match name:

@@ -1,4 +1,4 @@
-"""Retraining: images a second of training DARTS_V2, the trainer as it runs against a plain one, a module an edge."""
+"""Retraining of DARTS_V2: images per second of the trainer and of a plain one with one module per edge."""
 
 from collections.abc import Iterator
 from typing import Any, Literal, NamedTuple

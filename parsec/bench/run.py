@@ -88,11 +88,11 @@ def _wanted(target: Row, document: Document) -> str:
 
 
 def _verdict(target: Row) -> str:
-    found = target["found"]
+    value = target["found"]
     shown = {
-        "speedup": f"{found:.2f} ({1 / found:.2f} of the time)",
-        "rate": number(found),
-        "median": duration(found),
+        "speedup": f"{value:.2f} ({1 / value:.2f} of the time)",
+        "rate": number(value),
+        "median": duration(value),
     }[target["quantity"]]
     return f"{target['contender']} has {shown}, {'reached' if target['reached'] else 'NOT reached'}"
 

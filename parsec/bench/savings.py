@@ -1,4 +1,4 @@
-"""What leaving work out saves a search, and what it costs: whole searches on the digits, each several times.
+"""Savings of a search that leaves work out, and their cost: whole searches on the digits, each several times.
 
 Executor `sequential` leaves out the backward pass of a negligible architecture, `grouped` only that of S negligible
 ones; a K that follows the entropy of π samples fewer architectures as π settles (FP-NAS).
@@ -81,7 +81,7 @@ def _ways(job: BenchJob, device: torch.device) -> list[Way]:
 
 
 def _search(stage: SearchStage, way: Way, seed: int, data: Path, device: torch.device) -> dict[str, float]:
-    """A whole search; its seconds are those of the steps alone."""
+    """Run a whole search; its seconds count only the steps."""
     settings = stage.model_copy(update={"estimator": way.estimator})
     job = SearchJob(
         stage="search", space="darts", method="parsec", prior=PriorConfig(), settings=settings, compute=way.compute

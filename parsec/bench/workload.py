@@ -1,4 +1,4 @@
-"""What a benchmark runs on: networks, sampled architectures, images."""
+"""Workload of a benchmark: networks, sampled architectures, images."""
 
 import tempfile
 from functools import partial
@@ -77,7 +77,7 @@ class Workload(NamedTuple):
 
     def plain(self, layout: Layout) -> Step:
         """Every child forward and backward as a plain network of modules, built beforehand."""
-        steps = [self.alone(child, layout) for child in self.children.genotypes]
+        steps = [self.plain_child(child, layout) for child in self.children.genotypes]
 
         def step() -> None:
             for each in steps:
@@ -85,7 +85,7 @@ class Workload(NamedTuple):
 
         return step
 
-    def alone(self, child: Genotype, layout: Layout) -> Step:
+    def plain_child(self, child: Genotype, layout: Layout) -> Step:
         """Forward and backward pass of one child as a plain network of modules."""
         network = self._placed(PlainChild(child, self.network, self.classes), layout)
         images = self.images.contiguous(memory_format=layout)
@@ -177,7 +177,7 @@ FINETUNE = Size("finetune", Network(cells=20, channels=36), 32, 64, 16, (1, 2, 4
 
 
 def sizes(job: BenchJob, device: torch.device) -> list[Size]:
-    """The sizes that a benchmark of the search runs at; the largest on a GPU alone, where DARTS' supernet fits."""
+    """The sizes that a benchmark of the search runs at; the largest only on a GPU, where DARTS' supernet fits."""
     if job.tiny:
         return [TINY]
     if not job.paper:

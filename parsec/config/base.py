@@ -1,4 +1,4 @@
-"""What all sections of the settings have in common: strict types, frozen values, checked names and paths."""
+"""Base of all sections of the settings: strict types, frozen values, checked names and paths."""
 
 import hashlib
 import json
@@ -40,9 +40,9 @@ def expanded(place: str, key: str) -> str:
 
     def value(match: re.Match[str]) -> str:
         name = match[1] or match[2]
-        if not (found := os.environ.get(name)):
+        if not (text := os.environ.get(name)):
             raise SettingsError(f"{key}: the variable {name} in {place} is not set; set it, or write the path out")
-        return found
+        return text
 
     try:
         whole = str(Path(place).expanduser())

@@ -82,7 +82,7 @@ class ImageFolder(Split):
 Dataset = Annotated[Digits | DigitsFolder | Cifar10 | Cifar100 | ImageFolder, Field(discriminator="source")]
 
 LOCATION_KEYS = {"cifar10": ("folder", "order"), "cifar100": ("folder", "order")}
-"""By source: keys that decide where images are found and not which, because their hashes are known."""
+"""By source: keys that decide where images are and not which, because their hashes are known."""
 
 
 class PrepareJob(Config):

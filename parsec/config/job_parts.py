@@ -22,20 +22,20 @@ from parsec.config.zero_cost import SCORE_JOBS, AblationJob, AnyScoreJob, FitPiJ
 
 
 def prepare_job(settings: Settings, dataset: str) -> PrepareJob:
-    """What `prepare` reads for one data set, wherever its images come from."""
+    """Settings that `prepare` reads for one data set, wherever its images come from."""
     data = settings.datasets[dataset]
     which = {key: value for key, value in data if key not in LOCATION_KEYS.get(data.source, ())}
     return PrepareJob(name=dataset, dataset=type(data)(**which))
 
 
 def image_source(settings: Settings, dataset: str) -> dict[str, Any]:
-    """Where images are found, by option of `prepare`; not in its job's file, so that moving them re-runs nothing."""
+    """Location of images, by option of `prepare`; not in its job's file, so that moving them re-runs nothing."""
     data = settings.datasets[dataset]
     return data.model_dump(mode="json", include=set(LOCATION_KEYS.get(data.source, ())), exclude_none=True)
 
 
 def search_job(settings: Settings, stage: SearchStageName, name: str) -> SearchJob:
-    """What a stage that learns π reads, for a method or a variant."""
+    """Settings of a stage that trains π, for a method or a variant."""
     read, method = settings.for_method(name), settings.method_of(name)
     return SearchJob(
         stage=stage,
@@ -49,7 +49,7 @@ def search_job(settings: Settings, stage: SearchStageName, name: str) -> SearchJ
 
 
 def retrain_job(settings: Settings, dataset: str) -> RetrainJob:
-    """What retraining on one data set reads; keys that only plan jobs are blanked, so a new run re-runs no other."""
+    """Settings of retraining on one data set; keys that only plan jobs are blanked, so a new run re-runs no other."""
     stage = settings.retrain[dataset].model_copy(
         update={"origins": (), "published": (), "runs": (0,), "compare_with": None}
     )
@@ -57,7 +57,7 @@ def retrain_job(settings: Settings, dataset: str) -> RetrainJob:
 
 
 def measure_job(settings: Settings, stage: SearchStageName) -> MeasureJob:
-    """What the measurement of a search step reads."""
+    """Settings of the measurement of a search step."""
     measured: SearchStage = getattr(settings, stage)
     return MeasureJob(
         stage=stage,
@@ -73,9 +73,9 @@ def measure_job(settings: Settings, stage: SearchStageName) -> MeasureJob:
 
 
 def depths_job(settings: Settings) -> DepthsJob:
-    """What the measurement of memory against depth reads: every method once, as it is without variants.
+    """Settings of the measurement of memory against depth: every method once, without its variants.
 
-    What makes a search longer is blanked, so that it re-measures nothing; one batch of each half is enough.
+    Keys that only make a search longer are blanked, so that they re-measure nothing; one batch of each split is enough.
     """
     names = dict.fromkeys(settings.method_of(name) for name in settings.methods)
     jobs = [search_job(settings, "search", name) for name in names]
@@ -87,7 +87,7 @@ def depths_job(settings: Settings) -> DepthsJob:
 
 
 def score_job(settings: Settings, name: str) -> AnyScoreJob:
-    """What a scoring reads."""
+    """Settings of a scoring."""
     scores = settings.scores[name]
     # Every draw is a job of its own, which does not depend on how many there are.
     given = {key: value for key, value in scores if key != "draws"}
@@ -95,36 +95,36 @@ def score_job(settings: Settings, name: str) -> AnyScoreJob:
 
 
 def fit_pi_job(settings: Settings) -> FitPiJob:
-    """What fitting π to scores reads."""
+    """Settings of fitting π to scores."""
     assert settings.scores_prior is not None
     given = {key: value for key, value in settings.scores_prior if key != "scores"}
     return FitPiJob(**given, space=settings.space, prior=settings.prior)
 
 
 def ablation_job(settings: Settings) -> AblationJob:
-    """What the ablation of a score reads."""
+    """Settings of the ablation of a score."""
     assert settings.ablation is not None
     return AblationJob(**dict(settings.ablation), compute=settings.compute)
 
 
 def kernels_job(settings: Settings) -> KernelsJob:
-    """What the kernels of a figure read."""
+    """Settings of the kernels of a figure."""
     assert settings.kernels is not None
     return KernelsJob(**dict(settings.kernels), compute=settings.compute)
 
 
 def simulate_job(settings: Settings, name: str) -> SimulateJob:
-    """What simulated searches read."""
+    """Settings of simulated searches."""
     return settings.simulations[name].search
 
 
 def predictor_job(settings: Settings, name: str) -> AnyPredictorJob:
-    """What searches with a predictor read."""
+    """Settings of searches with a predictor."""
     return settings.predictors[name]
 
 
 def proposal_job(settings: Settings) -> ProposalJob:
-    """What the study of proposals reads."""
+    """Settings of the study of proposals."""
     assert settings.proposal is not None
     return settings.proposal
 
@@ -149,7 +149,7 @@ MODULES = {
 
 
 def job_of(settings: Settings, path: str) -> Config:
-    """What a job reads; `path` is its rule and, where a rule has several jobs, a name: `retrain/cifar10`."""
+    """Settings that a job reads; `path` is its rule and, where a rule has several jobs, a name: `retrain/cifar10`."""
     rule, _, name = path.partition("/")
     match rule:
         case "prepare_dataset":

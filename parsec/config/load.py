@@ -159,7 +159,7 @@ def load_job(text_or_path: str | Path, job: type[Model]) -> Model:
 
 
 def read_document(path: Path) -> object:
-    """What a YAML or JSON file holds, not yet checked against the settings tree.
+    """Content of a YAML or JSON file, not yet checked against the settings tree.
 
     Raises:
         SettingsError: missing, not UTF-8, neither YAML nor JSON, or with a key that stands twice.

@@ -75,7 +75,7 @@ class PredictorJob(PredictorSearches):
 
     @property
     def target(self) -> str:
-        """What the searches see: validation accuracy on this data set."""
+        """Data set whose validation accuracy the searches see."""
         return self.data
 
     @model_validator(mode="after")
@@ -96,7 +96,7 @@ class DartsPredictorJob(PredictorSearches):
 
     @property
     def target(self) -> str:
-        """What the searches see: this score."""
+        """Score that the searches see."""
         return self.scores
 
     @model_validator(mode="after")
@@ -166,7 +166,7 @@ class ProposalJob(Config):
 
     @model_validator(mode="after")
     def check_betas(self) -> Self:
-        """What is gained is gained over π."""
+        """Check that β = 0 is among the values: gains are relative to π."""
         if 0.0 not in self.betas:
             raise ValueError(f"betas: got {list(self.betas)}; allowed: a list with 0, which is π")
         return self

@@ -60,20 +60,20 @@ def experiment_items(settings: Settings) -> Iterator[ReportItem]:
 
 
 def predictor_problem(settings: Settings, name: str) -> Source:
-    """What searches with a predictor search: a benchmark's table, or the scores that stand for accuracies on darts."""
+    """Problem of searches with a predictor: a benchmark's table, or the scores that replace accuracies on darts."""
     if scores := plan.predictor_scores(settings, name):
         return Result(scores)
     return BenchmarkTable(settings.predictors[name].problem)  # type: ignore[arg-type]
 
 
 def _predictor_sources(settings: Settings, names: list[str]) -> tuple[Source, ...]:
-    """Per run its folder, then what it searched."""
+    """Per run its folder, then its problem."""
     runs = {name: Result(plan.folder(settings, "predictor", name), PREDICTOR_FILES) for name in names}
     return tuple(source for name, run in runs.items() for source in (run, predictor_problem(settings, name)))
 
 
 def _searched_items(settings: Settings) -> Iterator[ReportItem]:
-    """What searches on NAS-Bench-201 ended with."""
+    """Tables and figures of the architectures that searches on NAS-Bench-201 selected."""
     if settings.space != "nasbench201":
         return
     json, parquet = Result("lookup/nasbench201.json"), Result("lookup/nasbench201.parquet")
@@ -91,7 +91,7 @@ def _searched_items(settings: Settings) -> Iterator[ReportItem]:
 
 
 def _naswot_items(settings: Settings) -> Iterator[ReportItem]:
-    """What NASWOT's paper shows of NAS-Bench-201."""
+    """Tables and figures of NASWOT's paper on NAS-Bench-201."""
     table = BenchmarkTable("nasbench201")
     scores = {name: Result(path) for name, path in plan.scorings(settings, "nasbench201").items()}
     if scores:

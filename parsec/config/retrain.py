@@ -28,7 +28,7 @@ Known = Literal["DARTS_V1", "DARTS_V2", "PDARTS", "PC_DARTS_cifar", "PC_DARTS_im
 
 
 class Given(Config):
-    """A genotype that no search of this run found."""
+    """A genotype that no search of this run selected."""
 
     name: Name = Field(description="its name in paths and tables")
     file: Place | None = Field(

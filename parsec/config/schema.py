@@ -93,7 +93,7 @@ class Tree:
         return child
 
     def allowed(self, node: Node) -> str:
-        """What may be written at a node, in words."""
+        """Values that are allowed at a node, in words."""
         options = node.get("anyOf", [node])
         return " or ".join("null" if o.get("type") == "null" else self._allowed(self.resolve(o)) for o in options)
 

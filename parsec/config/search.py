@@ -184,7 +184,7 @@ def check_space(space: Space, prior: PriorConfig, executor: str, networks: Mappi
                 raise ValueError(f"{path}.cells: got {network.cells}; allowed on {space}: 3 or more (two reduce)")
         return
     if prior.factors == "joint":
-        raise ValueError(f"prior.factors: got {prior.factors}; allowed on {space}: separate (an operation an edge)")
+        raise ValueError(f"prior.factors: got {prior.factors}; allowed on {space}: separate (one operation per edge)")
     if prior.inputs != "independent":
         raise ValueError(f"prior.inputs: got {prior.inputs}; allowed on {space}: independent (its inputs are given)")
     if executor not in ("auto", "sequential"):

@@ -19,7 +19,7 @@ from parsec.config.zero_cost import Ablation, Kernels, Scores, ScoresPrior
 
 
 def _nested(changes: object) -> object:
-    # The dotted texts of earlier versions, alone or as keys.
+    # Dotted texts, as earlier versions had them: as items of a list or as keys.
     texts = [text for text in changes if isinstance(text, str)] if isinstance(changes, list | dict) else []
     if dotted := next((text for text in texts if "." in text), None):
         *sections, key = dotted.partition("=")[0].strip().split(".")
@@ -178,7 +178,7 @@ class Settings(Config):
 
     @model_validator(mode="after")
     def check_space(self) -> Self:
-        """What the search space does not know is refused before anything is planned."""
+        """Refuse settings that the search space does not have, before anything is planned."""
         stages = {"search": self.search, "finetune": self.finetune, "transfer": self.transfer}
         networks = {f"{name}.network": stage.network for name, stage in stages.items() if stage}
         check_space(self.space, self.prior, self.compute.executor, networks)
@@ -229,8 +229,8 @@ class Settings(Config):
     def _check_simulations(self) -> None:
         for name, simulation in self.simulations.items():
             assisted = "assisted_evolution" in simulation.search.methods
-            found = self.scores.get(simulation.scores or "")
-            if assisted and (found is None or found.space != simulation.search.space):
+            scores = self.scores.get(simulation.scores or "")
+            if assisted and (scores is None or scores.space != simulation.search.space):
                 space = simulation.search.space
                 raise ValueError(
                     f"simulations.{name}.scores: got {simulation.scores!r}; allowed: a name under scores of the space "

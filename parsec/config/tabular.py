@@ -42,7 +42,9 @@ class SimulateJob(Config):
     repeats: Positive = Field(500, description="of every method, as published")
     budget: Positive = Field(200, description="trainings of a repeat; an architecture trained twice counts twice")
     seconds: Annotated[float, Field(gt=0)] | None = Field(
-        None, description="a repeat ends before the training that would pass so many; needs a table with times"
+        None,
+        description="limit on the simulated seconds of a repeat, which ends before the training that would exceed it; "
+        "needs a table with times",
     )
     evolution: Evolution = Evolution()
     assisted_evolution: AssistedEvolution = AssistedEvolution()

@@ -1,7 +1,7 @@
-"""What is done to a batch of stored images before the network sees it: random changes in training, none in evaluation.
+"""Augmentation and normalisation of a batch of stored images: random changes in training, none in evaluation.
 
-Everything happens on the batch's device for all images at once, with no wait of the host for the device. ShardedRNG are
-made in a fixed order (mirror, crop, colour, cutout), so equal generator states give equal bytes.
+Everything happens on the batch's device for all images at once, with no wait of the host for the device. Random
+numbers are drawn in a fixed order (flip, crop, colour, cutout), so equal generator states give equal bytes.
 
 Dimensions: B images, H = W stored side, h = w side that the network sees.
 """
@@ -142,7 +142,7 @@ SHARE = 224 / 256
 
 
 class View(NamedTuple):
-    """What evaluation sees of an image: its short side resized to `short_side`, and of that the middle `side`.
+    """View of an image in evaluation: its short side resized to `short_side`, and of that the middle `side`.
 
     The test, validation, `predict` and what `export` records all go by it, however the images are stored.
     """
@@ -172,6 +172,7 @@ def random_boxes(sizes: Integers, least: float, draws: ShardedRNG) -> Integers:
     Area uniform in [least, 1] of the image, aspect ratio log-uniform in `RATIOS`, place uniform; the first of several
     draws that fits is taken, else the largest centred box of the nearest allowed ratio (Szegedy et al., 1409.4842).
     """
+    # All attempts are drawn at once, so that an image takes a fixed number of random numbers, whichever attempt fits.
     area, ratio, x, y = draws.uniform(4, ATTEMPTS, len(sizes)).double()
     whole = torch.from_numpy(sizes).double()
     low, high = (math.log(bound) for bound in RATIOS)
@@ -179,6 +180,7 @@ def random_boxes(sizes: Integers, least: float, draws: ShardedRNG) -> Integers:
     ratio = torch.exp(low + (high - low) * ratio)
     drawn = torch.stack([(area * ratio).sqrt().round(), (area / ratio).sqrt().round()])
     fits = ((drawn > 0) & (drawn <= whole.T[:, None])).all(0)
+    # The first attempt that fits; 0 where none does, whose boxes are replaced below.
     first = fits.to(torch.uint8).argmax(0, keepdim=True)
     size = torch.stack([side.gather(0, first).squeeze(0) for side in drawn], 1)
     place = torch.stack([share.gather(0, first).squeeze(0) for share in (x, y)], 1)
@@ -248,7 +250,7 @@ class Augment:
         if min(info.std) <= 0:
             raise DatasetError(f"a channel of {info.name} has the same value everywhere and cannot be normalised")
         self.view = evaluation_view(self._size, info.image_size, self.resizes)
-        """What evaluation sees of an image."""
+        """View of an image in evaluation."""
 
     @property
     def image_size(self) -> int:

@@ -29,7 +29,7 @@ class _Branch(BaseModel):
 
 
 class FileRecord(_Branch):
-    """What a file must be, so that damage shows."""
+    """Hash and size of a file, so that damage shows."""
 
     sha256: Sha256
     bytes: Annotated[int, Field(ge=1)]
@@ -60,7 +60,7 @@ class DatasetRecord(_Branch):
 
 
 class SourceRecord(_Branch):
-    """`source.json`: where the images came from; apart from `dataset.json`, which depends on images and split alone."""
+    """`source.json`: where the images came from; apart from `dataset.json`, which depends only on images and split."""
 
     schema_version: Annotated[Literal[1], Field(alias="schema")] = 1
     served_by: str
@@ -139,11 +139,11 @@ class Part:
         ends = np.cumsum(self.images.lengths)
         rows = self.rows[positions]
         shard_of = np.searchsorted(ends, rows, side="right")
-        found = np.empty((len(rows), *self.images[0].shape[1:]), dtype=np.uint8)
+        pixels = np.empty((len(rows), *self.images[0].shape[1:]), dtype=np.uint8)
         for shard in np.unique(shard_of):
             here = np.flatnonzero(shard_of == shard)
-            found[here] = self.images[int(shard)][rows[here] - (ends[shard] - self.images.lengths[shard])]
-        return found
+            pixels[here] = self.images[int(shard)][rows[here] - (ends[shard] - self.images.lengths[shard])]
+        return pixels
 
 
 def first_balanced(labels: Integers, limit: int) -> Integers:
@@ -217,7 +217,7 @@ HASHED_BYTES = 1_000_000_000
 
 @dataclass(frozen=True)
 class DatasetInfo:
-    """What stages need to know of a data set; mean and standard deviation per channel, of values in [0, 1]."""
+    """Facts that stages need of a data set; mean and standard deviation per channel, of values in [0, 1]."""
 
     name: str
     classes: tuple[str, ...]
@@ -268,9 +268,9 @@ def _check_file(path: Path, expected: FileRecord, hashed: bool) -> None:
         raise DatasetError(f"{path} has {size} bytes instead of {expected.bytes}; {remedy}")
     if hashed:
         with path.open("rb") as file:
-            found = hashlib.file_digest(file, "sha256").hexdigest()
-        if found != expected.sha256:
-            raise DatasetError(f"{path} has changed since it was written (SHA-256 {found[:12]}…); {remedy}")
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        if digest != expected.sha256:
+            raise DatasetError(f"{path} has changed since it was written (SHA-256 {digest[:12]}…); {remedy}")
 
 
 def _shard_number(name: str) -> tuple[int, str]:
@@ -279,7 +279,7 @@ def _shard_number(name: str) -> tuple[int, str]:
 
 
 def open_split(folder: Path, part: PartName, limit: int | None = None) -> AnyPart:
-    """Open one part; `limit` keeps so many images (all if there are fewer), the first of every class in equal numbers.
+    """Open one part; `limit` keeps at most that many images, the first of every class in equal numbers.
 
     Raises:
         DatasetError: a missing, truncated or changed file, named; parts above 1 GB are not hashed.

@@ -71,8 +71,8 @@ Pending = list[Future[Tensor]]
 class PackedImages:
     """The images of one part; see `loader.Images`, whose place it takes.
 
-    Box and mirroring of an image depend on seed, step and place in the batch alone, so that batches can be decoded
-    ahead, and a run that is resumed sees what it would have seen.
+    Box and flip of an image depend only on seed, step and position in the batch, so that batches can be decoded ahead,
+    and a resumed run sees the same images as one that was not interrupted.
     """
 
     def __init__(self, part: PackedPart, device: torch.device | str, seed: int) -> None:
@@ -101,7 +101,7 @@ class PackedImages:
         return augment.evaluate(self.pixels(indices, augment.view), cropped=True), self._labels_of(indices)
 
     def pixels(self, indices: Tensor, view: View) -> Tensor:
-        """What evaluation sees of images, before normalisation: uint8 [B, 3, side, side] on the device."""
+        """Images as evaluation sees them, before normalisation: uint8 [B, 3, side, side] on the device."""
         chosen = indices.numpy()
         squares = self._decode(chosen, centre_squares(self._part.sizes(chosen)), view.short_side)
         return centre(self._collected(squares), view.side)
@@ -174,7 +174,7 @@ class Images:
         return augment.evaluate(pixels), labels
 
     def pixels(self, indices: torch.Tensor, view: View) -> torch.Tensor:
-        """What evaluation sees of images, before normalisation: uint8 [B, 3, side, side] on the device."""
+        """Images as evaluation sees them, before normalisation: uint8 [B, 3, side, side] on the device."""
         return resized_centre(self.gather(indices)[0], *view)
 
     def gather(self, indices: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -35,7 +35,7 @@ RECORD = "dataset.json"
 SPLITS = "splits.json"
 SOURCE = "source.json"
 PART_FILES = ("images-*.npy", "images-*.tar", "images-*.json", INDEX, LABELS, ".snakemake_timestamp")
-"""What the folder of a part holds; the last is Snakemake's, in a folder that is an output of a rule."""
+"""Files in the folder of a part; the last is Snakemake's, in a folder that is an output of a rule."""
 PARTIAL = "partial"
 """Folder of packed parts that are not complete; no output of a rule, so that a job that was killed goes on from it."""
 SPACE_MARGIN = 1.05
@@ -144,7 +144,7 @@ def _finish_parts(output: Path) -> None:
 
 
 def _identity(job: PrepareJob, chosen: Chosen) -> str:
-    """What shards that an interrupted call left must belong to: these settings, this code, images at these places."""
+    """Identity of the shards that an interrupted call left: their settings, code, and images with their places."""
     listed = hashlib.sha256()
     for images, positions in chosen.values():
         assert isinstance(images, Encoded)
@@ -156,6 +156,7 @@ def _identity(job: PrepareJob, chosen: Chosen) -> str:
 def _record(job: PrepareJob, source: Source, chosen: Chosen, output: Path) -> DatasetRecord:
     form = _jpeg(job.dataset)
     if form:
+        # JPEGs take long to encode: complete shards of an interrupted call are kept if they are of the same job.
         check_partial(output / PARTIAL, _identity(job, chosen))
     parts, statistics = _write_parts(chosen, source.image_size, output, form)
     if form:
@@ -196,12 +197,14 @@ def prepare(job: PrepareJob, output: Path) -> None:
     with reported(output):
         source = open_source(job.dataset, output)
         chosen = _choose(source, job.dataset)
+        # The size of pixels is known beforehand; that of JPEGs only when they are encoded.
         if not _jpeg(job.dataset):
             _check_space(output, sum(len(positions) for _, positions in chosen.values()), source.image_size)
         _clear(output)
         record = _record(job, source, chosen, output)
         write_atomic(output / SPLITS, _splits_json(chosen, job.dataset.split_seed))
         write_atomic(output / SOURCE, _source_json(job, source))
+        # The record comes last: a folder with a record is complete.
         write_atomic(output / RECORD, as_json(record))
     counts = ", ".join(f"{record.counts[part]} {part}" for part in PARTS)
     logger.info("%s: %s images, served by %s", job.name, counts, source.served_by)

@@ -121,7 +121,7 @@ def write_part(
 
 
 SPARE = 2
-"""A JPEG is first decoded at the smallest scale with so many times the pixels that are kept, a side."""
+"""A JPEG is first decoded at the smallest scale with at least this many times the kept pixels per side."""
 SAME = 1.0
 """Two decodings whose values differ by less, on average, are of one image; builds of libjpeg may round differently."""
 
@@ -243,6 +243,7 @@ def _write_shard(
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         record = {"sha256": digest, "bytes": temporary.stat().st_size}
     shard = _Shard(record, rows, histogram.tolist())
+    # The note is written after the shard, so that a shard with a note is complete.
     write_atomic(_note(path), json.dumps(shard._asdict()))
     return shard
 

@@ -66,7 +66,7 @@ class _Provenance(BaseModel):
 
 
 class _Record(BaseModel):
-    """What must stand in the `result.json` of a retraining; there is more."""
+    """Required keys of the `result.json` of a retraining; there are more."""
 
     genotype: dict[str, Any]
     network: Network
@@ -135,11 +135,11 @@ def _weights(path: Path) -> dict[str, Tensor]:
         raise UserError(f"{path}: missing or damaged ({error}); run the retraining again") from error
 
 
-def _unfit(found: dict[str, Tensor], wanted: dict[str, Tensor]) -> list[str]:
-    """What keeps weights from being those of a network, a tensor a line."""
-    shapes = [{name: f"{list(t.shape)} {t.dtype}" for name, t in given.items()} for given in (found, wanted)]
+def _unfit(weights: dict[str, Tensor], wanted: dict[str, Tensor]) -> list[str]:
+    """Differences between weights and those that a network wants, one line per tensor."""
+    shapes = [{name: f"{list(t.shape)} {t.dtype}" for name, t in given.items()} for given in (weights, wanted)]
     lines = []
-    for name in dict.fromkeys((*wanted, *found)):
+    for name in dict.fromkeys((*wanted, *weights)):
         ours, theirs = (given.get(name) for given in shapes)
         if ours is None:
             lines.append(f"{name} is missing")
@@ -191,7 +191,7 @@ def export(run: Path, data: Path, output: Path) -> None:
 def _examples(trained: Trained, data: Path) -> Tensor:
     """Images as the network sees them, before normalisation: float32 [N, 3, H, W] in [0, 255].
 
-    They are of the validation half: the test part is for retraining alone.
+    They are of the validation split; the test split is read only by retraining.
     """
     part = open_split(data, "validation", CHECKED)
     images = open_images(part, "cpu", 0)
@@ -231,12 +231,12 @@ def _difference(path: Path, images: Tensor, logits: NDArray[np.float32]) -> floa
     import onnxruntime  # not there without the extra `export`
 
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    (found,) = session.run(None, {"images": images.numpy()})
-    return float(np.abs(found - logits).max() / np.abs(logits).max())
+    (outputs,) = session.run(None, {"images": images.numpy()})
+    return float(np.abs(outputs - logits).max() / np.abs(logits).max())
 
 
 def _about(trained: Trained, difference: float) -> dict[str, object]:
-    """What one must know to use the network."""
+    """Description of the network's inputs and outputs, for its users."""
     short_side, side = trained.view
     return {
         "input": f"images, float32 [batch, 3, {side}, {side}], RGB, values in [0, 255]",

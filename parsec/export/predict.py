@@ -57,10 +57,10 @@ def _images(folder: Path) -> list[Path]:
     """
     extensions = torchvision.datasets.folder.IMG_EXTENSIONS
     top = Path(os.path.realpath(folder))
-    seen, found, hidden = {top}, list[Path](), 0
+    seen, images, hidden = {top}, list[Path](), 0
     for root, folders, files in os.walk(folder, onerror=_refuse, followlinks=True):
         named = [Path(root, name) for name in files if Path(name.lstrip(".")).suffix.lower() in extensions]
-        found += [path for path in named if not path.name.startswith(".")]
+        images += [path for path in named if not path.name.startswith(".")]
         hidden += sum(path.name.startswith(".") for path in [*named, *map(Path, folders)])
         entered = []
         for name in sorted(folders):
@@ -73,9 +73,9 @@ def _images(folder: Path) -> list[Path]:
         folders[:] = entered
     if hidden:
         logger.info("%s: %d hidden files and folders are left out", folder, hidden)
-    if not found:
+    if not images:
         raise UserError(f"{folder}: holds no image; give a folder with images ({', '.join(extensions)})")
-    return sorted(found)
+    return sorted(images)
 
 
 def _refuse(error: OSError) -> None:

@@ -96,6 +96,6 @@ class FixedNetwork(nn.Module):
 
         Returns factors of all edges, [ΣD, B, 1, 1, 1] float32: 0, or 1 / (1 − drop_path) where it stays.
         """
-        # One draw for the whole network: one kernel launch instead of one an edge.
+        # One draw for the whole network: one kernel launch instead of one per edge.
         uniform = draws.uniform(sum(self.drops), x.shape[0])[..., None, None, None]
         return (uniform >= drop_path) / (1.0 - drop_path)

@@ -49,7 +49,7 @@ def network_cost(genotype: Genotype, network: Network, classes: int, image_size:
 MAPS = 72
 """Maps that training a child keeps in a cell at most, in units of the cell's own map.
 
-The hungriest child, of separable convolutions alone, keeps 55 in large maps and up to 69 in very small ones: five for
+The hungriest child, of only separable convolutions, keeps 55 in large maps and up to 69 in very small ones: five for
 each of its eight edges, the rest nodes, joined copies and what the backward pass holds. A reduction cell keeps as many
 again, because the maps that it reads are four times as large. Tests compare the bound with what is measured.
 """
@@ -73,6 +73,6 @@ def child_bytes(network: Network, batch_size: int, image_size: int, item_bytes: 
 
 
 def _gathered(channels: int) -> int:
-    """Weights of a cell's edges beside those of other children, and their gradients: two pairs an edge at most."""
+    """Weights of a cell's edges beside those of other children, and their gradients: at most two pairs per edge."""
     widest = max(kind.kernel for kind in SEPARABLE.values())
     return 2 * NODES * SLOTS * 2 * (channels**2 + channels * widest**2)

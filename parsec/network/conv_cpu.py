@@ -9,7 +9,7 @@ from torch import Tensor
 
 FORMAT = torch.channels_last
 Context = Any
-"""What autograd hands from a forward to its backward pass."""
+"""Context that autograd passes from a forward to its backward pass."""
 
 
 class _Joined(torch.autograd.Function):
@@ -199,7 +199,7 @@ def _weight_gradient(x: Tensor, gradient: Tensor, kernel: int, dilation: int) ->
 
 
 def _narrow_gradient(x: Tensor, gradient: Tensor, kernel: int, columns: tuple[int, int]) -> Tensor:
-    """Weight gradient of a k × 3 kernel without dilation, with so many zero columns left and right of the images."""
+    """Weight gradient of a k × 3 kernel without dilation; `columns` zero columns are left and right of the images."""
     channels, rows = x.shape[1], kernel // 2
     padding = [rows, columns[0]]
     if columns[0] != columns[1] or x.shape[2] < 2 * kernel:

@@ -1,4 +1,4 @@
-"""What a layer costs: parameters and multiply-adds, counted from its shape; no torch in here."""
+"""Costs of layers: parameters and multiply-adds, counted from shapes, without torch."""
 
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -34,7 +34,7 @@ def conv_cost(inputs: int, outputs: int, kernel: int, side: int, groups: int = 1
 
 
 def batch_norm_cost(channels: int) -> Cost:
-    """Cost of batch norm with a scale and a shift a channel."""
+    """Cost of batch norm with a scale and a shift per channel."""
     return Cost(2 * channels, 0)
 
 

@@ -92,7 +92,7 @@ class MixedSupernet:
 
 
 def _zeros(x: Tensor, shape: CellShape) -> Tensor:
-    """What a node holds whose edges are all `none`, from an input of the cell."""
+    """Output of a node whose edges are all `none`, from an input of the cell."""
     stride = edge_stride(shape, 0)
     return torch.zeros_like(x[:, :, ::stride, ::stride])
 
@@ -128,6 +128,7 @@ class MixedBenchmarkSupernet:
             for edge, (source, target) in enumerate(EDGES):
                 for choice in runs[edge] if target == node else ():
                     operation = OPERATIONS[choice]
+                    # Its output is zero: it neither adds to the node nor has a gradient.
                     if operation == "none":
                         continue
                     if operation in KERNELS and source not in rectified:

@@ -54,20 +54,21 @@ def operation_cost(name: str, channels: int, side: int) -> Cost:
     return conv_bn_relu_cost(channels, channels, KERNELS[name], side) if name in KERNELS else FREE
 
 
-def vertex_channels(found: Architecture, inputs: int, outputs: int) -> list[int]:
+def vertex_channels(architecture: Architecture, inputs: int, outputs: int) -> list[int]:
     """Channels of all V vertices of a module that maps `inputs` to `outputs` channels.
 
     The vertices before the output share its channels out, the first ones taking what does not divide; every other
     vertex has as many as the widest one that it leads to (the benchmark's `compute_vertex_channels`).
     """
-    last = len(found.operations) - 1
-    ends = [v for v in range(1, last) if found.matrix[v][last]]
+    last = len(architecture.operations) - 1
+    ends = [v for v in range(1, last) if architecture.matrix[v][last]]
     channels = [inputs] + [0] * (last - 1) + [outputs]
     for place, v in enumerate(ends):
         channels[v] = outputs // len(ends) + (place < outputs % len(ends))
+    # Backwards, so that the channels of all vertices that v leads to are known.
     for v in reversed(range(1, last)):
         if v not in ends:
-            channels[v] = max(channels[w] for w in range(v + 1, last) if found.matrix[v][w])
+            channels[v] = max(channels[w] for w in range(v + 1, last) if architecture.matrix[v][w])
     return channels
 
 
@@ -79,13 +80,13 @@ class Module(nn.Module):
     input's is added.
     """
 
-    def __init__(self, found: Architecture, inputs: int, outputs: int) -> None:
+    def __init__(self, architecture: Architecture, inputs: int, outputs: int) -> None:
         super().__init__()
-        self.matrix, self.channels = found.matrix, vertex_channels(found, inputs, outputs)
-        self.last = last = len(found.operations) - 1
-        fed = [v for v in range(1, last + 1) if found.matrix[0][v]]
+        self.matrix, self.channels = architecture.matrix, vertex_channels(architecture, inputs, outputs)
+        self.last = last = len(architecture.operations) - 1
+        fed = [v for v in range(1, last + 1) if architecture.matrix[0][v]]
         self.projections = nn.ModuleDict({str(v): ConvBNRelu(inputs, self.channels[v], 1) for v in fed})
-        self.operations = nn.ModuleList(operation(found.operations[v], self.channels[v]) for v in range(1, last))
+        self.operations = nn.ModuleList(operation(architecture.operations[v], self.channels[v]) for v in range(1, last))
 
     def forward(self, x: Tensor) -> Tensor:
         """Vertex after vertex; the output last."""
@@ -110,12 +111,14 @@ class Module(nn.Module):
         return result
 
 
-def module_cost(found: Architecture, inputs: int, outputs: int, side: int) -> Cost:
-    """Cost of `Module(found, inputs, outputs)` on a map of `side` × `side` pixels."""
-    channels, last = vertex_channels(found, inputs, outputs), len(found.operations) - 1
-    fed = [v for v in range(1, last + 1) if found.matrix[0][v]]
+def module_cost(architecture: Architecture, inputs: int, outputs: int, side: int) -> Cost:
+    """Cost of `Module(architecture, inputs, outputs)` on a map of `side` × `side` pixels."""
+    channels, last = vertex_channels(architecture, inputs, outputs), len(architecture.operations) - 1
+    fed = [v for v in range(1, last + 1) if architecture.matrix[0][v]]
     projections = [conv_bn_relu_cost(inputs, channels[v], 1, side) for v in fed]
-    return total([*projections, *(operation_cost(found.operations[v], channels[v], side) for v in range(1, last))])
+    return total(
+        [*projections, *(operation_cost(architecture.operations[v], channels[v], side) for v in range(1, last))]
+    )
 
 
 class BenchmarkNetwork(nn.Module):
@@ -125,19 +128,21 @@ class BenchmarkNetwork(nn.Module):
     norm is PyTorch's too; that of the benchmark forgets its running statistics more slowly, which no cost depends on.
 
     Args:
-        found: the cell.
+        architecture: the cell of every module.
         classes: outputs of the classifier.
         channels: of the stem and the first stack; twice as many in every next one.
         modules: of a stack.
     """
 
-    def __init__(self, found: Architecture, classes: int, channels: int = CHANNELS, modules: int = MODULES) -> None:
+    def __init__(
+        self, architecture: Architecture, classes: int, channels: int = CHANNELS, modules: int = MODULES
+    ) -> None:
         super().__init__()
         self.stem = ConvBNRelu(3, channels, 3)
         blocks: list[nn.Module] = []
         for stack, widths in enumerate(stack_widths(channels, modules)):
             blocks += [nn.MaxPool2d(HALVING, ceil_mode=True)] if stack else []
-            blocks += [Module(found, *width) for width in widths]
+            blocks += [Module(architecture, *width) for width in widths]
         self.blocks = nn.Sequential(*blocks)
         self.classifier = nn.Linear(channels * 2 ** (STACKS - 1), classes)
 
@@ -157,33 +162,33 @@ def stack_widths(channels: int, modules: int) -> list[list[tuple[int, int]]]:
 
 
 def network_cost(
-    found: Architecture, classes: int, image_size: int, channels: int = CHANNELS, modules: int = MODULES
+    architecture: Architecture, classes: int, image_size: int, channels: int = CHANNELS, modules: int = MODULES
 ) -> Cost:
     """Cost of `BenchmarkNetwork` on one image of `image_size` × `image_size` pixels."""
     last = channels * 2 ** (STACKS - 1)
     costs = [conv_bn_relu_cost(3, channels, 3, image_size), linear_cost(last, classes)]
     for stack, widths in enumerate(stack_widths(channels, modules)):
-        costs += [module_cost(found, *width, strided(image_size, 2**stack)) for width in widths]
+        costs += [module_cost(architecture, *width, strided(image_size, 2**stack)) for width in widths]
     return total(costs)
 
 
-def table_flops(found: Architecture, classes: int, image_size: int) -> int:
+def table_flops(architecture: Architecture, classes: int, image_size: int) -> int:
     """FLOPs by the definition of the subset's column, on one image, at the benchmark's size.
 
-    On top of the multiply-adds of `network_cost` it counts two operations an element of a batch norm, one an element of
-    a ReLU, and one a pixel in the window of a max pooling. Sums, the mean and biases count nothing.
+    On top of the multiply-adds of `network_cost` it counts two operations per element of a batch norm, one per element
+    of a ReLU, and one per pixel in the window of a max pooling. Sums, the mean and biases count nothing.
     """
     areas = [strided(image_size, 2**stack) ** 2 for stack in range(STACKS)]
     count = 3 * CHANNELS * areas[0]
     for stack, widths in enumerate(stack_widths(CHANNELS, MODULES)):
         halving = HALVING**2 * widths[0][0] * areas[stack] if stack else 0
-        count += halving + areas[stack] * sum(_module_elements(found, *width) for width in widths)
-    return network_cost(found, classes, image_size).multiply_adds + count
+        count += halving + areas[stack] * sum(_module_elements(architecture, *width) for width in widths)
+    return network_cost(architecture, classes, image_size).multiply_adds + count
 
 
-def _module_elements(found: Architecture, inputs: int, outputs: int) -> int:
-    """Operations a pixel of the map, beside multiply-adds, of a module."""
-    channels = vertex_channels(found, inputs, outputs)
-    named = zip(channels[1:-1], found.operations[1:-1], strict=True)
-    projected = sum(3 * channels[v] for v in range(1, len(channels)) if found.matrix[0][v])
+def _module_elements(architecture: Architecture, inputs: int, outputs: int) -> int:
+    """Operations of a module per pixel of its map, besides multiply-adds."""
+    channels = vertex_channels(architecture, inputs, outputs)
+    named = zip(channels[1:-1], architecture.operations[1:-1], strict=True)
+    projected = sum(3 * channels[v] for v in range(1, len(channels)) if architecture.matrix[0][v])
     return projected + sum(width * (3 if name in KERNELS else POOL**2) for width, name in named)

@@ -24,7 +24,7 @@ HALVING = 2
 
 
 def widths(channels: int) -> list[int]:
-    """Channels of every stage, if the first has so many."""
+    """Channels of every stage; the first has `channels`."""
     return [channels * 2**stage for stage in range(STAGES)]
 
 
@@ -53,10 +53,10 @@ def operation_cost(name: str, channels: int, side: int) -> Cost:
 class Cell(nn.Module):
     """A cell: [B, C, H, W] to the same shape."""
 
-    def __init__(self, found: Architecture, channels: int) -> None:
+    def __init__(self, architecture: Architecture, channels: int) -> None:
         super().__init__()
-        self.sources = [[source for source, _ in found.edges_into(node)] for node in range(1, NODES)]
-        nodes = [[operation(op, channels) for _, op in found.edges_into(node)] for node in range(1, NODES)]
+        self.sources = [[source for source, _ in architecture.edges_into(node)] for node in range(1, NODES)]
+        nodes = [[operation(op, channels) for _, op in architecture.edges_into(node)] for node in range(1, NODES)]
         self.edges = nn.ModuleList(nn.ModuleList(edges) for edges in nodes)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -97,16 +97,16 @@ class BenchmarkNetwork(nn.Module):
     """The network of one architecture: images [B, 3, H, W] to logits [B, classes].
 
     Weights are PyTorch's defaults from the global generator; `initialise` draws them from a stream of its own. Other
-    numbers of cells a stage and of channels than the benchmark's make the small networks of a search.
+    numbers of cells per stage and of channels than the benchmark's make the small networks of a search.
     """
 
-    def __init__(self, found: Architecture, classes: int, cells: int = CELLS, channels: int = CHANNELS) -> None:
+    def __init__(self, architecture: Architecture, classes: int, cells: int = CELLS, channels: int = CHANNELS) -> None:
         super().__init__()
         self.stem = nn.Sequential(nn.Conv2d(3, channels, 3, padding=1, bias=False), BatchNorm(channels))
         blocks: list[nn.Module] = []
         for stage, width in enumerate(widths(channels)):
             blocks += [Residual(width // 2)] if stage else []
-            blocks += [Cell(found, width) for _ in range(cells)]
+            blocks += [Cell(architecture, width) for _ in range(cells)]
         self.blocks = nn.Sequential(*blocks)
         self.norm = BatchNorm(width)
         self.classifier = nn.Linear(width, classes)
@@ -118,32 +118,32 @@ class BenchmarkNetwork(nn.Module):
 
 
 def network_cost(
-    found: Architecture, classes: int, image_size: int, cells: int = CELLS, channels: int = CHANNELS
+    architecture: Architecture, classes: int, image_size: int, cells: int = CELLS, channels: int = CHANNELS
 ) -> Cost:
     """Cost of `BenchmarkNetwork` on one image of `image_size` × `image_size` pixels, counted without building it."""
     costs = [conv_cost(3, channels, 3, image_size), batch_norm_cost(channels)]
     for stage, width in enumerate(widths(channels)):
         side = strided(image_size, 2**stage)
         costs += [residual_cost(width // 2, side)] if stage else []
-        costs += [operation_cost(name, width, side) for name in found.operations] * cells
+        costs += [operation_cost(name, width, side) for name in architecture.operations] * cells
     return total([*costs, batch_norm_cost(width), linear_cost(width, classes)])
 
 
-def table_flops(found: Architecture, classes: int, image_size: int) -> int:
+def table_flops(architecture: Architecture, classes: int, image_size: int) -> int:
     """FLOPs by the definition of the tabular benchmark's column, on one image.
 
-    On top of the multiply-adds of `network_cost` it counts two operations an element of a batch norm, one an element of
-    a ReLU, one a pixel in the window of an average pooling (nine even at the border), and for the mean before the
-    classifier (side + 1)² a channel. Sums, skips, zeros and biases count nothing.
+    On top of the multiply-adds of `network_cost` it counts two operations per element of a batch norm, one per element
+    of a ReLU, one per pixel in the window of an average pooling (nine even at the border), and for the mean before the
+    classifier (side + 1)² per channel. Sums, skips, zeros and biases count nothing.
     """
     sides = [strided(image_size, 2**stage) for stage in range(STAGES)]
     sizes = [CHANNELS * 2**stage * side**2 for stage, side in enumerate(sides)]
     an_edge = {**dict.fromkeys(KERNELS, 3), "avg_pool_3x3": POOL**2}
-    cells: int = CELLS * sum(sizes) * sum(an_edge.get(name, 0) for name in found.operations)
+    cells: int = CELLS * sum(sizes) * sum(an_edge.get(name, 0) for name in architecture.operations)
     # A residual block: the first ReLU and the pooling read the larger map; two batch norms and a ReLU the smaller one.
     residuals: int = sum(2 * before + 5 * after for before, after in itertools.pairwise(sizes))
     ends: int = 2 * sizes[0] + 3 * sizes[-1] + CHANNELS * 2 ** (STAGES - 1) * (sides[-1] + 1) ** 2
-    return network_cost(found, classes, image_size).multiply_adds + cells + residuals + ends
+    return network_cost(architecture, classes, image_size).multiply_adds + cells + residuals + ends
 
 
 def cell_name(stage: int, cell: int) -> str:

@@ -43,19 +43,19 @@ def shared_weights(
     return _NETWORKS[space.name](network, classes, generator, device=device)
 
 
-def child_cost(found: Architecture, network: Network, classes: int, image_size: int) -> Cost:
+def child_cost(architecture: Architecture, network: Network, classes: int, image_size: int) -> Cost:
     """Cost of an architecture as a fixed network of this size, on one image of `image_size` × `image_size` pixels.
 
     Raises:
         SettingsError: a stem that the space does not have.
     """
-    if isinstance(found, Genotype):
-        return complexity.network_cost(found, network, classes, image_size)
-    if isinstance(found, Benchmarked):
+    if isinstance(architecture, Genotype):
+        return complexity.network_cost(architecture, network, classes, image_size)
+    if isinstance(architecture, Benchmarked):
         if network.stem != "cifar":
             raise SettingsError(f"network {network.stem}: nasbench201 has only the stem of cifar; choose that")
-        return nasbench201.network_cost(found, classes, image_size, network.cells, network.channels)
-    raise TypeError(f"no network is known for {type(found).__name__}")
+        return nasbench201.network_cost(architecture, classes, image_size, network.cells, network.channels)
+    raise TypeError(f"no network is known for {type(architecture).__name__}")
 
 
 class Mixed(Protocol):

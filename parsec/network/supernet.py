@@ -23,7 +23,7 @@ class SharedParameters:
     """A flat parameter vector `flat` with its gradient, and named leaf tensors that share its memory.
 
     Args:
-        stacked: shapes of tensors with one entry an edge, edge first.
+        stacked: shapes of tensors with one entry per edge, edge first.
         plain: shapes of tensors that every child uses.
         generator: source of the initial values (on the CPU, so that all devices start equal).
     """
@@ -279,6 +279,7 @@ def _cell(place: Place, cells: Sequence[Cell], before: State, last: State) -> li
             sorted(Pick(edge.primitive, edge.input, states[edge.input].owners[child]) for edge in cell[node])
             for child, cell in enumerate(cells)
         ]
+        # Children with the same choices so far share a map, so that only different picks are computed.
         results = _results(place, node, states, sorted({pick for pair in picks for pick in pair}))
         owners, firsts = _numbered([tuple(pair) for pair in picks])
         slots = (join([results[picks[child][slot]] for child in firsts]) for slot in range(len(picks[0])))
@@ -295,6 +296,7 @@ def _numbered(keys: Sequence[Hashable]) -> tuple[list[int], list[int]]:
 
 def _results(place: Place, node: int, states: Sequence[State], picks: Sequence[Pick]) -> dict[Pick, Tensor]:
     """The map [B, C, H, W] of every pick; those of one primitive and stride are computed together."""
+    # Maps are joined along channels, so that each primitive runs once per stride, as one grouped operation.
     groups: dict[tuple[str, int], list[Pick]] = {}
     for pick in picks:
         groups.setdefault((pick.primitive, edge_stride(place.shape, pick.source)), []).append(pick)

@@ -33,7 +33,7 @@ class Studied(NamedTuple):
 
 def choices() -> Tensor:
     """Number of the operation of every edge of all architectures, int64 [15625, 6]."""
-    return torch.tensor([NASBENCH201.encode(found, "separate") for found in architectures()])
+    return torch.tensor([NASBENCH201.encode(architecture, "separate") for architecture in architectures()])
 
 
 def read_studied(files: Sequence[Path], moments: Sequence[float]) -> list[Studied]:
@@ -43,11 +43,11 @@ def read_studied(files: Sequence[Path], moments: Sequence[float]) -> list[Studie
         PriorError: a file that is missing, damaged or of another space; or two π's of one name.
     """
     table = choices()
-    found = [_studied(name, prior, table) for path in files for name, prior in _priors(path, moments)]
-    names = [each.name for each in found]
+    studied = [_studied(name, prior, table) for path in files for name, prior in _priors(path, moments)]
+    names = [each.name for each in studied]
     if repeated := next((name for name in names if names.count(name) > 1), None):
         raise PriorError(f"{repeated} was given twice; give every π once")
-    return found
+    return studied
 
 
 def read_marginals(job: AnyPredictorJob, path: Path | None) -> FloatArray | None:
@@ -60,8 +60,8 @@ def read_marginals(job: AnyPredictorJob, path: Path | None) -> FloatArray | None
         return None
     if path is None:
         raise PriorError("predictor: a pool of the kind prior needs --pi, the pi.parquet of a search on the same space")
-    found: FloatArray = read_prior(path, PriorConfig(), job.problem).marginals().detach().numpy()
-    return found
+    marginals: FloatArray = read_prior(path, PriorConfig(), job.problem).marginals().detach().numpy()
+    return marginals
 
 
 def _priors(path: Path, moments: Sequence[float]) -> Iterator[tuple[str, Prior]]:
@@ -117,7 +117,7 @@ GENERATIONS = 5
 DRAWS = 4
 """From π for every architecture that a pool wants."""
 TRIES = 10_000
-"""ShardedRNG in a row that bring nothing new, after which a space counts as used up."""
+"""Draws in a row without a new architecture, after which a space counts as used up."""
 
 
 def propose(
@@ -134,7 +134,7 @@ def propose(
     `prior` [F, O] are the probabilities of the π that the kind `prior` draws from.
 
     Raises:
-        BenchmarkError: the space has not so many, or cannot be listed.
+        BenchmarkError: the space has fewer architectures than the pool, or cannot be listed.
     """
     if pool.size is None:
         if problem.everything is None:
@@ -163,7 +163,7 @@ def likely(
 
 def best(seen: Seen, count: int) -> list[Any]:
     """The best trained so far, best first; the earlier one of two equals first."""
-    return sorted(seen, key=lambda found: -seen[found])[:count]
+    return sorted(seen, key=lambda architecture: -seen[architecture])[:count]
 
 
 def smart(problem: Problem[Any], size: int, seen: Seen, rng: np.random.Generator) -> list[Any]:
@@ -172,16 +172,16 @@ def smart(problem: Problem[Any], size: int, seen: Seen, rng: np.random.Generator
     Mauch et al.'s own rule is not known; locality is what mutation-based acquisition (BANANAS, NPENAS) relies on.
     """
     edits, parents = size - round(EXPLORING * size), best(seen, PARENTS)
-    once = _new((other for found in parents for other in problem.neighbours(found)), seen)
+    once = _new((other for parent in parents for other in problem.neighbours(parent)), seen)
     rng.shuffle(once)
     once = once[: edits - round(TWICE * edits)]
     chosen = dict.fromkeys(once)
     for _ in range(TRIES):
         if len(chosen) == edits:
             break
-        found = _edited(problem, _edited(problem, parents[int(rng.integers(len(parents)))], rng), rng)
-        if found not in seen:
-            chosen[found] = None
+        child = _edited(problem, _edited(problem, parents[int(rng.integers(len(parents)))], rng), rng)
+        if child not in seen:
+            chosen[child] = None
     return list(chosen)
 
 
@@ -192,21 +192,24 @@ def evolution(
     scored: list[Any] = []
     parents = best(seen, PARENTS)
     for generation in range(GENERATIONS):
+        # The pool grows by equal shares; parents are the best of all architectures scored so far.
         aim = size * (generation + 1) // GENERATIONS
-        around = _new((other for found in parents for other in problem.neighbours(found)), {**seen, **_set(scored)})
+        around = _new((other for parent in parents for other in problem.neighbours(parent)), {**seen, **_set(scored)})
         rng.shuffle(around)
         scored = filled(problem, [*scored, *around][:aim], aim, seen, rng)
         parents = [scored[place] for place in pick(score(scored), PARENTS, rule, rng)] if scored else parents
     return scored
 
 
-def filled(problem: Problem[Any], found: Sequence[Any], size: int, seen: Seen, rng: np.random.Generator) -> list[Any]:
-    """The architectures found, and uniform draws up to `size` different ones that are not trained.
+def filled(
+    problem: Problem[Any], proposed: Sequence[Any], size: int, seen: Seen, rng: np.random.Generator
+) -> list[Any]:
+    """The proposed architectures, and uniform draws up to `size` different ones that are not trained.
 
     Raises:
-        BenchmarkError: the space has not so many.
+        BenchmarkError: the space has fewer than `size`.
     """
-    chosen, idle = _set(found), 0
+    chosen, idle = _set(proposed), 0
     while len(chosen) < size:
         drawn = problem.draw(size - len(chosen), rng)
         before = len(chosen)
@@ -217,15 +220,15 @@ def filled(problem: Problem[Any], found: Sequence[Any], size: int, seen: Seen, r
     return list(chosen)
 
 
-def _set(found: Iterable[Any]) -> dict[Any, None]:
+def _set(items: Iterable[Any]) -> dict[Any, None]:
     """Different ones in their order; a Python set's order is not that of the draws."""
-    return dict.fromkeys(found)
+    return dict.fromkeys(items)
 
 
-def _new(found: Iterable[Any], seen: Mapping[Any, Any]) -> list[Any]:
-    return [each for each in _set(found) if each not in seen]
+def _new(items: Iterable[Any], seen: Mapping[Any, Any]) -> list[Any]:
+    return [each for each in _set(items) if each not in seen]
 
 
-def _edited(problem: Problem[A], found: A, rng: np.random.Generator) -> A:
-    around = problem.neighbours(found)
-    return around[int(rng.integers(len(around)))] if len(around) else found
+def _edited(problem: Problem[A], architecture: A, rng: np.random.Generator) -> A:
+    around = problem.neighbours(architecture)
+    return around[int(rng.integers(len(around)))] if len(around) else architecture

@@ -39,26 +39,26 @@ class Darts:
         """See `Problem.draw`."""
         return [darts.draw(rng).canonical() for _ in range(count)]
 
-    def neighbours(self, found: Genotype) -> list[Genotype]:
+    def neighbours(self, architecture: Genotype) -> list[Genotype]:
         """Those that differ in one primitive or one input."""
-        return darts.neighbours(found)
+        return darts.neighbours(architecture)
 
     def of_choices(self, chosen: Sequence[int]) -> Genotype:
         """The architecture with these inputs and primitives."""
         decoded: Genotype = DARTS.decode([int(choice) for choice in chosen], "separate")
         return decoded.canonical()
 
-    def accuracy(self, found: Genotype) -> float:
+    def accuracy(self, architecture: Genotype) -> float:
         """The score, in the unit of the score."""
-        if found not in self._known:
-            self._known[found] = self._worth(found)
-        return self._known[found]
+        if architecture not in self._known:
+            self._known[architecture] = self._worth(architecture)
+        return self._known[architecture]
 
-    def graphs(self, found: Sequence[Genotype]) -> Graphs:
+    def graphs(self, architectures: Sequence[Genotype]) -> Graphs:
         """Two cells of 11 vertices that no edge joins; a kind in the normal cell is another than in the reduction."""
-        adjacency = np.zeros((len(found), len(CELLS) * VERTICES, len(CELLS) * VERTICES), np.float32)
-        features = np.zeros((len(found), len(CELLS) * VERTICES, len(CELLS) * len(KINDS)), np.float32)
-        for row, cells in enumerate(found):
+        adjacency = np.zeros((len(architectures), len(CELLS) * VERTICES, len(CELLS) * VERTICES), np.float32)
+        features = np.zeros((len(architectures), len(CELLS) * VERTICES, len(CELLS) * len(KINDS)), np.float32)
+        for row, cells in enumerate(architectures):
             for place, cell in enumerate(cells):
                 here = slice(place * VERTICES, (place + 1) * VERTICES)
                 kinds = features[row, here, place * len(KINDS) : (place + 1) * len(KINDS)]

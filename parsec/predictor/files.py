@@ -49,7 +49,7 @@ def write_trained(path: Path, job: AnyPredictorJob, rows: Sequence[Mapping[str, 
 
 
 def read_run(folder: Path) -> Run:
-    """What `parsec predictor` wrote into a folder.
+    """Read the results that `parsec predictor` wrote into a folder.
 
     Raises:
         UserError: a file is missing, damaged or another one.

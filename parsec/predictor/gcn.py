@@ -13,7 +13,7 @@ from parsec.tabular.problem import Graphs, Problem
 
 
 class Encoded(NamedTuple):
-    """n graphs of V vertices with F features, float32; leading dimensions, one a repeat, may come before n."""
+    """n graphs of V vertices with F features, float32; leading dimensions, one per repeat, may come before n."""
 
     inputs: Tensor
     """[..., n, V, 3F]: features of a vertex, their mean over its predecessors, their mean over its successors."""
@@ -43,16 +43,16 @@ class Encoder:
         self._problem = problem
         self._whole: Encoded | None = None
 
-    def __call__(self, found: Sequence[Any]) -> Encoded:
+    def __call__(self, architectures: Sequence[Any]) -> Encoded:
         """The n architectures."""
         everything = self._problem.everything
         if not isinstance(everything, range):
-            return encoded(self._problem.graphs(found))
+            return encoded(self._problem.graphs(architectures))
         if self._whole is None:
             self._whole = encoded(self._problem.graphs(everything))
-        if len(found) == len(everything) and found is everything:
+        if len(architectures) == len(everything) and architectures is everything:
             return self._whole
-        return Encoded(*(part[torch.as_tensor(found)] for part in self._whole))
+        return Encoded(*(part[torch.as_tensor(architectures)] for part in self._whole))
 
     def together(self, repeats: Sequence[Sequence[Any]]) -> Encoded:
         """The architectures of R repeats, equally many in each: tensors [R, n, ...]."""
@@ -121,7 +121,7 @@ def initial(features: int, width: int, depth: int, members: int, generators: Seq
         width: outputs of a graph convolution.
         depth: graph convolutions, at least one.
         members: E.
-        generators: one a repeat, on the CPU.
+        generators: one per repeat, on the CPU.
     """
     inner = [(3 * (width if place else features), width) for place in range(depth)]
     return Networks(tuple(_layer(*shape, members, generators) for shape in [*inner, (width, 1)]))
@@ -147,15 +147,16 @@ class Fitted(NamedTuple):
 def fit(graphs: Encoded, reached: Tensor, settings: Predictor, generators: Sequence[torch.Generator]) -> Fitted:
     """Fit the members of every repeat to its own architectures by least squares, a fixed number of full batches.
 
-    The loss is a sum over networks that share nothing and Adam works number by number, so that each network is trained
-    as it would be alone.
+    The loss is a sum over networks that share nothing and Adam works elementwise, so that each network is trained as
+    it would be by itself.
 
     Args:
         graphs: [R, n, ...].
         reached: accuracies in percent [R, n]; standardised within a repeat.
         settings: the ensemble and its training.
-        generators: one a repeat, for the first weights.
+        generators: one per repeat, for the first weights.
     """
+    # Targets are standardised per repeat; the bound is for repeats whose accuracies are all equal.
     mean, scale = reached.mean(-1), reached.std(-1, correction=0).clamp(min=1e-6)
     targets = ((reached - mean[:, None]) / scale[:, None])[:, None]
     features = graphs.inputs.shape[-1] // 3
@@ -164,6 +165,7 @@ def fit(graphs: Encoded, reached: Tensor, settings: Predictor, generators: Seque
     adam = torch.optim.AdamW(weights, lr=settings.learning_rate, weight_decay=settings.weight_decay, foreach=True)
     for _ in range(settings.steps):
         adam.zero_grad()
+        # A sum over repeats and members: the gradient of a network does not depend on how many are fitted together.
         loss = (networks(graphs) - targets).square().mean(-1).sum()
         loss.backward()
         adam.step()

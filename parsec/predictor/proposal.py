@@ -61,7 +61,7 @@ class Resampled(NamedTuple):
     positions: Tensor
     """In the pool, [K]."""
     log_ratio: Tensor
-    """What stands for log π(α)/q(α), [K]."""
+    """Estimate of log π(α)/q(α), [K]."""
 
 
 def resample(predicted: Tensor, beta: float, uniform: Tensor) -> Resampled:
@@ -100,8 +100,8 @@ def mean_log_likelihood(accuracies: FloatArray, classes: int) -> FloatArray:
         classes: C.
     """
     right = np.clip(accuracies / 100.0, 1.0 / classes, ALMOST)
-    found: FloatArray = right * np.log(right) + (1 - right) * np.log((1 - right) / (classes - 1))
-    return found
+    log_likelihood: FloatArray = right * np.log(right) + (1 - right) * np.log((1 - right) / (classes - 1))
+    return log_likelihood
 
 
 class Weighing:
@@ -130,7 +130,7 @@ class Weighing:
     def _proposed(
         self, log_prior: Tensor, likelihood: Tensor, log_q: Tensor, uniform: Tensor, exact: Tensor
     ) -> Iterator[dict[str, Any]]:
-        """What one proposal, log q [R, N], gives for every K; repeats are counted from 0."""
+        """Rows of one proposal, log q [R, N], for every K; repeats are counted from 0."""
         limit = share_in_the_limit(likelihood, log_prior, log_q)
         children = draw(log_q.exp()[:, None], uniform)
         log_w = log_weights(likelihood, log_prior, log_q).gather(-1, children)
@@ -147,8 +147,8 @@ class Weighing:
         """
         streams = [generator(self._seed, "trained", studied.name, trained, repeat) for repeat in repeats]
         drawn = [studied.log_prior.exp().multinomial(trained, generator=stream) for stream in streams]
-        graphs = self._encoder.together([found.tolist() for found in drawn])
-        reached = torch.stack([self._likelihood[found] for found in drawn]).float()
+        graphs = self._encoder.together([indices.tolist() for indices in drawn])
+        reached = torch.stack([self._likelihood[indices] for indices in drawn]).float()
         weights = [generator(self._seed, "weights", studied.name, trained, repeat) for repeat in repeats]
         fitted = fit(graphs, reached, self._job.predictor, weights)
         whole = self._encoder(self._everything)
@@ -158,16 +158,16 @@ class Weighing:
         stream = generator(self._seed, "children", studied.name, trained, repeat)
         return torch.rand(max(self._job.samples), dtype=torch.float64, generator=stream)
 
-    def _mean(self, weights: Tensor, found: Tensor | Sequence[int] | slice = slice(None)) -> Tensor:
+    def _mean(self, weights: Tensor, indices: Tensor | Sequence[int] | slice = slice(None)) -> Tensor:
         """Weighted mean of the one-hot operations; less π's own it is the gradient with respect to the logits."""
-        return torch.einsum("k,kij->ij", weights, self._operations[found])
+        return torch.einsum("k,kij->ij", weights, self._operations[indices])
 
     def _weighed(self, log_w: Tensor, children: Tensor, exact: Tensor) -> tuple[list[Tensor], list[Tensor]]:
         """Effective sample size by K, and squared error of the gradient, of every repeat; log weights [R, K]."""
         weights = [importance_weights(each) for each in log_w]
         shares = [effective_sample_size(each) / len(each) for each in weights]
         pairs = zip(weights, children, strict=True)
-        return shares, [(self._mean(each, found) - exact).square().sum() for each, found in pairs]
+        return shares, [(self._mean(each, indices) - exact).square().sum() for each, indices in pairs]
 
 
 def propose(

@@ -35,7 +35,7 @@ Searched = NasBench101 | NasBench201 | Darts
 
 
 def open_problem(job: AnyPredictorJob, benchmark: Path, data: Path | None = None) -> Searched:
-    """The problem of a job, with the columns of its table that a search may see; `data` is read for darts alone.
+    """The problem of a job, with the columns of its table that a search may see; `data` is read only for darts.
 
     Raises:
         BenchmarkError: the table is missing, damaged or another one.
@@ -53,7 +53,7 @@ def open_problem(job: AnyPredictorJob, benchmark: Path, data: Path | None = None
 
 
 def read_reached(job: AnyPredictorJob, benchmark: Path) -> FloatArray:
-    """What the architectures of the space reach: of a table all of them, of darts a uniform sample.
+    """Accuracies (on darts: scores) of the architectures of a table, or of a uniform sample of darts, [N].
 
     Raises:
         UserError: see `open_problem`.
@@ -90,7 +90,7 @@ def check_size(job: AnyPredictorJob, problem: Searched) -> None:
 class Searches:
     """Searches on one problem with one pool; those of several repeats run together, because it is faster.
 
-    The first architectures of a repeat depend on seed and repeat alone, so that repeats are paired between pools.
+    The first architectures of a repeat depend only on seed and repeat, so that repeats are paired between pools.
     """
 
     def __init__(
@@ -120,29 +120,29 @@ class Searches:
         self._train(seen, filled(self._problem, [], self._job.start, {}, rng))
         return seen
 
-    def _train(self, seen: dict[Any, float], found: Iterable[Any]) -> None:
-        seen.update({each: self._problem.accuracy(each) for each in found})
+    def _train(self, seen: dict[Any, float], architectures: Iterable[Any]) -> None:
+        seen.update({each: self._problem.accuracy(each) for each in architectures})
 
     def _fitted(self, searches: Sequence[Seen], generators: Sequence[torch.Generator]) -> Fitted:
         graphs = self._encoder.together([list(seen) for seen in searches])
         reached = torch.tensor([list(seen.values()) for seen in searches], dtype=torch.float32)
         return fit(graphs, reached, self._job.predictor, generators)
 
-    def _score(self, fitted: Fitted, place: int, found: Sequence[Any]) -> Predictions:
-        predicted: NDArray[np.float32] = fitted.predict(place, self._encoder(found)).numpy()
+    def _score(self, fitted: Fitted, place: int, architectures: Sequence[Any]) -> Predictions:
+        predicted: NDArray[np.float32] = fitted.predict(place, self._encoder(architectures)).numpy()
         return predicted
 
     def _chosen(self, pool: Pool, seen: Seen, score: Score, rng: np.random.Generator) -> list[Any]:
         """The best of a pool that are not trained yet; uniform ones where the pool holds too few."""
         job = self._job
-        found = propose(self._problem, pool, seen, score, job.acquisition, rng, self._prior)
-        new = [place for place, each in enumerate(found) if each not in seen]
-        taken = pick(score(found)[:, new], job.per_round, job.acquisition, rng)
-        return filled(self._problem, [found[new[place]] for place in taken], job.per_round, seen, rng)
+        proposed = propose(self._problem, pool, seen, score, job.acquisition, rng, self._prior)
+        new = [place for place, each in enumerate(proposed) if each not in seen]
+        taken = pick(score(proposed)[:, new], job.per_round, job.acquisition, rng)
+        return filled(self._problem, [proposed[new[place]] for place in taken], job.per_round, seen, rng)
 
 
 class Sources(NamedTuple):
-    """What searches read."""
+    """Files that searches read."""
 
     benchmark: Path
     """The table; for darts the `scores.parquet` whose conditions and sample are used."""
@@ -166,6 +166,7 @@ def search_repeatedly(
     check_size(job, problem)
     prior = read_marginals(job, sources.pi)
     accuracies, pi = content_hash(problem.reached), None if prior is None else content_hash(prior)
+    # A state is resumed only with the same settings, seed, accuracies and π; files may be replaced under the same name.
     identity = f"{fingerprint(job)}-seed{seed}-{accuracies[:16]}" + (f"-{pi[:16]}" if pi else "")
     with stage.hold():
         stage.restored(identity, {**job.model_dump(mode="json"), "seed": seed, "accuracies": accuracies, "pi": pi})
@@ -195,9 +196,15 @@ class Blocks(RowTrainer):
         searches = self._searches.run(pool, repeats)
         self.step += 1
         return [
-            {"pool": pool.name, "repeat": repeat, "order": order, "architecture": _named(found), "accuracy": accuracy}
+            {
+                "pool": pool.name,
+                "repeat": repeat,
+                "order": order,
+                "architecture": _named(architecture),
+                "accuracy": accuracy,
+            }
             for repeat, seen in zip(repeats, searches, strict=True)
-            for order, (found, accuracy) in enumerate(seen.items(), 1)
+            for order, (architecture, accuracy) in enumerate(seen.items(), 1)
         ]
 
     def progress(self) -> str:
@@ -206,9 +213,13 @@ class Blocks(RowTrainer):
         return f"{self.step}/{self.total_steps} blocks, pool {pool.name}, repeats up to {repeats[-1] + 1}"
 
 
-def _named(found: int | Genotype) -> int | str:
+def _named(architecture: int | Genotype) -> int | str:
     """The number in the table, or the content of `genotype.json`."""
-    return json.dumps(found.as_dict(), separators=(",", ":")) if isinstance(found, Genotype) else found
+    return (
+        json.dumps(architecture.as_dict(), separators=(",", ":"))
+        if isinstance(architecture, Genotype)
+        else architecture
+    )
 
 
 def _blocks(job: AnyPredictorJob) -> Iterator[tuple[Pool, Sequence[int]]]:

@@ -226,8 +226,8 @@ class Prior:
                 best = pairs.flatten(1).argmax(-1)
                 chosen[self._first] = best // self.mask.shape[1]
                 chosen[self._second] = best % self.mask.shape[1]
-            found: Architecture = self.space.decode(chosen.tolist(), self.form.factors)
-            return found
+            decoded: Architecture = self.space.decode(chosen.tolist(), self.form.factors)
+            return decoded
 
     def children(self, chosen: Tensor) -> ArchitectureBatch:
         """Architectures of chosen indices (K × F)."""

@@ -1,4 +1,4 @@
-"""π as a Parquet file: one row a choice, exact on the way out and in, checked by name on the way in."""
+"""π as a Parquet file: one row per choice, exact on the way out and in, checked by name on the way in."""
 
 import math
 from collections.abc import Iterable, Mapping
@@ -26,7 +26,7 @@ Row = dict[str, Any]
 
 
 def _names(prior: Prior) -> list[tuple[Any, ...]]:
-    """What identifies every choice, in the order of `KEYS`."""
+    """Identifiers of every choice, in the order of `KEYS`."""
     return [(f.cell, f.node, f.slot, f.kind, choice) for f in prior.factors for choice in f.choices]
 
 
@@ -120,12 +120,12 @@ def read_prior(path: Path, form: PriorConfig, space: str) -> Prior:
 
 def _checked(path: Path, form: PriorConfig, space: str) -> tuple[list[Row], dict[str, str]]:
     """Rows and metadata of a file of this form and space."""
-    rows, found = _read(path)
+    rows, metadata = _read(path)
     expected = {"schema": SCHEMA_VERSION, "space": space, "factors": form.factors, "inputs": form.inputs}
     for key, value in expected.items():
-        if found.get(key) != value:
-            raise PriorError(f"{path}: π has {key} {found.get(key)!r}, but {value!r} is needed; give a π that fits")
-    return rows, found
+        if metadata.get(key) != value:
+            raise PriorError(f"{path}: π has {key} {metadata.get(key)!r}, but {value!r} is needed; give a π that fits")
+    return rows, metadata
 
 
 def read_history(path: Path, form: PriorConfig, space: str) -> list[tuple[int, Prior]]:

@@ -61,7 +61,7 @@ class Claim(NamedTuple):
 
 
 class Evidence(NamedTuple):
-    """What one record shows of one claim."""
+    """Evidence of one record for one claim."""
 
     ours: str
     scale: str
@@ -281,8 +281,8 @@ def kendall101(record: Path, claim: Claim) -> Evidence | None:
     cells = int(row["architectures"])
     whole = cells >= CELLS_OF_NASBENCH101
     scale = FULL if whole else f"a table of {cells} of the benchmark's {CELLS_OF_NASBENCH101:,} cells"
-    found = _correlated(row, claim, f"validation accuracy, scored on images of {row['dataset']}", scale)
-    return found if whole else found._replace(verdict=found.verdict + REDUCED)
+    evidence = _correlated(row, claim, f"validation accuracy, scored on images of {row['dataset']}", scale)
+    return evidence if whole else evidence._replace(verdict=evidence.verdict + REDUCED)
 
 
 def _correlated(row: "pd.Series[Any]", claim: Claim, protocol: str, scale: str) -> Evidence:
@@ -325,7 +325,7 @@ def assisted(record: Path, claim: Claim) -> Evidence | None:
     helped, plain = rows.loc["assisted_evolution"], rows.loc["evolution"]
     parts, verdicts = list[str](), list[str]()
     for spent in helped.index:
-        means = [Estimate.from_interval(*found.loc[spent, ["low", "high", "n"]]) for found in (helped, plain)]
+        means = [Estimate.from_interval(*frame.loc[spent, ["low", "high", "n"]]) for frame in (helped, plain)]
         ends = difference_interval(*means)
         apart = difference_text(helped["mean"][spent] - plain["mean"][spent], *ends)
         parts.append(f"{spent:.0f} trainings: {helped['mean'][spent]:.2f} − {plain['mean'][spent]:.2f} = {apart}")
@@ -343,7 +343,7 @@ def predictor(record: Path, claim: Claim) -> Evidence | None:
     if rows.empty:
         return None
     held = rows["verdict"].eq(HOLDS)
-    parts = [f"on {name} {held[found.index].sum()} of {len(found)}" for name, found in rows.groupby("problem")]
+    parts = [f"on {name} {held[group.index].sum()} of {len(group)}" for name, group in rows.groupby("problem")]
     scale = BY_SCORE if rows["problem"].eq("darts").any() else REPLAYED
     ours = f"qualities and pools for which it holds, each unadjusted: {', '.join(parts)}"
     return Evidence(ours, scale, together([_parse_verdict(verdict) for verdict in rows["verdict"]]))

@@ -1,1 +1,1 @@
-"""Tables, figures, drawings and the checklist, made from result files alone."""
+"""Tables, figures, drawings and the checklist, made from result files only."""

@@ -1,4 +1,4 @@
-"""What tables and figures read: published rows, run folders, and the cost of every search behind a result."""
+"""Inputs of tables and figures: published rows, run folders, and the cost of every search behind a result."""
 
 from collections.abc import Iterable
 from pathlib import Path

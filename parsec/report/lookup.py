@@ -1,4 +1,4 @@
-"""True accuracies of what searches on NAS-Bench-201 found, looked up once the searches have ended.
+"""True accuracies of the architectures that searches on NAS-Bench-201 selected, read once the searches have ended.
 
 This and other reports are the only readers of the benchmark's test columns; a search is never given them.
 """

@@ -75,11 +75,11 @@ COUNTS = {"best 10": 10, "best": 1}
 
 
 class Target(NamedTuple):
-    """What a search has to find: an accuracy, and how many of the space have it."""
+    """Target of a search: an accuracy, and the number of architectures that reach it."""
 
     name: str
     accuracy: float
-    """Percent, of validation."""
+    """Validation accuracy in percent."""
     good: int
     """M; more than the name says where accuracies are equal."""
 
@@ -134,7 +134,7 @@ class Expected(NamedTuple):
 
 
 class RandomSearch(NamedTuple):
-    """What random search is expected to train until a target."""
+    """Expected number of trainings of random search until a target."""
 
     needed: Expected
     """E[T]."""

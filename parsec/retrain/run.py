@@ -121,7 +121,7 @@ def _source(genotype: str) -> dict[str, Any] | None:
 
 
 def _identity(task: RetrainTask, job: RetrainJob, info: DatasetInfo) -> str:
-    """What checkpoints depend on: settings, architecture, random streams, images and number of ranks."""
+    """Identity of a training's checkpoints: settings, architecture, random streams, images and number of ranks."""
     genotype = json.dumps(task.genotype.as_dict(), sort_keys=True)
     digest = hashlib.sha256(genotype.encode()).hexdigest()[:16]
     identity = f"{fingerprint(job)}-{digest}-{task.seed:016x}-{info.content_hash[:16]}"

@@ -1,1 +1,1 @@
-"""What keeps a long run alive and repeatable: checkpoints, signals, devices, randomness, logs."""
+"""Long, repeatable runs: checkpoints, signals, devices, randomness, logs."""

@@ -80,7 +80,7 @@ def check_run_folder(folder: Path, kind: str, run: str, names: Iterable[str]) ->
 def mark_folder(folder: Path, kind: str, **facts: Any) -> None:  # noqa: ANN401 - whatever JSON holds
     """Make `folder` ours; its marker records the `facts`."""
     marker = {"folder": kind, **facts}
-    # An equal marker is left alone: its time of modification stays.
+    # An equal marker is not rewritten, so that its time of modification stays.
     if not folder.is_dir() or read_marker(folder) != marker:
         write_atomic(folder / MARKER, json.dumps(marker, indent=1, sort_keys=True, ensure_ascii=False) + "\n")
 

@@ -366,7 +366,7 @@ class SearchTrainer(ABC):
         )
 
     def progress_suffix(self, latest: Metrics) -> str:
-        """What a method adds to its progress line, ended by two spaces."""
+        """Text that a method adds to its progress line, ended by two spaces."""
         return ""
 
     def state_dict(self) -> dict[str, Any]:

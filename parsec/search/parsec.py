@@ -41,8 +41,8 @@ class Parsec(SearchTrainer):
     """
 
     selection = (
-        "mode of π after the last epoch, chosen without looking at any accuracy (with `estimator.best_of` the best of "
-        "so many draws of π by accuracy on the validation half); π saw the validation half, v the training half, and "
+        "mode of π after the last epoch, chosen without looking at any accuracy (with `estimator.best_of` = n the best "
+        "of n draws of π by accuracy on the validation half); π saw the validation half, v the training half, and "
         "no test image was read"
     )
     passes = (1, 2)

@@ -65,7 +65,7 @@ class Genotype(NamedTuple):
     reduce: Cell
 
     def as_dict(self) -> dict[str, Any]:
-        """The form of `genotype.json`: two pairs a node in node order."""
+        """The form of `genotype.json`: two pairs per node in node order."""
         concat = list(range(2, 2 + NODES))
         pairs = {name: [list(edge) for node in cell for edge in node] for name, cell in self._asdict().items()}
         return {
@@ -156,22 +156,22 @@ def draw(rng: np.random.Generator) -> Genotype:
     return genotype(*cells)
 
 
-def neighbours(found: Genotype) -> list[Genotype]:
+def neighbours(genotype: Genotype) -> list[Genotype]:
     """The canonical architectures that differ in the primitive or in the input of one edge, each once.
 
     Up to 96 in a primitive and 40 in an input; fewer where a node has two equal edges.
     """
-    here = found.canonical()
+    here = genotype.canonical()
     return [other for other in dict.fromkeys(_edited(here)) if other != here]
 
 
-def _edited(found: Genotype) -> Iterator[Genotype]:
-    for name, cell in found._asdict().items():
+def _edited(genotype: Genotype) -> Iterator[Genotype]:
+    for name, cell in genotype._asdict().items():
         for node, edges in enumerate(cell):
             for slot, edge in enumerate(edges):
                 for other in _edges(edge, node):
                     changed = (*edges[:slot], other, *edges[slot + 1 :])
-                    yield found._replace(**{name: (*cell[:node], changed, *cell[node + 1 :])}).canonical()
+                    yield genotype._replace(**{name: (*cell[:node], changed, *cell[node + 1 :])}).canonical()
 
 
 def _edges(edge: Edge, node: int) -> Iterator[Edge]:

@@ -7,8 +7,8 @@ from parsec.space.darts import CANDIDATES, CELLS, NODES, PRIMITIVES, SLOTS, Edge
 
 Kind = Literal["input", "operation", "joint"]
 Parametrization = Literal["separate", "joint", "edges"]
-"""Whether the input and the operation of a slot are chosen apart or together, or every possible edge has an operation,
-be it `none`: the form of the relaxed methods, from which `derivation` makes an architecture."""
+"""Whether the input and the operation of a slot are chosen separately or jointly, or every possible edge has an
+operation, which may be `none`: the form of the relaxed methods, from which `derive` makes an architecture."""
 SEPARATOR = ":"
 
 

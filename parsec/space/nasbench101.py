@@ -94,23 +94,23 @@ def architecture(operations: Sequence[str], matrix: Sequence[Sequence[int]]) -> 
         GenotypeError: no square matrix of 0 and 1 above the diagonal, an unknown operation, an output that the input
             does not reach, or too many vertices or edges.
     """
-    found = pruned(operations, _checked(matrix, len(operations)))
-    if found is None:
+    cell = pruned(operations, _checked(matrix, len(operations)))
+    if cell is None:
         raise GenotypeError("nasbench101: no path leads from the input of the cell to its output")
-    names = (found.operations[0], found.operations[-1])
+    names = (cell.operations[0], cell.operations[-1])
     if names != (INPUT, OUTPUT):
         raise GenotypeError(f"nasbench101: the operations go from {INPUT} to {OUTPUT}, not from {' to '.join(names)}")
-    for operation in found.operations[1:-1]:
+    for operation in cell.operations[1:-1]:
         if operation not in OPERATIONS:
             raise GenotypeError(f"nasbench101: unknown operation {operation!r}; there are {', '.join(OPERATIONS)}")
-    if not is_within(found):
-        raise GenotypeError(f"nasbench101: {found} has more than {VERTICES} vertices or {EDGES} edges")
-    return found
+    if not is_within(cell):
+        raise GenotypeError(f"nasbench101: {cell} has more than {VERTICES} vertices or {EDGES} edges")
+    return cell
 
 
-def is_within(found: Architecture) -> bool:
+def is_within(cell: Architecture) -> bool:
     """Whether a cell keeps the limits on vertices and edges."""
-    return len(found.operations) <= VERTICES and sum(map(sum, found.matrix)) <= EDGES
+    return len(cell.operations) <= VERTICES and sum(map(sum, cell.matrix)) <= EDGES
 
 
 def pruned(operations: Sequence[str], matrix: Sequence[Sequence[int]]) -> Architecture | None:
@@ -167,10 +167,10 @@ def parse(text: str) -> Architecture:
     Raises:
         GenotypeError: not the text of a pruned architecture of this space.
     """
-    found = from_columns(*text.split(":")) if text.count(":") == 1 else None
-    if found is None or str(found) != text:
+    cell = from_columns(*text.split(":")) if text.count(":") == 1 else None
+    if cell is None or str(cell) != text:
         raise GenotypeError(f"{text!r} is no architecture of nasbench101; one reads {_EXAMPLE}")
-    return found
+    return cell
 
 
 Rows = list[list[int]]
@@ -185,58 +185,58 @@ def draw(rng: np.random.Generator) -> Architecture:
     while True:
         matrix = np.triu(rng.integers(2, size=(VERTICES, VERTICES)), 1).tolist()
         inner = [OPERATIONS[kind] for kind in rng.integers(len(OPERATIONS), size=VERTICES - 2)]
-        found = pruned([INPUT, *inner, OUTPUT], matrix)
-        if found is not None and is_within(found):
-            return found
+        cell = pruned([INPUT, *inner, OUTPUT], matrix)
+        if cell is not None and is_within(cell):
+            return cell
 
 
-def mutate(found: Architecture, rng: np.random.Generator) -> Architecture:
+def mutate(cell: Architecture, rng: np.random.Generator) -> Architecture:
     """One of the `neighbours`, all equally likely."""
-    others = neighbours(found)
+    others = neighbours(cell)
     return others[int(rng.integers(len(others)))]
 
 
-def neighbours(found: Architecture) -> list[Architecture]:
+def neighbours(cell: Architecture) -> list[Architecture]:
     """All architectures one edit away, each once: another operation, an edge more or less, or a vertex more.
 
     A new vertex comes with one edge into it and one out of it. A vertex that an edit cuts off is pruned with its edges,
     so that removing an edge can undo adding a vertex.
     """
-    candidates = itertools.chain(_other_operations(found), _flipped_edges(found), _added_vertices(found))
+    candidates = itertools.chain(_other_operations(cell), _flipped_edges(cell), _added_vertices(cell))
     valid = (other for other in candidates if other is not None and is_within(other))
     by_hash = {other.canonical(): other for other in valid}
-    by_hash.pop(found.canonical(), None)
+    by_hash.pop(cell.canonical(), None)
     return list(by_hash.values())
 
 
-def _other_operations(found: Architecture) -> Iterator[Architecture]:
-    for vertex in range(1, len(found.operations) - 1):
+def _other_operations(cell: Architecture) -> Iterator[Architecture]:
+    for vertex in range(1, len(cell.operations) - 1):
         for operation in OPERATIONS:
-            operations = (*found.operations[:vertex], operation, *found.operations[vertex + 1 :])
-            yield found._replace(operations=operations)
+            operations = (*cell.operations[:vertex], operation, *cell.operations[vertex + 1 :])
+            yield cell._replace(operations=operations)
 
 
-def _flipped_edges(found: Architecture) -> Iterator[Architecture | None]:
-    for v, w in itertools.combinations(range(len(found.operations)), 2):
-        matrix = [list(row) for row in found.matrix]
+def _flipped_edges(cell: Architecture) -> Iterator[Architecture | None]:
+    for v, w in itertools.combinations(range(len(cell.operations)), 2):
+        matrix = [list(row) for row in cell.matrix]
         matrix[v][w] = 1 - matrix[v][w]
-        yield pruned(found.operations, matrix)
+        yield pruned(cell.operations, matrix)
 
 
-def _added_vertices(found: Architecture) -> Iterator[Architecture | None]:
+def _added_vertices(cell: Architecture) -> Iterator[Architecture | None]:
     """A new vertex stands right after the one that leads to it; every place until the next gives the same cell."""
-    if len(found.operations) == VERTICES:
+    if len(cell.operations) == VERTICES:
         return
-    for source, target in itertools.combinations(range(len(found.operations)), 2):
+    for source, target in itertools.combinations(range(len(cell.operations)), 2):
         new = source + 1
-        matrix = _with_vertex(found, new)
+        matrix = _with_vertex(cell, new)
         matrix[source][new] = 1
         matrix[new][target + 1] = 1
         for operation in OPERATIONS:
-            yield pruned((*found.operations[:new], operation, *found.operations[new:]), matrix)
+            yield pruned((*cell.operations[:new], operation, *cell.operations[new:]), matrix)
 
 
-def _with_vertex(found: Architecture, new: int) -> Rows:
+def _with_vertex(cell: Architecture, new: int) -> Rows:
     """The matrix with an empty row and column for a vertex number `new`."""
-    rows = [[*row[:new], 0, *row[new:]] for row in found.matrix]
-    return [*rows[:new], [0] * (len(found.operations) + 1), *rows[new:]]
+    rows = [[*row[:new], 0, *row[new:]] for row in cell.matrix]
+    return [*rows[:new], [0] * (len(cell.operations) + 1), *rows[new:]]

@@ -96,28 +96,28 @@ def parse(text: str) -> Architecture:
     Raises:
         GenotypeError: not the string of an architecture of this space.
     """
-    found = architecture([match[1] for match in _EDGE.finditer(text)]) if text.count("~") == len(EDGES) else None
-    if found is None or str(found) != text:
+    parsed = architecture([match[1] for match in _EDGE.finditer(text)]) if text.count("~") == len(EDGES) else None
+    if parsed is None or str(parsed) != text:
         raise GenotypeError(f"{reprlib.repr(text)} is no architecture of nasbench201; one reads {_EXAMPLE}")
-    return found
+    return parsed
 
 
 @functools.cache
 def architectures() -> tuple[Architecture, ...]:
     """All 15,625 architectures; the position is the index in the benchmark's files."""
-    found = [Architecture(operations) for operations in itertools.product(OPERATIONS, repeat=len(EDGES))]
-    random.Random(_BENCHMARK_SEED).shuffle(found)
-    return tuple(found)
+    cells = [Architecture(operations) for operations in itertools.product(OPERATIONS, repeat=len(EDGES))]
+    random.Random(_BENCHMARK_SEED).shuffle(cells)
+    return tuple(cells)
 
 
 @functools.cache
 def _positions() -> dict[Architecture, int]:
-    return {found: position for position, found in enumerate(architectures())}
+    return {cell: position for position, cell in enumerate(architectures())}
 
 
-def index_of(found: Architecture) -> int:
+def index_of(cell: Architecture) -> int:
     """Position of an architecture in the benchmark's files."""
-    return _positions()[found]
+    return _positions()[cell]
 
 
 CELL = "cell"
@@ -142,9 +142,9 @@ def decode(chosen: Sequence[int], form: Parametrization) -> Architecture:
     return Architecture(tuple(factor.choices[index] for factor, index in named))
 
 
-def encode(found: Architecture, form: Parametrization) -> list[int]:
+def encode(cell: Architecture, form: Parametrization) -> list[int]:
     """Inverse of `decode`."""
-    named = zip(factors(form), found.operations, strict=True)
+    named = zip(factors(form), cell.operations, strict=True)
     return [factor.choices.index(operation) for factor, operation in named]
 
 

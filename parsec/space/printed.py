@@ -16,12 +16,12 @@ FIELDS = ("normal", "normal_concat", "reduce", "reduce_concat")
 LARGEST = 64
 """No number in a genotype is larger; `range(10**9)` must not become a list."""
 _TIME = re.compile(r"^[\d\s/:,.-]+([AP]M\s+)?(?=[A-Za-z])")
-"""What the logs of DARTS and its kin have before `genotype = Genotype(...)`."""
+"""Timestamp that the logs of DARTS and its derivatives have before `genotype = Genotype(...)`."""
 FORM = "Genotype(normal=[...], normal_concat=range(2, 6), reduce=[...], reduce_concat=range(2, 6))"
 
 
 def fields(text: str) -> dict[str, object]:
-    """What the one `Genotype(...)` of a text holds, by the names of its fields; it may be assigned to a name.
+    """Fields of the one `Genotype(...)` of a text, by name; it may be assigned to a variable.
 
     Raises:
         GenotypeError: the text is anything else.
@@ -32,13 +32,13 @@ def fields(text: str) -> dict[str, object]:
         raise GenotypeError(f"the printed genotype has {len(call.args)} fields; there are {', '.join(FIELDS)}")
     given = list(zip(FIELDS, call.args, strict=False))
     given += [(keyword.arg or "**", keyword.value) for keyword in call.keywords]
-    found: dict[str, object] = {}
+    values: dict[str, object] = {}
     for name, node in given:
-        if name not in FIELDS or name in found:
-            what = "twice the field" if name in found else "an unknown field,"
+        if name not in FIELDS or name in values:
+            what = "twice the field" if name in values else "an unknown field,"
             raise GenotypeError(f"the printed genotype has {what} {name}; its form is {FORM}")
-        found[name] = _value(node, name, text)
-    return found
+        values[name] = _value(node, name, text)
+    return values
 
 
 def _parsed(text: str) -> ast.Module:

@@ -72,7 +72,7 @@ PUBLISHED = {
     "PC_DARTS_cifar": PC_DARTS_CIFAR,
     "PC_DARTS_image": PC_DARTS_IMAGENET,
 }
-"""By the names that their authors gave them; found on CIFAR-10 but for the last one, which was on ImageNet."""
+"""By the names that their authors gave them; searched on CIFAR-10 except for the last one, searched on ImageNet."""
 
 
 def named_or_given(given: str) -> Genotype:
@@ -81,11 +81,11 @@ def named_or_given(given: str) -> Genotype:
     Raises:
         GenotypeError: none of these, or no genotype of the DARTS space.
     """
-    found = of_any_space(given)
-    if not isinstance(found, Genotype):
-        space = found.as_dict()["space"]
+    genotype = of_any_space(given)
+    if not isinstance(genotype, Genotype):
+        space = genotype.as_dict()["space"]
         raise GenotypeError(f"{_label(given)}the genotype belongs to space {space!r}, not to darts")
-    return found
+    return genotype
 
 
 def of_any_space(given: str) -> Architecture:

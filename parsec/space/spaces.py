@@ -30,7 +30,7 @@ def _node(rows: Probabilities) -> Node:
 
 
 def derive_darts(probabilities: Probabilities) -> Genotype:
-    """Two edges a node, by the probability of their best primitive other than `none` (DARTS, section 2.4).
+    """Two edges per node, by the probability of their best primitive other than `none` (DARTS, section 2.4).
 
     That probability is the one beside `none`, as in the code of the authors.
     """
@@ -40,12 +40,12 @@ def derive_darts(probabilities: Probabilities) -> Genotype:
 
 
 def derive_nasbench201(probabilities: Probabilities) -> Benchmarked:
-    """The most probable operation of every edge, be it `none` (NAS-Bench-201, section 5)."""
+    """The most probable operation of every edge, `none` included (NAS-Bench-201, section 5)."""
     return Benchmarked(tuple(OPERATIONS[max(range(len(row)), key=row.__getitem__)] for row in probabilities))
 
 
 class Architecture(Protocol):
-    """What every space's architectures offer; they are hashable, and equal if they make the same choices."""
+    """Interface of the architectures of all spaces; they are hashable, and equal if they make the same choices."""
 
     def as_dict(self) -> dict[str, Any]:
         """The form of `genotype.json`; its key `space` names the space."""
@@ -127,5 +127,5 @@ def from_text(text: str) -> Architecture:
     name = document.get("space", DARTS.name)
     if not isinstance(name, str) or name not in SPACES:
         raise GenotypeError(f"the genotype belongs to space {darts.shown(name)}; there are {', '.join(SPACES)}")
-    found: Architecture = SPACES[name].from_dict(document)
-    return found
+    architecture: Architecture = SPACES[name].from_dict(document)
+    return architecture

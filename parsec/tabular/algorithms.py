@@ -15,45 +15,45 @@ Search: TypeAlias = Generator[A, float, None]
 
 
 class Improvement(NamedTuple):
-    """The best so far, from the training on that found it."""
+    """New best architecture, from the training that reached it on."""
 
     trained: int
     """Trained architectures, this one included."""
     architecture: int
     """As the problem numbers it."""
     accuracy: float
-    """Percent, as the search saw it."""
+    """Accuracy in percent, as the search saw it."""
     seconds: float | None
     """Of training so far, this one included; None where no times are known."""
 
 
 class Budget(NamedTuple):
-    """What a search may spend; an architecture trained twice costs twice."""
+    """Budget of a search; an architecture trained twice costs twice."""
 
     trainings: int
     seconds: float | None
-    """No training ends after so much time; None: as long as it takes."""
+    """Limit on the simulated time of all trainings; None: no limit."""
     costs: NDArray[np.float64] | None
     """Seconds of one training by number of the architecture; None: not known."""
 
 
 def follow(search: Search[int], problem: Problem[int], budget: Budget) -> list[Improvement]:
     """Run a search until the budget is spent: every new best of it."""
-    found, kept, best, spent = next(search), list[Improvement](), -np.inf, 0.0
+    architecture, kept, best, spent = next(search), list[Improvement](), -np.inf, 0.0
     for trained in range(1, budget.trainings + 1):
-        spent += 0.0 if budget.costs is None else float(budget.costs[found])
+        spent += 0.0 if budget.costs is None else float(budget.costs[architecture])
         if budget.seconds is not None and spent > budget.seconds:
             break
-        accuracy = problem.accuracy(found)
+        accuracy = problem.accuracy(architecture)
         if accuracy > best:
             best = accuracy
-            kept.append(Improvement(trained, found, accuracy, None if budget.costs is None else spent))
-        found = search.send(accuracy)
+            kept.append(Improvement(trained, architecture, accuracy, None if budget.costs is None else spent))
+        architecture = search.send(accuracy)
     return kept
 
 
 def random_search(problem: Problem[A], rng: np.random.Generator) -> Search[A]:
-    """ShardedRNG without end, with replacement."""
+    """Random architectures without end, with replacement."""
     while True:
         yield problem.draw(1, rng)[0]
 
@@ -67,8 +67,8 @@ def evolution(
     neighbour; an architecture without neighbours is trained again.
     """
     living: deque[tuple[A, float]] = deque(maxlen=settings.population)
-    for found in problem.draw(settings.population, rng) if first is None else first:
-        living.append((found, (yield found)))
+    for architecture in problem.draw(settings.population, rng) if first is None else first:
+        living.append((architecture, (yield architecture)))
     while True:
         sample = [living[place] for place in rng.integers(len(living), size=settings.sample)]
         parent, _ = max(sample, key=lambda pair: pair[1])
@@ -80,13 +80,13 @@ def evolution(
 def assisted_evolution(
     problem: Problem[A], settings: AssistedEvolution, scores: Mapping[A, float], rng: np.random.Generator
 ) -> Search[A]:
-    """Evolution that begins with the highest scores among so many scored architectures, drawn with replacement.
+    """Evolution that begins with the highest scores of a random sample, drawn with replacement.
 
     A score of −∞ stands for a failed one, which is chosen last.
     """
     known = list(scores)
     drawn = [known[place] for place in rng.integers(len(known), size=settings.candidates)]
-    best = sorted(drawn, key=lambda found: scores[found], reverse=True)[: settings.population]
+    best = sorted(drawn, key=lambda architecture: scores[architecture], reverse=True)[: settings.population]
     return evolution(problem, settings, rng, best)
 
 

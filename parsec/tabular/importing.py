@@ -40,7 +40,7 @@ def import_benchmark(job: ImportJob, source: Path, output: Path) -> None:
 
     Args:
         job: which benchmark.
-        source: the authors' file, or for NAS-Bench-201 the folder with one an architecture as well.
+        source: the authors' file, or for NAS-Bench-201 the folder with one file per architecture as well.
         output: the table.
 
     Raises:

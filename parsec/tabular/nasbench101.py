@@ -32,7 +32,7 @@ KIND = Kind(
 
 @dataclass(frozen=True)
 class SearchColumns:
-    """What a search may be given: nothing in here was measured on a test image.
+    """Columns that a search may see: none was measured on a test image.
 
     The n architectures are different, in the order of their first rows; `hashes` are the benchmark's names of them.
     Arrays are [n]: validation accuracy in percent, and seconds of one training where the table has them.
@@ -68,7 +68,7 @@ def read_architectures(path: Path) -> tuple[tuple[Architecture, ...], tuple[str,
 def read_report_columns(path: Path) -> FloatArray | None:
     """Test accuracies in percent [n], in the order of `SearchColumns`; only a report may see them.
 
-    None for a table that has validation accuracies alone.
+    None for a table that has only validation accuracies.
 
     Raises:
         BenchmarkError: as `read_search_columns`.
@@ -133,38 +133,38 @@ class NasBench101:
         """See `Problem.draw`."""
         return [int(place) for place in rng.integers(len(self.architectures), size=count)]
 
-    def neighbours(self, found: int) -> list[int]:
+    def neighbours(self, architecture: int) -> list[int]:
         """Those of the table that are one edit away; where it holds none, those that the fewest edits lead to.
 
         Empty only in a table that is so small that three edits lead to none.
         """
-        if found not in self._known:
-            self._known[found] = self._nearest(found)
-        return self._known[found]
+        if architecture not in self._known:
+            self._known[architecture] = self._nearest(architecture)
+        return self._known[architecture]
 
-    def _nearest(self, found: int) -> list[int]:
-        """Rings of cells around one, each an edit further, until one holds a cell of the table."""
-        ring = {str(self.architectures[found]): self.architectures[found]}
+    def _nearest(self, architecture: int) -> list[int]:
+        """Cells of the table at the smallest number of edits at which there are any; empty beyond `FURTHEST`."""
+        ring = {str(self.architectures[architecture]): self.architectures[architecture]}
         for _ in range(FURTHEST):
             ring = {other.canonical(): other for each in ring.values() for other in neighbours(each)}
-            if inside := sorted({self._place[name] for name in ring if name in self._place} - {found}):
+            if inside := sorted({self._place[name] for name in ring if name in self._place} - {architecture}):
                 return inside
         return []
 
-    def accuracy(self, found: int) -> float:
-        """Percent."""
-        return float(self.reached[found])
+    def accuracy(self, architecture: int) -> float:
+        """Accuracy in percent, as the search sees it."""
+        return float(self.reached[architecture])
 
-    def graphs(self, found: Sequence[int]) -> Graphs:
+    def graphs(self, architectures: Sequence[int]) -> Graphs:
         """Vertices are those of the cell, the output right after the last operation: V = 7, F = 5."""
-        adjacency = np.zeros((len(found), VERTICES, VERTICES), np.float32)
-        features = np.zeros((len(found), VERTICES, len(LABELS)), np.float32)
-        for row, each in enumerate(found):
+        adjacency = np.zeros((len(architectures), VERTICES, VERTICES), np.float32)
+        features = np.zeros((len(architectures), VERTICES, len(LABELS)), np.float32)
+        for row, each in enumerate(architectures):
             _fill(adjacency[row], features[row], self.architectures[each])
         return Graphs(adjacency, features)
 
 
-def _fill(adjacency: np.ndarray, features: np.ndarray, found: Architecture) -> None:
-    size = len(found.operations)
-    adjacency[:size, :size] = found.matrix
-    features[range(size), [LABELS.index(name) for name in found.operations]] = 1
+def _fill(adjacency: np.ndarray, features: np.ndarray, architecture: Architecture) -> None:
+    size = len(architecture.operations)
+    adjacency[:size, :size] = architecture.matrix
+    features[range(size), [LABELS.index(name) for name in architecture.operations]] = 1

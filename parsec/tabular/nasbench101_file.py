@@ -41,7 +41,7 @@ class Run(NamedTuple):
 
 @dataclass
 class _Trained:
-    """What is known of one architecture: its cell, and a number for every run."""
+    """One architecture: its cell, and the numbers of its runs."""
 
     adjacency: str
     operations: str
@@ -69,7 +69,7 @@ def read_runs(path: Path) -> Iterator[Run]:
 
 
 def table_of(runs: Iterable[Run], path: Path) -> pa.Table:
-    """The table of `parsec.tabular.nasbench101`: a row an architecture, means over its trainings of 108 epochs.
+    """The table of `parsec.tabular.nasbench101`: one row per architecture, means over its trainings of 108 epochs.
 
     Shorter trainings, which the authors' larger file holds too, are left out. On top of the columns that are read:
     `params` in millions and `runs`.
@@ -77,23 +77,23 @@ def table_of(runs: Iterable[Run], path: Path) -> pa.Table:
     Raises:
         BenchmarkError: a hash is not that of its cell, or no training of 108 epochs is in the file.
     """
-    found: dict[str, _Trained] = {}
+    by_hash: dict[str, _Trained] = {}
     for run in (each for each in runs if each.epochs == EPOCHS):
-        if run.hash not in found:
-            found[run.hash] = _checked(run, path)
+        if run.hash not in by_hash:
+            by_hash[run.hash] = _checked(run, path)
         if len(run.metrics.evaluation_data) != FINAL + 1:
             raise BenchmarkError(f"{path}: a training of {run.hash} was not evaluated to its end; {KIND.remedy}")
-        found[run.hash].add(run.metrics.evaluation_data[FINAL])
-    if not found:
+        by_hash[run.hash].add(run.metrics.evaluation_data[FINAL])
+    if not by_hash:
         raise BenchmarkError(f"{path}: no training of {EPOCHS} epochs in it; {KIND.remedy}")
-    return pa.table(_columns(found))
+    return pa.table(_columns(by_hash))
 
 
-def _columns(found: dict[str, _Trained]) -> dict[str, list[Any]]:
-    trained = list(found.values())
+def _columns(by_hash: dict[str, _Trained]) -> dict[str, list[Any]]:
+    trained = list(by_hash.values())
     means = {name: [float(np.mean(each.numbers[name])) for each in trained] for name in _DOUBLES}
     return {
-        HASH: list(found),
+        HASH: list(by_hash),
         **{name: [getattr(each, name) for each in trained] for name in CELL},
         VALIDATION: [100 * share for share in means["validation_accuracy"]],
         TEST: [100 * share for share in means["test_accuracy"]],

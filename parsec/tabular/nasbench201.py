@@ -1,6 +1,6 @@
 """NAS-Bench-201 as a table: what a search may see and what only a report may, read apart.
 
-The table is one Parquet file with a row an architecture; accuracies are percentages, means over the seeds there are.
+The table is one Parquet file with one row per architecture; accuracies are percentages, means over the seeds there are.
 """
 
 from collections.abc import Sequence
@@ -38,7 +38,7 @@ KIND = Kind(
 
 @dataclass(frozen=True)
 class SearchColumns:
-    """What a search may be given: nothing in here was measured on a test image. Arrays are [15625], by index.
+    """Columns that a search may see: none was measured on a test image. Arrays are [15625], by index.
 
     `validation` are accuracies after 12 epochs in percent, by data set.
     """
@@ -49,7 +49,7 @@ class SearchColumns:
 
 @dataclass(frozen=True)
 class ReportColumns:
-    """What only a report may look up: test accuracies after 200 epochs in percent, [15625] by index.
+    """Columns that only a report may see: test accuracies after 200 epochs in percent, [15625] by index.
 
     `test` are those on all training images, by data set; `half` those on CIFAR-10 of networks trained on half of its
     training images, as were the ones whose validation accuracy NASWOT's figures show.
@@ -65,8 +65,8 @@ def read_search_columns(path: Path) -> SearchColumns:
     Raises:
         BenchmarkError: the file is missing, damaged or another table.
     """
-    found = _read(path, list(VALIDATION_12.values()))
-    return SearchColumns(architectures(), {data: found[name] for data, name in VALIDATION_12.items()})
+    columns = _read(path, list(VALIDATION_12.values()))
+    return SearchColumns(architectures(), {data: columns[name] for data, name in VALIDATION_12.items()})
 
 
 def read_report_columns(path: Path) -> ReportColumns:
@@ -75,8 +75,8 @@ def read_report_columns(path: Path) -> ReportColumns:
     Raises:
         BenchmarkError: as `read_search_columns`.
     """
-    found = _read(path, [*TEST_200.values(), HALF_200])
-    return ReportColumns({data: found[name] for data, name in TEST_200.items()}, found[HALF_200])
+    columns = _read(path, [*TEST_200.values(), HALF_200])
+    return ReportColumns({data: columns[name] for data, name in TEST_200.items()}, columns[HALF_200])
 
 
 def read_validation(path: Path) -> dict[Data, FloatArray]:
@@ -89,12 +89,12 @@ def read_validation(path: Path) -> dict[Data, FloatArray]:
         BenchmarkError: as `read_search_columns`.
     """
     names = {data: name for data, name in VALIDATION_200.items() if name in _names(path, VALIDATION_200)}
-    found = _read(path, list(names.values())) if names else {}
-    return {data: found[name] for data, name in names.items()}
+    columns = _read(path, list(names.values())) if names else {}
+    return {data: columns[name] for data, name in names.items()}
 
 
 def read_seconds(path: Path) -> dict[Data, FloatArray] | None:
-    """What one evaluation of a search costs: seconds of 12 epochs of training and one pass over the validation images.
+    """Cost of one evaluation of a search: seconds of 12 epochs of training and one pass over the validation images.
 
     [15625] by index, by data set; NaN where the benchmark lacks times. None if the table has no such columns, as one
     has that was not imported from the authors' files.
@@ -103,13 +103,13 @@ def read_seconds(path: Path) -> dict[Data, FloatArray] | None:
         BenchmarkError: as `read_search_columns`.
     """
     names = {data: name for data, name in SECONDS_12.items() if name in _names(path, SECONDS_12)}
-    found = _ordered(path, list(names.values())) if names else {}
-    return {data: found[name] for data, name in names.items()} or None
+    columns = _ordered(path, list(names.values())) if names else {}
+    return {data: columns[name] for data, name in names.items()} or None
 
 
 def _names(path: Path, optional: dict[Data, str]) -> list[str]:
-    found: list[str] = read_columns(path, [], KIND, optional=list(optional.values())).column_names
-    return found
+    names: list[str] = read_columns(path, [], KIND, optional=list(optional.values())).column_names
+    return names
 
 
 def _read(path: Path, columns: list[str]) -> dict[str, FloatArray]:
@@ -152,44 +152,48 @@ class NasBench201:
     @cached_property
     def _neighbours(self) -> NDArray[np.int32]:
         """[15625, 24]."""
-        return np.array([[index_of(other) for other in found.neighbours()] for found in self._architectures], np.int32)
+        return np.array(
+            [[index_of(other) for other in architecture.neighbours()] for architecture in self._architectures], np.int32
+        )
 
-    def neighbours(self, found: int) -> list[int]:
+    def neighbours(self, architecture: int) -> list[int]:
         """The 24 that differ in one edge."""
-        return [int(index) for index in self._neighbours[found]]
+        return [int(index) for index in self._neighbours[architecture]]
 
     def of_choices(self, chosen: Sequence[int]) -> int:
         """The architecture with these operations on its six edges."""
         return index_of(Architecture(tuple(OPERATIONS[choice] for choice in chosen)))
 
-    def accuracy(self, found: int) -> float:
-        """Percent."""
-        return float(self.reached[found])
+    def accuracy(self, architecture: int) -> float:
+        """Accuracy in percent, as the search sees it."""
+        return float(self.reached[architecture])
 
     @cached_property
     def _features(self) -> NDArray[np.float32]:
         """[15625, 8, 7]: one-hot operations of the edges, then input and output."""
-        kinds = np.array([[OPERATIONS.index(op) for op in found.operations] for found in self._architectures])
+        kinds = np.array(
+            [[OPERATIONS.index(op) for op in architecture.operations] for architecture in self._architectures]
+        )
         ends = np.broadcast_to([len(OPERATIONS), len(OPERATIONS) + 1], (len(kinds), 2))
         one_hot: NDArray[np.float32] = np.eye(len(OPERATIONS) + 2, dtype=np.float32)[
             np.concatenate([kinds, ends], axis=1)
         ]
         return one_hot
 
-    def graphs(self, found: Sequence[int]) -> Graphs:
+    def graphs(self, architectures: Sequence[int]) -> Graphs:
         """Vertices are the operations of the six edges, the input and the output of the cell."""
-        chosen = np.asarray(found, dtype=np.int64)
+        chosen = np.asarray(architectures, dtype=np.int64)
         return Graphs(np.broadcast_to(_ADJACENCY, (len(chosen), *_ADJACENCY.shape)), self._features[chosen])
 
 
 def _adjacency() -> NDArray[np.float32]:
     """An operation leads to every operation that reads the node it adds to."""
-    found = np.zeros((len(EDGES) + 2, len(EDGES) + 2), np.float32)
+    adjacency = np.zeros((len(EDGES) + 2, len(EDGES) + 2), np.float32)
     for (first, (source, node)), (second, (other, _)) in product(enumerate(EDGES), enumerate(EDGES)):
-        found[INPUT, first] = source == 0
-        found[first, OUTPUT] = node == NODES - 1
-        found[first, second] = node == other
-    return found
+        adjacency[INPUT, first] = source == 0
+        adjacency[first, OUTPUT] = node == NODES - 1
+        adjacency[first, second] = node == other
+    return adjacency
 
 
 _ADJACENCY = _adjacency()

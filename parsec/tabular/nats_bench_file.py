@@ -41,7 +41,7 @@ _PLAIN = {
     ("numpy._core.multiarray", "scalar"),
     ("numpy._core.multiarray", "_reconstruct"),
 }
-"""What the files may name: nothing that does more than hold or make values."""
+"""Names that the files may import: nothing that does more than hold or make values."""
 States = Mapping[str, Any]
 """Of one architecture: number of epochs (`12`, `200`) → state of the package's `ArchResults`."""
 
@@ -56,7 +56,7 @@ class _PlainUnpickler(pickle.Unpickler):
 
 
 def read_states(path: Path) -> Iterator[States]:
-    """The architectures of the file, or of the folder with a file an architecture, in the order of their indices.
+    """The architectures of the file, or of the folder with one file per architecture, in the order of their indices.
 
     Raises:
         BenchmarkError: missing, damaged or another file, not all architectures, or others.
@@ -82,18 +82,18 @@ def _place(folder: Path, index: int) -> Path:
 def _unpickled(path: Path) -> dict[str, Any]:
     try:
         with bz2.BZ2File(path) as file:
-            found = _PlainUnpickler(file).load()
+            content = _PlainUnpickler(file).load()
     except FileNotFoundError as error:
         raise BenchmarkError(f"{path}: no such file; {KIND.remedy}") from error
     except (OSError, EOFError, ValueError, TypeError, IndexError, KeyError, pickle.UnpicklingError) as error:
         raise BenchmarkError(f"{path}: damaged, or not a file of NATS-Bench ({error}); {KIND.remedy}") from error
-    if not isinstance(found, dict):
+    if not isinstance(content, dict):
         raise BenchmarkError(f"{path}: not a file of NATS-Bench; {KIND.remedy}")
-    return found
+    return content
 
 
 def _check_order(path: Path, meta: Mapping[str, Any]) -> None:
-    if meta.get("meta_archs") != [str(found) for found in architectures()]:
+    if meta.get("meta_archs") != [str(architecture) for architecture in architectures()]:
         raise BenchmarkError(f"{path}: does not list the architectures of the topology space; {KIND.remedy}")
 
 

@@ -15,11 +15,11 @@ FloatArray = NDArray[np.float64]
 
 
 class Kind(NamedTuple):
-    """What errors say about a benchmark."""
+    """Name and remedy of a benchmark, for error messages."""
 
     name: str
     remedy: str
-    """What the table must hold, and where to get it."""
+    """Content that the table must have, and its source."""
 
 
 def read_columns(path: Path, columns: Sequence[str], kind: Kind, optional: Sequence[str] = ()) -> pa.Table:
@@ -75,13 +75,13 @@ class Problem(Protocol[A]):
     def draw(self, count: int, rng: np.random.Generator) -> list[A]:
         """So many architectures from the uniform distribution, with replacement."""
 
-    def neighbours(self, found: A) -> Sequence[A]:
+    def neighbours(self, architecture: A) -> Sequence[A]:
         """The architectures one edit away."""
 
-    def accuracy(self, found: A) -> float:
+    def accuracy(self, architecture: A) -> float:
         """Validation accuracy in percent (or what stands in its place), the outcome of one training."""
 
-    def graphs(self, found: Sequence[A]) -> Graphs:
+    def graphs(self, architectures: Sequence[A]) -> Graphs:
         """The architectures as graphs."""
 
 
@@ -93,4 +93,4 @@ class FactoredProblem(Problem[A], Protocol[A]):
     """Number of choices of every factor."""
 
     def of_choices(self, chosen: Sequence[int]) -> A:
-        """The architecture with these choices, one a factor."""
+        """The architecture with these choices, one per factor."""

@@ -59,7 +59,7 @@ def simulate(job: SimulateJob, benchmark: Path, scores: Path | None, seed: int, 
     No test accuracy is read. `scores` is the `scores.parquet` that assisted evolution begins with.
 
     Raises:
-        UserError: anything the user can mend; see its subclasses.
+        UserError: a mistake that the user can fix; see its subclasses.
     """
     run_start = start_provenance("parsec.tabular.simulate")
     run = f"simulate {job.space} {job.dataset}/seed{seed} (settings {fingerprint(job)})"
@@ -68,13 +68,13 @@ def simulate(job: SimulateJob, benchmark: Path, scores: Path | None, seed: int, 
     if job.seconds is not None and costs is None:
         raise SettingsError(f"seconds: {benchmark} has no times; leave the key out, or import a table with them")
     budget = Budget(job.budget, job.seconds, costs)
-    found = []
+    rows = []
     for name, start in _starts(job, problem, scores).items():
         logger.info("simulate %s: %d repeats of up to %d trainings", name, job.repeats, job.budget)
-        found += [{"method": name, **row} for row in _repeats(job, name, start, problem, budget, seed)]
+        rows += [{"method": name, **row} for row in _repeats(job, name, start, problem, budget, seed)]
     about = {"seed": seed, "provenance": provenance(job, run_start, None)}
     mark_folder(output, "simulate", run=run)
-    write_simulations(output / "simulations.parquet", pd.DataFrame(found), about)
+    write_simulations(output / "simulations.parquet", pd.DataFrame(rows), about)
 
 
 def _problem(job: SimulateJob, path: Path) -> tuple[Problem[int], NDArray[np.float64] | None]:
@@ -83,7 +83,7 @@ def _problem(job: SimulateJob, path: Path) -> tuple[Problem[int], NDArray[np.flo
         times = nasbench201.read_seconds(path) or {}
         return NasBench201(nasbench201.read_search_columns(path), job.dataset), times.get(job.dataset)
     if job.dataset != "cifar10":
-        raise SettingsError(f"dataset: got {job.dataset}; nasbench101 has cifar10 alone")
+        raise SettingsError(f"dataset: got {job.dataset}; nasbench101 has only cifar10")
     problem = NasBench101(nasbench101.read_search_columns(path))
     return problem, None if problem.seconds is None else problem.seconds * SHORT_TRAINING
 

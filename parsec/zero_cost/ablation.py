@@ -24,7 +24,7 @@ Minibatch = Callable[[ScoreJob, int], Tensor]
 class Ablation(RowTrainer):
     """Rows by condition, repeat and network, in this order.
 
-    What a condition does not vary is what `score` has with the same seed, so that repeats differ in one thing alone;
+    What a condition does not vary is what `score` has with the same seed, so that repeats differ in only one factor;
     repeat number r has the same minibatch under all conditions that draw one of the same size from the same images.
     """
 

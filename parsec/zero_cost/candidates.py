@@ -30,18 +30,18 @@ class Pool(Protocol[A]):
     """The architectures that a scoring chooses from."""
 
     about: Mapping[str, Any]
-    """What `scores.parquet` tells of them."""
+    """Metadata of the architectures in `scores.parquet`."""
 
     def indices(self, count: int | None, seed: int) -> list[int]:
-        """So many different architectures; a larger number keeps those of a smaller one. None: all."""
+        """Indices of `count` different architectures; a larger count keeps those of a smaller one. None: all."""
 
     def __getitem__(self, index: int) -> A:
         """The architecture of this number."""
 
-    def text(self, found: A) -> str:
+    def text(self, architecture: A) -> str:
         """The architecture in one line, as the rows of `scores.parquet` name it."""
 
-    def network(self, found: A, outputs: int, side: int) -> nn.Module:
+    def network(self, architecture: A, outputs: int, side: int) -> nn.Module:
         """Its network: images [B, 3, side, side] to [B, outputs]. Weights come from the global generator."""
 
 
@@ -97,13 +97,13 @@ class NasBench201Pool:
     def __getitem__(self, index: int) -> nasbench201.Architecture:
         return nasbench201.architectures()[index]
 
-    def text(self, found: nasbench201.Architecture) -> str:
+    def text(self, architecture: nasbench201.Architecture) -> str:
         """The benchmark's string."""
-        return str(found)
+        return str(architecture)
 
-    def network(self, found: nasbench201.Architecture, outputs: int, side: int) -> nn.Module:
+    def network(self, architecture: nasbench201.Architecture, outputs: int, side: int) -> nn.Module:
         """The network of the benchmark."""
-        return network201.BenchmarkNetwork(found, outputs)
+        return network201.BenchmarkNetwork(architecture, outputs)
 
 
 class Logits(nn.Module):
@@ -120,7 +120,7 @@ class Logits(nn.Module):
 
 
 class DartsPool(Drawn[Genotype]):
-    """ShardedRNG from the uniform prior of the DARTS space, in networks of one size."""
+    """Samples of the uniform prior of the DARTS space, in networks of one size."""
 
     about: Mapping[str, Any] = {}
 
@@ -128,13 +128,13 @@ class DartsPool(Drawn[Genotype]):
         super().__init__(darts.draw, Genotype.canonical, seed)
         self._network = network
 
-    def text(self, found: Genotype) -> str:
+    def text(self, architecture: Genotype) -> str:
         """The content of its `genotype.json`, in one line."""
-        return json.dumps(found.as_dict(), separators=(",", ":"))
+        return json.dumps(architecture.as_dict(), separators=(",", ":"))
 
-    def network(self, found: Genotype, outputs: int, side: int) -> nn.Module:
+    def network(self, architecture: Genotype, outputs: int, side: int) -> nn.Module:
         """The network that retraining builds, without auxiliary head."""
-        return Logits(FixedNetwork(found, self._network, outputs, side, auxiliary=False))
+        return Logits(FixedNetwork(architecture, self._network, outputs, side, auxiliary=False))
 
 
 class NasBench101Pool(Drawn[nasbench101.Architecture]):
@@ -165,13 +165,13 @@ class NasBench101Pool(Drawn[nasbench101.Architecture]):
     def __getitem__(self, index: int) -> nasbench101.Architecture:
         return super().__getitem__(index) if self._table is None else self._table[index]
 
-    def text(self, found: nasbench101.Architecture) -> str:
+    def text(self, architecture: nasbench101.Architecture) -> str:
         """Adjacency and operations."""
-        return str(found)
+        return str(architecture)
 
-    def network(self, found: nasbench101.Architecture, outputs: int, side: int) -> nn.Module:
+    def network(self, architecture: nasbench101.Architecture, outputs: int, side: int) -> nn.Module:
         """The network of the benchmark, at the size of the settings."""
-        return network101.BenchmarkNetwork(found, outputs, self._job.channels, self._job.modules)
+        return network101.BenchmarkNetwork(architecture, outputs, self._job.channels, self._job.modules)
 
 
 def pool_of(job: AnyScoreJob, seed: int, table: Path | None) -> Pool[Any]:

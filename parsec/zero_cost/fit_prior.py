@@ -20,7 +20,7 @@ from parsec.space.nasbench201 import parse
 from parsec.space.spaces import SPACES, Architecture, from_text
 
 STAGE = "scores"
-"""What `pi.parquet` names as the stage it comes from."""
+"""Stage that `pi.parquet` records as its origin."""
 
 
 def fit_pi(job: FitPiJob, scores: Path, output: Path) -> None:
@@ -83,7 +83,7 @@ def best(rows: pd.DataFrame, count: int, path: Path) -> pd.DataFrame:
 
 
 def _cost(seen: pd.DataFrame, scoring: dict[str, Any]) -> dict[str, Any]:
-    """What scoring those that were looked at took, of what the whole scoring did; its energy cannot be split."""
+    """Share of the scoring's cost for the architectures that were used; its energy cannot be split."""
     seconds = float(seen["seconds"].sum())
     return {**scoring, "device_seconds": seconds, "wall_seconds": seconds, "energy_joules": None}
 

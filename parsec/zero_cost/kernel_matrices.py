@@ -29,7 +29,7 @@ def kernels(job: KernelsJob, data: Path, benchmark: Path, seed: int, output: Pat
     The choice reads test accuracies, so that nothing may be chosen by these kernels.
 
     Raises:
-        UserError: anything the user can mend; see its subclasses.
+        UserError: a mistake that the user can fix; see its subclasses.
     """
     run_start = start_provenance("parsec.zero_cost.kernel_matrices")
     check_file(output, parquet_signature(KERNEL_FIELDS.names))
@@ -63,5 +63,5 @@ def _chosen(job: KernelsJob, accuracies: NDArray[np.float64], seed: int) -> Iter
                 f"edges: from {low:g} to {high:g} % are {len(inside)} networks; allowed: {job.networks} or more"
             )
         drawn = rng.choice(inside, job.networks, replace=False)
-        for index in sorted(drawn.tolist(), key=lambda found: float(accuracies[found])):
+        for index in sorted(drawn.tolist(), key=lambda position: float(accuracies[position])):
             yield {"low": low, "high": high, "index": index, "accuracy": float(accuracies[index])}

@@ -44,7 +44,7 @@ SCORES = {
 class Scoring(RowTrainer):
     """The scores of the architectures of `pool` at `indices` on the normalised `images` [N, 3, H, W]; see `Trainer`.
 
-    The weights of an architecture depend on seed and index alone, so that a score does not depend on what was scored
+    The weights of an architecture depend only on seed and index, so that a score does not depend on what was scored
     before; they are drawn on the CPU, the same for every device.
     """
 
@@ -65,13 +65,13 @@ class Scoring(RowTrainer):
     def advance(self) -> list[dict[str, Any]]:
         """Score one architecture: its row of `scores.parquet`."""
         index = self._indices[self.step]
-        found, began = self._pool[index], time.perf_counter()
-        score, reason = self.score(found, index)
+        architecture, began = self._pool[index], time.perf_counter()
+        score, reason = self.score(architecture, index)
         seconds = time.perf_counter() - began
         self.step, self._seconds = self.step + 1, self._seconds + seconds
         self._failed += reason is not None
         status = "scored" if reason is None else "failed"
-        text = self._pool.text(found)
+        text = self._pool.text(architecture)
         return [
             {
                 "architecture": text,
@@ -83,25 +83,25 @@ class Scoring(RowTrainer):
             }
         ]
 
-    def score(self, found: object, name: int | str) -> tuple[float | None, str | None]:
+    def score(self, architecture: object, name: int | str) -> tuple[float | None, str | None]:
         """The score with the weights that follow from the seed and `name`, or why there is none."""
         try:
-            return self._number(self.matrix(found, name)), None
+            return self._number(self.matrix(architecture, name)), None
         except (UnscoredError, torch.OutOfMemoryError) as error:
             return None, " ".join(str(error).split())
 
-    def matrix(self, found: object, name: int | str) -> Matrix:
-        """What the score is read off, on the host: [N, N] of an architecture with the weights of its name or index."""
+    def matrix(self, architecture: object, name: int | str) -> Matrix:
+        """Matrix [N, N] from which the score is computed, on the host; `name` is the stream of the weights."""
         device, compute = self._images.device, self._job.compute
-        network = self._network(found, name).to(device)
+        network = self._network(architecture, name).to(device)
         network = network.to(memory_format=memory_format(compute.layout))  # type: ignore[call-overload]
         with autocast(device, compute.precision):
             matrix: Matrix = self._matrix(network, self._images).cpu().numpy()
         return matrix
 
-    def _network(self, found: object, name: int | str) -> nn.Module:
+    def _network(self, architecture: object, name: int | str) -> nn.Module:
         settings, side = self._job.score, self._images.shape[-1]
-        network = self._pool.network(found, settings.outputs, side).train(settings.mode == "train")
+        network = self._pool.network(architecture, settings.outputs, side).train(settings.mode == "train")
         draw_weights(network, settings.initialisation, generator(self._seed, "weights", name))
         return network
 
@@ -165,7 +165,7 @@ def minibatch(job: AnyScoreJob, data: Path, info: DatasetInfo, seed: int, device
 
 
 def _shortened(about: Mapping[str, Any]) -> str:
-    """What tells the state of a scoring of one table from that of another; empty without a table."""
+    """Suffix that distinguishes the states of scorings of different tables; empty without a table."""
     return f"-{about['table']['architectures_hash'][:16]}" if "table" in about else ""
 
 
@@ -189,7 +189,7 @@ def read_sample(path: Path) -> tuple[NDArray[np.float64], dict[str, Any]]:
 
 
 def scorer(path: Path, data: Path) -> Worth:
-    """What scores an architecture as those of a `scores.parquet` were, on the CPU; without a score: their worst.
+    """Function that scores an architecture as in a `scores.parquet`, on the CPU; without a score: their worst.
 
     The weights follow from the architecture and the seed of the scores.
 
@@ -205,8 +205,8 @@ def scorer(path: Path, data: Path) -> Worth:
     pool = DartsPool(job.network, about["seed"])
     scoring, worst = Scoring(job, about["seed"], (), images, pool), float(reached.min())
 
-    def worth(found: Genotype) -> float:
-        score, _ = scoring.score(found, pool.text(found))
+    def worth(genotype: Genotype) -> float:
+        score, _ = scoring.score(genotype, pool.text(genotype))
         return worst if score is None or pd.isna(score) else score
 
     return worth

@@ -146,7 +146,7 @@ def digits(tmp_path_factory):
 
 @pytest.fixture
 def at_step():
-    """A function verb, step, action → what a child calls before it starts, to act once so many steps are done."""
+    """A function verb, step, action → what a child calls before it starts, to act after that step."""
 
     def arm(verb, step, action):
         trainer = {"search": Parsec, "retrain": Retrainer}[verb]

@@ -35,8 +35,8 @@ def digits(tmp_path_factory):
 
 
 @pytest.fixture(autouse=True)
-def compiled_anew():
-    """Every trainer is another compiled function to torch, which keeps only so many of one name."""
+def fresh_compiler():
+    """Every trainer is another compiled function to torch, which keeps only a limited number of one name."""
     torch.compiler.reset()
 
 

@@ -170,7 +170,7 @@ def free_ports(count: int) -> list[int]:
 
 
 def wait_until(condition: Callable[[], bool], seconds: float) -> None:
-    """Look again and again; give up with an error after so many seconds."""
+    """Poll the condition; give up with an error after `seconds`."""
     end = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > end:

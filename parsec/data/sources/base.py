@@ -1,4 +1,4 @@
-"""What a source of images offers, and the split of its training images."""
+"""Interface of a source of images, and the split of its training images."""
 
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
@@ -70,6 +70,7 @@ def stratified(labels: Integers, fraction: float, seed: int, names: Sequence[str
     Raises:
         DatasetError: a class with one image, or fewer images on a side than classes.
     """
+    # Checked here, because the error of scikit-learn does not name the class.
     classes, counts = np.unique(labels, return_counts=True)
     if (rare := classes[counts < 2]).size:
         name = names[rare[0]] if names else f"class {rare[0]}"

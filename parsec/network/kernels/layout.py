@@ -149,7 +149,7 @@ def _stage_names(cell: int, primitive: str, shape: CellShape) -> list[str]:
 
 
 class Tables:
-    """What a network's cells look like, on the device, for reading architectures there.
+    """Tables of a network's cells on the device, with which architectures are encoded there.
 
     Args:
         bank: the weights, whose places in the flat vector are looked up.
@@ -189,11 +189,15 @@ class Tables:
         node = torch.arange(NODES, device=device).view(1, -1, 1)
         row = torch.arange(SLOTS * children, device=device)
         child = row // SLOTS
+        # In a reduction cell only the edges from the cell's inputs have stride 2 (DARTS, 1806.09055, section 3.1); a
+        # skip connection of stride 2 is a factorised reduction.
         facts = self._facts[primitive]
         stride = 1 + (self._reduction & (source < 2)).long()
         kind = facts[..., 0] + ((facts[..., 0] == IDENTITY) & (stride == 2)).long()
         kernel, dilation, repeats = facts[..., 1:].unbind(-1)
 
+        # First elements in the buffers of states and gradients, see `Maps`: both inputs of all children, the nodes, and
+        # (only of gradients) the results of first stages.
         input_size, node_size = (part.view(-1, 1, 1) for part in sizes.unbind(-1))
         nodes_start = 2 * children * input_size
         from_input = (source * children + child) * input_size
@@ -203,12 +207,15 @@ class Tables:
         inside = nodes_start + NODES * children * node_size + row * node_size
         twice = repeats == 2
 
+        # Index of the edge among the weights: node j has j + 2 possible sources, so that Σ (i + 2) = j (j + 3) / 2
+        # edges lead to the nodes before it. Factorised reductions have only the two inputs as sources.
         entry = torch.where(kind == HALVE, 2 * node + source, node * (node + 3) // 2 + source)
         weights = self._first[cell, primitive] + entry[..., None] * self._step[cell, primitive]
         depthwise, pointwise, depthwise_1, pointwise_1, even, odd = weights.unbind(-1)
         halve = kind == HALVE
         none = torch.full_like(place, -1)
         columns = [kind, place, stride, kernel, dilation, repeats, self._channels * kernel * kernel]
+        # The gradient of an edge's result belongs to its last stage; the first of two gets its own from the second.
         columns += [torch.where(twice, inside, above), depthwise, pointwise]
         columns += [torch.where(twice, above, none), depthwise_1, pointwise_1]
         halvings = [place, place, above, even, odd]

@@ -88,7 +88,7 @@ def has_stage(row: list[int], stage: int) -> bool:
 def stage_input(
     index: int, row: list[int], stage: int, states: Tensor, z: Tensor, statistics: Tensor, maps: Maps
 ) -> Tensor:
-    """What a stage of an edge reads, [N, H, W, C]: its source, or the first stage's normalised result."""
+    """Input of a stage of an edge, [N, H, W, C]: its source, or the first stage's normalised result."""
     if stage == 0:
         return source_of(row, states, maps).to(statistics.dtype)
     mean, scale = statistics[0, index].unbind()
@@ -138,6 +138,7 @@ def statistics(partials: Tensor, pixels: int, out: Tensor) -> None:
     counts[-1] = pixels - size * (len(counts) - 1)
     sums, squares = partials.unbind(2)
     mean = sums.sum(1) / pixels
+    # Chan, Golub and LeVeque (1979): deviations within tiles, and those of the tiles' means.
     between = counts * (sums / counts - mean[:, None]).square()
     out[:, 0], out[:, 1] = mean, ((squares + between).sum(1) / pixels + EPSILON).rsqrt()
 
@@ -203,12 +204,13 @@ def conv1x1_back(
         with torch.enable_grad():
             source = conv_source(row[layout.CONV_SOURCE], x, conv).to(weights.dtype)
             leaves = _leaves([source, *conv_weights(row, weights, conv)])
+            # Autograd instead of formulas, so that the reference is independent of the kernels that it checks.
             out = relu_conv1x1(leaves[0], leaves[1:])
-            found = _gradients(out, row[layout.CONV_UPSTREAM], gradients, leaves)
-        for block, part in enumerate(found[0].split(conv.block_channels, -1)):
+            leaf_gradients = _gradients(out, row[layout.CONV_UPSTREAM], gradients, leaves)
+        for block, part in enumerate(leaf_gradients[0].split(conv.block_channels, -1)):
             start = row[layout.CONV_TARGET] + block * conv.block_stride
             targets[start : start + part.numel()] += part.flatten()
-        for half, part in enumerate(found[1:]):
+        for half, part in enumerate(leaf_gradients[1:]):
             partials[index, half, 0] = part.flatten()
     return partials
 
@@ -236,14 +238,15 @@ def separable_back(
             out = convolved(
                 x, depthwise_leaf, pointwise_leaf, row[layout.STRIDE] if stage == 0 else 1, row[layout.DILATION]
             )
-            found = _gradients(out, row[layout.UPSTREAM + stage * layout.STAGE], gradients, leaves)
+            leaf_gradients = _gradients(out, row[layout.UPSTREAM + stage * layout.STAGE], gradients, leaves)
         if stage == 0:
-            source_of(row, gradients, maps).add_(found[0])
+            # Other edges may read the same source; the result of the first stage is read by this edge only.
+            source_of(row, gradients, maps).add_(leaf_gradients[0])
         else:
             start = row[layout.UPSTREAM]
-            gradients[start : start + maps.node_size] = found[0].flatten().to(gradients.dtype)
-        depthwise[index, 0, : found[1].numel()] = found[1].flatten()
-        pointwise[index, 0] = found[2].flatten()
+            gradients[start : start + maps.node_size] = leaf_gradients[0].flatten().to(gradients.dtype)
+        depthwise[index, 0, : leaf_gradients[1].numel()] = leaf_gradients[1].flatten()
+        pointwise[index, 0] = leaf_gradients[2].flatten()
     return depthwise, pointwise
 
 

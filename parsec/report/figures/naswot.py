@@ -34,7 +34,7 @@ PANELS = {
 }
 """Conditions of each panel; conditions of other names get a panel of their own."""
 NAMES = {"images": "128"}
-"""What a condition is called among those of its panel."""
+"""Labels of conditions within their panels."""
 
 
 def plot_ablation(inputs: list[Path]) -> Drawing:

@@ -28,7 +28,7 @@ NAMES = {"normal": "Normal cell", "reduce": "Reduction cell", "cell": "Cell"}
 
 
 def _shares(runs: pd.DataFrame, cell: str) -> pd.DataFrame:
-    """Expected share of every primitive in the slots of a cell, one row a run, epoch and primitive."""
+    """Expected share of every primitive in the slots of a cell, one row per run, epoch and primitive."""
     counts = pd.DataFrame([operations[cell] for operations in runs["operations"]])
     shares = counts.div(counts.sum(axis=1), axis=0)
     keys = runs[[*KEYS, "panel", "epoch"]].assign(cell=cell)

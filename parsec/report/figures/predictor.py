@@ -23,7 +23,7 @@ POINTS = 60
 
 
 def plot_predictor(inputs: list[Path]) -> Drawing:
-    """Pairs of a run's folder and its benchmark → median over repeats, band between the quartiles; one panel a run."""
+    """Pairs of a run's folder and its benchmark → median and quartiles over repeats, one panel per run."""
     studies = read_studies(inputs)
     figure = new_figure(SINGLE if len(studies) == 1 else DOUBLE, 2.8)
     grid = figure.subplots(1, len(studies), squeeze=False)[0]

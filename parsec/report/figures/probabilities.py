@@ -49,7 +49,7 @@ FAINT = 0.1
 """A joint choice that never gets this probable is drawn as a thin grey line."""
 
 Slots = dict[tuple[str, int, int, str], pd.DataFrame]
-"""By cell, node, slot and factor: probabilities, one row an epoch, one column a choice."""
+"""By cell, node, slot and factor: probabilities, one row per epoch, one column per choice."""
 
 
 def input_label(name: str) -> str:

@@ -21,7 +21,7 @@ GREY = "#767676"
 """Okabe and Ito's colours without yellow, which is too pale for a line, and a grey for what is not data."""
 
 Dash = Any
-"""What matplotlib takes as a line style: a name, or offset and lengths."""
+"""Line style of matplotlib: a name, or offset and lengths."""
 
 
 class Line(NamedTuple):

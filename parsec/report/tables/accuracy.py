@@ -70,7 +70,7 @@ class Row:
     trainings: tuple[Result, ...]
     searches: tuple[Result, ...]
     top1: Summary
-    """Percent, as `_summary` has it; `top5` too."""
+    """Errors in percent, as `_summary` has them; `top5` too."""
     top5: Summary | None
     balanced: Summary | None
     """Balanced error in percent; None if a training was recorded without it."""
@@ -147,7 +147,7 @@ def our_rows(results: Iterable[Result], dataset: str) -> list[Row]:
     """Rows of one data set, in the order of the stages; published genotypes last.
 
     Raises:
-        UserError: the search that found a genotype, or one of its ancestors, is not among the results.
+        UserError: the search that selected a genotype, or one of its ancestors, is not among the results.
     """
     results = list(results)
     searches = by_key(results)

@@ -33,7 +33,7 @@ COSTS = ["forward_images", "seconds", "peak_bytes", "joules", "parameters", "mul
 
 
 class Outcome(NamedTuple):
-    """One measurement of what a search found: its column, and its printed heading."""
+    """One measurement of a selected architecture: its column, and its printed heading."""
 
     name: str
     heading: str
@@ -52,7 +52,7 @@ def read_compared(inputs: Iterable[Path]) -> pd.DataFrame:
     trained several times the mean), and `COSTS`, those of the whole lineage of the search.
 
     Raises:
-        UserError: a file is missing or damaged, or nothing tells what the searches found is worth.
+        UserError: a file is missing or damaged, or nothing measures the selected architectures.
     """
     documents = read_documents(inputs, *RESULTS, "lookup")
     results = [document for document in documents if document["kind"] != "lookup"]

@@ -197,7 +197,7 @@ def for_good(holds: NDArray[np.bool_]) -> int | None:
 
 
 def make_warm_start_table(inputs: Sequence[Path]) -> TableResult:
-    """What `lookup` wrote (JSON, then Parquet) and `fit.json` → one section per criterion, one row per seed.
+    """Files of `lookup` (JSON, then Parquet) and `fit.json` → one section per criterion, one row per seed.
 
     Raises:
         UserError: other files, or a search from scores without the one from uniform beside it.

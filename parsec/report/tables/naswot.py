@@ -104,7 +104,7 @@ class ScoreFile(NamedTuple):
 
     @property
     def title(self) -> str:
-        """What was scored how, above its rows of a table."""
+        """Title of its rows in a table: the score and its conditions."""
         return f"This run: {KINDS[self.kind]}, {self.mode} mode, images of {self.dataset}, seed {self.seed}"
 
     def by_index(self) -> NDArray[np.float64]:
@@ -264,7 +264,7 @@ PROTOCOLS: dict[Data, tuple[str, float]] = {
     "cifar100": ("all", 0.0),
     "in16": ("all", 0.0),
 }
-"""What networks with a validation accuracy were trained on, and up to which accuracy the paper leaves out."""
+"""Training images of networks with a validation accuracy, and the accuracy up to which the paper leaves them out."""
 
 
 def make_correlation_table(inputs: list[Path]) -> TableResult:

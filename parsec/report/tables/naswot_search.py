@@ -109,7 +109,7 @@ COUNTS = (10, 100, 1000)
 
 
 class SampledRuns(NamedTuple):
-    """What 500 repeats of drawing N scored architectures with replacement gave; indices of the benchmark.
+    """Results of 500 repeats of drawing N scored architectures with replacement, as indices of the benchmark.
 
     Repeats take turns among the draws of weights: those of one draw stand together.
     """
@@ -141,7 +141,7 @@ def replay(draws: Sequence[ScoreFile]) -> Iterator[SampledRuns]:
 
 
 def _repeats(scored: ScoreFile, count: int, repeats: int) -> tuple[Indices, Indices]:
-    """What repeats on one draw of weights choose, and their samples [repeats, N]."""
+    """Choices [repeats] of the repeats on one draw of weights, and their samples [repeats, N]."""
     known, scores = scored.rows["index"].to_numpy(), scored.by_index()
     sample = known[np.random.default_rng((scored.seed, count)).integers(len(known), size=(repeats, count))]
     return sample[np.arange(repeats), scores[sample].argmax(axis=1)], sample
@@ -296,7 +296,7 @@ EVOLUTION_NOTES = [
 
 
 def make_evolution_table(inputs: list[Path]) -> TableResult:
-    """The benchmark's table and files of simulated searches → test accuracy of what they had found.
+    """The benchmark's table and files of simulated searches → test accuracy of their incumbents.
 
     Raises:
         UserError: a file that is missing or another one.

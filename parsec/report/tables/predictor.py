@@ -55,7 +55,7 @@ class Study(NamedTuple):
 
     @property
     def targets(self) -> list[Target]:
-        """What the searches have to find; the best of a sample is not a target of the space."""
+        """Targets of the searches; the best of a sample is not a target of the space."""
         return targets(self.accuracies)[: None if self.tabular else len(SHARES)]
 
     def trained(self, pool: str) -> FloatArray:
@@ -108,7 +108,7 @@ class Verdict(NamedTuple):
     claim: str
     target: str
     differences: tuple[tuple[str, Interval], ...]
-    """What is subtracted from what, and the difference."""
+    """Names of the differences, and their intervals."""
     verdict: str
 
 

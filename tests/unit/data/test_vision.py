@@ -1,4 +1,4 @@
-"""The one import of torchvision: exactly one known failure is mended, every other one is shown."""
+"""The one import of torchvision: exactly one known failure is repaired; every other one is reported."""
 
 import re
 from pathlib import Path
@@ -31,12 +31,12 @@ def test_data_sets_and_transforms_are_usable() -> None:
 
 
 def test_missing_operator_schemas_are_declared_and_the_import_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
-    mended, declared = ModuleType("torchvision"), []
+    repaired, declared = ModuleType("torchvision"), []
     modules = {"torchvision": None, "torchvision.ops": None, "torchvision_like": None}
-    imports(monkeypatch, MISSING, mended)
+    imports(monkeypatch, MISSING, repaired)
     monkeypatch.setattr(vision, "sys", SimpleNamespace(modules=modules))
     monkeypatch.setattr(vision.torch.library, "define", lambda name, schema: declared.append(name))
-    assert vision.load() is mended
+    assert vision.load() is repaired
     assert declared == ["torchvision::nms", "torchvision::qnms"]
     assert list(modules) == ["torchvision_like"]
 

@@ -40,7 +40,7 @@ class Still:
 
 @pytest.fixture
 def saves(monkeypatch):
-    """A clock that goes on by a second a step and as slowly as is set while a save lasts; the steps that were saved."""
+    """A clock that advances by one second per step and by a set time per save; the steps that were saved."""
     now, cost, saved = [0.0], [0.0], []
 
     def slow(self, step, state):

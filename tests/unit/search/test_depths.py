@@ -1,4 +1,4 @@
-"""Memory against depth: one row a method and depth, and what the paper says of them: one child, and all primitives."""
+"""Memory against depth: one row per method and depth, and the paper's numbers: one child, and all primitives."""
 
 import json
 

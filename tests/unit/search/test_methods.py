@@ -25,7 +25,7 @@ def make(make_task):
 
 
 def advance(trainer, steps=None):
-    """Rows of so many steps, or of all that are left, without their seconds."""
+    """Rows of `steps` steps, or of all that are left, without their seconds."""
     last = trainer.total_steps if steps is None else trainer.step + steps
     rows = []
     while trainer.step < last:

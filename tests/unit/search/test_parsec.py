@@ -23,7 +23,7 @@ from parsec.space.published import DARTS_V2
 
 
 def advance(trainer, steps=None):
-    """Metric rows of so many steps, or of all that are left; seconds are left out, because they differ."""
+    """Metric rows of `steps` steps, or of all that are left; seconds are left out, because they differ."""
     last = trainer.total_steps if steps is None else trainer.step + steps
     rows = []
     while trainer.step < last:

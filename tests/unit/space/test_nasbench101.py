@@ -24,7 +24,7 @@ CHAIN = architecture(["input", CONV3, CONV1, "output"], [[0, 1, 0, 0], [0, 0, 1,
 
 
 def every_cell(size):
-    """All pruned cells of exactly so many vertices, each in every order of its vertices."""
+    """All pruned cells of exactly `size` vertices, each in every order of its vertices."""
     places = list(itertools.combinations(range(size), 2))
     for bits in itertools.product((0, 1), repeat=len(places)):
         matrix = np.zeros((size, size), dtype=int)

@@ -17,8 +17,8 @@ class Toy:
     def draw(self, count, rng):
         return [int(index) for index in rng.integers(125, size=count)]
 
-    def neighbours(self, found):
-        digits = np.base_repr(found, 5).zfill(3)
+    def neighbours(self, architecture):
+        digits = np.base_repr(architecture, 5).zfill(3)
         return [
             int(digits[:i] + other + digits[i + 1 :], 5) for i in range(3) for other in "01234" if other != digits[i]
         ]
@@ -26,10 +26,10 @@ class Toy:
     def of_choices(self, chosen):
         return int("".join(map(str, chosen)), 5)
 
-    def accuracy(self, found):
-        return float(self.reached[found])
+    def accuracy(self, architecture):
+        return float(self.reached[architecture])
 
-    def graphs(self, found):
+    def graphs(self, architectures):
         raise NotImplementedError
 
 
@@ -45,9 +45,9 @@ def trained(toy):
     """A function search, count → the architectures that it trains."""
 
     def run(search, count):
-        found = [next(search)]
-        while len(found) < count:
-            found.append(search.send(toy.accuracy(found[-1])))
-        return found
+        architectures = [next(search)]
+        while len(architectures) < count:
+            architectures.append(search.send(toy.accuracy(architectures[-1])))
+        return architectures
 
     return run

@@ -93,7 +93,7 @@ def test_equal_seeds_give_equal_rows_whatever_else_runs(start, tmp_path):
         ({"seconds": 12000.0}, "has no times"),
         ({"methods": []}, "methods"),
         ({"space": "nasbench101"}, "NAS-Bench-101"),
-        ({"space": "nasbench101", "dataset": "in16"}, "nasbench101 has cifar10 alone"),
+        ({"space": "nasbench101", "dataset": "in16"}, "nasbench101 has only cifar10"),
     ],
 )
 def test_what_cannot_be_is_refused_in_one_line(start, capsys, tmp_path, changes, message):
@@ -106,7 +106,7 @@ def test_what_cannot_be_is_refused_in_one_line(start, capsys, tmp_path, changes,
 
 @pytest.fixture
 def timed(searched, tmp_path):
-    """The table with times: 100 seconds a training on CIFAR-10."""
+    """The table with times: 100 seconds per training on CIFAR-10."""
     frame = pd.read_parquet(searched).assign(cifar10_seconds_12=100.0)
     frame.to_parquet(tmp_path / "timed.parquet", index=False)
     return tmp_path / "timed.parquet"

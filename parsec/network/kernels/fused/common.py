@@ -1,4 +1,4 @@
-"""What the kernels share: where a program's pixels lie, how results are written, how batch norm is undone.
+"""Functions that the kernels share: pixels of a program, writing of results, backward pass of batch norm.
 
 Sizes that only choose addresses are run-time arguments, so that one build serves every resolution. `C` is the number
 of channels, `D` the next power of two that a matrix product takes (channels beyond C are masked), `P` the pixels of a
@@ -33,7 +33,7 @@ def warps(channels: int) -> int:
 
 
 def parts(count: int, channels: int) -> int:
-    """Parts in which programs of backward kernels sum over so many tiles: the fewer, the larger a weight gradient."""
+    """Parts in which programs of backward kernels sum over `count` tiles: the fewer, the larger a weight gradient."""
     return min(count, max(16, 2048 // padded(channels)))
 
 
@@ -86,6 +86,7 @@ def write(
     c = tl.arange(0, D)
     inside = ok[:, None] & (c < C)[None, :]
     tl.store(z + pixel[:, None] * ROW + c[None, :], values.to(z.dtype.element_ty), mask=inside)
+    # Deviations are taken from the tile's own mean; `statistics_kernel` combines tiles. A sum of squares would cancel.
     total = tl.sum(tl.where(inside, values, 0.0), 0)
     mean = total / tl.minimum(pixels - tile * P, P)
     deviation = tl.where(inside, values - mean[None, :], 0.0)
@@ -117,6 +118,7 @@ def before_norm(
     scale = tl.load(statistics + ROW + c, mask=c < C, other=0.0)
     if not NORMALISED:
         value = (value - mean[None, :]) * scale[None, :]
+    # The two means: statistics of the batch depend on every pixel (Ioffe and Szegedy, 1502.03167, section 3).
     first = tl.load(sums + c, mask=c < C, other=0.0) / pixels
     second = tl.load(sums + ROW + c, mask=c < C, other=0.0) / pixels
     return tl.where(inside, scale[None, :] * (dy - first[None, :] - value * second[None, :]), 0.0)

@@ -28,6 +28,7 @@ def statistics_kernel(
     row = tl.program_id(0)
     c, here = tl.arange(0, D), tl.arange(0, T)
     base = partials + row.to(tl.int64) * count * 2 * C
+    # Chan, Golub and LeVeque (1979): first the mean over all tiles, then deviations within and between tiles.
     total = tl.zeros([D], tl.float32)
     for start in range(0, count, T):
         tile = start + here
@@ -38,6 +39,7 @@ def statistics_kernel(
     for start in range(0, count, T):
         tile = start + here
         mask = (tile < count)[:, None] & (c < C)[None, :]
+        # The last tile may be smaller; 1 for tiles that do not exist, which would divide by zero.
         size = tl.maximum(tl.minimum(pixels - tile * P, P), 1).to(tl.float32)
         at = base + tile[:, None] * (2 * C) + c[None, :]
         distance = tl.load(at, mask=mask, other=0.0) / size[:, None] - mean[None, :]
@@ -90,6 +92,7 @@ def join_kernel(edges, states, z, statistics, start, pixels, rows, C: tl.constex
         if tl.load(edge + KIND) == IDENTITY:
             total += tl.load(states + aligned(tl.load(edge + SOURCE), C) + at, mask=mask, other=0.0).to(tl.float32)
         else:
+            # `z` holds the results of both stages; those of an edge's last stage count.
             result = (tl.load(edge + REPEATS) - 1) * rows + row
             mean = tl.load(statistics + result * 2 * C + c, mask=c < C, other=0.0)
             scale = tl.load(statistics + result * 2 * C + C + c, mask=c < C, other=0.0)
@@ -124,6 +127,7 @@ def sums_kernel(
     scale = tl.load(statistics + row * 2 * C + C + c, mask=c < C, other=0.0)
     first = tl.zeros([D], tl.float32)
     second = tl.zeros([D], tl.float32)
+    # The two sums of `before_norm`: one part per program, added up later in a fixed order.
     for index in range(per):
         pixel = (part * per + index) * P + tl.arange(0, P)
         mask = (pixel < pixels)[:, None] & (c < C)[None, :]

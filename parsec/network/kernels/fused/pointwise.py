@@ -54,11 +54,13 @@ def conv1x1_kernel(
         return
     weight = weights + tl.load(rows + row * CONV_COLUMNS + CONV_EVEN + half)
     pixel, ok, image, y, across = places(tile, pixels, out_height, out_width, P)
+    # The halves of a factorised reduction (DARTS) read even and odd pixels; with one half, this is every pixel.
     y, across = y * HALVES + half, across * HALVES + half
     here = ok & (y < height) & (across < width)
     at = ((image * height + y) * width + across) * BLOCK
     out = tl.arange(0, D)
     total = tl.zeros([P, D], tl.float32)
+    # The input is the concatenation of a cell's nodes, which is never written: each block lies block_stride further on.
     for block in range(BLOCKS):
         base = x + aligned(source, BLOCK) + block * aligned(tl.cast(block_stride, tl.int64), BLOCK)
         for start in range(0, BLOCK, CHUNK):
@@ -67,6 +69,7 @@ def conv1x1_kernel(
             value = rectified(value.to(tl.float32)).to(x.dtype.element_ty)
             place = out[None, :] * (BLOCKS * BLOCK) + block * BLOCK + c[:, None]
             w = tl.load(weight + place, mask=(c < BLOCK)[:, None] & (out < C)[None, :], other=0.0)
+            # `ieee`: float32 is not rounded to TF32, so that results match the executor `sequential`.
             total = tl.dot(value, w.to(x.dtype.element_ty), total, input_precision="ieee")
     sums = partials + (row * tl.num_programs(0) + tile) * 2 * ROW + half * C
     write(z + row.to(tl.int64) * pixels * ROW + half * C, sums, total, pixel, ok, tile, pixels, ROW, C, P, D)
@@ -87,6 +90,7 @@ def conv1x1_back_kernel(
     C: tl.constexpr, P: tl.constexpr, D: tl.constexpr, CHUNK: tl.constexpr,
 ):  # fmt: skip
     """Input and weight gradients of some input channels, one half, one part of a row's pixels."""
+    # Rows of one launch are `step` apart, so that no two of them add to one target at the same time.
     part, row = tl.program_id(0), first + tl.program_id(1) * step
     chunks: tl.constexpr = (BLOCK + CHUNK - 1) // CHUNK
     half = tl.program_id(2) // (BLOCKS * chunks)
@@ -106,7 +110,7 @@ def conv1x1_back_kernel(
     place = out[:, None] * (BLOCKS * BLOCK) + block * BLOCK + c[None, :]
     chosen = (out < C)[:, None] & (c < BLOCK)[None, :]
     weight = tl.load(weights + tl.load(entry + CONV_EVEN + half) + place, mask=chosen, other=0.0)
-    found = tl.zeros([D, CHUNK], tl.float32)
+    dw = tl.zeros([D, CHUNK], tl.float32)
     for index in range(per):
         pixel, ok, image, y, across = places(part * per + index, pixels, out_height, out_width, P)
         dz = before_norm(above, result, moments, totals, pixel, ok, pixels, NORMALISED, ROW, C, D)
@@ -116,13 +120,15 @@ def conv1x1_back_kernel(
         at = ((image * height + y) * width + across)[:, None] * BLOCK + c[None, :]
         value = tl.load(source + at, mask=mask, other=0.0)
         dx = tl.dot(dz, weight.to(x.dtype.element_ty), input_precision="ieee")
+        # The ReLU comes before the convolution, so that its gradient is masked by the sign of the input.
         old = tl.load(target + at, mask=mask, other=0.0).to(tl.float32)
         tl.store(target + at, (old + tl.where(value > 0, dx, 0.0)).to(targets.dtype.element_ty), mask=mask)
         value = rectified(value.to(tl.float32)).to(x.dtype.element_ty)
-        found = tl.dot(tl.trans(dz), value, found, input_precision="ieee")
+        dw = tl.dot(tl.trans(dz), value, dw, input_precision="ieee")
     size = C * BLOCKS * BLOCK
+    # A slot per part instead of atomic additions, whose order, and with it the rounding, would differ between runs.
     slot = (row.to(tl.int64) * HALVES + half) * tl.num_programs(0) + part
-    tl.store(partials + slot * size + place, found, mask=chosen)
+    tl.store(partials + slot * size + place, dw, mask=chosen)
 
 
 def conv1x1_back(
@@ -135,6 +141,7 @@ def conv1x1_back(
     count = parts(tiles(conv.pixels, conv.channels), conv.channels)
     partials = scratch(weights, len(rows), conv.halves, count, conv.weight_size)
     per = triton.cdiv(tiles(conv.pixels, conv.channels), count)
+    # Projections have one row per child. Of factorised reductions a child may have two with the same source.
     launches = 1 if normalised else 2
     chunks = conv.halves * conv.blocks * triton.cdiv(conv.block_channels, sizes["CHUNK"])
     sides = (conv.height, conv.width, conv.out_height, conv.out_width)

@@ -38,10 +38,12 @@ def windows(base, image, y, across, ok, h, w, stride, C: tl.constexpr, P: tl.con
         mask = here[:, None] & (c < C)[None, :]
         at = ((image * h + down) * w + right)[:, None] * C + c[None, :]
         value = tl.load(base + at, mask=mask, other=0.0).to(tl.float32)
+        # Of equal numbers the first position wins, and NaN wins over all, as in torch's `max_pool2d`.
         larger = mask & ((value > largest) | (value != value))
         largest, position = tl.where(larger, value, largest), tl.where(larger, tap, position)
         total += value
         count += here.to(tl.float32)
+    # Only pixels inside the map count, as in DARTS (`count_include_pad=False`); 1 in rows beyond the last pixel.
     count = tl.maximum(count, 1.0)
     return largest, position, total / count[:, None], count
 
@@ -80,7 +82,7 @@ def window_gradients_kernel(
     edges, states, z, statistics, sums, gradients, shares, positions, pixels, height, width, out_height, out_width,
     C: tl.constexpr, P: tl.constexpr, D: tl.constexpr,
 ):  # fmt: skip
-    """What every window hands on: to the position of its maximum, or to each of its pixels."""
+    """Gradient of every window: for the position of its maximum, or for each of its pixels."""
     tile, row = tl.program_id(0), tl.program_id(1)
     edge = edges + row * EDGE_COLUMNS
     kind = tl.load(edge + KIND)
@@ -89,6 +91,7 @@ def window_gradients_kernel(
     stride = tl.load(edge + STRIDE).to(tl.int32)
     h, w = source_sides(stride, height, width, out_height, out_width)
     pixel, ok, image, y, across = places(tile, pixels, out_height, out_width, P)
+    # Positions of the maxima are recomputed, because storing them in the forward pass would take memory.
     _, position, _, count = windows(
         states + aligned(tl.load(edge + SOURCE), C), image, y, across, ok, h, w, stride, C, P, D
     )
@@ -124,6 +127,7 @@ def pool_back_kernel(
         total += tl.load(gradients + aligned(tl.load(edge + UPSTREAM), C) + at, mask=mask, other=0.0).to(tl.float32)
     else:
         shift = row.to(tl.int64) * batch * out_height * out_width * C
+        # Every pixel gathers from the windows that cover it, in a fixed order and without atomics.
         for tap in range(9):
             down, right = y + 1 - tap // 3, across + 1 - tap % 3
             here = ok & (down >= 0) & (right >= 0) & ((down | right) & (stride - 1) == 0)
@@ -145,6 +149,7 @@ def pool_back(edges: Tensor, states: Tensor, z: Tensor, statistics: Tensor, grad
         edges, states, z, statistics, sums, gradients, shares, positions, maps.pixels, *sides, **shape
     )
     sources = tiles(maps.batch * maps.height * maps.width, maps.channels)
+    # Both edges of a child may read the same source, so they are added one after the other.
     for start in range(2):
         pool_back_kernel[(sources, maps.children)](
             edges, shares, positions, gradients, maps.batch, *sides, start, **shape

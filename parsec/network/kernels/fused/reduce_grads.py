@@ -18,6 +18,7 @@ def reduce_kernel(
     place = tl.load(places + row * places_step)
     if place < 0:
         return
+    # Children that chose the same edge and primitive share its weights: the program of the first such row adds up all.
     others = tl.arange(0, R)
     same = tl.load(places + others * places_step, mask=others < row, other=-1) == place
     if tl.sum(same.to(tl.int32), 0) > 0:

@@ -95,6 +95,7 @@ def convolve(
             CHUNK,
         )
         chosen = (c < C)[:, None] & (out < C)[None, :]
+        # The depthwise result is multiplied while it is in registers: in memory it would be as large as the map.
         weight = tl.load(second + out[None, :] * C + c[:, None], mask=chosen, other=0.0)
         total = tl.dot(value.to(DTYPE), weight.to(DTYPE), total, input_precision="ieee")
     return total
@@ -143,8 +144,9 @@ def depthwise_back(
     stride, dilation, kernel, STAGE: tl.constexpr, C: tl.constexpr, P: tl.constexpr, CHUNK: tl.constexpr,
 ):  # fmt: skip
     """Gradients of what an edge reads, at a part of those pixels, and of its depthwise weights."""
+    # A 5 × 5 kernel has 25 taps; Triton's ranges are powers of two.
     taps = tl.arange(0, 32)
-    found = tl.zeros([32, CHUNK], tl.float32)
+    dw = tl.zeros([32, CHUNK], tl.float32)
     mean, scale = moments(statistics, row, c, STAGE == 1, C, CHUNK)
     per = (pixels + P * count - 1) // (P * count)
     for index in range(per):
@@ -156,6 +158,8 @@ def depthwise_back(
             value = (value - mean[None, :]) * scale[None, :]
         value = tl.where(mask, rectified(value), 0.0)
         total = tl.zeros([P, CHUNK], tl.float32)
+        # Every input pixel gathers from the outputs that read it, so that no two programs write to one pixel. Strides
+        # are 1 or 2: at stride 2 only even offsets belong to an output pixel.
         for tap in range(kernel * kernel):
             down = y - (tap // kernel - kernel // 2) * dilation
             right = across - (tap % kernel - kernel // 2) * dilation
@@ -165,13 +169,14 @@ def depthwise_back(
             from_pixel = ((image * out_height + down) * out_width + right)[:, None] * C + c[None, :]
             gradient = tl.load(dh + from_pixel, mask=here[:, None] & (c < C)[None, :], other=0.0).to(tl.float32)
             total += gradient * tl.load(weights + tap * C + c, mask=c < C, other=0.0)[None, :]
-            found += tl.where((taps == tap)[:, None], tl.sum(value * gradient, 0)[None, :], 0.0)
+            dw += tl.where((taps == tap)[:, None], tl.sum(value * gradient, 0)[None, :], 0.0)
         total = tl.where(value > 0.0, total, 0.0)
+        # Other edges add to the same source. The result of the first stage is read by the second one only.
         if STAGE == 0:
             total += tl.load(target + at, mask=mask, other=0.0).to(tl.float32)
         tl.store(target + at, total.to(target.dtype.element_ty), mask=mask)
     chosen = (taps < kernel * kernel)[:, None] & (c < C)[None, :]
-    tl.store(partials + c[None, :] * (kernel * kernel) + taps[:, None], found, mask=chosen)
+    tl.store(partials + c[None, :] * (kernel * kernel) + taps[:, None], dw, mask=chosen)
 
 
 @triton.jit
@@ -207,7 +212,7 @@ def pointwise_back(
     NORMALISE: tl.constexpr, C: tl.constexpr, P: tl.constexpr, D: tl.constexpr, CHUNK: tl.constexpr,
 ):  # fmt: skip
     """Write the gradient of the depthwise results and return that of the pointwise weights, of some input channels."""
-    found = tl.zeros([D, CHUNK], tl.float32)
+    dw = tl.zeros([D, CHUNK], tl.float32)
     mean, scale = moments(source_statistics, row, c, NORMALISE, C, CHUNK)
     kind = z.dtype.element_ty
     for index in range(per):
@@ -237,8 +242,9 @@ def pointwise_back(
             P,
             CHUNK,
         )
-        found = tl.dot(tl.trans(dz), value.to(kind), found, input_precision="ieee")
-    return found
+        # The depthwise result was recomputed above, because the forward pass does not store it.
+        dw = tl.dot(tl.trans(dz), value.to(kind), dw, input_precision="ieee")
+    return dw
 
 
 @triton.jit
@@ -262,17 +268,17 @@ def pointwise_back_kernel(
     weight = tl.load(second + place, mask=chosen, other=0.0)
     above = gradients + aligned(tl.load(edge + UPSTREAM + STAGE * STAGE_COLUMNS), C)
     shift = row.to(tl.int64) * pixels * C
-    found = pointwise_back(
+    dw = pointwise_back(
         above, z + shift, statistics + row * 2 * C, sums + row * 2 * C, base, source_statistics, row, first, weight,
         dh + shift, c, part, per, pixels, h, w, out_height, out_width, stride, dilation,
         tl.load(edge + KERNEL).to(tl.int32), STAGE == 1, C, P, D, CHUNK,
     )  # fmt: skip
     slot = row.to(tl.int64) * tl.num_programs(0) + part
-    tl.store(partials + slot * C * C + place, found, mask=chosen)
+    tl.store(partials + slot * C * C + place, dw, mask=chosen)
 
 
 NUMBERS = 2048
-"""Numbers of a tile that one program of the second launch handles: it holds some channels alone."""
+"""Elements of a tile of the second launch, whose programs hold only some of the channels."""
 
 
 def separable_back(
@@ -289,13 +295,16 @@ def separable_back(
     per = triton.cdiv(tiles(maps.pixels, c), count)
     pointwise_partials = scratch(weights, rows, count, c * c)
     sides = (maps.height, maps.width, maps.out_height, maps.out_width)
+    # First launch: gradients of the pointwise weights and of the depthwise results, over output pixels.
     pointwise_back_kernel[(count, rows, triton.cdiv(c, step))](
         edges, weights, x, z[stage], statistics[stage], statistics[0], sums, gradients, dh, pointwise_partials,
         maps.pixels, *sides, per, STAGE=stage, CHUNK=step, **launch_shape(c),
     )  # fmt: skip
+    # Second launch: gradients of the depthwise weights and of the inputs, over input pixels.
     size = NUMBERS // step
     count = parts(triton.cdiv(maps.pixels, size), c)
     depthwise_partials = scratch(weights, rows, count, 25 * c)
+    # The two edges of a child may read the same source; the second stages of two edges never share their input.
     launches = 2 if stage == 0 else 1
     for start in range(launches):
         depthwise_back_kernel[(count, rows // launches, triton.cdiv(c, step))](

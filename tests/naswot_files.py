@@ -28,7 +28,7 @@ def invented_truth():
     random = np.random.default_rng(0)
     names = [f"{data}_{kind}" for data in DATA for kind in ("val_12", "test_200")] + ["naslib_cifar10_val_200"]
     columns = {name: random.uniform(20, 95, SIZE) for name in names}
-    return pd.DataFrame({"arch_index": range(SIZE), "arch_str": [str(found) for found in architectures()], **columns})
+    return pd.DataFrame({"arch_index": range(SIZE), "arch_str": [str(arch) for arch in architectures()], **columns})
 
 
 def write_some_scores(path, truth, noise=0.0, space="nasbench201", count=200, seed=0):
@@ -48,10 +48,10 @@ def _score(index, score):
 def write_some_simulations(path, seconds=None):
     """Two repeats of two searches: number 7 at once and a better one later; with a budget in seconds, 10 a training."""
     rows = [
-        {"method": method, "repeat": repeat, "trained": trained, "architecture": found, "accuracy": float(trained)}
+        {"method": method, "repeat": repeat, "trained": trained, "architecture": arch, "accuracy": float(trained)}
         for method, late in {"random": 40, "evolution": 20}.items()
         for repeat in range(2)
-        for trained, found in ((1, 7), (late + repeat, 100 + repeat))
+        for trained, arch in ((1, 7), (late + repeat, 100 + repeat))
     ]
     settings = {"space": "nasbench201", "dataset": "cifar10", "budget": BUDGET, "repeats": 2, "seconds": seconds}
     frame = pd.DataFrame(rows)

@@ -17,13 +17,13 @@ ATTEMPTS = 20
 
 def below(process: subprocess.Popen[Any], verb: str = "") -> list[psutil.Process]:
     """All processes below a started one, or those that run a verb of the package; who ends meanwhile is left out."""
-    found = []
+    matching = []
     with suppress(psutil.Error):
         for child in psutil.Process(process.pid).children(recursive=True):
             with suppress(psutil.Error):
                 if not verb or child.cmdline()[1:4] == ["-m", "parsec", verb]:
-                    found.append(child)
-    return found
+                    matching.append(child)
+    return matching
 
 
 def variable(process: psutil.Process, name: str) -> str | None:

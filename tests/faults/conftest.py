@@ -173,16 +173,16 @@ def make_run(digits, tmp_path):
 @pytest.fixture(scope="session")
 def undisturbed(digits, tmp_path_factory):
     """A function verb → what that training leaves when nothing happens to it."""
-    found = {}
+    contents_of = {}
 
     def contents(verb):
-        if verb not in found:
+        if verb not in contents_of:
             base = tmp_path_factory.mktemp("undisturbed")
             run = Run(verb, digits, base / "run", base / "state", base / "stderr")
             code, said = run.finish()
             assert code == 0, said
             assert not run.state.exists()
-            found[verb] = run.contents()
-        return found[verb]
+            contents_of[verb] = run.contents()
+        return contents_of[verb]
 
     return contents

@@ -21,8 +21,8 @@ VERBS = ("search", "retrain")
 
 def only_line(run, code=2, **given):
     """What a run that fails says, if that is one line."""
-    found, said = run.finish(**given)
-    assert (found, len(said)) == (code, 1), said
+    exit_code, said = run.finish(**given)
+    assert (exit_code, len(said)) == (code, 1), said
     return said[0]
 
 

@@ -12,7 +12,7 @@ from parsec.cli import main
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
 
 
-def test_events_see_work_that_the_host_does_not_wait_for():
+def test_cuda_events_time_asynchronous_work():
     device = torch.device("cuda", 0)
     left = torch.randn(4096, 4096, device=device)
 

@@ -81,7 +81,7 @@ def ending(folder):
     return state["model"]["weight"], (folder / loop.METRICS).read_bytes()
 
 
-def test_interrupted_run_ends_in_the_same_bytes(device, tmp_path):
+def test_interrupted_run_resumes_bit_identically(device, tmp_path):
     loop.fit(Descent(device), tmp_path / "whole", "aa", SELDOM, "descent", device)
     stopped = Descent(device, lambda step: os.kill(os.getpid(), 15) if step == 5 else None)
     with pytest.raises(Interrupted):

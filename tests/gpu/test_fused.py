@@ -59,11 +59,11 @@ def step(executor, children, images, labels, temperature=4.0):
     return likelihoods, seen.loss, seen.effective_sample_size, executor.supernet.bank.gradient.clone()
 
 
-def assert_close(found, expected, rtol, atol):
+def assert_close(result, expected, rtol, atol):
     """Gradients to a share of the largest one, all else relatively."""
-    torch.testing.assert_close(found[:3], expected[:3], rtol=rtol, atol=0)
+    torch.testing.assert_close(result[:3], expected[:3], rtol=rtol, atol=0)
     scale = float(expected[3].abs().max())
-    torch.testing.assert_close(found[3], expected[3], rtol=0, atol=atol * scale)
+    torch.testing.assert_close(result[3], expected[3], rtol=0, atol=atol * scale)
 
 
 @pytest.mark.parametrize("in_flight", [1, 4, None])
@@ -75,47 +75,47 @@ def test_kernels_and_replay_equal_one(network, side, in_flight):
     net, (images, labels), children = supernet(network), batch(side=side), drawn(0)
     expected = step(SequentialExecutor(net, contextlib.nullcontext), children, images, labels)
     table = FusedExecutor(net, contextlib.nullcontext, in_flight)
-    found = step(table, children, images, labels)
-    assert_close(found, expected, 1e-4, 2e-3)
+    result = step(table, children, images, labels)
+    assert_close(result, expected, 1e-4, 2e-3)
     again = step(CUDAGraphRunner(table), children, images, labels)
-    assert all(torch.equal(left, right) for left, right in zip(found, again, strict=True)), "a replay changes nothing"
+    assert all(torch.equal(left, right) for left, right in zip(result, again, strict=True)), "a replay changes nothing"
 
 
-def test_kernels_equal_their_plain_twins_on_the_same_device():
+def test_kernels_match_reference_on_same_device():
     net, (images, labels), children = supernet(), batch(), drawn(1)
     plain = step(FusedExecutor(net, contextlib.nullcontext, launches=reference), children, images, labels)
     assert_close(step(FusedExecutor(net, contextlib.nullcontext), children, images, labels), plain, 1e-4, 2e-3)
 
 
-def test_bfloat16_activations_give_the_numbers_of_one_to_their_rounding():
+def test_bfloat16_matches_sequential_executor_within_rounding():
     net, (images, labels), children = supernet(), batch(), drawn(2)
     expected = step(SequentialExecutor(net, bfloat16), children, images, labels, temperature=1e3)
-    found = step(FusedExecutor(net, bfloat16), children, images, labels, temperature=1e3)
-    torch.testing.assert_close(found[:2], expected[:2], rtol=0.03, atol=0)
-    assert torch.cosine_similarity(found[3], expected[3], dim=0) > 0.95
+    result = step(FusedExecutor(net, bfloat16), children, images, labels, temperature=1e3)
+    torch.testing.assert_close(result[:2], expected[:2], rtol=0.03, atol=0)
+    assert torch.cosine_similarity(result[3], expected[3], dim=0) > 0.95
 
 
-def test_a_recorded_step_serves_other_architectures_and_images_without_waiting():
+def test_graph_replays_new_children_without_sync():
     net = supernet()
     table = FusedExecutor(net, bfloat16, skip_negligible=True)
     batches, children = [batch(seed) for seed in range(3)], [drawn(s) for s in range(3)]
     replay = CUDAGraphRunner(table)
     expected = [step(table, some, *data) for some, data in zip(children, batches, strict=True)]
     step(replay, children[0], *batches[0])
-    found = []
+    replayed = []
     torch.cuda.synchronize()
     torch.cuda.set_sync_debug_mode("error")
     try:
         for some, data in zip(children, batches, strict=True):
-            found.append(step(replay, some, *data))
+            replayed.append(step(replay, some, *data))
     finally:
         torch.cuda.set_sync_debug_mode("default")
-    for left, right in zip(found, expected, strict=True):
+    for left, right in zip(replayed, expected, strict=True):
         assert all(torch.equal(*pair) for pair in zip(left, right, strict=True))
-    assert not torch.equal(found[0][0], found[1][0])
+    assert not torch.equal(replayed[0][0], replayed[1][0])
 
 
-def test_another_number_of_children_is_recorded_anew():
+def test_new_child_count_triggers_graph_recapture():
     net, (images, labels) = supernet(), batch()
     table = FusedExecutor(net, contextlib.nullcontext)
     replay = CUDAGraphRunner(table)
@@ -125,7 +125,7 @@ def test_another_number_of_children_is_recorded_anew():
         assert all(map(torch.equal, step(replay, children, images, labels), expected))
 
 
-def test_two_steps_are_equal_to_the_bit():
+def test_steps_are_bitwise_reproducible():
     net, (images, labels), children = supernet(), batch(), drawn(4)
     first, second = (step(CUDAGraphRunner(FusedExecutor(net, bfloat16)), children, images, labels) for _ in range(2))
     assert all(map(torch.equal, first, second))

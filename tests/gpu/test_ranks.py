@@ -70,12 +70,12 @@ def first_step(folder):
     return [value for value in row.values() if isinstance(value, float)]
 
 
-def test_two_gpus_give_the_numbers_of_one(search):
+def test_two_gpu_step_matches_single_gpu(search):
     alone, shared = first_step(search("alone", 1)), first_step(search("shared", 2))
     assert shared == pytest.approx(alone, rel=1e-3)
 
 
-def test_repeats_on_two_gpus_write_equal_bytes(search):
+def test_two_gpu_search_is_bitwise_reproducible(search):
     first, again = search("first", 2), search("again", 2)
     for name in ("pi.parquet", "trajectory.parquet", "genotype.json"):
         assert (first / name).read_bytes() == (again / name).read_bytes()
@@ -108,7 +108,7 @@ def retrained(folder, name):
     return folder / name
 
 
-def test_training_from_scratch_on_two_gpus_repeats(folder):
+def test_two_gpu_retraining_is_bitwise_reproducible(folder):
     first, again = retrained(folder, "trained"), retrained(folder, "trained-again")
     assert (first / "weights.safetensors").read_bytes() == (again / "weights.safetensors").read_bytes()
     result = json.loads((first / "result.json").read_text())

@@ -75,7 +75,7 @@ def assert_equal(first, second):
         assert torch.equal(second.network.state_dict()[name], value), name
 
 
-def test_the_same_training_gives_the_same_bytes(make_trainer):
+def test_training_is_bitwise_reproducible(make_trainer):
     first, second = make_trainer(), make_trainer()
     run(first, first.total_steps)
     run(second, second.total_steps)
@@ -93,7 +93,7 @@ def test_continuing_gives_the_same_bytes(make_trainer, tmp_path):
 
 
 @pytest.mark.parametrize("compiled", ["off", "on"])
-def test_a_step_does_not_wait_for_the_device(make_trainer, compiled):
+def test_training_step_does_not_sync_device(make_trainer, compiled):
     trainer = make_trainer(compiled=compiled)
     run(trainer, 6)
     torch.cuda.set_sync_debug_mode("error")
@@ -104,7 +104,7 @@ def test_a_step_does_not_wait_for_the_device(make_trainer, compiled):
     assert torch._dynamo.utils.counters["inductor"]["cudagraph_skips"] == 0, "the graph is replayed, not only compiled"
 
 
-def test_initial_weights_do_not_depend_on_the_device(make_trainer):
+def test_initial_weights_are_device_independent(make_trainer):
     on_cpu = make_trainer(device="cpu").network.state_dict()
     for name, value in make_trainer().network.state_dict().items():
         assert torch.equal(value.cpu(), on_cpu[name]), name

@@ -25,12 +25,12 @@ def workload():
     return BenchmarkNetwork(architectures()[6111], 1), torch.randn(64, 3, 32, 32)
 
 
-def test_the_score_is_that_of_the_cpu(workload):
+def test_gpu_score_matches_cpu(workload):
     network, images = workload
     expected = log_determinant(relu_kernel(network, images).numpy())
-    found = log_determinant(relu_kernel(network.cuda(), images.cuda()).cpu().numpy())
+    on_gpu = log_determinant(relu_kernel(network.cuda(), images.cuda()).cpu().numpy())
     # Rounding puts a few units on the other side of zero.
-    assert found == pytest.approx(expected, rel=2e-3)
+    assert on_gpu == pytest.approx(expected, rel=2e-3)
 
 
 @pytest.mark.parametrize("matrix", MATRICES)

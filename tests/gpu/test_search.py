@@ -79,7 +79,7 @@ def test_equal_searches_write_equal_bytes(tmp_path, inputs):
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-def test_a_search_step_needs_the_memory_of_training_one_child(precision):
+def test_search_step_memory_matches_single_child(precision):
     """Weights and gradients, of the bank and of the child trained alone, are there before and so not counted."""
     device, network = torch.device("cuda"), Network(cells=8, channels=16)
     images, labels = batch(device, 64, 32)
@@ -105,7 +105,7 @@ def test_a_search_step_needs_the_memory_of_training_one_child(precision):
         assert peak_bytes(partial(search_step, samples), device) <= 1.05 * trained
 
 
-def test_memory_does_not_grow_with_the_number_of_children():
+def test_memory_is_independent_of_sample_count():
     device = torch.device("cuda")
     one, (images, labels) = executor(device, Network(cells=8, channels=16)), batch(device, 64, 32)
     some = children(6)
@@ -116,7 +116,7 @@ def test_memory_does_not_grow_with_the_number_of_children():
     assert peak_bytes(partial(weighted_backward, one, some, images, labels), device) <= 1.05 * largest
 
 
-def test_bfloat16_losses_are_close_to_float32_ones():
+def test_bfloat16_losses_are_close_to_float32():
     device, network = torch.device("cuda"), Network(cells=8, channels=16)
     images, labels = batch(device, 64, 32)
     some = children(8)
@@ -129,16 +129,16 @@ def test_bfloat16_losses_are_close_to_float32_ones():
     assert not torch.equal(half, full)
 
 
-def test_results_are_those_of_the_cpu_in_float64():
+def test_float64_results_match_cpu():
     network, some = Network(cells=5, channels=4), children(4)
-    found = []
+    per_device = []
     for device in map(torch.device, ("cpu", "cuda")):
         one = executor(device, network, torch.float64)
         images, labels = batch(device, 8, 13, torch.float64)
         seen = weighted_backward(one, some, images, labels, temperature=8.0)
         log_likelihoods = one.log_likelihoods(some, images, labels)
         results = (seen.loss, seen.effective_sample_size, log_likelihoods, one.supernet.bank.gradient)
-        found.append([result.cpu() for result in results])
-    for on_cpu, on_gpu in zip(*found, strict=True):
+        per_device.append([result.cpu() for result in results])
+    for on_cpu, on_gpu in zip(*per_device, strict=True):
         scale = float(on_cpu.abs().max())
         torch.testing.assert_close(on_gpu, on_cpu, rtol=0, atol=1e-9 * scale)

@@ -88,7 +88,7 @@ def test_waits_of_a_step(digits, device, executor, form):
     assert len(search.flush()) == steps
 
 
-def test_host_and_device_draw_the_same_architectures(device):
+def test_cpu_and_gpu_sample_identical_architectures(device):
     for form in FORMS:
         prior = Prior(form)
         noise = torch.randn(prior.mask.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(0))

@@ -5,7 +5,7 @@ import json
 import pytest
 from place import PROFILE as LOCAL
 from slurm.cluster import NODES, wait_until
-from slurm.disturb import FOLDER, PROFILE, TARGET, Search, Story
+from slurm.disturb import FOLDER, PATIENCE, PROFILE, TARGET, Search, Story
 
 RULES = {"prepare_dataset", "search", "finetune", "transfer", "retrain", "measure_executor"}
 
@@ -40,7 +40,7 @@ def on_two_nodes(search: Search) -> Story:
     (search.place.results / FOLDER).rename(alone)
     with search.cluster.whole:
         search.start("slurm_partition=both", "ranks=2", "nodes=2", "tasks=2", 'mpi="srun"')
-        wait_until(lambda: all(map(search.trains_on, NODES)), 120)
+        wait_until(lambda: all(map(search.trains_on, NODES)), PATIENCE)
         story = search.end()
     assert story.bytes == (alone / "pi.parquet").read_bytes()
     assert json.loads((search.place.results / FOLDER / "result.json").read_text())["cost"]["ranks"] == 2
@@ -48,7 +48,7 @@ def on_two_nodes(search: Search) -> Story:
 
 
 @pytest.mark.story(of=on_two_nodes)
-def test_two_nodes_give_what_two_ranks_on_one_give(story):
+def test_two_nodes_match_two_local_ranks(story):
     assert story.code == 0, story.said
     assert story.states == ("COMPLETED",)
     assert story.restarts == 0

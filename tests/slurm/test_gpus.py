@@ -9,7 +9,7 @@ from slurm.cluster import Cluster, wait_until
 from slurm.disturb import PATIENCE, PROFILE, TARGET, Search
 
 
-def test_trainings_ask_for_a_gpu_and_run_once(cluster: Cluster, undisturbed: Place, tmp_path):
+def test_training_jobs_request_single_gpu_task(cluster: Cluster, undisturbed: Place, tmp_path):
     place = Place(shutil.copytree(undisturbed.base, tmp_path / "place"), limits=())
     place.change("compute.device", "auto")
     search = Search(place, cluster)

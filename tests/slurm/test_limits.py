@@ -29,7 +29,7 @@ def is_warned(search: Search) -> Story:
 
 @pytest.mark.fault("SLURM", "the time limit of a job comes near")
 @pytest.mark.story(of=is_warned)
-def test_signal_before_the_limit_saves_and_the_next_attempt_goes_on(story, reference, outcome):
+def test_signal_before_time_limit_allows_resume(story, reference, outcome):
     assert story.code == 0, story.said
     assert set(story.states[:-1]) == {"FAILED"}
     assert story.states[-1] == "COMPLETED"

@@ -21,7 +21,7 @@ def loses_its_node(search: Search) -> Story:
 
 @pytest.mark.fault("SLURM", "the node of a search dies: its slurmd and all its processes are killed")
 @pytest.mark.story(of=loses_its_node)
-def test_job_of_a_dead_node_runs_again(story, reference, outcome):
+def test_job_is_requeued_after_node_failure(story, reference, outcome):
     assert story.code == 0, story.said
     assert story.states == ("COMPLETED",)
     assert story.restarts == 1
@@ -45,7 +45,7 @@ def is_requeued(search: Search) -> Story:
 
 @pytest.mark.fault("SLURM", "a more important job takes the GPUs, and SLURM lets the search wait again")
 @pytest.mark.story(of=is_requeued)
-def test_preempted_search_goes_on_when_gpus_are_free(story, reference, outcome):
+def test_preempted_search_resumes_bit_identically(story, reference, outcome):
     assert story.code == 0, story.said
     assert story.states == ("COMPLETED",)
     assert story.restarts == 1

@@ -37,7 +37,7 @@ def is_interrupted(search: Search) -> Story:
 
 @pytest.mark.fault("SLURM", "Ctrl-C to Snakemake while a search runs")
 @pytest.mark.story(of=is_interrupted)
-def test_same_command_goes_on_after_ctrl_c(story, reference, outcome):
+def test_rerun_after_ctrl_c_resumes_search(story, reference, outcome):
     assert story.code == 0, story.said
     assert story.states == ("CANCELLED", "COMPLETED")
     assert story.restarts == 1

@@ -385,12 +385,12 @@ def outcomes(tmp_path_factory) -> dict[str, tuple[str, Outcome]]:
     """Of every case what is given, in short, and how it ends."""
     digits = tmp_path_factory.mktemp("prepared") / "digits"
     prepare(PrepareJob(name="digits", dataset=Digits(source="digits")), digits)
-    found = {}
+    endings = {}
     for what, changes in SETTINGS.items():
         given = ", ".join(f"{path}: {json.dumps(value)}" for path, value in changes.items())
-        found[what] = (given, settings_outcome(changes))
+        endings[what] = (given, settings_outcome(changes))
     for what, content in FILES.items():
-        found[what] = ("settings.yaml", file_outcome(content, tmp_path_factory.mktemp("file")))
+        endings[what] = ("settings.yaml", file_outcome(content, tmp_path_factory.mktemp("file")))
     for number, (what, given) in enumerate({**COMMANDS, **OWN}.items()):
         folder = tmp_path_factory.mktemp(f"case{number}")
         command = given(At(folder, digits))
@@ -398,8 +398,8 @@ def outcomes(tmp_path_factory) -> dict[str, tuple[str, Outcome]]:
         outcome = command_outcome(command, {folder: "FOLDER", digits: "DATA"})
         changed = {path for path, content in before.items() if content_of(folder, digits).get(path) != content}
         assert not changed, what
-        found[what] = (str(command[0]) if command else "parsec", outcome)
-    return found
+        endings[what] = (str(command[0]) if command else "parsec", outcome)
+    return endings
 
 
 def content_of(*folders: Path) -> dict[Path, bytes]:
@@ -428,7 +428,7 @@ def page(outcomes: dict[str, tuple[str, Outcome]]) -> str:
 
 
 def test_the_page_shows_what_is_said(outcomes, request):
-    found = page(outcomes)
+    text = page(outcomes)
     if request.config.getoption("--renew-pages"):
-        write_atomic(PAGE, found)
-    assert PAGE.read_text(encoding="utf-8") == found, "give --renew-pages"
+        write_atomic(PAGE, text)
+    assert PAGE.read_text(encoding="utf-8") == text, "give --renew-pages"

@@ -306,8 +306,8 @@ sys.meta_path.insert(0, Stop())
     ],
 )
 def test_failed_start_is_one_line(error, code, line):
-    found, lines = ended("settings", "schema", start=STOPPED_BY.format(error))
-    assert found == code
+    exit_code, lines = ended("settings", "schema", start=STOPPED_BY.format(error))
+    assert exit_code == code
     assert len(lines) == 1
     assert line in lines[0]
 

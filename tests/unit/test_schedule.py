@@ -24,11 +24,11 @@ def test_cosine_is_the_one_of_darts():
     assert [learning_rate(settings, e, 600) for e in range(600)] == pytest.approx(expected, rel=1e-6)
 
 
-def test_exponential_is_the_one_of_darts_on_imagenet():
+def test_exponential_schedule_matches_darts_on_imagenet():
     settings = Optimizer(learning_rate=0.1, schedule="exponential", decay=0.97)
     expected = reference(lambda o: StepLR(o, 1, gamma=0.97), 0.1, 250)
     assert [learning_rate(settings, e, 250) for e in range(250)] == pytest.approx(expected, rel=1e-6)
 
 
-def test_drop_path_rises_by_equal_steps_from_zero():
+def test_drop_path_rises_linearly_from_zero():
     assert [drop_path(0.2, epoch, 4) for epoch in range(4)] == pytest.approx([0, 0.05, 0.1, 0.15])

@@ -45,9 +45,9 @@ def forbidden(name, given):
     )
 
 
-def test_no_module_executes_or_unpickles_what_it_reads():
-    found = [(where, name) for path in MODULES for where, name, given in calls(path) if forbidden(name, given)]
-    assert not found
+def test_no_module_executes_or_unpickles_input():
+    violations = [(where, name) for path in MODULES for where, name, given in calls(path) if forbidden(name, given)]
+    assert not violations
     assert sum(1 for path in MODULES for _, name, _ in calls(path) if name in REQUIRED) >= 3
 
 
@@ -60,13 +60,13 @@ def test_the_guard_sees_what_it_forbids(tmp_path):
 def test_no_rule_executes_what_it_reads():
     for path in RULES:
         text = path.read_text(encoding="utf-8")
-        found = re.search(
+        match = re.search(
             r"(?<![\w.])(eval|exec|__import__)\(|os\.system|os\.popen|shell=True|pickle|yaml\.\w*load", text
         )
-        assert not found or found[0] == "yaml.safe_load", (path, found)
+        assert not match or match[0] == "yaml.safe_load", (path, match)
 
 
-def test_rules_quote_every_value_of_a_shell_line():
+def test_rules_quote_every_shell_value():
     lines = [line for path in RULES for line in path.read_text().splitlines() if re.match(r'\s+" ?[^"]*\{.*"$', line)]
     values = [value for line in lines if "--" in line for value in re.findall(r"(?<!\{)\{([^{}]+)\}", line)]
     assert len(values) > 20
@@ -77,14 +77,14 @@ SETTINGS = {"name": "n", "seeds": [0], "search": {}, "retrain": {}}
 
 
 @pytest.mark.parametrize("name", ["$(touch x)", "a b", "../up", "-n", "a;b", "`x`", "", "{x}", "ä", "a\nb"])
-def test_a_data_set_of_a_strange_name_is_one_line(name):
+def test_invalid_dataset_names_are_refused(name):
     with pytest.raises(SettingsError, match="cannot be a name; use at most 64 letters, digits") as caught:
         load({**SETTINGS, "datasets": {name: {"source": "digits"}}})
     assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("folder", ["{x}", "<results>", "-n", "a\nb", "a\x00", ""])
-def test_a_results_folder_that_snakemake_would_misread_is_one_line(folder):
+def test_results_folders_snakemake_misreads_are_refused(folder):
     with pytest.raises(SettingsError, match="results: ") as caught:
         load({**SETTINGS, "datasets": {}, "results": folder})
     assert "\n" not in str(caught.value)
@@ -95,7 +95,7 @@ def modes(folder):
 
 
 @pytest.mark.parametrize(("mask", "mode"), [(0o022, 0o644), (0o027, 0o640), (0o077, 0o600)])
-def test_files_have_the_permissions_that_the_user_chose(tmp_path, mask, mode):
+def test_file_permissions_follow_the_umask(tmp_path, mask, mode):
     before = os.umask(mask)
     try:
         write_atomic(tmp_path / "a" / "output", "text")

@@ -15,7 +15,7 @@ def set_ages(folder, hours):
 
 
 @pytest.mark.fault("workflow", "the clock was hours off while data sets, searches or everything was made")
-def test_ages_of_files_re_run_nothing_that_is_finished(copy, outcome):
+def test_file_ages_trigger_no_reruns(copy, outcome):
     for part, hours in OFF:
         set_ages(copy.results / part, hours)
         assert copy.planned() == {}, (part, hours)

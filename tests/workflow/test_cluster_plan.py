@@ -27,7 +27,7 @@ def asked(fresh: Place):
     return plan
 
 
-def test_default_resources_of_a_site_take_neither_gpu_nor_signal(asked):
+def test_site_resources_keep_gpu_and_signal(asked):
     for executor in ((), ("--executor", "dryrun")):
         gpu, extra, said = asked(*SLURM, *executor, "--default-resources", "slurm_account=abc")
         assert (gpu, extra) == ("1", SIGNAL)
@@ -36,7 +36,7 @@ def test_default_resources_of_a_site_take_neither_gpu_nor_signal(asked):
         assert "lacks" not in said
 
 
-def test_the_profile_as_it_is_needs_no_warning(asked):
+def test_unmodified_profile_gives_no_warning(asked):
     gpu, extra, said = asked(*SLURM)
     assert (gpu, extra) == ("1", SIGNAL)
     assert "gpus_per_training" not in said

@@ -84,10 +84,10 @@ def commands() -> Iterator[Command]:
         if not re.search(r"\b(snakemake|parsec|pytest|pip)\b", line):
             continue
         for words in simple_commands(line):
-            found = program_of(words)
-            if found and (*found, complete) not in seen:
-                seen.add((*found, complete))
-                yield Command(*found, complete, page)
+            program = program_of(words)
+            if program and (*program, complete) not in seen:
+                seen.add((*program, complete))
+                yield Command(*program, complete, page)
 
 
 def simple_commands(line: str) -> Iterator[list[str]]:
@@ -122,10 +122,10 @@ def of(program: str, complete: bool | None = None) -> list[Command]:
     return [c for c in COMMANDS if c.program == program and complete in (None, c.complete)]
 
 
-def refused(found: list[Command], check: Callable[[Command], None]) -> str:
+def refused(candidates: list[Command], check: Callable[[Command], None]) -> str:
     """Commands that their program does not take, a line each, with their page and what the program says."""
     lines = []
-    for command in found:
+    for command in candidates:
         said = io.StringIO()
         try:
             with contextlib.redirect_stderr(said), contextlib.redirect_stdout(said):
@@ -140,7 +140,7 @@ def refused(found: list[Command], check: Callable[[Command], None]) -> str:
     return "\n".join(lines)
 
 
-def test_commands_are_found_on_every_kind_of_page():
+def test_every_kind_of_page_has_commands():
     for page in ("README.md", "workflow/docs/many-gpus.md", "results/records/README.md", "results/records/claims.md"):
         assert page in {page for page, line, _ in printed() if "snakemake" in line}
     names = "|".join(typer.main.get_command(app).commands)
@@ -168,16 +168,16 @@ def parse_parsec(command: Command) -> None:
     """Read a command of the package by its own parser; where a sentence names it, what is left out is not missed."""
     if command.words[:1] in ((), ("VALUE",), ("--help",), ("--version",)):
         return
-    found: Any = typer.main.get_command(app)
-    context = found.make_context("parsec", [*command.words])
+    verb: Any = typer.main.get_command(app)
+    context = verb.make_context("parsec", [*command.words])
     words = ["1" if word == "N" else word for word in command.words]
     elided = not command.complete or any(word in ("…", "...") for word in words)
     rest = [word for word in words if word not in ("…", "...")]
-    while hasattr(found, "commands") and (rest or not elided):
-        _, found, rest = found.resolve_command(context, rest or ["nothing"])
-    for parameter in found.params if elided else ():
+    while hasattr(verb, "commands") and (rest or not elided):
+        _, verb, rest = verb.resolve_command(context, rest or ["nothing"])
+    for parameter in verb.params if elided else ():
         parameter.required = False
-    given = found.make_context(found.name, rest).params
+    given = verb.make_context(verb.name, rest).params
     if given.get("settings") and (text := settings_on(command.page, given["settings"].name)):
         load_job(text, JOBS[words[0]])
 
@@ -269,7 +269,7 @@ def test_calls_of_pytest_find_tests():
         assert done.returncode == 0, done.stdout[-2000:] + done.stderr
 
 
-def test_calls_of_pip_name_extras_that_there_are():
+def test_pip_commands_name_existing_extras():
     known = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
     named = {word for command in of("pip") for word in command.words if word.startswith(".[")}
     assert named

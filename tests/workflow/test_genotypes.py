@@ -18,13 +18,13 @@ PAGE = ROOT / "workflow" / "docs" / "genotypes.md"
 RUN = "retrain/digits/published/mine/seed0/run0"
 
 
-def printed(found):
+def printed(genotype):
     """As pt.darts prints a genotype: the pairs of each node in a list of their own."""
-    cells = {name: [[tuple(edge) for edge in node] for node in cell] for name, cell in found._asdict().items()}
+    cells = {name: [[tuple(edge) for edge in node] for node in cell] for name, cell in genotype._asdict().items()}
     return "Genotype(" + ", ".join(f"{name}={cell}, {name}_concat=range(2, 6)" for name, cell in cells.items()) + ")"
 
 
-def test_an_own_genotype_is_retrained_and_again_when_it_changes(fresh):
+def test_changed_genotype_file_is_retrained(fresh):
     file = fresh.work / "mine.txt"
     file.write_text(f"BEST = {printed(DARTS_V1)}\n")
     fresh.change("retrain.digits.published", ["DARTS_V2", "$HERE/mine.txt"])
@@ -67,7 +67,7 @@ def written(tmp_path, monkeypatch):
     return blocks
 
 
-def test_the_forms_of_the_page_are_one_genotype(written):
+def test_documented_forms_give_one_genotype(written):
     assert named_or_given("my_genotype.txt") == named_or_given("my_genotype.json") == DARTS_V2
     assert json.loads(written["json"]) == DARTS_V2.as_dict()
 
@@ -80,7 +80,7 @@ def test_the_commands_of_the_page_run(written, capsys):
     assert counted[:2] == [3_349_342, 4_718_752]
 
 
-def test_the_settings_of_the_page_are_planned(written):
+def test_documented_settings_are_planned(written):
     small = yaml.safe_load((ROOT / "tests/workflow/tiny.yaml").read_text())
     settings = plan.on_this_machine(load({**small, **yaml.safe_load(written["yaml"])}))
     assert [run.method for run in plan.retrains(settings)] == ["parsec", "DARTS_V2", "my_genotype", "from_json"]

@@ -17,7 +17,7 @@ def longer(copy):
     return copy
 
 
-def test_killed_search_is_continued_to_the_same_bytes(longer):
+def test_killed_search_resumes_bit_identically(longer):
     state = longer.results / "state/search/digits/parsec/seed0"
     least = random.randint(1, 20)
 

@@ -11,7 +11,7 @@ TARGET = "results/search/digits/parsec/seed0/pi.parquet"
 
 
 @pytest.mark.fault("workflow", "Snakemake is killed, and its job goes on to the end")
-def test_outputs_of_a_job_that_outlived_snakemake_are_put_back(copy, outcome):
+def test_outputs_outliving_snakemake_are_restored(copy, outcome):
     shutil.rmtree(copy.results / "search")
     process, search = caught_search(copy, TARGET)
     process.kill()

@@ -91,7 +91,7 @@ def test_photographs_of_some_classes_as_shards(fresh: Place, imagenette: Path, t
     assert set(predicted["class"]) <= set(info["classes"])
 
 
-def test_tiny_imagenet_with_its_flat_validation_folder(fresh: Place, tiny_imagenet: Path) -> None:
+def test_tiny_imagenet_accepts_flat_validation(fresh: Place, tiny_imagenet: Path) -> None:
     chain(fresh, tiny_imagenet, 32, 32)
     result = json.loads((fresh.results / "retrain/photos/search/parsec/seed0/run0/result.json").read_text())
     assert result["test"]["images"] == 200

@@ -78,12 +78,12 @@ def test_default_configuration_needs_no_option(tmp_path, job_counts):
     assert job_counts(done.stdout + done.stderr)["retrain"] == PRESETS["config"]["retrain"]
 
 
-def test_given_preset_is_not_mixed_with_the_default(tmp_path):
+def test_given_preset_excludes_the_default(tmp_path):
     done = snakemake("--dry-run", "--directory", str(tmp_path), "--configfile", "config/cifar10.yaml")
     assert "digits" not in done.stdout + done.stderr
 
 
-def test_mistyped_key_is_one_line_and_plans_nothing(fresh):
+def test_mistyped_key_fails_in_one_line(fresh):
     fresh.change("retrain.digits.epohs", 3)
     done = fresh.run("--dry-run")
     assert done.returncode != 0

@@ -8,7 +8,7 @@ RUNS = {"search": "search/digits/parsec/seed0", "retrain": "retrain/digits/searc
 
 
 @pytest.mark.parametrize("rule", RUNS)
-def test_ranks_are_a_resource_of_the_rule(copy, rule):
+def test_ranks_are_a_rule_resource(copy, rule):
     two = ("--cores", "2", "--set-resources", f"{rule}:ranks=2", "--set-threads", f"{rule}=2")
     target = f"results/{RUNS[rule]}/result.json"
     assert copy.planned(*two) == {}

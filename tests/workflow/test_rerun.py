@@ -27,7 +27,7 @@ def test_new_seed_runs_alone(copy):
     assert not planned.keys() & {"prepare_dataset", "measure_executor", "job_settings"}
 
 
-def test_settings_of_retraining_leave_searches_and_other_data_alone(copy):
+def test_retraining_settings_rerun_only_their_retraining(copy):
     copy.change("retrain.digits.label_smoothing", 0.05)
     planned = copy.planned()
     assert planned.pop("retrain") == 2
@@ -42,14 +42,14 @@ def test_new_run_of_retraining_runs_alone(copy):
     assert planned.keys() == PAGES
 
 
-def test_settings_of_one_stage_leave_earlier_stages_alone(copy):
+def test_stage_settings_never_rerun_earlier_stages(copy):
     copy.change("transfer.prior", {"learning_rate": 0.01})
     planned = copy.planned()
     assert planned["transfer"] == planned["retrain"] == 1
     assert not planned.keys() & {"search", "finetune", "prepare_dataset", "measure_executor"}
 
 
-def test_how_a_run_behaves_re_runs_nothing(copy):
+def test_runtime_settings_trigger_no_reruns(copy):
     copy.change("running", {"checkpoint_seconds": 99.0, "progress_seconds": 9.0, "rerun_on_code_change": False})
     copy.change("name", "another title")
     assert copy.planned("--set-threads", "search=2") == {}
@@ -86,19 +86,19 @@ def test_edited_figure_is_redrawn_alone(copy):
     assert copy.planned() == {"figure_cost": 1, **dict.fromkeys(END, 1)}
 
 
-def test_changed_code_re_runs_nothing_when_told_so(copy):
+def test_code_change_reruns_can_be_disabled(copy):
     copy.rewrite("parsec/search/run.py", add_code)
     assert [copy.planned()[stage] for stage in ("search", "finetune")] == [1, 1]
     copy.change("running", {"rerun_on_code_change": False})
     assert copy.planned() == {}
 
 
-def test_published_numbers_re_make_only_what_shows_them(copy):
+def test_published_numbers_update_only_their_reports(copy):
     copy.rewrite("config/published/cifar10.csv", lambda text: text.replace("DARTS", "Darts"))
     assert copy.planned() == {"table": 1, "figure_cost": 1, **dict.fromkeys(END, 1)}
 
 
-def test_where_images_are_found_re_runs_nothing_and_which_does(copy):
+def test_only_image_content_triggers_reruns(copy):
     copy.change("datasets.digits", {"source": "cifar10", "folder": "here", "order": ["folder"]})
     assert copy.run("--touch").returncode == 0
     copy.change("datasets.digits", {"source": "cifar10", "folder": "there", "order": ["npm", "folder"]})

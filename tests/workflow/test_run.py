@@ -41,7 +41,7 @@ def test_table_shows_what_the_records_hold(finished):
     assert [float(row["top1_error_mean"]) for row in ours] == [json.loads(record.read_text())["test"]["top1_error"]]
 
 
-def test_report_needs_no_network_and_has_its_captions(finished):
+def test_report_is_offline_and_captioned(finished):
     page = (finished[0].results / "report.html").read_text()
     assert "tiny run of the whole chain" in page
     assert "effective sample size" in page
@@ -49,14 +49,14 @@ def test_report_needs_no_network_and_has_its_captions(finished):
     assert '<link href="http' not in page
 
 
-def test_effective_settings_are_written_and_load_to_the_same(finished):
+def test_effective_settings_roundtrip(finished):
     place, _ = finished
     written = load(place.results / "settings.yaml")
     assert written == load(place.base / "settings.yaml")
     assert "weight_decay" in yaml.safe_load((place.results / "settings.yaml").read_text())["search"]["weights"]
 
 
-def test_output_says_where_things_are_and_little_else(finished):
+def test_output_is_short_and_names_results(finished):
     _, said = finished
     for line in ("Tables: results/tables", "Figures: results/figures", "Report: results/report.html"):
         assert line in said
@@ -67,13 +67,13 @@ def test_output_says_where_things_are_and_little_else(finished):
     assert len([line for line in said.splitlines() if not scheduler.fullmatch(line)]) < 60
 
 
-def test_nothing_is_left_to_do_or_to_resume(finished):
+def test_finished_run_leaves_nothing_to_resume(finished):
     place, _ = finished
     assert "Nothing to be done" in place.run().stderr
     assert not [file for file in place.results.glob("state/**/*") if file.is_file()]
 
 
-def test_only_retraining_is_given_the_test_part(finished):
+def test_only_retraining_reads_the_test_set(finished):
     summary = finished[0].run("--detailed-summary").stdout
     inputs = {
         row["output_file"]: row["input-file(s)"].split(",")

@@ -17,7 +17,7 @@ def with_seeds(place, count):
     return place
 
 
-def test_a_thousand_jobs_are_planned_and_few_of_them_draw(fresh):
+def test_thousand_jobs_need_few_figure_jobs(fresh):
     planned = with_seeds(fresh, 200).planned()
     assert [planned.pop(stage) for stage in STAGES] == [200, 200, 200]
     assert planned.pop("retrain") == 2 * 200 + 1
@@ -35,7 +35,7 @@ def calls(place, seeds, profile):
     return pstats.Stats(str(profile)).total_calls
 
 
-def test_the_work_of_planning_grows_with_the_runs_and_not_with_their_square(fresh, tmp_path):
+def test_planning_work_grows_linearly_with_runs(fresh, tmp_path):
     few, some, many = (calls(fresh, seeds, tmp_path / "profile") for seeds in (20, 40, 80))
     assert many - some < 2.5 * (some - few)
 

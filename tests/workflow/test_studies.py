@@ -41,7 +41,7 @@ def place(tmp_path: Path) -> Place:
     return made
 
 
-def test_every_table_and_figure_is_made_and_stays(place: Place, shared_data: Callable[[str], Path]) -> None:
+def test_every_table_and_figure_is_made(place: Place, shared_data: Callable[[str], Path]) -> None:
     for name in ("nasbench201", "nasbench101-subset"):
         place.change(f"benchmarks.{name[:11]}", str(shared_data(f"{name}.parquet")))
     done = place.run("--cores", "2")
@@ -55,7 +55,7 @@ def test_every_table_and_figure_is_made_and_stays(place: Place, shared_data: Cal
     assert place.planned() == {}
 
 
-def test_without_the_table_its_studies_are_left_out_with_a_line(place: Place) -> None:
+def test_missing_table_skips_studies_with_notice(place: Place) -> None:
     there = place.base / "nasbench101.parquet"
     there.touch()
     place.change("benchmarks", {"nasbench101": str(there), "nasbench201": "nowhere/nasbench201.parquet"})
@@ -70,7 +70,7 @@ def test_without_the_table_its_studies_are_left_out_with_a_line(place: Place) ->
     assert planned["predictor"] == 1, "NAS-Bench-101 is there"
 
 
-def test_the_predictor_searches_the_darts_space_with_no_table_at_all(tmp_path: Path) -> None:
+def test_predictor_searches_darts_without_table(tmp_path: Path) -> None:
     place = new_place(tmp_path / "place")
     shutil.copy(ROOT / "tests/workflow/predictor-darts.yaml", place.base / "settings.yaml")
     done = place.run("--cores", "2")

@@ -47,7 +47,7 @@ def rows(document):
     return {row["contender"]: row for row in document["rows"]}
 
 
-def test_rates_and_ratios_are_those_of_the_same_run(held):
+def test_rates_and_speedups_share_one_run(held):
     document, ran = held()
     assert ran == ["slow", "fast", "best"] * 3, "one run that warms up, then two rounds in turn"
     fast = rows(document)["fast"]
@@ -56,7 +56,7 @@ def test_rates_and_ratios_are_those_of_the_same_run(held):
     assert rows(document)["slow"]["speedup"] == 1.0
 
 
-def test_the_floor_is_that_of_the_step_itself(held):
+def test_floor_counts_work_of_the_step(held):
     fast = rows(held()[0])["fast"]
     moved = 4 * 10 + 4 * 20
     assert (fast["bytes"], fast["operations"]) == (moved, 0)
@@ -64,7 +64,7 @@ def test_the_floor_is_that_of_the_step_itself(held):
     assert fast["distance"] == pytest.approx(2.0 / (moved / 80.0))
 
 
-def test_what_torch_does_not_see_is_counted_as_another_or_not_at_all(held):
+def test_uncounted_steps_borrow_or_omit_floor(held):
     document, ran = held(counted_as={"best": "fast", "slow": None})
     assert rows(document)["best"]["floor"] == rows(document)["fast"]["floor"]
     assert "floor" not in rows(document)["slow"]
@@ -72,7 +72,7 @@ def test_what_torch_does_not_see_is_counted_as_another_or_not_at_all(held):
 
 
 @pytest.mark.parametrize(
-    ("target", "found", "reached"),
+    ("target", "value", "reached"),
     [
         (Target(("slow", "fast"), "speedup", 4.0), 4.0, True),
         (Target(("slow", "fast"), "speedup", 4.1), 4.0, False),
@@ -82,7 +82,7 @@ def test_what_torch_does_not_see_is_counted_as_another_or_not_at_all(held):
         (Target(("fast",), "rate", 9.0), 8.0, False),
     ],
 )
-def test_a_target_is_judged_by_the_fastest_of_its_contenders(held, target, found, reached):
+def test_target_is_judged_by_fastest_contender(held, target, value, reached):
     outcome = held(targets=(target,))[0]["targets"][0]
     assert outcome["contender"] == ("fast" if "slow" in target.contenders else target.contenders[0])
-    assert (outcome["found"], outcome["target"], outcome["reached"]) == (found, target.value, reached)
+    assert (outcome["found"], outcome["target"], outcome["reached"]) == (value, target.value, reached)

@@ -5,13 +5,13 @@ import torch
 from parsec.bench.harness import Counts, Rates, measure_rates
 
 
-def test_the_floor_is_the_longer_of_both():
+def test_floor_is_the_slower_bound():
     rates = Rates(bytes=100.0, operations=1000.0)
     assert rates.floor(Counts(bytes=50, operations=400)) == 0.5
     assert rates.floor(Counts(bytes=50, operations=700)) == 0.7
 
 
-def test_rates_are_work_over_the_fewest_seconds():
+def test_rates_use_the_fastest_measurement():
     seen = []
 
     def stopwatch(step):

@@ -14,7 +14,7 @@ from parsec.config.datasets import ImageFolder, Jpeg, PrepareJob
 from parsec.data.prepare import prepare
 
 
-def test_packed_images_are_loaded_beside_torchvisions_image_folder(tmp_path: Path) -> None:
+def test_packed_loader_is_compared_with_torchvision(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     for part in ("train", "val"):
         for name in ("cat", "dog"):

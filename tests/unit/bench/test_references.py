@@ -25,7 +25,7 @@ def batch(side, count=4, layout=torch.contiguous_format):
 
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
 @pytest.mark.parametrize(("stem", "side"), [("cifar", 8), ("cifar", 7), ("imagenet", 48)])
-def test_a_plain_child_has_the_loss_and_the_gradient_of_executor_one(children, pair, stem, side, layout):
+def test_plain_child_matches_sequential_executor_gradients(children, pair, stem, side, layout):
     """So that the comparison is of like with like."""
     for child in children(3).genotypes:
         supernet, plain, pairs = pair(child, stem)
@@ -47,14 +47,14 @@ def gradient_of(leaf, pairs):
     return sum(gradients, torch.zeros_like(leaf))
 
 
-def test_the_darts_supernet_has_the_published_number_of_weights():
+def test_darts_supernet_has_published_parameter_count():
     """8 cells × 16 channels on CIFAR-10; DARTS states 1.93 M."""
     model = Darts(Network(cells=8, channels=16), 10)
     assert sum(weight.numel() for weight in model.weights()) == 1_930_618
     assert sum(alpha.numel() for alpha in model.alphas.values()) == 2 * 14 * 8
 
 
-def test_a_mixed_operation_is_the_weighted_sum_of_its_candidates():
+def test_mixed_operation_is_weighted_candidate_sum():
     torch.manual_seed(0)
     mixed, x = MixedOperation(4, stride=2).double(), torch.randn(2, 4, 6, 6, dtype=torch.float64)
     weights = torch.rand(len(CANDIDATES), dtype=torch.float64)
@@ -67,11 +67,11 @@ def test_a_mixed_operation_is_the_weighted_sum_of_its_candidates():
 
 @pytest.mark.parametrize("stride", [1, 2])
 @pytest.mark.parametrize("name", CANDIDATES)
-def test_primitives_halve_the_map_at_stride_two(name, stride):
+def test_stride_two_primitives_halve_feature_maps(name, stride):
     assert primitive(name, 4, stride)(torch.randn(2, 4, 7, 7)).shape == (2, 4, -(-7 // stride), -(-7 // stride))
 
 
-def test_a_darts_iteration_moves_weights_and_architecture():
+def test_darts_iteration_updates_weights_and_alphas():
     torch.manual_seed(0)
     model = Darts(Network(cells=3, channels=2), CLASSES)
     before = {name: value.clone() for name, value in model.named_parameters()}
@@ -81,7 +81,7 @@ def test_a_darts_iteration_moves_weights_and_architecture():
     assert still == []
 
 
-def test_a_plain_network_is_the_fixed_network_of_its_genotype():
+def test_plain_network_matches_fixed_network():
     """So that retraining, too, is compared with like."""
     torch.manual_seed(0)
     size = Network(cells=4, channels=4)
@@ -93,8 +93,8 @@ def test_a_plain_network_is_the_fixed_network_of_its_genotype():
         for mine, other in zip(ordered(plain), ordered(fixed), strict=True):
             other.copy_(mine)
     images, _ = batch(8)
-    for found, expected in zip(plain.run(images, 0.0), fixed(images), strict=True):
-        torch.testing.assert_close(found, expected, rtol=1e-10, atol=1e-10)
+    for actual, expected in zip(plain.run(images, 0.0), fixed(images), strict=True):
+        torch.testing.assert_close(actual, expected, rtol=1e-10, atol=1e-10)
 
 
 def ordered(network):

@@ -7,7 +7,7 @@ from parsec.network.mixed import MixedSupernet
 from parsec.space.darts import CELLS
 
 
-def test_the_mixture_is_that_of_the_plain_darts_network(relaxed_pair):
+def test_mixed_supernet_matches_plain_darts(relaxed_pair):
     supernet, plain = relaxed_pair
     draws = torch.Generator().manual_seed(1)
     images = torch.randn(4, 3, 8, 8, generator=draws, dtype=torch.float64)

@@ -31,7 +31,7 @@ def clock(monkeypatch):
     return clock
 
 
-def test_steps_alternate_and_each_keeps_its_own_seconds(clock):
+def test_steps_alternate_with_separate_timings(clock):
     calls = []
     steps = {"a": clock.step("a", [1.0, 5.0, 3.0], calls), "b": clock.step("b", [2.0, 2.5, 9.0], calls)}
     times = in_turn(steps, 3, stopwatch_for(torch.device("cpu")))
@@ -45,7 +45,7 @@ def test_median_and_spread():
     assert timing.spread == (1.0, 10.0)
 
 
-def test_a_ratio_is_taken_round_by_round():
+def test_speedup_is_computed_per_round():
     """A machine that is three times as slow from the second round on changes no ratio."""
     reference, ours = Timing((4.0, 12.0, 12.0)), Timing((2.0, 6.0, 6.0))
     assert ours.speedup(reference) == 2.0

@@ -42,10 +42,14 @@ def test_search_compares_executors_and_iterations(bench):
     assert [name[:6] for name in contenders(iterations)] == ["DARTS ", "DARTS ", "PARSEC", "PARSEC"]
     for contest in document["contests"]:
         assert all(set(row) == TIMED | FLOOR and len(row["seconds"]) == 2 for row in contest["rows"])
-        assert all(row["operations"] > 0 and row["distance"] > 0 for row in contest["rows"])
+        for row in contest["rows"]:
+            assert row["distance"] == pytest.approx(row["median"] / row["floor"])
+    plain, last, one, *grouped = (row["operations"] for row in executors["rows"])
+    assert plain == last >= one >= grouped[0] >= grouped[1], "children in flight share what they have in common"
+    assert min(row["bytes"] for row in iterations["rows"][:2]) > 2 * max(row["bytes"] for row in iterations["rows"][2:])
 
 
-def test_the_document_tells_machine_versions_settings_and_rates(bench):
+def test_document_records_machine_settings_and_rates(bench):
     document = bench("retrain")
     assert (document["kind"], document["schema"], document["device"]) == ("bench", 2, "cpu")
     assert set(document["rates"]) == {"bytes", "operations"}
@@ -56,7 +60,7 @@ def test_the_document_tells_machine_versions_settings_and_rates(bench):
     assert contenders(document["contests"][0]) == ["plain modules, contiguous", "eager, channels last"]
 
 
-def test_memory_compares_with_children_alone_and_with_darts(bench):
+def test_memory_rows_compare_child_and_darts(bench):
     [comparison] = bench("memory")["contests"]
     one = [f"sequential, K = {samples}" for samples in (1, 4, 16)]
     grouped, auto = ["grouped, S = K = 1", "grouped, S = K = 2"], comparison["rows"][-2]
@@ -69,7 +73,7 @@ def test_memory_compares_with_children_alone_and_with_darts(bench):
     assert comparison["rows"][-1]["peak_bytes"] > 2 * comparison["rows"][0]["peak_bytes"]
 
 
-def test_limits_of_memory_are_judged_by_the_worst(monkeypatch):
+def test_memory_limits_are_judged_by_worst(monkeypatch):
     """In any but the tiny network, where weights outweigh maps."""
     monkeypatch.setattr(memory, "sizes", lambda job, device: [TINY._replace(name="another")])
     [comparison] = memory.bench_memory(BenchJob(what="memory"), torch.device("cpu"))
@@ -98,7 +102,7 @@ def test_loader_compares_with_torchvision(bench):
         (["loader", "--tiny", "--data", "nowhere"], "no data set in nowhere"),
     ],
 )
-def test_what_cannot_be_run_is_one_line(capsys, arguments, expected):
+def test_invalid_benchmarks_fail_in_one_line(capsys, arguments, expected):
     assert main(["bench", *arguments, "--device", "cpu"]) == 2
     captured = capsys.readouterr()
     assert captured.out == ""
@@ -106,7 +110,7 @@ def test_what_cannot_be_run_is_one_line(capsys, arguments, expected):
 
 
 @pytest.mark.parametrize("place", [".", "file/bench.json"])
-def test_a_place_that_cannot_be_written_is_told_before_anything_is_measured(capsys, tmp_path, place):
+def test_unwritable_output_is_refused_before_measuring(capsys, tmp_path, place):
     (tmp_path / "file").touch()
     assert main(["bench", "search", "--device", "cpu", "--json", str(tmp_path / place)]) == 2
     captured = capsys.readouterr()
@@ -115,7 +119,7 @@ def test_a_place_that_cannot_be_written_is_told_before_anything_is_measured(caps
     assert str(tmp_path / place) in line
 
 
-def test_sizes_of_the_paper_are_asked_for():
+def test_paper_sizes_require_the_flag():
     cpu, cuda = torch.device("cpu"), torch.device("cuda")
     assert sizes(BenchJob(what="search"), cpu) == [DIGITS, SMALL]
     assert sizes(BenchJob(what="search", paper=True), cpu) == [DIGITS, PAPER_SMALL]
@@ -140,4 +144,9 @@ def test_savings_of_whole_searches(bench):
     assert rows["sequential"]["backward_passes"] == steps * 16
     assert rows["sequential, negligible skipped"]["backward_passes"] < steps * 16
     assert rows["sequential, K by entropy"]["forward_passes"] == steps * 2 * 12
-    assert all(row["seconds"] > 0 and 0 < row["accuracy"] < 1 for row in rows.values())
+    for name in ("sequential", "grouped"):
+        both = rows[f"{name}, both"]
+        assert both["forward_passes"] == steps * 2 * 12
+        assert both["backward_passes"] <= rows[name]["backward_passes"]
+    assert rows["sequential, negligible skipped"]["accuracy"] == pytest.approx(rows["sequential"]["accuracy"], abs=0.02)
+    assert all(row["speedup"] == rows["sequential"]["seconds"] / row["seconds"] for row in rows.values())

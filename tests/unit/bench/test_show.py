@@ -56,7 +56,7 @@ def test_a_comparison_is_an_aligned_table():
         ),
     ],
 )
-def test_targets_stand_below_with_what_was_found(target, expected):
+def test_targets_are_printed_with_measured_values(target, expected):
     assert text(document(target | {"contender": "ours"})).splitlines()[-1].strip() == expected
 
 

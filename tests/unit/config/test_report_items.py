@@ -26,9 +26,9 @@ def test_scoring_job_depends_on_space():
     large = {"space": "darts", "dataset": "digits", "architectures": 3, "network": network}
     settings = load(tree({"icml": ICML, "large": large}))
     assert isinstance(score_job(settings, "icml"), ScoreJob)
-    found = score_job(settings, "large")
-    assert isinstance(found, DartsScoreJob)
-    assert found.network.cells == 5
+    job = score_job(settings, "large")
+    assert isinstance(job, DartsScoreJob)
+    assert job.network.cells == 5
 
 
 def test_more_draws_change_no_job(tmp_path):

@@ -67,9 +67,9 @@ def test_variant_starts_from_its_own_search():
     ],
 )
 def test_faulty_variant_is_one_line(variant, complaint):
-    with pytest.raises(SettingsError, match=complaint) as found:
+    with pytest.raises(SettingsError, match=complaint) as caught:
         load(tree(odd={**MEAN, **variant}))
-    assert "\n" not in str(found.value)
+    assert "\n" not in str(caught.value)
 
 
 def test_unknown_methods_and_taken_names():

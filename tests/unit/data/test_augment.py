@@ -44,16 +44,16 @@ def shifts(image: Tensor, padding: int, side: int) -> dict[tuple[int, int, bool]
     length = image.shape[-1]
     bordered = torch.zeros((3, length + 2 * padding, length + 2 * padding), dtype=image.dtype)
     bordered[:, padding : padding + length, padding : padding + length] = image
-    found = {}
+    crops = {}
     for top in range(length + 2 * padding - side + 1):
         for left in range(length + 2 * padding - side + 1):
             cut = bordered[:, top : top + side, left : left + side]
-            found[top, left, False], found[top, left, True] = cut, cut.flip(-1)
-    return found
+            crops[top, left, False], crops[top, left, True] = cut, cut.flip(-1)
+    return crops
 
 
 @pytest.mark.parametrize("size", [None, 5])
-def test_pad_crop_is_a_window_of_each_bordered_image(make_info: MakeInfo, size: int | None) -> None:
+def test_pad_crop_is_a_padded_window(make_info: MakeInfo, size: int | None) -> None:
     info, batch = make_info(), images(40)
     result = augment(info, crop="pad", padding=2, size=size).train(batch, drawn())
     side, used = size or 8, set()
@@ -66,7 +66,7 @@ def test_pad_crop_is_a_window_of_each_bordered_image(make_info: MakeInfo, size: 
     assert len(used) > 20
 
 
-def test_pad_crop_reaches_every_shift_equally_often(make_info: MakeInfo) -> None:
+def test_pad_crop_shifts_are_uniform(make_info: MakeInfo) -> None:
     lit = torch.zeros((9000, 3, 8, 8), dtype=torch.uint8)
     lit[:, :, 4, 4] = 255
     result = augment(make_info(), crop="pad", padding=1, flip=False).train(lit, drawn())
@@ -101,14 +101,14 @@ def test_evaluation_normalises_and_keeps_the_centre(make_info: MakeInfo) -> None
         torch.testing.assert_close(seen, normalised(batch, info)[..., 1:7, 1:7])
 
 
-def test_evaluation_resizes_where_training_sees_whole_images(make_info: MakeInfo) -> None:
+def test_evaluation_resizes_and_centre_crops(make_info: MakeInfo) -> None:
     info, batch = make_info(64), images(4, side=64)
     resized = torch.nn.functional.interpolate(batch.double(), 36, mode="bilinear", antialias=True)
     seen = augment(info, crop="resized", size=32).evaluate(batch)
     torch.testing.assert_close(seen, normalised(resized.round(), info)[..., 2:34, 2:34].float(), atol=0.02, rtol=0)
 
 
-def test_resized_crop_of_the_whole_image_is_plain_interpolation(make_info: MakeInfo) -> None:
+def test_full_resized_crop_is_plain_interpolation(make_info: MakeInfo) -> None:
     info, batch = make_info(), images(4)
     same = augment(info, crop="resized", scale=1.0, flip=False)
     torch.testing.assert_close(same.train(batch, drawn()), normalised(batch, info), atol=1e-4, rtol=1e-4)
@@ -117,7 +117,7 @@ def test_resized_crop_of_the_whole_image_is_plain_interpolation(make_info: MakeI
     torch.testing.assert_close(smaller, resized, atol=1e-4, rtol=1e-4)
 
 
-def test_resized_crop_keeps_area_and_ratio_in_range(make_info: MakeInfo) -> None:
+def test_resized_crop_respects_area_and_ratio(make_info: MakeInfo) -> None:
     ramp = torch.arange(200, dtype=torch.uint8)
     batch = torch.zeros((500, 3, 200, 200), dtype=torch.uint8)
     batch[:, 0], batch[:, 1] = ramp[None, :], ramp[:, None]
@@ -135,7 +135,7 @@ def test_resized_crop_keeps_area_and_ratio_in_range(make_info: MakeInfo) -> None
     assert 1.25 < ratio.max() < 1.35
 
 
-def test_cutout_is_one_square_clipped_at_the_border(make_info: MakeInfo) -> None:
+def test_cutout_is_one_clipped_square(make_info: MakeInfo) -> None:
     holes = cutout(torch.ones(4000, 3, 16, 16), 6, drawn()) == 0
     assert torch.equal(holes[:, 0], holes[:, 2])
     rows, columns = holes[:, 0].any(dim=2).sum(dim=1), holes[:, 0].any(dim=1).sum(dim=1)
@@ -176,9 +176,7 @@ def test_the_global_generator_is_left_alone(make_info: MakeInfo) -> None:
 
 
 @pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
-def test_memory_format_changes_the_layout_and_not_the_values(
-    make_info: MakeInfo, memory_format: torch.memory_format
-) -> None:
+def test_memory_format_changes_only_the_layout(make_info: MakeInfo, memory_format: torch.memory_format) -> None:
     batch = images(4)
     for source in (batch, batch.contiguous(memory_format=torch.channels_last)):
         for crop in ("none", "pad", "resized"):
@@ -204,7 +202,7 @@ def test_size_seen_by_the_network(make_info: MakeInfo) -> None:
     assert augment(make_info(32), size=28).image_size == 28
 
 
-def test_size_above_the_stored_one_is_refused(make_info: MakeInfo) -> None:
+def test_size_above_stored_size_is_refused(make_info: MakeInfo) -> None:
     with pytest.raises(DatasetError, match="size 9 is larger than the 8 pixels of made-up; lower it"):
         augment(make_info(), size=9)
 

@@ -22,19 +22,19 @@ class Call:
 
 
 @pytest.mark.parametrize("protocol", [0, 2, 4])
-def test_arrays_of_old_and_new_numpy_come_out(protocol):
+def test_old_and_new_numpy_arrays_load(protocol):
     rows = np.arange(12, dtype=np.uint8).reshape(2, 6)
     content = pickle.dumps({"data": rows, "labels": [1, 2]}, protocol=protocol)
     if protocol < 4:
         assert b"numpy._core" in content
         content = content.replace(b"numpy._core", b"numpy.core")
-    found = unpickle(content)
-    assert np.array_equal(found["data"], rows)
-    assert found["labels"] == [1, 2]
+    loaded = unpickle(content)
+    assert np.array_equal(loaded["data"], rows)
+    assert loaded["labels"] == [1, 2]
 
 
 @pytest.mark.parametrize("function", [os.system, os.mkdir, eval, print, np.fromfile, open])
-def test_a_pickle_that_names_a_function_is_refused_and_nothing_is_called(function, tmp_path):
+def test_pickled_functions_are_refused_uncalled(function, tmp_path):
     content = pickle.dumps({"data": Call(function, str(tmp_path / "made"))})
     with pytest.raises(DatasetError, match="a pickle that names"):
         unpickle(content)
@@ -47,7 +47,7 @@ def test_half_a_pickle_is_one_line(content):
         unpickle(content)
 
 
-def test_a_changed_file_is_not_even_unpickled(tmp_path):
+def test_altered_file_is_never_unpickled(tmp_path):
     content = pickle.dumps(Call(os.mkdir, str(tmp_path / "made")))
     with pytest.raises(DatasetError, match="the MD5 of a is"):
         read_batches([("a", "0" * 32)], {"a": content}.__getitem__)
@@ -55,7 +55,7 @@ def test_a_changed_file_is_not_even_unpickled(tmp_path):
         read_batches([("b", "0" * 32)], {"a": content}.__getitem__)
 
 
-def test_a_pickle_of_something_else_is_one_line():
+def test_unrelated_pickle_fails_in_one_line():
     content = pickle.dumps({"other": 1})
     md5 = hashlib.md5(content).hexdigest()
     with pytest.raises(DatasetError, match="no batches of images"):

@@ -158,7 +158,7 @@ def test_labels_in_another_order_are_refused(
         open_cifar(settings("folder", folder=local), tmp_path / "out")
 
 
-def test_every_source_that_fails_is_listed_with_its_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failed_sources_are_listed_with_reasons(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def unreachable(*arguments: object, **options: object) -> None:
         raise URLError("no network")
 
@@ -173,14 +173,12 @@ def test_every_source_that_fails_is_listed_with_its_reason(tmp_path: Path, monke
     assert list((tmp_path / "out").iterdir()) == []
 
 
-def test_order_is_kept_and_the_next_source_takes_over(
-    local: Path, known: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_sources_are_tried_in_order(local: Path, known: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
     assert open_cifar(settings("npm", "folder", folder=local), tmp_path / "out").served_by == "folder"
 
 
-def test_torchvision_downloads_below_the_output_and_leaves_nothing(
+def test_torchvision_downloads_are_contained_and_removed(
     local: Path, known: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     roots = []
@@ -287,7 +285,7 @@ def test_cifar100_is_downloaded_with_torchvision(
     assert list((tmp_path / "out").iterdir()) == []
 
 
-def test_what_is_published_of_cifar100_is_what_torchvision_says() -> None:
+def test_cifar100_checksums_match_torchvision() -> None:
     """The MD5s of the authors' files: nothing else tells these images from others."""
     known = torchvision.datasets.CIFAR100
     assert [tuple(entry) for entry in (*known.train_list, *known.test_list)] == [
@@ -297,7 +295,7 @@ def test_what_is_published_of_cifar100_is_what_torchvision_says() -> None:
     assert known.meta["md5"] == "7973b15100ade9c7d40fb424638fde48"
 
 
-def test_a_hundred_classes_go_through_the_whole_chain(local100: Path, tmp_path: Path) -> None:
+def test_cifar100_passes_the_whole_pipeline(local100: Path, tmp_path: Path) -> None:
     network, compute = {"cells": 3, "channels": 2}, Compute(device="cpu")
     small = {"batch_size": 16, "train_images": 32}
     config = {"name": "a test", "seeds": [0], "datasets": {"hundred": {"source": "cifar100", "folder": "elsewhere"}}}

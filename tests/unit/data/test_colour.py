@@ -11,7 +11,7 @@ def seeded(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-def test_adjustments_are_those_of_torchvision_image_by_image() -> None:
+def test_adjustments_match_torchvision_per_image() -> None:
     images = torch.rand((5, 3, 6, 6), generator=seeded())
     factors = 0.5 + torch.rand((3, 5, 1, 1, 1), generator=seeded(1))
     functional = torchvision.transforms.functional
@@ -20,7 +20,7 @@ def test_adjustments_are_those_of_torchvision_image_by_image() -> None:
         torch.testing.assert_close(changed, functional.adjust_saturation(image, s), atol=1e-3, rtol=0)
 
 
-def test_factors_stay_in_range_and_differ_between_images() -> None:
+def test_jitter_factors_vary_within_range() -> None:
     grey = torch.full((2000, 3, 2, 2), 0.4)
     values = jitter(grey, 0.25, ShardedRNG(seeded()))[:, 0, 0, 0] / 0.4
     assert 0.75 <= values.min() < 0.76
@@ -28,7 +28,7 @@ def test_factors_stay_in_range_and_differ_between_images() -> None:
     assert values.unique().numel() > 1900
 
 
-def test_values_stay_in_the_unit_interval_and_the_input_is_kept() -> None:
+def test_jitter_clips_values_and_preserves_input() -> None:
     images = torch.rand((50, 3, 4, 4), generator=seeded())
     before = images.clone()
     changed = jitter(images, 1.0, ShardedRNG(seeded()))

@@ -76,7 +76,7 @@ def test_images_are_memory_mapped(digits: Path) -> None:
     assert part.images[0].dtype == np.uint8
 
 
-def test_limit_takes_the_first_of_every_class(digits: Path) -> None:
+def test_limit_takes_first_images_per_class(digits: Path) -> None:
     whole, few = open_split(digits, "train"), open_split(digits, "train", limit=40)
     assert np.bincount(few.labels).tolist() == [4] * 10
     first = np.sort(np.concatenate([np.flatnonzero(whole.labels == label)[:4] for label in range(10)]))
@@ -91,14 +91,12 @@ def test_limit_is_exact_and_balanced(digits: Path, limit: int) -> None:
     assert counts.max() - counts.min() <= 1
 
 
-def test_limit_fills_up_from_larger_classes_and_stops_at_all(digits: Path) -> None:
+def test_limit_fills_from_larger_classes(digits: Path) -> None:
     assert len(open_split(digits, "train", limit=717)) == 717
     assert len(open_split(digits, "train", limit=10_000)) == 718
 
 
-def test_reading_across_more_shards_than_stay_open(
-    digits: Path, sharded: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_reading_spans_more_shards_than_open(digits: Path, sharded: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(part_module, "OPEN_SHARDS", 2)
     positions = np.random.default_rng(0).permutation(718)[:300]
     many, one = open_split(sharded, "train"), open_split(digits, "train")
@@ -106,7 +104,7 @@ def test_reading_across_more_shards_than_stay_open(
     assert np.array_equal(many.read(positions), one.read(positions))
 
 
-def test_shards_are_read_in_the_order_of_their_numbers(digits: Path, sharded: Path) -> None:
+def test_shards_are_read_in_numeric_order(digits: Path, sharded: Path) -> None:
     text = (sharded / "dataset.json").read_text()
     for old, new in (("images-007", "images-1000"), ("images-006", "images-999")):
         (sharded / "train" / f"{old}.npy").rename(sharded / "train" / f"{new}.npy")

@@ -35,7 +35,7 @@ def test_whole_chain(image_folder: Path, tmp_path: Path) -> None:
     assert np.bincount(open_split(tmp_path / "out", "validation").labels).tolist() == [6, 6]
 
 
-def test_short_side_is_resized_and_the_centre_kept(tmp_path: Path) -> None:
+def test_short_side_resized_then_centre_cropped(tmp_path: Path) -> None:
     stripes = np.zeros((32, 96, 3), dtype=np.uint8)
     stripes[:, 32:64] = (10, 20, 30)
     for part in ("train/only", "train/other", "val/only", "val/other"):
@@ -68,7 +68,7 @@ def test_corrupt_image_is_named(image_folder: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "out" / "dataset.json").exists()
 
 
-def test_text_with_an_image_name_is_named(image_folder: Path) -> None:
+def test_fake_image_is_named_in_error(image_folder: Path) -> None:
     (image_folder / "val" / "cat" / "00.png").write_text("not an image")
     with pytest.raises(DatasetError, match=r"val/cat/00\.png"):
         open_folder(image_folder, 32).test.read(np.arange(1))
@@ -106,7 +106,7 @@ def test_progress_is_told(
     assert any(line.startswith("train: 8 of 12 images, ") for line in caplog.messages)
 
 
-def test_digits_stand_in_goes_through_an_image_folder(tmp_path: Path) -> None:
+def test_digits_stand_in_uses_image_folder(tmp_path: Path) -> None:
     settings = DigitsFolder(source="digits_folder", image_size=32)
     prepare(PrepareJob(name="stand-in", dataset=settings), tmp_path)
     assert len(list((tmp_path / "folder" / "train").glob("[0-9]/*.png"))) == 1437
@@ -160,7 +160,7 @@ def test_order_is_that_of_torchvision(image_folder: Path) -> None:
     ],
 )
 @pytest.mark.parametrize("part", ["train", "val"])
-def test_hidden_files_and_folders_are_left_out(
+def test_hidden_files_and_folders_are_skipped(
     image_folder: Path, said: pytest.LogCaptureFixture, part: str, place: str, hidden: str
 ) -> None:
     before = names(image_folder, part)
@@ -178,7 +178,7 @@ def test_one_class_is_refused(image_folder: Path) -> None:
 
 
 @pytest.mark.parametrize("parts", [("train", "val"), ("train",), ("val",)])
-def test_class_folders_one_level_deeper_are_noticed(image_folder: Path, parts: tuple[str, ...]) -> None:
+def test_nested_class_folders_are_reported(image_folder: Path, parts: tuple[str, ...]) -> None:
     for part in parts:
         (image_folder / part).rename(image_folder / "away")
         (image_folder / part).mkdir()
@@ -190,7 +190,7 @@ def test_class_folders_one_level_deeper_are_noticed(image_folder: Path, parts: t
 
 
 @pytest.mark.parametrize("part", ["train", "val"])
-def test_class_folders_win_over_a_stray_picture(image_folder: Path, said: pytest.LogCaptureFixture, part: str) -> None:
+def test_stray_image_beside_classes_is_skipped(image_folder: Path, said: pytest.LogCaptureFixture, part: str) -> None:
     before = names(image_folder, part)
     (image_folder / part / "preview.png").touch()
     assert names(image_folder, part) == before
@@ -199,7 +199,7 @@ def test_class_folders_win_over_a_stray_picture(image_folder: Path, said: pytest
     ]
 
 
-def test_a_folder_named_test_is_not_read_and_said_so(image_folder: Path, said: pytest.LogCaptureFixture) -> None:
+def test_test_folder_is_skipped_with_notice(image_folder: Path, said: pytest.LogCaptureFixture) -> None:
     (image_folder / "test").mkdir()
     open_folder(image_folder, 32)
     assert said.messages == [f"{image_folder}/test is not read: the test set is val"]
@@ -214,7 +214,7 @@ def test_loops_of_links_are_not_followed(image_folder: Path, target: str) -> Non
     assert names(image_folder, "train") == before
 
 
-def test_loops_through_another_folder_are_not_followed(image_folder: Path, tmp_path: Path) -> None:
+def test_indirect_symlink_loops_are_not_followed(image_folder: Path, tmp_path: Path) -> None:
     (tmp_path / "more").mkdir()
     Image.new("RGB", (32, 32)).save(tmp_path / "more" / "new.png")
     (tmp_path / "more" / "back").symlink_to(image_folder)
@@ -230,16 +230,16 @@ def test_no_image_counts_twice_through_links(image_folder: Path, said: pytest.Lo
     before = sorted(names(image_folder, "train"))
     (cat / "again").symlink_to("inner")
     (cat / "copy.png").symlink_to("01.png")
-    found = names(image_folder, "train")
-    assert len(found) == len(before)
-    assert sum(name in ("cat/01.png", "cat/copy.png") for name in found) == 1
+    after = names(image_folder, "train")
+    assert len(after) == len(before)
+    assert sum(name in ("cat/01.png", "cat/copy.png") for name in after) == 1
     assert any(
         line.startswith(f"{image_folder}/train: links to what is listed already left out: 2") for line in said.messages
     )
 
 
 @pytest.mark.parametrize("whole", [True, False])
-def test_an_image_in_two_classes_is_refused(image_folder: Path, whole: bool) -> None:
+def test_image_shared_by_classes_is_refused(image_folder: Path, whole: bool) -> None:
     link = image_folder / "train" / ("eel" if whole else "dog/x.png")
     link.symlink_to("cat" if whole else "../cat/00.png")
     both = "cat/ and eel/" if whole else r"cat/00\.png and dog/x\.png"
@@ -247,7 +247,7 @@ def test_an_image_in_two_classes_is_refused(image_folder: Path, whole: bool) -> 
         open_folder(image_folder, 32)
 
 
-def test_linked_files_and_class_folders_are_read(image_folder: Path, tmp_path: Path) -> None:
+def test_linked_files_and_folders_are_read(image_folder: Path, tmp_path: Path) -> None:
     before = [names(image_folder, part) for part in ("train", "val")]
     for part in ("train", "val"):
         (tmp_path / "linked" / part / "cat").mkdir(parents=True)
@@ -257,7 +257,7 @@ def test_linked_files_and_class_folders_are_read(image_folder: Path, tmp_path: P
     assert [names(tmp_path / "linked", part) for part in ("train", "val")] == before
 
 
-def test_what_is_no_regular_file_is_refused(image_folder: Path) -> None:
+def test_non_regular_files_are_refused(image_folder: Path) -> None:
     os.mkfifo(image_folder / "train" / "dog" / "x.jpg")
     with pytest.raises(DatasetError, match=r"train/dog/x\.jpg is no regular file; remove it"):
         open_folder(image_folder, 32)
@@ -268,7 +268,7 @@ def test_what_is_no_regular_file_is_refused(image_folder: Path) -> None:
 
 
 @pytest.mark.parametrize("place", [b"cat/cat\xe9.png", b"cat\xe9/0.png"])
-def test_name_that_is_not_utf8_is_told_before_the_work(image_folder: Path, tmp_path: Path, place: bytes) -> None:
+def test_non_utf8_names_are_refused_early(image_folder: Path, tmp_path: Path, place: bytes) -> None:
     path = image_folder / "train" / os.fsdecode(place)
     path.parent.mkdir(exist_ok=True)
     shutil.copy(image_folder / "train" / "cat" / "00.png", path)
@@ -286,7 +286,7 @@ def test_class_with_one_image_is_named(image_folder: Path, tmp_path: Path) -> No
             prepare(job(image_folder), tmp_path / "out")
 
 
-def test_fingerprint_of_a_folder_follows_its_images(image_folder: Path, tmp_path: Path) -> None:
+def test_folder_fingerprint_tracks_its_images(image_folder: Path, tmp_path: Path) -> None:
     first = listing_fingerprint(image_folder)
     assert first == listing_fingerprint(image_folder)
     shutil.copytree(image_folder, tmp_path / "copy", copy_function=shutil.copyfile)
@@ -305,16 +305,16 @@ def test_fingerprint_of_a_folder_follows_its_images(image_folder: Path, tmp_path
         lambda: (tmp_path / "copy" / "ILSVRC2012_img_train.tar").touch(),
     ):
         act()
-        found = listing_fingerprint(tmp_path / "copy")
-        assert found is not None
-        assert found not in seen
-        seen.add(found)
+        fingerprint = listing_fingerprint(tmp_path / "copy")
+        assert fingerprint is not None
+        assert fingerprint not in seen
+        seen.add(fingerprint)
     shutil.rmtree(tmp_path / "copy" / "val")
     assert listing_fingerprint(tmp_path / "copy") is None
     assert listing_fingerprint(tmp_path / "gone") is None
 
 
-def test_fingerprint_of_many_images_asks_for_no_sizes(image_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_large_folder_fingerprint_ignores_file_sizes(image_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(listing, "SIZED", 29)
     first = listing_fingerprint(image_folder)
     (image_folder / "val" / "dog" / "00.png").write_bytes(b"longer or shorter")

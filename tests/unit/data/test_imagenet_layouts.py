@@ -122,7 +122,7 @@ def test_archives_are_read_in_place(flat: Path, tmp_path_factory) -> None:
     check(folder)
 
 
-def test_flat_validation_folder_without_labels_says_what_is_missing(flat: Path) -> None:
+def test_missing_validation_labels_are_named(flat: Path) -> None:
     with pytest.raises(DatasetError, match=rf"put {DEVKIT}\.tar\.gz, {SOLUTION}"):
         open_folder(flat, 32)
 
@@ -182,7 +182,7 @@ DAMAGED = {
 
 
 @pytest.mark.parametrize("kind", DAMAGED)
-def test_damaged_labels_are_one_line_that_names_the_file(flat: Path, kind: str) -> None:
+def test_damaged_labels_name_their_file(flat: Path, kind: str) -> None:
     name, content, reason = DAMAGED[kind]
     (flat / name).write_bytes(content)
     with pytest.raises(DatasetError, match=reason) as raised:
@@ -204,7 +204,7 @@ def test_archive_of_one_class_is_refused(flat: Path) -> None:
         open_folder(flat, 32)
 
 
-def test_archive_with_a_name_that_is_not_utf8_is_refused(flat: Path) -> None:
+def test_archive_with_non_utf8_name_refused(flat: Path) -> None:
     shutil.rmtree(flat / "train")
     with tarfile.open(flat / "ILSVRC2012_img_train.tar", "w") as outer:
         add(outer, "\udce9.tar", b"")

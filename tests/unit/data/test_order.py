@@ -7,7 +7,7 @@ from parsec.data.loader import epoch_order, evaluation_batches
 from parsec.errors import DatasetError
 
 
-def test_every_image_at_most_once_and_the_rest_dropped() -> None:
+def test_images_never_repeat_remainder_dropped() -> None:
     order = epoch_order(103, 10, seed=0, stream="train", epoch=1)
     assert order.shape == (10, 10)
     assert order.dtype == torch.int64
@@ -15,7 +15,7 @@ def test_every_image_at_most_once_and_the_rest_dropped() -> None:
     assert 0 <= int(order.min()) <= int(order.max()) < 103
 
 
-def test_a_whole_number_of_batches_is_a_permutation() -> None:
+def test_full_batches_form_a_permutation() -> None:
     assert epoch_order(60, 20, seed=3, stream="train", epoch=2).flatten().sort().values.tolist() == list(range(60))
 
 
@@ -24,7 +24,7 @@ def test_reproducible() -> None:
 
 
 @pytest.mark.parametrize("other", [(4, "train", 2), (3, "validation", 2), (3, "train", 3)])
-def test_seed_stream_and_epoch_each_change_it(other: tuple[int, str, int]) -> None:
+def test_seed_stream_epoch_change_order(other: tuple[int, str, int]) -> None:
     assert not torch.equal(epoch_order(60, 20, 3, "train", 2), epoch_order(60, 20, *other))
 
 

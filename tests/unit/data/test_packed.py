@@ -48,7 +48,7 @@ def augment(folder: Path, **settings) -> Augment:
     return Augment(Augmentation(**settings), read_info(folder), torch.channels_last)
 
 
-def test_parts_hold_every_image_as_a_jpeg_of_the_short_side(packed: Path) -> None:
+def test_packed_parts_hold_resized_jpegs(packed: Path) -> None:
     info = read_info(packed)
     assert info.counts == {"train": 12, "validation": 12, "test": 6}
     both = together(open_split(packed, "train"), open_split(packed, "validation"))
@@ -65,7 +65,7 @@ def test_shards_are_plain_tar_archives(packed: Path) -> None:
         assert [member.name for member in tar] == [f"{i:08d}.jpg" for i in range(6)]
 
 
-def test_statistics_are_those_of_the_stored_pixels(packed: Path) -> None:
+def test_statistics_match_stored_pixels(packed: Path) -> None:
     parts = [open_split(packed, part) for part in ("train", "validation")]
     stored = [np.asarray(Image.open(io.BytesIO(p.jpeg(i).tobytes()))) for p in parts for i in range(len(p))]
     # The mean is taken before encoding, which moves it by less than a grey level.
@@ -84,7 +84,7 @@ def with_spare_bytes(content: bytes) -> bytes:
     return content[:-2] + bytes(214) + content[-2:]
 
 
-def test_a_jpeg_that_training_would_refuse_is_encoded_anew(image_folder: Path, tmp_path: Path) -> None:
+def test_undecodable_jpegs_are_reencoded(image_folder: Path, tmp_path: Path) -> None:
     damaged = []
     for path in list(image_folder.rglob("*.png")):
         with Image.open(path) as image:
@@ -126,7 +126,7 @@ def test_grey_jpegs_are_stored_in_colour(tmp_path: Path) -> None:
         assert image.mode == "RGB"
 
 
-def test_interrupted_preparation_goes_on_without_encoding_again(image_folder, tmp_path, monkeypatch) -> None:
+def test_interrupted_preparation_reuses_encoded_shards(image_folder, tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(writing, "IMAGES_PER_SHARD", 5)
     prepare(job(image_folder), tmp_path / "whole")
     encoded = []
@@ -148,7 +148,7 @@ def test_interrupted_preparation_goes_on_without_encoding_again(image_folder, tm
     assert read_info(tmp_path / "out").content_hash == read_info(tmp_path / "whole").content_hash
 
 
-def test_shards_of_other_settings_are_not_taken_over(image_folder, tmp_path, monkeypatch) -> None:
+def test_shards_from_other_settings_are_refused(image_folder, tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(writing, "write_array", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
         prepare(job(image_folder), tmp_path / "out")
@@ -160,7 +160,7 @@ def test_shards_of_other_settings_are_not_taken_over(image_folder, tmp_path, mon
         prepare(job(image_folder), tmp_path / "out")
 
 
-def test_boxes_lie_inside_and_have_the_areas_and_ratios_asked_for() -> None:
+def test_boxes_fit_images_with_requested_ratios() -> None:
     sizes = np.tile([[500, 375], [256, 256], [300, 900]], (400, 1))
     boxes = random_boxes(sizes, 0.08, draws())
     assert (boxes[:, :2] >= 0).all()
@@ -180,7 +180,7 @@ def test_boxes_are_spread_as_torchvisions_are(size: tuple[int, int]) -> None:
     assert np.allclose(ours.std(0), theirs.std(0), rtol=0.05)
 
 
-def test_parts_of_a_batch_are_cut_as_the_whole_batch_is() -> None:
+def test_sharded_batch_crops_match_whole_batch() -> None:
     sizes = np.tile([[500, 375]], (8, 1))
     whole = random_boxes(sizes, 0.08, draws())
     halves = [random_boxes(sizes[:4], 0.08, draws(part=part, parts=2)) for part in (0, 1)]
@@ -198,21 +198,21 @@ def photo(shared_data: Callable[[str], Path]) -> np.ndarray:
 
 
 @pytest.mark.parametrize(("box", "side"), [((13, 40, 150, 120), 128), ((0, 0, 224, 224), 64), ((50, 60, 100, 75), 96)])
-def test_boxes_are_resized_as_torchvision_resizes_them(photo, box, side) -> None:
-    found = decode(photo, np.array([224, 224]), np.array(box), side).numpy().astype(float)
+def test_box_resizing_matches_torchvision(photo, box, side) -> None:
+    resized = decode(photo, np.array([224, 224]), np.array(box), side).numpy().astype(float)
     with Image.open(io.BytesIO(photo.tobytes())) as image:
         left, top, width, height = box
         cropped = torchvision.transforms.functional.resized_crop(image, top, left, height, width, [side, side])
     # A scale below one half lets the decoder average pixels by itself, by another filter.
-    assert np.abs(found - np.asarray(cropped)).mean() < (0.6 if side > 64 else 2.5)
+    assert np.abs(resized - np.asarray(cropped)).mean() < (0.6 if side > 64 else 2.5)
 
 
-def test_a_damaged_jpeg_is_one_clear_line(photo) -> None:
+def test_damaged_jpeg_fails_in_one_line(photo) -> None:
     with pytest.raises(DatasetError, match="makes the data set again"):
         decode(photo[:500], np.array([224, 224]), np.array([0, 0, 224, 224]), 64)
 
 
-def test_batches_ahead_are_those_that_are_asked_for(packed: Path) -> None:
+def test_prefetched_batches_match_direct_ones(packed: Path) -> None:
     change = augment(packed, crop="resized", size=24, flip=False)
     indices = [torch.arange(4), torch.arange(4, 8)]
     plain, ahead = (open_images(open_split(packed, "train"), "cpu", seed=3) for _ in range(2))
@@ -227,7 +227,7 @@ def test_batches_ahead_are_those_that_are_asked_for(packed: Path) -> None:
     assert not torch.equal(other[0], expected[0][0])
 
 
-def test_no_image_is_decoded_twice_for_a_step(packed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_image_is_decoded_twice(packed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     decoded, change = [], augment(packed, crop="resized", size=24, flip=False)
     monkeypatch.setattr(images_module, "decode", lambda *given: decoded.append(given) or decode(*given))
     images = open_images(open_split(packed, "train"), "cpu", seed=3)
@@ -249,7 +249,7 @@ def test_evaluation_sees_the_normalised_centre(packed: Path) -> None:
 
 
 @pytest.mark.parametrize("size", [32, 20])
-def test_padding_and_plain_crops_cut_the_stored_centre_square(packed: Path, size: int) -> None:
+def test_other_crops_use_stored_centre_square(packed: Path, size: int) -> None:
     part = open_split(packed, "train")
     squares = torch.stack([decode(part.jpeg(i), np.array([38, 32]), np.array([3, 0, 32, 32]), 32) for i in range(3)])
     for crop in ("pad", "none"):
@@ -262,7 +262,7 @@ def test_record_says_how_images_are_stored(packed: Path) -> None:
     assert json.loads((packed / "dataset.json").read_text())["storage"] == "jpeg"
 
 
-def test_boxes_of_a_step_follow_seed_and_step_alone(packed: Path) -> None:
+def test_seed_and_step_determine_boxes(packed: Path) -> None:
     change, part = augment(packed, crop="resized", size=24, flip=False), open_split(packed, "train")
     later = open_images(part, "cpu", seed=3)
     later.train(torch.arange(4), change, draws(), 0)

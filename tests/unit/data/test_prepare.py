@@ -38,17 +38,17 @@ def tree(folder: Path) -> dict[str, bytes]:
 def test_parts_are_disjoint_and_complete(digits: Path) -> None:
     together = sorted(i for part in indices(digits).values() for i in part)
     assert together == list(range(1797))
-    assert {part: len(found) for part, found in indices(digits).items()} == read_info(digits).counts
+    assert {part: len(members) for part, members in indices(digits).items()} == read_info(digits).counts
 
 
 def test_every_class_keeps_its_share(digits: Path) -> None:
     target = load_digits().target
     for part, share in (("train", 0.4), ("validation", 0.4), ("test", 0.2)):
-        found = np.bincount(target[indices(digits)[part]])
-        assert np.abs(found - share * np.bincount(target)).max() <= 1.5
+        counts = np.bincount(target[indices(digits)[part]])
+        assert np.abs(counts - share * np.bincount(target)).max() <= 1.5
 
 
-def test_stored_images_and_labels_are_those_of_the_source(digits: Path) -> None:
+def test_stored_images_and_labels_match_source(digits: Path) -> None:
     bunch = load_digits()
     for part in PARTS:
         opened, chosen = open_split(digits, part), indices(digits)[part]
@@ -58,7 +58,7 @@ def test_stored_images_and_labels_are_those_of_the_source(digits: Path) -> None:
         assert np.array_equal(opened.labels, bunch.target[chosen])
 
 
-def test_mean_and_deviation_leave_the_test_images_out(digits: Path) -> None:
+def test_normalisation_statistics_exclude_test_images(digits: Path) -> None:
     parts = [open_split(digits, part) for part in ("train", "validation")]
     pixels = np.concatenate([part.read(np.arange(len(part))) for part in parts]) / 255
     info = read_info(digits)
@@ -81,13 +81,13 @@ def test_record_names_files_hashes_and_settings(digits: Path) -> None:
     assert source["fingerprint"] == fingerprint(job())
 
 
-def test_record_depends_on_images_and_split_alone(digits: Path, tmp_path: Path) -> None:
+def test_images_and_split_determine_record(digits: Path, tmp_path: Path) -> None:
     prepare(job(validation_fraction=0.50001), tmp_path)
     changed = {name for name, content in tree(tmp_path).items() if content != tree(digits)[name]}
     assert changed == {"source.json"}
 
 
-def test_same_bytes_when_repeated_over_an_old_one(digits: Path, tmp_path: Path) -> None:
+def test_repeated_preparation_is_bitwise_identical(digits: Path, tmp_path: Path) -> None:
     prepare(job(validation_fraction=0.2), tmp_path)
     (tmp_path / "train" / "images-007.npy").write_bytes(b"left over")
     (tmp_path / ".partial-0a1b2c3d-dataset.json").write_bytes(b"of a killed writer")
@@ -95,7 +95,7 @@ def test_same_bytes_when_repeated_over_an_old_one(digits: Path, tmp_path: Path) 
     assert tree(tmp_path) == tree(digits)
 
 
-def test_split_seed_moves_the_halves_but_never_the_test_set(digits: Path, tmp_path: Path) -> None:
+def test_split_seed_leaves_test_set_unchanged(digits: Path, tmp_path: Path) -> None:
     prepare(job(split_seed=1, validation_fraction=0.25), tmp_path)
     before, after = indices(digits), indices(tmp_path)
     assert after["train"] != before["train"]
@@ -104,7 +104,7 @@ def test_split_seed_moves_the_halves_but_never_the_test_set(digits: Path, tmp_pa
     assert read_info(tmp_path).content_hash != read_info(digits).content_hash
 
 
-def test_shards_are_bounded_and_keep_the_order(digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_shards_are_bounded_and_ordered(digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     limit = 128 + 100 * IMAGE_BYTES
     monkeypatch.setattr(shards, "SHARD_BYTES", limit)
     monkeypatch.setattr(shards, "CHUNK", 7)
@@ -123,7 +123,7 @@ def test_shards_stay_below_55_megabytes() -> None:
         assert shards.images_per_shard(side) * side * side * 3 + 128 <= 55_000_000
 
 
-def test_interrupted_preparation_is_no_data_set_and_is_mended_by_repeating(
+def test_interrupted_preparation_is_invalid_until_repeated(
     digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     save = np.save
@@ -145,9 +145,7 @@ def test_interrupted_preparation_is_no_data_set_and_is_mended_by_repeating(
     assert tree(tmp_path) == tree(digits)
 
 
-def test_too_little_disk_space_is_one_line_and_keeps_what_is_there(
-    digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_low_disk_space_keeps_existing_data(digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shutil.copytree(digits, tmp_path / "data")
     monkeypatch.setattr(stage.shutil, "disk_usage", lambda path: SimpleNamespace(free=-400_000))
     with pytest.raises(DatasetError, match=r"1797 images of 8 × 8 pixels need 0.00 GB.*are free; free some"):
@@ -155,7 +153,7 @@ def test_too_little_disk_space_is_one_line_and_keeps_what_is_there(
     assert tree(tmp_path / "data") == tree(digits)
 
 
-def test_source_that_fails_keeps_what_is_there(digits: Path, tmp_path: Path) -> None:
+def test_failing_source_keeps_existing_data(digits: Path, tmp_path: Path) -> None:
     shutil.copytree(digits, tmp_path / "data")
     missing = ImageFolder(source="image_folder", folder=str(tmp_path / "nowhere"))
     with pytest.raises(DatasetError, match=r"no folder .*nowhere"):
@@ -163,6 +161,6 @@ def test_source_that_fails_keeps_what_is_there(digits: Path, tmp_path: Path) -> 
     assert tree(tmp_path / "data") == tree(digits)
 
 
-def test_split_that_leaves_a_class_out_is_refused(tmp_path: Path) -> None:
+def test_split_missing_a_class_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match=r"1437 images cannot be split with a share of 0\.001"):
         prepare(job(validation_fraction=0.001), tmp_path)

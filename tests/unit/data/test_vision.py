@@ -5,6 +5,7 @@ from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
 import pytest
+import torch
 
 import parsec
 from parsec.data import vision
@@ -26,11 +27,11 @@ def imports(monkeypatch: pytest.MonkeyPatch, *outcomes: ModuleType | Exception) 
 
 
 def test_data_sets_and_transforms_are_usable() -> None:
-    assert vision.torchvision.datasets.ImageFolder
-    assert vision.torchvision.transforms.Resize
+    assert issubclass(vision.torchvision.datasets.ImageFolder, torch.utils.data.Dataset)
+    assert vision.torchvision.transforms.Resize(4)(torch.zeros(3, 8, 12)).shape == (3, 4, 6)
 
 
-def test_missing_operator_schemas_are_declared_and_the_import_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_schemas_are_declared_before_reimport(monkeypatch: pytest.MonkeyPatch) -> None:
     repaired, declared = ModuleType("torchvision"), []
     modules = {"torchvision": None, "torchvision.ops": None, "torchvision_like": None}
     imports(monkeypatch, MISSING, repaired)

@@ -48,16 +48,16 @@ def trained(tmp_path_factory) -> tuple[Path, Path]:
     return folder / "run", folder / "data"
 
 
-def test_loaded_network_has_the_test_error_of_its_result(trained) -> None:
+def test_loaded_network_reproduces_test_error(trained) -> None:
     run, data = trained
-    found, part = load_trained(run, data), open_split(data, "test")
+    loaded, part = load_trained(run, data), open_split(data, "test")
     images = torch.from_numpy(part.read(np.arange(len(part)))).permute(0, 3, 1, 2).float()
     with torch.no_grad():
-        wrong = (found.module(images).argmax(1).numpy() != part.labels).mean()
-    assert 100 * wrong == pytest.approx(found.result["test"]["top1_error"])
+        wrong = (loaded.module(images).argmax(1).numpy() != part.labels).mean()
+    assert 100 * wrong == pytest.approx(loaded.result["test"]["top1_error"])
 
 
-def test_onnx_gives_the_saved_logits_for_any_batch(trained, tmp_path) -> None:
+def test_onnx_reproduces_logits_at_any_batch(trained, tmp_path) -> None:
     onnxruntime = pytest.importorskip("onnxruntime")
     export(*trained, tmp_path)
     example, about = np.load(tmp_path / "example.npz"), json.loads((tmp_path / "network.json").read_text())
@@ -69,7 +69,7 @@ def test_onnx_gives_the_saved_logits_for_any_batch(trained, tmp_path) -> None:
     assert about["logit_difference"] < 1e-3
 
 
-def test_other_logits_are_refused_and_nothing_is_left(trained, tmp_path, monkeypatch) -> None:
+def test_differing_onnx_logits_leave_no_output(trained, tmp_path, monkeypatch) -> None:
     pytest.importorskip("onnxruntime")
     monkeypatch.setattr(onnx, "_difference", lambda *_: 0.5)
     with pytest.raises(UserError, match=r"differ by 0\.5"):
@@ -77,7 +77,7 @@ def test_other_logits_are_refused_and_nothing_is_left(trained, tmp_path, monkeyp
     assert not list((tmp_path / "out").iterdir())
 
 
-def test_predictions_of_a_folder_are_those_of_the_network(trained, tmp_path) -> None:
+def test_folder_predictions_match_the_network(trained, tmp_path) -> None:
     run, data = trained
     part = open_split(data, "test")
     for i, pixels in enumerate(part.read(np.arange(40))):
@@ -86,16 +86,16 @@ def test_predictions_of_a_folder_are_those_of_the_network(trained, tmp_path) -> 
     predict(run, data, tmp_path, tmp_path / "out.csv")
     rows = pd.read_csv(tmp_path / "out.csv", dtype={"class": str})
     assert rows["image"].tolist() == [*(f"{i:02d}.png" for i in range(40)), "broken.png"]
-    found = load_trained(run, data)
+    loaded = load_trained(run, data)
     with torch.no_grad():
         images = torch.from_numpy(part.read(np.arange(40))).permute(0, 3, 1, 2).float()
-        expected = found.module(images).softmax(1).max(1)
+        expected = loaded.module(images).softmax(1).max(1)
     assert rows["class"][:40].tolist() == [str(i) for i in expected.indices.tolist()]
     assert np.allclose(rows["probability"][:40], expected.values, atol=1e-6)
     assert rows["error"].isna().tolist() == [True] * 40 + [False]
 
 
-def test_images_are_predicted_as_they_would_be_prepared(trained, tmp_path) -> None:
+def test_prediction_preprocesses_like_preparation(trained, tmp_path) -> None:
     run, data = trained
     grey = open_split(data, "test").read(np.arange(8))[..., 0]
     exif = Image.Exif()
@@ -109,7 +109,7 @@ def test_images_are_predicted_as_they_would_be_prepared(trained, tmp_path) -> No
     assert np.allclose(probability, probability[:, :1], atol=1e-6)
 
 
-def test_other_images_and_missing_ones_are_one_line(trained, tmp_path, capsys) -> None:
+def test_wrong_or_missing_images_are_refused(trained, tmp_path, capsys) -> None:
     run, data = trained
     prepare(PrepareJob(name="digits", dataset=Digits(source="digits", split_seed=5)), tmp_path / "other")
     (tmp_path / "empty").mkdir()
@@ -148,7 +148,7 @@ def photographs(tmp_path_factory) -> tuple[Path, Path, Path]:
     return top / "run", top / "data", top / "folder" / "val"
 
 
-def test_predictions_have_the_test_error_and_those_of_the_exported_network(photographs, tmp_path) -> None:
+def test_predictions_match_test_error_and_onnx(photographs, tmp_path) -> None:
     run, data, folder = photographs
     predict(run, data, folder, tmp_path / "out.csv")
     rows = pd.read_csv(tmp_path / "out.csv")
@@ -179,7 +179,7 @@ def image(path: Path | bytes) -> None:
         Image.new("RGB", (9, 8), (200, 100, 50)).save(file, "PNG")
 
 
-def test_every_file_has_a_row_whatever_its_name_and_kind(trained, tmp_path, caplog) -> None:
+def test_every_file_gets_one_row(trained, tmp_path, caplog) -> None:
     run, data = trained
     folder = tmp_path / "images"
     (folder / "b").mkdir(parents=True)
@@ -203,7 +203,7 @@ def test_every_file_has_a_row_whatever_its_name_and_kind(trained, tmp_path, capl
     assert "10 images, 4 not decoded" in caplog.text
 
 
-def test_hidden_files_and_loops_are_left_out(trained, tmp_path, caplog) -> None:
+def test_hidden_files_and_loops_are_skipped(trained, tmp_path, caplog) -> None:
     run, data = trained
     folder, elsewhere = tmp_path / "images", tmp_path / "elsewhere"
     for place in (folder / "a", folder / ".thumbnails", elsewhere):
@@ -219,7 +219,7 @@ def test_hidden_files_and_loops_are_left_out(trained, tmp_path, caplog) -> None:
     assert "2 hidden files and folders are left out" in caplog.text
 
 
-def test_an_output_that_cannot_be_written_is_told_before_the_work(trained, tmp_path, capsys, monkeypatch) -> None:
+def test_unwritable_output_is_refused_early(trained, tmp_path, capsys, monkeypatch) -> None:
     run, data = trained
     monkeypatch.setattr("parsec.export.predict.load_trained", lambda *_: pytest.fail("work has begun"))
     monkeypatch.setattr("parsec.export.onnx.load_trained", lambda *_: pytest.fail("work has begun"))
@@ -262,7 +262,7 @@ def other_weights(weights: dict[str, torch.Tensor], change: str) -> dict[str, to
         ("names", r"is missing \(and \d+ more\)"),
     ],
 )
-def test_weights_of_another_network_are_one_line(trained, run_copy, change, reason) -> None:
+def test_weights_of_another_network_are_refused(trained, run_copy, change, reason) -> None:
     path = run_copy / "weights.safetensors"
     save_file(other_weights(load_file(path), change), path)
     with pytest.raises(
@@ -285,7 +285,7 @@ def test_weights_of_another_network_are_one_line(trained, run_copy, change, reas
         ("test", None, "test: Field required"),
     ],
 )
-def test_a_result_that_does_not_fit_is_one_line(trained, run_copy, path, value, reason) -> None:
+def test_malformed_result_fails_in_one_line(trained, run_copy, path, value, reason) -> None:
     file = run_copy / "result.json"
     document = json.loads(file.read_text())
     *parents, key = path.split(".")
@@ -305,7 +305,7 @@ def test_a_result_that_does_not_fit_is_one_line(trained, run_copy, path, value, 
 
 @pytest.mark.parametrize("package", ["onnx", "onnxscript", "onnxruntime"])
 @pytest.mark.parametrize("content", ["", "import something_that_is_not_there", "raise RuntimeError('half')"])
-def test_a_half_installed_package_is_one_line(trained, tmp_path, monkeypatch, capsys, package, content) -> None:
+def test_broken_package_fails_in_one_line(trained, tmp_path, monkeypatch, capsys, package, content) -> None:
     pytest.importorskip("onnxruntime")
     (tmp_path / package).mkdir()
     (tmp_path / package / "__init__.py").write_text(content)

@@ -38,14 +38,14 @@ class Both:
             self.called.add(name)
             clones = {id(each): each.clone() for each in args if isinstance(each, torch.Tensor)}
             copies = [clones.get(id(each), each) for each in args]
-            found = getattr(fused, name)(*copies, **named)
+            result = getattr(fused, name)(*copies, **named)
             expected = getattr(reference, name)(*args, **named)
             for parameter, copy, original in zip(
                 inspect.signature(getattr(fused, name)).parameters, copies, args, strict=False
             ):
                 if isinstance(original, torch.Tensor):
                     same(copy, original, f"{name}: {parameter}")
-            for copy, original in zip(as_tuple(found), as_tuple(expected), strict=True):
+            for copy, original in zip(as_tuple(result), as_tuple(expected), strict=True):
                 parts = copy.sum(-2)
                 blank = parts.isnan()
                 assert not original.sum(-2)[blank].any(), name
@@ -59,12 +59,12 @@ def as_tuple(result):
     return () if result is None else result if isinstance(result, tuple) else (result,)
 
 
-def same(found, expected, what):
+def same(result, expected, what):
     """Equal to float32 rounding of the largest number."""
     finite = expected[expected.isfinite()].abs()
     scale = float(finite.max()) if finite.numel() else 1.0
     torch.testing.assert_close(
-        found, expected, rtol=1e-4, atol=1e-4 * scale, equal_nan=True, msg=lambda text: f"{what}: {text}"
+        result, expected, rtol=1e-4, atol=1e-4 * scale, equal_nan=True, msg=lambda text: f"{what}: {text}"
     )
 
 
@@ -98,7 +98,7 @@ def test_kernels_equal_reference(network, sides, sources, primitives, temperatur
     assert supernet.bank.gradient.isfinite().all()
 
 
-def test_deposits_into_one_place_add_up_in_order():
+def test_gradients_of_one_slot_are_summed():
     partials, gradient = torch.randn(5, 3, 100), torch.randn(300)
     places, sizes = torch.tensor([100, -1, 0, 100, 100]), torch.tensor([70, 70, 100, 70, 70])
     expected = gradient.clone()
@@ -110,12 +110,12 @@ def test_deposits_into_one_place_add_up_in_order():
 def test_statistics_with_large_mean():
     """Sums of squares would lose the variance to rounding."""
     values = torch.randn(300, 3, dtype=torch.float64) + 1000.0
-    partials, found = torch.empty(1, 3, 2, 3), torch.empty(1, 2, 3)
+    partials, result = torch.empty(1, 3, 2, 3), torch.empty(1, 2, 3)
     for index, tile in enumerate(values.split(128)):
         partials[0, index] = torch.stack([tile.sum(0), (tile - tile.mean(0)).square().sum(0)])
-    fused.statistics(partials, 300, found)
+    fused.statistics(partials, 300, result)
     expected = (values.var(0, unbiased=False) + 1e-5).rsqrt()
-    torch.testing.assert_close(found[0, 1].double(), expected, rtol=1e-4, atol=0)
+    torch.testing.assert_close(result[0, 1].double(), expected, rtol=1e-4, atol=0)
 
 
 def test_nan_reaches_every_likelihood():

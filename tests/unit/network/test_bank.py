@@ -14,7 +14,7 @@ def bank(seed=0, dtype=torch.float64, stacked=STACKED, plain=PLAIN):
     return SharedParameters(stacked, plain, torch.Generator().manual_seed(seed), dtype=dtype)
 
 
-def test_every_tensor_is_a_part_of_the_one_vector():
+def test_tensors_are_views_of_flat_vector():
     made = bank()
     assert made.flat.numel() == 3 * (4 * 25 + 4 * 8) + 170
     shapes = [tuple(made(name, edge).shape) for name, edge in (("edges.depthwise", 2), ("classifier.bias", None))]
@@ -25,14 +25,14 @@ def test_every_tensor_is_a_part_of_the_one_vector():
     assert made("edges.pointwise", 1) is made("edges.pointwise", 1)
 
 
-def test_a_tensor_is_found_in_the_vector_by_its_start_and_size():
+def test_start_and_size_locate_a_tensor():
     made = bank()
     start, size = made.start("edges.pointwise"), made.entry_size("edges.pointwise")
     assert torch.equal(made.flat[start + size : start + 2 * size], made("edges.pointwise", 1).flatten())
     assert torch.equal(made.flat[made.start("classifier.weight") :][:160], made("classifier.weight").flatten())
 
 
-def test_backward_adds_to_the_gradient_of_the_edge_that_was_used():
+def test_backward_accumulates_only_in_used_edge():
     made = bank()
     used = made("edges.pointwise", 1)
     for _ in range(2):
@@ -43,7 +43,7 @@ def test_backward_adds_to_the_gradient_of_the_edge_that_was_used():
     assert not made.gradient.any()
 
 
-def test_an_optimizer_of_the_vector_moves_the_tensors():
+def test_optimizing_flat_vector_updates_tensors():
     made = bank()
     before = made("classifier.weight").detach().clone()
     made("classifier.weight").sum().backward()
@@ -51,13 +51,13 @@ def test_an_optimizer_of_the_vector_moves_the_tensors():
     torch.testing.assert_close(made("classifier.weight").detach(), before - 0.5)
 
 
-def test_using_an_edge_allocates_nothing_the_size_of_the_bank():
+def test_edge_use_avoids_bank_sized_allocations():
     made = bank(stacked={"edges": (1000, 50, 50)}, plain={})
     peak = peak_bytes(lambda: made("edges", 7).square().sum().backward(), torch.device("cpu"))
     assert 0 < peak < made.flat.nbytes / 100
 
 
-def test_initial_values_depend_on_the_seed_alone():
+def test_initial_values_depend_only_on_seed():
     torch.manual_seed(1)
     first = bank(seed=5).flat.detach()
     torch.manual_seed(2)

@@ -16,11 +16,11 @@ def maps(channels=6, sides=(5, 4), layout=torch.channels_last, seed=0):
     )
 
 
-def check(found, expected, inputs):
+def check(result, expected, inputs):
     """Equal values, and equal gradients of a sum in which every number counts differently."""
     weights = [torch.arange(1.0, part.numel() + 1, dtype=torch.float64).view(part.shape) for part in expected]
-    sums = [sum((w * p).sum() for w, p in zip(weights, parts, strict=True)) for parts in (found, expected)]
-    for one, other in zip(found, expected, strict=True):
+    sums = [sum((w * p).sum() for w, p in zip(weights, parts, strict=True)) for parts in (result, expected)]
+    for one, other in zip(result, expected, strict=True):
         assert torch.equal(one, other)
     for one, other in zip(*(torch.autograd.grad(each, inputs) for each in sums), strict=True):
         torch.testing.assert_close(one, other)
@@ -34,7 +34,7 @@ def test_join(layout):
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_pieces_of_which_some_are_not_used(layout):
+def test_pieces_allow_unused_outputs(layout):
     x = maps(layout=layout)
     check(list(pieces(x, 2))[1:], list(x.split(2, 1))[1:], [x])
     assert pieces(x, 6)[0] is x

@@ -53,9 +53,7 @@ def test_golden_counts_of_published_genotypes(genotype, network, classes, side, 
     [("cifar", 3, 4, 10, 8), ("cifar", 8, 6, 7, 15), ("imagenet", 5, 4, 3, 64), ("imagenet", 4, 8, 11, 45)],
 )
 @pytest.mark.parametrize("seed", range(5))
-def test_cost_equals_what_a_built_network_holds_and_computes(
-    random_genotype, stem, cells, channels, classes, side, seed
-):
+def test_cost_matches_the_built_network(random_genotype, stem, cells, channels, classes, side, seed):
     genotype, network = random_genotype(seed), Network(stem=stem, cells=cells, channels=channels)
     built = FixedNetwork(genotype, network, classes, side, auxiliary=False)
     assert network_cost(genotype, network, classes, side) == counted(built, side)

@@ -39,8 +39,8 @@ def threshold(request, monkeypatch):
 @pytest.mark.parametrize("stride", [1, 2])
 @pytest.mark.parametrize("sides", [(16, 16), (8, 8), (7, 12), (5, 5), (4, 4), (3, 2), (2, 2), (1, 1)])
 def test_results_and_gradients_are_pytorchs(threshold, sides, kernel, dilation, stride):
-    found, expected = both(sides, kernel, dilation, stride)
-    for one, other in zip(found, expected, strict=True):
+    ours, expected = both(sides, kernel, dilation, stride)
+    for one, other in zip(ours, expected, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-12, atol=1e-12)
 
 
@@ -48,8 +48,8 @@ def test_results_and_gradients_are_pytorchs(threshold, sides, kernel, dilation, 
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
 def test_float32_in_both_layouts(threshold, kernel, dilation, layout):
     for sides, channels, stride in itertools.product([(9, 8), (4, 4)], [2, 4, 16, 36], [1, 2]):
-        found, expected = both(sides, kernel, dilation, stride, layout, channels, torch.float32)
-        for one, other in zip(found, expected, strict=True):
+        ours, expected = both(sides, kernel, dilation, stride, layout, channels, torch.float32)
+        for one, other in zip(ours, expected, strict=True):
             torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-4)
 
 

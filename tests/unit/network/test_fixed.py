@@ -25,7 +25,7 @@ def built(genotype=DARTS_V2, network=SMALL, classes=10, side=8, auxiliary=False)
 
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize(("stem", "side"), [("cifar", 8), ("cifar", 13), ("imagenet", 64), ("imagenet", 50)])
-def test_any_genotype_runs_and_trains_at_even_and_odd_sides(random_genotype, seed, stem, side):
+def test_random_genotypes_train_at_any_side(random_genotype, seed, stem, side):
     network = built(random_genotype(seed), Network(stem=stem, cells=5, channels=4), 7, side, auxiliary=True)
     images = torch.randn(2, 3, side, side)
     logits, auxiliary = network(images, network.masks(images, 0.3, draws()))
@@ -35,7 +35,7 @@ def test_any_genotype_runs_and_trains_at_even_and_odd_sides(random_genotype, see
 
 
 @pytest.mark.parametrize("cells", [3, 6, 8, 20])
-def test_maps_halve_and_channels_double_at_one_and_two_thirds(cells):
+def test_reductions_lie_at_the_thirds(cells):
     network, shapes = built(network=Network(cells=cells, channels=2)), []
     for cell in network.cells:
         cell.register_forward_hook(lambda layer, inputs, output: shapes.append(tuple(output.shape[1:3])))
@@ -44,7 +44,7 @@ def test_maps_halve_and_channels_double_at_one_and_two_thirds(cells):
     assert shapes == [(8 * 2**third, 8 // 2**third) for third in thirds]
 
 
-def test_a_cell_is_the_sum_and_concatenation_its_genotype_says():
+def test_cell_output_follows_its_genotype():
     """The first normal cell of DARTS_V2, written out by hand."""
     cell = built().cells[0].eval()
     x, y = torch.randn(2, 12, 8, 8), torch.randn(2, 12, 8, 8)
@@ -64,20 +64,20 @@ def test_auxiliary_head_runs_in_training_alone():
     assert not any("auxiliary" in name for name in built().state_dict())
 
 
-def test_auxiliary_head_refuses_an_image_that_is_too_small():
+def test_auxiliary_head_refuses_too_small_images():
     with pytest.raises(SettingsError, match="too small"):
         built(side=4, auxiliary=True)
     assert built(side=4)(torch.randn(2, 3, 4, 4))[0].shape == (2, 10)
 
 
-def test_drop_path_is_off_without_masks_and_at_zero():
+def test_drop_path_is_off_at_zero():
     network, images = built(), torch.randn(4, 3, 8, 8)
     half, none = (network.masks(images, probability, draws()) for probability in (0.5, 0.0))
     assert not torch.equal(network(images, half)[0], network(images)[0])
     assert torch.equal(network(images, none)[0], network(images)[0])
 
 
-def test_drop_path_draws_from_its_generator_and_takes_a_tensor():
+def test_seeded_drop_path_accepts_tensor_probability():
     network, images = built(), torch.randn(4, 3, 8, 8)
 
     def run(probability, seed):
@@ -87,7 +87,7 @@ def test_drop_path_draws_from_its_generator_and_takes_a_tensor():
     assert not torch.equal(run(0.5, 1), run(0.5, 2))
 
 
-def test_drop_path_leaves_out_whole_edges_of_single_images_and_keeps_the_mean():
+def test_drop_path_masks_edges_preserving_mean():
     cells = built(network=Network(cells=3, channels=2))
     masks = cells.masks(torch.empty(2000, 1), 0.2, draws())
     assert masks.shape == (sum(cells.drops), 2000, 1, 1, 1)
@@ -96,7 +96,7 @@ def test_drop_path_leaves_out_whole_edges_of_single_images_and_keeps_the_mean():
     assert abs(float((masks == 0).float().mean()) - 0.2) < 0.01
 
 
-def test_drop_path_spares_the_identity_but_not_the_skip_that_reduces(uniform_genotype):
+def test_drop_path_spares_identity_not_reduction(uniform_genotype):
     network = built(uniform_genotype("skip_connect"))
     assert [len(cell.dropped) for cell in network.cells] == [0, 3, 3]
     normal, reduction = network.cells[0], network.cells[1]
@@ -106,14 +106,14 @@ def test_drop_path_spares_the_identity_but_not_the_skip_that_reduces(uniform_gen
     assert x.abs().sum() == 0
 
 
-def test_channels_last_gives_the_same_numbers_in_the_same_layout():
+def test_channels_last_gives_the_same_outputs():
     network, images = built(), torch.randn(4, 3, 8, 8)
     expected = network(images)[0]
     last = built().to(memory_format=torch.channels_last)
     torch.testing.assert_close(last(images.to(memory_format=torch.channels_last))[0], expected)
 
 
-def test_initial_weights_come_from_the_generator_alone():
+def test_initial_weights_depend_only_on_generator():
     torch.manual_seed(1)
     first = built().state_dict()
     torch.manual_seed(2)

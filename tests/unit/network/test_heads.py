@@ -8,13 +8,13 @@ from parsec.errors import SettingsError
 from parsec.network.skeleton import AuxiliaryHead, auxiliary_window, stem
 
 
-def test_window_is_the_published_one_where_there_is_one():
+def test_pooling_window_matches_published_sizes():
     assert auxiliary_window(8) == (5, 3)
     assert auxiliary_window(7) == (5, 2)
 
 
 @pytest.mark.parametrize("side", range(2, 40))
-def test_window_leaves_two_by_two_of_any_map(side):
+def test_pooling_window_leaves_two_by_two(side):
     kernel, stride = auxiliary_window(side)
     assert nn.AvgPool2d(kernel, stride)(torch.zeros(1, 1, side, side)).shape[2:] == (2, 2)
 
@@ -25,7 +25,7 @@ def test_auxiliary_head_gives_logits(name, side):
     assert AuxiliaryHead(name, 8, 5, side)(torch.randn(3, 8, side, side)).shape == (3, 5)
 
 
-def test_too_small_a_map_is_one_clear_line():
+def test_tiny_map_fails_in_one_line():
     with pytest.raises(SettingsError, match=r"too small .*1 × 1.*auxiliary_weight") as error:
         auxiliary_window(1)
     assert "\n" not in str(error.value)

@@ -40,12 +40,12 @@ def of_benchmark(child):
 
 @pytest.mark.parametrize("child", [DARTS_V2, ONE_INPUT])
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
-def test_a_mixture_of_one_child_is_the_child_of_darts(child, layout):
+def test_one_hot_mixture_equals_darts_child(child, layout):
     network, images = supernet(Supernet), IMAGES.contiguous(memory_format=layout)
     assert torch.equal(mixed_op_network(network)(of_darts(child), images), network(child, images))
 
 
-def test_a_mixture_of_random_children_is_the_child_of_darts(random_genotype):
+def test_one_hot_mixture_equals_random_children(random_genotype):
     network = supernet(Supernet)
     for seed in range(5):
         child = random_genotype(seed)
@@ -54,7 +54,7 @@ def test_a_mixture_of_random_children_is_the_child_of_darts(random_genotype):
 
 
 @pytest.mark.parametrize("index", [0, 7, 123, 9930, 15624])
-def test_a_mixture_of_one_architecture_is_that_of_nasbench201(index):
+def test_one_hot_mixture_equals_nasbench201_child(index):
     network, child = supernet(BenchmarkSupernet), architectures()[index]
     assert torch.equal(mixed_op_network(network)(of_benchmark(child), IMAGES), network(child, IMAGES))
 
@@ -69,7 +69,7 @@ def test_nodes_without_any_primitive_are_zero(kind):
     assert torch.equal(logits, logits[:1].expand_as(logits))
 
 
-def test_only_primitives_with_a_weight_are_run(monkeypatch):
+def test_zero_weight_primitives_are_skipped(monkeypatch):
     network, run = supernet(Supernet), []
     original = network.convolve
     monkeypatch.setattr(network, "convolve", lambda *given: run.append(given[1]) or original(*given))
@@ -78,7 +78,7 @@ def test_only_primitives_with_a_weight_are_run(monkeypatch):
     assert set(run) == {"sep_conv_3x3", "dil_conv_3x3"}
 
 
-def test_multiply_adds_of_primitives_differ_as_those_of_children_do(random_genotype):
+def test_primitive_multiply_adds_match_child_differences(random_genotype):
     """What stem, cell inputs and classifier take is the same in all children, so that only differences are compared."""
     for space, children, mixture in (
         (DARTS, [DARTS_V2, ONE_INPUT, random_genotype(2)], of_darts),

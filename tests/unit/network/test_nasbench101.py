@@ -36,7 +36,7 @@ def cell(adjacency, kind=CONV1):
         (MIXED, 8, 15, [8, 8, 7, 7, 15]),
     ],
 )
-def test_channels_are_those_of_the_authors_tests(adjacency, inputs, outputs, channels):
+def test_vertex_channels_match_authors_tests(adjacency, inputs, outputs, channels):
     assert vertex_channels(cell(adjacency), inputs, outputs) == channels
 
 
@@ -54,28 +54,28 @@ def multiply_adds_of(network, images):
 
 def test_costs_are_those_of_the_modules():
     rng = np.random.default_rng(0)
-    for found in [draw(rng) for _ in range(12)] + [cell("0100")]:
-        network = BenchmarkNetwork(found, 7, channels=10, modules=2)
-        cost = network_cost(found, 7, 9, channels=10, modules=2)
+    for arch in [draw(rng) for _ in range(12)] + [cell("0100")]:
+        network = BenchmarkNetwork(arch, 7, channels=10, modules=2)
+        cost = network_cost(arch, 7, 9, channels=10, modules=2)
         assert cost.parameters == sum(weight.numel() for weight in network.parameters())
         with torch.no_grad():
             assert cost.multiply_adds == multiply_adds_of(network, torch.randn(2, 3, 9, 9))
 
 
-def test_a_known_cell_has_the_published_size():
+def test_known_cell_has_published_parameter_count():
     adjacency = "0100110001000000010010000010000001000000010000000"
-    found = from_columns(adjacency, f"input,{CONV3},{POOL},{CONV3},{CONV3},{CONV1},output")
-    assert network_cost(found, 10, 32).parameters == 8_555_530
+    arch = from_columns(adjacency, f"input,{CONV3},{POOL},{CONV3},{CONV3},{CONV1},output")
+    assert network_cost(arch, 10, 32).parameters == 8_555_530
 
 
 def test_counts_equal_the_benchmarks(shared_data):
     path = shared_data("nasbench101-subset.parquet")
     rows = pytest.importorskip("pyarrow.parquet").read_table(path).to_pylist()
-    found = [from_columns(row["adjacency"], row["operations"]) for row in rows]
-    parameters = [network_cost(each, 10, 32).parameters for each in found]
+    archs = [from_columns(row["adjacency"], row["operations"]) for row in rows]
+    parameters = [network_cost(each, 10, 32).parameters for each in archs]
     assert len(parameters) > 300
     assert parameters == [round(row["params"] * 1e6) for row in rows]
-    assert [table_flops(each, 10, 32) for each in found] == [round(row["flops"] * 1e6) for row in rows]
+    assert [table_flops(each, 10, 32) for each in archs] == [round(row["flops"] * 1e6) for row in rows]
 
 
 def projected(module, vertex, x):
@@ -93,14 +93,14 @@ def test_maps_are_cut_summed_and_concatenated():
     assert torch.allclose(module(x), torch.cat([first, third], dim=1), atol=1e-6)
 
 
-def test_the_input_is_added_to_the_output():
-    found = architecture(["input", POOL, "output"], [[0, 1, 1], [0, 0, 1], [0] * 3])
-    module, x = Module(found, 3, 4), torch.randn(2, 3, 5, 5)
+def test_module_input_is_added_to_output():
+    arch = architecture(["input", POOL, "output"], [[0, 1, 1], [0, 0, 1], [0] * 3])
+    module, x = Module(arch, 3, 4), torch.randn(2, 3, 5, 5)
     expected = module.operations[0](projected(module, 1, x)) + projected(module, 2, x)
     assert torch.allclose(module(x), expected, atol=1e-6)
 
 
-def test_a_module_without_vertices_is_a_projection():
+def test_module_without_vertices_is_projection():
     module, x = Module(Architecture(("input", "output"), ((0, 1), (0, 0))), 3, 4), torch.randn(2, 3, 5, 5)
     assert torch.allclose(module(x), projected(module, 1, x))
 

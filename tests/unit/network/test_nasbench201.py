@@ -28,28 +28,28 @@ def multiply_adds_of(network, images):
 
 @pytest.mark.parametrize("index", [0, 1, 9, 857, 6111, 9930])
 def test_costs_are_those_of_the_modules(index):
-    found = architectures()[index]
-    network = BenchmarkNetwork(found, 10)
-    cost = network_cost(found, 10, 32)
+    arch = architectures()[index]
+    network = BenchmarkNetwork(arch, 10)
+    cost = network_cost(arch, 10, 32)
     assert cost.parameters == sum(weight.numel() for weight in network.parameters())
     with torch.no_grad():
         assert cost.multiply_adds == multiply_adds_of(network, torch.randn(1, 3, 32, 32))
 
 
-def test_the_largest_network_has_the_published_size():
+def test_largest_network_has_published_size():
     assert network_cost(LARGEST, 10, 32).parameters == 1_531_546
     assert table_flops(LARGEST, 10, 32) == 222_860_992
 
 
 @pytest.mark.parametrize(("data", "classes", "side"), [("cifar10", 10, 32), ("cifar100", 100, 32), ("in16", 120, 16)])
-def test_counts_of_all_architectures_equal_the_benchmarks(data, classes, side, shared_data):
+def test_all_parameter_counts_match_benchmark(data, classes, side, shared_data):
     path = shared_data("nasbench201.parquet")
     names = [f"params_{data}_M", f"flops_{data}_M"]
     table = pytest.importorskip("pyarrow.parquet").read_table(path, columns=["arch_str", *names]).to_pydict()
-    found = [parse(text) for text in table["arch_str"]]
-    assert len(found) == 15_625
-    parameters = [network_cost(each, classes, side).parameters for each in found]
-    flops = [table_flops(each, classes, side) for each in found]
+    archs = [parse(text) for text in table["arch_str"]]
+    assert len(archs) == 15_625
+    parameters = [network_cost(each, classes, side).parameters for each in archs]
+    flops = [table_flops(each, classes, side) for each in archs]
     assert parameters == [round(value * 1e6) for value in table[names[0]]]
     assert flops == [round(value * 1e6) for value in table[names[1]]]
 
@@ -87,7 +87,7 @@ def test_none_is_zero_even_of_infinity():
     assert torch.equal(operation("none", 2)(torch.full((1, 2, 3, 3), torch.inf)), torch.zeros(1, 2, 3, 3))
 
 
-def test_inputs_of_a_cell_are_left_as_they_are():
+def test_cell_does_not_modify_its_input():
     # Every node is read by several edges; one that rectified it in place would spoil the others.
     x = torch.randn(2, 4, 6, 6)
     for name in OPERATIONS:

@@ -53,7 +53,7 @@ def conv_of(layer):
 
 
 @pytest.mark.parametrize("child", [*(architectures()[index] for index in (0, 9, 123, 9930)), DEAD_END, NOTHING])
-def test_a_child_is_the_plain_network_with_its_weights(supernet, child):
+def test_child_matches_plain_network(supernet, child):
     network, pairs = owners(child, supernet)
     images = torch.randn(4, 3, 8, 8, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
     labels = torch.tensor([0, 1, 2, 6])
@@ -69,7 +69,7 @@ def test_a_child_is_the_plain_network_with_its_weights(supernet, child):
     )
 
 
-def test_all_weights_have_a_place_of_their_own(supernet):
+def test_every_weight_has_its_own_slot(supernet):
     widths = [4, 8, 16]
     cells = NETWORK.cells * len(EDGES) * sum((9 + 1) * c * c for c in widths)
     residuals = sum(c * c // 2 * 9 + c * c * 9 + c * c // 2 for c in widths[1:])

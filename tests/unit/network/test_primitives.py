@@ -25,7 +25,7 @@ def test_channels_last_is_kept(primitive):
     assert layer(x).is_contiguous(memory_format=torch.channels_last)
 
 
-def test_separable_kernels_reach_as_far_as_their_names_say():
+def test_separable_convolutions_have_expected_receptive_field():
     for primitive, reach in {"sep_conv_3x3": 2, "sep_conv_5x5": 4, "dil_conv_3x3": 2, "dil_conv_5x5": 4}.items():
         layer = build(primitive, 2, 1).eval()
         for weight in layer.parameters():
@@ -40,28 +40,28 @@ def test_separable_kernels_reach_as_far_as_their_names_say():
         assert len(touched[:, 0].unique()) == (2 * reach) // gap + 1
 
 
-def test_separable_convolutions_are_applied_as_often_as_published():
+def test_separable_convolutions_have_published_depth():
     norms = {p: sum(isinstance(m, BatchNorm) for m in build(p, 2, 1).modules()) for p in SEPARABLE}
     assert norms == {"sep_conv_3x3": 2, "sep_conv_5x5": 2, "dil_conv_3x3": 1, "dil_conv_5x5": 1}
 
 
-def test_average_pool_leaves_the_border_out_of_the_mean():
+def test_average_pool_excludes_padding():
     ones = torch.ones(1, 1, 5, 5)
     assert torch.equal(build("avg_pool_3x3", 1, 1)(ones), ones)
 
 
-def test_max_pool_takes_the_largest_of_nine():
+def test_max_pool_takes_largest_of_nine():
     x = torch.arange(16.0).view(1, 1, 4, 4)
     assert build("max_pool_3x3", 1, 2)(x).flatten().tolist() == [5, 7, 13, 15]
 
 
-def test_skip_is_the_identity_at_stride_one():
+def test_skip_is_identity_at_stride_one():
     x = torch.randn(2, 3, 4, 4)
     assert build("skip_connect", 3, 1)(x) is x
 
 
 @pytest.mark.parametrize("side", [4, 5])
-def test_factorized_reduction_sees_even_and_odd_pixels(side):
+def test_factorized_reduction_covers_even_and_odd(side):
     layer = FactorizedReduce(1, 2).eval()
     torch.nn.init.ones_(layer.even.weight)
     torch.nn.init.ones_(layer.odd.weight)
@@ -72,7 +72,7 @@ def test_factorized_reduction_sees_even_and_odd_pixels(side):
     torch.testing.assert_close(odd[: side // 2, : side // 2], x[0, 0, 1::2, 1::2])
 
 
-def test_batch_norm_is_pytorchs_but_for_the_counter():
+def test_batch_norm_matches_pytorch_without_counter():
     ours, theirs, x = BatchNorm(3), torch.nn.BatchNorm2d(3), torch.randn(8, 3, 6, 6) * 3 + 1
     for training in (True, False):
         torch.testing.assert_close(ours.train(training)(x), theirs.train(training)(x))
@@ -93,7 +93,7 @@ for _ in range(100):
 
 
 @pytest.mark.parametrize("module", ["parsec.network.layers", "parsec.bench.references"])
-def test_narrow_reductions_leave_the_memory_of_others_alone(module):
+def test_narrow_reductions_do_not_corrupt_memory(module):
     """In a process of its own, because it died of this in PyTorch's strided convolution."""
     assert (
         subprocess.run([sys.executable, "-c", NARROW.format(module=module)], timeout=600, check=False).returncode == 0

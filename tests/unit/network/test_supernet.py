@@ -69,16 +69,16 @@ def twin(shared, child, side):
 
 @pytest.mark.parametrize(("stem", "side"), SIZES)
 @pytest.mark.parametrize("seed", range(3))
-def test_a_child_is_the_fixed_network_with_the_same_weights(random_genotype, stem, side, seed):
+def test_child_matches_fixed_network_with_gradients(random_genotype, stem, side, seed):
     """Outputs and gradients; in the fixed network, pools get the batch norm that follows them in the search."""
     shared, child = supernet(Network(stem=stem, cells=5, channels=4)), random_genotype(seed)
     network, pairs = twin(shared, child, side)
     given = images(side)
-    expected, found = network(given)[0], shared(child, given)
-    torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-11)
+    expected, logits = network(given)[0], shared(child, given)
+    torch.testing.assert_close(logits, expected, rtol=1e-9, atol=1e-11)
     target = torch.randn(expected.shape, dtype=torch.float64)
     (expected * target).sum().backward()
-    (found * target).sum().backward()
+    (logits * target).sum().backward()
     gradients = {}
     for parameter, address in pairs:
         # A cell whose nodes all ignore one of its inputs gives that projection no gradient at all.
@@ -90,13 +90,13 @@ def test_a_child_is_the_fixed_network_with_the_same_weights(random_genotype, ste
 
 
 @pytest.mark.parametrize("primitive", PRIMITIVES)
-def test_a_primitive_alone_is_that_of_the_fixed_network(uniform_genotype, primitive):
+def test_single_primitive_matches_fixed_network(uniform_genotype, primitive):
     shared, child = supernet(Network(cells=3, channels=4)), uniform_genotype(primitive)
     network, _ = twin(shared, child, 8)
     torch.testing.assert_close(shared(child, images(8)), network(images(8))[0], rtol=1e-9, atol=1e-11)
 
 
-def test_edges_that_a_child_does_not_use_get_exactly_no_gradient(random_genotype):
+def test_unused_edges_get_zero_gradient(random_genotype):
     shared, child = supernet(Network(cells=3, channels=4)), random_genotype(0)
     _, pairs = twin(shared, child, 8)
     shared(child, images(8)).square().sum().backward()
@@ -115,14 +115,14 @@ def covering_children():
 
 
 @pytest.mark.parametrize(("stem", "side"), [("cifar", 32), ("imagenet", 256)])
-def test_every_weight_is_reached_by_some_child(stem, side):
+def test_every_weight_gets_some_gradient(stem, side):
     shared = supernet(Network(stem=stem, cells=3, channels=2))
     for child in covering_children():
         shared(child, images(side, count=2)).square().sum().backward()
     assert bool((shared.bank.gradient != 0).all())
 
 
-def test_initial_weights_depend_on_the_seed_alone():
+def test_initial_weights_depend_only_on_seed():
     network = Network(cells=3, channels=4)
     torch.manual_seed(1)
     first = supernet(network, seed=3, dtype=torch.float32).bank.flat
@@ -137,7 +137,7 @@ def test_channels_last_gives_the_same_numbers(random_genotype):
     torch.testing.assert_close(shared(child, last), shared(child, images(8)), rtol=1e-9, atol=1e-11)
 
 
-def test_only_the_two_inputs_of_a_reduction_cell_are_strided():
+def test_only_reduction_cell_inputs_are_strided():
     shapes = supernet(Network(cells=3, channels=2)).shapes
     strides = [[edge_stride(shape, source) for source in range(4)] for shape in shapes]
     assert strides == [[1, 1, 1, 1], [2, 2, 1, 1], [2, 2, 1, 1]]

@@ -16,7 +16,7 @@ def table(tmp_path_factory):
     accuracy = [30 + sum(WORTH[name] * (1 + place / 6) for place, name in enumerate(a.operations)) / 1.4
                 for a in architectures()]  # fmt: skip
     noise = np.random.default_rng(0).normal(0, 0.3, SIZE)
-    rows = {"arch_index": range(SIZE), "arch_str": [str(found) for found in architectures()]}
+    rows = {"arch_index": range(SIZE), "arch_str": [str(arch) for arch in architectures()]}
     rows |= {VALIDATION_12[data]: accuracy + noise for data in DATA}
     path = tmp_path_factory.mktemp("table") / "table.parquet"
     pd.DataFrame(rows).to_parquet(path, index=False)

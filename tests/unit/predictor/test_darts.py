@@ -66,7 +66,7 @@ def run(data, scores, pi, tmp_path_factory):
     return folder / "out"
 
 
-def test_an_architecture_is_scored_as_the_sample_was(scores, data):
+def test_rescoring_agrees_with_the_sample(scores, data):
     """Weights differ, images and networks do not: ranks agree."""
     import pandas as pd
 
@@ -86,14 +86,14 @@ def test_every_search_sees_true_scores(run, scores, data):
     assert (rows.groupby(["pool", "repeat"]).architecture.nunique() == 6).all()
 
 
-def test_a_pool_of_the_prior_holds_what_the_prior_draws(pi):
-    problem = Darts(lambda found: 0.0, np.zeros(3))
+def test_prior_pool_holds_prior_draws(pi):
+    problem = Darts(lambda _: 0.0, np.zeros(3))
     prior = np.zeros((len(problem.choices), max(problem.choices)))
     prior[:, 0] = 1.0
     prior[1, :7] = 1 / 7
-    found = propose(problem, Pool(kind="prior", size=7), {}, None, "mean", np.random.default_rng(0), prior)
+    proposed = propose(problem, Pool(kind="prior", size=7), {}, None, "mean", np.random.default_rng(0), prior)
     sure = [problem.of_choices([0, place, *[0] * (len(problem.choices) - 2)]) for place in range(7)]
-    assert sorted(found) == sorted(sure)
+    assert sorted(proposed) == sorted(sure)
     more = propose(problem, Pool(kind="prior", size=9), {}, None, "mean", np.random.default_rng(0), prior)
     assert set(sure) < set(more), "uniform draws fill what π is too sure for"
     assert len(set(more)) == 9
@@ -101,16 +101,16 @@ def test_a_pool_of_the_prior_holds_what_the_prior_draws(pi):
 
 def test_an_architecture_is_asked_for_once():
     asked = []
-    problem = Darts(lambda found: asked.append(found) or 1.0, np.zeros(3))
-    found = problem.draw(1, np.random.default_rng(0))[0]
-    assert problem.accuracy(found) == problem.accuracy(found) == 1.0
+    problem = Darts(lambda arch: asked.append(arch) or 1.0, np.zeros(3))
+    arch = problem.draw(1, np.random.default_rng(0))[0]
+    assert problem.accuracy(arch) == problem.accuracy(arch) == 1.0
     assert len(asked) == 1
 
 
 def test_graphs_follow_the_cells():
     cell = [("sep_conv_3x3", 0), ("skip_connect", 1)] * 3 + [("max_pool_3x3", 2), ("sep_conv_5x5", 4)]
-    found = genotype(cell, [("skip_connect", 0)] * 8)
-    adjacency, features = (part[0] for part in Darts(lambda _: 0.0, np.zeros(1)).graphs([found]))
+    arch = genotype(cell, [("skip_connect", 0)] * 8)
+    adjacency, features = (part[0] for part in Darts(lambda _: 0.0, np.zeros(1)).graphs([arch]))
     assert adjacency.shape == (2 * VERTICES, 2 * VERTICES)
     assert (features.sum(1) == 1).all()
     # The last node's two edges are vertices 8 and 9: they read nodes 0 (vertices 2, 3) and 2 (vertices 6, 7).
@@ -123,17 +123,17 @@ def test_graphs_follow_the_cells():
 
 
 def test_choices_are_those_of_the_space():
-    problem = Darts(lambda found: 0.0, np.zeros(1))
-    found = problem.draw(1, np.random.default_rng(1))[0]
-    assert problem.of_choices(DARTS.encode(found, "separate")) == found
+    problem = Darts(lambda _: 0.0, np.zeros(1))
+    arch = problem.draw(1, np.random.default_rng(1))[0]
+    assert problem.of_choices(DARTS.encode(arch, "separate")) == arch
 
 
-def test_reports_tell_the_sample_from_a_space(run, scores):
+def test_reports_distinguish_sample_from_space(run, scores):
     table, numbers, _ = predictor.make_gain_table([run, scores])
     assert set(numbers.quality) == {"top 1 %", "top 0.1 %"}
     assert any("stand for it" in note for note in table.notes)
-    found = predictor.make_claims_table([run, scores]).data
-    assert set(found.difference) == {"random − uniform-8", "uniform-8 − smart-8", "uniform-8 − prior-8"}
+    claims = predictor.make_claims_table([run, scores]).data
+    assert set(claims.difference) == {"random − uniform-8", "uniform-8 − smart-8", "uniform-8 − prior-8"}
     axes = figure.plot_predictor([run, scores]).figure.axes[0]
     assert (axes.get_xlabel(), axes.get_ylabel()) == ("ScoreFile architectures", "Best score so far")
 

@@ -32,67 +32,67 @@ def test_random_search_is_exact(times):
     )
 
 
-def test_the_best_of_random_architectures_is_exact(orders):
+def test_random_search_best_is_exact(orders):
     best = orders[:, :BUDGET].min(1)
     shares = sample_efficiency.chosen(SIZE, BUDGET)
     assert shares.sum() == pytest.approx(1)
     assert shares == pytest.approx(np.bincount(best, minlength=SIZE) / len(best), abs=0.01)
     accuracies = 90.0 - np.arange(SIZE)
     for share in (0.2, 0.5, 0.8):
-        found = sample_efficiency.best_so_far(accuracies, BUDGET, share)
-        assert found == np.quantile(90.0 - best, share, method="inverted_cdf")
+        accuracy = sample_efficiency.best_so_far(accuracies, BUDGET, share)
+        assert accuracy == np.quantile(90.0 - best, share, method="inverted_cdf")
 
 
-def test_the_gain_of_random_search_is_one(times):
-    found = gain(times[:2000].astype(float), Target("", 0.0, GOOD), SIZE, SIZE)
-    assert not found.bounded
-    assert found.gain.low < 1 < found.gain.high
-    assert found.median == np.median(times[:2000])
+def test_random_search_has_unit_gain(times):
+    result = gain(times[:2000].astype(float), Target("", 0.0, GOOD), SIZE, SIZE)
+    assert not result.bounded
+    assert result.gain.low < 1 < result.gain.high
+    assert result.median == np.median(times[:2000])
 
 
-def test_a_search_that_misses_gives_a_bound_and_no_number():
+def test_missed_target_yields_only_a_bound():
     trained = np.array([[1.0, 9.0, 1.0, 1.0], [1.0, 1.0, 1.0, 1.0], [1.0, 1.0, 1.0, 1.0]])
     target = Target("best", 9.0, 1)
     times = needed(trained, target)
     assert times.tolist() == [2, np.inf, np.inf]
-    found = gain(times, target, 99, 4)
-    assert found.bounded
-    assert found.median is None
-    assert found.reached.value == pytest.approx(1 / 3)
-    assert found.gain.value == pytest.approx(50 / (10 / 3))
-    assert found.within.value == pytest.approx(sample_efficiency.needed_within(99, 1, 4) / (10 / 3))
+    result = gain(times, target, 99, 4)
+    assert result.bounded
+    assert result.median is None
+    assert result.reached.value == pytest.approx(1 / 3)
+    assert result.gain.value == pytest.approx(50 / (10 / 3))
+    assert result.within.value == pytest.approx(sample_efficiency.needed_within(99, 1, 4) / (10 / 3))
 
 
 def test_qualities_count_equal_accuracies():
     accuracies = np.concatenate([[95.0, 95.0], np.arange(998) / 20])
-    found = {target.name: (target.accuracy, target.good) for target in targets(accuracies)}
-    assert found == {"top 1 %": (49.5, 10), "top 0.1 %": (95.0, 2), "best 10": (49.5, 10), "best": (95.0, 2)}
+    thresholds = {target.name: (target.accuracy, target.good) for target in targets(accuracies)}
+    assert thresholds == {"top 1 %": (49.5, 10), "top 0.1 %": (95.0, 2), "best 10": (49.5, 10), "best": (95.0, 2)}
 
 
-def test_the_interval_covers_the_mean_about_as_often_as_it_says():
+def test_interval_has_nominal_coverage():
     rng = np.random.default_rng(0)
     drawn = [interval(rng.exponential(size=60), seed=place) for place in range(200)]
     assert 0.88 <= np.mean([each.low <= 1.0 <= each.high for each in drawn]) <= 0.99
 
 
-def test_the_gain_in_a_sampled_space_covers_the_true_one():
+def test_sampled_space_gain_covers_true_gain():
     """The space: accuracies uniform in [0, 1). The search: a geometric number, 5 times as fast as random search."""
     rng, size, good, faster = np.random.default_rng(0), 2000, 10, 5
     covered, claimed, ratios = 0, 0, []
     for _ in range(150):
         share = 1.0 - np.sort(rng.random(size))[-good]
         times = rng.geometric(min(1.0, faster * share), size=100).astype(float)
-        found = gain(times, Target("", 1.0 - share, good), size, size, sampled=True).gain
-        covered += found.low <= faster <= found.high
+        estimate = gain(times, Target("", 1.0 - share, good), size, size, sampled=True).gain
+        covered += estimate.low <= faster <= estimate.high
         known = gain(times, Target("", 1.0 - share, good), size, size).gain
         claimed += known.low <= faster <= known.high
-        ratios.append((found.high - found.low) / (known.high - known.low))
+        ratios.append((estimate.high - estimate.low) / (known.high - known.low))
     assert 0.91 <= covered / 150 <= 0.99
     assert claimed / 150 < 0.6, "with the threshold taken as known the interval is far too short"
     assert min(ratios) > 1.0
 
 
-def test_random_search_of_an_uncertain_share_is_exact():
+def test_uncertain_share_random_search_is_exact():
     shares = sample_efficiency.shares(999, 10, 100_000, 0)
     assert shares.mean() == pytest.approx(10 / 1000, rel=0.01)
     assert sample_efficiency.needed_of_share(shares).mean() == pytest.approx(999 / 9, rel=0.01)  # E[1/p] of that Beta
@@ -101,9 +101,9 @@ def test_random_search_of_an_uncertain_share_is_exact():
     assert within[0] == pytest.approx(np.minimum(drawn, 20).mean(), rel=0.01)
 
 
-def test_pools_of_a_sampled_space_share_its_uncertainty():
+def test_pools_share_sampling_uncertainty():
     target, times = Target("", 0.0, 10), np.full(20, 4.0)
-    one, twice = (gain(found, target, 999, 100, sampled=True).gain for found in (times, 2 * times))
+    one, twice = (gain(counts, target, 999, 100, sampled=True).gain for counts in (times, 2 * times))
     assert tuple(one) == pytest.approx([2 * end for end in twice])
     fewer = saved(times, target, 999, 100, sampled=True)
     assert fewer.low < fewer.value < fewer.high < 96

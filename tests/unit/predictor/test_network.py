@@ -23,7 +23,7 @@ def member(networks, repeat, place):
     return Networks(tuple(Layer(*(part[cut] for part in layer)) for layer in networks.layers))
 
 
-def test_the_order_of_vertices_does_not_matter():
+def test_prediction_is_invariant_to_vertex_order():
     graphs, order = random_graphs(5), np.random.default_rng(1).permutation(6)
     networks = initial(4, 8, 3, 2, [generator(0)])
     moved = Graphs(graphs.adjacency[:, order][:, :, order], graphs.features[:, order])
@@ -46,7 +46,7 @@ def test_edges_and_their_direction_matter():
     assert not torch.allclose(turned, networks.predict(encoded(graphs)))
 
 
-def test_a_batch_of_networks_predicts_as_each_of_them_alone():
+def test_batched_ensembles_match_single_networks():
     both = Encoded(
         *(torch.stack(parts) for parts in zip(*(encoded(random_graphs(5, seed=s)) for s in (0, 1)), strict=True))
     )
@@ -73,9 +73,9 @@ def test_training_together_is_training_apart():
 def test_a_planted_accuracy_is_learnt(problem):
     encoder, rng = Encoder(problem), np.random.default_rng(0)
     known, other = [[int(i) for i in part] for part in np.split(rng.permutation(15_625)[:600], [100])]
-    reached = torch.tensor([[problem.accuracy(found) for found in known]])
+    reached = torch.tensor([[problem.accuracy(arch) for arch in known]])
     fitted = fit(encoder.together([known]), reached, Predictor(), [generator(0)])
     predicted = fitted.predict(0, encoder(other)).mean(0)
-    true = np.array([problem.accuracy(found) for found in other])
+    true = np.array([problem.accuracy(arch) for arch in other])
     assert spearmanr(predicted, true).statistic > 0.85
     assert abs(float(predicted.mean()) - true.mean()) < 1.0

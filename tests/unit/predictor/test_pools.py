@@ -15,42 +15,42 @@ def rng():
 
 @pytest.fixture
 def seen(problem, rng):
-    return {found: problem.accuracy(found) for found in problem.draw(40, rng)}
+    return {arch: problem.accuracy(arch) for arch in problem.draw(40, rng)}
 
 
 def true(problem):
-    return lambda found: np.array([[problem.accuracy(each) for each in found]], np.float32)
+    return lambda archs: np.array([[problem.accuracy(each) for each in archs]], np.float32)
 
 
 def away(problem, parents):
     """Edits to the nearest parent: architecture → 1 or 2; what is further away is not in it."""
-    one = {other for found in parents for other in problem.neighbours(found)}
-    return {other: 2 for found in one for other in problem.neighbours(found)} | dict.fromkeys(one, 1)
+    one = {other for arch in parents for other in problem.neighbours(arch)}
+    return {other: 2 for arch in one for other in problem.neighbours(arch)} | dict.fromkeys(one, 1)
 
 
 @pytest.mark.parametrize("kind", ["uniform", "smart", "evolution"])
-def test_a_pool_has_its_size_and_nothing_that_is_trained(problem, seen, rng, kind):
-    found = propose(problem, Pool(kind=kind, size=200), seen, true(problem), "mean", rng)
-    assert len(found) == len(set(found)) == 200
-    assert not set(found) & seen.keys()
+def test_pool_has_only_untrained_architectures(problem, seen, rng, kind):
+    pool = propose(problem, Pool(kind=kind, size=200), seen, true(problem), "mean", rng)
+    assert len(pool) == len(set(pool)) == 200
+    assert not set(pool) & seen.keys()
 
 
-def test_the_whole_space_is_the_whole_space(problem, seen, rng):
+def test_pool_all_is_the_whole_space(problem, seen, rng):
     assert propose(problem, Pool(kind="all"), seen, true(problem), "mean", rng) == range(15_625)
 
 
-def test_a_smart_subset_is_one_and_two_edits_from_the_best_and_a_uniform_share(problem, seen, rng):
-    found = propose(problem, Pool(kind="smart", size=200), seen, true(problem), "mean", rng)
+def test_smart_pool_mixes_edits_and_uniform(problem, seen, rng):
+    pool = propose(problem, Pool(kind="smart", size=200), seen, true(problem), "mean", rng)
     edits = away(problem, best(seen, 10))
-    near = [edits.get(each) for each in found[:180]]
+    near = [edits.get(each) for each in pool[:180]]
     assert None not in near
     assert near.count(1) >= 120
     assert near.count(2) > 20
     # Of uniform draws many are far: here that tells the last tenth from the rest.
-    assert sum(each not in edits for each in found[180:]) > 5
+    assert sum(each not in edits for each in pool[180:]) > 5
 
 
-def test_evolution_scores_better_architectures_than_a_smart_subset_when_the_predictor_is_right(problem, seen, rng):
+def test_evolution_pool_beats_smart_with_oracle(problem, seen, rng):
     reached = {
         kind: np.max(true(problem)(propose(problem, Pool(kind=kind, size=200), seen, true(problem), "mean", rng)))
         for kind in ("smart", "evolution")
@@ -58,7 +58,7 @@ def test_evolution_scores_better_architectures_than_a_smart_subset_when_the_pred
     assert reached["evolution"] > reached["smart"]
 
 
-def test_a_space_that_is_used_up_is_told(problem, rng):
+def test_exhausted_space_is_refused(problem, rng):
     class Tiny(type(problem)):
         def __init__(self):
             self.name = "tiny"
@@ -84,7 +84,7 @@ def test_mean_and_upper_bound_rank(rng):
     assert pick(risky, 1, "upper_bound", rng).tolist() == [1]
 
 
-def test_thompson_takes_the_favourites_of_members_and_none_twice(rng):
+def test_thompson_picks_member_favourites_without_repeats(rng):
     first = {int(pick(PREDICTED, 1, "thompson", rng)[0]) for _ in range(50)}
     assert first == {1, 2}
     assert sorted(pick(PREDICTED, 9, "thompson", rng).tolist()) == [0, 1, 2, 3]

@@ -22,7 +22,7 @@ def space():
 
 @pytest.mark.parametrize("defence", [0.0, 0.3])
 @pytest.mark.parametrize("beta", [0.0, 0.5, 3.0])
-def test_the_evidence_and_its_gradient_are_unbiased_under_every_proposal(space, beta, defence):
+def test_evidence_and_gradient_are_unbiased(space, beta, defence):
     log_prior, likelihood, predicted = space
     log_q = defended(tilted(log_prior, predicted, beta), log_prior, defence)
     assert float(log_q.exp().sum()) == pytest.approx(1.0)
@@ -40,7 +40,7 @@ def test_the_evidence_and_its_gradient_are_unbiased_under_every_proposal(space, 
     torch.testing.assert_close(gradient, exact, atol=1e-12, rtol=0)
 
 
-def test_without_strength_the_proposal_is_the_prior_and_a_perfect_one_gives_all_children_the_same_weight(space):
+def test_proposal_limits_are_prior_and_posterior(space):
     log_prior, likelihood, predicted = space
     torch.testing.assert_close(tilted(log_prior, predicted, 0.0), log_prior)
     log_q = tilted(log_prior, likelihood, 1.0)
@@ -50,7 +50,7 @@ def test_without_strength_the_proposal_is_the_prior_and_a_perfect_one_gives_all_
     assert float(share_in_the_limit(likelihood, log_prior, log_q)) == pytest.approx(1.0)
 
 
-def test_a_defended_proposal_bounds_what_a_wrong_predictor_can_do(space):
+def test_defended_proposal_bounds_wrong_predictor(space):
     log_prior, likelihood, _ = space
     misled = tilted(log_prior, -3 * likelihood, 1.0)
     safe = defended(misled, log_prior, 0.2)
@@ -60,7 +60,7 @@ def test_a_defended_proposal_bounds_what_a_wrong_predictor_can_do(space):
     assert shares[0] < shares[1] < shares[2]
 
 
-def test_the_share_of_many_children_comes_to_its_limit(space):
+def test_effective_share_converges_to_its_limit(space):
     log_prior, likelihood, predicted = space
     log_q = tilted(log_prior, predicted, 0.7)
     uniform = torch.rand(200_000, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
@@ -70,22 +70,22 @@ def test_the_share_of_many_children_comes_to_its_limit(space):
     assert float(effective_sample_size(weights)) / len(chosen) == pytest.approx(limit, rel=0.01)
 
 
-def test_resampling_is_unbiased_for_a_pool_of_any_size(space):
+def test_resampling_is_unbiased_for_small_pools(space):
     """All pools of two architectures, and both children that each can give."""
     log_prior, likelihood, predicted = space
     total = 0.0
     for pool in itertools.product(range(N), repeat=2):
-        found = predicted[list(pool)]
-        chances = (0.8 * found).softmax(-1)
+        scores = predicted[list(pool)]
+        chances = (0.8 * scores).softmax(-1)
         for place, uniform in enumerate((float(chances[0]) / 2, (1 + float(chances[0])) / 2)):
-            child = resample(found, 0.8, torch.tensor([uniform], dtype=torch.float64))
+            child = resample(scores, 0.8, torch.tensor([uniform], dtype=torch.float64))
             assert child.positions.tolist() == [place]
             weight = (likelihood[pool[place]] + child.log_ratio[0]).exp()
             total += log_prior[list(pool)].sum().exp() * chances[place] * weight
     assert float(total) == pytest.approx(float((log_prior + likelihood).exp().sum()), abs=1e-12)
 
 
-def test_resampling_from_a_large_pool_follows_the_exact_proposal(space):
+def test_large_pool_resampling_follows_exact_proposal(space):
     log_prior, _, predicted = space
     uniform = torch.rand(10_000, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
     pool = draw(log_prior.exp(), uniform[:4_000])
@@ -97,9 +97,9 @@ def test_resampling_from_a_large_pool_follows_the_exact_proposal(space):
     torch.testing.assert_close(children.log_ratio, exact, atol=0.05, rtol=0)
 
 
-def test_the_likelihood_rises_with_the_accuracy_from_that_of_a_guess():
-    found = mean_log_likelihood(np.array([3.0, 10.0, 50.0, 90.0, 100.0]), 10)
-    assert found[:2].tolist() == pytest.approx([-np.log(10)] * 2)
-    assert found[3] == pytest.approx(0.9 * np.log(0.9) + 0.1 * np.log(0.1 / 9))
-    assert (np.diff(found[1:]) > 0).all()
-    assert found[-1] == pytest.approx(0.0, abs=1e-4)
+def test_likelihood_rises_with_accuracy_above_chance():
+    likelihoods = mean_log_likelihood(np.array([3.0, 10.0, 50.0, 90.0, 100.0]), 10)
+    assert likelihoods[:2].tolist() == pytest.approx([-np.log(10)] * 2)
+    assert likelihoods[3] == pytest.approx(0.9 * np.log(0.9) + 0.1 * np.log(0.1 / 9))
+    assert (np.diff(likelihoods[1:]) > 0).all()
+    assert likelihoods[-1] == pytest.approx(0.0, abs=1e-4)

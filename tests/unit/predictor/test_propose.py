@@ -45,20 +45,20 @@ def start(table, trajectory, tmp_path):
     return run
 
 
-def test_files_of_searches_become_the_priors_of_their_moments(trajectory):
+def test_search_files_yield_priors_per_epoch(trajectory):
     files = [trajectory.with_name("pi.parquet"), trajectory]
-    found = read_studied(files, (0.0, 0.5, 0.6, 1.0))
+    priors = read_studied(files, (0.0, 0.5, 0.6, 1.0))
     search = "search parsec, seed 0, epoch"
-    assert [each.name for each in found] == ["scores parsec, seed 0", *(f"{search} {epoch}" for epoch in range(3))]
-    for each in found:
+    assert [each.name for each in priors] == ["scores parsec, seed 0", *(f"{search} {epoch}" for epoch in range(3))]
+    for each in priors:
         assert float(each.log_prior.exp().sum()) == pytest.approx(1.0)
         assert float(-(each.log_prior.exp() * each.log_prior).sum()) == pytest.approx(each.entropy)
-    assert found[1].entropy == pytest.approx(np.log(15_625))
+    assert priors[1].entropy == pytest.approx(np.log(15_625))
     with pytest.raises(PriorError, match="given twice"):
         read_studied([*files, trajectory], (0.0,))
 
 
-def test_a_predictor_that_learns_makes_children_weigh_more_evenly_and_the_gradient_better(start, problem):
+def test_predictor_improves_weights_and_gradient(start, problem):
     rows, about = FILE.read(start("a"))
     assert len(rows) == 2 * 2 * 2 * 2 * 4
     assert about["provenance"]["settings"] == JOB.model_dump(mode="json")
@@ -75,7 +75,7 @@ def test_a_predictor_that_learns_makes_children_weigh_more_evenly_and_the_gradie
     assert limit.to_numpy() == pytest.approx(likelihood.mean() ** 2 / (likelihood**2).mean())
 
 
-def test_the_error_is_the_distance_from_what_many_children_come_to(trajectory, problem):
+def test_gradient_error_falls_as_inverse_samples(trajectory, problem):
     """It falls like 1/K under π and under a defended proposal: both have the exact gradient for their limit."""
     job = JOB.model_copy(update={"samples": (8, 200), "images": (1,), "defences": (0.2,)})
     (studied,) = read_studied([trajectory], (1.0,))
@@ -84,7 +84,7 @@ def test_the_error_is_the_distance_from_what_many_children_come_to(trajectory, p
     assert (means[8] / means[200]).to_numpy() == pytest.approx(25, rel=0.6)
 
 
-def test_equal_settings_and_seed_give_equal_rows_and_a_stopped_run_goes_on_to_them(start, monkeypatch):
+def test_rows_are_reproducible_after_a_stop(start, monkeypatch):
     whole, other = FILE.read(start("a"))[0], FILE.read(start("b", 1))[0]
     assert not whole.equals(other)
     advance, done = Blocks.advance, []
@@ -102,7 +102,7 @@ def test_equal_settings_and_seed_give_equal_rows_and_a_stopped_run_goes_on_to_th
     assert done == [0, 1, 2, 3]
 
 
-def test_the_verb_and_settings_that_have_nothing_to_compare_with(table, trajectory, tmp_path):
+def test_command_writes_proposal_and_requires_baseline(table, trajectory, tmp_path):
     (tmp_path / "job.json").write_text(JOB.model_copy(update={"moments": (1.0,), "repeats": 1}).model_dump_json())
     given = ["--settings", str(tmp_path / "job.json"), "--benchmark", str(table), str(trajectory)]
     assert (

@@ -31,7 +31,7 @@ def start(table, tmp_path):
     return run
 
 
-def test_every_repeat_trains_its_budget_once_and_starts_as_with_other_pools(start, problem):
+def test_repeats_spend_budget_from_shared_starts(start, problem):
     job, rows, _ = read_run(start("a"))
     assert job == JOB
     runs = rows.groupby(["pool", "repeat"], sort=False)
@@ -40,8 +40,8 @@ def test_every_repeat_trains_its_budget_once_and_starts_as_with_other_pools(star
         assert run.order.tolist() == list(range(1, 21))
         assert run.architecture.nunique() == 20
         assert np.array_equal(run.accuracy, problem.reached[run.architecture])
-    firsts = rows[rows.order <= 10].groupby("repeat").architecture.apply(lambda found: found.to_numpy().reshape(3, 10))
-    assert all((found == found[0]).all() for found in firsts)
+    firsts = rows[rows.order <= 10].groupby("repeat").architecture.apply(lambda archs: archs.to_numpy().reshape(3, 10))
+    assert all((archs == archs[0]).all() for archs in firsts)
     assert not np.array_equal(firsts[0][0], firsts[1][0])
 
 
@@ -50,18 +50,18 @@ def test_the_table_held_no_test_column(table, start):
     assert (start("a") / "trained.parquet").exists()
 
 
-def test_a_search_with_the_predictor_beats_its_random_start(start):
+def test_predictor_search_beats_random_start(start):
     _, rows, _ = read_run(start("a", JOB.model_copy(update={"pools": POOLS[:1], "predictor": Predictor(steps=50)})))
     later = rows[rows.order > 15].groupby("repeat").accuracy.mean()
     assert (later > rows[rows.order <= 10].groupby("repeat").accuracy.mean()).all()
 
 
-def test_equal_settings_and_seed_give_equal_bytes_and_another_seed_does_not(start):
+def test_settings_and_seed_determine_bytes(start):
     first, second, other = (start(*given) / "trained.parquet" for given in (("a",), ("b",), ("c", JOB, 1)))
     assert first.read_bytes() == second.read_bytes() != other.read_bytes()
 
 
-def test_a_stopped_run_goes_on_to_the_same_bytes(start, tmp_path, monkeypatch):
+def test_stopped_run_resumes_bit_identically(start, tmp_path, monkeypatch):
     whole = (start("whole") / "trained.parquet").read_bytes()
     advance, done = Blocks.advance, []
 
@@ -80,7 +80,7 @@ def test_a_stopped_run_goes_on_to_the_same_bytes(start, tmp_path, monkeypatch):
     assert not (tmp_path / "stopped-state").exists()
 
 
-def test_a_run_does_not_go_on_with_another_table(table, start, tmp_path, monkeypatch):
+def test_run_refuses_resuming_with_another_table(table, start, tmp_path, monkeypatch):
     rows = pd.read_parquet(table)
     rows[VALIDATION_12["cifar10"]] -= 0.5
     rows.to_parquet(tmp_path / "other.parquet", index=False)
@@ -91,7 +91,7 @@ def test_a_run_does_not_go_on_with_another_table(table, start, tmp_path, monkeyp
         search_repeatedly(JOB, Sources(tmp_path / "other.parquet"), 0, tmp_path / "a", tmp_path / "a-state", ALWAYS)
 
 
-def test_the_verb_writes_both_files_and_says_where_they_come_from(table, tmp_path):
+def test_command_writes_files_with_provenance(table, tmp_path):
     settings = tmp_path / "job.json"
     settings.write_text(JOB.model_dump_json())
     given = ["--benchmark", str(table), "--seed", "0", "--output", str(tmp_path / "o"), "--state", str(tmp_path / "s")]
@@ -103,12 +103,12 @@ def test_the_verb_writes_both_files_and_says_where_they_come_from(table, tmp_pat
     assert (tmp_path / "o/trained.parquet").exists()
 
 
-def test_a_space_too_small_for_the_budget_is_refused(start):
+def test_too_small_space_is_refused(start):
     with pytest.raises(UserError, match="fewer than the 20 to be trained and a pool of 15610"):
         start("a", JOB.model_copy(update={"pools": (Pool(kind="smart", size=15_610),)}))
 
 
-def test_settings_that_contradict_each_other_are_refused():
+def test_contradictory_settings_are_refused():
     with pytest.raises(ValueError, match="null for the kind all"):
         Pool(kind="all", size=3)
     with pytest.raises(ValueError, match="a number for the others"):
@@ -117,7 +117,7 @@ def test_settings_that_contradict_each_other_are_refused():
         PredictorJob(problem="nasbench101", data="in16", pools=POOLS)
 
 
-def test_a_part_of_nasbench101_is_searched_by_the_same_code(shared_data, tmp_path):
+def test_nasbench101_subset_is_searched(shared_data, tmp_path):
     job = JOB.model_copy(update={"problem": "nasbench101", "repeats": 1})
     sources = Sources(shared_data("nasbench101-subset.parquet"))
     search_repeatedly(job, sources, 0, tmp_path / "a", tmp_path / "s", ALWAYS)

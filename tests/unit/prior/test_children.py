@@ -10,7 +10,7 @@ from parsec.space.factors import decode
 
 
 @pytest.mark.parametrize("factors", ["separate", "joint"])
-def test_genotypes_are_those_of_the_chosen_indices(factors):
+def test_genotypes_decode_the_sampled_indices(factors):
     prior = Prior(PriorConfig(factors=factors))
     chosen = prior.sample(20, torch.Generator().manual_seed(0))
     children = prior.children(chosen)
@@ -18,7 +18,7 @@ def test_genotypes_are_those_of_the_chosen_indices(factors):
     assert len(children) == 20
 
 
-def test_a_table_holds_input_and_primitive_of_every_slot():
+def test_table_holds_slot_inputs_and_primitives():
     prior = Prior(PriorConfig())
     children = prior.children(prior.sample(5, torch.Generator().manual_seed(0)))
     for row, child in zip(children.table.tolist(), children.genotypes, strict=True):
@@ -26,7 +26,7 @@ def test_a_table_holds_input_and_primitive_of_every_slot():
         assert row == cells
 
 
-def test_children_of_genotypes_and_parts_of_them():
+def test_batch_from_genotypes_can_be_sliced():
     prior = Prior(PriorConfig())
     children = prior.children(prior.sample(5, torch.Generator().manual_seed(0)))
     again = ArchitectureBatch.of(children.genotypes)

@@ -30,14 +30,14 @@ def test_size_of_the_darts_space(factors, logits):
     assert uniform_entropy(factors) == pytest.approx(prior.entropy(), abs=1e-12)
 
 
-def test_distinct_inputs_at_uniform_are_ordered_pairs_without_repeats():
+def test_uniform_distinct_entropy_counts_ordered_pairs():
     pairs = 2 * sum(math.log((node + 2) * (node + 1)) for node in range(4)) + 16 * math.log(7)
     for factors in ("separate", "joint"):
         assert Prior(PriorConfig(factors=factors, inputs="distinct")).entropy() == pytest.approx(pairs, abs=1e-12)
 
 
 @pytest.mark.parametrize(("cell", "node"), NODES)
-def test_probabilities_of_a_node_sum_to_one(form, one_node, cell, node):
+def test_node_probabilities_sum_to_one(form, one_node, cell, node):
     prior, _, chosen = one_node(form, cell, node)
     log_p = prior.log_prob(chosen).detach()
     assert float(log_p.exp().sum()) == pytest.approx(1.0, abs=1e-12)
@@ -54,14 +54,14 @@ def test_entropy_is_that_of_the_enumeration(form, one_node, cell, node):
 
 
 @pytest.mark.parametrize(("cell", "node"), NODES)
-def test_mode_is_the_best_of_the_enumeration(form, one_node, cell, node):
+def test_mode_maximises_enumerated_probability(form, one_node, cell, node):
     for seed in range(5):
         prior, _, chosen = one_node(form, cell, node, seed)
         best = chosen[prior.log_prob(chosen).argmax()]
         assert prior.mode() == prior.children(best[None]).genotypes[0]
 
 
-def test_mode_of_distinct_inputs_is_not_the_mode_of_each_slot():
+def test_distinct_mode_differs_from_slotwise_mode():
     """Both slots like input 0 best; the first one gives way, because that costs less."""
     prior = Prior(PriorConfig(inputs="distinct"))
     slots = [i for i, f in enumerate(prior.factors) if (f.cell, f.node, f.kind) == ("normal", 1, "input")]
@@ -90,7 +90,7 @@ def test_score_has_zero_mean(form, one_node, cell, node):
 
 
 @pytest.mark.parametrize(("cell", "node"), [("normal", 1), ("reduce", 0)])
-def test_samples_come_as_often_as_the_enumeration_says(form, one_node, cell, node):
+def test_sample_frequencies_match_enumeration(form, one_node, cell, node):
     prior, _, chosen = one_node(form, cell, node)
     p = prior.log_prob(chosen).detach().exp()
     drawn = prior.sample(10_000, generator())
@@ -104,7 +104,7 @@ def test_samples_come_as_often_as_the_enumeration_says(form, one_node, cell, nod
     assert stats.chisquare(seen[keep].numpy(), expected[keep].numpy(), sum_check=False).pvalue > 1e-4
 
 
-def test_entropy_and_marginals_are_those_of_the_samples(form, random_prior):
+def test_entropy_and_marginals_match_samples(form, random_prior):
     prior = random_prior(form, seed=3)
     drawn = prior.sample(10_000, generator(1))
     surprise = -prior.log_prob(drawn).detach()
@@ -142,7 +142,7 @@ def test_samples_come_from_the_generator_alone(form, random_prior):
     assert not first.requires_grad
 
 
-def test_how_many_numbers_a_draw_takes_does_not_depend_on_the_prior(form, random_prior):
+def test_sampling_consumes_fixed_randomness(form, random_prior):
     """So that they can be drawn before π is known, and the streams of runs with other settings stay comparable."""
     states = []
     for seed in range(3):
@@ -153,7 +153,7 @@ def test_how_many_numbers_a_draw_takes_does_not_depend_on_the_prior(form, random
     assert torch.equal(states[0], states[2])
 
 
-def test_padding_gets_no_probability_and_no_gradient(form, random_prior):
+def test_padding_has_no_probability_or_gradient(form, random_prior):
     prior = random_prior(form)
     prior.log_prob(prior.sample(8, generator())).sum().backward()
     assert not prior.logits.grad[~prior.mask].any()

@@ -17,7 +17,7 @@ def float64(values):
     return torch.tensor(values, dtype=torch.float64)
 
 
-def test_a_number_falls_on_the_choice_whose_share_holds_it():
+def test_draw_inverts_the_cumulative_distribution():
     probabilities = float64([0.25, 0.0, 0.5, 0.25, 0.0])
     uniform = float64([0.0, 0.2499, 0.25, 0.7499, 0.75, LARGEST])
     assert draw(probabilities, uniform).tolist() == [0, 0, 2, 2, 3, 3]
@@ -37,7 +37,7 @@ def test_no_draw_is_outside_or_impossible(logits, uniform):
 
 
 @pytest.mark.parametrize("excess", [1 - 1e-12, 1 + 1e-12])
-def test_rows_that_do_not_quite_sum_to_one(excess):
+def test_unnormalised_rows_keep_extreme_choices(excess):
     """The last uniform number still falls on the last possible choice, and the first on the first."""
     probabilities = float64([0.0, 0.3, 0.7, 0.0, 0.0]) * excess
     assert draw(probabilities, float64([0.0, LARGEST])).tolist() == [1, 2]
@@ -49,5 +49,5 @@ def test_each_row_has_its_own_shares():
     assert draw(probabilities[0], float64([[0.1, 0.1], [0.9, 0.9], [0.5, 0.5]])).tolist() == [[0, 1]] * 3
 
 
-def test_a_diverged_row_gives_a_valid_index():
+def test_nan_row_gives_a_valid_index():
     assert draw(float64([math.nan] * 3), float64([0.0, 0.9])).tolist() == [0, 0]

@@ -22,29 +22,29 @@ def prior(space, seed=0):
 
 
 @pytest.mark.parametrize(("space", "edges", "primitives"), [("darts", 28, 8), ("nasbench201", 6, 5)])
-def test_a_factor_is_an_edge_with_all_primitives(space, edges, primitives):
+def test_each_factor_covers_one_edge(space, edges, primitives):
     uniform = Prior(EDGE, space=SPACES[space])
     assert uniform.logits.shape == (edges, primitives)
     assert uniform.entropy() == pytest.approx(edges * math.log(primitives))
     assert {factor.choices for factor in uniform.factors} == {SPACES[space].candidates}
 
 
-def test_edges_lie_in_the_order_of_the_network():
+def test_factors_follow_network_edge_order():
     for index, factor in enumerate(Prior(EDGE).factors):
         assert index == EDGES * ("normal", "reduce").index(factor.cell) + edge_index(factor.node, factor.slot)
 
 
 @pytest.mark.parametrize("space", SPACES)
-def test_the_mode_is_derived_from_the_probabilities(space):
-    found = prior(space)
-    assert found.mode() == SPACES[space].derive(found.marginals().tolist())
+def test_mode_is_derived_from_marginals(space):
+    edge_prior = prior(space)
+    assert edge_prior.mode() == SPACES[space].derive(edge_prior.marginals().tolist())
 
 
 @pytest.mark.parametrize("space", SPACES)
-def test_it_survives_its_file_and_fits_no_other_form(space, tmp_path):
-    found = prior(space)
-    write_prior(tmp_path / "pi.parquet", found, {"space": space})
+def test_edge_prior_roundtrips_only_as_edges(space, tmp_path):
+    edge_prior = prior(space)
+    write_prior(tmp_path / "pi.parquet", edge_prior, {"space": space})
     again = read_prior(tmp_path / "pi.parquet", EDGE, space)
-    assert torch.equal(again.logits, found.logits)
+    assert torch.equal(again.logits, edge_prior.logits)
     with pytest.raises(PriorError, match="factors 'edges', but 'separate' is needed"):
         read_prior(tmp_path / "pi.parquet", PriorConfig(), space)

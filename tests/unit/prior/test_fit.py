@@ -37,7 +37,7 @@ def test_probabilities_are_shares_of_the_counts(chosen):
         assert shares[place].tolist() == pytest.approx(expected, abs=1e-15)
 
 
-def test_no_other_prior_makes_the_architectures_more_probable(chosen):
+def test_fitted_prior_maximises_likelihood(chosen):
     """At the fitted logits the gradient of the likelihood is zero, and the likelihood is concave in them."""
     prior = Prior(PriorConfig(), fit(chosen, FACTORS, 1e-9), NASBENCH201)
     total = prior.log_prob(torch.from_numpy(chosen)).sum()
@@ -88,24 +88,24 @@ def scores(tmp_path):
     return made
 
 
-def test_the_verb_fits_to_the_best_and_says_what_it_cost(scores, tmp_path):
-    found = architectures()[:30]
-    path = scores(map(str, found))
+def test_command_fits_best_and_records_cost(scores, tmp_path):
+    archs = architectures()[:30]
+    path = scores(map(str, archs))
     given = ["--settings", str(job_file(tmp_path, JOB.model_dump_json())), "--scores", str(path)]
     assert main(["fit-pi", *given, "--output", str(tmp_path / "a")]) == 0
-    best = np.array([NASBENCH201.encode(each, "separate") for each in found[:5]])
+    best = np.array([NASBENCH201.encode(each, "separate") for each in archs[:5]])
     prior = read_prior(tmp_path / "a/pi.parquet", PriorConfig(), "nasbench201")
     assert torch.equal(prior.logits, fit(best, FACTORS, 1.0))
     assert read_metadata(tmp_path / "a/pi.parquet")["stage"] == "scores"
     document = json.loads((tmp_path / "a/fit.json").read_text())
-    assert document["kept"] == [str(each) for each in found[:5]]
+    assert document["kept"] == [str(each) for each in archs[:5]]
     assert (document["scored"], document["failed"], document["forward_images"]) == (30, 1, 240)
     assert (document["cost"]["device_seconds"], document["cost"]["peak_memory_bytes"]) == (15.0, 7)
     assert main(["fit-pi", *given, "--output", str(tmp_path / "b")]) == 0
     assert (tmp_path / "a/pi.parquet").read_bytes() == (tmp_path / "b/pi.parquet").read_bytes()
 
 
-def test_a_part_is_drawn_and_paid_for_and_a_failed_one_is_never_kept(scores, tmp_path):
+def test_subset_is_charged_and_failures_dropped(scores, tmp_path):
     path = scores(map(str, architectures()[:12]))
     fit_pi(JOB.model_copy(update={"scored": 6, "keep": 2}), path, tmp_path / "part")
     assert json.loads((tmp_path / "part" / "fit.json").read_text())["cost"]["device_seconds"] == 3.0
@@ -117,7 +117,7 @@ def test_a_part_is_drawn_and_paid_for_and_a_failed_one_is_never_kept(scores, tmp
         fit_pi(JOB.model_copy(update={"scored": 13}), path, tmp_path / "none")
 
 
-def test_genotypes_of_darts_are_fitted_too_and_another_space_is_refused(scores, tmp_path):
+def test_fit_handles_darts_and_checks_space(scores, tmp_path):
     texts = [json.dumps(draw(np.random.default_rng(i)).as_dict()) for i in range(20)]
     path = scores(texts, "darts")
     with pytest.raises(UserError, match="scores of darts, but the settings want nasbench201"):

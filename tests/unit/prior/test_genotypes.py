@@ -25,7 +25,7 @@ def test_decode_and_encode_undo_each_other(drawn):
 
 @settings(deadline=None)
 @given(choices())
-def test_a_genotype_says_what_the_names_of_its_choices_say(drawn):
+def test_genotype_matches_its_choice_names(drawn):
     form, chosen = drawn
     genotype = decode(chosen, form)
     names = ("c_{k-2}", "c_{k-1}", "node_0", "node_1", "node_2")
@@ -39,12 +39,12 @@ def test_a_genotype_says_what_the_names_of_its_choices_say(drawn):
         assert factor.choices[index] == said[factor.kind]
 
 
-def test_a_published_genotype_has_the_same_choices_in_both_forms():
+def test_published_genotype_roundtrips_in_both_forms():
     for form in ("separate", "joint"):
         assert decode(encode(DARTS_V2, form), form) == DARTS_V2
 
 
-def test_every_input_and_primitive_can_be_drawn():
+def test_choice_counts_cover_inputs_and_primitives():
     assert [len(f.choices) for f in factors("separate")[:8]] == [2, 7, 2, 7, 3, 7, 3, 7]
     assert [len(f.choices) for f in factors("joint")[:8]] == [14, 14, 21, 21, 28, 28, 35, 35]
     assert len(Prior(PriorConfig()).factors) == 32

@@ -20,10 +20,10 @@ def prior():
 @pytest.fixture
 def everything():
     """Chosen indices of all architectures, in the order of the benchmark."""
-    return torch.tensor([NASBENCH201.encode(found, "separate") for found in architectures()])
+    return torch.tensor([NASBENCH201.encode(arch, "separate") for arch in architectures()])
 
 
-def test_probabilities_entropy_and_mode_are_those_of_the_sum(prior, everything):
+def test_distribution_matches_full_enumeration(prior, everything):
     log_p = prior.log_prob(everything).detach()
     assert float(log_p.exp().sum()) == pytest.approx(1.0, abs=1e-12)
     assert prior.entropy() == pytest.approx(float(-(log_p.exp() * log_p).sum()), abs=1e-10)
@@ -32,7 +32,7 @@ def test_probabilities_entropy_and_mode_are_those_of_the_sum(prior, everything):
     torch.testing.assert_close(prior.marginals().detach(), (log_p.exp()[:, None, None] * operations).sum(0))
 
 
-def test_children_are_the_architectures_of_the_chosen_indices(prior):
+def test_children_decode_the_sampled_indices(prior):
     chosen = prior.sample(20, torch.Generator().manual_seed(0))
     children = prior.children(chosen)
     assert children.genotypes == [NASBENCH201.decode(row, "separate") for row in chosen.tolist()]
@@ -40,7 +40,7 @@ def test_children_are_the_architectures_of_the_chosen_indices(prior):
     assert children[3:7].genotypes == ArchitectureBatch(children.table[3:7], NASBENCH201).genotypes
 
 
-def test_a_file_brings_it_back_to_its_own_space_alone(prior, tmp_path):
+def test_prior_file_loads_only_own_space(prior, tmp_path):
     path = tmp_path / "pi.parquet"
     write_prior(path, prior, {"space": "nasbench201"})
     again = read_prior(path, PriorConfig(), "nasbench201")

@@ -77,7 +77,7 @@ def test_equal_priors_give_equal_bytes(tmp_path, form, random_prior):
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
 
 
-def test_opens_in_pandas_with_a_row_a_choice(path, form, random_prior):
+def test_pandas_reads_one_row_per_choice(path, form, random_prior):
     prior = random_prior(form)
     write_prior(path, prior, METADATA)
     frame = pd.read_parquet(path)
@@ -88,13 +88,13 @@ def test_opens_in_pandas_with_a_row_a_choice(path, form, random_prior):
     assert frame.probability.tolist() == prior.marginals()[prior.mask].tolist()
 
 
-def test_metadata_says_where_the_file_came_from(written):
-    found = read_metadata(written)
-    assert METADATA.items() <= found.items()
-    assert {"schema": "1", "factors": "separate", "inputs": "independent"}.items() <= found.items()
+def test_metadata_records_the_files_origin(written):
+    metadata = read_metadata(written)
+    assert METADATA.items() <= metadata.items()
+    assert {"schema": "1", "factors": "separate", "inputs": "independent"}.items() <= metadata.items()
 
 
-def test_rows_are_matched_by_name_whatever_their_order(written):
+def test_rows_match_by_name_not_order(written):
     before = read_prior(written, PriorConfig(), "darts")
     change(written, lambda frame: frame.sample(frac=1.0, random_state=0)[frame.columns[::-1]])
     assert torch.equal(read_prior(written, PriorConfig(), "darts").logits, before.logits)
@@ -122,7 +122,7 @@ def test_truncated_at_any_length(written):
         assert "truncated" in refusal(written)
 
 
-def test_a_flipped_bit_is_refused_or_harmless(written):
+def test_flipped_bit_is_refused_or_harmless(written):
     content, good = written.read_bytes(), read_prior(written, PriorConfig(), "darts")
     rng = random.Random(0)
     refusals = []
@@ -149,7 +149,7 @@ def test_a_value_that_is_not_finite(written, column, value):
     assert f"a {column} of π is not a finite number" in refusal(written)
 
 
-def test_probabilities_that_sum_to_more_than_one(written):
+def test_probabilities_summing_above_one_are_refused(written):
     def spoil(frame):
         frame.loc[0, "probability"] += 0.1
         return frame
@@ -158,7 +158,7 @@ def test_probabilities_that_sum_to_more_than_one(written):
     assert "normal node 0 slot 0 input sum to 1.1, not to 1" in refusal(written)
 
 
-def test_probabilities_that_do_not_belong_to_the_logits(written):
+def test_probabilities_contradicting_logits_are_refused(written):
     def spoil(frame):
         frame.loc[[0, 1], "probability"] = frame.loc[[1, 0], "probability"].to_numpy()
         return frame
@@ -222,7 +222,7 @@ def test_a_missing_key_is_named(written, column):
     assert f"lacks the columns {column}" in refusal(written)
 
 
-def test_a_file_that_another_tool_wrote_without_metadata(written):
+def test_file_without_metadata_is_refused(written):
     pq.write_table(pq.read_table(written).replace_schema_metadata(None), written)
     assert "a Parquet file, but no π: its metadata" in refusal(written)
     pq.write_table(pa.table({"architecture": ["a"], "score": [1.0]}), written)
@@ -242,7 +242,7 @@ def test_metadata_that_is_no_number(written, key):
 
 
 @pytest.mark.parametrize("width", ["float32", "float64"])
-def test_float32_is_read_and_sums_to_one(path, form, random_prior, width):
+def test_float32_files_load_and_renormalise(path, form, random_prior, width):
     """Rounded to float32, probabilities of a factor no longer sum to 1 in float64; their column may be of either."""
     prior = random_prior(form, scale=5.0)
     write_prior(path, prior, METADATA)
@@ -261,7 +261,7 @@ def test_a_trajectory_without_its_epochs(tmp_path, random_prior):
         read_history(path, PriorConfig(), "darts")
 
 
-def test_a_failed_write_leaves_the_earlier_file(written, monkeypatch):
+def test_failed_write_keeps_earlier_file(written, monkeypatch):
     before = written.read_bytes()
 
     def fail(table, where, **options):
@@ -275,7 +275,7 @@ def test_a_failed_write_leaves_the_earlier_file(written, monkeypatch):
     assert list(written.parent.iterdir()) == [written]
 
 
-def test_trajectory_has_the_rows_of_every_epoch(tmp_path, form, random_prior):
+def test_trajectory_holds_every_epochs_rows(tmp_path, form, random_prior):
     priors = {epoch: random_prior(form, seed=epoch) for epoch in range(3)}
     path = tmp_path / "trajectory.parquet"
     write_trajectory(path, form, [(e, 4 * e, p.logits.detach()) for e, p in priors.items()], METADATA)

@@ -79,8 +79,8 @@ OURS = {"section": "ours", "origin": "search", "method": "parsec", "cells": 20, 
 """A row of the table of CIFAR-10; the published error is 2.86 %, the margin 0.1 points."""
 
 
-def errors(*found, trainings=None):
-    n, mean, std, low, high = summarise(found)
+def errors(*values, trainings=None):
+    n, mean, std, low, high = summarise(values)
     ends = {"top1_error_low95": low, "top1_error_high95": high}
     return {"searches": n, "trainings": trainings or n, "top1_error_mean": mean, "top1_error_std": std, **ends}
 
@@ -97,7 +97,7 @@ def test_short_training_shows_no_published_error(records, write):
 
 
 @pytest.mark.parametrize(
-    ("found", "verdict"),
+    ("values", "verdict"),
     [
         ((2.85, 2.87, 2.86), "holds"),
         ((2.5, 2.51, 2.52), "holds"),
@@ -109,8 +109,8 @@ def test_short_training_shows_no_published_error(records, write):
         ((2.86,), "one run, no interval"),
     ],
 )
-def test_worse_end_reproduces_published_error(records, write, found, verdict):
-    write("cifar10", [OURS | errors(*found)])
+def test_worse_end_reproduces_published_error(records, write, values, verdict):
+    write("cifar10", [OURS | errors(*values)])
     assert row_of(records, "Test error on CIFAR-10 of the architecture found")[5] == verdict
 
 
@@ -186,8 +186,8 @@ def test_subset_of_nasbench101_is_named(records, write):
 def searches(mean, n=500, std=1.0, draws=None, error=None):
     half = 1.965 * std / n**0.5 if error is None else error
     named = {"score": "relu_log_determinant", "method": "NASWOT", "reached_on": "cifar10", "split": "test", "n": n}
-    found = {"candidates": 10.0, "mean": mean, "std": std, "low": mean - half, "high": mean + half}
-    return named | found | ({} if draws is None else {"draws": draws})
+    statistics = {"candidates": 10.0, "mean": mean, "std": std, "low": mean - half, "high": mean + half}
+    return named | statistics | ({} if draws is None else {"draws": draws})
 
 
 @pytest.mark.parametrize(

@@ -67,7 +67,7 @@ def test_missing_file_is_one_line(tmp_path):
         read_results([tmp_path / "none.json"])
 
 
-def test_cost_has_the_keys_of_the_schema():
+def test_cost_has_the_schema_keys():
     assert cost(RunCost(2.0, 1.0, 3, 4), torch.device("cpu")) == {
         "wall_seconds": 2.0,
         "device_seconds": 1.0,

@@ -40,31 +40,31 @@ def changed(tmp_path):
 
 
 def test_naswot_settings_rerun_no_search(changed):
-    found = changed("config/zero_cost.py", "class KernelsJob(", "class Unread:\n    pass\n\n\nclass KernelsJob(")
-    assert "kernels" in found
-    assert not found & {"search", "finetune", "transfer", "retrain", "prepare_dataset", "measure_executor"}
+    rerun = changed("config/zero_cost.py", "class KernelsJob(", "class Unread:\n    pass\n\n\nclass KernelsJob(")
+    assert "kernels" in rerun
+    assert not rerun & {"search", "finetune", "transfer", "retrain", "prepare_dataset", "measure_executor"}
 
 
 def test_retraining_settings_rerun_no_search(changed):
-    found = changed("config/retrain.py", "class RetrainJob(", "class Unread:\n    pass\n\n\nclass RetrainJob(")
-    assert "retrain" in found
-    assert not found & {"search", "finetune", "transfer", "prepare_dataset", "measure_executor"}
+    rerun = changed("config/retrain.py", "class RetrainJob(", "class Unread:\n    pass\n\n\nclass RetrainJob(")
+    assert "retrain" in rerun
+    assert not rerun & {"search", "finetune", "transfer", "prepare_dataset", "measure_executor"}
 
 
 def test_one_figure_redraws_alone(changed):
-    found = changed("report/figures/curves.py", "def plot_accuracy(", "def plot_accuracy(unused=None, *, ")
-    assert found == {"figure accuracy"}
+    rerun = changed("report/figures/curves.py", "def plot_accuracy(", "def plot_accuracy(unused=None, *, ")
+    assert rerun == {"figure accuracy"}
 
 
 def test_one_table_is_made_alone(changed):
-    found = changed("report/tables/naswot.py", "def make_ablation_table(", "def make_ablation_table(unused=None, *, ")
-    assert found == {"table naswot-ablation"}
+    rerun = changed("report/tables/naswot.py", "def make_ablation_table(", "def make_ablation_table(unused=None, *, ")
+    assert rerun == {"table naswot-ablation"}
 
 
-def test_search_code_reruns_searches_and_no_retraining(changed):
-    found = changed("search/parsec.py", "def weight_step(self, ", "def weight_step(self, unused=None, *, ")
-    assert {"search", "finetune", "transfer"} & found
-    assert not found & {"retrain", "prepare_dataset", "score"}
+def test_search_code_reruns_only_searches(changed):
+    rerun = changed("search/parsec.py", "def weight_step(self, ", "def weight_step(self, unused=None, *, ")
+    assert {"search", "finetune", "transfer"} & rerun
+    assert not rerun & {"retrain", "prepare_dataset", "score"}
 
 
 def test_naswot_keys_leave_search_jobs():

@@ -136,13 +136,13 @@ class Study:
         trajectory(path.parent / "trajectory.parquet", epochs, form, self.rng)
         return path
 
-    def nasbench201(self, found, seed=0, epochs=6):
-        """A search on NAS-Bench-201 whose π moves from uniform to its mode `found`."""
+    def nasbench201(self, mode, seed=0, epochs=6):
+        """A search on NAS-Bench-201 whose π moves from uniform to its mode."""
         path = self.search(dataset="cifar10", seed=seed, epochs=epochs)
-        result = json.loads(path.read_text(encoding="utf-8")) | {"space": "nasbench201", "genotype": found.as_dict()}
+        result = json.loads(path.read_text(encoding="utf-8")) | {"space": "nasbench201", "genotype": mode.as_dict()}
         path.write_text(json.dumps(result), encoding="utf-8")
         rows, lines, metrics = [], [], path.with_name("metrics.jsonl")
-        chosen = NASBENCH201.encode(found, "separate")
+        chosen = NASBENCH201.encode(mode, "separate")
         for epoch in range(epochs + 1):
             counts = dict.fromkeys(NASBENCH201.primitives, 0.0)
             for factor, choice in zip(NASBENCH201.factors("separate"), chosen, strict=True):

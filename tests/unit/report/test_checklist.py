@@ -14,33 +14,33 @@ def answers(results, output):
 
 
 def test_every_item_has_evidence(results, tmp_path):
-    found = answers(results, tmp_path / "c.md")
-    assert list(found) == [item for items in SECTIONS.values() for item, _ in items]
-    assert {value for value, _ in found.values()} == {"yes", "partly", "no"}
-    assert all(evidence for _, evidence in found.values())
+    checklist = answers(results, tmp_path / "c.md")
+    assert list(checklist) == [item for items in SECTIONS.values() for item, _ in items]
+    assert {value for value, _ in checklist.values()} == {"yes", "partly", "no"}
+    assert all(evidence for _, evidence in checklist.values())
 
 
 def test_seeds_cost_code_from_records(results, tmp_path):
-    found = answers(results, tmp_path / "c.md")
-    assert found["Several runs, with their seeds"] == ("yes", "2 search seeds, 3 training seeds, 8 trainings")
+    checklist = answers(results, tmp_path / "c.md")
+    assert checklist["Several runs, with their seeds"] == ("yes", "2 search seeds, 3 training seeds, 8 trainings")
     assert (
         "search, all stages and seeds: 1.5 CPU-hours; training from scratch: 1.5 CPU-hours"
-        in (found["Cost of the whole method, end to end"][1])
+        in (checklist["Cost of the whole method, end to end"][1])
     )
-    assert "`0123456789ab`" in found["Code of the NAS method"][1]
+    assert "`0123456789ab`" in checklist["Code of the NAS method"][1]
 
 
 def test_missing_evidence_answers_no(results, tmp_path):
-    found = answers(results, tmp_path / "c.md")
+    checklist = answers(results, tmp_path / "c.md")
     for item in ("Comparison with random search", "Ablation studies", "Tabular or surrogate benchmarks"):
-        assert found[item][0] == "no"
+        assert checklist[item][0] == "no"
 
 
 def test_dirty_code_is_no_yes(study, tmp_path):
-    found = answers([study.search(dirty=True), study.retrain(3.0)], tmp_path / "c.md")
-    assert found["Code of the NAS method"][0] == "partly"
-    assert "1 of 1 results came from uncommitted changes" in found["Code of the NAS method"][1]
-    assert found["Several runs, with their seeds"][0] == "no"
+    checklist = answers([study.search(dirty=True), study.retrain(3.0)], tmp_path / "c.md")
+    assert checklist["Code of the NAS method"][0] == "partly"
+    assert "1 of 1 results came from uncommitted changes" in checklist["Code of the NAS method"][1]
+    assert checklist["Several runs, with their seeds"][0] == "no"
 
 
 def test_selection_and_stand_in_are_stated(study, tmp_path):
@@ -52,13 +52,17 @@ def test_selection_and_stand_in_are_stated(study, tmp_path):
 
 def test_a_tabular_benchmark_answers_for_training(study, tmp_path):
     searches = [study.nasbench201(architectures()[5], seed=seed) for seed in (0, 1)]
-    found = answers(searches, tmp_path / "c.md")
-    assert found["Tabular or surrogate benchmarks"] == (
+    checklist = answers(searches, tmp_path / "c.md")
+    assert checklist["Tabular or surrogate benchmarks"] == (
         "yes",
         "2 searches on NAS-Bench-201, whose accuracies are looked up",
     )
-    assert found["Several runs, with their seeds"][0] == found["Same evaluation protocol for all methods"][0] == "yes"
-    assert found["Comparison with random search"] == ("no", "methods: parsec")
+    assert (
+        checklist["Several runs, with their seeds"][0]
+        == checklist["Same evaluation protocol for all methods"][0]
+        == "yes"
+    )
+    assert checklist["Comparison with random search"] == ("no", "methods: parsec")
 
 
 def test_no_results_is_an_error(tmp_path):

@@ -34,12 +34,12 @@ def test_architecture_and_modes_looked_up(study, table, benchmark_file, tmp_path
     lookup([run, run / "result.json"], benchmark_file, tmp_path / "true")
     document = json.loads((tmp_path / "true.json").read_text())
     index = index_of(FOUND)
-    (found,) = document["runs"]
-    assert (found["index"], found["architecture"]) == (index, str(FOUND))
+    (entry,) = document["runs"]
+    assert (entry["index"], entry["architecture"]) == (index, str(FOUND))
     for data in DATA:
         accuracies = table[f"{data}_test_200"]
-        assert found[f"test_{data}"] == accuracies[index]
-        assert found[f"rank_{data}"] == accuracies.rank(ascending=False)[index]
+        assert entry[f"test_{data}"] == accuracies[index]
+        assert entry[f"rank_{data}"] == accuracies.rank(ascending=False)[index]
         assert document["best"][data] == accuracies.max()
     rows = pd.read_parquet(tmp_path / "true.parquet")
     assert rows["epoch"].tolist() == [0, 1, 2, 3]
@@ -58,12 +58,12 @@ def test_recorded_selection_is_looked_up(study, table, benchmark_file, tmp_path)
         row |= {"genotype": None if index is None else architectures()[index].as_dict(), "forward_images": row["step"]}
     (run / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     lookup([run], benchmark_file, tmp_path / "true")
-    found = pd.read_parquet(tmp_path / "true.parquet")
-    assert found["index"].isna().tolist() == [True, True, False, False]
-    assert found["index"].dropna().tolist() == [7, 9]
-    assert found["test_cifar10"].iloc[-1] == table["cifar10_test_200"][9]
-    assert found["forward_images"].tolist() == [0, 10, 20, 30]
-    assert found["seconds"].tolist() == [0.0, 3.0, 6.0, 9.0]
+    looked_up = pd.read_parquet(tmp_path / "true.parquet")
+    assert looked_up["index"].isna().tolist() == [True, True, False, False]
+    assert looked_up["index"].dropna().tolist() == [7, 9]
+    assert looked_up["test_cifar10"].iloc[-1] == table["cifar10_test_200"][9]
+    assert looked_up["forward_images"].tolist() == [0, 10, 20, 30]
+    assert looked_up["seconds"].tolist() == [0.0, 3.0, 6.0, 9.0]
 
 
 def test_expected_accuracy_matches_sampling(study, table, benchmark_file, tmp_path):
@@ -77,8 +77,8 @@ def test_expected_accuracy_matches_sampling(study, table, benchmark_file, tmp_pa
     for edge in EDGES:
         shares = [of[(*edge, operation)] for operation in OPERATIONS]
         edges.append(draw.choice(OPERATIONS, size=20_000, p=shares))
-    found = [index_of(architecture(list(each))) for each in zip(*edges, strict=True)]
-    drawn = table["cifar10_test_200"].to_numpy()[found]
+    indices = [index_of(architecture(list(each))) for each in zip(*edges, strict=True)]
+    drawn = table["cifar10_test_200"].to_numpy()[indices]
     error = drawn.std() / np.sqrt(len(drawn))
     assert rows["expected_cifar10"][1] == pytest.approx(drawn.mean(), abs=5 * error)
 

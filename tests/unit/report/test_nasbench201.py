@@ -57,22 +57,22 @@ def test_two_spaces_are_refused(study):
         figure_writer("operations").__wrapped__(runs)
 
 
-@pytest.mark.parametrize("found", [FULL, SOME, NOTHING, architecture(["nor_conv_3x3"] * 6)])
-def test_cell_labels_do_not_overlap(found, study):
-    path = study.write("genotype.json", found.as_dict())
+@pytest.mark.parametrize("arch", [FULL, SOME, NOTHING, architecture(["nor_conv_3x3"] * 6)])
+def test_cell_labels_do_not_overlap(arch, study):
+    path = study.write("genotype.json", arch.as_dict())
     with matplotlib.rc_context(style.STYLE):
         figure, data = plot_cells([path])
         figure.draw_without_rendering()
         (axes,) = figure.axes
         texts = [text for text in axes.texts if text.get_gid() == "primitive"]
-        drawn = [operation for operation in found.operations if operation != "none"]
+        drawn = [operation for operation in arch.operations if operation != "none"]
         assert sorted(text.get_text() for text in texts) == sorted(map(style.primitive_label, drawn))
         boxes = [text.get_bbox_patch().get_window_extent() for text in texts]
         nodes = [patch.get_window_extent() for patch in axes.patches if isinstance(patch, Circle)]
         assert not [1 for i, box in enumerate(boxes) for other in [*boxes[:i], *nodes] if box.overlaps(other)]
         assert all(figure.bbox.x0 <= box.x0 and box.x1 <= figure.bbox.x1 for box in boxes)
         assert all(figure.bbox.y0 <= box.y0 and box.y1 <= figure.bbox.y1 for box in boxes)
-    assert data["operation"].tolist() == list(found.operations)
+    assert data["operation"].tolist() == list(arch.operations)
 
 
 def test_lines_of_operations_differ_without_colour():

@@ -35,10 +35,10 @@ def test_sample_size_limited_by_scores(benchmark, scores, tmp_path):
 
 def test_failed_architecture_never_beats_scored(scores):
     scored = read_score_file(scores(count=12))
-    found = next(naswot_search.replay([scored]))
+    replayed = next(naswot_search.replay([scored]))
     failed = 11
-    assert (found.sample == failed).any()
-    assert not (found.chosen == failed).any()
+    assert (replayed.sample == failed).any()
+    assert not (replayed.chosen == failed).any()
 
 
 def score_file(scores, seed=0):
@@ -81,8 +81,8 @@ def test_repeats_alternate_weight_draws(scores):
     assert (three.sample[:167] == one.sample[:167]).all(), "the first draw chooses among what it chose among alone"
     for place, scored in enumerate(files):
         here = three.weights == place
-        found = scored.by_index()
-        assert (found[three.chosen[here]] == found[three.sample[here]].max(1)).all()
+        indexed_scores = scored.by_index()
+        assert (indexed_scores[three.chosen[here]] == indexed_scores[three.sample[here]].max(1)).all()
 
 
 def test_interval_is_over_weight_draws(benchmark, scores, truth, tmp_path):
@@ -90,9 +90,9 @@ def test_interval_is_over_weight_draws(benchmark, scores, truth, tmp_path):
     table_writer("naswot-search")([benchmark, *files], tmp_path / "t")
     rows = pd.read_csv(tmp_path / "t.csv").set_index(["method", "candidates", "reached_on"])
     row = rows.loc["NASWOT", 10, "cifar10"]
-    found = next(naswot_search.replay([read_score_file(file) for file in files]))
-    reached = truth["cifar10_test_200"].to_numpy()[found.chosen]
-    means = [reached[found.weights == draw].mean() for draw in range(4)]
+    replayed = next(naswot_search.replay([read_score_file(file) for file in files]))
+    reached = truth["cifar10_test_200"].to_numpy()[replayed.chosen]
+    means = [reached[replayed.weights == draw].mean() for draw in range(4)]
     half = stats.t.ppf(0.975, 3) * stats.sem(means)
     assert (row["mean"], row["n"], row["draws"]) == (pytest.approx(reached.mean()), 500, 4)
     assert (row["low"], row["high"]) == pytest.approx((reached.mean() - half, reached.mean() + half))

@@ -26,7 +26,7 @@ FOUND_AT = {"all": 10, "uniform-9": 30, "smart-9": 6}
 @pytest.fixture(scope="module")
 def benchmark(tmp_path_factory):
     """Accuracy falls with the number of the architecture; of every test accuracy the same is known by a shift."""
-    names = {"arch_index": range(SIZE), "arch_str": [str(found) for found in architectures()]}
+    names = {"arch_index": range(SIZE), "arch_str": [str(arch) for arch in architectures()]}
     falling = np.linspace(90.0, 10.0, SIZE)
     columns = {VALIDATION_12[data]: falling for data in DATA}
     columns |= {TEST_200[data]: falling - 1 - place for place, data in enumerate(DATA)} | {HALF_200: falling}
@@ -42,12 +42,12 @@ def folder(tmp_path_factory):
     rows, rng = [], np.random.default_rng(0)
     for repeat in range(REPEATS):
         for pool, at in FOUND_AT.items():
-            found = rng.integers(8_000, SIZE, size=BUDGET)
+            archs = rng.integers(8_000, SIZE, size=BUDGET)
             if pool != "uniform-9" or repeat % 3:
-                found[at + int(rng.integers(-3, 4))] = 0
+                archs[at + int(rng.integers(-3, 4))] = 0
             rows += [
                 {"pool": pool, "repeat": repeat, "order": order, "architecture": each, "accuracy": falling[each]}
-                for order, each in enumerate(found.tolist(), 1)
+                for order, each in enumerate(archs.tolist(), 1)
             ]
     write_trained(path / "trained.parquet", JOB, rows)
     page = {"job": JOB.model_dump(mode="json"), "accuracies_hash": content_hash(falling)}
@@ -76,11 +76,11 @@ def test_gains_are_bounded_when_missed(folder, benchmark):
 
 def test_verdicts_follow_the_intervals(folder, benchmark):
     numbers = predictor.make_claims_table([folder, benchmark]).data
-    found = numbers[numbers.quality == "best"].set_index("difference")
-    assert found.verdict.tolist() == ["holds"] * 4
-    assert found.value["uniform-9 − all"] == pytest.approx(23, abs=3)
-    assert found.high["smart-9 − all"] <= 1
-    assert found.low["uniform-9 − smart-9"] > 0
+    claims = numbers[numbers.quality == "best"].set_index("difference")
+    assert claims.verdict.tolist() == ["holds"] * 4
+    assert claims.value["uniform-9 − all"] == pytest.approx(23, abs=3)
+    assert claims.high["smart-9 − all"] <= 1
+    assert claims.low["uniform-9 − smart-9"] > 0
 
 
 def test_without_a_difference_no_claim_holds(folder, benchmark, tmp_path):
@@ -105,12 +105,12 @@ def test_recovery_is_partial_below_whole_space(folder, benchmark, tmp_path):
 
 def test_selected_architectures_have_benchmark_accuracy(folder, benchmark):
     numbers = predictor.make_selected_table([folder, benchmark]).data
-    found = numbers.set_index(["pool", "accuracy"]).value
-    assert [found["all", name] for name in ("validation", *DATA)] == pytest.approx([90, 89, 88, 87])
-    assert [found["best of the space by validation", name] for name in DATA] == pytest.approx([89, 88, 87])
-    assert found["uniform-9", "cifar10"] < 89
+    accuracies = numbers.set_index(["pool", "accuracy"]).value
+    assert [accuracies["all", name] for name in ("validation", *DATA)] == pytest.approx([90, 89, 88, 87])
+    assert [accuracies["best of the space by validation", name] for name in DATA] == pytest.approx([89, 88, 87])
+    assert accuracies["uniform-9", "cifar10"] < 89
     # The best of 40 of numbers that fall evenly from 90 by 80.
-    assert found["random search, exact", "validation"] == pytest.approx(90 - 80 / (BUDGET + 1), abs=0.01)
+    assert accuracies["random search, exact", "validation"] == pytest.approx(90 - 80 / (BUDGET + 1), abs=0.01)
 
 
 def test_command_writes_all_table_formats(folder, benchmark, tmp_path):

@@ -54,8 +54,8 @@ def test_two_ranks_match_two_shards(make_task, on_ranks, monkeypatch):
     expected_rows, expected = trained(make_task(**CHANGES))
     for row, expected_row in zip(rows, expected_rows, strict=True):
         assert row == pytest.approx(expected_row, rel=1e-6)
-    for found, parameter in zip(weights, expected, strict=True):
-        torch.testing.assert_close(found, parameter, rtol=1e-6, atol=1e-8)
+    for weight, parameter in zip(weights, expected, strict=True):
+        torch.testing.assert_close(weight, parameter, rtol=1e-6, atol=1e-8)
 
 
 def test_shards_make_up_the_batch(make_task):

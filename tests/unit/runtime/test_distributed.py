@@ -188,6 +188,6 @@ def test_signal_stops_all_ranks(on_ranks, tmp_path, running, stopped):
 
 
 def test_ranks_diverge_together(on_ranks, tmp_path):
-    found = on_ranks(2, lambda ranks: walk(ranks, tmp_path, OFTEN, steps=20))
-    assert [step for _, step in found] == [12, 12]
-    assert all("at step 12" in message for message, _ in found)
+    outcomes = on_ranks(2, lambda ranks: walk(ranks, tmp_path, OFTEN, steps=20))
+    assert [step for _, step in outcomes] == [12, 12]
+    assert all("at step 12" in message for message, _ in outcomes)

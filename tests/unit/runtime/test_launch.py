@@ -75,10 +75,10 @@ def start(node, tmp_path):
 
 def test_ranks_are_split_across_nodes(start):
     said = [process.communicate(timeout=120) for process in (start(1, SAY, 4), start(0, SAY, 4))]
-    found = [sorted(json.loads(line) for line in out.splitlines()) for out, _ in said]
-    assert [len(ranks) for ranks in found] == [2, 2], said
-    assert sorted(rank for ranks in found for rank, _, _ in ranks) == ["0", "1", "2", "3"]
-    assert [[place[1:] for place in ranks] for ranks in found] == [[["4", "0"], ["4", "1"]]] * 2
+    nodes = [sorted(json.loads(line) for line in out.splitlines()) for out, _ in said]
+    assert [len(ranks) for ranks in nodes] == [2, 2], said
+    assert sorted(rank for ranks in nodes for rank, _, _ in ranks) == ["0", "1", "2", "3"]
+    assert [[place[1:] for place in ranks] for ranks in nodes] == [[["4", "0"], ["4", "1"]]] * 2
 
 
 @pytest.mark.fault("search", "one of two nodes dies with its launcher and its rank")

@@ -298,6 +298,7 @@ def test_kill_while_finishing_loses_nothing(tmp_path, after):
 
 def test_finish_removes_the_state(tmp_path):
     run(Walk(), tmp_path / "state")
+    assert checkpoint_files(tmp_path / "state")
     remove_state(tmp_path / "state")
     remove_state(tmp_path / "state")
     assert not (tmp_path / "state").exists()

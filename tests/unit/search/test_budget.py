@@ -61,7 +61,7 @@ def test_no_budget_keeps_the_task(make_task):
 
 def test_mixed_op_cost_on_nasbench201():
     space, network, size = SPACES["nasbench201"], Network(cells=3, channels=4), (10, 32)
-    every = [child_cost(found, network, *size).multiply_adds for found in islice(architectures(), 15_625)]
+    every = [child_cost(arch, network, *size).multiply_adds for arch in islice(architectures(), 15_625)]
     empty, mean = min(every), fmean(every)
     assert budget.relative_cost(space, network, *size, samples_one_op=True) == pytest.approx(1.0, rel=0.05)
     # All five primitives on every edge: five times what a child's edges take on average.

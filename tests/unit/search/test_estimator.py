@@ -194,8 +194,8 @@ def test_cost_share_is_normalised_excess():
 def test_cost_lowers_coefficients_above_target():
     settings = Estimator(cost_weight=0.5, cost_target=100.0, baseline="uniform")
     weights = torch.tensor([0.25, 0.75], dtype=torch.float64)
-    found = prior_coefficients(settings, weights, torch.tensor([50.0, 150.0]))
-    torch.testing.assert_close(found, torch.tensor([-0.25, -0.25], dtype=torch.float64))
+    coefficients = prior_coefficients(settings, weights, torch.tensor([50.0, 150.0]))
+    torch.testing.assert_close(coefficients, torch.tensor([-0.25, -0.25], dtype=torch.float64))
 
 
 def edges(chosen, factors):

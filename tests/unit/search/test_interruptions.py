@@ -79,10 +79,10 @@ def test_resumed_search_writes_equal_bytes(start, interrupted, method):
     undisturbed, cut = start("undisturbed", **changes), start("cut", **changes)
     for name in ("pi.parquet", "trajectory.parquet", "genotype.json"):
         assert (cut / name).read_bytes() == (undisturbed / name).read_bytes()
-    found, expected = (json.loads((folder / "result.json").read_text()) for folder in (cut, undisturbed))
-    assert found["cost"]["restarts"] == 1
+    resumed, expected = (json.loads((folder / "result.json").read_text()) for folder in (cut, undisturbed))
+    assert resumed["cost"]["restarts"] == 1
     for key in ("genotype", "entropy", "mode_accuracy", "selection", "children", "forward_images"):
-        assert found[key] == expected[key]
+        assert resumed[key] == expected[key]
 
 
 def continued(process):

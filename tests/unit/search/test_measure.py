@@ -25,5 +25,11 @@ def test_one_row_per_setting(digits, tmp_path):
     rows = [(row["setting"], row["executor"], row["samples"]) for row in document["rows"]]
     steps = [("search step", executor, samples) for executor in ("sequential", "grouped") for samples in (1, 2)]
     assert rows == [("one child trained alone", "sequential", 1), *steps, ("DARTS supernet", "darts", 1)]
-    assert all(row["peak_bytes"] > 0 and row["seconds"] > 0 for row in document["rows"])
+    alone, *searches, darts = (row["peak_bytes"] for row in document["rows"])
+    peaks = {(executor, samples): peak for (_, executor, samples), peak in zip(steps, searches, strict=True)}
+    assert peaks["grouped", 1] < peaks["grouped", 2], "two children are in flight"
+    assert peaks["sequential", 2] < peaks["grouped", 2]
+    assert alone < peaks["sequential", 1], "the bank has the weights of all children"
+    assert darts > 2 * max(searches)
+    assert all(row["seconds_spread"] == [row["seconds"]] * 2 for row in document["rows"]), "there is one repeat"
     assert (document["network"]["channels"], document["batch_size"], document["image_size"]) == (2, 4, 7)

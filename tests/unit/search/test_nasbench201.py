@@ -11,10 +11,11 @@ from parsec.config.outputs import SEARCH_FILES
 from parsec.config.search import Estimator, PriorConfig
 from parsec.errors import PriorError, SettingsError
 from parsec.network.nasbench201 import network_cost
+from parsec.network.spaces import multiply_adds
 from parsec.prior.parquet import read_metadata, read_prior
 from parsec.runtime.outputs import MARKER
 from parsec.search.parsec import Parsec
-from parsec.space.spaces import from_text
+from parsec.space.spaces import NASBENCH201, from_text
 
 SPACE = "nasbench201"
 
@@ -28,10 +29,10 @@ def test_files_of_a_search(start):
     )
     assert prior.logits.shape == (6, 5)
     assert read_metadata(folder / "pi.parquet")["space"] == result["space"] == SPACE
-    found = from_text((folder / "genotype.json").read_text())
-    assert found == prior.mode()
-    assert result["genotype"] == found.as_dict()
-    assert result["complexity"] == network_cost(found, 10, 8, cells=3, channels=2)._asdict()
+    genotype = from_text((folder / "genotype.json").read_text())
+    assert genotype == prior.mode()
+    assert result["genotype"] == genotype.as_dict()
+    assert result["complexity"] == network_cost(genotype, 10, 8, cells=3, channels=2)._asdict()
     rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     last = next(row for row in reversed(rows) if row["event"] == "epoch")
     assert set(last["operations"]) == {"cell"}
@@ -77,7 +78,15 @@ def test_darts_executors_fail(make_task, executor):
     assert "\n" not in str(refused.value)
 
 
-def test_cost_weight_counts_this_network(make_task):
-    trainer = Parsec(make_task(space=SPACE, estimator=Estimator(samples=2, cost_weight=1.0, cost_target=1e5)))
-    trainer.advance()
-    assert trainer.prior.logits.isfinite().all()
+def test_cost_weight_lowers_expected_cost(make_task):
+    expected = []
+    for weight in (0.0, 10.0):
+        estimator = Estimator(samples=4, cost_weight=weight, cost_target=1e4)
+        trainer = Parsec(make_task(space=SPACE, estimator=estimator))
+        costs = multiply_adds(NASBENCH201, trainer.settings.network, trainer.task.augment.image_size)[0]
+        at_first = float((costs * trainer.prior.marginals().detach()).sum())
+        for _ in range(4):
+            trainer.advance()
+        expected.append(float((costs * trainer.prior.marginals().detach()).sum()))
+    assert expected[1] < 0.9 * at_first
+    assert expected[1] < 0.9 * expected[0]

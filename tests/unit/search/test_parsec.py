@@ -293,5 +293,5 @@ def after(make_task, executor, steps=2):
 
 @pytest.mark.parametrize("executor", ["grouped", "fused"])
 def test_executors_give_equal_searches(make_task, executor):
-    for found, expected in zip(after(make_task, executor), after(make_task, "sequential"), strict=True):
-        torch.testing.assert_close(found, expected, rtol=0, atol=1e-3)
+    for actual, expected in zip(after(make_task, executor), after(make_task, "sequential"), strict=True):
+        torch.testing.assert_close(actual, expected, rtol=0, atol=1e-3)

@@ -32,8 +32,8 @@ def test_ranks_give_equal_searches(make_task, on_ranks):
     one, other = on_ranks(2, lambda ranks: first_steps(Parsec(replace(make_task(estimator=THREE), ranks=ranks))))
     assert one == other
     assert one[1] == children
-    for found, expected in zip([*one[0], *one[2]], [*numbers, *logits], strict=True):
-        assert found == pytest.approx(expected, rel=1e-4, abs=1e-4)
+    for actual, expected in zip([*one[0], *one[2]], [*numbers, *logits], strict=True):
+        assert actual == pytest.approx(expected, rel=1e-4, abs=1e-4)
 
 
 @pytest.fixture(scope="module")

@@ -99,8 +99,8 @@ def test_finite_difference_approaches_hessian_product(kind, shape):
     """With a step too short for the kinks of rectifiers; v is left as it was."""
     tiny = Smallest(kind, shape)
     before, exact = tiny.bank.flat.detach().clone(), tiny.exact()
-    found = hessian_product(tiny.bank, tiny.logits, tiny.train, tiny.vector, reach=1e-6)
-    torch.testing.assert_close(found, exact, rtol=0, atol=1e-5 * float(exact.abs().max()))
+    product = hessian_product(tiny.bank, tiny.logits, tiny.train, tiny.vector, reach=1e-6)
+    torch.testing.assert_close(product, exact, rtol=0, atol=1e-5 * float(exact.abs().max()))
     assert torch.equal(tiny.bank.flat, before)
     assert not hessian_product(tiny.bank, tiny.logits, tiny.train, torch.zeros_like(tiny.vector)).any()
 
@@ -156,8 +156,8 @@ def test_straight_through_gradient():
     (expected,) = torch.autograd.grad((soft * factors).sum(), logits)
     hard = straight_through(logits.softmax(-1))
     assert torch.equal(hard.detach(), F.one_hot(logits.argmax(-1), 4).double())
-    (found,) = torch.autograd.grad((hard * factors).sum(), logits)
-    torch.testing.assert_close(found, expected)
+    (gradient,) = torch.autograd.grad((hard * factors).sum(), logits)
+    torch.testing.assert_close(gradient, expected)
 
 
 def test_gdas_temperature_falls_linearly(make_task):

@@ -16,41 +16,41 @@ def test_the_primitives_are_darts_without_none():
     assert "none" not in PRIMITIVES
 
 
-def test_edges_are_numbered_once_each_in_node_order():
+def test_edge_indices_enumerate_in_node_order():
     numbers = [edge_index(node, source) for node in range(NODES) for source in range(node + 2)]
     assert numbers == list(range(14))
     assert EDGES == 14
 
 
-def test_every_input_has_a_name_of_its_own():
+def test_input_names_are_unique():
     names = [input_name(i) for i in range(NODES + 1)]
     assert names == ["c_{k-2}", "c_{k-1}", "node_0", "node_1", "node_2"]
 
 
 @pytest.mark.parametrize(("cells", "reductions"), [(3, [1, 2]), (5, [1, 3]), (8, [2, 5]), (14, [4, 9]), (20, [6, 13])])
-def test_two_cells_reduce_at_one_third_and_two_thirds(cells, reductions):
+def test_reduction_cells_lie_at_the_thirds(cells, reductions):
     assert [cell for cell in range(cells) if is_reduction(cell, cells)] == reductions
 
 
 @pytest.mark.parametrize(("form", "count", "logits"), [("separate", 32, 168), ("joint", 16, 392)])
-def test_factors_hold_one_choice_for_every_slot(form, count, logits):
-    found = factors(form)
-    assert len(found) == count == len(set(found))
-    assert sum(len(factor.choices) for factor in found) == logits
-    assert all(len(set(factor.choices)) == len(factor.choices) for factor in found)
-    slots = [(factor.cell, factor.node, factor.slot) for factor in found]
+def test_factors_cover_every_slot_once(form, count, logits):
+    all_factors = factors(form)
+    assert len(all_factors) == count == len(set(all_factors))
+    assert sum(len(factor.choices) for factor in all_factors) == logits
+    assert all(len(set(factor.choices)) == len(factor.choices) for factor in all_factors)
+    slots = [(factor.cell, factor.node, factor.slot) for factor in all_factors]
     assert slots == sorted(slots, key=lambda s: (CELLS.index(s[0]), *s[1:]))
     assert len(set(slots)) == len(CELLS) * NODES * SLOTS
 
 
 @pytest.mark.parametrize("form", ["separate", "joint"])
-def test_a_cell_has_the_counted_number_of_choices(form):
+def test_choices_per_cell_match_the_count(form):
     per_cell = math.prod(len(factor.choices) for factor in factors(form) if factor.cell == "normal")
     assert per_cell == CHOICES_PER_CELL
     assert per_cell == pytest.approx(8.3e10, rel=1e-2)
 
 
 @pytest.mark.parametrize("form", ["separate", "joint"])
-def test_the_entropy_at_uniform_is_the_logarithm_of_the_space(form):
+def test_uniform_entropy_is_log_space_size(form):
     assert uniform_entropy(form) == pytest.approx(2 * math.log(CHOICES_PER_CELL), abs=1e-12)
     assert uniform_entropy(form) == pytest.approx(50.285, abs=5e-4)

@@ -15,7 +15,7 @@ def row(**probabilities):
     return [probabilities.get(name, left if name == "none" else 0.0) for name in CANDIDATES]
 
 
-def test_the_two_strongest_edges_of_a_node_stay_the_stronger_first():
+def test_derivation_keeps_two_strongest_edges_ordered():
     rows = [*UNIFORM]
     rows[edge_index(2, 0)] = row(sep_conv_3x3=0.3, skip_connect=0.2)
     rows[edge_index(2, 3)] = row(dil_conv_5x5=0.6)
@@ -24,7 +24,7 @@ def test_the_two_strongest_edges_of_a_node_stay_the_stronger_first():
     assert reduce[2] == (("max_pool_3x3", 0), ("max_pool_3x3", 1))
 
 
-def test_none_weakens_an_edge_and_is_never_chosen():
+def test_none_weakens_edges_but_never_wins():
     rows = [*UNIFORM]
     rows[0] = row(none=0.95, skip_connect=0.05)
     rows[1] = row(none=0.9, max_pool_3x3=0.1)

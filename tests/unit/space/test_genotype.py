@@ -37,35 +37,35 @@ def document(**changes):
 
 
 @given(genotypes)
-def test_writing_and_reading_gives_the_same(found):
-    again = from_text(json.dumps(found.as_dict()))
-    assert again == found
-    assert hash(again) == hash(found)
+def test_writing_and_reading_gives_the_same(arch):
+    again = from_text(json.dumps(arch.as_dict()))
+    assert again == arch
+    assert hash(again) == hash(arch)
 
 
 @given(genotypes)
-def test_choices_decode_to_the_genotype_that_encodes_to_them(found):
+def test_encoding_and_decoding_are_inverse(arch):
     for form in ("separate", "joint"):
-        assert decode(encode(found, form), form) == found
+        assert decode(encode(arch, form), form) == arch
 
 
-def test_further_keys_of_a_document_are_ignored():
+def test_extra_document_keys_are_ignored():
     assert from_dict(document(found_by={"seed": 1})) == DARTS_V2
 
 
 @given(genotypes, st.randoms(use_true_random=False))
-def test_the_canonical_form_forgets_the_order_of_a_nodes_edges(found, random):
-    shuffled = genotype(*([e for node in cell for e in random.sample(node, SLOTS)] for cell in found))
-    assert shuffled.canonical() == found.canonical()
-    assert found.canonical().canonical() == found.canonical()
+def test_canonical_form_ignores_edge_order(arch, random):
+    shuffled = genotype(*([e for node in cell for e in random.sample(node, SLOTS)] for cell in arch))
+    assert shuffled.canonical() == arch.canonical()
+    assert arch.canonical().canonical() == arch.canonical()
     assert all(
         sorted(a) == sorted(b)
-        for one, other in zip(found, found.canonical(), strict=True)
+        for one, other in zip(arch, arch.canonical(), strict=True)
         for a, b in zip(one, other, strict=True)
     )
 
 
-def test_different_networks_stay_different_in_canonical_form():
+def test_canonical_form_distinguishes_different_networks():
     assert DARTS_V1.canonical() != DARTS_V2.canonical()
 
 
@@ -85,7 +85,7 @@ def test_different_networks_stay_different_in_canonical_form():
         (0, "ab", r"normal\[0\]: expected \[primitive, input\], got 'ab'"),
     ],
 )
-def test_an_impossible_pair_is_refused_with_its_place(position, pair, message):
+def test_invalid_pair_is_refused_with_position(position, pair, message):
     spoilt = pairs()
     spoilt[position] = pair
     with pytest.raises(GenotypeError, match=message):
@@ -93,7 +93,7 @@ def test_an_impossible_pair_is_refused_with_its_place(position, pair, message):
 
 
 @pytest.mark.parametrize("cell", [[], pairs()[:7], [*pairs(), ["skip_connect", 0]], None, "skip_connect", {}])
-def test_a_cell_of_wrong_length_is_refused(cell):
+def test_wrong_cell_length_is_refused(cell):
     with pytest.raises(GenotypeError, match=r"reduce: expected a list of 8 \[primitive, input\] pairs, two per node"):
         genotype(pairs(), cell)
 
@@ -112,7 +112,7 @@ def test_a_cell_of_wrong_length_is_refused(cell):
         (document(reduce_concat=[True, 3, 4, 5]), "reduce_concat: the darts space concatenates its 4 nodes"),
     ],
 )
-def test_a_document_of_another_form_is_refused(broken, message):
+def test_malformed_document_is_refused(broken, message):
     with pytest.raises(GenotypeError, match=message):
         from_dict(broken)
 
@@ -121,15 +121,15 @@ def by_node(cell):
     return [cell[i : i + SLOTS] for i in range(0, len(cell), SLOTS)]
 
 
-def printed(found):
+def printed(arch):
     """As DARTS, PC-DARTS and P-DARTS print a genotype, with tuples and a range."""
-    cells = {name: [tuple(pair) for pair in found.as_dict()[name]] for name in ("normal", "reduce")}
+    cells = {name: [tuple(pair) for pair in arch.as_dict()[name]] for name in ("normal", "reduce")}
     return "Genotype(" + ", ".join(f"{name}={cell}, {name}_concat=range(2, 6)" for name, cell in cells.items()) + ")"
 
 
-def other_forms(found):
+def other_forms(arch):
     """The same genotype in every form that is read."""
-    document, text = found.as_dict(), printed(found)
+    document, text = arch.as_dict(), printed(arch)
     nested = document | {name: by_node(document[name]) for name in ("normal", "reduce")}
     fields = [nested[name] for name in ("normal", "normal_concat", "reduce", "reduce_concat")]
     yield json.dumps({name: value for name, value in document.items() if name != "space"})
@@ -141,8 +141,8 @@ def other_forms(found):
 
 
 @given(genotypes)
-def test_every_form_gives_the_same_genotype(found):
-    assert [from_text(text) for text in other_forms(found)] == [found] * 8
+def test_every_form_gives_the_same_genotype(arch):
+    assert [from_text(text) for text in other_forms(arch)] == [arch] * 8
 
 
 @pytest.mark.parametrize(
@@ -173,7 +173,7 @@ def test_every_form_gives_the_same_genotype(found):
         ("\0", "null bytes"),
     ],
 )
-def test_text_that_is_no_genotype_is_one_line(text, message, tmp_path, monkeypatch):
+def test_invalid_text_fails_in_one_line(text, message, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(GenotypeError, match=message) as refused:
         from_text(text)
@@ -182,14 +182,14 @@ def test_text_that_is_no_genotype_is_one_line(text, message, tmp_path, monkeypat
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_pair_of_a_node_is_named_by_both_places():
+def test_nested_pair_errors_name_both_indices():
     nested = by_node(pairs())
     nested[2][1] = ["skip_connect", 4]
     with pytest.raises(GenotypeError, match=r"normal\[2\]\[1\]: input 4 does not exist yet; node 2 may use 0 to 3"):
         genotype(nested, pairs())
 
 
-def test_genotypes_are_given_by_name_file_or_text(tmp_path):
+def test_genotypes_load_from_name_file_text(tmp_path):
     path = tmp_path / "Genotype (1).txt"
     path.write_text("\ufeff" + printed(DARTS_V1), encoding="utf-8")
     assert named_or_given("DARTS_V2") is DARTS_V2
@@ -209,7 +209,7 @@ def test_genotypes_are_given_by_name_file_or_text(tmp_path):
         (None, r"neither a published genotype \(DARTS_V1, DARTS_V2, PDARTS, .*\) nor a readable file$"),
     ],
 )
-def test_a_file_without_a_genotype_is_named(content, message, tmp_path):
+def test_file_without_genotype_is_named(content, message, tmp_path):
     path = tmp_path / "broken.json"
     # A folder is no file, nor is a pipe, which might never end.
     os.mkfifo(path) if content is None else path.write_bytes(content)
@@ -217,7 +217,7 @@ def test_a_file_without_a_genotype_is_named(content, message, tmp_path):
         named_or_given(str(path))
 
 
-def test_published_genotypes_are_those_of_the_darts_code():
+def test_published_genotypes_match_darts_code():
     """The second-order cell as printed in cnn/genotypes.py; only pooling in its reduction cell."""
     convolutions = [p for node in DARTS_V2.normal for p, _ in node if "conv" in p]
     assert convolutions == ["sep_conv_3x3"] * 5 + ["dil_conv_3x3"]

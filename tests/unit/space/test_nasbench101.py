@@ -38,18 +38,18 @@ def every_cell(size):
 
 
 @pytest.mark.parametrize(("size", "count"), [(2, 1), (3, 6), (4, 84), (5, 2_441)])
-def test_as_many_cells_have_different_hashes_as_the_benchmark_holds(size, count):
-    assert len({found.canonical() for found in every_cell(size)}) == count
+def test_distinct_hash_count_matches_benchmark(size, count):
+    assert len({arch.canonical() for arch in every_cell(size)}) == count
 
 
-def test_the_hash_is_that_of_the_benchmarks_file():
+def test_hash_matches_the_benchmark_file():
     """The first architecture of the authors' file, as their own program prints it."""
     adjacency = "0100110001000000010010000010000001000000010000000"
-    found = from_columns(adjacency, f"input,{CONV3},{POOL},{CONV3},{CONV3},{CONV1},output")
-    assert found.canonical() == "00005c142e6f48ac74fdcf73e3439874"
+    arch = from_columns(adjacency, f"input,{CONV3},{POOL},{CONV3},{CONV3},{CONV1},output")
+    assert arch.canonical() == "00005c142e6f48ac74fdcf73e3439874"
 
 
-def test_the_order_of_the_vertices_does_not_matter():
+def test_hash_is_invariant_to_vertex_order():
     first = from_columns("0110000010000010000100000", f"input,{CONV3},{CONV1},{POOL},output")
     second = from_columns("0110000001000100000100000", f"input,{CONV1},{CONV3},{POOL},output")
     assert first != second
@@ -57,11 +57,11 @@ def test_the_order_of_the_vertices_does_not_matter():
     assert first.canonical() != second._replace(operations=first.operations).canonical()
 
 
-def test_vertices_off_the_path_are_pruned_with_their_edges():
+def test_dangling_vertices_are_pruned():
     operations = ["input", CONV3, CONV1, POOL, "output"]
     # Vertex 2 leads nowhere, nothing leads to vertex 3.
-    found = architecture(operations, [[0, 1, 1, 0, 0], [0, 0, 0, 0, 1], [0] * 5, [0, 0, 0, 0, 1], [0] * 5])
-    assert str(found) == f"010001000:input,{CONV3},output"
+    arch = architecture(operations, [[0, 1, 1, 0, 0], [0, 0, 0, 0, 1], [0] * 5, [0, 0, 0, 0, 1], [0] * 5])
+    assert str(arch) == f"010001000:input,{CONV3},output"
 
 
 def test_limits_hold_for_what_pruning_leaves():
@@ -91,7 +91,7 @@ def test_limits_hold_for_what_pruning_leaves():
         (["input", "conv5x5", "output"], [[0, 1, 0], [0, 0, 1], [0] * 3], "unknown operation 'conv5x5'"),
     ],
 )
-def test_other_cells_are_refused_in_one_line(operations, matrix, message):
+def test_invalid_cells_fail_in_one_line(operations, matrix, message):
     with pytest.raises(GenotypeError, match=message) as refused:
         architecture(operations, matrix)
     assert "\n" not in str(refused.value)
@@ -107,36 +107,36 @@ def test_other_texts_are_refused(text):
 
 def test_texts_and_draws_survive_each_other():
     rng = np.random.default_rng(0)
-    found = [draw(rng) for _ in range(50)]
-    assert [parse(str(each)) for each in found] == found
-    assert {len(each.operations) for each in found} <= set(range(2, VERTICES + 1))
-    assert len({each.canonical() for each in found}) > 30
+    archs = [draw(rng) for _ in range(50)]
+    assert [parse(str(each)) for each in archs] == archs
+    assert {len(each.operations) for each in archs} <= set(range(2, VERTICES + 1))
+    assert len({each.canonical() for each in archs}) > 30
     again = np.random.default_rng(0)
-    assert [draw(again) for _ in range(50)] == found
+    assert [draw(again) for _ in range(50)] == archs
 
 
 def test_neighbours_are_one_edit_away():
-    found = {str(each) for each in neighbours(CHAIN)}
+    texts = {str(each) for each in neighbours(CHAIN)}
     swapped = CHAIN._replace(operations=("input", POOL, CONV1, "output"))
     shortcut = "0101001000010000:input,conv3x3-bn-relu,conv1x1-bn-relu,output"
     longer = "0100000100000100000100000:input,conv3x3-bn-relu,maxpool3x3,conv1x1-bn-relu,output"
-    assert str(swapped) in found
-    assert shortcut in found
-    assert longer not in found, "an edge would have to go as well"
+    assert str(swapped) in texts
+    assert shortcut in texts
+    assert longer not in texts, "an edge would have to go as well"
     hashes = [each.canonical() for each in neighbours(CHAIN)]
     assert len(set(hashes)) == len(hashes)
     assert CHAIN.canonical() not in hashes
     assert max(len(each.operations) for each in neighbours(CHAIN)) == 5
 
 
-def test_an_added_vertex_can_be_removed_again():
+def test_vertex_additions_are_reversible():
     larger = [each for each in neighbours(CHAIN) if len(each.operations) == 5]
     assert larger
     assert all(CHAIN.canonical() in {back.canonical() for back in neighbours(each)} for each in larger)
 
 
 def test_mutations_stay_in_the_space():
-    rng, found = np.random.default_rng(1), CHAIN
+    rng, arch = np.random.default_rng(1), CHAIN
     for _ in range(30):
-        found = mutate(found, rng)
-        assert parse(str(found)) == found
+        arch = mutate(arch, rng)
+        assert parse(str(arch)) == arch

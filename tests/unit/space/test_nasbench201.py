@@ -8,7 +8,7 @@ from parsec.space.nasbench201 import OPERATIONS, SIZE, architecture, architectur
 MIXED = "|nor_conv_3x3~0|+|none~0|skip_connect~1|+|avg_pool_3x3~0|none~1|nor_conv_1x1~2|"
 
 
-def test_the_order_is_that_of_the_benchmark_file():
+def test_order_matches_the_benchmark_file():
     # The three that the benchmark's own code checks before it trains.
     known = {
         0: "|avg_pool_3x3~0|+|nor_conv_1x1~0|skip_connect~1|+|nor_conv_1x1~0|skip_connect~1|skip_connect~2|",
@@ -19,31 +19,31 @@ def test_the_order_is_that_of_the_benchmark_file():
     assert [index_of(parse(text)) for text in known.values()] == list(known)
 
 
-def test_all_architectures_are_different_and_survive_their_text():
+def test_architectures_are_unique_and_roundtrip_text():
     everything = architectures()
     assert len(set(everything)) == SIZE == 15_625
-    assert [parse(str(found)) for found in everything] == list(everything)
+    assert [parse(str(arch)) for arch in everything] == list(everything)
 
 
 def test_topologies_are_as_many_as_published():
-    assert len({found.canonical() for found in architectures()}) == 6_466
+    assert len({arch.canonical() for arch in architectures()}) == 6_466
 
 
-def test_an_edge_without_effect_does_not_make_another_topology():
+def test_dead_edges_keep_the_canonical_topology():
     # Node 1 is zero, so what leads from it is zero too, whatever the operation.
     silent = [architecture(["none", "skip_connect", op, "none", op, "nor_conv_3x3"]) for op in OPERATIONS]
-    assert len({found.canonical() for found in silent}) == 1
+    assert len({arch.canonical() for arch in silent}) == 1
     other = architecture(["none", "nor_conv_1x1", "none", "none", "none", "nor_conv_3x3"])
     assert other.canonical() != silent[0].canonical()
 
 
 def test_neighbours_differ_in_one_edge():
-    found = parse(MIXED)
-    neighbours = list(found.neighbours())
+    arch = parse(MIXED)
+    neighbours = list(arch.neighbours())
     assert len(set(neighbours)) == len(neighbours) == 24
-    differences = [sum(a != b for a, b in zip(found.operations, other.operations, strict=True)) for other in neighbours]
+    differences = [sum(a != b for a, b in zip(arch.operations, other.operations, strict=True)) for other in neighbours]
     assert set(differences) == {1}
-    assert all(found in set(other.neighbours()) for other in neighbours)
+    assert all(arch in set(other.neighbours()) for other in neighbours)
 
 
 def test_edges_are_read_node_by_node():
@@ -62,7 +62,7 @@ def test_edges_are_read_node_by_node():
         MIXED.replace("|none~0|", "|none~0||"),
     ],
 )
-def test_other_texts_are_refused_in_one_line(text):
+def test_invalid_texts_fail_in_one_line(text):
     with pytest.raises(GenotypeError) as refused:
         parse(text)
     assert "\n" not in str(refused.value)

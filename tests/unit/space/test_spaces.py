@@ -22,24 +22,24 @@ def test_architectures_survive_their_choices(space):
 
 
 @pytest.mark.parametrize("space", SPACES.values(), ids=SPACES)
-def test_factors_name_the_cells_and_primitives_of_the_space(space):
+def test_factors_name_space_cells_and_primitives(space):
     operations = [factor for factor in space.factors("separate") if factor.kind == "operation"]
     assert tuple(dict.fromkeys(factor.cell for factor in operations)) == space.cells
     assert {factor.choices for factor in operations} == {space.primitives}
 
 
 def test_nasbench201_has_a_factor_an_edge():
-    found = NASBENCH201.factors("separate")
-    assert [(factor.slot, factor.node) for factor in found] == list(EDGES)
-    assert {(factor.cell, factor.kind, factor.choices) for factor in found} == {("cell", "operation", OPERATIONS)}
+    factors = NASBENCH201.factors("separate")
+    assert [(factor.slot, factor.node) for factor in factors] == list(EDGES)
+    assert {(factor.cell, factor.kind, factor.choices) for factor in factors} == {("cell", "operation", OPERATIONS)}
     assert NASBENCH201.decode([3, 0, 1, 4, 0, 2], "separate") == FOUND
     with pytest.raises(ValueError, match="nasbench201 has no form 'joint'"):
         NASBENCH201.factors("joint")
 
 
-@pytest.mark.parametrize("found", [DARTS_V2, FOUND, architectures()[7]])
-def test_a_genotype_of_either_space_comes_back_from_its_json(found):
-    assert from_text(json.dumps({**found.as_dict(), "origin": {"seed": 1}})) == found
+@pytest.mark.parametrize("arch", [DARTS_V2, FOUND, architectures()[7]])
+def test_genotypes_of_all_spaces_roundtrip_json(arch):
+    assert from_text(json.dumps({**arch.as_dict(), "origin": {"seed": 1}})) == arch
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,7 @@ def test_a_genotype_of_either_space_comes_back_from_its_json(found):
         ('{"space": "darts"}', "lacks"),
     ],
 )
-def test_other_documents_are_refused_in_one_line(text, message):
+def test_invalid_documents_fail_in_one_line(text, message):
     with pytest.raises(GenotypeError, match=message) as refused:
         from_text(text)
     assert "\n" not in str(refused.value)

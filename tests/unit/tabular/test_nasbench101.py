@@ -28,8 +28,8 @@ def rows():
     """A made-up table without hashes in which the first cell has two runs."""
     return pd.DataFrame(
         {
-            "adjacency": [found.adjacency for found in [*CELLS, CHAIN]],
-            "operations": [",".join(found.operations) for found in [*CELLS, CHAIN]],
+            "adjacency": [arch.adjacency for arch in [*CELLS, CHAIN]],
+            "operations": [",".join(arch.operations) for arch in [*CELLS, CHAIN]],
             "val_accuracy": [90.0, 91.0, 92.0, 93.0, 94.0, 95.0, 80.0],
             "test_accuracy": [89.0, 90.0, 91.0, 92.0, 93.0, 94.0, 81.0],
         }
@@ -49,7 +49,7 @@ def test_runs_of_one_architecture_are_averaged(rows, write):
     path = write(rows)
     search = read_search_columns(path)
     assert search.architectures == tuple(CELLS)
-    assert search.hashes == tuple(found.canonical() for found in CELLS)
+    assert search.hashes == tuple(arch.canonical() for arch in CELLS)
     assert search.validation.tolist() == [85.0, 91.0, 92.0, 93.0, 94.0, 95.0]
     assert search.seconds is None
     assert read_report_columns(path).tolist() == [85.0, 90.0, 91.0, 92.0, 93.0, 94.0]
@@ -70,7 +70,7 @@ def test_a_search_needs_no_test_column(rows, write):
         (lambda rows: rows.assign(operations=None), "row 0 is no cell"),
     ],
 )
-def test_another_table_is_refused_in_one_line(rows, write, change, message):
+def test_invalid_table_fails_in_one_line(rows, write, change, message):
     with pytest.raises(BenchmarkError, match=message) as refused:
         read_search_columns(write(change(rows)))
     assert "\n" not in str(refused.value)
@@ -86,13 +86,13 @@ def test_neighbours_are_those_of_the_table(rows, write):
     assert set(draws) == set(range(6))
 
 
-def test_where_none_is_one_edit_away_the_nearest_are_neighbours(write):
+def test_isolated_cells_use_nearest_as_neighbours(write):
     cells = [CHAIN, NEAR[0], FAR]
     assert FAR.canonical() not in {each.canonical() for each in neighbours(NEAR[0])}
     frame = pd.DataFrame(
         {
-            "adjacency": [found.adjacency for found in cells],
-            "operations": [",".join(found.operations) for found in cells],
+            "adjacency": [arch.adjacency for arch in cells],
+            "operations": [",".join(arch.operations) for arch in cells],
             "val_accuracy": 90.0,
         }
     )
@@ -114,7 +114,7 @@ def test_the_subset_is_read(shared_data):
     problem = NasBench101(read_search_columns(shared_data("nasbench101-subset.parquet")))
     assert len(problem.everything) == len(set(problem.architectures)) == 292
     assert 73 < problem.reached.min() < problem.reached.max() < 95
-    assert all(problem.neighbours(found) for found in problem.everything)
+    assert all(problem.neighbours(arch) for arch in problem.everything)
 
 
 @pytest.fixture(scope="module")
@@ -135,10 +135,10 @@ def metrics():
     message = message_factory.GetMessageClass(pool.FindMessageTypeByName("nasbench.ModelMetrics"))
 
     def encode(parameters, evaluations):
-        found = message(trainable_parameters=parameters, total_time=1.0)
+        result = message(trainable_parameters=parameters, total_time=1.0)
         for numbers in evaluations:
-            found.evaluation_data.add(**dict(zip(names, numbers, strict=True)), checkpoint_path="model.ckpt-0")
-        return base64.b64encode(found.SerializeToString()).decode()
+            result.evaluation_data.add(**dict(zip(names, numbers, strict=True)), checkpoint_path="model.ckpt-0")
+        return base64.b64encode(result.SerializeToString()).decode()
 
     return encode
 
@@ -150,10 +150,10 @@ def write_file(tmp_path, metrics):
     def to_file(trainings):
         path = tmp_path / "nasbench_only108.tfrecord"
         with path.open("wb") as file:
-            for name, epochs, found, parameters, seconds, validation, test in trainings:
+            for name, epochs, arch, parameters, seconds, validation, test in trainings:
                 evaluations = [(0, 0, 0.1, 0.1, 0.1), (epochs / 2, seconds / 2, 0.5, 0.5, 0.5)]
                 evaluations.append((epochs, seconds, 1.0, validation, test))
-                cell = [found.adjacency, ",".join(found.operations)]
+                cell = [arch.adjacency, ",".join(arch.operations)]
                 record = json.dumps([name, epochs, *cell, metrics(parameters, evaluations)]).encode()
                 length = len(record).to_bytes(8, "little")
                 file.write(length + TFRecordWriter.masked_crc(length) + record + TFRecordWriter.masked_crc(record))
@@ -205,7 +205,7 @@ def test_the_authors_file_becomes_the_table(write_file, tmp_path):
         (lambda data: data.replace(b" 108,", b" 107,"), "no training of 108 epochs"),
     ],
 )
-def test_damaged_files_are_refused_in_one_line(write_file, tmp_path, capsys, damage, message):
+def test_damaged_files_are_refused(write_file, tmp_path, capsys, damage, message):
     path = write_file(trainings())
     path.write_bytes(damage(path.read_bytes()))
     assert run_import(path, tmp_path / "table.parquet") == 2
@@ -213,7 +213,7 @@ def test_damaged_files_are_refused_in_one_line(write_file, tmp_path, capsys, dam
     assert not (tmp_path / "table.parquet").exists()
 
 
-def test_a_missing_file_says_where_to_get_it(tmp_path, capsys):
+def test_missing_file_error_names_download_source(tmp_path, capsys):
     assert run_import(tmp_path / "none.tfrecord", tmp_path / "table.parquet") == 2
     said = capsys.readouterr().err
     assert "no such file" in said
@@ -221,7 +221,7 @@ def test_a_missing_file_says_where_to_get_it(tmp_path, capsys):
     assert said.count("\n") == 1
 
 
-def test_without_the_package_a_line_says_what_to_install(write_file, tmp_path, capsys, monkeypatch):
+def test_missing_package_error_names_install_command(write_file, tmp_path, capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "tfrecord.reader", None)
     assert run_import(write_file(trainings()), tmp_path / "table.parquet") == 2
     assert "pip install 'parsec-nas[benchmarks]'" in capsys.readouterr().err

@@ -17,7 +17,7 @@ def rows():
     random = np.random.default_rng(0)
     names = [f"{data}_{kind}" for data in DATA for kind in ("val_12", "test_200")] + ["naslib_cifar10_val_200"]
     columns = {name: random.uniform(10, 95, SIZE) for name in names}
-    return pd.DataFrame({"arch_index": range(SIZE), "arch_str": [str(found) for found in architectures()], **columns})
+    return pd.DataFrame({"arch_index": range(SIZE), "arch_str": [str(arch) for arch in architectures()], **columns})
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def write(tmp_path):
     return to_file
 
 
-def test_columns_come_by_index_whatever_the_order_of_the_rows(rows, write):
+def test_columns_follow_index_not_row_order(rows, write):
     path = write(rows.sample(frac=1, random_state=0))
     search, report = read_search_columns(path), read_report_columns(path)
     assert search.architectures == architectures()
@@ -39,7 +39,7 @@ def test_columns_come_by_index_whatever_the_order_of_the_rows(rows, write):
     assert np.array_equal(report.half, rows.naslib_cifar10_val_200)
 
 
-def test_a_search_needs_no_test_columns_and_is_given_none(rows, write):
+def test_search_columns_exclude_test_accuracies(rows, write):
     path = write(rows[["arch_index", "arch_str", *(f"{data}_val_12" for data in DATA)]])
     search = read_search_columns(path)
     assert [field.name for field in fields(search)] == ["architectures", "validation"]
@@ -72,14 +72,14 @@ def changed(rows, column, row, value):
         (lambda rows: rows.assign(arch_index="x"), "arch_index does not count"),
     ],
 )
-def test_another_table_is_refused_in_one_line(rows, write, change, message):
+def test_invalid_table_fails_in_one_line(rows, write, change, message):
     with pytest.raises(BenchmarkError, match=message) as refused:
         read_search_columns(write(change(rows)))
     assert "\n" not in str(refused.value)
     assert "NATS-Bench" in str(refused.value)
 
 
-def test_a_missing_or_broken_file_says_where_to_get_it(tmp_path):
+def test_missing_or_broken_file_is_explained(tmp_path):
     with pytest.raises(BenchmarkError, match=r"no such file; .*NATS-tss-v1_0-3ffb9-simple"):
         read_search_columns(tmp_path / "none.parquet")
     (tmp_path / "text.parquet").write_text("no Parquet at all")
@@ -87,7 +87,7 @@ def test_a_missing_or_broken_file_says_where_to_get_it(tmp_path):
         read_search_columns(tmp_path / "text.parquet")
 
 
-def test_the_real_table_has_the_known_best_architectures(shared_data):
+def test_real_table_has_known_best_architectures(shared_data):
     path = shared_data("nasbench201.parquet")
     best = {
         data: (int(values.argmax()), round(values.max(), 2)) for data, values in read_report_columns(path).test.items()

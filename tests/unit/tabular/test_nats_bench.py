@@ -17,7 +17,7 @@ from parsec.space.nasbench201 import SIZE, architectures
 from parsec.tabular.nasbench201 import read_report_columns, read_search_columns, read_seconds
 from parsec.tabular.nats_bench_file import read_states, row_of
 
-NAMES = [str(found) for found in architectures()]
+NAMES = [str(arch) for arch in architectures()]
 TRAININGS = {
     "cifar10-valid": ["x-valid", "ori-test"],
     "cifar10": ["ori-test"],
@@ -45,11 +45,13 @@ def states(index, name, trainings=TRAININGS):
     """Of one architecture: one seed after 12 epochs, two after 200; accuracies tell all of them apart."""
     made = {}
     for epochs, seeds in (("12", (777,)), ("200", (777, 888))):
-        found = ArchResults(index, name)
+        results = ArchResults(index, name)
         for place, data in enumerate(trainings):
             for seed in seeds:
-                found.update(data, seed, result(data, seed, len(epochs) * 10 + 10 * place + (seed == 888) + index % 7))
-        made[epochs] = found.state_dict()
+                results.update(
+                    data, seed, result(data, seed, len(epochs) * 10 + 10 * place + (seed == 888) + index % 7)
+                )
+        made[epochs] = results.state_dict()
     return made
 
 
@@ -64,7 +66,7 @@ def folder(tmp_path_factory):
     return place
 
 
-def test_numbers_are_those_that_the_columns_name(folder):
+def test_row_values_match_their_columns(folder):
     row = row_of(next(iter(read_states(folder))), 0, folder)
     # 20 (12 epochs) or 30 and a half (200, two seeds), 10 for the place of the training, 1 for that of the image set.
     assert row == {
@@ -129,7 +131,7 @@ class Harmful:
         return print, ("this ran",)
 
 
-def test_a_file_that_would_run_code_is_refused(folder, tmp_path, capsys):
+def test_file_that_executes_code_is_refused(folder, tmp_path, capsys):
     copy = with_file(folder, tmp_path, "000000", pickle.dumps({"12": Harmful()}))
     with pytest.raises(BenchmarkError, match=r"holds a (builtins|__builtin__)\.print"):
         next(iter(read_states(copy)))
@@ -147,20 +149,20 @@ def test_a_file_that_would_run_code_is_refused(folder, tmp_path, capsys):
         ("000000", pickle.dumps({"200": {}}), "index 0 lacks results"),
     ],
 )
-def test_other_files_are_refused_in_one_line(folder, tmp_path, name, content, message):
+def test_invalid_files_fail_in_one_line(folder, tmp_path, name, content, message):
     copy = with_file(folder, tmp_path, name, content)
     with pytest.raises(BenchmarkError, match=message) as refused:
         row_of(next(iter(read_states(copy))), 0, copy)
     assert "\n" not in str(refused.value)
 
 
-def test_numbers_of_former_versions_of_numpy_are_read(folder, tmp_path):
+def test_old_numpy_scalars_are_read(folder, tmp_path):
     old = pickle.dumps({"12": np.float64(3.0)}, protocol=2).replace(b"numpy._core", b"numpy.core")
     copy = with_file(folder, tmp_path, "000000", old)
     assert next(iter(read_states(copy))) == {"12": 3.0}
 
 
-def test_without_the_package_a_line_says_what_to_install(folder, monkeypatch):
+def test_missing_package_error_names_install_command(folder, monkeypatch):
     monkeypatch.setitem(sys.modules, "nats_bench.api_utils", None)
     with pytest.raises(BenchmarkError, match=r"pip install 'parsec-nas\[benchmarks\]'"):
         row_of(next(iter(read_states(folder))), 0, folder)

@@ -21,7 +21,7 @@ def searched(tmp_path_factory):
     """A table with what a search may see alone; its accuracies are random."""
     path, random = tmp_path_factory.mktemp("benchmark") / "table.parquet", np.random.default_rng(0)
     columns = {f"{data}_val_12": random.uniform(10, 95, SIZE) for data in DATA}
-    frame = pd.DataFrame({"arch_index": range(SIZE), "arch_str": [str(found) for found in architectures()], **columns})
+    frame = pd.DataFrame({"arch_index": range(SIZE), "arch_str": [str(arch) for arch in architectures()], **columns})
     frame.to_parquet(path, index=False)
     return path
 
@@ -70,13 +70,13 @@ def test_every_method_and_repeat_is_there(start, searched, tmp_path):
     assert about["provenance"]["settings"]["budget"] == 15
 
 
-def test_assisted_evolution_begins_in_the_scored_ones(start, tmp_path):
+def test_assisted_evolution_starts_from_scored_architectures(start, tmp_path):
     assert start("a", methods=["assisted_evolution"]) == 0
     rows, _ = read_simulations(tmp_path / "a" / "simulations.parquet")
     assert (rows[rows.trained == 1].architecture < 39).all()
 
 
-def test_equal_seeds_give_equal_rows_whatever_else_runs(start, tmp_path):
+def test_seed_and_method_determine_rows(start, tmp_path):
     read = lambda name: read_simulations(tmp_path / name / "simulations.parquet")[0]  # noqa: E731
     for name, changes in {"a": {}, "b": {}, "alone": {"methods": ["evolution"]}, "other": {"seed": 1}}.items():
         assert start(name, **changes) == 0
@@ -96,7 +96,7 @@ def test_equal_seeds_give_equal_rows_whatever_else_runs(start, tmp_path):
         ({"space": "nasbench101", "dataset": "in16"}, "nasbench101 has only cifar10"),
     ],
 )
-def test_what_cannot_be_is_refused_in_one_line(start, capsys, tmp_path, changes, message):
+def test_invalid_settings_fail_in_one_line(start, capsys, tmp_path, changes, message):
     assert start("a", **changes) == 2
     printed = capsys.readouterr().err
     assert message in printed
@@ -112,7 +112,7 @@ def timed(searched, tmp_path):
     return tmp_path / "timed.parquet"
 
 
-def test_a_budget_in_seconds_ends_the_search(timed, tmp_path):
+def test_time_budget_ends_the_search(timed, tmp_path):
     given = ["--benchmark", str(timed), "--seed", "0", "--output", str(tmp_path / "a")]
     settings = SMALL | {"methods": ["random"], "seconds": 450.0}
     assert main(["simulate", "--settings", str(job_file(tmp_path, json.dumps(settings))), *given]) == 0

@@ -15,14 +15,14 @@ def rng(seed=0):
 
 
 def test_random_search_draws_uniformly(toy, trained):
-    found = trained(random_search(toy, rng()), 5000)
-    counts = np.bincount(found, minlength=125)
+    archs = trained(random_search(toy, rng()), 5000)
+    counts = np.bincount(archs, minlength=125)
     assert counts.min() > 0
     # Chi-squared with 124 degrees of freedom; 1 in 10,000 is above 190.
     assert ((counts - 40) ** 2 / 40).sum() < 190
 
 
-def test_every_new_best_is_kept_and_nothing_else(toy):
+def test_only_new_incumbents_are_kept(toy):
     kept = follow(random_search(toy, rng()), toy, Budget(50, None, None))
     same = rng()
     reached = [toy.accuracy(toy.draw(1, same)[0]) for _ in range(50)]
@@ -40,14 +40,14 @@ def test_no_training_passes_the_seconds(toy):
     assert [one.seconds for one in kept] == [10.0 * one.trained for one in kept]
 
 
-def test_a_child_is_a_neighbour_of_the_best_that_lives(toy, trained):
+def test_evolution_mutates_best_living_parent(toy, trained):
     # So large a sample has every one of three in it.
-    found = trained(evolution(toy, Evolution(population=3, sample=200), rng()), 60)
+    archs = trained(evolution(toy, Evolution(population=3, sample=200), rng()), 60)
     for place in range(3, 60):
-        living = found[place - 3 : place]
+        living = archs[place - 3 : place]
         best = max(toy.accuracy(each) for each in living)
         parents = [each for each in living if toy.accuracy(each) == best]
-        assert any(found[place] in toy.neighbours(parent) for parent in parents)
+        assert any(archs[place] in toy.neighbours(parent) for parent in parents)
 
 
 def test_evolution_beats_random_search(toy):
@@ -60,17 +60,17 @@ def test_evolution_beats_random_search(toy):
     assert evolved > mean(lambda random: random_search(toy, random)) + 0.2
 
 
-def test_assisted_evolution_begins_with_the_best_scores(toy, trained):
+def test_assisted_evolution_starts_with_best_scores(toy, trained):
     settings = AssistedEvolution(population=4, sample=3, candidates=12)
-    scores = {found: -np.inf if found % 7 == 0 else float(found) for found in range(50, 100)}
-    found = trained(assisted_evolution(toy, settings, scores, rng()), 6)
+    scores = {arch: -np.inf if arch % 7 == 0 else float(arch) for arch in range(50, 100)}
+    archs = trained(assisted_evolution(toy, settings, scores, rng()), 6)
     drawn = [list(scores)[place] for place in rng().integers(50, size=12)]
-    assert found[:4] == sorted(drawn, key=lambda each: scores[each], reverse=True)[:4]
-    assert found[4] in {other for parent in found[:4] for other in toy.neighbours(parent)}
+    assert archs[:4] == sorted(drawn, key=lambda each: scores[each], reverse=True)[:4]
+    assert archs[4] in {other for parent in archs[:4] for other in toy.neighbours(parent)}
 
 
 def test_scores_that_know_the_truth_help(toy):
-    budget, scores = Budget(12, None, None), {found: toy.accuracy(found) for found in range(125)}
+    budget, scores = Budget(12, None, None), {arch: toy.accuracy(arch) for arch in range(125)}
     plain, helped = [], []
     for repeat in range(100):
         plain.append(follow(evolution(toy, Evolution(), rng(repeat)), toy, budget)[-1].accuracy)
@@ -81,8 +81,8 @@ def test_scores_that_know_the_truth_help(toy):
 
 
 def test_reinforce_comes_to_the_best_choices(toy, trained):
-    found = trained(reinforce(toy, Reinforce(rate=0.1), rng()), 1500)
-    reached = [toy.accuracy(each) for each in found]
+    archs = trained(reinforce(toy, Reinforce(rate=0.1), rng()), 1500)
+    reached = [toy.accuracy(each) for each in archs]
     first = [toy.accuracy(next(reinforce(toy, Reinforce(), rng(repeat)))) for repeat in range(500)]
     assert np.mean(first) == pytest.approx(56.0, abs=0.5)  # uniform
     assert np.mean(reached[-50:]) > 61.5  # of 62

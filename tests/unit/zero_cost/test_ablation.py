@@ -54,7 +54,7 @@ def test_rows_by_condition_repeat_and_network(run, tmp_path):
     assert not (tmp_path / "state" / "a").exists()
 
 
-def test_what_is_not_varied_is_that_of_a_scoring(run, start):
+def test_fixed_factors_match_plain_scoring(run, start):
     """With the weights of another seed but the images of seed 0, no row equals a scoring; the identity's all do."""
     plain = SCORES_FILE.read(start("s", architectures=2, initialisation="identity"))[0].set_index("index").score
     rows = run("a")
@@ -64,7 +64,7 @@ def test_what_is_not_varied_is_that_of_a_scoring(run, start):
     assert set(images["index"]) == set(plain.index)
 
 
-def test_a_stopped_run_goes_on_to_the_same_rows(run, monkeypatch):
+def test_stopped_run_resumes_to_same_rows(run, monkeypatch):
     whole, advance = run("whole"), Ablation.advance
     counted = []
 
@@ -82,7 +82,7 @@ def test_a_stopped_run_goes_on_to_the_same_rows(run, monkeypatch):
     assert len(counted) < 8 + 18 + 1  # it went on and did not begin from scratch
 
 
-def test_the_verb_names_a_wrong_data_set(digits, capsys, tmp_path):
+def test_command_names_the_wrong_dataset(digits, capsys, tmp_path):
     given = ["--data", str(digits), "--seed", "0", "--output", str(tmp_path / "a"), "--state", str(tmp_path / "s")]
     settings = job_file(tmp_path, json.dumps({"space": "nasbench201", "dataset": "other"}))
     assert main(["ablate", "--settings", str(settings), *given]) == 2

@@ -21,7 +21,7 @@ def benchmark(tmp_path_factory):
     """A table whose accuracies rise with the index; invented."""
     path, rising = tmp_path_factory.mktemp("benchmark") / "table.parquet", np.linspace(0.0, 99.9, SIZE)
     names = ["cifar10_test_200", "cifar100_test_200", "in16_test_200", "naslib_cifar10_val_200"]
-    texts = {"arch_index": range(SIZE), "arch_str": [str(found) for found in architectures()]}
+    texts = {"arch_index": range(SIZE), "arch_str": [str(arch) for arch in architectures()]}
     pd.DataFrame(texts | dict.fromkeys(names, rising)).to_parquet(path, index=False)
     return path
 
@@ -61,7 +61,7 @@ def test_every_bin_has_its_networks(keep, tmp_path):
     assert about["provenance"]["settings"]["networks"] == 2
 
 
-def test_a_kernel_has_the_score_of_its_network(keep, digits, make_job, tmp_path):
+def test_stored_kernel_reproduces_network_score(keep, digits, make_job, tmp_path):
     assert keep() == 0
     rows, _ = KERNELS_FILE.read(tmp_path / "kernels.parquet")
     job, info = make_job(1), read_info(digits)
@@ -86,7 +86,7 @@ def test_a_kernel_has_the_score_of_its_network(keep, digits, make_job, tmp_path)
         ({"dataset": "other"}, "the settings want other"),
     ],
 )
-def test_what_cannot_be_is_refused_in_one_line(keep, capsys, tmp_path, changes, message):
+def test_invalid_settings_fail_in_one_line(keep, capsys, tmp_path, changes, message):
     assert keep(**changes) == 2
     printed = capsys.readouterr().err
     assert message in printed

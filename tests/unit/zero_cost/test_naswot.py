@@ -57,7 +57,7 @@ def network():
     return BenchmarkNetwork(MIXED, 1)
 
 
-def test_the_kernel_counts_the_units_on_which_two_images_agree():
+def test_kernel_counts_agreeing_units():
     torch.manual_seed(0)
     first, second = nn.Linear(4, 5), nn.Linear(5, 3)
     network = nn.Sequential(first, nn.ReLU(), second, nn.ReLU(), nn.Linear(3, 1))
@@ -71,20 +71,20 @@ def test_the_kernel_counts_the_units_on_which_two_images_agree():
     "rectify",
     [nn.ReLU(), nn.ReLU(inplace=True), F.relu, torch.relu, torch.relu_, lambda x: x.relu(), lambda x: F.relu(x, True)],
 )
-def test_a_relu_counts_however_it_is_written(rectify):
+def test_kernel_counts_every_relu_variant(rectify):
     torch.manual_seed(0)
     layer, x = nn.Conv2d(3, 4, 3), torch.randn(IMAGES, 3, 6, 6)
-    found = relu_kernel(lambda given: rectify(layer(given)).sum(), x)
-    assert np.array_equal(found.numpy(), agreements((layer(x) > 0).flatten(1).tolist()))
+    kernel = relu_kernel(lambda given: rectify(layer(given)).sum(), x)
+    assert np.array_equal(kernel.numpy(), agreements((layer(x) > 0).flatten(1).tolist()))
 
 
-def test_every_layer_that_reads_a_map_counts():
+def test_repeated_relus_count_separately():
     x = torch.randn(IMAGES, 10)
     once = relu_kernel(lambda given: F.relu(given).sum(), x)
     assert torch.equal(relu_kernel(lambda given: (F.relu(given) + F.relu(given)).sum(), x), 2 * once)
 
 
-def test_a_map_that_changed_in_between_is_looked_at_again():
+def test_in_place_changed_maps_are_recounted():
     x = torch.randn(IMAGES, 10)
 
     def network(given):
@@ -103,7 +103,7 @@ def test_all_relus_of_a_network_count(network, images):
     assert units == [cells + residuals + 64 * 4**2]
 
 
-def test_networks_of_the_darts_space_are_scored_alike():
+def test_darts_kernel_counts_agreeing_units():
     torch.manual_seed(0)
     darts = FixedNetwork(DARTS_V2, Network(cells=3, channels=4), classes=1, image_size=8, auxiliary=False)
     x, seen = torch.randn(IMAGES, 3, 8, 8), []
@@ -114,7 +114,7 @@ def test_networks_of_the_darts_space_are_scored_alike():
     assert math.isfinite(log_determinant(kernel.numpy()))
 
 
-def test_the_kernel_does_not_depend_on_the_layout_of_memory(network, images):
+def test_kernel_is_independent_of_memory_layout(network, images):
     plain = relu_kernel(network, images)
     last = relu_kernel(
         network.to(memory_format=torch.channels_last), images.contiguous(memory_format=torch.channels_last)
@@ -124,7 +124,7 @@ def test_the_kernel_does_not_depend_on_the_layout_of_memory(network, images):
     assert plain.diagonal().equal(last.diagonal())
 
 
-def test_the_score_is_the_logarithm_of_the_determinant():
+def test_score_is_the_log_determinant():
     kernel = np.array([[4.0, 1.0, 2.0], [1.0, 4.0, 3.0], [2.0, 3.0, 4.0]])
     determinant = 4 * (16 - 9) - (4 - 6) + 2 * (3 - 8)
     assert log_determinant(kernel) == pytest.approx(math.log(determinant))
@@ -137,7 +137,7 @@ def test_equal_codes_have_no_score(images):
 
 
 @pytest.mark.parametrize("value", [torch.nan, torch.inf])
-def test_values_that_are_not_finite_have_no_score(network, images, value):
+def test_non_finite_values_are_unscored(network, images, value):
     images[2, 0, 0, 0] = value
     with pytest.raises(UnscoredError, match="not finite"):
         log_determinant(relu_kernel(network, images).numpy())
@@ -145,11 +145,11 @@ def test_values_that_are_not_finite_have_no_score(network, images, value):
         eigenvalue_score(jacobian_correlation(network, images).numpy())
 
 
-def test_rows_of_the_jacobian_are_gradients_of_single_images():
+def test_jacobian_rows_are_per_image_gradients():
     x = torch.randn(IMAGES, 3, 2, 2)
     # The gradient of x³/3 is x².
-    found = jacobian_correlation(lambda given: (given**3 / 3).flatten(1).sum(1), x)
-    assert np.allclose(found.numpy(), np.corrcoef(x.double().square().flatten(1).numpy()), atol=1e-6)
+    correlation = jacobian_correlation(lambda given: (given**3 / 3).flatten(1).sum(1), x)
+    assert np.allclose(correlation.numpy(), np.corrcoef(x.double().square().flatten(1).numpy()), atol=1e-6)
 
 
 def test_the_jacobian_leaves_no_gradient_behind(network, images):
@@ -159,7 +159,7 @@ def test_the_jacobian_leaves_no_gradient_behind(network, images):
     assert not images.requires_grad
 
 
-def test_modes_of_batch_norm_give_other_correlations(network, images):
+def test_batch_norm_mode_changes_correlations(network, images):
     train = jacobian_correlation(network, images)
     network.eval()
     evaluation = jacobian_correlation(network, images)
@@ -173,13 +173,13 @@ def test_the_eigenvalue_score_follows_its_formula():
     assert eigenvalue_score(correlation) == pytest.approx(expected)
 
 
-def test_images_that_look_alike_to_the_network_score_lower():
+def test_indistinguishable_images_score_lower():
     alike = np.full((4, 4), 0.99) + 0.01 * np.eye(4)
     assert eigenvalue_score(alike) < eigenvalue_score(np.eye(4))
     assert log_determinant(100 * alike) < log_determinant(100 * np.eye(4))
 
 
-def test_a_network_without_gradient_has_no_score(images):
+def test_network_without_gradient_is_unscored(images):
     silent = BenchmarkNetwork(architecture(["none"] * 6), 1)
     with pytest.raises(UnscoredError, match="gradient"):
         eigenvalue_score(jacobian_correlation(silent, images).numpy())
@@ -199,7 +199,7 @@ class Waits(TorchDispatchMode):
 
 
 @pytest.mark.parametrize("matrix", [relu_kernel, jacobian_correlation])
-def test_no_value_is_asked_for_while_a_matrix_is_made(network, images, matrix):
+def test_matrices_are_computed_without_device_sync(network, images, matrix):
     with Waits() as waits:
         matrix(network, images)
     assert waits.seen == []

@@ -30,11 +30,10 @@ def test_rows_name_architecture_index_and_score(start, tmp_path):
     assert rows.status.tolist() == ["scored"] * 3
     assert rows.reason.isna().all()
     assert rows.score.notna().all()
-    assert (rows.seconds > 0).all()
     assert about["seed"] == 0
     assert about["provenance"]["settings"]["score"]["batch_size"] == 8
     assert len(about["provenance"]["dataset_hash"]) == 64
-    assert about["cost"]["wall_seconds"] > 0
+    assert 0 < rows.seconds.sum() <= about["cost"]["wall_seconds"]
     assert not (tmp_path / "state" / "a").exists()
 
 
@@ -44,18 +43,18 @@ def test_pandas_reads_the_file_by_itself(start):
     ]  # fmt: skip
 
 
-def test_equal_settings_and_seed_give_equal_scores(start):
+def test_settings_and_seed_determine_scores(start):
     first, again, other = (SCORES_FILE.read(start(name, seed))[0] for name, seed in (("a", 0), ("b", 0), ("c", 1)))
     assert first.score.tolist() == again.score.tolist()
     assert set(first["index"]) != set(other["index"])
 
 
-def test_a_score_does_not_depend_on_what_was_scored_before(start):
+def test_scores_are_independent_of_scoring_order(start):
     few, more = (SCORES_FILE.read(start(name, architectures=count))[0] for name, count in (("a", 2), ("b", 4)))
     assert few.score.tolist() == more.score.tolist()[:2]
 
 
-def test_a_sample_has_no_architecture_twice_and_all_are_all():
+def test_sample_has_no_repeated_architecture():
     assert len(set(shuffled(SIZE, 1000, 0))) == 1000
     assert shuffled(SIZE, None, 0) == list(range(SIZE))
 
@@ -77,7 +76,7 @@ def test_settings_change_the_score(start, changes):
     assert (plain.score != changed.score).all()
 
 
-def test_an_architecture_that_fails_is_recorded_with_its_reason(start, monkeypatch):
+def test_failed_architecture_is_recorded_with_reason(start, monkeypatch):
     matrix, number = SCORES["relu_log_determinant"]
     seen = []
 
@@ -103,7 +102,7 @@ def test_too_little_memory_fails_one_architecture(start, monkeypatch):
     assert rows.reason.tolist() == ["no memory"] * 3
 
 
-def test_a_mistake_in_the_code_is_no_failed_architecture(start, monkeypatch):
+def test_code_errors_are_not_failed_architectures(start, monkeypatch):
     def broken(network, images):
         raise RuntimeError("shapes differ")
 
@@ -112,7 +111,7 @@ def test_a_mistake_in_the_code_is_no_failed_architecture(start, monkeypatch):
         start("a")
 
 
-def test_a_killed_run_continues_where_it_was(start, digits, make_job, tmp_path):
+def test_killed_run_resumes_where_it_stopped(start, digits, make_job, tmp_path):
     expected = SCORES_FILE.read(start("undisturbed", architectures=6))[0]
 
     def begin(attempt):
@@ -140,9 +139,9 @@ def test_a_killed_run_continues_where_it_was(start, digits, make_job, tmp_path):
     scored = []
     original = Scoring.score
 
-    def counted(self, found, index):
+    def counted(self, arch, index):
         scored.append(index)
-        return original(self, found, index)
+        return original(self, arch, index)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Scoring, "score", counted)
@@ -153,7 +152,7 @@ def test_a_killed_run_continues_where_it_was(start, digits, make_job, tmp_path):
 
 
 def test_state_of_another_scoring_is_refused(start, monkeypatch):
-    def stopped(self, found, index):
+    def stopped(self, arch, index):
         raise KeyboardInterrupt
 
     original = Scoring.advance
@@ -171,7 +170,7 @@ def test_state_of_another_scoring_is_refused(start, monkeypatch):
         start("a", seed=1)
 
 
-def test_too_few_images_and_another_data_set_are_refused(start, make_job, digits, tmp_path, capsys):
+def test_wrong_or_too_few_images_refused(start, make_job, digits, tmp_path, capsys):
     with pytest.raises(DatasetError, match="fewer than batch_size"):
         start("a", batch_size=10_000)
     other = job_file(tmp_path, json.dumps({**json.loads(as_json(make_job())), "dataset": "cifar10"}))

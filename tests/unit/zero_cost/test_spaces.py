@@ -59,14 +59,14 @@ def start(digits, tmp_path):
     return run
 
 
-def test_the_settings_of_nasbench201_are_what_they_were():
+def test_nasbench201_settings_keep_their_keys():
     """Scorings that began before there were other spaces go on."""
     text = as_json(ScoreJob(space="nasbench201", dataset="cifar10", architectures=None))
     assert sorted(json.loads(text)) == ["architectures", "compute", "dataset", "score", "space"]
 
 
 @pytest.mark.parametrize(("job", "read"), [(darts, from_text), (nasbench101, parse)])
-def test_draws_are_different_and_a_larger_number_keeps_a_smaller_one(start, job, read):
+def test_larger_samples_extend_smaller_ones(start, job, read):
     few, more = (start(name, job(count))[0] for name, count in (("a", 2), ("b", 5)))
     assert few.drop(columns="seconds").equals(more.drop(columns="seconds")[:2])
     assert more.status.tolist() == ["scored"] * 5
@@ -75,7 +75,7 @@ def test_draws_are_different_and_a_larger_number_keeps_a_smaller_one(start, job,
     assert set(other.architecture).isdisjoint(few.architecture)
 
 
-def test_all_of_a_table_are_scored_by_their_number_in_it(start, table):
+def test_table_architectures_keep_their_indices(start, table):
     rows, about = start("a", nasbench101(None), table)
     cells = [CHAIN, *neighbours(CHAIN)[:5]]
     assert rows["index"].tolist() == list(range(6))
@@ -85,7 +85,7 @@ def test_all_of_a_table_are_scored_by_their_number_in_it(start, table):
     assert some.score.tolist() == rows.score[some["index"]].tolist()
 
 
-def test_a_score_is_that_of_the_network_of_the_settings(start, digits, table):
+def test_score_is_that_of_configured_network(start, digits, table):
     job = nasbench101(None)
     rows, _ = start("a", job, table)
     network = BenchmarkNetwork(CHAIN, 1, channels=4, modules=1)
@@ -95,7 +95,7 @@ def test_a_score_is_that_of_the_network_of_the_settings(start, digits, table):
     assert rows.score[0] == pytest.approx(expected)
 
 
-def test_both_scores_and_every_initialisation_work_on_the_darts_space(start):
+def test_darts_supports_all_scores_and_initialisations(start):
     for kind in ("relu_log_determinant", "jacobian_eigenvalues"):
         rows, _ = start(kind, darts(2, score=Score(batch_size=8, kind=kind)))
         assert rows.status.tolist() == ["scored"] * 2
@@ -127,7 +127,7 @@ def interrupted(start, monkeypatch):
 
 
 @pytest.mark.parametrize("job", [darts, nasbench101])
-def test_a_stopped_scoring_of_draws_goes_on(start, interrupted, job):
+def test_stopped_scoring_of_draws_resumes(start, interrupted, job):
     expected, _ = start("undisturbed", job())
     interrupted("a", job())
     rows, about = start("a", job())
@@ -177,7 +177,7 @@ def test_settings_of_another_space_are_refused(digits, tmp_path, capsys, change,
     assert said.count("\n") == 1
 
 
-def test_draws_of_the_darts_space_are_uniform():
+def test_darts_draws_are_uniform():
     rng = np.random.default_rng(0)
     edges = [edge for _ in range(300) for cell in draw(rng) for node in cell for edge in node]
     counts = pd.Series([edge.primitive for edge in edges]).value_counts()

@@ -47,13 +47,13 @@ def in_two_parts(one, children, images, labels):
 
 def everything(one, children):
     """All results of an executor on 1, 2, … children: log-likelihoods, loss, effective sample size and gradient."""
-    found = []
+    results = []
     for count in COUNTS:
         likelihoods = one.log_likelihoods(children[:count], *batch())
         one.supernet.bank.gradient.fill_(99.0)
         seen = weighted_backward(one, children[:count], *batch(), temperature=2.0)
-        found += [likelihoods, *seen, one.supernet.bank.gradient.clone()]
-    return [*found, *in_two_parts(one, children, *batch())]
+        results += [likelihoods, *seen, one.supernet.bank.gradient.clone()]
+    return [*results, *in_two_parts(one, children, *batch())]
 
 
 @pytest.mark.parametrize("ranks", [2, 3])
@@ -61,8 +61,8 @@ def test_ranks_equal_one_rank(on_ranks, children, ranks):
     """For as many children as ranks, for more, for an uneven share, and for ranks without any."""
     alone = everything(executor(), children)
     first, *others = on_ranks(ranks, lambda ranks: everything(DistributedExecutor(executor(), ranks), children))
-    for found, expected in zip(first, alone, strict=True):
-        torch.testing.assert_close(found, expected, rtol=1e-10, atol=1e-10 * float(expected.abs().max()))
+    for result, expected in zip(first, alone, strict=True):
+        torch.testing.assert_close(result, expected, rtol=1e-10, atol=1e-10 * float(expected.abs().max()))
     for other in others:
         assert all(map(torch.equal, first, other))
 

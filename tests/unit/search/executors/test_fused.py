@@ -46,8 +46,8 @@ def assert_equal(one, table, children, images, labels, temperature):
     seen = weighted_backward(one, children, images, labels, temperature)
     gradient = one.supernet.bank.gradient.clone()
     one.supernet.bank.gradient.fill_(99.0)
-    found = weighted_backward(table, children, images, labels, temperature)
-    torch.testing.assert_close(found, seen, rtol=1e-10, atol=0)
+    result = weighted_backward(table, children, images, labels, temperature)
+    torch.testing.assert_close(result, seen, rtol=1e-10, atol=0)
     scale = float(gradient.abs().max())
     torch.testing.assert_close(table.supernet.bank.gradient, gradient, rtol=1e-9, atol=1e-12 * scale)
     assert torch.equal(table.supernet.bank.gradient == 0, gradient == 0), "weights that no child uses stay untouched"
@@ -84,15 +84,17 @@ def test_activations_follow_stem_dtype(random_genotype):
     bfloat16 = partial(torch.autocast, "cpu", dtype=torch.bfloat16)
     one, table = executors(Network(cells=3, channels=4), dtype=torch.float32, autocast=bfloat16)
     children, (images, labels) = ArchitectureBatch.of([random_genotype(0)]), batch(8, 8, 16, torch.float32)
-    found = table.log_likelihoods(children, images, labels)
-    assert found.dtype == torch.float64
-    torch.testing.assert_close(found, one.log_likelihoods(children, images, labels), rtol=0.03, atol=0)
+    log_likelihoods = table.log_likelihoods(children, images, labels)
+    assert log_likelihoods.dtype == torch.float64
+    torch.testing.assert_close(log_likelihoods, one.log_likelihoods(children, images, labels), rtol=0.03, atol=0)
     weighted_backward(one, children, images, labels)
     expected = one.supernet.bank.gradient.clone()
     weighted_backward(table, children, images, labels)
     assert torch.cosine_similarity(table.supernet.bank.gradient, expected, dim=0) > 0.95
     table.autocast = contextlib.nullcontext
-    assert not torch.equal(table.log_likelihoods(children, images, labels), found), "activations were bfloat16"
+    assert not torch.equal(table.log_likelihoods(children, images, labels), log_likelihoods), (
+        "activations were bfloat16"
+    )
 
 
 def test_memory_sets_fused_in_flight():
@@ -121,8 +123,8 @@ def test_negligible_architectures_skip_backward(random_genotype, monkeypatch):
     expected, gradient = weighted_backward(one, children, images, labels, 1e-3), one.supernet.bank.gradient.clone()
     live, pool_back = [], reference.pool_back
     monkeypatch.setattr(reference, "pool_back", lambda edges, *rest: (live.append(edges), pool_back(edges, *rest)))
-    found = weighted_backward(table, children, images, labels, 1e-3)
+    result = weighted_backward(table, children, images, labels, 1e-3)
     assert {int((edges[:, 0] >= 0).sum()) for edges in live} == {2}, "two edges a node, those of one child"
-    torch.testing.assert_close(found, expected, rtol=1e-10, atol=0)
+    torch.testing.assert_close(result, expected, rtol=1e-10, atol=0)
     scale = float(gradient.abs().max())
     torch.testing.assert_close(table.supernet.bank.gradient, gradient, rtol=1e-9, atol=1e-12 * scale)

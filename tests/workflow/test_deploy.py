@@ -1,4 +1,4 @@
-"""The workflow runs from elsewhere: another folder, a module of another workflow, an installed wheel, a git repository."""
+"""The workflow runs from elsewhere: another folder, another workflow's module, an installed wheel, a git repository."""
 
 import os
 import subprocess
@@ -80,8 +80,6 @@ def test_wheel_runs_with_its_data(work, installed):
     assert PARTS.items() <= counts(call("parsec", "run", "-n", *tiny, cwd=work, **installed)).items()
     call("parsec", "run", "results/data/digits/dataset.json", *tiny, cwd=work, **installed)
     assert (work / "results" / "data" / "digits" / "dataset.json").exists()
-    said = call("parsec", "genotype", "DARTS_V2", cwd=work, **installed)
-    assert "sep_conv_3x3" in said
     rows = "from parsec.report.inputs import published_rows; print(len(published_rows('cifar10')))"
     assert int(subprocess.check_output([sys.executable, "-c", rows], cwd=work, env=os.environ | installed)) > 10
 

@@ -1,11 +1,15 @@
-"""What the site adds to the pages in this folder: the settings' reference, the records, the command line, and equations."""
+"""Hooks of mkdocs: pages from elsewhere in the repository, the page of the command line, and equations as MathML."""
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import typer
 from latex2mathml.converter import convert
-from mkdocs.structure.files import File
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.structure.files import File, Files
+from mkdocs.structure.pages import Page
 
 from parsec.cli import app
 
@@ -16,7 +20,7 @@ SOURCES = re.compile(r"\[([^\]]*)\]\((?:\.\./)+(?!config/README\.md|results/reco
 """A link to a file of the repository that is no page; the site shows only its text."""
 
 
-def on_files(files, config):
+def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Pages from elsewhere in the repository take the places that links expect."""
     files.append(File.generated(config, "settings.md", abs_src_path=str(ROOT / "config" / "README.md")))
     files.append(File.generated(config, "commands.md", content=commands()))
@@ -27,7 +31,7 @@ def on_files(files, config):
     return files
 
 
-def on_page_markdown(markdown, page, config, files):
+def on_page_markdown(markdown: str, page: Page, **given: object) -> str:
     """Rewrite links out of the folder, and equations to MathML, which browsers show without a script."""
     up = "../" * page.file.src_uri.count("/")
     markdown = SOURCES.sub(r"\1", markdown)
@@ -43,7 +47,7 @@ def on_page_markdown(markdown, page, config, files):
     return re.sub(r"\$([^$\n]+)\$", lambda match: convert(match[1]), markdown)
 
 
-def commands():
+def commands() -> str:
     """The page of the command line, from the commands themselves."""
     lines = ["# Command line", "", "`parsec COMMAND --help` prints the same."]
     for name, command in _leaves(typer.main.get_command(app), "parsec"):
@@ -54,7 +58,7 @@ def commands():
     return "\n".join(lines) + "\n"
 
 
-def _leaves(command, path):
+def _leaves(command: Any, path: str) -> Iterator[tuple[str, Any]]:  # noqa: ANN401 - Typer's own click
     for name, child in getattr(command, "commands", {}).items():
         if getattr(child, "commands", None):
             yield from _leaves(child, f"{path} {name}")

@@ -149,6 +149,25 @@ def command(panel: str, name: str | None = None, group: typer.Typer = app) -> Ca
     return register
 
 
+@app.command(rich_help_panel=PEOPLE, context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def run(
+    context: typer.Context,
+    where: Annotated[bool, typer.Option("--where", help="Print the folder of the workflow and its presets.")] = False,
+) -> None:
+    """Run the workflow from any folder; other options are Snakemake's, such as --cores 2 --configfile FILE."""
+    from parsec.resources import source_root
+
+    root = source_root()
+    if where:
+        print(root)
+        return
+    given = any(word.startswith("--workflow-profile") for word in context.args)
+    profile = [] if given else ["--workflow-profile", str(root / "workflow" / "profiles" / "default")]
+    snakefile = ["--snakefile", str(root / "workflow" / "Snakefile")]
+    # No process in between, so that Snakemake gets signals and gives the exit code.
+    os.execv(sys.executable, [sys.executable, "-m", "snakemake", *snakefile, *profile, *context.args])
+
+
 def _limit_threads(count: int | None) -> None:
     """Set the thread pools before torch is imported: two pools that share a core slow each other down many times."""
     if count is None:
@@ -319,6 +338,16 @@ def import_benchmark(
     from parsec.tabular.importing import import_benchmark
 
     import_benchmark(load_job(settings, ImportJob), source, output)
+
+
+@command(PEOPLE, group=settings_app)
+def show(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Settings files, as given to --configfile.")],
+) -> None:
+    """Print the complete settings of a run, each with the file that it comes from; later files count more."""
+    from parsec.config.show import show
+
+    print(show(files), end="")
 
 
 @command(PEOPLE, group=settings_app)

@@ -161,7 +161,7 @@ class Running(Config):
     """How a run behaves; changes no number, so it is in no fingerprint and re-runs nothing."""
 
     checkpoint_seconds: Annotated[float, Field(ge=0.0)] = Field(
-        300.0, description="time between checkpoints, seconds; longer where saving is slow; 0: after every step"
+        60.0, description="time between checkpoints, seconds; longer where saving is slow; 0: after every step"
     )
     progress_seconds: Annotated[float, Field(ge=0.0)] = Field(5.0, description="time between progress lines, seconds")
     rerun_on_code_change: bool = Field(

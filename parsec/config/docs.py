@@ -1,11 +1,12 @@
-"""Which settings the paper gives and which had to be chosen; a test holds this against `config/paper.yaml`."""
+"""The reference and the JSON schema of the settings, with which of them the paper gives."""
 
+import copy
 import json
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from parsec.config.schema import Node, Tree, schema_of
-from parsec.config.settings import Settings
+from parsec.config.settings import NAMED, Settings
 
 GIVEN = (
     ("estimator.samples", "K = 16 in the DARTS space (reported by FP-NAS), the same at every step"),
@@ -56,21 +57,42 @@ This page is made from the settings tree: `parsec settings reference > config/RE
 
 ## Presets
 
-| file | what it is | data | how to choose it |
-| --- | --- | --- | --- |
-| `config.yaml` | the default: every stage, small, minutes on a laptop | digits, shipped with scikit-learn | – |
-| `cifar10.yaml` | the chain at reduced scale, an hour on two cores | CIFAR-10 | `--configfile config/cifar10.yaml` |
-| `compare.yaml` | all methods and variants at one budget | digits | `--configfile config/compare.yaml` |
-| `compare-paper.yaml` | the same at full scale, CUDA GPUs | CIFAR-10 | `--configfile config/compare-paper.yaml` |
-| `compare-nasbench201.yaml` | seven methods on a table | CIFAR-10 | `--configfile config/compare-nasbench201.yaml` |
-| `transfer.yaml` | whether a π of a small network helps on a large one | digits | `--configfile config/transfer.yaml` |
-| `transfer-cifar10.yaml` | the same on real images | CIFAR-10 | `--configfile config/transfer-cifar10.yaml` |
-| `nasbench201.yaml` | NASWOT, predictors, PARSEC on a table | CIFAR-10 | `--configfile config/nasbench201.yaml` |
-| `predictor-darts.yaml` | predictors where no table can be made | digits | `--configfile config/predictor-darts.yaml` |
-| `paper.yaml` | everything at the paper's scale, CUDA GPUs | CIFAR-10, ImageNet | `--configfile config/paper.yaml` |
+| file | what it is | data |
+| --- | --- | --- |
+| `config.yaml` | the default: every stage, small, minutes on a laptop | digits, shipped with scikit-learn |
+| `cifar10.yaml` | the chain at reduced scale, an hour on two cores | CIFAR-10 |
+| `compare.yaml` | all methods and variants at one budget | digits |
+| `compare-paper.yaml` | the same at full scale, CUDA GPUs | CIFAR-10 |
+| `compare-nasbench201.yaml` | seven methods on a table | CIFAR-10 |
+| `transfer.yaml` | whether a π of a small network helps on a large one | digits |
+| `transfer-cifar10.yaml` | the same on real images | CIFAR-10 |
+| `nasbench201.yaml` | NASWOT, predictors, PARSEC on a table | CIFAR-10 |
+| `predictor-darts.yaml` | predictors where no table can be made | digits |
+| `paper.yaml` | everything at the paper's scale, CUDA GPUs | CIFAR-10, ImageNet |
 
-Every preset is complete: it writes every key, so that nothing is left to a default and a preset can be read by itself.
-They do not build on each other; each has its own `results` folder. For a run of your own, copy the nearest one.
+`--configfile config/cifar10.yaml` runs a preset, and no `--configfile` runs `config.yaml`. A file holds what it
+changes; every other key has its default, which is the paper's value, or that of DARTS where the paper gives none.
+
+## Your own run
+
+```yaml
+# photos.yaml, for photos/train/<class>/* and photos/val/<class>/*
+datasets:
+  photos: {source: image_folder, folder: photos, image_size: 32}
+search:
+  dataset: photos
+  network: {cells: 5, channels: 8}
+  epochs: 20
+  estimator: {samples: 4}
+retrain:
+  photos: {network: {cells: 8, channels: 16}, epochs: 40}
+```
+
+`snakemake --cores 2 --configfile photos.yaml` runs it. Several files after `--configfile` are merged, the later over
+the earlier, as Snakemake does: `--configfile config/cifar10.yaml mine.yaml`; `NAME: null` takes a data set, a
+retraining or another named section away again. `finetune` and `transfer` inherit from `search` what they do not say.
+`parsec settings show FILE...` prints all settings that this makes, each with the file it comes from; those of a run
+that has ended are in `results/settings.yaml`.
 
 ## How settings are read
 
@@ -90,7 +112,7 @@ They do not build on each other; each has its own `results` folder. For a run of
 ## Keys
 
 `<stage>` is search, finetune or transfer, `<name>` a name of your choice, `<dataset>` a name under `datasets`. A key
-without a default must be written.
+without a default must be written, in the sections that are.
 """
 
 
@@ -104,7 +126,15 @@ class Group(NamedTuple):
 
 def schema_json() -> str:
     """The JSON schema of a settings file, ending with a newline."""
-    document = {"$schema": DIALECT, "title": "PARSEC settings"} | schema_of(Settings)
+    document: Node = {"$schema": DIALECT, "title": "PARSEC settings"} | copy.deepcopy(schema_of(Settings))
+    # A file may leave out what a later stage takes over from `search`, and take named sections away.
+    definitions, properties = document["$defs"], document["properties"]
+    definitions["LaterStage"] = {key: value for key, value in definitions["SearchStage"].items() if key != "required"}
+    for stage in ("finetune", "transfer"):
+        properties[stage]["anyOf"][0] = {"$ref": "#/$defs/LaterStage"}
+    for name in NAMED:
+        patterns = properties[name]["patternProperties"]
+        properties[name]["patternProperties"] = {p: {"anyOf": [v, {"type": "null"}]} for p, v in patterns.items()}
     return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
 
 
@@ -182,7 +212,7 @@ Of the paper's settings these are known, from its abstract and from what others 
 | --- | --- |
 {given}
 
-These are not given; `paper.yaml` marks each with "not given by the paper" and its reason:
+These are not given; the defaults and `paper.yaml` are choices, for these reasons:
 
 | keys | reason for the choice |
 | --- | --- |

@@ -15,7 +15,7 @@ from pydantic_core import ErrorDetails
 
 from parsec.config.base import Config
 from parsec.config.schema import NAME, Node, Tree
-from parsec.config.settings import Settings
+from parsec.config.settings import Settings, completed
 from parsec.errors import SettingsError
 
 SHOWN = 3
@@ -29,6 +29,10 @@ def explain(error: ValidationError, model: type[Config]) -> str:
     """The first problems of a failed validation in one line: unknown keys, then wrong values, then missing keys."""
     tree = Tree(model)
     details = sorted(error.errors(include_url=False), key=_urgency)
+    # What a later stage takes over from `search` is said once.
+    said = {(detail["loc"][1:], detail["type"]) for detail in details if detail["loc"][:1] == ("search",)}
+    inherit = (("finetune",), ("transfer",))
+    details = [d for d in details if not (d["loc"][:1] in inherit and (d["loc"][1:], d["type"]) in said)]
     unknown = [_unknown(tree, detail) for detail in details if detail["type"] == "extra_forbidden"]
     mistyped = {right for _, right in unknown}
     others = [
@@ -170,6 +174,21 @@ def read_document(path: Path) -> object:
     return _parse(text, str(path))
 
 
+def read_mapping(path: Path) -> dict[str, Any]:
+    """A settings file, not yet checked against the settings tree but for being a mapping.
+
+    Raises:
+        SettingsError: as `read_document`, or another document.
+    """
+    return _mapping(read_document(path))
+
+
+def _mapping(document: object) -> dict[str, Any]:
+    if not isinstance(document, Mapping):
+        raise SettingsError(f"the settings are {shown(document)}; they must be a mapping of keys to values")
+    return dict(document)
+
+
 class _Loader(yaml.SafeLoader):
     """YAML whose mappings hold every key once; by itself YAML would let the last one count, in silence."""
 
@@ -210,13 +229,14 @@ def _parse(text: str, where: str) -> object:
 
 
 def _checked(document: object, model: type[Model]) -> Model:
-    if not isinstance(document, Mapping):
-        raise SettingsError(f"the settings are {shown(document)}; they must be a mapping of keys to values")
+    document = _mapping(document)
     # Aliases of YAML make a short file hold more values than memory; settings have a few hundred.
     if (count := _count(document, {})) > MOST_VALUES:
         raise SettingsError(f"the settings hold {count:.3g} values, aliases written out; allowed: {MOST_VALUES:,}")
     if lines := _not_plain(document, ""):
         raise SettingsError(join(lines))
+    if model is Settings:
+        document = completed(document)
     try:
         return model.model_validate_json(json.dumps(document))
     except ValidationError as error:

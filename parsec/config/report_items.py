@@ -126,7 +126,7 @@ def _score_draws(settings: Settings, names: list[str]) -> Iterator[Result]:
 
 def final_outputs(settings: Settings) -> list[str]:
     """The files at the end of the workflow, below the results folder, beside those of `run_figure_folders`."""
-    figures = ["entropy", "accuracy", "operations", *(["executor-search"] if settings.space == "darts" else [])]
+    figures = ["entropy", "accuracy", "operations", *(["executor-search"] if settings.measure.samples else [])]
     figures += ["cost"] if settings.retrain else []
     figures += ["spending"] if len(settings.methods) > 1 else []
     figures += ["depths"] if settings.measure.depths else []

@@ -74,16 +74,16 @@ class RetrainAugmentation(Augmentation):
 class RetrainStage(Config):
     """Retraining on one data set: the full training set, then one evaluation on the test set."""
 
-    origins: UniqueTuple[SearchStageName] = Field(description="stages whose genotypes are retrained")
+    origins: UniqueTuple[SearchStageName] = Field(("search",), description="stages whose genotypes are retrained")
     published: UniqueTuple[Annotated[Given, BeforeValidator(_given, json_schema_input_type=Given | Known | Place)]] = (
         Field((), description="additional genotypes: published ones such as DARTS_V2, and files with your own")
     )
-    runs: UniqueTuple[Seed] = Field(description="seeds of the trainings per genotype", min_length=1)
+    runs: UniqueTuple[Seed] = Field((0,), description="seeds of the trainings per genotype", min_length=1)
     compare_with: Literal["cifar10", "imagenet"] | None = Field(
         None, description="published results printed below ours"
     )
-    network: Stack
-    epochs: Positive = Field(description="passes over the full training set")
+    network: Stack = Stack()
+    epochs: Positive = Field(600, description="passes over the full training set (DARTS)")
     batch_size: Annotated[Positive, Field(ge=2)] = Field(96, description="images of a batch")
     train_images: Positive | None = Field(None, description="number of training images used; null: all")
     auxiliary_weight: Annotated[float, Field(ge=0.0)] = Field(0.4, description="weight of the auxiliary head's loss")

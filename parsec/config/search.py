@@ -127,10 +127,13 @@ class SearchStage(Config):
     dataset: Name = Field(description="name of a data set under `datasets`")
     init_from: Literal["uniform", "search", "finetune", "scores"] = Field(
         "uniform",
-        description="the initial π: uniform, the π learnt by an earlier stage, or the π of `scores_prior`",
+        description="the initial π: uniform, the π learnt by an earlier stage, or the π of `scores_prior`; without the "
+        "key, `finetune` starts from `search`, and `transfer` from the stage before it",
     )
-    network: Network
-    epochs: Positive = Field(description="passes over the training half")
+    network: Network = Network()
+    epochs: Positive = Field(
+        100, description="passes over the training half; not given by the paper: what its stated cost affords"
+    )
     budget: Positive | None = Field(
         None,
         description="architectures × images: forward passes of images through architectures, equal for all methods; "
@@ -192,9 +195,9 @@ def check_space(space: Space, prior: PriorConfig, executor: str, networks: Mappi
 
 
 class Measure(Config):
-    """The measurement of memory and time of a search step, for the figure."""
+    """Measurements of memory and time, for figures; none unless asked for."""
 
-    samples: UniqueTuple[Positive] = Field((1, 2, 4, 8, 16), description="measured values of K", min_length=1)
+    samples: UniqueTuple[Positive] = Field((), description="values of K whose step is measured; []: left out")
     repeats: Positive = Field(5, description="timed steps per K; the median is shown")
     depths: UniqueTuple[Positive] = Field(
         (), description="`cells` of the networks on which the memory of every method is measured; []: left out"
@@ -254,7 +257,9 @@ class MeasureJob(Config):
     compute: Compute
 
     @model_validator(mode="after")
-    def check_space(self) -> Self:
-        """The contenders of the measurement are networks of that space."""
+    def check_measured(self) -> Self:
+        """The contenders of the measurement are networks of one space, with at least one value of K."""
         check_darts(self.space, "the step is measured beside DARTS' supernet")
+        if not self.measure.samples:
+            raise ValueError("measure.samples: got []; write the values of K to measure, such as [1, 4, 16]")
         return self

@@ -1,7 +1,9 @@
 """The complete settings of one run of the workflow."""
 
+import copy
 import json
 import re
+from collections.abc import Mapping
 from functools import cached_property
 from typing import Annotated, Any, Self, cast, get_args
 
@@ -41,6 +43,31 @@ class Variant(Config):
 STAGES = ("search", "finetune", "transfer")
 """Stages that learn π."""
 
+NAMED = {"variants", "datasets", "retrain", "scores", "simulations", "predictors"}
+"""Sections of named sections, each of which a later file can take away with `NAME: null`."""
+
+
+def completed(document: Mapping[str, Any]) -> dict[str, Any]:
+    """A settings file with what it leaves unsaid: later stages are as `search`, and `NAME: null` takes a name away."""
+    complete = dict(document)
+    for key in NAMED & complete.keys():
+        if isinstance(complete[key], dict):
+            complete[key] = {name: section for name, section in complete[key].items() if section is not None}
+    search = document.get("search")
+    for stage, earlier in (("finetune", "search"), ("transfer", "finetune" if document.get("finetune") else "search")):
+        if isinstance(search, dict) and isinstance(document.get(stage), dict):
+            complete[stage] = updated(search | {"init_from": earlier}, document[stage])
+    return complete
+
+
+def updated(document: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings with changes merged into them, section by section, as Snakemake merges its configuration files."""
+    from snakemake.utils import update_config  # takes a second to import, which most commands need not wait for
+
+    updated = copy.deepcopy(dict(document))
+    update_config(updated, changes)
+    return updated
+
 
 def _plain_line(text: str) -> str:
     if not text.isprintable() or text != text.strip() or re.search(r"[*\\<>`|{}]", text):
@@ -66,7 +93,7 @@ class Benchmarks(Config):
 class Settings(Config):
     """Everything that one run of the workflow computes."""
 
-    name: Title = Field(description="what this run is, in a few words; the title of its report")
+    name: Title = Field("PARSEC", description="what this run is, in a few words; the title of its report")
     results: Place = Field("results", description="folder of the run's outputs, relative to the working directory")
     space: Space = Field(
         "darts",
@@ -77,12 +104,19 @@ class Settings(Config):
         ("parsec",), description="search methods, and names under `variants`", min_length=1
     )
     variants: dict[Name, Variant] = Field({}, description="methods with settings of their own")
-    seeds: UniqueTuple[Seed] = Field(description="seeds of the independent searches", min_length=1)
+    seeds: UniqueTuple[Seed] = Field(
+        (0, 1, 2, 3), description="seeds of the independent searches; four, as DARTS runs", min_length=1
+    )
     datasets: dict[Name, Dataset] = Field(description="data sets by the name used in paths and tables")
     search: SearchStage = Field(description="proxy search on a small network")
-    finetune: SearchStage | None = Field(None, description="fine-tuning of π on the large network; null: left out")
-    transfer: SearchStage | None = Field(None, description="transfer of π to the large data set; null: left out")
-    retrain: dict[Name, RetrainStage] = Field(description="retraining, by the name of the data set")
+    finetune: SearchStage | None = Field(
+        None,
+        description="fine-tuning of π on the large network; what it does not say is as in `search`; null: left out",
+    )
+    transfer: SearchStage | None = Field(
+        None, description="transfer of π to the large data set; what it does not say is as in `search`; null: left out"
+    )
+    retrain: dict[Name, RetrainStage] = Field({}, description="retraining, by the name of the data set")
     benchmarks: Benchmarks = Benchmarks()
     scores: dict[Name, Scores] = Field({}, description="training-free scorings by the name used in paths and tables")
     scores_prior: ScoresPrior | None = Field(
@@ -118,12 +152,9 @@ class Settings(Config):
 
     @cached_property
     def _variant_settings(self) -> dict[str, "Settings"]:
-        from snakemake.utils import update_config  # takes a second to import, which most commands need not wait for
-
         merged = {}
         for name, variant in self.variants.items():
-            document = self.model_dump(mode="json")
-            update_config(document, variant.changes)
+            document = updated(self.model_dump(mode="json"), variant.changes)
             # Validated like any settings; a variant has no variants of its own.
             document |= {"methods": ["parsec"], "variants": {}}
             merged[name] = type(self).model_validate_json(json.dumps(document))

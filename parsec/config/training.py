@@ -14,15 +14,22 @@ class Network(Config):
         "cifar", description="`cifar`: one 3 × 3 convolution; `imagenet`: three of stride 2, for large images"
     )
     cells: Annotated[Positive, Field(le=100)] = Field(
-        description="cells in the stack, 3 or more, of which two reduce; on nasbench201 cells of a stage"
+        8, description="cells in the stack, 3 or more, of which two reduce (DARTS); on nasbench201 cells of a stage"
     )
-    channels: Annotated[Positive, Field(ge=2, multiple_of=2)] = Field(description="channels of the first cell")
+    channels: Annotated[Positive, Field(ge=2, multiple_of=2)] = Field(
+        16, description="channels of the first cell (DARTS)"
+    )
 
 
 class Stack(Network):
-    """Size of a network of DARTS' cells."""
+    """Size of a network of DARTS' cells, by default the one that DARTS retrains on CIFAR-10."""
 
-    cells: Annotated[Positive, Field(ge=3, le=100)] = Field(description="cells in the stack; two of them reduce")
+    cells: Annotated[Positive, Field(ge=3, le=100)] = Field(
+        20, description="cells in the stack; two of them reduce (DARTS)"
+    )
+    channels: Annotated[Positive, Field(ge=2, multiple_of=2)] = Field(
+        36, description="channels of the first cell (DARTS)"
+    )
 
 
 class Augmentation(Config):

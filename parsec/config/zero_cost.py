@@ -12,6 +12,15 @@ from parsec.config.training import Augmentation, Stack
 Initialisation = Literal["default", "normal", "uniform", "orthogonal", "identity"]
 
 
+class ScoreAugmentation(Augmentation):
+    """Random changes of the images that are scored; none, as the ICML paper. The first version crops and flips."""
+
+    crop: Literal["none", "pad", "resized"] = Field(
+        "none", description="`pad`: shift within a zero border; `resized`: random area and aspect ratio"
+    )
+    flip: bool = Field(False, description="mirror half of the images")
+
+
 class Score(Config):
     """A score of NASWOT: its kind, and the minibatch and the weights that it is taken from."""
 
@@ -28,9 +37,7 @@ class Score(Config):
     images: Literal["training", "noise"] = Field(
         "training", description="`training`: of the data set; `noise`: standard normal values in their place"
     )
-    augmentation: Augmentation = Field(
-        Augmentation(crop="none", flip=False), description="of the images; the first version crops and flips"
-    )
+    augmentation: ScoreAugmentation = ScoreAugmentation()
     initialisation: Initialisation = Field(
         "default",
         description="of all weights: PyTorch's; normal (0, 1); uniform [0, 1); orthogonal; identity",

@@ -11,12 +11,12 @@ import yaml
 
 from parsec.errors import UserError
 from parsec.records.documents import RESULTS_FILE, read_document
+from parsec.resources import published_folder
 from parsec.stats import Estimate, difference_interval, difference_text, interval_of_mean
 
 HOLDS, FAILS, OPEN = "holds", "does not hold", "no significant difference"
 IN_PART, CLOSE, SINGLE = "holds in part", "close, but differs significantly", "one run, no interval"
 REDUCED = " at reduced scale"
-CLAIMS = Path(__file__).parents[2] / "config" / "published" / "claims.csv"
 PAPER_EPOCHS = 600
 """Epochs of retraining on CIFAR-10 in the paper; a record with fewer does not test its numbers."""
 FULL = "full: the benchmark's own networks"
@@ -72,12 +72,13 @@ Reader = Callable[[Path, Claim], Evidence | None]
 """From a record and a claim to the evidence; None if the record has no such file or no row on the claim."""
 
 
-def read_claims(path: Path = CLAIMS) -> list[Claim]:
+def read_claims(path: Path | None = None) -> list[Claim]:
     """All claims, in the order of the file.
 
     Raises:
         UserError: the file is missing or damaged.
     """
+    path = path or published_folder() / "claims.csv"
     try:
         with path.open(encoding="utf-8", newline="") as file:
             return [Claim(**row) for row in csv.DictReader(file)]

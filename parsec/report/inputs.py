@@ -10,16 +10,11 @@ import pyarrow as pa
 from parsec.config.outputs import SEARCH_STAGES
 from parsec.errors import UserError
 from parsec.records.documents import read_results
+from parsec.resources import published_folder
 
 PROTOCOLS = "protocols.csv"
 FAMILIES = ("gradient-based", "evolution", "RL", "SMBO", "hypernetwork", "training-free", "random", "manual")
 """Search methods in the order in which tables list them; others follow after `training-free`."""
-
-
-def default_folder() -> Path:
-    """The cited tables of the source tree, or of the working directory where the package is installed."""
-    inside = Path(__file__).resolve().parents[2] / "config" / "published"
-    return inside if inside.is_dir() else Path("config") / "published"
 
 
 def read_rows(path: Path) -> pd.DataFrame:
@@ -44,7 +39,7 @@ def published_rows(table: str, folder: Path | None = None) -> pd.DataFrame:
     Raises:
         UserError: no such table, or a damaged one.
     """
-    path = (folder or default_folder()) / f"{table}.csv"
+    path = (folder or published_folder()) / f"{table}.csv"
     rows = read_rows(path)
     try:
         # PARSEC's rows stay in their order; the others are sorted by kind of method, then by error.
@@ -63,7 +58,7 @@ def protocol(table: str, folder: Path | None = None) -> dict[str, str]:
     Raises:
         UserError: the table has no protocol.
     """
-    path = (folder or default_folder()) / PROTOCOLS
+    path = (folder or published_folder()) / PROTOCOLS
     for row in read_rows(path).to_dict("records"):
         if row.get("table") == table:
             return dict(row)

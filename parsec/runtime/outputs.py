@@ -114,13 +114,20 @@ def remove_state(folder: Path) -> None:
     remove_written(folder, STATE_FILES)
 
 
-def clear_output_cache(states: Iterable[Path]) -> None:
-    """Remove the state folders of finished runs, output caches included; call it after a successful workflow."""
-    for state in states:
-        if not (state / FINISHED / MANIFEST).exists():
-            continue
+def clear_output_cache(results: Path, stored: bool = False) -> None:
+    """Remove the state folders of finished runs, output caches included; call it after a successful workflow.
+
+    A run whose state is `<results>/state/X` has its outputs in `<results>/X`. A cache stays while an output is missing
+    there, because it may have to put that back; `stored` outputs are elsewhere and not looked for.
+    """
+    for manifest in list((results / "state").rglob(f"{FINISHED}/{MANIFEST}")):
+        state = manifest.parents[1]
         # A damaged cache and a folder that is not empty stay.
         with contextlib.suppress(OSError, UserError):
+            names = read_json(manifest, "a list of outputs").get("files", {})
+            output = results / state.relative_to(results / "state")
+            if not stored and not all((output / name).exists() for name in names):
+                continue
             remove_state(state)
             for parent in state.parents:
                 parent.rmdir()

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import yaml
 
+# A clone is used as it is; a workflow that is read from elsewhere needs the package to be installed.
 root = Path(str(workflow.current_basedir)).parents[1]
-sys.path.insert(0, str(root))
+if root.is_dir():
+    sys.path.insert(0, str(root))
 
 from parsec.config import job_parts, outputs, plan, report_items
 from parsec.config.base import expanded
@@ -20,6 +22,7 @@ from parsec.errors import SettingsError, UserError
 from parsec.records.code_hash import code_fingerprint
 from parsec.report.figures.registry import figure_code
 from parsec.report.tables.registry import table_code
+from parsec.resources import published_folder, source_root
 from parsec.runtime.outputs import MARKER, check_folder
 
 
@@ -180,7 +183,7 @@ def input_runs(runs, *names):
 
 def input_published(*names):
     """Input: tables of published results, in the clone and not in the storage of outputs."""
-    files = [os.path.relpath(root / "config" / "published" / f"{name}.csv") for name in dict.fromkeys(names) if name]
+    files = [os.path.relpath(published_folder() / f"{name}.csv") for name in dict.fromkeys(names) if name]
     return [local(file) for file in files]
 
 

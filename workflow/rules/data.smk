@@ -9,10 +9,14 @@ rule job_settings:
         CPU_ENVIRONMENT
     params:
         text=lambda wildcards: job_text(wildcards.job),
+        # Of an output, so that where results are re-runs nothing.
+        marker=lambda wildcards, output: f"{settings.results}/{MARKER}",
     message:
         "Settings of {wildcards.job}"
+    # The first of all jobs, and so the one that makes the results folder ours.
     shell:
-        "printf %s {params.text:q} > {output:q} 2> {log:q}"
+        'test -s {params.marker:q} || echo \'{{"folder": "results"}}\' > {params.marker:q};'
+        " printf %s {params.text:q} > {output:q} 2> {log:q}"
 
 
 rule prepare_dataset:

@@ -1,14 +1,13 @@
 """What a run prints before its first job and after its last one."""
 
-from parsec.runtime.outputs import clear_output_cache, mark_folder
+from parsec.runtime.outputs import clear_output_cache
 
 STORED = workflow.storage_settings.default_storage_prefix
 LOCATION = f"{STORED.rstrip('/')}/{settings.results}" if STORED else settings.results
 
 
 def print_header():
-    """Mark the results folder as ours, and print what is left out, which settings count and where results go."""
-    mark_folder(Path(settings.results), "results")
+    """Print what is left out, which settings count and where results go."""
     for line in plan.left_out(settings):
         print(line, file=sys.stderr)
     if "runtime" not in DEFAULT_RESOURCES:
@@ -18,10 +17,10 @@ def print_header():
 
 
 def print_results():
-    """Drop the checkpoints of what this call has finished, and print where the results are."""
-    clear_output_cache(Path(job.params.state) for job in workflow.dag.jobs if job.params.get("state"))
-    if any(job.rule.name == "all" for job in workflow.dag.jobs):
-        for name in ("tables", "figures", "checklist.md", "report.html"):
+    """Drop the checkpoints of finished runs, and print where the results are."""
+    clear_output_cache(Path(settings.results), stored=bool(STORED))
+    for name in ("tables", "figures", "checklist.md", "report.html"):
+        if STORED or Path(settings.results, name).exists():
             print(f"{Path(name).stem.capitalize()}: {LOCATION}/{name}", file=sys.stderr)
 
 

@@ -258,7 +258,7 @@ rule html_report:
         CPU_ENVIRONMENT
     params:
         # Of an output as well: a clone that was moved is no reason to make the report again.
-        snakefile=lambda wildcards, output: workflow.main_snakefile,
+        snakefile=lambda wildcards, output: source_root() / "workflow" / "Snakefile",
         storage=params_storage,
     message:
         "Snakemake's report"

@@ -13,8 +13,9 @@ from scipy.stats import kendalltau, spearmanr
 
 from parsec.errors import UserError
 from parsec.records.parquet import ABLATION_FILE, SCORES_FILE
-from parsec.report.inputs import default_folder, read_rows
+from parsec.report.inputs import read_rows
 from parsec.report.tables.base import NOTHING, Column, Section, Table, TableResult, significant, text_column
+from parsec.resources import published_folder
 from parsec.space.nasbench201 import SIZE
 from parsec.stats import bootstrap_ends
 from parsec.tabular.nasbench101 import read_search_columns
@@ -30,7 +31,7 @@ def naswot_rows(space: str, folder: Path | None = None, **equal: str) -> pd.Data
     Raises:
         UserError: the table is missing or damaged.
     """
-    rows = read_rows((folder or default_folder()) / "naswot.csv")
+    rows = read_rows((folder or published_folder()) / "naswot.csv")
     for name, value in {"search_space": space, **equal}.items():
         rows = rows[rows[name] == value]
     return rows.reset_index(drop=True)

@@ -55,7 +55,7 @@ def test_schema_accepts_presets_only(preset):
     schema = json.loads(schema_json())
     document = yaml.safe_load((ROOT / "config" / f"{preset}.yaml").read_text(encoding="utf-8"))
     jsonschema.validate(document, schema)
-    document["search"]["estimator"]["sample"] = 4
+    document["search"]["estimator"] = {"sample": 4}
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate(document, schema)
 
@@ -72,7 +72,7 @@ def test_every_key_has_a_described_row():
 def test_rows_give_range_default_meaning():
     text = reference_markdown()
     assert "| `search.epochs`" not in text
-    assert "| `<stage>.epochs` | a whole number ≥ 1 | – | passes over the training half |" in text
+    assert "| `<stage>.epochs` | a whole number ≥ 1 | `100` | passes over the training half; not given" in text
     assert "| `<stage>.weights.final_learning_rate` | a number ≥ 0 | `0.001` |" in text
     assert "| `retrain.<dataset>.augmentation.cutout` | a whole number ≥ 0 | `16` |" in text
 

@@ -146,8 +146,8 @@ def test_transfer_needs_its_parent_stage():
 
 def test_missing_key_is_named():
     config = copy.deepcopy(SMALL)
-    del config["seeds"]
-    assert complaint(config).startswith("seeds: missing; write a list of at least one value")
+    del config["datasets"]
+    assert complaint(config).startswith("datasets: missing; write a section of named sections")
 
 
 def test_message_shows_three_problems():
@@ -274,7 +274,31 @@ def test_aliases_of_sections_are_allowed(tmp_path):
     text = text.replace("search:\n", "search: &s\n")
     head, _, tail = text.partition("finetune: *s\n")
     (tmp_path / "settings.yaml").write_text(head + tail + "finetune: *s\n")
-    assert load(tmp_path / "settings.yaml").finetune == load(SMALL).search
+    finetune = load(SMALL).search.model_copy(update={"init_from": "search"})
+    assert load(tmp_path / "settings.yaml").finetune == finetune
+
+
+def test_later_stages_inherit_from_search():
+    later = {"finetune": {"network": {"cells": 5}}, "transfer": {"epochs": 1, "weights": {"momentum": 0.5}}}
+    settings = load(changed(search__weights__learning_rate=0.5, search__warmup_epochs=0) | later)
+    assert settings.finetune.network.model_dump() == {"stem": "cifar", "cells": 5, "channels": 4}
+    assert settings.finetune.weights == settings.search.weights
+    assert (settings.transfer.epochs, settings.transfer.weights.learning_rate) == (1, 0.5)
+    assert (settings.finetune.init_from, settings.transfer.init_from) == ("search", "finetune")
+    assert load(SMALL | {"transfer": {}}).transfer.init_from == "search"
+    assert load(settings.model_dump(mode="json")) == settings
+
+
+def test_inherited_mistake_is_named_once():
+    assert (
+        complaint(changed(search__epochs=0) | {"finetune": {}}) == "search.epochs: got 0; allowed: a whole number ≥ 1"
+    )
+
+
+def test_null_takes_a_named_section_away():
+    other = {"datasets": SMALL["datasets"] | {"gone": None}, "retrain": {"digits": None}}
+    settings = load(SMALL | other)
+    assert (list(settings.datasets), settings.retrain) == (["digits"], {})
 
 
 @pytest.mark.parametrize(

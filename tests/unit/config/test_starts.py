@@ -25,7 +25,7 @@ def test_only_primed_search_gets_fitted_prior(tree):
     assert all(plan.parent(settings, run) is None for run in plan.searches(settings))
     plain, primed = (search_job(settings, "search", name).settings for name in ("parsec", "primed"))
     assert primed == plain.model_copy(update={"init_from": "scores"})
-    assert fit_pi_job(settings).model_dump()["keep"] == tree["scores_prior"]["keep"]
+    assert fit_pi_job(settings).model_dump()["keep"] == 50
     assert plan.proposal_pis(settings) == ["fit/seed0/pi.parquet", "search/cifar10/parsec/seed0/trajectory.parquet"]
 
 

@@ -56,6 +56,7 @@ def tree(parts):
         "datasets": parts["datasets"],
         "search": stage | {"augmentation": {"flip": parts["flip"]}},
         "retrain": {dataset: retrain},
+        "measure": {"samples": [1, 4]},
     }
 
 

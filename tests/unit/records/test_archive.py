@@ -28,7 +28,8 @@ def results(tmp_path):
     """A finished run of one search and one training, next to results of other settings."""
     folder = tmp_path / "results"
     settings = load(ROOT / "config/config.yaml").model_dump(mode="json")
-    settings |= {"name": "a run of digits", "seeds": [0], "finetune": None, "transfer": None}
+    settings |= {"name": "a run of digits", "seeds": [0], "methods": ["parsec"], "variants": {}}
+    settings |= {"finetune": None, "transfer": None}
     settings["retrain"] = {
         "digits": settings["retrain"]["digits"] | {"origins": ["search"], "published": [], "runs": [0]}
     }

@@ -16,7 +16,8 @@ from parsec.report.figures.curves import looks_of
 from parsec.report.figures.probabilities import plot_pi
 from parsec.report.figures.registry import FIGURES, figure_writer, plot_runs
 from parsec.report.figures.style import PRIMITIVES, STYLE
-from parsec.report.inputs import default_folder, read_runs
+from parsec.report.inputs import read_runs
+from parsec.resources import published_folder
 from parsec.space.darts import PRIMITIVES as NAMES
 from parsec.space.published import DARTS_V2
 
@@ -44,7 +45,7 @@ def inputs(study, results, tmp_path):
         "accuracy": [run],
         "operations": [run],
         "cells": [genotype],
-        "cost": [*results, default_folder() / "cifar10.csv"],
+        "cost": [*results, published_folder() / "cifar10.csv"],
         "executor": [study.executor()],
         "depths": [study.depths()],
         "spending": [run],
@@ -178,21 +179,21 @@ def test_pi_takes_one_run(study, tmp_path):
 
 
 def test_cost_units_have_own_panels(results):
-    figure = plot_cost([*results, default_folder() / "cifar10.csv"]).figure
+    figure = plot_cost([*results, published_folder() / "cifar10.csv"]).figure
     assert [axes.get_xlabel() for axes in figure.axes] == ["Search cost (CPU-hours)", "Search cost (GPU-days)"]
     assert [axes.get_title() for axes in figure.axes] == ["digits: this run", "CIFAR-10: published"]
 
 
 def test_same_data_share_a_panel(study):
     results = [study.search(dataset="cifar10", accelerator=True), study.retrain(2.9, dataset="cifar10")]
-    figure = plot_cost([*results, default_folder() / "cifar10.csv"]).figure
+    figure = plot_cost([*results, published_folder() / "cifar10.csv"]).figure
     assert [axes.get_title() for axes in figure.axes] == ["cifar10: this run and published"]
 
 
 def test_stand_in_has_own_panel(study):
     search = study.search(dataset="imagenet", accelerator=True)
     result = study.retrain(30.0, dataset="imagenet", stem="imagenet", stand_in="digits written as images")
-    figure = plot_cost([search, result, default_folder() / "imagenet.csv"]).figure
+    figure = plot_cost([search, result, published_folder() / "imagenet.csv"]).figure
     assert len(figure.axes) == 2
 
 

@@ -9,10 +9,11 @@ import pytest
 
 from parsec.errors import UserError
 from parsec.records.documents import read_results
-from parsec.report.inputs import default_folder, published_rows
+from parsec.report.inputs import published_rows
 from parsec.report.tables.accuracy import our_rows
 from parsec.report.tables.base import csv_text, latex_text
 from parsec.report.tables.registry import table_writer
+from parsec.resources import published_folder
 
 
 def table(results, output, dataset="digits", compare_with=None):
@@ -280,7 +281,7 @@ def test_latex_rows_match_header(results, tmp_path):
 
 @pytest.mark.parametrize(("name", "low", "high"), [("cifar10", 2.0, 4.0), ("imagenet", 23.0, 31.0)])
 def test_every_published_row_is_cited(name, low, high):
-    rows = published_rows(name, default_folder())
+    rows = published_rows(name, published_folder())
     assert set(rows["certainty"]) == {"verbatim", "secondary"}
     assert rows["source"].str.contains("arXiv").all()
     assert rows["top1_error"].astype(float).between(low, high).all()

@@ -90,7 +90,7 @@ def _words(text: str) -> list[str]:
     return [piece for pieces in words for piece in pieces] or [""]
 
 
-def _layout(table: Table, keys: Sequence[str]) -> Layout:
+def layout_of(table: Table, keys: Sequence[str]) -> Layout:
     """The largest font with which all columns fit."""
     layouts = [_in_size(table, size, keys) for size in SIZES]
     return next((layout for layout in layouts if layout.fits), layouts[-1])
@@ -141,7 +141,7 @@ def _heading(column: Column, width: float, em: float) -> str:
 def latex(table: Table) -> str:
     """A `longtable`, which breaks over pages, and its notes as a list below; needs booktabs, array and longtable."""
     keys = [citation(source) for source in table.sources]
-    layout = _layout(table, keys)
+    layout = layout_of(table, keys)
     headings = [
         _heading(column, width, SIZES[layout.size]) for column, width in zip(table.columns, layout.widths, strict=True)
     ]

@@ -353,7 +353,8 @@ def few_images_note(images: int) -> str:
     )
 
 
-def _few_images(rows: list[Row]) -> list[str]:
+def few_images_notes(rows: Iterable[Row]) -> list[str]:
+    """A note where all trainings were tested on the same few images."""
     images = few_test_images(result for row in rows for result in row.trainings)
     return [] if images is None else [f"{few_images_note(images)} Wrong test images are summed over the trainings."]
 
@@ -381,7 +382,7 @@ IMAGENET = "imagenet"
 """Stem of networks whose tables have top-5 errors and multiply-adds, as in the papers."""
 
 
-def _columns(rows: list[Row], theirs: pd.DataFrame, large: bool) -> list[Printed]:
+def columns_of(rows: list[Row], theirs: pd.DataFrame, large: bool) -> list[Printed]:
     """Columns of our rows and of published ones; balanced error follows top-1 error where the two differ."""
     balanced = any(row.balanced and mean_and_std(row.balanced) != mean_and_std(row.top1) for row in rows)
     balanced &= all(row.balanced is not None for row in rows)
@@ -453,7 +454,7 @@ def make_accuracy_table(
     # Published rows: the same columns as far as they are known, with numbered sources.
     rules = protocol(compare_with, published) if compare_with else None
     theirs = published_rows(compare_with, published) if compare_with else pd.DataFrame()
-    printed = _columns(rows, theirs, large)
+    printed = columns_of(rows, theirs, large)
     columns = [each.column for each in printed]
     sections = [Section.of(f"This run, {dataset}" if rules else "", rows, columns)]
     if rules:
@@ -461,7 +462,7 @@ def make_accuracy_table(
         sections.append(section)
         data = pd.concat([data, raw_published(theirs, rules["data_set"], data.columns)])
 
-    notes = [STATISTICS, *_few_images(rows), *scale(rows, dataset, rules), *selection(rows), *hardware(rows)]
+    notes = [STATISTICS, *few_images_notes(rows), *scale(rows, dataset, rules), *selection(rows), *hardware(rows)]
     notes += [SECONDARY] if rules else []
     notes += [BALANCED_NOTE] if BALANCED in printed else []
     table = Table(dataset, CAPTION.format(dataset), columns, sections, notes, sources)

@@ -189,6 +189,24 @@ def or_nothing(text: str) -> str:
     return text or NOTHING
 
 
+def frame_table(name: str, data: pd.DataFrame) -> Table:
+    """The columns of a data frame in which its rows differ, as a printed table."""
+    shown = [key for key in data if data[key].astype(str).nunique() > 1 or len(data) == 1]
+    columns = [Column(key.replace("_", " ").capitalize(), partial(_plain, key), _side(data[key])) for key in shown]
+    return Table(name, name.capitalize(), columns, [Section.of("", data.to_dict("records"), columns)], [])
+
+
+def _plain(key: str, row: Mapping[str, Any]) -> str:
+    value = row[key]
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return NOTHING
+    return f"{value:.2f}" if isinstance(value, float) else str(value)
+
+
+def _side(values: "pd.Series[Any]") -> str:
+    return "l" if any(isinstance(value, str) for value in values) else "r"
+
+
 class TableResult(NamedTuple):
     """A table as it is printed, its numbers unrounded, and further numbers by the name of their CSV."""
 

@@ -40,6 +40,10 @@ def markdown(table: Table) -> str:
     return "\n".join(lines) + "\n"
 
 
+PADDED = 80
+"""Letters up to which cells are padded to equal width."""
+
+
 def markdown_grid(table: Table) -> list[str]:
     """The lines of the table itself; a section begins with a row that only has its title."""
     rows = [list(map(_cell, table.headings))]
@@ -48,7 +52,7 @@ def markdown_grid(table: Table) -> list[str]:
             rows.append([f"**{_cell(section.title)}**", *[""] * (len(table.headings) - 1)])
         rows += [list(map(_cell, row)) for row in section.rows]
     # GitHub takes a delimiter cell of at least one hyphen; three, beside the colon, are what every parser takes.
-    widths = [max(4, *(len(row[i]) for row in rows)) for i in range(len(table.headings))]
+    widths = [min(PADDED, max(4, *(len(row[i]) for row in rows))) for i in range(len(table.headings))]
     right = [column.align == "r" for column in table.columns]
     rule = ["-" * (w - 1) + ":" if r else ":" + "-" * (w - 1) for w, r in zip(widths, right, strict=True)]
     padded = [
@@ -83,9 +87,10 @@ def html_text(text: str) -> str:
     return with_code(text, escape, lambda code: f"<code>{escape(code)}</code>")
 
 
-def html(table: Table) -> str:
-    """A page with the table, its notes and sources; it needs no other file."""
-    return html_page(table.caption, [html_table(table)])
+def html(table: Table, more: Sequence[Table] = ()) -> str:
+    """A page with the table, its notes and sources, and further tables below; it needs no other file."""
+    parts = [part for each in more for part in (html_heading(each.caption), html_table(each))]
+    return html_page(table.caption, [html_table(table), *parts])
 
 
 def html_page(title: str, body: Iterable[str]) -> str:
@@ -107,6 +112,11 @@ def html_page(title: str, body: Iterable[str]) -> str:
         "</html>",
     ]
     return "\n".join(lines) + "\n"
+
+
+def html_heading(title: str) -> str:
+    """The heading of a part of a page."""
+    return f"<h2>{html_text(title)}</h2>"
 
 
 def html_list(items: Sequence[str], kind: str = "ul") -> str:
@@ -133,7 +143,7 @@ def html_table(table: Table) -> str:
         lines.append("</tbody>")
     lines += ["</table>", "</div>", html_list(table.notes)]
     if table.sources:
-        lines += ["<h2>Sources</h2>", html_list(table.sources, "ol")]
+        lines += [html_heading("Sources"), html_list(table.sources, "ol")]
     return "\n".join(filter(None, lines))
 
 

@@ -103,7 +103,7 @@ def _entropies(results: list[Result]) -> Iterator[Table]:
         Column("Data set", lambda row: row.dataset, "l"),
         Column("n", lambda row: str(row.entropy.n)),
         Column("Entropy of π (nats)", lambda row: mean_and_std(row.entropy)),
-        number_column("Uniform π (nats)", lambda row: row.uniform, rows),
+        number_column("Uniform π (nats)", lambda row: row.uniform, rows, digits=4),
         number_column(
             "Entropy left (%)", lambda row: row.uniform and 100 * row.entropy.mean / row.uniform, rows, digits=2
         ),

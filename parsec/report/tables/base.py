@@ -191,7 +191,7 @@ def or_nothing(text: str) -> str:
 
 def frame_table(name: str, data: pd.DataFrame) -> Table:
     """The columns of a data frame in which its rows differ, as a printed table."""
-    shown = [key for key in data if data[key].astype(str).nunique() > 1 or len(data) == 1]
+    shown = [key for key in data if data[key].nunique(dropna=False) > 1 or len(data) == 1]
     columns = [Column(key.replace("_", " ").capitalize(), partial(_plain, key), _side(data[key])) for key in shown]
     return Table(name, name.capitalize(), columns, [Section.of("", data.to_dict("records"), columns)], [])
 

@@ -10,7 +10,8 @@ import pandas as pd
 from parsec.config.outputs import SEARCH_STAGES
 from parsec.records.documents import RESULTS, read_documents
 from parsec.report.inputs import TITLES, Result, cumulative
-from parsec.report.tables.accuracy import FAMILY, METHODS, SOURCE, STATISTICS, columns_of, few_images_notes, our_rows
+from parsec.report.tables.accuracy import METHODS, STATISTICS, our_rows
+from parsec.report.tables.accuracy_table import FAMILY, SOURCE, columns_of, few_images_notes
 from parsec.report.tables.base import (
     Column,
     Section,

@@ -12,7 +12,8 @@ from parsec.config.outputs import PUBLISHED, SEARCH_STAGES
 from parsec.errors import UserError
 from parsec.records.documents import RESULTS, read_documents
 from parsec.report.inputs import Result, SearchKey, by_key, lineage
-from parsec.report.tables.accuracy import METHODS, STAGES, few_images_note, few_test_images
+from parsec.report.tables.accuracy import METHODS, STAGES
+from parsec.report.tables.accuracy_table import few_images_note, few_test_images
 from parsec.report.tables.base import (
     NOTHING,
     Column,

@@ -5,7 +5,7 @@ from importlib import import_module
 from pathlib import Path
 
 TABLES = {
-    "accuracy": "accuracy.make_accuracy_table",
+    "accuracy": "accuracy_table.make_accuracy_table",
     "naswot-correlation": "naswot.make_correlation_table",
     "naswot-correlation-nasbench101": "naswot.make_correlation101_table",
     "naswot-search": "naswot_search.make_search_table",

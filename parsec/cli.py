@@ -558,6 +558,14 @@ def checklist(
     write_checklist(results, output, left_out or [])
 
 
+@command(RULES)
+def summary(results: Inputs, output: OutputFile) -> None:
+    """Write the front page of the report: test error per method, entropy of π, commit, machine and versions."""
+    from parsec.report.summary import write_summary
+
+    write_summary(results, output)
+
+
 def _print_version(asked: bool) -> None:
     if asked:
         print(f"parsec {parsec.__version__}")

@@ -137,13 +137,18 @@ def final_outputs(settings: Settings) -> list[str]:
         *(f"figures/{name}.svg" for name in figures),
         *items,
         "checklist.md",
+        "summary.html",
     ]
 
 
 def _has_comparison(settings: Settings) -> bool:
     """Whether there are several methods, and something that measures what they ended with."""
-    table = settings.space == "nasbench201" and plan.benchmark_table(settings, "nasbench201")
-    return len(settings.methods) > 1 and bool(settings.retrain or table)
+    return len(settings.methods) > 1 and bool(settings.retrain or looks_up(settings))
+
+
+def looks_up(settings: Settings) -> bool:
+    """Whether true accuracies of what the searches select are looked up in a benchmark's table."""
+    return settings.space == "nasbench201" and plan.benchmark_table(settings, "nasbench201") is not None
 
 
 def run_figure_folders(settings: Settings) -> list[str]:

@@ -11,8 +11,17 @@ from parsec.config.outputs import PUBLISHED
 from parsec.errors import UserError
 from parsec.records.documents import read_results
 from parsec.report.inputs import Result, cumulative
-from parsec.report.tables.base import cost_text, listing
-from parsec.runtime.outputs import write_output
+from parsec.report.tables.base import Section, Table, cost_text, list_columns, listing
+from parsec.report.tables.markup import (
+    html_heading,
+    html_list,
+    html_page,
+    html_table,
+    html_text,
+    markdown_grid,
+    markdown_text,
+)
+from parsec.runtime.outputs import write_outputs
 
 
 class Answer(NamedTuple):
@@ -233,33 +242,32 @@ SECTIONS: dict[str, tuple[tuple[str, Question], ...]] = {
     ),
 }
 
-HEAD = """# NAS best-practice checklist
-
-After M. Lindauer and F. Hutter, *Best Practices for Scientific Research on Neural Architecture Search*,
-JMLR 21(243), 2020, items in short form. Every answer is derived from the result files of this run:
-{searches} searches and {retrains} trainings from scratch. What they do not show is answered with no.
-"""
-
-
-PIPE = "\\|"
-"""Escaped in a cell of a Markdown table."""
+TITLE = "NAS best-practice checklist"
+INTRODUCTION = (
+    "After M. Lindauer and F. Hutter, Best Practices for Scientific Research on Neural Architecture Search, JMLR "
+    "21(243), 2020, items in short form. Every answer is derived from the result files of this run: {searches} "
+    "searches and {retrains} trainings from scratch. What they do not show is answered with no."
+)
+COLUMNS = list_columns(["Item", "Answer", "Evidence"], "lll")
 
 
-def _section(title: str, answers: list[tuple[str, Answer]]) -> list[str]:
-    rows = [f"| {item} | **{answer.value}** | {answer.evidence.replace('|', PIPE)} |" for item, answer in answers]
-    return [f"## {title}", "", "| item | answer | evidence |", "| :--- | :--- | :--- |", *rows, ""]
+def checklist_tables(records: Records) -> list[Table]:
+    """One table per section of the checklist."""
+    return [
+        Table("checklist", title, COLUMNS, [Section("", [[item, *question(records)] for item, question in items])], [])
+        for title, items in SECTIONS.items()
+    ]
 
 
 def _limits(records: Records) -> list[str]:
     """How architectures and weights were selected, and which data stands in for other data."""
     selections = dict.fromkeys(f"{result['kind']}: {result['selection']}" for result in records.all)
     replaced = dict.fromkeys(r["provenance"]["stand_in"] for r in records.all if r["provenance"]["stand_in"])
-    lines = ["## Selection and data", "", *(f"- {sentence}" for sentence in selections)]
-    return [*lines, *(f"- data: {sentence}" for sentence in replaced)]
+    return [*selections, *(f"data: {sentence}" for sentence in replaced)]
 
 
 def write_checklist(results: list[Path], output: Path, left_out: Sequence[str] = ()) -> None:
-    """Answer the checklist from result.json files of searches and retrainings, as Markdown.
+    """Answer the checklist from result.json files of searches and retrainings, as Markdown and as HTML next to it.
 
     `left_out` says what the run was asked for and could not make.
 
@@ -271,8 +279,15 @@ def write_checklist(results: list[Path], output: Path, left_out: Sequence[str] =
         raise UserError("the checklist needs result files; give the result.json of searches and retrainings")
     by_kind = {kind: [d for d in documents if d["kind"] == kind] for kind in ("search", "retrain")}
     records = Records(by_kind["search"], by_kind["retrain"])
-    lines = [HEAD.format(searches=len(records.searches), retrains=len(records.retrains))]
-    for title, items in SECTIONS.items():
-        lines += _section(title, [(item, question(records)) for item, question in items])
-    missing = ["", "## Left out", "", *(f"- {line}" for line in left_out)] if left_out else []
-    write_output(output, "\n".join([*lines, *_limits(records), *missing]) + "\n")
+    introduction = INTRODUCTION.format(searches=len(records.searches), retrains=len(records.retrains))
+    tables, lists = checklist_tables(records), {"Selection and data": _limits(records), "Left out": list(left_out)}
+
+    lines, body = [f"# {TITLE}", "", introduction, ""], [f"<p>{html_text(introduction)}</p>"]
+    for table in tables:
+        lines += [f"## {table.caption}", "", *markdown_grid(table), ""]
+        body += [html_heading(table.caption), html_table(table)]
+    for title, items in ((title, items) for title, items in lists.items() if items):
+        lines += [f"## {title}", "", *(f"- {markdown_text(item)}" for item in items), ""]
+        body += [html_heading(title), html_list(items)]
+    page = html_page(TITLE, body)
+    write_outputs({output: "\n".join(lines[:-1]) + "\n", output.with_suffix(".html"): page})

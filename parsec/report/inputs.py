@@ -1,8 +1,9 @@
 """Inputs of tables and figures: published rows, run folders, and the cost of every search behind a result."""
 
+import functools
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 import pyarrow as pa
@@ -63,6 +64,37 @@ def protocol(table: str, folder: Path | None = None) -> dict[str, str]:
         if row.get("table") == table:
             return dict(row)
     raise UserError(f"{path}: no protocol of the table {table!r}; add a row for it")
+
+
+class Reference(NamedTuple):
+    """A paper that published rows are quoted from, as BibTeX has it."""
+
+    key: str
+    named: tuple[str, ...]
+    """Texts by which sources name it."""
+    authors: str
+    title: str
+    venue: str
+    year: str
+    arxiv: str
+
+
+@functools.cache
+def references(folder: Path | None = None) -> tuple[Reference, ...]:
+    """The papers behind published rows, `config/published/references.csv`.
+
+    Raises:
+        UserError: the table is missing or damaged.
+    """
+    path = (folder or default_folder()) / "references.csv"
+    try:
+        rows = read_rows(path)[list(Reference._fields)].to_dict("records")
+    except KeyError as error:
+        raise UserError(f"{path}: no table of references ({error}); restore config/published") from error
+    named = (
+        {str(name): value for name, value in row.items()} | {"named": tuple(row["named"].split(";"))} for row in rows
+    )
+    return tuple(Reference(**row) for row in named)
 
 
 GPU_DAYS = "GPU-days"

@@ -37,7 +37,7 @@ def test_preset_plans_its_whole_chain(preset, tmp_path, job_counts):
     assert done.returncode == 0, done.stderr
     planned = job_counts(done.stdout + done.stderr)
     assert {rule: planned.get(rule) for rule in PRESETS[preset]} == PRESETS[preset]
-    pages = ("figure_entropy", "figure_accuracy", "figure_operations", "figure_cost", "checklist")
+    pages = ("figure_entropy", "figure_accuracy", "figure_operations", "figure_cost", "checklist", "summary")
     others = dict.fromkeys((*pages, "complete_settings", "html_report"), 1)
     # No preset has more seeds than a job draws, so that there is one per stage and method.
     settings = load(ROOT / "config" / f"{preset}.yaml")

@@ -7,7 +7,7 @@ from PIL import Image
 STAGES = ("search", "finetune", "transfer")
 END = {"complete_settings", "html_report"}
 """What is made again after anything else."""
-PAGES = {"table", "figure_cost", "checklist", *END}
+PAGES = {"table", "figure_cost", "checklist", "summary", *END}
 
 
 def add_code(text):

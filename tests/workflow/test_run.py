@@ -24,13 +24,13 @@ def test_every_stage_leaves_its_files(finished):
 def test_pages_are_made_in_every_format(finished):
     place, _ = finished
     for dataset in ("digits", "digits-folder"):
-        kinds = ("csv", "classes.csv", "md", "tex")
+        kinds = ("csv", "classes.csv", "md", "html", "tex", "bib")
         assert all((place.results / f"tables/{dataset}.{kind}").stat().st_size for kind in kinds)
     names = ["entropy", "accuracy", "operations", "cost", "executor-search"]
     names += [f"{stage}/parsec/batch0/{name}-{stage}-parsec-seed0" for name in ("pi", "cells") for stage in STAGES]
     for name in names:
         assert all((place.results / f"figures/{name}.{kind}").stat().st_size for kind in ("svg", "pdf", "png", "csv"))
-    assert "Lindauer" in (place.results / "checklist.md").read_text()
+    assert all("Lindauer" in (place.results / f"checklist.{kind}").read_text() for kind in ("md", "html"))
 
 
 def test_table_shows_what_the_records_hold(finished):
@@ -44,6 +44,7 @@ def test_table_shows_what_the_records_hold(finished):
 def test_report_is_offline_and_captioned(finished):
     page = (finished[0].results / "report.html").read_text()
     assert "tiny run of the whole chain" in page
+    assert "0 Summary" in page
     assert "effective sample size" in page
     assert '<script src="http' not in page
     assert '<link href="http' not in page

@@ -24,8 +24,8 @@ def test_thousand_jobs_need_few_figure_jobs(fresh):
     assert planned.pop("first_run_figures") == len(STAGES)
     assert planned.pop("run_figures") == len(STAGES) * (200 // plan.BATCH - 1)
     assert planned.pop("job_settings") == 2 + len(STAGES) + 2 + 1  # per data set, stage, retraining and measurement
-    # Data, measurement, tables, figures of all runs, checklist, complete settings and report.
-    assert sum(planned.values()) == 2 + 1 + 2 + 5 + 1 + 1 + 1
+    # Data, measurement, tables, figures of all runs, checklist, summary, complete settings and report.
+    assert sum(planned.values()) == 2 + 1 + 2 + 5 + 1 + 1 + 1 + 1
 
 
 def calls(place, seeds, profile):

@@ -254,7 +254,10 @@ def input_genotype(wildcards):
 
 def report_files(kind, path, caption, category, **labels):
     """Output: the files of a table or figure; the one that browsers show best is in the report."""
-    kinds, shown = {"tables": (("csv", "md", "tex"), "md"), "figures": (("svg", "pdf", "png", "csv"), "svg")}[kind]
+    kinds, shown = {
+        "tables": (("csv", "md", "html", "tex", "bib"), "html"),
+        "figures": (("svg", "pdf", "png", "csv"), "svg"),
+    }[kind]
     files = {ending: f"<results>/{kind}/{path}.{ending}" for ending in kinds}
     files[shown] = report(files[shown], caption=f"../report/{caption}.rst", category=category, labels=labels)
     return files

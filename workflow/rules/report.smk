@@ -13,20 +13,8 @@ rule table:
         results=lambda w: input_results(*plan.results_with_cost(settings, w.dataset)),
         published=lambda w: input_published(settings.retrain[w.dataset].compare_with),
     output:
-        csv="<results>/tables/{dataset}.csv",
-        md=report(
-            "<results>/tables/{dataset}.md",
-            caption="../report/table.rst",
-            category="1 Tables",
-            labels={"table": "{dataset}"},
-        ),
-        tex="<results>/tables/{dataset}.tex",
-        classes=report(
-            "<results>/tables/{dataset}.classes.csv",
-            caption="../report/table.rst",
-            category="1 Tables",
-            labels={"table": "{dataset}, errors per class"},
-        ),
+        **report_files("tables", "{dataset}", "table", "1 Tables", table="{dataset}"),
+        classes="<results>/tables/{dataset}.classes.csv",
     log:
         "<results>/logs/tables/{dataset}.log",
     localrule: True
@@ -47,7 +35,7 @@ rule table:
 rule comparison:
     input:
         lambda wildcards: input_results(*plan.results_with_cost(settings)),
-        lambda wildcards: ["<results>/lookup/nasbench201.json"] if settings.space == "nasbench201" else [],
+        lambda wildcards: ["<results>/lookup/nasbench201.json"] if report_items.looks_up(settings) else [],
     output:
         **report_files("tables", "comparison", "comparison", "1 Tables", table="comparison of methods"),
     log:
@@ -203,8 +191,9 @@ rule checklist:
     input:
         lambda wildcards: input_runs([*plan.searches(settings), *plan.retrains(settings)], "result.json"),
     output:
-        report(
-            "<results>/checklist.md",
+        md="<results>/checklist.md",
+        html=report(
+            "<results>/checklist.html",
             caption="../report/checklist.rst",
             category="5 Good practice",
             labels={"table": "checklist"},
@@ -220,7 +209,31 @@ rule checklist:
     message:
         "Checklist of good practice"
     shell:
-        "python -m parsec checklist --output {output:q} --log {log:q} {params.left_out:q} {input:q}"
+        "python -m parsec checklist --output {output.md:q} --log {log:q} {params.left_out:q} {input:q}"
+
+
+rule summary:
+    input:
+        lambda wildcards: input_results(*plan.results_with_cost(settings)),
+        lambda wildcards: ["<results>/lookup/nasbench201.json"] if report_items.looks_up(settings) else [],
+    output:
+        report(
+            "<results>/summary.html",
+            caption="../report/summary.rst",
+            category="0 Summary",
+            labels={"table": "results, code and machine"},
+        ),
+    log:
+        "<results>/logs/summary.log",
+    localrule: True
+    conda:
+        CPU_ENVIRONMENT
+    params:
+        code=params_code("parsec.report.summary"),
+    message:
+        "Summary of the results"
+    shell:
+        "python -m parsec summary --output {output:q} --log {log:q} {input:q}"
 
 
 # Made again after anything else, with the settings of the call that did so.

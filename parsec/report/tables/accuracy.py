@@ -1,18 +1,15 @@
-"""Table: test errors in the layout of the paper's tables, ours above the published ones."""
+"""Rows of the table of test errors: one per origin, method and network; their notes, and their numbers for the CSV."""
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from statistics import fmean
 from typing import Any
 
 import pandas as pd
 
 from parsec.config.outputs import PUBLISHED, SEARCH_STAGES
-from parsec.errors import UserError
-from parsec.records.documents import read_results
 from parsec.report.inputs import (
     CPU_HOURS,
     GPU_DAYS,
@@ -23,22 +20,8 @@ from parsec.report.inputs import (
     cumulative,
     lineage,
     mean_cost,
-    protocol,
-    published_rows,
 )
-from parsec.report.tables.base import (
-    NOTHING,
-    Column,
-    Section,
-    Table,
-    TableResult,
-    cost_text,
-    csv_text,
-    listing,
-    mean_and_std,
-    millions,
-    or_nothing,
-)
+from parsec.report.tables.base import csv_text, listing
 from parsec.stats import Summary, summarise
 
 METHODS = {
@@ -89,7 +72,9 @@ class Row:
         """Kind of search method."""
         if self.origin == PUBLISHED:
             return "genotype from a file" if self.trainings[0].get("genotype_source") else "published genotype"
-        return METHODS.get(self.method, ("", self.method))[1]
+        # A variant has a name of its own, and the method behind it in its settings.
+        base = str(self.searches[0]["provenance"]["settings"].get("method", self.method))
+        return METHODS.get(base, ("", base))[1]
 
     @property
     def runs_by_seed(self) -> dict[int, int]:
@@ -162,7 +147,7 @@ def our_rows(results: Iterable[Result], dataset: str) -> list[Row]:
 
 
 STATISTICS = (
-    "n is searches × trainings of each genotype found. Mean ± sample standard deviation are over searches, each the "
+    "n is searches × trainings of each selected genotype. Mean ± sample standard deviation are over searches, each the "
     "mean of its trainings; of a published genotype over its trainings. No best of several is shown. The CSV adds the "
     "95 % t-interval of the mean over the same values, and the standard deviation over all trainings."
 )
@@ -322,100 +307,3 @@ def raw_published(rows: pd.DataFrame, data_set: str, columns: Iterable[str]) -> 
     }
     renamed = rows.rename(columns=names).assign(section="published", data_set=data_set, **counts)
     return renamed.reindex(columns=columns)
-
-
-Published = dict[str, str]
-
-
-NAME = Column("Architecture", lambda row: row.architecture, "l")
-ERROR = Column("Test error (%)", lambda row: mean_and_std(row.top1))
-TOP1 = Column("Top-1 error (%)", lambda row: mean_and_std(row.top1))
-TOP5 = Column("Top-5 error (%)", lambda row: mean_and_std(row.top5))
-BALANCED = Column("Balanced error (%)", lambda row: mean_and_std(row.balanced))
-COUNT = Column("n", lambda row: row.count)
-PARAMETERS = Column("Parameters (M)", lambda row: millions(row.complexity("parameters")))
-MULTIPLY_ADDS = Column("Multiply-adds (M)", lambda row: millions(row.complexity("multiply_adds")))
-COST = Column("Search cost (GPU-days unless stated)", lambda row: cost_text(row.cost))
-FAMILY = Column("Method", lambda row: or_nothing(row.family), "l")
-SOURCE = Column("Source", lambda row: "", "l")
-PUBLISHED_COLUMNS = {
-    **dict.fromkeys((ERROR, TOP1), ("top1_error", "top1_error_std")),
-    TOP5: ("top5_error",),
-    PARAMETERS: ("parameters_m",),
-    MULTIPLY_ADDS: ("multiply_adds_m",),
-    COST: ("search_cost_gpu_days",),
-    FAMILY: ("search_method",),
-}
-"""Columns of the published tables that are printed in a column: a value, and its ± value."""
-
-BALANCED_NOTE = "Balanced error is the mean over classes of each one's error; classes have unequally many test images."
-CAPTION = "Classification error on the test images of {}"
-LAYOUTS = {
-    "cifar": (NAME, ERROR, COUNT, PARAMETERS, COST, FAMILY, SOURCE),
-    "imagenet": (NAME, TOP1, TOP5, COUNT, PARAMETERS, MULTIPLY_ADDS, COST, FAMILY, SOURCE),
-}
-
-
-def _published_section(rows: pd.DataFrame, columns: tuple[Column, ...], data_set: str) -> tuple[Section, list[str]]:
-    """The published rows as printed, each with the number of its source; and the sources."""
-    remarks = (" (" + rows["remark"] + ")").where(rows["remark"] != "", "")
-    numbers, sources = pd.factorize(rows["source"] + remarks)
-    lines = []
-    for number, row in zip(numbers, rows.to_dict("records"), strict=True):
-        name = row["architecture"] + (" †" if row["certainty"] == "secondary" else "")
-        values = [[row.get(key, "") for key in PUBLISHED_COLUMNS.get(column, ())] for column in columns[1:-1]]
-        lines.append([name, *(" ± ".join(filter(None, pair)) or NOTHING for pair in values), f"[{number + 1}]"])
-    return Section(f"Published, {data_set}", lines), list(sources)
-
-
-def _stem(rows: list[Row], dataset: str) -> str:
-    stems = {row.network[0] for row in rows}
-    if len(stems) != 1:
-        names = ", ".join(sorted(stems)) or "no retraining"
-        raise UserError(
-            f"table of {dataset}: needs retraining results of one stem, got {names}; give one run's results"
-        )
-    return stems.pop()
-
-
-def _columns(rows: list[Row], dataset: str) -> tuple[Column, ...]:
-    """Printed columns; balanced error follows top-1 error where the two differ."""
-    columns = LAYOUTS[_stem(rows, dataset)]
-    if all(row.balanced is None or mean_and_std(row.balanced) == mean_and_std(row.top1) for row in rows):
-        return columns
-    return (*columns[:2], BALANCED, *columns[2:])
-
-
-def make_accuracy_table(
-    inputs: Sequence[Path], dataset: str, compare_with: str | None = None, published: Path | None = None
-) -> TableResult:
-    """Our results on one data set, above published ones if asked for; `classes` has our errors per class.
-
-    Args:
-        inputs: result files of retrainings and of all searches behind them.
-        dataset: name of our data set.
-        compare_with: name of the published table to print below ours.
-        published: folder of the published tables; `config/published` if None.
-
-    Raises:
-        UserError: no retraining of the data set, a missing search, a damaged file, an unknown published table.
-    """
-    rows = our_rows(read_results(inputs), dataset)
-    columns = _columns(rows, dataset)
-    sections, sources = [Section.of(f"This run, {dataset}", rows, columns)], list[str]()
-    data = raw_ours(rows, dataset)
-    notes = [STATISTICS]
-
-    # Published rows: the same columns as far as they are known, with numbered sources.
-    rules = protocol(compare_with, published) if compare_with else None
-    if compare_with and rules:
-        theirs = published_rows(compare_with, published)
-        section, sources = _published_section(theirs, columns, rules["data_set"])
-        sections.append(section)
-        data = pd.concat([data, raw_published(theirs, rules["data_set"], data.columns)])
-
-    notes += [*scale(rows, dataset, rules), *selection(rows), *hardware(rows)]
-    notes += [SECONDARY] if rules else []
-    notes += [BALANCED_NOTE] if BALANCED in columns else []
-    table = Table(dataset, CAPTION.format(dataset), columns, sections, notes, sources)
-    return TableResult(table, data, {"classes": raw_classes(rows, dataset)})

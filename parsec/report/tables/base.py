@@ -1,19 +1,18 @@
-"""Tables as data, and as text, Markdown, LaTeX (booktabs) and CSV."""
+"""Tables as data: the texts of numbers, columns, sections, notes. `markup.py` and `latex.py` print them."""
 
+import math
 import operator
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
-from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from parsec.report.inputs import Cost
-from parsec.runtime.outputs import write_outputs
+from parsec.report.inputs import SECONDS, Cost
 from parsec.stats import Summary
 
 NOTHING = "–"
@@ -33,11 +32,6 @@ def mean_and_std(summary: Summary | None) -> str:
     if summary is None:
         return NOTHING
     return f"{summary.mean:.2f}" if summary.std is None else f"{summary.mean:.2f} ± {summary.std:.2f}"
-
-
-def millions(value: float) -> str:
-    """A count in millions, three significant digits."""
-    return significant(value / 1e6, 3)
 
 
 def cost_text(cost: Cost) -> str:
@@ -95,9 +89,59 @@ def list_columns(headings: Sequence[str], alignment: str) -> list[Column]:
     return [Column(heading, operator.itemgetter(i), align) for i, (heading, align) in enumerate(pairs)]
 
 
+def number_column(heading: str, value: Callable[[Any], float | None], rows: Iterable[Any], digits: int = 3) -> Column:
+    """A column of numbers that all have the same number of decimals; a dash for None and NaN.
+
+    The smallest number keeps `digits` significant digits, unless the largest then has more than one decimal too many.
+    """
+    known = [number for row in rows if (number := value(row)) is not None and math.isfinite(number)]
+    decimals = _decimals(known, digits)
+
+    def cell(row: Any) -> str:  # noqa: ANN401 - rows of any kind
+        number = value(row)
+        return NOTHING if number is None or math.isnan(number) else f"{number:.{decimals}f}"
+
+    return Column(heading, cell)
+
+
+def _decimals(values: Iterable[float], digits: int) -> int:
+    sizes = [math.floor(math.log10(abs(value))) for value in values if value]
+    if not sizes:
+        return 0
+    return max(0, min(digits - 1 - min(sizes), digits - max(sizes)))
+
+
+def count_column(
+    name: str, value: Callable[[Any], float | None], rows: Sequence[Any], others: Iterable[float] = ()
+) -> Column:
+    """A column of counts in one unit: millions, or thousands where one is below 0.1 million and none above a million.
+
+    `others` are counts in the same column that are printed by other means, such as published ones.
+    """
+    known = [number for number in (*map(value, rows), *others) if number]
+    thousands = bool(known) and min(known) < 1e5 and max(known) < 1e6
+    unit, letter = (1e3, "k") if thousands else (1e6, "M")
+
+    def in_unit(row: Any) -> float | None:  # noqa: ANN401 - rows of any kind
+        number = value(row)
+        return None if number is None else number / unit
+
+    return number_column(f"{name} ({letter})", in_unit, rows)
+
+
+def cost_columns(name: str, cost: Callable[[Any], Cost]) -> list[Column]:
+    """One column per unit of a search cost; renderers drop the column of a unit that no row has."""
+    return [Column(f"{name} ({unit})", partial(_amount, cost, unit)) for unit in SECONDS]
+
+
+def _amount(cost: Callable[[Any], Cost], unit: str, row: Any) -> str:  # noqa: ANN401 - rows of any kind
+    amount = cost(row).get(unit)
+    return NOTHING if amount is None else significant(amount, 2)
+
+
 @dataclass(frozen=True)
 class Section:
-    """Rows below one sub-heading; sections are separated by a rule."""
+    """Rows below one sub-heading; sections are separated by a rule. A table's only section may have no title."""
 
     title: str
     rows: list[list[str]]
@@ -110,7 +154,10 @@ class Section:
 
 @dataclass(frozen=True)
 class Table:
-    """A printed table: caption, columns, sections and the notes below."""
+    """A printed table: caption, columns, sections and the notes below.
+
+    Text is plain, but for names of settings between backticks. A source is cited in rows as its number: `[1]`.
+    """
 
     label: str
     caption: str
@@ -124,109 +171,40 @@ class Table:
         """Headings of the columns."""
         return [column.heading for column in self.columns]
 
+    @property
+    def rows(self) -> list[list[str]]:
+        """Rows of all sections."""
+        return [row for section in self.sections for row in section.rows]
 
-RULE = "———"
-SYMBOLS = {
-    "\\": r"\textbackslash{}",
-    "&": r"\&",
-    "%": r"\%",
-    "$": r"\$",
-    "#": r"\#",
-    "_": r"\_",
-    "{": r"\{",
-    "}": r"\}",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    "<": r"\textless{}",
-    ">": r"\textgreater{}",
-    "±": r"$\pm$",
-    "×": r"$\times$",
-    "–": "--",
-    "—": "---",
-    "†": r"$^\dagger$",
-    "π": r"$\pi$",
-    "α": r"$\alpha$",
-    "β": r"$\beta$",
-    "∝": r"$\propto$",
-    "·": r"$\cdot$",
-    "≤": r"$\leq$",
-    "−": r"$-$",
-    "½": r"$\tfrac12$",
-    "τ": r"$\tau$",
-    "ρ": r"$\rho$",
-}
-
-
-def latex_text(text: str) -> str:
-    """Plain text with every character that LaTeX would read otherwise escaped."""
-    return "".join(SYMBOLS.get(character, character) for character in text)
-
-
-def _markdown_cell(text: str) -> str:
-    return text.replace("\\", "\\\\").replace("|", "\\|").replace("_", "\\_").replace("*", "\\*")
-
-
-def markdown(table: Table) -> str:
-    """GitHub-flavoured Markdown; the row that opens a section carries the rule."""
-    rows = []
-    for position, section in enumerate(table.sections):
-        fill = RULE if position else ""
-        rows.append([f"**{_markdown_cell(section.title)}**", *[fill] * (len(table.headings) - 1)])
-        rows += [[_markdown_cell(cell) for cell in row] for row in section.rows]
-    lines = [f"**{_markdown_cell(table.caption)}**", "", *_grid(table.headings, rows), ""]
-    lines += [f"- {_markdown_cell(note)}" for note in table.notes]
-    if table.sources:
-        lines += ["", "Sources:", "", *(f"{i}. {_markdown_cell(source)}" for i, source in enumerate(table.sources, 1))]
-    return "\n".join(lines) + "\n"
-
-
-def _grid(headings: Sequence[str], rows: list[list[str]]) -> list[str]:
-    widths = [max(len(row[i]) for row in [list(headings), *rows]) for i in range(len(headings))]
-    rule = [":" + "-" * (width - 1) for width in widths]
-    padded = [[cell.ljust(width) for cell, width in zip(row, widths, strict=True)] for row in [list(headings), *rows]]
-    return [f"| {' | '.join(row)} |" for row in [padded[0], rule, *padded[1:]]]
-
-
-def _latex_heading(text: str) -> str:
-    """A heading with its unit below it."""
-    return rf"\shortstack{{{latex_text(text).replace(' (', chr(92) * 2 + '(', 1)}}}"
-
-
-def _latex_section(section: Section, width: int) -> list[str]:
-    heading = rf"\multicolumn{{{width}}}{{l}}{{\textit{{{latex_text(section.title)}}}}} \\"
-    return [r"\midrule", heading, *(" & ".join(map(latex_text, row)) + r" \\" for row in section.rows)]
-
-
-def latex(table: Table) -> str:
-    """A complete `table` environment; needs the package booktabs."""
-    width = len(table.headings)
-    alignment = "".join(column.align for column in table.columns)
-    # Sources are numbered as the rows cite them.
-    notes = [latex_text(note) for note in table.notes]
-    notes += [rf"[{i}]~{latex_text(source)}." for i, source in enumerate(table.sources, 1)]
-    lines = [
-        r"% needs \usepackage{booktabs}",
-        r"\begin{table}",
-        r"\centering\footnotesize\setlength{\tabcolsep}{4pt}",
-        rf"\caption{{{latex_text(table.caption)}}}",
-        rf"\label{{tab:{table.label}}}",
-        rf"\begin{{tabular}}{{{alignment}}}",
-        r"\toprule",
-        " & ".join(map(_latex_heading, table.headings)) + r" \\",
-        *(line for section in table.sections for line in _latex_section(section, width)),
-        r"\bottomrule",
-        r"\end{tabular}",
-        r"\par\smallskip\begin{minipage}{\linewidth}\footnotesize\raggedright",
-        "\n".join(f"{note}\\par" for note in notes),
-        r"\end{minipage}",
-        r"\end{table}",
-    ]
-    return "\n".join(lines) + "\n"
+    def without_empty_columns(self) -> "Table":
+        """The table without columns that have nothing in any row; the first column stays."""
+        filled = [any(row[i] not in ("", NOTHING) for row in self.rows) for i in range(len(self.columns))]
+        kept = [i for i, any_row in enumerate(filled) if i == 0 or any_row]
+        sections = [Section(each.title, [[row[i] for i in kept] for row in each.rows]) for each in self.sections]
+        return replace(self, columns=[self.columns[i] for i in kept], sections=sections)
 
 
 def or_nothing(text: str) -> str:
     """The text, or a dash where there is none."""
     return text or NOTHING
+
+
+def frame_table(name: str, data: pd.DataFrame) -> Table:
+    """The columns of a data frame in which its rows differ, as a printed table."""
+    shown = [key for key in data if data[key].nunique(dropna=False) > 1 or len(data) == 1]
+    columns = [Column(key.replace("_", " ").capitalize(), partial(_plain, key), _side(data[key])) for key in shown]
+    return Table(name, name.capitalize(), columns, [Section.of("", data.to_dict("records"), columns)], [])
+
+
+def _plain(key: str, row: Mapping[str, Any]) -> str:
+    value = row[key]
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return NOTHING
+    return f"{value:.2f}" if isinstance(value, float) else str(value)
+
+
+def _side(values: "pd.Series[Any]") -> str:
+    return "l" if any(isinstance(value, str) for value in values) else "r"
 
 
 class TableResult(NamedTuple):
@@ -235,11 +213,3 @@ class TableResult(NamedTuple):
     table: Table
     data: pd.DataFrame
     more: Mapping[str, pd.DataFrame] = MappingProxyType({})
-
-
-def write_table(result: TableResult, output: Path) -> None:
-    """Write `<output>.csv`, `.md`, `.tex`, and `<output>.<name>.csv` for further numbers."""
-    frames = {"csv": result.data} | {f"{name}.csv": data for name, data in result.more.items()}
-    texts = {kind: data.to_csv(index=False) for kind, data in frames.items()}
-    texts |= {"md": markdown(result.table), "tex": latex(result.table)}
-    write_outputs({output.with_name(f"{output.name}.{kind}"): text for kind, text in texts.items()})

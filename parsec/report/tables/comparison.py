@@ -1,7 +1,7 @@
 """Table: methods compared; one row per search with the outcome of its architecture and its cumulative cost."""
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from statistics import fmean
 from typing import Any, NamedTuple
@@ -13,16 +13,18 @@ from parsec.errors import UserError
 from parsec.records.documents import RESULTS, read_documents
 from parsec.report.inputs import Result, SearchKey, by_key, lineage
 from parsec.report.tables.accuracy import METHODS, STAGES
+from parsec.report.tables.accuracy_table import few_images_note, few_test_images
 from parsec.report.tables.base import (
     NOTHING,
     Column,
     Section,
     Table,
     TableResult,
+    count_column,
     keyed_columns,
     listing,
     mean_and_std,
-    millions,
+    number_column,
     significant,
 )
 from parsec.report.tables.nasbench201 import LABELS
@@ -72,7 +74,8 @@ def _retrained(results: list[Result]) -> Iterator[dict[str, Any]]:
             trainings.setdefault(key, []).append(result)
     for (stage, dataset, method, seed), runs in trainings.items():
         named = {"stage": stage, "outcome": dataset, "method": method, "seed": seed}
-        yield {**named, "top1_error": fmean(r["test"]["top1_error"] for r in runs), **runs[0]["complexity"]}
+        error = fmean(r["test"]["top1_error"] for r in runs)
+        yield {**named, "top1_error": error, "test_images": few_test_images(runs), **runs[0]["complexity"]}
 
 
 def _looked_up(lookup: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -105,26 +108,46 @@ REFERENCE = "parsec"
 Key = tuple[str, str]
 """Method and stage."""
 Outcomes = dict[Key, "pd.Series[float]"]
-COST_COLUMNS = (
-    Column("Child images (M)", lambda line: millions(line.means["forward_images"])),
-    Column("Time (s)", lambda line: significant(line.means["seconds"], 3)),
-    Column("Memory (MB)", lambda line: significant(line.means["peak_bytes"] / 1e6, 3)),
-    Column("Energy (kJ)", lambda line: _known(line.means["joules"] / 1e3, 3)),
-    Column("Parameters (M)", lambda line: millions(line.means["parameters"])),
-    Column("Multiply-adds (M)", lambda line: millions(line.means["multiply_adds"])),
-    Column("Skip connections (%)", lambda line: _known(100 * line.means["skip_share"], 2)),
-)
+LEVEL = 0.05
+"""Adjusted p from which on no difference is called significant."""
+NOT_SIGNIFICANT = "n.s."
 COMPARISON_NOTES = [
     "n searches with different seeds; ± is the sample standard deviation over them. Difference: to the first row "
     "with the same seed, in the column before it (the CSV has the others), mean with its 95 % interval (Student t of "
-    "the pairs); p is of no difference, two-sided, adjusted by Holm for the number of rows it was tested for.",
-    "Child images: forward passes of single images through children in the search; one through a mixture counts as "
-    "many children as it takes multiply-adds for. Time and memory are those of the search's process on its device, "
-    "means over searches; processes that ran at the same time share the machine. Energy is that of whole processors "
-    "and GPUs while the search ran, where the machine has meters.",
-    "Skip connections: their share of the edges of the architectures found. Parameters and multiply-adds are means of "
-    "the networks trained from scratch; where accuracies were looked up, of networks of the size of the search.",
+    "the pairs); p is of no difference, two-sided, adjusted by Holm for the number of rows it was tested for; n.s.: no "
+    f"significant difference (p ≥ {LEVEL}).",
+    "Images passed forward: forward passes of single images through sampled architectures in the search; one through a "
+    "mixture counts as many as it takes multiply-adds for. Time and memory are those of the search's process on its "
+    "device, means over searches; processes that ran at the same time share the machine. Energy is that of whole "
+    "processors and GPUs while the search ran, where the machine has meters.",
+    "Skip edges: share of skip connections among the edges of the selected architectures.",
 ]
+TRAINED_NOTE = "Parameters and multiply-adds are means over the networks trained from scratch."
+LOOKED_UP_NOTE = (
+    "The CSV adds parameters and multiply-adds of networks of the size of the search; the accuracies are of the "
+    "benchmark's networks, which are larger."
+)
+
+
+def _cost_columns(lines: list["Line"], looked_up: bool) -> list[Column]:
+    """What the searches cost and what they selected, each column in one unit."""
+
+    def mean(key: str, unit: float = 1.0) -> Callable[["Line"], float]:
+        return lambda line: float(line.means[key]) / unit
+
+    # Where accuracies are looked up, the benchmark's networks have them, and not those of the search.
+    sizes = [
+        count_column("Parameters", mean("parameters"), lines),
+        count_column("Multiply-adds", mean("multiply_adds"), lines),
+    ]
+    return [
+        count_column("Images passed forward", mean("forward_images"), lines),
+        number_column("Time (s)", mean("seconds"), lines),
+        number_column("Memory (MB)", mean("peak_bytes", 1e6), lines),
+        number_column("Energy (kJ)", mean("joules", 1e3), lines),
+        *([] if looked_up else sizes),
+        number_column("Skip edges (%)", mean("skip_share", 0.01), lines, digits=2),
+    ]
 
 
 class Comparison(NamedTuple):
@@ -169,22 +192,34 @@ def make_comparison_table(inputs: Sequence[Path]) -> TableResult:
         UserError: as `read_compared`.
     """
     runs = read_compared(inputs)
-    measured, sections, data = outcomes(runs), list[Section](), list[dict[str, Any]]()
+    measured, lines = outcomes(runs), dict[str, list[Line]]()
+    for where, group in runs.groupby("outcome", sort=False):
+        lines[str(where)] = _lines(group, [o for o in measured if group[o.name].notna().all()])
     # The difference to PARSEC is printed for the first outcome only; the CSV has it for all.
     first, *others = keyed_columns(dict(measured), lambda name, line: line.outcome_text(name))
-    difference = (
+    looked_up = "nasbench201" in lines
+    numbers = (
+        Column("n", lambda line: str(len(line.runs))),
+        first,
         Column("Difference", lambda line: _difference_cells(line, measured[0].name)[0]),
         Column("p", lambda line: _difference_cells(line, measured[0].name)[1]),
+        *others,
+        *_cost_columns([line for each in lines.values() for line in each], looked_up),
     )
-    numbers = (Column("n", lambda line: str(len(line.runs))), first, *difference, *others, *COST_COLUMNS)
-    for where, group in runs.groupby("outcome", sort=False):
-        lines = _lines(group, [outcome for outcome in measured if group[outcome.name].notna().all()])
-        method = STAGE_METHOD if group["stage"].nunique() > 1 else METHOD
-        sections.append(Section.of(f"What was found, on {where}", lines, (method, *numbers)))
-        data += [{"outcome": where, **_comparison_numbers(line)} for line in lines]
-    caption = f"Comparison of methods on {listing(runs['outcome'])}"
-    table = Table("comparison", caption, (METHOD, *numbers), sections, COMPARISON_NOTES)
-    return TableResult(table, pd.DataFrame(data))
+    sections, data = list[Section](), list[dict[str, Any]]()
+    for where, each in lines.items():
+        method = STAGE_METHOD if len({line.stage for line in each}) > 1 else METHOD
+        sections.append(Section.of(where if len(lines) > 1 else "", each, (method, *numbers)))
+        data += [{"outcome": where, **_comparison_numbers(line)} for line in each]
+    notes = [*COMPARISON_NOTES, LOOKED_UP_NOTE if looked_up else TRAINED_NOTE, *_few_images(runs)]
+    caption = f"Comparison of methods on {listing(lines)}"
+    return TableResult(Table("comparison", caption, (METHOD, *numbers), sections, notes), pd.DataFrame(data))
+
+
+def _few_images(runs: pd.DataFrame) -> list[str]:
+    """A note where all test errors are of the same few images."""
+    images = runs["test_images"].unique() if "test_images" in runs else []
+    return [few_images_note(int(images[0]))] if len(images) == 1 and images[0] > 0 else []
 
 
 def _lines(group: pd.DataFrame, measured: list[Outcome]) -> list[Line]:
@@ -218,11 +253,6 @@ def _difference(key: Key, values: Outcomes, reference: Key | None) -> Paired | N
     return paired(values[key][seeds].to_list(), values[reference][seeds].to_list())
 
 
-def _known(value: float, digits: int) -> str:
-    """A number that not every machine or version records."""
-    return NOTHING if math.isnan(value) else significant(value, digits)
-
-
 def _difference_cells(line: Line, name: str) -> list[str]:
     """The difference with its interval, and its p."""
     outcome = line.outcomes.get(name)
@@ -230,7 +260,9 @@ def _difference_cells(line: Line, name: str) -> list[str]:
         return [NOTHING, NOTHING]
     difference = outcome.difference
     text = difference_text(difference.mean, difference.low, difference.high)
-    return [text, NOTHING if outcome.p is None else significant(outcome.p, 2)]
+    if outcome.p is None:
+        return [text, NOTHING]
+    return [text, NOT_SIGNIFICANT if outcome.p >= LEVEL else significant(outcome.p, 2)]
 
 
 def _comparison_numbers(line: Line) -> dict[str, Any]:

@@ -13,13 +13,14 @@ from numpy.typing import NDArray
 from parsec.errors import UserError
 from parsec.records.documents import read_document
 from parsec.report.inputs import CPU_HOURS, GPU_DAYS, SECONDS, read_rows
+from parsec.report.tables.accuracy import METHODS
 from parsec.report.tables.base import (
     NOTHING,
     Column,
     Section,
     Table,
     TableResult,
-    cost_text,
+    cost_columns,
     keyed_columns,
     mean_and_std,
     significant,
@@ -30,17 +31,25 @@ from parsec.stats import Summary, summarise
 from parsec.tabular.nasbench201 import DATA, Data
 
 LABELS: dict[Data, str] = {"cifar10": "CIFAR-10", "cifar100": "CIFAR-100", "in16": "ImageNet16-120"}
+ACCURACIES = {data: f"{label} (%)" for data, label in LABELS.items()}
+"""Headings of accuracies by data set."""
+
+
 FOUND_COLUMNS = (
-    text_column("Method", "method", "l"),
-    text_column("Runs", "runs"),
-    *keyed_columns({data: f"{label} (%)" for data, label in LABELS.items()}, lambda data, row: mean_and_std(row[data])),
+    Column("Method", lambda row: row.get("printed", row["method"]), "l"),
+    text_column("n", "runs"),
+    *keyed_columns(ACCURACIES, lambda data, row: mean_and_std(row[data])),
     Column("Rank on CIFAR-10", lambda row: f"{row['rank']:.0f}" if row["rank"] else NOTHING),
-    Column("Search cost of a run", lambda row: cost_text(row["cost"]), "l"),
+    *cost_columns("Search cost", lambda row: row["cost"]),
     text_column("Searched on", "searched_on", "l"),
+    text_column("Source", "cited", "l"),
 )
+"""Of our rows, of published ones, and of bounds, which have no more than accuracies."""
+
+
 FOUND_NOTES = [
     "Test accuracy after 200 epochs on all training images, mean over the benchmark's seeds; ± is the sample "
-    "standard deviation over runs (published: as printed there). "
+    "standard deviation over n runs (published: as printed there). Cost is that of a run. "
     "Architectures were searched on one data set and looked up on all three.",
     "The rank is the mean over runs; 1 is the best of 15,625.",
     "The cost of a start from scores is in the tables primed and comparison, not here.",
@@ -62,17 +71,14 @@ def make_found_table(inputs: Sequence[Path]) -> TableResult:
         raise UserError("the table found was given one run twice; give every run once")
     groups = runs.groupby(["stage", "dataset", "method"], sort=False)
     ours = [_ours(group) for _, group in groups]
-    published = [_found_published(row) for path in inputs if path.suffix == ".csv" for row in _rows_of(path)]
-    sections = [
-        Section.of("This run", ours, FOUND_COLUMNS),
-        Section("The table itself", _bounds(documents[0])),
-    ]
-    if published:
-        sections.append(Section.of("Published", published, FOUND_COLUMNS))
-    sources = list(dict.fromkeys(row["source"] for row in published))
-    table = Table(
-        "nasbench201-found", "Architectures found on NAS-Bench-201", FOUND_COLUMNS, sections, FOUND_NOTES, sources
-    )
+    theirs = [row for path in inputs if path.suffix == ".csv" for row in _rows_of(path)]
+    sources = list(dict.fromkeys(row["source"] for row in theirs))
+    published = [_found_published(row, sources) for row in theirs]
+    bounds = [_bound(documents[0], key, name) for key, name in BOUNDS.items()]
+    parts = {"This run": ours, "The whole space": bounds, "Published": published}
+    sections = [Section.of(title, rows, FOUND_COLUMNS) for title, rows in parts.items() if rows]
+    caption = "Architectures selected on NAS-Bench-201"
+    table = Table("nasbench201-found", caption, FOUND_COLUMNS, sections, FOUND_NOTES, sources)
     return TableResult(table, pd.DataFrame([_found_numbers(row) for row in ours + published]))
 
 
@@ -83,14 +89,17 @@ def _ours(runs: pd.DataFrame) -> dict[str, Any]:
     costs = runs["cost"].to_list()
     units = [GPU_DAYS if cost["accelerator"] else CPU_HOURS for cost in costs]
     spent = {unit: fmean(c["device_seconds"] for c, u in zip(costs, units, strict=True) if u == unit) for unit in units}
+    added = "" if stage == "search" else f", {stage}"
     return {
-        "method": method if stage == "search" else f"{method}, {stage}",
+        "method": f"{method}{added}",
+        "printed": f"{METHODS.get(method, (method, ''))[0]}{added}",
         "runs": len(runs),
         **{data: summarise(runs[f"test_{data}"].to_list()) for data in DATA},
         "rank": fmean(runs["rank_cifar10"]),
         "cost": {unit: seconds / SECONDS[unit] for unit, seconds in spent.items()},
         "searched_on": dataset,
         "source": "this run",
+        "cited": "",
     }
 
 
@@ -108,7 +117,7 @@ def _rows_of(path: Path) -> list[dict[str, Any]]:
         raise UserError(f"{path}: no published table of NASWOT, it lacks {error}; restore config/published") from error
 
 
-def _found_published(row: dict[str, Any]) -> dict[str, Any]:
+def _found_published(row: dict[str, Any], sources: list[str]) -> dict[str, Any]:
     values = row["values"].astype(float)
     drawn = f", N = {row['sample_size_n']}" if row["sample_size_n"] else ""
     seconds, runs = row["search_time_s"], int(row["runs"])
@@ -123,16 +132,17 @@ def _found_published(row: dict[str, Any]) -> dict[str, Any]:
         "cost": {GPU_DAYS: float(seconds) / SECONDS[GPU_DAYS]} if seconds else {},
         "searched_on": NOTHING,
         "source": row["source"],
+        "cited": f"[{sources.index(row['source']) + 1}]",
     }
 
 
-def _bounds(document: dict[str, Any]) -> list[list[str]]:
-    """The best architecture per data set, and the mean over the whole space."""
-    names = {"best": "Best of all", "mean": "Mean of all"}
-    return [
-        [name, NOTHING, *(f"{document[key][data]:.2f}" for data in DATA), NOTHING, NOTHING, NOTHING]
-        for key, name in names.items()
-    ]
+BOUNDS = {"best": "Best architecture of each data set", "mean": "Mean of all architectures"}
+
+
+def _bound(document: dict[str, Any], key: str, name: str) -> dict[str, Any]:
+    """The best architecture per data set, or the mean over the whole space: exact numbers of no run."""
+    exact: dict[str, Any] = {data: summarise([document[key][data]]) for data in DATA}
+    return {"method": name, "runs": None, **exact, "rank": None, "cost": {}, "searched_on": None, "cited": ""}
 
 
 def _found_numbers(row: dict[str, Any]) -> dict[str, Any]:
@@ -245,7 +255,7 @@ def _warm_start_section(criterion: str, numbers: pd.DataFrame) -> Section:
     # A mean is printed only if no saving is merely bounded.
     known = (numbers["plain"] - numbers["primed"]).dropna().astype(float).tolist()
     if len(known) == len(records) > 1:
-        section.rows.append(["mean", NOTHING, NOTHING, mean_and_std(summarise(known))])
+        section.rows.append([f"mean, n = {len(known)}", NOTHING, NOTHING, mean_and_std(summarise(known))])
     return section
 
 

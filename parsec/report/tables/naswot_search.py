@@ -152,14 +152,15 @@ ACCURACIES = {data: f"{label} (%)" for data, label in LABELS.items()}
 SEARCH_COLUMNS = (
     Column("Method", lambda line: line.method, "l"),
     Column("N", lambda line: _or_dash(line.candidates)),
+    Column("n", lambda line: str(REPEATS)),
     Column("Weight draws", lambda line: _or_dash(line.draws)),
     *keyed_columns(ACCURACIES, lambda data, line: mean_and_std(line.summary(data))),
     Column("Scoring (s)", lambda line: NOTHING if line.seconds is None else significant(line.seconds, 3)),
     Column("Source", lambda line: "", "l"),
 )
 SEARCH_NOTES = [
-    f"Accuracy after 200 epochs, mean ± sample standard deviation over {REPEATS} repeats (published: as printed there, "
-    "over 500). Ours draw with replacement from the scored architectures, whose number is given above, N up to that "
+    "Accuracy after 200 epochs, mean ± sample standard deviation over n repeats (published: as printed there). "
+    "Ours draw with replacement from the scored architectures, whose number is given above, N up to that "
     "number, and the accuracy is the mean over the benchmark's seeds.",
     "Weight draws: how often each architecture was scored, with fresh weights and images; repeats take turns among "
     "them. The published search drew new weights and a new training seed in every repeat. The CSV adds the 95 % "
@@ -272,11 +273,12 @@ def _search_printed(rows: pd.DataFrame, sources: Sequence[str]) -> list[list[str
         name = str(method).replace("Optimal (best of sample)", "Best of the sample").partition("-v1")[0]
         source = f"[{sources.index(first['source']) + 1}]"
         draws = first["runs"] if name == "NASWOT" else NOTHING
-        lines.append([name, str(count) or NOTHING, draws, *reached, first["search_time_s"] or NOTHING, source])
+        size, seconds = str(count) or NOTHING, first["search_time_s"] or NOTHING
+        lines.append([name, size, first["runs"], draws, *reached, seconds, source])
     return lines
 
 
-EVOLUTION_COLUMNS = list_columns(["Search", "Runs", *ACCURACIES.values(), "Source"], "lrrrrl")
+EVOLUTION_COLUMNS = list_columns(["Search", "n", *ACCURACIES.values(), "Source"], "lrrrrl")
 TRAINED = (25, 50, 100, 200)
 """Trainings after which the table looks, as far as the budget goes; the last of the budget is added."""
 UNITS = {"trained": "trainings", "seconds": "s"}
@@ -287,7 +289,7 @@ PUBLISHED = {
     "AREA": "Assisted evolution",
 }
 EVOLUTION_NOTES = [
-    "Accuracy after 200 epochs of the architecture that was best so far, mean ± sample standard deviation over "
+    "Accuracy after 200 epochs of the architecture that was best so far, mean ± sample standard deviation over n "
     "repeats. Ours chose by validation accuracy after 12 epochs on CIFAR-10 unless said otherwise.",
     "The published budget is 12,000 seconds of such trainings on the authors' count. A table without times counts "
     "trainings instead, so that no row of ours has exactly that budget. Of assisted evolution three published values "

@@ -113,12 +113,14 @@ class Verdict(NamedTuple):
 
 
 CLAIMS_COLUMNS = (
-    Column("Claim", lambda verdict: verdict.claim, "l"),
-    Column("Trained architectures saved or lost, 95 % interval", lambda verdict: _differences(verdict), "l"),
-    Column("Verdict", lambda verdict: verdict.verdict, "l"),
+    Column("Claim", lambda row: row[0].claim, "l"),
+    Column("n", lambda row: str(row[1])),
+    Column("Trained architectures saved or lost, 95 % interval", lambda row: _differences(row[0]), "l"),
+    Column("Verdict", lambda row: row[0].verdict, "l"),
 )
+"""Of a verdict and the number of repeats."""
 CLAIMS_NOTE = (
-    "Numbers of trained architectures until a target is found, capped at the budget, are compared in pairs of "
+    "Numbers of trained architectures until a target is found, capped at the budget, are compared in n pairs of "
     "repeats that began with the same architectures. A claim holds if the 95 % bootstrap interval of the mean "
     "difference excludes zero on its side. The intervals are not adjusted for the number of targets and pools. Where a "
     "sample stands for the space, those of differences to random search carry the uncertainty of the share of the "
@@ -134,7 +136,11 @@ def make_claims_table(inputs: Sequence[Path]) -> TableResult:
     """
     answers = [(study, list(verdicts(study))) for study in read_studies(inputs)]
     sections = [
-        Section.of(f"{study.title}, {target.name}", (v for v in rows if v.target == target.name), CLAIMS_COLUMNS)
+        Section.of(
+            f"{study.title}, {target.name}",
+            ((verdict, study.job.repeats) for verdict in rows if verdict.target == target.name),
+            CLAIMS_COLUMNS,
+        )
         for study, rows in answers
         for target in study.targets
     ]
@@ -235,10 +241,13 @@ def make_selected_table(inputs: Sequence[Path]) -> TableResult:
     names = [name for name in DATA if any(name in row for _, rows in selections for row in rows.values())]
     headings = {"validation": "Validation (%)"} | {name: f"{name} test (%)" for name in names}
     accuracies = keyed_columns(headings, lambda name, item: _cell(item[1], name))
-    columns = [Column("Pool", lambda item: str(item[0]), "l"), *accuracies]
-    sections = [Section.of(study.title, rows.items(), columns) for study, rows in selections]
+    sections, columns = list[Section](), list[Column]()
+    for study, rows in selections:
+        columns = [Column("Pool", lambda item: str(item[0]), "l"), _repeats_column(study), *accuracies]
+        sections.append(Section.of(study.title, rows.items(), columns))
     notes = [
-        "Mean over repeats and its 95 % bootstrap interval. The searches see validation accuracy only.",
+        "Mean over n repeats and its 95 % bootstrap interval; rows without n are exact. The searches see validation "
+        "accuracy only.",
         "Without a test accuracy: the table of the benchmark has none.",
     ][: 1 + any(not _tests(study) for study, _ in selections)]
     caption = "Accuracy of the architecture chosen by predictor-based search"
@@ -247,6 +256,11 @@ def make_selected_table(inputs: Sequence[Path]) -> TableResult:
 
 
 Row = Mapping[str, Interval]
+
+
+def _repeats_column(study: Study) -> Column:
+    """Repeats behind the mean of a pool; none where a row is exact."""
+    return Column("n", lambda item: str(study.job.repeats) if item[0] in study.architectures else NOTHING)
 
 
 def _rows(study: Study) -> Iterator[tuple[str, Row]]:
@@ -295,6 +309,7 @@ def _selected_numbers(study: Study, rows: Mapping[str, Row]) -> Iterator[dict[st
 
 GAIN_COLUMNS = (
     text_column("Pool", "pool", "l"),
+    text_column("n", "repeats"),
     Column("Reached (% of repeats)", lambda row: f"{100 * row['reached_value']:.0f}"),
     Column("Median number", lambda row: NOTHING if row["median_needed"] is None else f"{row['median_needed']:g}"),
     Column("Gain", lambda row: ("≤ " if row["gain_is_upper_bound"] else "") + bracketed(_estimate(row, "gain"), 1)),
@@ -336,8 +351,8 @@ def make_gain_table(inputs: Sequence[Path]) -> TableResult:
             section.rows.append(_random_cells(study, target))
             sections.append(section)
     budgets = [
-        f"{study.title}: {study.job.repeats} repeats with each pool, {study.job.budget} trained architectures each, "
-        f"{study.job.start} of them at random."
+        f"{study.title}: n = {study.job.repeats} repeats with each pool, {study.job.budget} trained architectures "
+        f"each, {study.job.start} of them at random."
         for study in studies
     ]
     notes = GAIN_NOTES if all(study.tabular for study in studies) else (*GAIN_NOTES, SAMPLED)
@@ -356,7 +371,7 @@ def _random_cells(study: Study, target: Target) -> list[str]:
     missed = sample_efficiency.missed(len(study.accuracies), target.good, study.job.budget)
     middle = int((missed > 0.5).sum())
     name = RANDOM if study.tabular else "random search, in the sample"
-    return [name, f"{100 * (1 - missed[-1]):.1f}", f"{middle}" if missed[-1] <= 0.5 else NOTHING, "1", "1"]
+    return [name, NOTHING, f"{100 * (1 - missed[-1]):.1f}", f"{middle}" if missed[-1] <= 0.5 else NOTHING, "1", "1"]
 
 
 def _gain_numbers(study: Study, target: Target) -> Iterator[dict[str, Any]]:

@@ -81,11 +81,11 @@ def make_proposal_table(inputs: Sequence[Path]) -> TableResult:
     rows, job = read(inputs[0])
     largest = rows[(rows["samples"] == max(job["samples"])) & (rows["trained"] == max(job["trained"]))]
     sections = [_section(case, group) for case, group in largest.groupby(["prior", "entropy", "images"], sort=False)]
-    headings = ["Drawn from π anyway (%)", "Measure", *(f"β = {beta:g}" for beta in sorted(job["betas"]))]
+    headings = ["Drawn from π anyway (%)", "Measure", "n", *(f"β = {beta:g}" for beta in sorted(job["betas"]))]
     size = f"K = {max(job['samples'])} children, predictors fitted to {max(job['trained'])} architectures drawn from π"
-    first = f"{size}; {job['repeats']} repeats; further numbers in the CSV."
+    first = f"{size}; n = {job['repeats']} repeats; further numbers in the CSV."
     title = "Children sampled from a predictor's proposal instead of π on NAS-Bench-201"
-    columns = list_columns(headings, "ll" + "r" * len(job["betas"]))
+    columns = list_columns(headings, "llr" + "r" * len(job["betas"]))
     notes = [first, *PROPOSAL_NOTES, *_verdicts(largest)]
     return TableResult(Table("proposal", title, columns, sections, notes), rows)
 
@@ -98,10 +98,10 @@ def _section(case: tuple[str, float, int], rows: pd.DataFrame) -> Section:
 
 def _lines(rows: pd.DataFrame) -> Iterator[list[str]]:
     """Three lines of one share of π, one cell per β."""
-    kept = f"{100 * rows['defence'].iloc[0]:.0f}"
-    yield [kept, "ESS/K", *(_cell(row, "share") for row in rows.to_dict("records"))]
-    yield [kept, "ESS/K in the limit", *(f"{limit:.3f}" for limit in rows["limit"])]
-    yield [kept, "Error", *(_cell(row, "error") for row in rows.to_dict("records"))]
+    kept, repeats = f"{100 * rows['defence'].iloc[0]:.0f}", str(rows["repeats"].iloc[0])
+    yield [kept, "ESS/K", repeats, *(_cell(row, "share") for row in rows.to_dict("records"))]
+    yield [kept, "ESS/K in the limit", repeats, *(f"{limit:.3f}" for limit in rows["limit"])]
+    yield [kept, "Error", repeats, *(_cell(row, "error") for row in rows.to_dict("records"))]
 
 
 def _cell(row: dict[Any, Any], name: str) -> str:

@@ -5,7 +5,7 @@ from importlib import import_module
 from pathlib import Path
 
 TABLES = {
-    "accuracy": "accuracy.make_accuracy_table",
+    "accuracy": "accuracy_table.make_accuracy_table",
     "naswot-correlation": "naswot.make_correlation_table",
     "naswot-correlation-nasbench101": "naswot.make_correlation101_table",
     "naswot-search": "naswot_search.make_search_table",
@@ -32,7 +32,7 @@ def table_writer(name: str, **options: str | None) -> Callable[[list[Path], Path
 
     `options` are keyword arguments of the table's function, such as the data set of `accuracy`.
     """
-    from parsec.report.tables.base import write_table  # planning reads the names only, without pandas
+    from parsec.report.tables.write import write_table  # planning reads the names only, without pandas
 
     module, function = table_code(name).split(":")
     make = getattr(import_module(module), function)

@@ -8,8 +8,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from formats import check_html, check_latex, check_markdown
 from naswot_files import invented_truth, write_some_scores
 
+from parsec.report.tables.base import Table
 from parsec.space.darts import PRIMITIVES
 from parsec.space.factors import factors
 from parsec.space.published import DARTS_V2
@@ -90,6 +92,24 @@ def trajectory(path, epochs, form, rng):
                 numbers = {"logit": float(logit), "probability": float(share)}
                 rows.append({"epoch": epoch, "step": 10 * epoch, **key, "choice": choice, **numbers})
     pq.write_table(pa.Table.from_pylist(rows), path)
+
+
+@pytest.fixture(autouse=True)
+def tables_render(monkeypatch):
+    """Every table that a test makes must come out whole in every format."""
+    made, init = [], Table.__init__
+
+    def record(table, *args, **kwargs):
+        init(table, *args, **kwargs)
+        made.append(table)
+
+    monkeypatch.setattr(Table, "__init__", record)
+    yield
+    monkeypatch.undo()
+    for table in made:
+        check_markdown(table)
+        check_latex(table)
+        check_html(table)
 
 
 class Study:

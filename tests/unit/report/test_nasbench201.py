@@ -15,7 +15,8 @@ from parsec.report.figures import style
 from parsec.report.figures.cells import plot_cells
 from parsec.report.figures.probabilities import plot_pi
 from parsec.report.figures.registry import figure_writer
-from parsec.report.tables.base import latex, markdown
+from parsec.report.tables.latex import latex
+from parsec.report.tables.markup import markdown
 from parsec.report.tables.nasbench201 import for_good, make_found_table, make_warm_start_table
 from parsec.space.nasbench201 import EDGES, OPERATIONS, architecture, architectures
 
@@ -109,18 +110,23 @@ def test_method_rows_precede_published(study, tmp_path):
     )
     ours, bounds, published = table.sections
     assert ours.rows[0] == [
-        "parsec",
+        "PARSEC",
         "2",
         "90.50 ± 0.71",
         "70.50 ± 0.71",
         "50.50 ± 0.71",
         "150",
-        "1.5 CPU-hours",
+        "–",
+        "1.5",
         "cifar10",
+        "",
     ]
-    assert ours.rows[1] == ["darts", "1", "90.00", "70.00", "50.00", "100", "1 CPU-hours", "cifar10"]
-    assert bounds.rows[0][:3] == ["Best of all", "–", "94.37"]
-    assert published.rows[0] == ["GDAS", "3", "93.51 ± 0.13", "70.61 ± 0.26", "41.84 ± 0.90", "–", "0.1 GPU-days", "–"]
+    first_order = ["DARTS, first order", "1", "90.00", "70.00", "50.00", "100", "–", "1", "cifar10", ""]
+    assert ours.rows[1] == first_order
+    assert bounds.rows[0][1:3] == ["–", "94.37"]
+    gdas = ["GDAS", "3", "93.51 ± 0.13", "70.61 ± 0.26", "41.84 ± 0.90", "–", "0.1", "–", "–", "[1]"]
+    assert published.rows[0] == gdas
+    assert numbers["method"].tolist()[:2] == ["parsec", "darts"]
     assert published.rows[1][0] == "NASWOT, N = 10"
     assert len(numbers) == 4
     assert numbers["cifar10_mean"].tolist() == [90.5, 90.0, 93.51, 92.44]

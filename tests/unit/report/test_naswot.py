@@ -70,13 +70,15 @@ def test_table_has_all_formats(benchmark, scores, tmp_path):
     assert whole.tau.item() == pytest.approx(1)
     assert whole.failed.item() == 1
     assert "0.574" in output.with_suffix(".md").read_text(encoding="utf-8")
-    assert r"\begin{tabular}{lllrrrll}" in output.with_suffix(".tex").read_text(encoding="utf-8")
+    assert r"\begin{longtable}{@{}lllrrrll@{}}" in output.with_suffix(".tex").read_text(encoding="utf-8")
+    assert "mellor2021naswot" in output.with_suffix(".bib").read_text(encoding="utf-8")
+    assert "0.574</td>" in output.with_suffix(".html").read_text(encoding="utf-8")
 
 
 def test_equal_inputs_give_equal_bytes(benchmark, scores, tmp_path):
     for name in ("a", "b"):
         table_writer(NAME)([benchmark, scores()], tmp_path / name)
-    for kind in ("csv", "md", "tex"):
+    for kind in ("csv", "md", "tex", "html", "bib"):
         assert (tmp_path / f"a.{kind}").read_bytes() == (tmp_path / f"b.{kind}").read_bytes()
 
 

@@ -1,0 +1,178 @@
+"""The page at the front of the report: test error per method, entropy of π, and what made the results."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from math import fsum, log
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+from parsec.config.outputs import SEARCH_STAGES
+from parsec.records.documents import RESULTS, read_documents
+from parsec.report.inputs import TITLES, Result, cumulative
+from parsec.report.tables.accuracy import METHODS, STATISTICS, our_rows
+from parsec.report.tables.accuracy_table import FAMILY, SOURCE, columns_of, few_images_notes
+from parsec.report.tables.base import (
+    Column,
+    Section,
+    Table,
+    cost_text,
+    list_columns,
+    listing,
+    mean_and_std,
+    number_column,
+)
+from parsec.report.tables.markup import html_heading, html_page, html_table, html_text
+from parsec.report.tables.nasbench201 import make_found_table
+from parsec.runtime.outputs import write_output
+from parsec.space.spaces import SPACES
+from parsec.stats import Summary, summarise
+
+TITLE = "Summary of this run"
+INTRODUCTION = (
+    "PARSEC learns a distribution π over architectures, takes the most probable one, and trains it from scratch. Every "
+    "number is computed from the records of this run; the other pages of the report say how."
+)
+UNIFORM = ("random", "random_ws")
+"""Methods that do not change π."""
+
+
+def write_summary(inputs: Sequence[Path], output: Path) -> None:
+    """Result files of searches and trainings, and perhaps of `lookup` → a self-contained HTML page.
+
+    Raises:
+        UserError: a file is missing or damaged, or the search behind a training is not among them.
+    """
+    documents = {path: read_documents([path], *RESULTS, "lookup") for path in inputs}
+    looked_up = [path for path, found in documents.items() if any(d["kind"] == "lookup" for d in found)]
+    results = [d for found in documents.values() for d in found if d["kind"] != "lookup"]
+    tables = [*_errors(results)]
+    tables += [make_found_table(looked_up).table] if looked_up else []
+    tables += [*_entropies(results), _provenance(results)]
+    body = [f"<p>{html_text(INTRODUCTION)}</p>"]
+    for table in (table.without_empty_columns() for table in tables):
+        body += [html_heading(table.caption), html_table(table)]
+    write_output(output, html_page(TITLE, body))
+
+
+def _errors(results: list[Result]) -> Iterator[Table]:
+    """Test errors of all data sets; nothing where nothing was trained from scratch."""
+    data_sets = dict.fromkeys(result["dataset"] for result in results if result["kind"] == "retrain")
+    rows = {name: our_rows(results, name) for name in data_sets}
+    every = [row for each in rows.values() for row in each]
+    if not every:
+        return
+    printed = columns_of(every, pd.DataFrame(), large=False)
+    columns = [each.column for each in printed if each not in (FAMILY, SOURCE)]
+    sections = [Section.of(name if len(rows) > 1 else "", each, columns) for name, each in rows.items()]
+    caption = f"Test error per method, {listing(data_sets)}"
+    yield Table("summary-errors", caption, columns, sections, [STATISTICS, *few_images_notes(every)])
+
+
+class _Searches(NamedTuple):
+    """Searches of one method in one stage on one data set."""
+
+    method: str
+    stage: str
+    dataset: str
+    entropy: Summary
+    uniform: float | None
+    """Largest possible entropy, that of a uniform π; None if inputs of a node exclude one another."""
+    accuracy: Summary
+
+
+def _uniform_entropy(result: Result) -> float | None:
+    prior = result["provenance"]["settings"].get("prior", {})
+    if prior.get("inputs") != "independent":
+        return None
+    return fsum(log(len(factor.choices)) for factor in SPACES[result["space"]].factors(prior["factors"]))
+
+
+def _entropies(results: list[Result]) -> Iterator[Table]:
+    """Entropy of π after the last epoch, per stage and method that changes π."""
+    groups: dict[tuple[str, str, str], list[Result]] = {}
+    for result in (result for result in results if result["kind"] == "search"):
+        base = result["provenance"]["settings"].get("method", result["method"])
+        if base not in UNIFORM:
+            groups.setdefault((result["stage"], result["dataset"], result["method"]), []).append(result)
+    if not groups:
+        return
+    rows = [_of_group(*key, found) for key, found in sorted(groups.items(), key=lambda item: _order(*item[0]))]
+    columns = [
+        Column("Method", lambda row: METHODS.get(row.method, (row.method,))[0], "l"),
+        Column("Stage", lambda row: TITLES[row.stage], "l"),
+        Column("Data set", lambda row: row.dataset, "l"),
+        Column("n", lambda row: str(row.entropy.n)),
+        Column("Entropy of π (nats)", lambda row: mean_and_std(row.entropy)),
+        number_column("Uniform π (nats)", lambda row: row.uniform, rows, digits=4),
+        number_column(
+            "Entropy left (%)", lambda row: row.uniform and 100 * row.entropy.mean / row.uniform, rows, digits=2
+        ),
+        Column("Accuracy of the mode (%)", lambda row: mean_and_std(row.accuracy)),
+    ]
+    notes = [
+        "Entropy after the last epoch, mean ± sample standard deviation over n searches; that of a uniform π is the "
+        "largest there can be.",
+        "Accuracy of the mode, the most probable architecture, is on the validation split with the weights of the "
+        "search; the validation split also trains π, so that it is a diagnostic and no estimate of the final accuracy.",
+    ]
+    yield Table(
+        "summary-entropy", "Entropy of π at the end of the searches", columns, [Section.of("", rows, columns)], notes
+    )
+
+
+def _order(stage: str, dataset: str, method: str) -> tuple[Any, ...]:
+    """PARSEC first, then by stage."""
+    return method != "parsec", SEARCH_STAGES.index(stage), method, dataset
+
+
+def _of_group(stage: str, dataset: str, method: str, found: list[Result]) -> _Searches:
+    entropy = summarise([result["entropy"] for result in found])
+    accuracy = summarise([100 * result["mode_accuracy"] for result in found])
+    return _Searches(method, stage, dataset, entropy, _uniform_entropy(found[0]), accuracy)
+
+
+def _provenance(results: list[Result]) -> Table:
+    """Code, machine and versions of all results."""
+    made = [result["provenance"] for result in results]
+    facts = {
+        "Results": f"{_count(results, 'search')} searches, {_count(results, 'retrain')} trainings from scratch",
+        "Commit": listing(map(_commit, (each["git"] for each in made))),
+        "Machine": listing(map(_machine, (each["machine"] for each in made))),
+        "Device": listing(_device(result) for result in results),
+        "Versions": listing(map(_versions, (each["versions"] for each in made))),
+        "Package": listing(f"parsec-nas {each['version']}" for each in made),
+        "Finished": f"{min(each['finished'] for each in made)} to {max(each['finished'] for each in made)}",
+        "Device time": cost_text(cumulative(results)),
+    }
+    columns = list_columns(["What", "Of these results"], "ll")
+    rows = [[name, text] for name, text in facts.items()]
+    return Table("summary-provenance", "What made these results", columns, [Section("", rows)], [])
+
+
+def _count(results: Iterable[Result], kind: str) -> int:
+    return sum(result["kind"] == kind for result in results)
+
+
+def _commit(git: dict[str, Any] | None) -> str:
+    if git is None:
+        return "not recorded"
+    return f"`{git['commit'][:12]}`" + (" with uncommitted changes" if git["dirty"] else "")
+
+
+def _machine(machine: dict[str, Any]) -> str:
+    gpu = f", {machine['gpu']['name']}" if machine["gpu"] else ""
+    memory = f"{machine['memory_bytes'] / 2**30:.0f} GiB"
+    return f"{machine['cpu']}, {machine['cores']} cores, {memory}{gpu}, {machine['platform']}"
+
+
+def _device(result: Result) -> str:
+    threads = result["provenance"]["threads"]
+    return f"{result['cost']['device']}, {threads} thread{'' if threads == 1 else 's'} per process"
+
+
+SHOWN = ("python", "torch", "torchvision", "cuda", "numpy", "pandas", "scipy", "snakemake")
+
+
+def _versions(versions: dict[str, Any]) -> str:
+    return " · ".join(f"{name} {versions[name]}" for name in SHOWN if versions.get(name))

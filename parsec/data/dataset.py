@@ -155,7 +155,7 @@ def first_balanced(labels: Integers, limit: int) -> Integers:
     return np.sort(np.lexsort((labels, rank))[:limit])
 
 
-def init_distributed(parts: Sequence[Part]) -> Part:
+def concatenate(parts: Sequence[Part]) -> Part:
     """The images of several parts as one, in order."""
     offsets = np.cumsum([0] + [int(part.images.lengths.sum()) for part in parts])
     return Part(
@@ -307,7 +307,7 @@ def warn_of_fewer(where: Path, asked: int | None, there: int) -> None:
 def together(first: AnyPart, second: AnyPart) -> AnyPart:
     """The images of two parts of one data set as one, in order."""
     if isinstance(first, Part) and isinstance(second, Part):
-        return init_distributed([first, second])
+        return concatenate([first, second])
     assert isinstance(first, PackedPart)
     assert isinstance(second, PackedPart)
     return joined_packed([first, second])

@@ -86,7 +86,7 @@ def references(folder: Path | None = None) -> tuple[Reference, ...]:
     Raises:
         UserError: the table is missing or damaged.
     """
-    path = (folder or default_folder()) / "references.csv"
+    path = (folder or published_folder()) / "references.csv"
     try:
         rows = read_rows(path)[list(Reference._fields)].to_dict("records")
     except KeyError as error:

@@ -5,6 +5,8 @@ Files, folders and settings are those of the command line and of the workflow, a
 """
 
 import json
+import math
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -276,7 +278,7 @@ def search(
 
     Args:
         dataset: folder of a prepared data set, or of images in ImageNet's layout; a section of `datasets:` such as
-            `{"source": "digits"}`; or the name of a registered data set. What is not prepared is prepared below `output`.
+            `{"source": "digits"}`; or the name of a registered data set. What is not prepared is prepared in `output`.
         output: a folder of results in the layout of the workflow, new or one of parsec; the search gets
             `search/<data set>/<method>/seed<seed>` in it.
         space: search space.
@@ -291,31 +293,22 @@ def search(
     Raises:
         UserError: a wrong setting, a folder that is not ours, a damaged data set, or an interrupted search.
     """
-    from parsec.config.base import Running
     from parsec.config.job_parts import search_job
     from parsec.config.outputs import Search
     from parsec.search.run import search as run_search
 
     name, section, prepared = _dataset(dataset)
-    document = {"space": space, "methods": [method], "seeds": [seed]}
+    document: dict[str, Any] = {"space": space, "methods": [method], "seeds": [seed]}
     document |= {"search": {**(search or {}), "dataset": name}, "finetune": {} if init_pi else None}
     document |= {"prior": prior or {}, "compute": compute or {}, "running": running or {}}
     settings = _settings(document, name, section)
-    results, stage = _results_folder(output), "finetune" if init_pi else "search"
+    results, start = _results_folder(output), Path(init_pi) if init_pi else None
     data = prepared or _prepare(settings, name, results)
-    run = Search(stage, name, method, settings.seeds[0])
-    start = Path(init_pi) if init_pi else None
-    running_settings: Running = settings.running
-    run_search(
-        search_job(settings, stage, method),
-        data,
-        settings.seeds[0],
-        results / run.folder,
-        results / "state" / run.folder,
-        start,
-        running_settings,
-        cache_outputs=True,
-    )
+    stage: Literal["search", "finetune"] = "finetune" if start else "search"
+    run = Search(stage, name, method, seed)
+    state = results / "state" / run.folder
+    job = search_job(settings, stage, method)
+    run_search(job, data, seed, results / run.folder, state, start, settings.running, cache_outputs=True)
     return SearchRun(results / run.folder)
 
 
@@ -346,27 +339,158 @@ def retrain(
         running: as in `search`.
 
     Raises:
-        UserError: a wrong setting or genotype, a folder that is not ours, a damaged data set, or an interrupted training.
+        UserError: a wrong setting or genotype, a folder that is not ours, a damaged data set, or an interruption.
     """
     from parsec.config.job_parts import retrain_job
+    from parsec.config.outputs import Retrain
     from parsec.retrain.run import retrain as run_retrain
 
     dataset_name, section, prepared = _dataset(dataset)
-    document = {"search": {"dataset": dataset_name}, "compute": compute or {}, "running": running or {}}
+    document: dict[str, Any] = {"search": {"dataset": dataset_name}, "compute": compute or {}, "running": running or {}}
     document |= {"retrain": {dataset_name: {**(retrain or {}), "runs": [seed]}}}
     settings = _settings(document, dataset_name, section)
     text, origin, method, search_seed = _origin(genotype, name)
+    run = Retrain(dataset_name, origin, method, search_seed, seed)
     results = _results_folder(output)
     data = prepared or _prepare(settings, dataset_name, results)
-    run = _training(dataset_name, origin, method, search_seed, seed)
-    run_retrain(
-        retrain_job(settings, dataset_name),
-        run,
-        data,
-        text,
-        results / run.folder,
-        results / "state" / run.folder,
-        settings.running,
-        cache_outputs=True,
-    )
+    state = results / "state" / run.folder
+    job = retrain_job(settings, dataset_name)
+    run_retrain(job, run, data, text, results / run.folder, state, settings.running, cache_outputs=True)
     return RetrainRun(results / run.folder, data)
+
+
+def _dataset(dataset: Dataset) -> tuple[str, Section, Path | None]:
+    """Name of a data set, its section of the settings, and its folder if it is prepared.
+
+    Raises:
+        UserError: a text that is none of what `search` takes.
+    """
+    from parsec.config.datasets import REGISTERED
+    from parsec.data.dataset import read_info
+
+    if isinstance(dataset, Mapping):
+        folder = str(dataset.get("folder", "")) if dataset.get("source") == "image_folder" else ""
+        name = dataset.get("registered") or Path(folder).name or dataset.get("source", "data")
+        return _as_name(str(name)), dataset, None
+    folder_path = Path(dataset).expanduser()
+    if (folder_path / "dataset.json").is_file():
+        # A data set that is prepared needs no source; the settings want a section in its place.
+        return read_info(folder_path).name, {"source": "digits"}, folder_path
+    if folder_path.is_dir():
+        return _as_name(folder_path.resolve().name), {"source": "image_folder", "folder": str(folder_path)}, None
+    if isinstance(dataset, str) and dataset in REGISTERED:
+        return dataset, {"source": "registered", "registered": dataset}, None
+    raise UserError(
+        f"{dataset}: neither a folder of images or of a prepared data set nor a registered data set; give one, or a "
+        'section such as {"source": "digits"}'
+    )
+
+
+def _as_name(text: str) -> str:
+    """A text as a name in settings and paths."""
+    return re.sub(r"[^A-Za-z0-9_-]+", "-", text).strip("-_")[:64] or "data"
+
+
+def _settings(document: dict[str, Any], name: str, section: Section) -> "Settings":
+    """The complete settings of one stage on one data set."""
+    from parsec.config.load import load
+
+    return load({**document, "datasets": {name: dict(section)}})
+
+
+def _results_folder(output: str | Path) -> Path:
+    """A folder of results, checked and marked as the workflow does it."""
+    from parsec.runtime.outputs import check_folder, mark_folder
+
+    results = Path(output).expanduser()
+    check_folder(results, "results")
+    mark_folder(results, "results")
+    return results
+
+
+def _prepare(settings: "Settings", name: str, results: Path) -> Path:
+    """Folder of the data set `name` below `results`, prepared unless it is there with the same settings."""
+    from parsec.config.base import fingerprint
+    from parsec.config.datasets import with_image_source
+    from parsec.config.job_parts import image_source, prepare_job
+    from parsec.data.prepare import SOURCE, prepare
+
+    job, folder = prepare_job(settings, name), results / "data" / name
+    source = folder / SOURCE
+    if (folder / "dataset.json").is_file() and source.is_file():
+        before = json.loads(source.read_text(encoding="utf-8")).get("fingerprint")
+        if before == fingerprint(with_image_source(job, image_source(settings, name))):
+            return folder
+    prepare(with_image_source(job, image_source(settings, name)), folder)
+    return folder
+
+
+def _origin(genotype: Genotype | SearchRun | str | Path, name: str | None) -> tuple[str, str, str, int]:
+    """A genotype as `parsec retrain` takes it, and its origin, method and seed in paths and tables."""
+    from parsec.config.outputs import PUBLISHED
+    from parsec.space.published import PUBLISHED as KNOWN
+
+    if isinstance(genotype, SearchRun):
+        result = genotype.result
+        return str(genotype.folder / "genotype.json"), result["stage"], name or result["method"], result["seed"]
+    if isinstance(genotype, Genotype):
+        return json.dumps(genotype.as_dict()), PUBLISHED, name or "genotype", 0
+    text = str(genotype)
+    default = text if text in KNOWN else Path(text).stem if Path(text).is_file() else "genotype"
+    return text, PUBLISHED, name or _as_name(default), 0
+
+
+def register_space(name: str, space: "SearchSpace", network: "SpaceNetworks") -> None:
+    """Make a search space known: to `search`, to settings, and to all that reads π and genotypes.
+
+    In a module that is the entry point of a plugin (`parsec.plugins`), it is known to the command line and to the jobs
+    of the workflow, too.
+
+    Args:
+        name: of the space.
+        space: what search and files know of it, see `parsec.space.spaces.SearchSpace`; `edge_space` makes one.
+        network: its networks, see `parsec.network.spaces.SpaceNetworks`.
+
+    Raises:
+        UserError: a name that is built in or cannot be part of a path, or a space whose parts do not fit together.
+    """
+    from parsec.network.spaces import NETWORKS
+    from parsec.space.spaces import SPACES
+
+    _check_space(name, space)
+    SPACES.register(name, space)
+    NETWORKS.register(name, network)
+
+
+def _check_space(name: str, space: "SearchSpace") -> None:
+    """Try what π and the files of a search do with a space, on its first and its last architecture."""
+    if space.name != name:
+        raise UserError(f"space {name!r}: its `name` is {space.name!r}; give both the same")
+    factors = space.factors("separate")
+    if math.prod(space.shape) != len(factors):
+        raise UserError(f"space {name!r}: its shape {space.shape} does not hold its {len(factors)} separate factors")
+    for chosen in ([0] * len(factors), [len(factor.choices) - 1 for factor in factors]):
+        architecture = space.decode(chosen, "separate")
+        if list(space.encode(architecture, "separate")) != chosen:
+            raise UserError(f"space {name!r}: `encode` is not the inverse of `decode` for {chosen}")
+        document = architecture.as_dict()
+        if document.get("space") != name or space.from_dict(json.loads(json.dumps(document))) != architecture:
+            raise UserError(f"space {name!r}: `from_dict` does not read what `as_dict` of {chosen} gives: {document}")
+
+
+def register_dataset(name: str, open_function: Callable[[], Any]) -> None:
+    """Make a data set known by its name: to `search` and `retrain`, and in settings as `{source: registered, ...}`.
+
+    Args:
+        name: of the data set.
+        open_function: returns training images, their labels, test images and their labels: images uint8
+            [N, side, side, 3], labels whole numbers [N] from 0, as arrays or tensors. Or a
+            `parsec.data.sources.base.Source`. It is called once, when the data set is prepared; the split into training
+            and validation images is made from its training images.
+
+    Raises:
+        UserError: a name that cannot be part of a path.
+    """
+    from parsec.config.datasets import REGISTERED
+
+    REGISTERED.register(name, open_function)

@@ -55,7 +55,6 @@ def expanded(place: str, key: str) -> str:
         raise SettingsError(f"{key}: {place} stands for a path that cannot be used: {error}") from error
 
 
-
 def _known_space(name: str) -> str:
     if name not in SPACES:
         raise ValueError(f"got {json.dumps(name, ensure_ascii=False)}; allowed: one of {', '.join(SPACES)}")

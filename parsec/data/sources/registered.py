@@ -34,7 +34,9 @@ def open_registered(settings: Registered) -> Source:
         raise DatasetError(f"data set {name}: training images of {side} pixels, test images of {test.pixels.shape[1]}")
     classes = int(max(training.labels.max(), test.labels.max())) + 1
     if classes < 2 or len(np.unique(training.labels)) < classes:
-        raise DatasetError(f"data set {name}: training images need labels of all classes, 0 to {classes - 1}, two or more")
+        raise DatasetError(
+            f"data set {name}: training images need labels of all classes, 0 to {classes - 1}, two or more"
+        )
     return Source(tuple(map(str, range(classes))), side, training, test, served_by=f"the registered function {name}")
 
 
@@ -48,7 +50,7 @@ def _collection(name: str, images: Any, labels: Any) -> InMemory:  # noqa: ANN40
     whole = np.issubdtype(classes.dtype, np.integer)
     if not whole or classes.shape != pixels.shape[:1] or not len(classes) or classes.min() < 0:
         raise DatasetError(
-            f"data set {name}: labels are {classes.dtype} {list(classes.shape)} of {len(pixels)} images; return a whole "
-            "number from 0 for each"
+            f"data set {name}: labels are {classes.dtype} {list(classes.shape)} of {len(pixels)} images; return a "
+            "whole number from 0 for each"
         )
     return InMemory(pixels, classes.astype(np.int64), np.arange(len(pixels)))

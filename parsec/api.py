@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from parsec.errors import SettingsError, UserError
+from parsec.plugins import source_hash
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -449,17 +450,21 @@ def register_space(name: str, space: "SearchSpace", network: "SpaceNetworks") ->
     Args:
         name: of the space.
         space: what search and files know of it, see `parsec.space.spaces.SearchSpace`; `edge_space` makes one.
-        network: its networks, see `parsec.network.spaces.SpaceNetworks`.
+        network: its networks, an object of a subclass of `parsec.network.spaces.SpaceNetworks`.
 
     Raises:
         UserError: a name that is built in or cannot be part of a path, or a space whose parts do not fit together.
     """
-    from parsec.network.spaces import NETWORKS
+    from parsec.network.spaces import NETWORKS, SpaceNetworks
     from parsec.space.spaces import SPACES
 
+    if not isinstance(network, SpaceNetworks):
+        raise UserError(f"space {name!r}: `network` is {network!r}; give an object of a subclass of SpaceNetworks")
     _check_space(name, space)
-    SPACES.register(name, space)
-    NETWORKS.register(name, network)
+    # A search depends on the source of the networks; that of `space` shows in its choices, or is beside it.
+    code = source_hash(network)
+    SPACES.register(name, space, code)
+    NETWORKS.register(name, network, code)
 
 
 def _check_space(name: str, space: "SearchSpace") -> None:
@@ -493,4 +498,4 @@ def register_dataset(name: str, open_function: Callable[[], Any]) -> None:
     """
     from parsec.config.datasets import REGISTERED
 
-    REGISTERED.register(name, open_function)
+    REGISTERED.register(name, open_function, source_hash(open_function))

@@ -10,9 +10,12 @@ Nothing is imported until a name is asked for that is not built in.
 """
 
 import functools
+import hashlib
+import inspect
 import re
 from collections.abc import Iterator, Mapping
 from importlib.metadata import entry_points
+from pathlib import Path
 from typing import TypeVar
 
 from parsec.errors import UserError
@@ -41,6 +44,21 @@ def load_plugins() -> None:
             ) from error
 
 
+def source_hash(entry: object) -> str:
+    """First 16 hexadecimal digits of the SHA-256 of the file that defines a function, a class, or an object's class.
+
+    Of what a cell of a notebook defines, that of its own text.
+    """
+    definition = entry if inspect.isroutine(entry) or inspect.isclass(entry) else type(entry)
+    text = repr(definition)
+    try:
+        file = Path(inspect.getsourcefile(definition) or "")
+        text = file.read_text(encoding="utf-8") if file.is_file() else inspect.getsource(definition)
+    except (OSError, TypeError):
+        pass  # typed at a prompt: no text is kept
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
 class Registry(Mapping[str, Entry]):
     """Entries by name, in the order of registration; plugins are loaded when a name is not there yet.
 
@@ -51,9 +69,15 @@ class Registry(Mapping[str, Entry]):
 
     def __init__(self, what: str, built_in: Mapping[str, Entry]) -> None:
         self._what, self._built_in, self._added = what, dict(built_in), dict[str, Entry]()
+        self._code: dict[str, str] = {}
 
-    def register(self, name: str, entry: Entry) -> None:
+    def register(self, name: str, entry: Entry, code: str) -> None:
         """Add an entry; one of this name that was added before, as by a cell of a notebook, is replaced.
+
+        Args:
+            name: of the entry.
+            entry: what is registered.
+            code: hash of the source that results depend on, see `source_hash`.
 
         Raises:
             UserError: a name that is built in, or that cannot be part of a path.
@@ -62,7 +86,13 @@ class Registry(Mapping[str, Entry]):
             raise UserError(f"{self._what} {name!r}: this name is built in; choose another")
         if not NAME.fullmatch(name):
             raise UserError(f"{self._what} {name!r}: a name has at most 64 letters, digits, _ and -")
-        self._added[name] = entry
+        self._added[name], self._code[name] = entry, code
+
+    def code(self, name: str) -> str | None:
+        """Hash of the source of an added entry; None of a built-in one, whose code the package's fingerprints cover."""
+        if name not in self:
+            raise KeyError(name)
+        return self._code.get(name)
 
     def __getitem__(self, name: str) -> Entry:
         """The entry of a name; KeyError if neither the package nor a plugin has it."""

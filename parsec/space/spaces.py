@@ -94,6 +94,8 @@ class SearchSpace:
     """Fewest `cells` of a network, and why."""
     no_retraining: str | None = "only networks of darts are retrained"
     """Why no architecture is retrained; None if some can be."""
+    is_drawn: bool = False
+    """Whether the report draws its cells; of another space it leaves out the figures of single searches."""
 
 
 DARTS = SearchSpace(
@@ -113,6 +115,7 @@ DARTS = SearchSpace(
     stems=("cifar", "imagenet"),
     least_cells=(3, "two reduce"),
     no_retraining=None,
+    is_drawn=True,
 )
 
 NASBENCH201 = SearchSpace(
@@ -128,6 +131,7 @@ NASBENCH201 = SearchSpace(
     from_dict=nasbench201.from_dict,
     forms=("separate", "edges"),
     no_retraining="its table has the accuracies",
+    is_drawn=True,
 )
 
 SPACES = Registry[SearchSpace]("space", {space.name: space for space in (DARTS, NASBENCH201)})

@@ -1,0 +1,99 @@
+"""The scripts of the pages on Python run as they are printed, in a folder of their own."""
+
+import os
+import re
+import subprocess
+import sys
+import tomllib
+
+import pytest
+import yaml
+from place import ROOT
+
+PAGES = ROOT / "workflow" / "docs"
+RUN_ALL = "import runpy, sys\nfor script in sys.argv[1:]:\n    runpy.run_path(script, run_name='__main__')\n"
+"""All scripts in one process, because importing PyTorch takes longer than most of them; each has names of its own."""
+
+
+def blocks(page, language):
+    """Blocks of a page in a language; named ones by their name."""
+    found = re.findall(rf"^```{language}(?: (\S+))?\n(.*?)^```", (PAGES / page).read_text(), re.MULTILINE | re.DOTALL)
+    return {name or f"{language}{number}": text for number, (name, text) in enumerate(found)}
+
+
+def run(folder, *arguments):
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(folder), str(ROOT)]), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [sys.executable, *arguments], cwd=folder, env=environment, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def write(folder, page):
+    """The scripts of a page, in the folder; returns the names of those to be run."""
+    scripts = blocks(page, "python")
+    for name, text in scripts.items():
+        (folder / (name if name.endswith(".py") else f"{name}.py")).write_text(text)
+    return [f"{name}.py" for name in scripts if not name.endswith(".py")]
+
+
+def test_scripts_on_priors_genotypes_and_stages(tmp_path):
+    scripts = write(tmp_path, "python.md")
+    assert len(scripts) == 4
+    out = run(tmp_path, "-c", RUN_ALL, *scripts)
+    assert "accuracy with shared weights: 0." in out
+    assert "3.35 M parameters, 528 M multiply-adds" in out
+    assert "True ['normal', 'normal_concat', 'reduce', 'reduce_concat', 'space']" in out
+    assert len(re.findall(r"retrain/digits/\S+: \d+\.\d % error", out)) == 4
+
+
+@pytest.fixture
+def plugin(tmp_path):
+    """A folder with the module of the page, installed as its `pyproject.toml` says."""
+    project = tomllib.loads(blocks("own-space.md", "toml")["toml0"])
+    write(tmp_path, "own-space.md")
+    installed = tmp_path / "toy_space-1.0.dist-info"
+    installed.mkdir()
+    (installed / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {project['project']['name']}\nVersion: 1.0\n")
+    points = project["project"]["entry-points"]["parsec.plugins"]
+    (installed / "entry_points.txt").write_text(
+        "[parsec.plugins]\n" + "".join(f"{name} = {module}\n" for name, module in points.items())
+    )
+    return tmp_path
+
+
+def test_scripts_on_an_own_space(tmp_path):
+    (script,) = write(tmp_path, "own-space.md")
+    out = run(tmp_path, "-c", RUN_ALL, script)
+    assert re.match(r"\('\w+', '\w+'\) 2\.\d\d nats", out)
+    assert "Cost(parameters=" in out
+
+
+AS_RULES = """
+import subprocess, sys
+from pathlib import Path
+from parsec.config.job_parts import job_of, job_text
+from parsec.config.load import load
+
+settings = load(Path("settings.yaml"))
+assert "toy_space" in sys.modules and "torch" in sys.modules
+for job, rest in (
+    ("prepare_dataset/noise", ["prepare", "--output", "data"]),
+    ("search/parsec", "search --data data --seed 0 --output search --state state".split()),
+):
+    Path("job.yaml").write_text(job_text(job_of(settings, job), {"code": "0"}))
+    print(Path("job.yaml").read_text())
+    subprocess.run([sys.executable, "-m", "parsec", *rest, "--settings", "job.yaml"], check=True)
+"""
+
+
+def test_settings_on_an_own_space(plugin):
+    settings = yaml.safe_load(blocks("own-space.md", "yaml")["yaml0"])
+    (plugin / "settings.yaml").write_text(yaml.safe_dump(settings))
+    out = run(plugin, "-c", AS_RULES)
+    # A changed module makes both jobs again.
+    assert re.search(r"^# function: [0-9a-f]{16}$", out, re.MULTILINE)
+    assert re.search(r"^# space: [0-9a-f]{16}$", out, re.MULTILINE)
+    read = "import parsec; print(parsec.load_prior('search/pi.parquet').space, parsec.load_genotype('search/genotype.json').space)"
+    assert run(plugin, "-c", read).split() == ["toy", "toy"]

@@ -4,21 +4,12 @@ import os
 import re
 import subprocess
 import sys
-import tomllib
 
-import pytest
-import yaml
+from pages import blocks, install_plugin, write_scripts
 from place import ROOT
 
-PAGES = ROOT / "workflow" / "docs"
 RUN_ALL = "import runpy, sys\nfor script in sys.argv[1:]:\n    runpy.run_path(script, run_name='__main__')\n"
 """All scripts in one process, because importing PyTorch takes longer than most of them; each has names of its own."""
-
-
-def blocks(page, language):
-    """Blocks of a page in a language; named ones by their name."""
-    found = re.findall(rf"^```{language}(?: (\S+))?\n(.*?)^```", (PAGES / page).read_text(), re.MULTILINE | re.DOTALL)
-    return {name or f"{language}{number}": text for number, (name, text) in enumerate(found)}
 
 
 def run(folder, *arguments):
@@ -30,16 +21,8 @@ def run(folder, *arguments):
     return done.stdout
 
 
-def write(folder, page):
-    """The scripts of a page, in the folder; returns the names of those to be run."""
-    scripts = blocks(page, "python")
-    for name, text in scripts.items():
-        (folder / (name if name.endswith(".py") else f"{name}.py")).write_text(text)
-    return [f"{name}.py" for name in scripts if not name.endswith(".py")]
-
-
 def test_scripts_on_priors_genotypes_and_stages(tmp_path):
-    scripts = write(tmp_path, "python.md")
+    scripts = write_scripts(tmp_path, "python.md")
     assert len(scripts) == 4
     out = run(tmp_path, "-c", RUN_ALL, *scripts)
     assert "accuracy with shared weights: 0." in out
@@ -48,23 +31,8 @@ def test_scripts_on_priors_genotypes_and_stages(tmp_path):
     assert len(re.findall(r"retrain/digits/\S+: \d+\.\d % error", out)) == 4
 
 
-@pytest.fixture
-def plugin(tmp_path):
-    """A folder with the module of the page, installed as its `pyproject.toml` says."""
-    project = tomllib.loads(blocks("own-space.md", "toml")["toml0"])
-    write(tmp_path, "own-space.md")
-    installed = tmp_path / "toy_space-1.0.dist-info"
-    installed.mkdir()
-    (installed / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {project['project']['name']}\nVersion: 1.0\n")
-    points = project["project"]["entry-points"]["parsec.plugins"]
-    (installed / "entry_points.txt").write_text(
-        "[parsec.plugins]\n" + "".join(f"{name} = {module}\n" for name, module in points.items())
-    )
-    return tmp_path
-
-
 def test_scripts_on_an_own_space(tmp_path):
-    (script,) = write(tmp_path, "own-space.md")
+    (script,) = write_scripts(tmp_path, "own-space.md")
     out = run(tmp_path, "-c", RUN_ALL, script)
     assert re.match(r"\('\w+', '\w+'\) 2\.\d\d nats", out)
     assert "Cost(parameters=" in out
@@ -93,10 +61,10 @@ print(parsec.load_prior("search/pi.parquet").space, parsec.load_genotype("search
 """What the workflow does with settings: the jobs' files, and commands, the search in a process of its own."""
 
 
-def test_settings_on_an_own_space(plugin):
-    settings = yaml.safe_load(blocks("own-space.md", "yaml")["yaml0"])
-    (plugin / "settings.yaml").write_text(yaml.safe_dump(settings))
-    out = run(plugin, "-c", AS_RULES)
+def test_settings_on_an_own_space(tmp_path):
+    install_plugin(tmp_path)
+    (tmp_path / "settings.yaml").write_text(blocks("own-space.md", "yaml")["yaml0"])
+    out = run(tmp_path, "-c", AS_RULES)
     # A changed module makes both jobs again.
     assert re.search(r"^# function: [0-9a-f]{16}$", out, re.MULTILINE)
     assert re.search(r"^# space: [0-9a-f]{16}$", out, re.MULTILINE)

@@ -142,7 +142,7 @@ class Prior:
         """
         from parsec.runtime.rng import generator
 
-        chosen = self.distribution.sample(n, generator(seed, "draws of load_prior"))
+        chosen = self.distribution.sample(n, generator(seed, "samples of load_prior"))
         decode, form = self.distribution.space.decode, self.distribution.form.factors
         return [Genotype(decode(row, form)) for row in chosen.tolist()]
 

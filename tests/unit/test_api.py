@@ -20,6 +20,7 @@ from parsec.network.spaces import NETWORKS
 from parsec.plugins import Registry, load_plugins, source_hash
 from parsec.prior.distribution import Prior
 from parsec.prior.parquet import write_prior
+from parsec.records.code_hash import _closure
 from parsec.space.published import DARTS_V2
 from parsec.space.spaces import SPACES
 
@@ -57,6 +58,11 @@ def test_type_checkers_see_every_public_name():
     names = {alias.name for statement in block.body for alias in statement.names}
     assert names == set(parsec.__all__) - {"__version__"}
     assert (ROOT / "parsec/py.typed").is_file()
+
+
+def test_the_interface_is_no_code_of_a_stage():
+    for stage in ("parsec.search.run", "parsec.retrain.run", "parsec.data.prepare", "parsec.zero_cost.score"):
+        assert "parsec.api" not in _closure((stage,), ROOT / "parsec")
 
 
 FORMS = [

@@ -11,6 +11,7 @@ from typing import Annotated, Literal, TypeVar
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from parsec.errors import SettingsError
+from parsec.space.spaces import SPACES
 
 NAME = r"^[A-Za-z0-9][A-Za-z0-9_-]*$"
 Name = Annotated[str, Field(pattern=NAME, max_length=64)]
@@ -54,7 +55,14 @@ def expanded(place: str, key: str) -> str:
         raise SettingsError(f"{key}: {place} stands for a path that cannot be used: {error}") from error
 
 
-Space = Literal["darts", "nasbench201"]
+def _known_space(name: str) -> str:
+    if name not in SPACES:
+        raise ValueError(f"got {json.dumps(name, ensure_ascii=False)}; allowed: one of {', '.join(SPACES)}")
+    return name
+
+
+Space = Annotated[str, Field(max_length=64, json_schema_extra={"format": "space"}), AfterValidator(_known_space)]
+"""Name of a search space, one of the package or of a plugin."""
 SearchStageName = Literal["search", "finetune", "transfer"]
 Method = Literal["parsec", "darts", "darts_second_order", "snas", "gdas", "random_ws", "random"]
 

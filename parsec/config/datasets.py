@@ -1,12 +1,16 @@
 """Settings of the data sets: where images come from and how they are split."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from parsec.config.base import Config, Fraction, Name, Place, Positive, Seed, UniqueTuple
+from parsec.plugins import Registry
+
+REGISTERED = Registry[Callable[[], Any]]("data set", {})
+"""Functions that open the data sets of plugins, by name; `parsec.register_dataset` adds to them."""
 
 
 class Split(Config):
@@ -79,7 +83,25 @@ class ImageFolder(Split):
     jpeg: Jpeg | None = Field(None, description="null: pixels are stored; else whole images as JPEGs in tar shards")
 
 
-Dataset = Annotated[Digits | DigitsFolder | Cifar10 | Cifar100 | ImageFolder, Field(discriminator="source")]
+def _known_dataset(name: str) -> str:
+    if name not in REGISTERED:
+        known = ", ".join(REGISTERED) or "none is registered"
+        raise ValueError(f"got {name!r}; allowed: the name of a registered data set ({known})")
+    return name
+
+
+class Registered(Split):
+    """Images that a function of yours opens, see `workflow/docs/own-space.md`."""
+
+    source: Literal["registered"] = Field(description="chooses this kind of data set")
+    registered: Annotated[Name, AfterValidator(_known_dataset)] = Field(
+        description="name under which a plugin registers the function"
+    )
+
+
+Dataset = Annotated[
+    Digits | DigitsFolder | Cifar10 | Cifar100 | ImageFolder | Registered, Field(discriminator="source")
+]
 
 LOCATION_KEYS = {"cifar10": ("folder", "order"), "cifar100": ("folder", "order")}
 """By source: keys that decide where images are and not which, because their hashes are known."""

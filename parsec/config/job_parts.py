@@ -12,13 +12,14 @@ from typing import Any
 import yaml
 
 from parsec.config.base import Config, SearchStageName
-from parsec.config.datasets import LOCATION_KEYS, PrepareJob
+from parsec.config.datasets import LOCATION_KEYS, REGISTERED, PrepareJob, Registered
 from parsec.config.predictor import AnyPredictorJob, ProposalJob
 from parsec.config.retrain import RetrainJob
 from parsec.config.search import RELAXED, DepthsJob, MeasureJob, PriorConfig, RandomSearch, SearchJob, SearchStage
 from parsec.config.settings import Settings
 from parsec.config.tabular import SimulateJob
 from parsec.config.zero_cost import SCORE_JOBS, AblationJob, AnyScoreJob, FitPiJob, KernelsJob
+from parsec.space.spaces import SPACES
 
 
 def prepare_job(settings: Settings, dataset: str) -> PrepareJob:
@@ -181,8 +182,19 @@ def job_of(settings: Settings, path: str) -> Config:
 
 def job_text(job: Config, versions: Mapping[str, str]) -> str:
     """The text of a job's file. Keys are sorted, so that equal settings and versions are equal text."""
+    versions = {**versions, **_plugin_versions(job)}
     header = "".join(f"# {name}: {version}\n" for name, version in versions.items())
     return header + yaml.safe_dump(job.model_dump(mode="json"), allow_unicode=True, width=120)
+
+
+def _plugin_versions(job: Config) -> dict[str, str]:
+    """Hashes of the sources of a space or data set that a plugin registers."""
+    data, space = getattr(job, "dataset", None), getattr(job, "space", "")
+    codes = {
+        "space": SPACES.code(space) if space in SPACES else None,
+        "function": REGISTERED.code(data.registered) if isinstance(data, Registered) else None,
+    }
+    return {name: code for name, code in codes.items() if code}
 
 
 def recorded_versions(path: Path) -> dict[str, str]:

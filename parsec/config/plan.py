@@ -11,6 +11,7 @@ from parsec.config.predictor import DartsPredictorJob
 from parsec.config.settings import Settings
 from parsec.errors import GenotypeError, SettingsError
 from parsec.space.published import named_or_given
+from parsec.space.spaces import SPACES
 
 BATCH = 10
 """Searches per job of `rule run_figures` (half a minute): importing what draws takes as long as drawing one of them."""
@@ -69,7 +70,12 @@ def method_names(settings: Settings) -> list[str]:
 
 
 def search_batches(settings: Settings, stage: SearchStageName, method: str) -> list[list[Search]]:
-    """The searches of a stage and method in batches that one job draws; a new last seed changes only the last batch."""
+    """The searches of a stage and method in batches that one job draws; a new last seed changes only the last batch.
+
+    None on a space whose cells cannot be drawn.
+    """
+    if not SPACES[settings.space].is_drawn:
+        return []
     runs = [_search(settings, stage, method, seed) for seed in settings.seeds]
     return [runs[first : first + BATCH] for first in range(0, len(runs), BATCH)]
 

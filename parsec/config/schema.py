@@ -132,6 +132,8 @@ def _allowed_scalar(node: Node) -> str:
             return f"a name of {NAME}"
         case "string" if node.get("format") == "path":
             return "a path"
+        case "string" if node.get("format") == "space":
+            return "one of darts, nasbench201, or a name that a plugin registers"
         case "string":
             least = "some " if node.get("minLength") else ""
             most = f" of at most {node['maxLength']} characters" if "maxLength" in node else ""

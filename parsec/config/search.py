@@ -1,7 +1,7 @@
 """Settings of the stages that learn π, and of the methods that PARSEC is compared with."""
 
-from collections.abc import Mapping
-from typing import Annotated, Literal, Self
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Annotated, Literal, Self, get_args
 
 from pydantic import Field, model_validator
 
@@ -20,6 +20,7 @@ from parsec.config.base import (
     check_darts,
 )
 from parsec.config.training import Augmentation, Network, Optimizer
+from parsec.space.spaces import SPACES
 
 RELAXED: tuple[Method, ...] = ("darts", "darts_second_order", "snas", "gdas")
 """Methods that mix all primitives on every edge, so that their π has the factors `edges`."""
@@ -178,20 +179,38 @@ def check_space(space: Space, prior: PriorConfig, executor: str, networks: Mappi
     Raises:
         ValueError: naming the key, what was given and what is allowed.
     """
-    if space == "darts":
-        for path, network in networks.items():
-            if network.cells < 3:
-                raise ValueError(f"{path}.cells: got {network.cells}; allowed on {space}: 3 or more (two reduce)")
-        return
-    if prior.factors == "joint":
-        raise ValueError(f"prior.factors: got {prior.factors}; allowed on {space}: separate (one operation per edge)")
-    if prior.inputs != "independent":
-        raise ValueError(f"prior.inputs: got {prior.inputs}; allowed on {space}: independent (its inputs are given)")
-    if executor not in ("auto", "sequential"):
-        raise ValueError(f"compute.executor: got {executor}; allowed on {space}: auto or sequential")
+    known = SPACES[space]
+    if prior.factors not in known.forms:
+        raise ValueError(f"prior.factors: got {prior.factors}; allowed on {space}: {_listed(known.forms)}")
+    if prior.inputs not in known.inputs:
+        raise ValueError(f"prior.inputs: got {prior.inputs}; allowed on {space}: {_listed(known.inputs)}")
+    if executor not in known.executors:
+        raise ValueError(f"compute.executor: got {executor}; allowed on {space}: {_listed(known.executors)}")
+    least, why = known.least_cells
     for path, network in networks.items():
-        if network.stem != "cifar":
-            raise ValueError(f"{path}.stem: got {network.stem}; allowed on {space}: cifar")
+        if network.cells < least:
+            raise ValueError(f"{path}.cells: got {network.cells}; allowed on {space}: {least} or more ({why})")
+        if network.stem not in known.stems:
+            raise ValueError(f"{path}.stem: got {network.stem}; allowed on {space}: {_listed(known.stems)}")
+
+
+def check_relaxed(space: Space, methods: Iterable[str]) -> None:
+    """Refuse methods that mix operations on a space whose networks do not.
+
+    Raises:
+        ValueError: naming the first such method.
+    """
+    if "edges" in SPACES[space].forms:
+        return
+    for method in methods:
+        if method in RELAXED:
+            others = _listed([name for name in get_args(Method) if name not in RELAXED])
+            raise ValueError(f"methods: got {method}; allowed on {space}, which has no mixed operations: {others}")
+
+
+def _listed(names: Sequence[str]) -> str:
+    """Allowed values in words; the form `edges` is nothing that settings may ask for."""
+    return " or ".join(name for name in names if name != "edges")
 
 
 class Measure(Config):
@@ -222,7 +241,8 @@ class SearchJob(Config):
 
     @model_validator(mode="after")
     def check_space(self) -> Self:
-        """See `check_space`."""
+        """See `check_space` and `check_relaxed`."""
+        check_relaxed(self.space, [self.method])
         check_space(self.space, self.prior, self.compute.executor, {"settings.network": self.settings.network})
         return self
 

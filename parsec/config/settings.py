@@ -13,9 +13,10 @@ from parsec.config.base import Compute, Config, Method, Name, Place, Running, Se
 from parsec.config.datasets import Dataset
 from parsec.config.predictor import Predictors, ProposalJob
 from parsec.config.retrain import RetrainStage
-from parsec.config.search import RELAXED, Measure, PriorConfig, SearchStage, check_space
+from parsec.config.search import RELAXED, Measure, PriorConfig, SearchStage, check_relaxed, check_space
 from parsec.config.tabular import Simulation
 from parsec.config.zero_cost import Ablation, Kernels, Scores, ScoresPrior
+from parsec.space.spaces import SPACES
 
 
 def _nested(changes: object) -> object:
@@ -97,7 +98,8 @@ class Settings(Config):
     results: Place = Field("results", description="folder of the run's outputs, relative to the working directory")
     space: Space = Field(
         "darts",
-        description="search space; on `nasbench201` a network's `cells` are those of a stage, and `retrain` is {}",
+        description="search space; on `nasbench201` a network's `cells` are those of a stage, and `retrain` is {}; "
+        "one of your own: workflow/docs/own-space.md",
     )
     prior: PriorConfig = PriorConfig()
     methods: UniqueTuple[Name] = Field(
@@ -182,11 +184,10 @@ class Settings(Config):
         stages = {"search": self.search, "finetune": self.finetune, "transfer": self.transfer}
         networks = {f"{name}.network": stage.network for name, stage in stages.items() if stage}
         check_space(self.space, self.prior, self.compute.executor, networks)
-        if self.space != "darts" and self.retrain:
+        check_relaxed(self.space, [self.method_of(name) for name in self.methods])
+        if self.retrain and (reason := SPACES[self.space].no_retraining):
             given = ", ".join(self.retrain)
-            raise ValueError(
-                f"retrain: got {given}; allowed on {self.space}: {{}}, because its table has the accuracies"
-            )
+            raise ValueError(f"retrain: got {given}; allowed on {self.space}: {{}}, because {reason}")
         return self
 
     def _check_methods(self) -> None:

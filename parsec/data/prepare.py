@@ -9,7 +9,17 @@ from pathlib import Path
 import numpy as np
 
 from parsec.config.base import expanded, fingerprint
-from parsec.config.datasets import Cifar10, Cifar100, Dataset, Digits, DigitsFolder, ImageFolder, Jpeg, PrepareJob
+from parsec.config.datasets import (
+    Cifar10,
+    Cifar100,
+    Dataset,
+    Digits,
+    DigitsFolder,
+    ImageFolder,
+    Jpeg,
+    PrepareJob,
+    Registered,
+)
 from parsec.data.dataset import (
     INDEX,
     LABELS,
@@ -68,6 +78,10 @@ def open_source(dataset: Dataset, output: Path) -> Source:
             from parsec.data.sources.image_folder import open_image_folder
 
             return open_image_folder(dataset)
+        case Registered():
+            from parsec.data.sources.registered import open_registered
+
+            return open_registered(dataset)
 
 
 def _jpeg(dataset: Dataset) -> Jpeg | None:

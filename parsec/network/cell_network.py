@@ -99,3 +99,15 @@ class FixedNetwork(nn.Module):
         # One draw for the whole network: one kernel launch instead of one per edge.
         uniform = draws.uniform(sum(self.drops), x.shape[0])[..., None, None, None]
         return (uniform >= drop_path) / (1.0 - drop_path)
+
+
+class PlainNetwork(FixedNetwork):
+    """The same network with the interface of any classifier; weights of a `FixedNetwork` fit."""
+
+    def forward(self, x: Tensor) -> Tensor | tuple[Tensor, Tensor]:  # type: ignore[override]
+        """Logits [B, classes] of images [B, 3, H, W]; with an auxiliary head in training, a tuple with those of both.
+
+        Drop-path is left out.
+        """
+        logits, auxiliary = super().forward(x)
+        return logits if auxiliary is None else (logits, auxiliary)

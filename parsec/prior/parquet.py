@@ -8,6 +8,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
+from pydantic import ValidationError
 from torch import Tensor
 
 from parsec.config.search import PriorConfig
@@ -30,12 +31,13 @@ def _names(prior: Prior) -> list[tuple[Any, ...]]:
     return [(f.cell, f.node, f.slot, f.kind, choice) for f in prior.factors for choice in f.choices]
 
 
-def _columns(prior: Prior) -> dict[str, list[Any]]:
+def columns(prior: Prior) -> dict[str, list[Any]]:
+    """Columns of a `pi.parquet`, one row per choice: `KEYS`, logit and marginal probability."""
     with torch.no_grad():
         probabilities = prior.marginals()[prior.mask].tolist()
         logits = prior.logits[prior.mask].tolist()
-    columns = {key: list(values) for key, values in zip(KEYS, zip(*_names(prior), strict=True), strict=True)}
-    return columns | {"logit": logits, "probability": probabilities}
+    named = {key: list(values) for key, values in zip(KEYS, zip(*_names(prior), strict=True), strict=True)}
+    return named | {"logit": logits, "probability": probabilities}
 
 
 def _schema(prior: Prior, metadata: Mapping[str, str], leading: tuple[str, ...] = ()) -> pa.Schema:
@@ -49,7 +51,7 @@ def _schema(prior: Prior, metadata: Mapping[str, str], leading: tuple[str, ...] 
 
 def write_prior(path: Path, prior: Prior, metadata: Mapping[str, str]) -> None:
     """Write `pi.parquet`: logits and marginal probabilities by name; `metadata` says where π came from."""
-    table = pa.table(_columns(prior), schema=_schema(prior, metadata))
+    table = pa.table(columns(prior), schema=_schema(prior, metadata))
     with temporary_path(path) as temporary:
         pq.write_table(table, temporary, write_page_checksum=True)
 
@@ -65,10 +67,10 @@ def write_trajectory(
     tables = []
     for epoch, step, logits in history:
         prior = Prior(form, logits, space)
-        columns = _columns(prior)
-        count = len(columns["logit"])
-        columns |= {"epoch": [epoch] * count, "step": [step] * count}
-        tables.append(pa.table(columns, schema=_schema(prior, metadata, ("epoch", "step"))))
+        rows = columns(prior)
+        count = len(rows["logit"])
+        rows |= {"epoch": [epoch] * count, "step": [step] * count}
+        tables.append(pa.table(rows, schema=_schema(prior, metadata, ("epoch", "step"))))
     with temporary_path(path) as temporary:
         pq.write_table(pa.concat_tables(tables), temporary, write_page_checksum=True)
 
@@ -116,6 +118,28 @@ def read_prior(path: Path, form: PriorConfig, space: str) -> Prior:
         PriorError: missing, damaged, of another space or form, not finite, or not a distribution.
     """
     return _by_name(path, _checked(path, form, space)[0], Prior(form, space=SPACES[space]))
+
+
+def open_prior(path: Path, epoch: int | None = None) -> tuple[Prior, dict[str, str]]:
+    """π of the space and form that the file names, and the file's metadata; of a trajectory the last π, or of an epoch.
+
+    Raises:
+        PriorError: as `read_prior`; a space that is not known, or no such epoch.
+    """
+    about = read_metadata(path)
+    space = about.get("space", "")
+    if space not in SPACES:
+        raise PriorError(f"{path}: π belongs to space {space!r}; register it first, there are {', '.join(SPACES)}")
+    try:
+        form = PriorConfig.model_validate({key: about.get(key) for key in ("factors", "inputs")})
+    except ValidationError as error:
+        raise PriorError(f"{path}: a Parquet file, but no π: {_ORIGIN}; give the pi.parquet of a search") from error
+    history = read_history(path, form, space)
+    wanted = [prior for known, prior in history if epoch in (None, known)]
+    if not wanted:
+        known = ", ".join(str(known) for known, _ in history)
+        raise PriorError(f"{path}: no π after epoch {epoch}; there are {known}")
+    return wanted[-1], about
 
 
 def _checked(path: Path, form: PriorConfig, space: str) -> tuple[list[Row], dict[str, str]]:

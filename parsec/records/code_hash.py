@@ -15,7 +15,7 @@ def code_fingerprint(*names: str, package: Path = _PACKAGE) -> str:
 
     Imports inside functions count; nothing is imported or executed. The answer is kept for the life of the process.
     Ignored, because no result depends on them: comments, docstrings, descriptions of settings, the texts of raised
-    errors, formatting, and the version number.
+    errors, formatting, the version number, and what is only for type checkers.
 
     Args:
         names: modules, such as `parsec.search.run`, or functions, such as `parsec.report.figures.curves:plot_entropy`,
@@ -137,7 +137,9 @@ def _is_text(node: ast.expr) -> bool:
 
 
 def _is_inert(node: ast.stmt) -> bool:
-    """A docstring, or the package's version number: a release must not re-run GPU-days."""
+    """A docstring, a block for type checkers, or the package's version number: a release must not re-run GPU-days."""
     if isinstance(node, ast.Expr):
         return _is_text(node.value)
+    if isinstance(node, ast.If):
+        return ast.unparse(node.test) == "TYPE_CHECKING" and not node.orelse
     return isinstance(node, ast.Assign) and [ast.unparse(target) for target in node.targets] == ["__version__"]

@@ -1,1 +1,7 @@
-"""Search methods, one file each, and the stage that runs them."""
+"""Search methods, one file each, and the stage that runs them; called, the function `parsec.api.search`."""
+
+import sys
+
+from parsec.callable_package import CallablePackage
+
+sys.modules[__name__].__class__ = CallablePackage

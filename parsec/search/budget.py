@@ -15,7 +15,7 @@ from parsec.space.spaces import Architecture, SearchSpace
 SAMPLES = 256
 """Architectures of the uniform distribution whose mean cost is one; always the same ones."""
 FREE = ("none", "max_pool_3x3")
-"""Operations without multiply-adds, of which every space has one."""
+"""Operations without multiply-adds, of which a space with mixed operations has one."""
 
 
 def within_budget(task: SearchTask, method: type[SearchTrainer]) -> SearchTask:
@@ -67,6 +67,9 @@ def relative_cost(space: SearchSpace, network: Network, classes: int, image_size
         classes: labels of the data set.
         image_size: side of an image, pixels.
         samples_one_op: each edge runs one operation, all equally likely (GDAS), rather than all (DARTS, SNAS).
+
+    Raises:
+        SettingsError: a space without an operation that costs nothing.
     """
 
     def cost(architecture: Architecture) -> int:
@@ -76,7 +79,9 @@ def relative_cost(space: SearchSpace, network: Network, classes: int, image_size
     edges = multiply_adds(space, network, image_size)
     mixed = edges.mean(-1).sum() if samples_one_op else edges.sum()
     # … plus those of everything else: the cost of an architecture whose edges cost nothing.
-    free = next(space.primitives.index(name) for name in FREE if name in space.primitives)
+    free = next((space.primitives.index(name) for name in FREE if name in space.primitives), None)
+    if free is None:
+        raise SettingsError(f"space {space.name}: its relaxed methods need an operation {' or '.join(FREE)}")
     choices = [free if factor.kind == "operation" else 0 for factor in space.factors("separate")]
     rest = cost(space.decode(choices, "separate"))
     # The unit is the mean cost of architectures sampled from the uniform distribution.

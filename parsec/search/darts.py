@@ -9,7 +9,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from parsec.network.supernet import SharedParameters
+from parsec.network.spaces import Parameters
 from parsec.search.base import Batch, Metrics
 from parsec.search.relaxed import Relaxed
 
@@ -19,7 +19,7 @@ Loss = Callable[[], Tensor]
 """A loss at the current v and π."""
 
 
-def _gradients(bank: SharedParameters, logits: Tensor, loss: Loss) -> tuple[Tensor, Tensor, Tensor]:
+def _gradients(bank: Parameters, logits: Tensor, loss: Loss) -> tuple[Tensor, Tensor, Tensor]:
     """A loss, its gradient of the logits, and that of v, a copy."""
     bank.gradient.zero_()
     logits.grad = None
@@ -30,7 +30,7 @@ def _gradients(bank: SharedParameters, logits: Tensor, loss: Loss) -> tuple[Tens
     return value.detach(), gradient, bank.gradient.clone()
 
 
-def hessian_product(bank: SharedParameters, logits: Tensor, loss: Loss, vector: Tensor, reach: float = REACH) -> Tensor:
+def hessian_product(bank: Parameters, logits: Tensor, loss: Loss, vector: Tensor, reach: float = REACH) -> Tensor:
     """∇²_{π,v} L · vector by the central difference of the gradient of π at v ± ε vector (DARTS, equation 8).
 
     ε = reach / ‖vector‖. v is restored; a zero vector has the product zero. Where the step crosses kinks of ReLUs, as
@@ -50,7 +50,7 @@ def hessian_product(bank: SharedParameters, logits: Tensor, loss: Loss, vector: 
 
 
 def unrolled_gradient(
-    bank: SharedParameters,
+    bank: Parameters,
     logits: Tensor,
     train: Loss,
     validation: Loss,

@@ -56,6 +56,10 @@ def search(
     identity = fingerprint(job) + (f"-from-{parent['pi_fingerprint']}" if parent else "")
     identity += f"-seed{seed}-{info.content_hash[:16]}"
     stands_for = {**job.model_dump(mode="json"), "parent": parent, "seed": seed, "images": info.content_hash}
+    # The code of a space that is not part of the package.
+    space_code = SPACES.code(job.space)
+    if space_code:
+        identity, stands_for = f"{identity}-{space_code}", {**stands_for, "space_code": space_code}
     with stage.hold():
         if stage.restored(identity, stands_for):
             return
@@ -66,6 +70,7 @@ def search(
             return
         available = {split: info.counts[split] for split in ("train", "validation")}
         result = {"parent": parent, "images_available": available, **stage.record(info)}
+        result |= {"space_code": space_code} if space_code else {}
         with stage.outputs():
             _write(output, state, task, trainer, _metadata(job, task, parent), result)
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from parsec.errors import GenotypeError
+from parsec.plugins import Registry
 from parsec.space import darts, factors, nasbench201, printed
 from parsec.space.darts import CANDIDATES, CELLS, EDGES, NODES, SLOTS, Edge, Genotype, Node, edge_index
 from parsec.space.factors import Factor, Parametrization
@@ -45,7 +46,10 @@ def derive_nasbench201(probabilities: Probabilities) -> Benchmarked:
 
 
 class Architecture(Protocol):
-    """Interface of the architectures of all spaces; they are hashable, and equal if they make the same choices."""
+    """Interface of the architectures of all spaces; they are hashable, and equal if they make the same choices.
+
+    They are immutable data, such as a `NamedTuple`.
+    """
 
     def as_dict(self) -> dict[str, Any]:
         """The form of `genotype.json`; its key `space` names the space."""
@@ -53,7 +57,11 @@ class Architecture(Protocol):
 
 @dataclass(frozen=True)
 class SearchSpace:
-    """A search space; its architectures are data of one type, which only the space itself and its networks know."""
+    """A search space; its architectures are data of one type, which only the space itself and its networks know.
+
+    This is all that search, π and the files of a run know of a space. `parsec.space.edges.edge_space` makes one whose
+    architectures choose an operation per edge; `parsec.register_space` makes it known by its name.
+    """
 
     name: str
     cells: tuple[str, ...]
@@ -74,6 +82,20 @@ class SearchSpace:
     """From the probabilities of the form `edges` to the architecture."""
     from_dict: Callable[[object], Any]
     """Inverse of `Architecture.as_dict`; raises GenotypeError."""
+    # What the settings may ask for on this space; the defaults are those of a space with one operation per edge.
+    forms: tuple[Parametrization, ...] = ("separate",)
+    """Forms of π: `edges` only if the networks have a mixed operation, `joint` only if a slot has an input."""
+    inputs: tuple[str, ...] = ("independent",)
+    """How the inputs of a node are sampled: `distinct` only if factors of inputs come in pairs."""
+    executors: tuple[str, ...] = ("auto", "sequential")
+    """Ways to run the sampled architectures of a step."""
+    stems: tuple[str, ...] = ("cifar",)
+    least_cells: tuple[int, str] = (1, "")
+    """Fewest `cells` of a network, and why."""
+    no_retraining: str | None = "only networks of darts are retrained"
+    """Why no architecture is retrained; None if some can be."""
+    is_drawn: bool = False
+    """Whether the report draws its cells; of another space it leaves out the figures of single searches."""
 
 
 DARTS = SearchSpace(
@@ -87,6 +109,13 @@ DARTS = SearchSpace(
     encode=factors.encode,
     derive=derive_darts,
     from_dict=darts.from_dict,
+    forms=("separate", "joint", "edges"),
+    inputs=("independent", "distinct"),
+    executors=("auto", "sequential", "grouped", "fused"),
+    stems=("cifar", "imagenet"),
+    least_cells=(3, "two reduce"),
+    no_retraining=None,
+    is_drawn=True,
 )
 
 NASBENCH201 = SearchSpace(
@@ -100,9 +129,13 @@ NASBENCH201 = SearchSpace(
     encode=nasbench201.encode,
     derive=derive_nasbench201,
     from_dict=nasbench201.from_dict,
+    forms=("separate", "edges"),
+    no_retraining="its table has the accuracies",
+    is_drawn=True,
 )
 
-SPACES = {space.name: space for space in (DARTS, NASBENCH201)}
+SPACES = Registry[SearchSpace]("space", {space.name: space for space in (DARTS, NASBENCH201)})
+"""All spaces by name; `parsec.register_space` adds to them."""
 
 
 def from_text(text: str) -> Architecture:

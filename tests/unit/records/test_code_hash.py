@@ -30,7 +30,7 @@ class Block:
 '''
 
 FILES = {
-    "__init__.py": '"""Package."""\n\n__version__ = "1"\n',
+    "__init__.py": '"""Package."""\n\nif TYPE_CHECKING:\n    import toy.unrelated\n\n__version__ = "1"\n',
     "stage/__init__.py": "",
     "stage/run.py": RUN,
     "stage/near.py": "near = 1\n",
@@ -76,6 +76,7 @@ def edited(package, name, old, new):
         ("net/blocks.py", '"{size}: too small"', '"too small, got {size}"'),
         ("net/layers/deep.py", "size = 3", "size   =   (3)"),
         ("__init__.py", '"1"', '"2"'),
+        ("__init__.py", "import toy.unrelated", "import toy.stage"),
         ("unrelated.py", "x = 1", "x = 2"),
         ("stage/near.py", "near = 1", "near = 2"),
     ],

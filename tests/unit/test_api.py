@@ -208,6 +208,17 @@ def test_retraining_names_the_search_and_its_weights_fit(finished):
     network.load_state_dict(load_file(trained.folder / "weights.safetensors"))
 
 
+def test_data_sets_are_named_after_their_folders(finished, tmp_path):
+    photos = tmp_path / "my photos (2019)"
+    photos.mkdir()
+    section = {"source": "image_folder", "folder": str(photos)}
+    assert parsec.api._dataset(photos) == ("my-photos-2019", section, None)
+    assert parsec.api._dataset({**section, "image_size": 32})[0] == "my-photos-2019"
+    assert parsec.api._dataset({"source": "cifar10"})[0] == "cifar10"
+    prepared = finished[1].data
+    assert parsec.api._dataset(str(prepared))[::2] == ("digits", prepared)
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

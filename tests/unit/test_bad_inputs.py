@@ -160,6 +160,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "a number in the place of a list": {"seeds": 3},
     "an unknown method": {"methods": ["magic"]},
     "an unknown space": {"space": "nasbench"},
+    "a data set that nothing registers": {"datasets.digits": {"source": "registered", "registered": "mine"}},
     "a data set that is not listed": {"search.dataset": "cifar"},
     "a seed twice": {"seeds": [0, 0]},
     "a stage that starts from one that does not run": {"finetune": None},

@@ -24,11 +24,12 @@ from parsec.report.tables.base import (
 )
 from parsec.report.tables.markup import html_heading, html_page, html_table, html_text
 from parsec.report.tables.nasbench201 import make_found_table
-from parsec.runtime.outputs import write_output
+from parsec.runtime.outputs import write_outputs
 from parsec.space.spaces import SPACES
 from parsec.stats import Summary, summarise
 
 TITLE = "Summary of this run"
+ERRORS, ENTROPIES = "summary-errors", "summary-entropy"
 INTRODUCTION = (
     "PARSEC learns a distribution π over architectures, takes the most probable one, and trains it from scratch. Every "
     "number is computed from the records of this run; the other pages of the report say how."
@@ -38,7 +39,9 @@ UNIFORM = ("random", "random_ws")
 
 
 def write_summary(inputs: Sequence[Path], output: Path) -> None:
-    """Result files of searches and trainings, and perhaps of `lookup` → a self-contained HTML page.
+    """Result files of searches and trainings, and perhaps of `lookup` → a self-contained HTML page, and lines of text.
+
+    The text is written next to the page, as `.txt`: errors and entropies, for the terminal.
 
     Raises:
         UserError: a file is missing or damaged, or the search behind a training is not among them.
@@ -52,7 +55,22 @@ def write_summary(inputs: Sequence[Path], output: Path) -> None:
     body = [f"<p>{html_text(INTRODUCTION)}</p>"]
     for table in (table.without_empty_columns() for table in tables):
         body += [html_heading(table.caption), html_table(table)]
-    write_output(output, html_page(TITLE, body))
+    lines = [line for table in tables for line in _terminal_lines(table)]
+    write_outputs({output: html_page(TITLE, body), output.with_suffix(".txt"): "".join(f"{line}\n" for line in lines)})
+
+
+def _terminal_lines(table: Table) -> Iterator[str]:
+    """The numbers of a table of errors or entropies, one line per row: `2.36 ± 0.59 (n = 2)`."""
+    if table.label not in (ERRORS, ENTROPIES):
+        return
+    headings = table.headings
+    count = headings.index("n")
+    value = next(i for i, heading in enumerate(headings) if heading.startswith(("Test error", "Top-1", "Entropy of π")))
+    yield f"{headings[value]}:"
+    for row in table.rows:
+        name = ", ".join(row[: min(count, value)])
+        uniform = next((f" of {cell}" for heading, cell in zip(headings, row, strict=True) if "Uniform" in heading), "")
+        yield f"  {name}: {row[value]}{uniform} (n = {row[count]})"
 
 
 def _errors(results: list[Result]) -> Iterator[Table]:
@@ -66,7 +84,7 @@ def _errors(results: list[Result]) -> Iterator[Table]:
     columns = [each.column for each in printed if each not in (FAMILY, SOURCE)]
     sections = [Section.of(name if len(rows) > 1 else "", each, columns) for name, each in rows.items()]
     caption = f"Test error per method, {listing(data_sets)}"
-    yield Table("summary-errors", caption, columns, sections, [STATISTICS, *few_images_notes(every)])
+    yield Table(ERRORS, caption, columns, sections, [STATISTICS, *few_images_notes(every)])
 
 
 class _Searches(NamedTuple):
@@ -117,7 +135,7 @@ def _entropies(results: list[Result]) -> Iterator[Table]:
         "search; the validation split also trains π, so that it is a diagnostic and no estimate of the final accuracy.",
     ]
     yield Table(
-        "summary-entropy", "Entropy of π at the end of the searches", columns, [Section.of("", rows, columns)], notes
+        ENTROPIES, "Entropy of π at the end of the searches", columns, [Section.of("", rows, columns)], notes
     )
 
 

@@ -217,12 +217,13 @@ rule summary:
         lambda wildcards: input_results(*plan.results_with_cost(settings)),
         lambda wildcards: ["<results>/lookup/nasbench201.json"] if report_items.looks_up(settings) else [],
     output:
-        report(
+        page=report(
             "<results>/summary.html",
             caption="../report/summary.rst",
             category="0 Summary",
             labels={"table": "results, code and machine"},
         ),
+        text="<results>/summary.txt",
     log:
         "<results>/logs/summary.log",
     localrule: True
@@ -233,7 +234,7 @@ rule summary:
     message:
         "Summary of the results"
     shell:
-        "python -m parsec summary --output {output:q} --log {log:q} {input:q}"
+        "python -m parsec summary --output {output.page:q} --log {log:q} {input:q}"
 
 
 # Made again after anything else, with the settings of the call that did so.
@@ -262,6 +263,7 @@ rule complete_settings:
 rule html_report:
     input:
         settings="<results>/settings.yaml",
+        summary="<results>/summary.txt",
     output:
         "<results>/report.html",
     log:
@@ -277,4 +279,5 @@ rule html_report:
         "Snakemake's report"
     shell:
         "snakemake --snakefile {params.snakefile:q} --configfile {input.settings:q} --workflow-profile none --nolock"
-        " {params.storage:q} --report {output:q} > {log:q} 2>&1"
+        " {params.storage:q} --report {output:q} > {log:q} 2>&1;"
+        " cat {input.summary:q} >&2"

@@ -154,8 +154,15 @@ def _epochs(path: Path) -> pd.DataFrame:
     return epochs
 
 
+def base_method(result: Result) -> str:
+    """The method behind a search's method or variant; older results name none."""
+    return str(result["provenance"]["settings"].get("method", result["method"]))
+
+
 def read_run(path: Path) -> pd.DataFrame:
-    """Epoch rows of one search, the one before training (epoch 0) included, with `KEYS` and the title of its `panel`.
+    """Epoch rows of one search, the one before training (epoch 0) included, with `KEYS`.
+
+    Beside them the title of its `panel`, the method `base` behind it, and whether it `continues` another search's π.
 
     Raises:
         UserError: a file of it is missing or damaged, or it is no search.
@@ -165,6 +172,7 @@ def read_run(path: Path) -> pd.DataFrame:
     if result["kind"] != "search":
         raise UserError(f"{folder}: not the folder of a search, but of {result['kind']}; give a folder that holds π")
     named = {key: result[key] for key in KEYS}
+    named |= {"base": base_method(result), "continues": result["parent"] is not None}
     return _epochs(folder / "metrics.jsonl").assign(**named, panel=f"{TITLES[result['stage']]}, {result['dataset']}")
 
 

@@ -10,6 +10,7 @@ import pyarrow as pa
 from parsec.config.outputs import SEARCH_STAGES
 from parsec.errors import UserError
 from parsec.records.documents import read_results
+from parsec.report.methods import display_name
 
 PROTOCOLS = "protocols.csv"
 FAMILIES = ("gradient-based", "evolution", "RL", "SMBO", "hypernetwork", "training-free", "random", "manual")
@@ -188,6 +189,16 @@ def read_runs(paths: Iterable[Path]) -> pd.DataFrame:
     rows = pd.concat(runs)
     stages = pd.Categorical(rows["stage"], SEARCH_STAGES)
     return rows.assign(stage=stages).sort_values([*ORDER, "epoch"], ignore_index=True)
+
+
+def run_title(path: Path) -> str:
+    """`PARSEC, proxy search on digits, seed 0` of the search that wrote a file; else the name of the file."""
+    document = path if path.name == "result.json" else run_folder(path) / "result.json"
+    if not document.is_file():
+        return path.name
+    result = read_results([document])[0]
+    name = display_name(result["method"], base_method(result))
+    return f"{name}, {TITLES[result['stage']].lower()} on {result['dataset']}, seed {result['seed']}"
 
 
 def read_trajectory(path: Path) -> pd.DataFrame:

@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.patches import Patch
 
 from parsec.errors import UserError
 from parsec.report.figures.curves import Group, epoch_axis, grouped, learning
@@ -41,7 +40,8 @@ def _plot_cell(axes: Axes, shares: pd.DataFrame) -> None:
     means = 100 * seeds.dropna(axis=1, how="all").dropna().T.groupby(level="primitive").mean().T
     names = [name for name in dict.fromkeys([*PRIMITIVES, *NASBENCH201, *means]) if name in means]
     colours = [primitive_line(name).colour for name in names]
-    axes.stackplot(means.index, means[names].T, colors=colours, edgecolor="white", linewidth=0.4)
+    labels = [primitive_label(name) for name in names]
+    axes.stackplot(means.index, means[names].T, colors=colours, labels=labels, edgecolor="white", linewidth=0.4)
     epoch_axis(axes)
     axes.set_yticks([0, 50, 100])
     axes.set_ylim(0, 101)
@@ -85,10 +85,6 @@ def plot_operations(inputs: list[Path]) -> Drawing:
             _plot_cell(axes, members)
             panel_title(axes, group.title)
         name_axes(block, f"{NAMES[cell]}\n(% of slots)", "Epoch")
-    # One entry per operation, in the order of the areas.
-    names = [name for name in dict.fromkeys([*PRIMITIVES, *NASBENCH201]) if name in set(shares["primitive"])]
-    for name in names:
-        blocks[0][0].add_patch(Patch(color=primitive_line(name).colour, label=primitive_label(name)))
-    legend_below(figure, blocks[0][:1], _note(groups, cells, without))
+    legend_below(figure, blocks[0], _note(groups, cells, without))
     numbers = shares.sort_values([*ORDER, "cell", "epoch"], kind="stable")
     return Drawing(figure, numbers[[*KEYS, "epoch", "cell", "primitive", "share"]])

@@ -1,0 +1,102 @@
+"""Names next to points, so that none covers another or a point."""
+
+from collections.abc import Sequence
+from itertools import product
+from typing import Any, NamedTuple
+
+import numpy as np
+from matplotlib.axes import Axes
+from numpy.typing import NDArray
+
+from parsec.report.figures.style import GREY
+
+
+class Label(NamedTuple):
+    """A text and the point that it names, in data coordinates; `spread` is the length of its error bar to either side."""
+
+    x: float
+    y: float
+    text: str
+    colour: str = "black"
+    spread: float = 0.0
+
+
+Boxes = NDArray[np.float64]
+"""Left, lower, right and upper edges in pixels, [..., 4]."""
+SIDES = ((1, 0), (-1, 0), (0, 1), (0, -1), (1, 1), (1, -1), (-1, 1), (-1, -1))
+"""Directions in which a name may lie, the better ones first."""
+DISTANCES = (5, 9, 14, 20, 27, 35, 44, 54)
+NEAR = 10
+"""Distances tried, and from which on a thin line leads to the point, in typographic points."""
+FAR = 2.5
+"""Pixels of overlap that are as bad as a point of distance."""
+MARK = 3.5
+"""Half the size of a point's marker."""
+
+
+def place_labels(axes: Axes, labels: Sequence[Label], size: float = 7) -> None:
+    """Write each name where it overlaps least: greedily, in the given order, next to its point or further off.
+
+    The layout of the figure and the limits of the axes must be final.
+    """
+    figure: Any = axes.figure
+    figure.draw_without_rendering()
+    point = figure.dpi / 72
+    marks = np.array([_mark(axes, label, MARK * point) for label in labels]).reshape(-1, 4)
+    taken, inside = marks, np.array([axes.bbox.extents])
+    for label, mark in zip(labels, marks, strict=True):
+        text = axes.annotate(label.text, (label.x, label.y), (0, 0), textcoords="offset points", fontsize=size)
+        extent = text.get_window_extent()
+        text.remove()
+        # Names above and below begin at the end of the error bar.
+        beyond = float(mark[3] - mark[1]) / 2 / point - MARK
+        spots = list(product(DISTANCES, SIDES))
+        offsets = [(dx * d, dy * (d + beyond * (dx == 0))) for d, (dx, dy) in spots]
+        boxes = [_box(mark, dx, dy, point, (extent.width, extent.height)) for dx, dy in offsets]
+        covers = [np.vstack([box, _leader(mark, box)]) for box in boxes]
+        outside = [extent.width * extent.height - _shared(box[None], inside) for box in boxes]
+        far = [FAR * distance for distance, _ in spots]
+        costs = [_shared(cover, taken) + 10 * out + d for cover, out, d in zip(covers, outside, far, strict=True)]
+        best = int(np.argmin(costs))
+        taken = np.vstack([taken, covers[best]])
+        _write(axes, label, offsets[best], size, leader=spots[best][0] >= NEAR)
+
+
+def _mark(axes: Axes, label: Label, half: float) -> Boxes:
+    """What a point and its error bar cover."""
+    (x, low), (_, high) = (axes.transData.transform((label.x, label.y + s)) for s in (-label.spread, label.spread))
+    return np.array([x - half, low - half, x + half, high + half])
+
+
+def _box(mark: Boxes, dx: float, dy: float, point: float, size: tuple[float, float]) -> Boxes:
+    """A text at an offset in points from the middle of its mark, aligned towards it, as `_write` does it."""
+    aligned = (np.sign([dx, dy]) - 1) / 2 * size
+    corner = (mark[:2] + mark[2:]) / 2 + np.array([dx, dy]) * point + aligned
+    return np.concatenate([corner, corner + size])
+
+
+def _leader(mark: Boxes, box: Boxes) -> Boxes:
+    """Small squares along the line from a mark to its name, without its ends."""
+    t = np.linspace(0, 1, 16)[:, None]
+    line = (1 - t) * (mark[:2] + mark[2:]) / 2 + t * (box[:2] + box[2:]) / 2
+    within = [((line > each[:2]) & (line < each[2:])).all(axis=1) for each in (mark, box)]
+    line = line[~within[0] & ~within[1]]
+    return np.hstack([line - 1.5, line + 1.5])
+
+
+def _shared(some: Boxes, others: Boxes) -> float:
+    """Area, in pixels, that boxes share with others."""
+    low = np.maximum(some[:, None, :2], others[None, :, :2])
+    high = np.minimum(some[:, None, 2:], others[None, :, 2:])
+    return float(np.clip(high - low, 0, None).prod(axis=2).sum())
+
+
+def _write(axes: Axes, label: Label, offset: tuple[float, float], size: float, leader: bool) -> None:
+    dx, dy = offset
+    sides = {-1: ("right", "top"), 0: ("center", "center"), 1: ("left", "bottom")}
+    across, up = sides[(dx > 0) - (dx < 0)][0], sides[(dy > 0) - (dy < 0)][1]
+    lead: dict[str, Any] = {"arrowstyle": "-", "color": GREY, "linewidth": 0.4, "shrinkA": 0.5, "shrinkB": 2}
+    text = axes.annotate(label.text, (label.x, label.y), offset, textcoords="offset points", fontsize=size,
+        color=label.colour, ha=across, va=up, zorder=5, arrowprops=lead if leader else None,
+    )  # fmt: skip
+    text.set_in_layout(False)

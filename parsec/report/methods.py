@@ -101,6 +101,8 @@ def described(bases: Mapping[str, str | None] | Iterable[str]) -> dict[str, Meth
 
 def _variant(line: Line, index: int) -> Line:
     other, share = SHADES[index % len(SHADES)]
-    mixed = [round((1 - share) * int(line.colour[i : i + 2], 16) + share * int(other[i : i + 2], 16)) for i in (1, 3, 5)]
+    mixed = [
+        round((1 - share) * int(line.colour[i : i + 2], 16) + share * int(other[i : i + 2], 16)) for i in (1, 3, 5)
+    ]
     colour = "#{:02X}{:02X}{:02X}".format(*mixed)
     return Line(colour, DASHES[index % len(DASHES)], MARKERS[index % len(MARKERS)], filled=False)

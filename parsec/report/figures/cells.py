@@ -213,7 +213,9 @@ def _title(path: Path) -> str:
         return f"Genotype of {path.name}"
     result = read_results([document])[0]
     distribution = METHODS[base_of(result["method"], base_method(result))].distribution
-    certain = f"Entropy of the {distribution}: {result['entropy']:.1f} nats." if distribution and "entropy" in result else ""
+    certain = (
+        f"Entropy of the {distribution}: {result['entropy']:.1f} nats." if distribution and "entropy" in result else ""
+    )
     return f"Genotype of {run_title(path)}. " + certain.replace("the π", "π")
 
 

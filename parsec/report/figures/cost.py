@@ -10,6 +10,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormat
 
 from parsec.errors import UserError
 from parsec.records.documents import read_results
+from parsec.report.figures.curves import number_range
 from parsec.report.figures.labels import Label, place_labels
 from parsec.report.figures.style import DOUBLE, GREY, Drawing, Line, legend_below, new_figure
 from parsec.report.inputs import (
@@ -128,7 +129,9 @@ def _names(points: pd.DataFrame, methods: dict[str, Method]) -> list[Label]:
     """The name of every point: ours in the colour of their method, with their stage where there are several."""
     several, labels = points["label"].nunique() > 1 and points["method"].notna().any(), []
     stages = {f"ours, {TITLES[stage].lower()}": words for stage, words in STAGES.items()}
-    for point in points.sort_values("error").to_dict("records"):
+    # Ours and the paper's first, so that they get the best places.
+    ranks = points["source"].ne("ours") * (1 + points["label"].ne(PAPER))
+    for point in points.assign(rank=ranks).sort_values(["rank", "error"]).to_dict("records"):
         method = methods.get(point["method"])
         name, colour = point["architecture"], "black" if point["label"] == PAPER else "#444444"
         if method:
@@ -143,11 +146,9 @@ def _names(points: pd.DataFrame, methods: dict[str, Method]) -> list[Label]:
 def _note(points: pd.DataFrame) -> str:
     """Over how many searches our points are means, and what their bars are."""
     ours = points[points["source"] == "ours"]
-    counts = sorted(set(ours["n"].astype(int)))
-    if not counts:
+    if ours.empty:
         return "Bars: ± one standard deviation where it was published."
-    number = str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
-    note = f"This run: n = {number} {'search' if counts[-1] == 1 else 'searches'} per method, each the mean of its trainings"
+    note = f"This run: n = {number_range(ours['n'].astype(int))} searches per method, each the mean of its trainings"
     return note + ("; bars: ± one sample standard deviation." if points["std"].notna().any() else ".")
 
 

@@ -1,6 +1,6 @@
 """Figures over epochs, one panel per stage and method: entropy of π, effective sample size, accuracy."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -59,13 +59,22 @@ def learning(groups: Sequence[Group]) -> tuple[list[Group], str]:
     return kept, f"{listing(without)}: no panel, because there is no π."
 
 
+def number_range(numbers: Iterable[int]) -> str:
+    """`3`, or `2 to 5`."""
+    ordered = sorted(numbers)
+    return str(ordered[0]) if ordered[0] == ordered[-1] else f"{ordered[0]} to {ordered[-1]}"
+
+
+def count_text(groups: Sequence[Group]) -> str:
+    """Number of searches per group: `n = 3`, or `n = 2 to 5`."""
+    return f"n = {number_range(group.runs['seed'].nunique() for group in groups)}"
+
+
 def seeds_note(groups: Sequence[Group]) -> str:
     """How many searches a panel shows, and how."""
-    counts = sorted({group.runs["seed"].nunique() for group in groups})
-    if counts == [1]:
+    if count_text(groups) == "n = 1":
         return "One search per panel (n = 1)."
-    number = str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
-    return f"Thin lines: single searches, n = {number} seeds; thick lines: their mean."
+    return f"Thin lines: single searches, {count_text(groups)} seeds; thick lines: their mean."
 
 
 def plot_seeds(axes: Axes, runs: pd.DataFrame, column: str, look: Mapping[str, Any], factor: float = 1.0) -> None:

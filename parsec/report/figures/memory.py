@@ -1,18 +1,37 @@
 """Figures of memory and time: peak memory against depth, memory and time of a step against K."""
 
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.ticker import FixedLocator, LogLocator, NullFormatter, NullLocator, ScalarFormatter
+
+from parsec.errors import UserError
+from parsec.records.documents import read_document
+from parsec.report.figures.style import (
+    BLACK,
+    DOUBLE,
+    GREY,
+    Dash,
+    Drawing,
+    from_zero,
+    legend_below,
+    new_figure,
+)
+from parsec.report.methods import described
+
 MEBIBYTE = 2**20
-LABELS = {"sequential": ", one architecture at a time"}
-"""Suffix of a method's name by executor."""
+DEPTHS = {"darts": "Cells of the network", "nasbench201": "Cells per stage (the network has three stages)"}
+"""Horizontal axis by search space."""
 
 
-def _read_depths(path: Path) -> pd.DataFrame:
-    rows = read_document(path, "depths")["rows"]
-    return pd.DataFrame(rows, columns=["method", "executor", "cells", "peak_bytes"])
-
-
-def _label(method: str, executor: str) -> str:
-    added = LABELS.get(executor, ", several architectures at once") if method == "parsec" else ""
-    return METHODS.get(method, (method, ""))[0] + added
+def _read_depths(path: Path) -> tuple[pd.DataFrame, set[str]]:
+    """Measured rows, and the search spaces that they are of."""
+    document = read_document(path, "depths")
+    rows = pd.DataFrame(document["rows"], columns=["method", "executor", "cells", "peak_bytes"])
+    methods = document["provenance"]["settings"].get("methods", [])
+    return rows, {settings["space"] for settings in methods if isinstance(settings, dict) and "space" in settings}
 
 
 def plot_depths(inputs: list[Path]) -> Drawing:
@@ -21,12 +40,22 @@ def plot_depths(inputs: list[Path]) -> Drawing:
     Raises:
         UserError: a file that is missing, damaged or empty.
     """
-    rows = pd.concat([_read_depths(path) for path in inputs], ignore_index=True)
-    figure = new_figure(DOUBLE, 3.0)
+    read = [_read_depths(path) for path in inputs]
+    rows, spaces = pd.concat([rows for rows, _ in read], ignore_index=True), set().union(*(s for _, s in read))
+    figure = new_figure(DOUBLE, 2.8)
     axes = figure.add_subplot()
-    for i, ((method, executor), line) in enumerate(rows.groupby(["method", "executor"], sort=False)):
-        look = series(i).plot() | {"label": _label(str(method), str(executor))}
-        axes.plot(line["cells"], line["peak_bytes"] / MEBIBYTE, **look)
+    measured = list(rows.groupby(["method", "executor"], sort=False))
+    methods = described(rows["method"].unique())
+    # Open markers, the first ones largest, show lines that lie on one another.
+    for i, name in enumerate(methods):
+        for (_, executor), line in (each for each in measured if each[0][0] == name):
+            look = methods[name].line.plot() | {"markersize": 8 - 0.7 * i, "markerfacecolor": "none"}
+            label = methods[name].name
+            if name == "parsec":
+                at_once = executor != "sequential"
+                label += ", K architectures at once" if at_once else ", one architecture at a time"
+                look |= {"linestyle": (0, (4, 1.5)), "marker": "*", "markersize": 10} if at_once else {}
+            axes.plot(line["cells"], line["peak_bytes"] / MEBIBYTE, **look, label=label)
     axes.set_xscale("log")
     axes.set_yscale("log")
     axes.xaxis.set_major_locator(FixedLocator(sorted(set(rows["cells"]))))
@@ -35,9 +64,9 @@ def plot_depths(inputs: list[Path]) -> Drawing:
     axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
     axes.yaxis.set_major_formatter(ScalarFormatter())
     axes.yaxis.set_minor_formatter(NullFormatter())
-    axes.set_xlabel("Cells of the network, or of a stage of NAS-Bench-201")
+    axes.set_xlabel(DEPTHS.get(next(iter(spaces)), "Cells") if len(spaces) == 1 else "Cells")
     axes.set_ylabel("Peak memory (MiB)")
-    legend_below(figure, [axes])
+    legend_below(figure, [axes], "One measurement per point; both axes are logarithmic.")
     return Drawing(figure, rows)
 
 
@@ -54,9 +83,17 @@ class Level(NamedTuple):
 
 
 LEVELS = {
-    "one child trained alone": Level("one architecture trained alone", BLACK, (0, (4, 2))),
-    "DARTS supernet": Level("DARTS supernet", GREY, (0, (1, 1))),
+    "one child trained alone": Level("training step of one architecture", BLACK, (0, (4, 2))),
+    "DARTS supernet": Level("step of the DARTS supernet", GREY, (0, (1, 1))),
 }
+EXECUTORS = {
+    "sequential": "K architectures one after another",
+    "grouped": "K architectures at once, grouped convolutions",
+    "fused": "K architectures at once, fused kernels",
+}
+"""Executors in words."""
+LINES = [method.line for method in described({"parsec": None, **dict.fromkeys(EXECUTORS, "parsec")}).values()]
+"""Lines of the executors: all run PARSEC's step, so all have its colour."""
 
 
 def _plot_levels(axes: Axes, others: pd.DataFrame, column: str, unit: float = 1.0) -> None:
@@ -69,8 +106,8 @@ def _plot_memory(axes: Axes, others: pd.DataFrame, steps: pd.DataFrame) -> None:
     largest = pd.concat([others, steps])["peak_bytes"].max()
     unit, name = (GIBIBYTE, "GiB") if largest >= GIBIBYTE else (MEBIBYTE, "MiB")
     for position, (executor, rows) in enumerate(steps.groupby("executor", sort=False)):
-        label = f"search step, executor {executor}"
-        axes.plot(rows["samples"], rows["peak_bytes"] / unit, label=label, **series(position).plot())
+        label = EXECUTORS.get(str(executor), str(executor))
+        axes.plot(rows["samples"], rows["peak_bytes"] / unit, label=label, **LINES[position].plot())
     _plot_levels(axes, others, "peak_bytes", unit)
     axes.set_ylabel(f"Peak memory ({name})")
 
@@ -78,9 +115,9 @@ def _plot_memory(axes: Axes, others: pd.DataFrame, steps: pd.DataFrame) -> None:
 def _plot_time(axes: Axes, others: pd.DataFrame, steps: pd.DataFrame) -> None:
     for position, (_, rows) in enumerate(steps.groupby("executor", sort=False)):
         spread = rows["seconds"] - rows["seconds_low"], rows["seconds_high"] - rows["seconds"]
-        axes.errorbar(rows["samples"], rows["seconds"], spread, capsize=2, **series(position).plot())
+        axes.errorbar(rows["samples"], rows["seconds"], spread, capsize=2, **LINES[position].plot())
     _plot_levels(axes, others, "seconds")
-    axes.set_ylabel("Seconds per step")
+    axes.set_ylabel("Time per step (s)")
 
 
 def _samples_axis(axes: Axes, samples: list[int]) -> None:
@@ -89,7 +126,7 @@ def _samples_axis(axes: Axes, samples: list[int]) -> None:
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(ScalarFormatter())
     axes.set_xlim(min(samples) / 1.3, max(samples) * 1.3)
-    axes.set_xlabel("K, children per step")
+    axes.set_xlabel("K, sampled architectures per step")
 
 
 def plot_executor(inputs: list[Path]) -> Drawing:
@@ -106,7 +143,7 @@ def plot_executor(inputs: list[Path]) -> Drawing:
     table = table[["setting", "executor", "samples", "seconds", "seconds_low", "seconds_high", "peak_bytes"]]
     by_samples = table.sort_values("samples", kind="stable")
     others, steps = by_samples[by_samples["setting"].isin(LEVELS)], by_samples[by_samples["setting"] == STEP]
-    figure = new_figure(DOUBLE, 2.5)
+    figure = new_figure(DOUBLE, 2.2)
     memory, time = figure.subplots(1, 2)
     _plot_memory(memory, others, steps)
     _plot_time(time, others, steps)
@@ -117,5 +154,8 @@ def plot_executor(inputs: list[Path]) -> Drawing:
     size = f"{network['cells']} cells × {network['channels']} channels, batch of {document['batch_size']}"
     device = "CPU" if document["device"] == "cpu" else document["device"]
     figure.suptitle(f"{device}, {size}", fontsize=8)
-    legend_below(figure, [memory])
+    repeats = document["provenance"]["settings"].get("measure", {}).get("repeats")
+    count = f"n = {repeats} repeated steps" if repeats else "repeated steps"
+    note = f"Search step with {count}: median time, bars from the fastest to the slowest."
+    legend_below(figure, [memory], note)
     return Drawing(figure, table)

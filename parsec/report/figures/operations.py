@@ -6,7 +6,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from parsec.errors import UserError
-from parsec.report.figures.curves import Group, epoch_axis, grouped, learning
+from parsec.report.figures.curves import Group, count_text, epoch_axis, grouped, learning
 from parsec.report.figures.style import (
     NASBENCH201,
     PRIMITIVES,
@@ -59,10 +59,12 @@ def _cells(runs: pd.DataFrame) -> tuple[str, ...]:
 def _note(groups: list[Group], cells: tuple[str, ...], without: str) -> str:
     """What the shares are, of how many searches, and which methods have none."""
     kinds = listing(group.method.distribution or "π" for group in groups)
-    counts = sorted({group.runs["seed"].nunique() for group in groups})
-    searches = "1 search" if counts == [1] else f"n = {' to '.join(map(str, {counts[0]: 0, counts[-1]: 0}))} searches"
-    blocks = "" if len(cells) == 1 else f"Above: {' cells, below: '.join(NAMES[c].split()[0].lower() for c in cells)} cells. "
-    return f"{blocks}Expected share of each operation under {kinds}, mean of {searches}, from below in this order. {without}"
+    blocks = (
+        ""
+        if len(cells) == 1
+        else f"Above: {' cells, below: '.join(NAMES[c].split()[0].lower() for c in cells)} cells. "
+    )
+    return f"{blocks}Expected share of each operation under {kinds}, mean over searches ({count_text(groups)}), from below in this order. {without}"
 
 
 def plot_operations(inputs: list[Path]) -> Drawing:

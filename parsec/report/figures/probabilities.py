@@ -73,7 +73,9 @@ def _choice_axis(axes: Axes, names: list[str], labelled: bool) -> None:
     if SEPARATOR in names[0]:
         sources = [name.split(SEPARATOR)[0] for name in names]
         labels = [input_label(source) for source in dict.fromkeys(sources)]
-        places = [float(np.mean([i for i, s in enumerate(sources) if s == source])) for source in dict.fromkeys(sources)]
+        places = [
+            float(np.mean([i for i, s in enumerate(sources) if s == source])) for source in dict.fromkeys(sources)
+        ]
         for i in (i for i, (before, after) in enumerate(pairwise(sources)) if before != after):
             axes.axhline(i + 0.5, color=GREY, linewidth=0.5)
     axes.set_yticks(places, labels if labelled else [""] * len(labels))
@@ -157,7 +159,9 @@ def plot_pi(inputs: list[Path]) -> Drawing:
     slots = by_slot(rows)
     # One colour scale for all panels, up to the next tenth.
     highest = math.ceil(10 * float(rows["probability"].max()) - 1e-9) / 10
-    cells = {cell: {key: curves for key, curves in slots.items() if key[0] == cell} for cell in dict.fromkeys(rows["cell"])}
+    cells = {
+        cell: {key: curves for key, curves in slots.items() if key[0] == cell} for cell in dict.fromkeys(rows["cell"])
+    }
     figure = Figure(figsize=(DOUBLE, sum(map(_height, cells.values())) + TOP + BOTTOM))
     top = total = figure.get_figheight()
     figure.text(0.1 / DOUBLE, 1 - 0.2 / total, f"Probabilities over time: {run_title(inputs[0])}", fontsize=8)

@@ -19,7 +19,7 @@ FIGURES = {
     "naswot-cost": "naswot.plot_simulated_searches",
     "naswot-kernels": "naswot.plot_kernels",
     "naswot-scatter": "naswot.plot_scores",
-    "found": "spending.plot_found",
+    "found": "found.plot_found",
     "found-spending": "spending.plot_found_spending",
     "predictor": "predictor.plot_predictor",
     "spending": "spending.plot_spending",

@@ -17,9 +17,9 @@ from parsec.errors import UserError
 from parsec.records.documents import read_results
 from parsec.report.figures.operations import NAMES
 from parsec.report.figures.probabilities import input_label
-from parsec.report.figures.style import DOUBLE, GREY, Drawing, primitive_label, primitive_line
+from parsec.report.figures.style import DOUBLE, Drawing, primitive_label, primitive_line
 from parsec.report.inputs import base_method, run_title
-from parsec.report.methods import METHODS, base_of
+from parsec.report.methods import GREY, METHODS, base_of
 from parsec.space.darts import NODES, Cell, Genotype, input_name
 from parsec.space.nasbench201 import EDGES, Architecture
 from parsec.space.nasbench201 import NODES as BENCHMARK_NODES

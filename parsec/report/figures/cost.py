@@ -12,7 +12,7 @@ from parsec.errors import UserError
 from parsec.records.documents import read_results
 from parsec.report.figures.curves import number_range
 from parsec.report.figures.labels import Label, place_labels
-from parsec.report.figures.style import DOUBLE, GREY, Drawing, Line, legend_below, new_figure
+from parsec.report.figures.style import DOUBLE, Drawing, legend_below, new_figure
 from parsec.report.inputs import (
     CPU_HOURS,
     GPU_DAYS,
@@ -22,7 +22,7 @@ from parsec.report.inputs import (
     protocol,
     published_rows,
 )
-from parsec.report.methods import Method, described
+from parsec.report.methods import GREY, Line, Method, described
 from parsec.report.tables.accuracy import Row, our_rows, same_data, stand_ins
 from parsec.report.tables.base import significant
 
@@ -92,7 +92,7 @@ def _look(label: str, method: Method | None) -> dict[str, Any]:
 
 def _cost_axis(axes: Axes, costs: "pd.Series[float]", unit: str) -> None:
     axes.set_xscale("log")
-    axes.set_xlim(costs.min() / 2, costs.max() * 2.5)
+    axes.set_xlim(costs.min() / 2.5, costs.max() * 2.5)
     steps = (1.0, 2.0, 5.0) if costs.max() < 20 * costs.min() else (1.0,)
     axes.xaxis.set_major_locator(LogLocator(subs=steps, numticks=12))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: significant(value, 1)))
@@ -100,13 +100,24 @@ def _cost_axis(axes: Axes, costs: "pd.Series[float]", unit: str) -> None:
     axes.set_xlabel(f"Search cost ({unit})")
 
 
+FEW = 6
+"""Points of ours up to which all have a bar; of more, PARSEC, random search and the best, so that bars hide no points."""
+
+
+def _without_bars(points: pd.DataFrame) -> pd.Series:
+    """Our points that have no bar."""
+    ours = points["source"] == "ours"
+    kept = points["method"].isin(["parsec", "random"]) | (points["error"] == points["error"][ours].min())
+    return ours & ~kept & (ours.sum() > FEW)
+
+
 def _plot_panel(axes: Axes, points: pd.DataFrame, unit: str, methods: dict[str, Method]) -> None:
     """Points with their standard deviation where there is one; published ones in grey, a marker per kind of method."""
     for point in points.to_dict("records"):
         method = methods.get(point["method"])
         look = _look(point["label"], method) | {"linestyle": "", "capsize": 2, "elinewidth": 0.8}
-        spread = point["std"] if point["std"] > 0 else None
-        axes.errorbar(point["cost"], point["error"], spread, **look, label="_" if method else point["label"])
+        spread, label = point["std"] if point["std"] > 0 else None, "_" if method else point["label"]
+        axes.errorbar(point["cost"], point["error"], spread, **look, label=label)
     _cost_axis(axes, points["cost"], unit)
     # Room for names above and below.
     axes.margins(y=0.15)
@@ -139,7 +150,9 @@ def _names(points: pd.DataFrame, methods: dict[str, Method]) -> list[Label]:
             colour = method.line.colour
         for pattern, shorter in {} if method else SHORTER.items():
             name = re.sub(pattern, shorter, name)
-        labels.append(Label(point["cost"], point["error"], name, colour, point["std"] if point["std"] > 0 else 0.0))
+        labels.append(
+            Label(point["cost"], point["error"], name, colour, *[point["std"] if point["std"] > 0 else 0.0] * 2)
+        )
     return labels
 
 
@@ -149,7 +162,8 @@ def _note(points: pd.DataFrame) -> str:
     if ours.empty:
         return "Bars: ± one standard deviation where it was published."
     note = f"This run: n = {number_range(ours['n'].astype(int))} searches per method, each the mean of its trainings"
-    return note + ("; bars: ± one sample standard deviation." if points["std"].notna().any() else ".")
+    which = " of PARSEC, random search and the best" if _without_bars(points).any() else ""
+    return note + (f"; bars: ± one sample standard deviation{which}." if points["std"].notna().any() else ".")
 
 
 MANY = 15
@@ -181,10 +195,13 @@ def plot_cost(inputs: list[Path]) -> Drawing:
     sizes = [len(members) for _, members in panels]
     figure = new_figure(DOUBLE, 0.3 + sum(map(_height, sizes)))
     grid = figure.subplots(len(sizes), 1, squeeze=False, height_ratios=list(map(_height, sizes)))[:, 0]
+    names = []
     for axes, ((data_set, unit), members) in zip(grid, panels, strict=True):
-        _plot_panel(axes, members, unit, methods)
+        drawn = members.assign(std=members["std"].mask(_without_bars(members)))
+        _plot_panel(axes, drawn, unit, methods)
+        names.append(_names(drawn, methods))
         axes.set_title(f"{data_set}: {' and '.join(members['source'].map(SOURCES).unique())}")
     legend_below(figure, grid, _note(points))
-    for axes, (_, members) in zip(grid, panels, strict=True):
-        place_labels(axes, _names(members, methods), 6 if len(members) > MANY else 7)
+    for axes, labels in zip(grid, names, strict=True):
+        place_labels(axes, labels, 6 if len(labels) > MANY else 7)
     return Drawing(figure, points)

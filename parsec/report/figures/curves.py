@@ -9,19 +9,9 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
-from parsec.report.figures.style import (
-    BLACK,
-    GREY,
-    Drawing,
-    every,
-    facets,
-    from_zero,
-    legend_below,
-    name_axes,
-    panel_title,
-)
+from parsec.report.figures.style import Drawing, every, facets, from_zero, legend_below, name_axes, panel_title
 from parsec.report.inputs import KEYS, read_runs
-from parsec.report.methods import Method, described
+from parsec.report.methods import BLACK, GREY, Method, described
 from parsec.report.tables.base import listing
 
 SEED: dict[str, Any] = {"marker": "", "linewidth": 0.5, "alpha": 0.45, "label": "_"}

@@ -10,8 +10,9 @@ from matplotlib.lines import Line2D
 
 from parsec.errors import UserError
 from parsec.report.figures.curves import SEED, Group, count_text, epoch_axis, grouped, plot_seeds
-from parsec.report.figures.style import BLACK, DOUBLE, GREY, Drawing, legend_below, new_figure
+from parsec.report.figures.style import DOUBLE, Drawing, legend_below, new_figure
 from parsec.report.inputs import KEYS, TITLES
+from parsec.report.methods import BLACK, GREY
 from parsec.report.tables.nasbench201 import LABELS
 from parsec.tabular.nasbench201 import DATA
 

@@ -8,17 +8,18 @@ import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
-from parsec.report.figures.style import GREY
+from parsec.report.methods import GREY
 
 
 class Label(NamedTuple):
-    """A text and the point that it names, in data coordinates; `spread` is the length of its error bar to either side."""
+    """A text, and the point that it names with the lengths of its error bar, in data coordinates."""
 
     x: float
     y: float
     text: str
     colour: str = "black"
-    spread: float = 0.0
+    below: float = 0.0
+    above: float = 0.0
 
 
 Boxes = NDArray[np.float64]
@@ -42,18 +43,19 @@ def place_labels(axes: Axes, labels: Sequence[Label], size: float = 7) -> None:
     figure: Any = axes.figure
     figure.draw_without_rendering()
     point = figure.dpi / 72
+    places = [axes.transData.transform((label.x, label.y)) for label in labels]
     marks = np.array([_mark(axes, label, MARK * point) for label in labels]).reshape(-1, 4)
     taken, inside = marks, np.array([axes.bbox.extents])
-    for label, mark in zip(labels, marks, strict=True):
+    for label, place, mark in zip(labels, places, marks, strict=True):
         text = axes.annotate(label.text, (label.x, label.y), (0, 0), textcoords="offset points", fontsize=size)
         extent = text.get_window_extent()
         text.remove()
         # Names above and below begin at the end of the error bar.
-        beyond = float(mark[3] - mark[1]) / 2 / point - MARK
+        up, down = (float(length) / point - MARK for length in (mark[3] - place[1], place[1] - mark[1]))
         spots = list(product(DISTANCES, SIDES))
-        offsets = [(dx * d, dy * (d + beyond * (dx == 0))) for d, (dx, dy) in spots]
-        boxes = [_box(mark, dx, dy, point, (extent.width, extent.height)) for dx, dy in offsets]
-        covers = [np.vstack([box, _leader(mark, box)]) for box in boxes]
+        offsets = [(dx * d, dy * (d + (up if dy > 0 else down) * (dx == 0))) for d, (dx, dy) in spots]
+        boxes = [_box(place, (dx * point, dy * point), (extent.width, extent.height)) for dx, dy in offsets]
+        covers = [np.vstack([box, _leader(place, mark, box)]) for box in boxes]
         outside = [extent.width * extent.height - _shared(box[None], inside) for box in boxes]
         far = [FAR * distance for distance, _ in spots]
         costs = [_shared(cover, taken) + 10 * out + d for cover, out, d in zip(covers, outside, far, strict=True)]
@@ -64,21 +66,20 @@ def place_labels(axes: Axes, labels: Sequence[Label], size: float = 7) -> None:
 
 def _mark(axes: Axes, label: Label, half: float) -> Boxes:
     """What a point and its error bar cover."""
-    (x, low), (_, high) = (axes.transData.transform((label.x, label.y + s)) for s in (-label.spread, label.spread))
+    (x, low), (_, high) = (axes.transData.transform((label.x, label.y + s)) for s in (-label.below, label.above))
     return np.array([x - half, low - half, x + half, high + half])
 
 
-def _box(mark: Boxes, dx: float, dy: float, point: float, size: tuple[float, float]) -> Boxes:
-    """A text at an offset in points from the middle of its mark, aligned towards it, as `_write` does it."""
-    aligned = (np.sign([dx, dy]) - 1) / 2 * size
-    corner = (mark[:2] + mark[2:]) / 2 + np.array([dx, dy]) * point + aligned
+def _box(place: Boxes, offset: tuple[float, float], size: tuple[float, float]) -> Boxes:
+    """A text at an offset from a point, aligned towards it, as `_write` does it."""
+    corner = place + np.array(offset) + (np.sign(offset) - 1) / 2 * size
     return np.concatenate([corner, corner + size])
 
 
-def _leader(mark: Boxes, box: Boxes) -> Boxes:
-    """Small squares along the line from a mark to its name, without its ends."""
+def _leader(place: Boxes, mark: Boxes, box: Boxes) -> Boxes:
+    """Small squares along the line from a point to its name, without its ends."""
     t = np.linspace(0, 1, 16)[:, None]
-    line = (1 - t) * (mark[:2] + mark[2:]) / 2 + t * (box[:2] + box[2:]) / 2
+    line = (1 - t) * place + t * (box[:2] + box[2:]) / 2
     within = [((line > each[:2]) & (line < each[2:])).all(axis=1) for each in (mark, box)]
     line = line[~within[0] & ~within[1]]
     return np.hstack([line - 1.5, line + 1.5])

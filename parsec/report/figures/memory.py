@@ -1,7 +1,7 @@
 """Figures of memory and time: peak memory against depth, memory and time of a step against K."""
 
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -9,17 +9,8 @@ from matplotlib.ticker import FixedLocator, LogLocator, NullFormatter, NullLocat
 
 from parsec.errors import UserError
 from parsec.records.documents import read_document
-from parsec.report.figures.style import (
-    BLACK,
-    DOUBLE,
-    GREY,
-    Dash,
-    Drawing,
-    from_zero,
-    legend_below,
-    new_figure,
-)
-from parsec.report.methods import described
+from parsec.report.figures.style import DOUBLE, Drawing, from_zero, legend_below, new_figure
+from parsec.report.methods import BLACK, GREY, Dash, described
 
 MEBIBYTE = 2**20
 DEPTHS = {"darts": "Cells of the network", "nasbench201": "Cells per stage (the network has three stages)"}

@@ -12,7 +12,8 @@ from matplotlib.ticker import FuncFormatter
 
 from parsec.errors import UserError
 from parsec.records.parquet import ABLATION_FILE, KERNELS_FILE
-from parsec.report.figures.style import BLUE, DOUBLE, GREY, Drawing, every, legend_below, new_figure, series
+from parsec.report.figures.style import DOUBLE, Drawing, every, legend_below, new_figure, series
+from parsec.report.methods import BLUE, GREY
 from parsec.report.tables.naswot import (
     KINDS,
     LABELS,

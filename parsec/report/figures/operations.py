@@ -59,12 +59,10 @@ def _cells(runs: pd.DataFrame) -> tuple[str, ...]:
 def _note(groups: list[Group], cells: tuple[str, ...], without: str) -> str:
     """What the shares are, of how many searches, and which methods have none."""
     kinds = listing(group.method.distribution or "π" for group in groups)
-    blocks = (
-        ""
-        if len(cells) == 1
-        else f"Above: {' cells, below: '.join(NAMES[c].split()[0].lower() for c in cells)} cells. "
-    )
-    return f"{blocks}Expected share of each operation under {kinds}, mean over searches ({count_text(groups)}), from below in this order. {without}"
+    names = [NAMES[cell].split()[0].lower() for cell in cells]
+    rows = f"Above: {' cells, below: '.join(names)} cells. " if len(cells) > 1 else ""
+    shares = f"Expected share of each operation under {kinds}, mean over searches ({count_text(groups)})"
+    return f"{rows}{shares}, from below in this order. {without}"
 
 
 def plot_operations(inputs: list[Path]) -> Drawing:

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from parsec.errors import UserError
 from parsec.report import sample_efficiency
-from parsec.report.figures.style import BLACK, DOUBLE, GREY, SINGLE, Drawing, every, legend_below, new_figure, series
+from parsec.report.figures.style import DOUBLE, SINGLE, Drawing, every, legend_below, new_figure, series
+from parsec.report.methods import BLACK, GREY
 from parsec.report.tables.predictor import RANDOM, FloatArray, Study, read_studies
 from parsec.report.tables.proposals import read
 

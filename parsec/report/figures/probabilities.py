@@ -14,8 +14,9 @@ from matplotlib.ticker import MaxNLocator
 
 from parsec.errors import UserError
 from parsec.report.figures.operations import NAMES
-from parsec.report.figures.style import DOUBLE, GREY, Drawing, primitive_label
+from parsec.report.figures.style import DOUBLE, Drawing, primitive_label
 from parsec.report.inputs import read_trajectory, run_title
+from parsec.report.methods import GREY
 from parsec.space.darts import NODES, input_name
 from parsec.space.factors import SEPARATOR
 from parsec.space.nasbench201 import CELL
@@ -69,7 +70,7 @@ def _lefts(columns: list[tuple[str, int]]) -> tuple[list[float], float]:
 
 def _choice_axis(axes: Axes, names: list[str], labelled: bool) -> None:
     """Names of the choices; of joint ones only the inputs, each in the middle of its operations."""
-    places, labels = list(range(len(names))), [choice_label(name) for name in names]
+    places, labels = [float(i) for i in range(len(names))], [choice_label(name) for name in names]
     if SEPARATOR in names[0]:
         sources = [name.split(SEPARATOR)[0] for name in names]
         labels = [input_label(source) for source in dict.fromkeys(sources)]
@@ -126,9 +127,8 @@ def _plot_cell(figure: Figure, slots: Slots, top: float, highest: float) -> floa
             heading = _heading(cell, node, column[1], "" if edges else column[0])
             axes.set_title(heading, fontsize=7, loc="left", pad=2, y=1.0, color=GREY)
             if i == 0:
-                axes.text(0.08 / DOUBLE, (top + height / 2) / total, f"node {node}", transform=figure.transFigure, fontsize=7,
-                    rotation=90, va="center", ha="left",
-                )  # fmt: skip
+                middle = (top + height / 2) / total
+                figure.text(0.08 / DOUBLE, middle, f"node {node}", fontsize=7, rotation=90, va="center", ha="left")
             if node == last[column]:
                 axes.tick_params(labelbottom=True)
                 axes.set_xlabel("Epoch", labelpad=1)

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from parsec.records.documents import read_results
-from parsec.report.figures.curves import Group, count_text, number_range, grouped, plot_seeds, seeds_note
+from parsec.report.figures.curves import Group, count_text, grouped, number_range, plot_seeds, seeds_note
 from parsec.report.figures.found import read_epochs
 from parsec.report.figures.labels import Label, place_labels
 from parsec.report.figures.style import (
@@ -69,20 +69,31 @@ def _retrained(results: list[Path]) -> pd.DataFrame:
     return rows.rename(columns={"seconds": "elapsed"}).assign(base=bases)
 
 
+FEW = 6
+"""Methods up to which all have a bar; of more, PARSEC, random search and the best, so that bars hide no points."""
+
+
+def _with_bars(rows: pd.DataFrame) -> set[str]:
+    """The methods whose range is drawn."""
+    medians = rows.groupby("method")["top1_error"].median()
+    return set(medians.index) if len(medians) <= FEW else {"parsec", "random", str(medians.idxmin())}
+
+
 def _plot_points(axes: Axes, rows: pd.DataFrame, spent: str, methods: dict[str, Method]) -> list[Label]:
-    """Median over seeds with the range of errors; every search as a small dot. Returns the names."""
+    """Median over seeds, of some with the range and a small dot for every search. Returns the names."""
     factor, name = SPENT[spent]
-    several, labels = rows["stage"].nunique() > 1, []
+    several, barred, labels = rows["stage"].nunique() > 1, _with_bars(rows), []
     for (stage, method), members in rows.groupby(["stage", "method"], sort=False):
         line, x, y = methods[method].line, factor * members[spent], members["top1_error"]
-        axes.plot(x, y, ".", color=line.colour, markersize=2, alpha=0.7)
-        ends = [[y.median() - y.min()], [y.max() - y.median()]]
-        look: dict[str, Any] = line.plot() | {"linestyle": "", "markersize": 5, "elinewidth": 0.7, "zorder": 4}
-        axes.errorbar(x.median(), y.median(), ends, **look)
+        low, high = (y.median() - y.min(), y.max() - y.median()) if method in barred else (0.0, 0.0)
+        look: dict[str, Any] = line.plot() | {"linestyle": "", "markersize": 5, "elinewidth": 0.8, "zorder": 4}
+        axes.errorbar(x.median(), y.median(), [[low], [high]] if method in barred else None, **look)
+        if method in barred:
+            axes.plot(x, y, ".", color=line.colour, markersize=3)
         label = methods[method].name + (STAGES[stage] if several else "")
-        labels.append(Label(x.median(), y.median(), label, line.colour, float(max(ends[0] + ends[1]))))
+        labels.append(Label(x.median(), y.median(), label, line.colour, low, high))
     _log_axis(axes, rows[spent].max() / rows[spent].min())
-    axes.margins(x=0.25, y=0.12)
+    axes.margins(x=0.2, y=0.15)
     axes.set_xlabel(f"Search cost: {name[0].lower()}{name[1:]}")
     return labels
 
@@ -101,8 +112,10 @@ def _plot_retrained(rows: pd.DataFrame) -> Any:  # noqa: ANN401
         names.append(_plot_points(axes, rows[rows["outcome"] == outcome], spent, methods))
         axes.set_ylabel("Test error (%)")
         axes.set_title(f"{outcome}: architectures found, trained from scratch")
-    counts = sorted(set(rows.groupby(["outcome", "stage", "method"])["seed"].nunique()))
-    note = f"Median and range of n = {number_range(counts)} searches per method, each the mean of its trainings; dots: single searches."
+    counts = number_range(rows.groupby(["outcome", "stage", "method"])["seed"].nunique())
+    which = "" if len(methods) <= FEW else " of PARSEC, random search and the lowest median"
+    note = f"Median of n = {counts} searches per method, each the mean of its trainings; bars: range{which}; dots: "
+    note += "single searches."
     low, high = (f"{value / 1000:.0f}" for value in (rows["forward_images"].min(), rows["forward_images"].max()))
     budget = f" Budget: {low} to {high} thousand images per search." if "forward_images" not in axes_of else ""
     legend_below(figure, [], note + budget)
@@ -198,7 +211,7 @@ def plot_found_spending(inputs: list[Path]) -> Drawing:
         block[0].set_ylim(low - 0.05 * (high - low), high + 0.05 * (high - low))
         name_axes(block, f"{LABELS[data]}\ntest acc. (%)", "Images (thousands)")
     spent = rows.groupby("method")["elapsed"].max()
-    note = f"Images through sampled architectures; the searches took {spent.min():.0f} to {spent.max():.0f} s. Line: median "
+    note = f"Images through sampled architectures; the searches took {number_range(spent.astype(int))} s. Line: median "
     note += (
         f"of {count_text(groups)} searches from where all select an architecture on; band: range; grey: other methods."
     )

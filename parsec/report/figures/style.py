@@ -133,6 +133,8 @@ def from_zero(panels: Sequence[Axes]) -> None:
 
 COLUMNS = 5
 """Panels side by side, at most."""
+PAGE, LOWEST = 8.2, 0.75
+"""Inches that all rows of panels may take, beside the legend, and that a row takes at least."""
 CHARACTER = 0.058
 """Mean width of a character of the legend, inches."""
 
@@ -144,13 +146,14 @@ def facets(blocks: Sequence[int], height: float, columns: int = COLUMNS) -> tupl
 
     Args:
         blocks: number of panels of each block.
-        height: inches per row of panels.
+        height: inches per row of panels; less where they would not fit a page.
         columns: panels side by side, at most.
     """
     # As few rows as there can be, and then as few columns.
     largest = max(blocks)
     wide = -(-largest // -(-largest // columns))
     rows = [-(-count // wide) for count in blocks]
+    height = max(min(height, PAGE / sum(rows)), LOWEST)
     figure = new_figure(SINGLE if wide == 1 else DOUBLE, 0.3 + height * sum(rows))
     grid, panels, row = figure.add_gridspec(sum(rows), wide), [], 0
     for count, used in zip(blocks, rows, strict=True):

@@ -101,7 +101,7 @@ def _cost_axis(axes: Axes, costs: "pd.Series[float]", unit: str) -> None:
 
 
 FEW = 6
-"""Points of ours up to which all have a bar; of more, PARSEC, random search and the best, so that bars hide no points."""
+"""Our points up to which all have a bar; of more, PARSEC, random search and the best, so that bars hide no points."""
 
 
 def _without_bars(points: pd.DataFrame) -> pd.Series:

@@ -16,6 +16,8 @@ from parsec.report.tables.base import listing
 
 SEED: dict[str, Any] = {"marker": "", "linewidth": 0.5, "alpha": 0.45, "label": "_"}
 """Look of a single search where there are several."""
+MANY = 20
+"""Searches from which their range is drawn instead of a line for each."""
 
 
 class Group(NamedTuple):
@@ -64,16 +66,21 @@ def seeds_note(groups: Sequence[Group]) -> str:
     """How many searches a panel shows, and how."""
     if count_text(groups) == "n = 1":
         return "One search per panel (n = 1)."
-    return f"Thin lines: single searches, {count_text(groups)} seeds; thick lines: their mean."
+    most = max(group.runs["seed"].nunique() for group in groups)
+    singles = "Bands: range of the searches" if most >= MANY else "Thin lines: single searches"
+    return f"{singles}, {count_text(groups)} seeds; thick lines: their mean."
 
 
 def plot_seeds(axes: Axes, runs: pd.DataFrame, column: str, look: Mapping[str, Any], factor: float = 1.0) -> None:
-    """Every seed as a thin line, and their mean over the epochs that all of them have as a thick one."""
+    """Every seed as a thin line, of `MANY` or more their range, and their mean over the epochs that all of them have."""
     seeds = factor * runs.pivot(index="epoch", columns="seed", values=column).astype(float)
-    for _, values in seeds.items() if seeds.shape[1] > 1 else ():
+    common = seeds.dropna()
+    if len(seeds.columns) >= MANY:
+        ends = common.min(axis=1), common.max(axis=1)
+        axes.fill_between(common.index, *ends, color=look["color"], alpha=0.2, linewidth=0)
+    for _, values in seeds.items() if 1 < len(seeds.columns) < MANY else ():
         axes.plot(values.dropna(), **{**look, **SEED})
-    mean = seeds.dropna().mean(axis=1)
-    axes.plot(mean, markevery=every(len(mean), 4), **look)
+    axes.plot(common.mean(axis=1), markevery=every(len(common), 4), **look)
 
 
 def epoch_axis(axes: Axes) -> None:
@@ -163,11 +170,10 @@ NEAR = 1e-6
 
 
 def _mark_uniform(axes: Axes, runs: pd.DataFrame, uniform: float) -> None:
-    """Grey where π is uniform, so that its mode is an arbitrary architecture."""
-    flat = runs[runs["entropy"] >= (1 - NEAR) * uniform]
-    for _, run in flat.groupby("seed"):
-        marker = "s" if len(run) == 1 else ""
-        axes.plot(run["epoch"], 100 * run["mode_accuracy"], **UNIFORM, marker=marker, markersize=3)
+    """Grey where π is uniform in all searches, so that its mode is an arbitrary architecture."""
+    by_epoch = runs.groupby("epoch")
+    flat = 100 * by_epoch["mode_accuracy"].mean()[by_epoch["entropy"].min() >= (1 - NEAR) * uniform]
+    axes.plot(flat, **UNIFORM, marker="s" if len(flat) == 1 else "", markersize=3.5)
 
 
 def plot_accuracy(inputs: list[Path]) -> Drawing:

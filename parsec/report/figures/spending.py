@@ -50,7 +50,9 @@ def _log_axis(axes: Axes, wide: float) -> None:
 
 def _searches(inputs: Sequence[Path]) -> tuple[pd.DataFrame, list[Path]]:
     """Epochs of the searches, with what they had spent by then; and the results of all inputs."""
-    results = list(dict.fromkeys(run_folder(path) / "result.json" for path in inputs))
+    # A fit of π to scores has a document of its own name.
+    documents = (path if path.name == "fit.json" else run_folder(path) / "result.json" for path in inputs)
+    results = list(dict.fromkeys(documents))
     kinds = {path: result["kind"] for path, result in zip(results, read_results(results), strict=True)}
     runs = read_runs(path for path, kind in kinds.items() if kind == "search")
     # Epoch 0 has no training time.

@@ -72,7 +72,7 @@ def seeds_note(groups: Sequence[Group]) -> str:
 
 
 def plot_seeds(axes: Axes, runs: pd.DataFrame, column: str, look: Mapping[str, Any], factor: float = 1.0) -> None:
-    """Every seed as a thin line, of `MANY` or more their range, and their mean over the epochs that all of them have."""
+    """Every seed as a thin line, of `MANY` their range, and their mean over the epochs that all of them have."""
     seeds = factor * runs.pivot(index="epoch", columns="seed", values=column).astype(float)
     common = seeds.dropna()
     if len(seeds.columns) >= MANY:

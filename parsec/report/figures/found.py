@@ -60,9 +60,10 @@ def plot_found(inputs: list[Path]) -> Drawing:
     for panels, group in zip(grid, groups, strict=True):
         for axes, data in zip(panels, DATA, strict=True):
             _plot_panel(axes, group, data)
-        panels[0].set_ylabel(group.title.replace(" (", "\n(").replace(", ", ",\n").replace(": ", ":\n"))
+        name = group.title.replace(" (", "\n(").replace(", ", ",\n").replace(": ", ":\n")
+        panels[0].set_ylabel(f"{name}\ntest acc. (%)")
     for axes, data in zip(grid[0], DATA, strict=True):
-        axes.set_title(f"{LABELS[data]}, test accuracy (%)")
+        axes.set_title(LABELS[data])
     for axes in grid[-1]:
         axes.set_xlabel("Epoch")
     figure.align_ylabels(grid[:, 0])

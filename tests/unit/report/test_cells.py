@@ -1,14 +1,16 @@
 """SampledRuns cells: every edge is labelled, and no label covers another one or a node."""
 
+import math
 import random
 
 import matplotlib
 import pytest
-from matplotlib.patches import Circle
+from matplotlib.patches import Circle, FancyArrowPatch
 
 from parsec.report.figures import cells, style
 from parsec.report.figures.cells import route
 from parsec.space.darts import NODES, PRIMITIVES, SLOTS, genotype
+from parsec.space.nasbench201 import architectures
 from parsec.space.published import DARTS_V1, DARTS_V2
 
 DUPLICATE = genotype(
@@ -63,3 +65,21 @@ def test_arcs_have_fewest_crossings():
     for cell in chain:
         arcs = [(arc.side, arc.source, arc.target) for arc in route(cell)]
         assert not [1 for s, a, b in arcs for t, c, d in arcs if s == t and a < c < b < d]
+
+
+def test_arrowheads_of_benchmark_cells_end_apart(study):
+    """Edges of NAS-Bench-201 that arrive at one side of a node."""
+    path = study.write("genotype.json", architectures()[-1].as_dict())
+    figure = cells.plot_cells([path]).figure
+    arrows = [patch for patch in figure.axes[0].patches if isinstance(patch, FancyArrowPatch)]
+    ends = [tuple(patch.get_path_in_displaycoord()[0][0].vertices[-1]) for patch in arrows]
+    assert len(ends) == 6
+    assert min(math.dist(a, b) for i, a in enumerate(ends) for b in ends[:i]) > 5
+
+
+def test_title_names_the_search(study):
+    run = study.nasbench201(architectures()[-1]).parent
+    study.write(run / "genotype.json", architectures()[-1].as_dict())
+    figure = cells.plot_cells([run / "genotype.json"]).figure
+    title = figure.texts[0].get_text().replace("\n", " ")
+    assert "PARSEC, proxy search on cifar10, seed 0. Entropy of π: 10.0 nats." in title

@@ -156,7 +156,7 @@ BELOW = {(0, 1), (1, 3)}
 NODE_NAMES = {0: "in", BENCHMARK_NODES - 1: "out"}
 
 
-def _benchmark_arcs(architecture: Architecture) -> list[Arc]:
+def benchmark_arcs(architecture: Architecture) -> list[Arc]:
     """All edges but those without an operation; longer ones leave a node further to the left."""
     arcs = []
     for (source, node), operation in zip(EDGES, architecture.operations, strict=True):
@@ -178,7 +178,7 @@ def _plot_benchmark_node(axes: Axes, node: int) -> None:
 
 def plot_architecture(architecture: Architecture, title: str) -> Drawing:
     """An architecture → its cell; edges that are `none` are not drawn, but listed in its numbers."""
-    arcs = _benchmark_arcs(architecture)
+    arcs = benchmark_arcs(architecture)
     below, above = reach(arcs)
     units = BENCHMARK_NODES - 1 + 2 * SIDE
     height = WIDTH / units * (below + above)

@@ -54,7 +54,7 @@ def place_labels(axes: Axes, labels: Sequence[Label], size: float = 7) -> None:
         up, down = (float(length) / point - MARK for length in (mark[3] - place[1], place[1] - mark[1]))
         spots = list(product(DISTANCES, SIDES))
         offsets = [(dx * d, dy * (d + (up if dy > 0 else down) * (dx == 0))) for d, (dx, dy) in spots]
-        boxes = [_box(place, (dx * point, dy * point), (extent.width, extent.height)) for dx, dy in offsets]
+        boxes = [_box(place, (dx * point, dy * point), (extent.width + 2 * point, extent.height)) for dx, dy in offsets]
         covers = [np.vstack([box, _leader(place, mark, box)]) for box in boxes]
         outside = [extent.width * extent.height - _shared(box[None], inside) for box in boxes]
         far = [FAR * distance for distance, _ in spots]

@@ -62,7 +62,7 @@ def plot_ablation(inputs: list[Path]) -> Drawing:
         axes = figure.add_subplot((len(panels) + 1) // 2, 2, i)
         _plot_panel(axes, data, names)
         axes.set_title(title)
-        axes.set_xlabel("Network, from the lowest to the highest CIFAR-10 test accuracy")
+        axes.set_xlabel("Network, by rank of its CIFAR-10 test accuracy")
         axes.set_ylabel("Score above the lowest")
     counts = rows.groupby(["condition", "index"]).size()
     legend_below(

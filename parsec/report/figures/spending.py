@@ -113,7 +113,7 @@ def _plot_retrained(rows: pd.DataFrame) -> Any:  # noqa: ANN401
     for axes, (outcome, spent) in zip(grid, panels, strict=True):
         names.append(_plot_points(axes, rows[rows["outcome"] == outcome], spent, methods))
         axes.set_ylabel("Test error (%)")
-        axes.set_title(f"{outcome}: architectures found, trained from scratch")
+        axes.set_title(f"{outcome}: selected architectures, trained from scratch")
     counts = number_range(rows.groupby(["outcome", "stage", "method"])["seed"].nunique())
     which = "" if len(methods) <= FEW else " of PARSEC, random search and the lowest median"
     note = f"Median of n = {counts} searches per method, each the mean of its trainings; bars: range{which}; dots: "
@@ -148,7 +148,7 @@ def _plot_shared(runs: pd.DataFrame) -> Any:  # noqa: ANN401
 def plot_spending(inputs: list[Path]) -> Drawing:
     """Run folders, and perhaps results of retraining → what a search gives for its cost.
 
-    With results of retraining: test error in percent of the architectures found, over the cost of their searches.
+    With results of retraining: test error in percent of the selected architectures, over the cost of their searches.
     Without: validation accuracy in percent, with the weights of the search itself, a panel per method.
 
     Raises:

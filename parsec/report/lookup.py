@@ -101,7 +101,8 @@ def of_epochs(folder: Path, result: dict[str, Any], columns: ReportColumns) -> p
 
     The expectation is exact: the sum over all 15,625 architectures. What is selected is the mode of π, or what the
     metrics name where a method selects by other means; it is null as long as nothing speaks for any architecture.
-    `base` is the method behind a variant; `forward_images` and `seconds` are what the search had spent by then; the seconds leave evaluations out.
+    `base` is the method behind a variant. `forward_images` and `seconds` are what the search had spent by then; the
+    seconds leave evaluations out.
     """
     rows, metrics = [], read_run(folder).set_index("epoch")
     for epoch, choices in read_trajectory(folder).groupby("epoch", sort=True):

@@ -29,8 +29,8 @@ SIDES = ((1, 0), (-1, 0), (0, 1), (0, -1), (1, 1), (1, -1), (-1, 1), (-1, -1))
 DISTANCES = (5, 9, 14, 20, 27, 35, 44, 54)
 NEAR = 10
 """Distances tried, and from which on a thin line leads to the point, in typographic points."""
-FAR = 2.5
-"""Pixels of overlap that are as bad as a point of distance."""
+FAR, UNCLEAR = 2.5, 60.0
+"""Pixels of overlap that are as bad as a point of distance, and as a place nearer to another point."""
 MARK = 3.5
 """Half the size of a point's marker."""
 
@@ -57,7 +57,8 @@ def place_labels(axes: Axes, labels: Sequence[Label], size: float = 7) -> None:
         boxes = [_box(place, (dx * point, dy * point), (extent.width + 2 * point, extent.height)) for dx, dy in offsets]
         covers = [np.vstack([box, _leader(place, mark, box)]) for box in boxes]
         outside = [extent.width * extent.height - _shared(box[None], inside) for box in boxes]
-        far = [FAR * distance for distance, _ in spots]
+        unclear = [bool((_gaps(box, marks) < _gaps(box, mark[None])).any()) for box in boxes]
+        far = [FAR * distance + UNCLEAR * other for (distance, _), other in zip(spots, unclear, strict=True)]
         costs = [_shared(cover, taken) + 10 * out + d for cover, out, d in zip(covers, outside, far, strict=True)]
         best = int(np.argmin(costs))
         taken = np.vstack([taken, covers[best]])
@@ -83,6 +84,12 @@ def _leader(place: Boxes, mark: Boxes, box: Boxes) -> Boxes:
     within = [((line > each[:2]) & (line < each[2:])).all(axis=1) for each in (mark, box)]
     line = line[~within[0] & ~within[1]]
     return np.hstack([line - 1.5, line + 1.5])
+
+
+def _gaps(box: Boxes, marks: Boxes) -> Boxes:
+    """Distances between a box and marks, 0 where they overlap."""
+    apart = np.maximum(box[:2] - marks[:, 2:], marks[:, :2] - box[2:])
+    return np.asarray(np.hypot(*np.clip(apart, 0, None).T))
 
 
 def _shared(some: Boxes, others: Boxes) -> float:

@@ -11,6 +11,7 @@ import pyarrow as pa
 from parsec.config.outputs import SEARCH_STAGES
 from parsec.errors import UserError
 from parsec.records.documents import read_results
+from parsec.report.methods import display_name
 from parsec.resources import published_folder
 
 PROTOCOLS = "protocols.csv"
@@ -181,8 +182,15 @@ def _epochs(path: Path) -> pd.DataFrame:
     return epochs
 
 
+def base_method(result: Result) -> str:
+    """The method behind a search's method or variant; older results name none."""
+    return str(result["provenance"]["settings"].get("method", result["method"]))
+
+
 def read_run(path: Path) -> pd.DataFrame:
-    """Epoch rows of one search, the one before training (epoch 0) included, with `KEYS` and the title of its `panel`.
+    """Epoch rows of one search, the one before training (epoch 0) included, with `KEYS`.
+
+    Beside them the title of its `panel`, the method `base` behind it, and whether it `continues` another search's π.
 
     Raises:
         UserError: a file of it is missing or damaged, or it is no search.
@@ -192,6 +200,7 @@ def read_run(path: Path) -> pd.DataFrame:
     if result["kind"] != "search":
         raise UserError(f"{folder}: not the folder of a search, but of {result['kind']}; give a folder that holds π")
     named = {key: result[key] for key in KEYS}
+    named |= {"base": base_method(result), "continues": result["parent"] is not None}
     return _epochs(folder / "metrics.jsonl").assign(**named, panel=f"{TITLES[result['stage']]}, {result['dataset']}")
 
 
@@ -207,6 +216,16 @@ def read_runs(paths: Iterable[Path]) -> pd.DataFrame:
     rows = pd.concat(runs)
     stages = pd.Categorical(rows["stage"], SEARCH_STAGES)
     return rows.assign(stage=stages).sort_values([*ORDER, "epoch"], ignore_index=True)
+
+
+def run_title(path: Path) -> str:
+    """`PARSEC, proxy search on digits, seed 0` of the search that wrote a file; else the name of the file."""
+    document = path if path.name == "result.json" else run_folder(path) / "result.json"
+    if not document.is_file():
+        return path.name
+    result = read_results([document])[0]
+    name = display_name(result["method"], base_method(result))
+    return f"{name}, {TITLES[result['stage']].lower()} on {result['dataset']}, seed {result['seed']}"
 
 
 def read_trajectory(path: Path) -> pd.DataFrame:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from parsec.errors import UserError
 from parsec.records.documents import read_results
 from parsec.records.provenance import SCHEMA, start_provenance, write_json
-from parsec.report.inputs import KEYS, read_run, read_trajectory, run_folder
+from parsec.report.inputs import KEYS, base_method, read_run, read_trajectory, run_folder
 from parsec.runtime.files import temporary_path
 from parsec.runtime.outputs import check_file, parquet_signature
 from parsec.space.nasbench201 import EDGES, OPERATIONS, Architecture, architectures, from_dict, index_of
@@ -86,9 +86,14 @@ def of_result(result: dict[str, Any], columns: ReportColumns) -> dict[str, Any]:
     recorded = {key: result[key] for key in (*KEYS, "entropy", "mode_accuracy", "children", "forward_images", "cost")}
     fingerprint = result["provenance"]["settings_fingerprint"]
     architecture = _named(index_of(from_dict(result["genotype"])), columns)
-    base = result["provenance"]["settings"].get("method", result["method"])
     start = result["parent"] and result["parent"]["stage"]
-    return {**recorded, "base": base, "start": start, **architecture, "settings_fingerprint": fingerprint}
+    return {
+        **recorded,
+        "base": base_method(result),
+        "start": start,
+        **architecture,
+        "settings_fingerprint": fingerprint,
+    }
 
 
 def of_epochs(folder: Path, result: dict[str, Any], columns: ReportColumns) -> pd.DataFrame:
@@ -96,7 +101,8 @@ def of_epochs(folder: Path, result: dict[str, Any], columns: ReportColumns) -> p
 
     The expectation is exact: the sum over all 15,625 architectures. What is selected is the mode of π, or what the
     metrics name where a method selects by other means; it is null as long as nothing speaks for any architecture.
-    `forward_images` and `seconds` are what the search had spent by then; the seconds leave evaluations out.
+    `base` is the method behind a variant. `forward_images` and `seconds` are what the search had spent by then; the
+    seconds leave evaluations out.
     """
     rows, metrics = [], read_run(folder).set_index("epoch")
     for epoch, choices in read_trajectory(folder).groupby("epoch", sort=True):
@@ -110,7 +116,8 @@ def of_epochs(folder: Path, result: dict[str, Any], columns: ReportColumns) -> p
     spent = metrics.reindex(columns=["forward_images", "seconds"]).assign(seconds=metrics["seconds"].fillna(0).cumsum())
     epochs = pd.DataFrame(rows).reindex(columns=["epoch", *_named(0, columns), *expected]).join(spent, on="epoch")
     epochs = epochs.astype(dict.fromkeys(("index", *(f"rank_{data}" for data in DATA)), "Int64"))
-    return epochs.assign(**{key: result[key] for key in KEYS})[[*KEYS, *epochs.columns]]
+    named = {key: result[key] for key in KEYS} | {"base": base_method(result)}
+    return epochs.assign(**named)[[*named, *epochs.columns]]
 
 
 def _selected(metrics: pd.DataFrame, epoch: int, probabilities: FloatArray) -> Architecture | None:

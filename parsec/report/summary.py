@@ -9,8 +9,9 @@ import pandas as pd
 
 from parsec.config.outputs import SEARCH_STAGES
 from parsec.records.documents import RESULTS, read_documents
-from parsec.report.inputs import TITLES, Result, cumulative
-from parsec.report.tables.accuracy import METHODS, STATISTICS, our_rows
+from parsec.report.inputs import TITLES, Result, base_method, cumulative
+from parsec.report.methods import display_name
+from parsec.report.tables.accuracy import STATISTICS, our_rows
 from parsec.report.tables.accuracy_table import FAMILY, SOURCE, columns_of, few_images_notes
 from parsec.report.tables.base import (
     Column,
@@ -91,6 +92,8 @@ class _Searches(NamedTuple):
     """Searches of one method in one stage on one data set."""
 
     method: str
+    base: str
+    """Method behind a variant."""
     stage: str
     dataset: str
     entropy: Summary
@@ -110,14 +113,13 @@ def _entropies(results: list[Result]) -> Iterator[Table]:
     """Entropy of π after the last epoch, per stage and method that changes π."""
     groups: dict[tuple[str, str, str], list[Result]] = {}
     for result in (result for result in results if result["kind"] == "search"):
-        base = result["provenance"]["settings"].get("method", result["method"])
-        if base not in UNIFORM:
+        if base_method(result) not in UNIFORM:
             groups.setdefault((result["stage"], result["dataset"], result["method"]), []).append(result)
     if not groups:
         return
     rows = [_of_group(*key, found) for key, found in sorted(groups.items(), key=lambda item: _order(*item[0]))]
     columns = [
-        Column("Method", lambda row: METHODS.get(row.method, (row.method,))[0], "l"),
+        Column("Method", lambda row: display_name(row.method, row.base), "l"),
         Column("Stage", lambda row: TITLES[row.stage], "l"),
         Column("Data set", lambda row: row.dataset, "l"),
         Column("n", lambda row: str(row.entropy.n)),
@@ -134,9 +136,7 @@ def _entropies(results: list[Result]) -> Iterator[Table]:
         "Accuracy of the mode, the most probable architecture, is on the validation split with the weights of the "
         "search; the validation split also trains π, so that it is a diagnostic and no estimate of the final accuracy.",
     ]
-    yield Table(
-        ENTROPIES, "Entropy of π at the end of the searches", columns, [Section.of("", rows, columns)], notes
-    )
+    yield Table(ENTROPIES, "Entropy of π at the end of the searches", columns, [Section.of("", rows, columns)], notes)
 
 
 def _order(stage: str, dataset: str, method: str) -> tuple[Any, ...]:
@@ -147,7 +147,7 @@ def _order(stage: str, dataset: str, method: str) -> tuple[Any, ...]:
 def _of_group(stage: str, dataset: str, method: str, found: list[Result]) -> _Searches:
     entropy = summarise([result["entropy"] for result in found])
     accuracy = summarise([100 * result["mode_accuracy"] for result in found])
-    return _Searches(method, stage, dataset, entropy, _uniform_entropy(found[0]), accuracy)
+    return _Searches(method, base_method(found[0]), stage, dataset, entropy, _uniform_entropy(found[0]), accuracy)
 
 
 def _provenance(results: list[Result]) -> Table:

@@ -93,6 +93,9 @@ use rule figure_entropy as figure_operations with:
 
 
 use rule figure_entropy as figure_spending with:
+    input:
+        lambda wildcards: input_runs(plan.searches(settings), "metrics.jsonl", "result.json"),
+        lambda wildcards: input_results(*plan.results_with_cost(settings)) if settings.retrain else [],
     output:
         **report_files("figures", "spending", "spending", "4 Cost", figure="accuracy over search cost"),
     log:

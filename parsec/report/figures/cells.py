@@ -1,5 +1,6 @@
 """Figure: the normal and the reduction cell of a genotype as directed graphs."""
 
+import textwrap
 from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,9 +14,12 @@ from matplotlib.path import Path as Curve
 from numpy.typing import NDArray
 
 from parsec.errors import UserError
+from parsec.records.documents import read_results
 from parsec.report.figures.operations import NAMES
 from parsec.report.figures.probabilities import input_label
-from parsec.report.figures.style import DOUBLE, GREY, Drawing, primitive_label, primitive_line
+from parsec.report.figures.style import DOUBLE, Drawing, primitive_label, primitive_line
+from parsec.report.inputs import base_method, run_title
+from parsec.report.methods import GREY, METHODS, base_of
 from parsec.space.darts import NODES, Cell, Genotype, input_name
 from parsec.space.nasbench201 import EDGES, Architecture
 from parsec.space.nasbench201 import NODES as BENCHMARK_NODES
@@ -25,8 +29,9 @@ HEIGHT = 0.2
 BASE = 0.08
 RADIUS = 0.2
 """Radius of a node, on which arcs start and end."""
-FAN, ARRIVES = 0.045, -0.1
-"""How far beside the middle of a node arcs start, for every longer one beside them, and end."""
+FAN, ARRIVES, APART = 0.045, -0.08, 0.075
+"""How far beside the middle of a node arcs start, for every longer one beside them, where the longest ends, and how far
+before it the next ones, so that every arrowhead shows."""
 LABEL = (0.6, 0.19)
 """Width and height that a label takes, its margin included."""
 
@@ -42,14 +47,17 @@ class Arc(NamedTuple):
     primitive: str
     fan: int = 0
     """How many longer arcs leave the same side of the source; they start further left."""
+    last: int = 0
+    """How many longer arcs arrive at the same side of the target; they end further right."""
 
     def control(self) -> Points:
         """The four control points of its cubic Bézier curve, 4 × 2."""
         leaves = FAN * self.fan
-        start, end = self.source + leaves, self.target + ARRIVES
+        arrives = ARRIVES - APART * self.last
+        start, end = self.source + leaves, self.target + arrives
         rise = (BASE + HEIGHT * (self.target - self.source)) * self.side
         lean = 0.12 * (end - start)
-        first, last = (self.side * (RADIUS**2 - aside**2) ** 0.5 for aside in (leaves, ARRIVES))
+        first, last = (self.side * (RADIUS**2 - aside**2) ** 0.5 for aside in (leaves, arrives))
         peak = self.side * RADIUS + 4 / 3 * rise
         return np.array([[start, first], [start + lean, peak], [end - lean, peak], [end, last]])
 
@@ -148,13 +156,17 @@ BELOW = {(0, 1), (1, 3)}
 NODE_NAMES = {0: "in", BENCHMARK_NODES - 1: "out"}
 
 
-def _benchmark_arcs(architecture: Architecture) -> list[Arc]:
+def benchmark_arcs(architecture: Architecture) -> list[Arc]:
     """All edges but those without an operation; longer ones leave a node further to the left."""
     arcs = []
     for (source, node), operation in zip(EDGES, architecture.operations, strict=True):
         fan = sum(s == source and n > node and ((s, n) in BELOW) == ((source, node) in BELOW) for s, n in EDGES)
         arcs.append(Arc(source, node, -1 if (source, node) in BELOW else 1, operation, fan))
-    return [arc for arc in arcs if arc.primitive != "none"]
+    arcs = [arc for arc in arcs if arc.primitive != "none"]
+    return [
+        arc._replace(last=sum((a.target, a.side) == (arc.target, arc.side) and a.source < arc.source for a in arcs))
+        for arc in arcs
+    ]
 
 
 def _plot_benchmark_node(axes: Axes, node: int) -> None:
@@ -164,13 +176,14 @@ def _plot_benchmark_node(axes: Axes, node: int) -> None:
     axes.text(node, 0, NODE_NAMES.get(node, str(node)), ha="center", va="center", fontsize=8, zorder=6)
 
 
-def plot_architecture(architecture: Architecture) -> Drawing:
+def plot_architecture(architecture: Architecture, title: str) -> Drawing:
     """An architecture → its cell; edges that are `none` are not drawn, but listed in its numbers."""
-    arcs = _benchmark_arcs(architecture)
+    arcs = benchmark_arcs(architecture)
     below, above = reach(arcs)
     units = BENCHMARK_NODES - 1 + 2 * SIDE
-    figure = Figure(figsize=(WIDTH, WIDTH / units * (below + above)))
-    axes = figure.add_axes((0, 0, 1, 1))
+    height = WIDTH / units * (below + above)
+    figure = _titled(WIDTH, height, f"{title}\nEdges without an operation (none) are not drawn.")
+    axes = figure.add_axes((0, 0, 1, height / figure.get_figheight()))
     for arc, centre in zip(arcs, label_places(arcs), strict=True):
         plot_arc(axes, arc)
         plot_label(axes, arc, centre)
@@ -182,6 +195,28 @@ def plot_architecture(architecture: Architecture) -> Drawing:
         (node, source, operation) for (source, node), operation in zip(EDGES, architecture.operations, strict=True)
     ]
     return Drawing(figure, pd.DataFrame(edges, columns=["node", "source", "operation"]))
+
+
+def _titled(width: float, height: float, title: str) -> Figure:
+    """A figure with a title above what is drawn, which is `height` inches high."""
+    lines = [line for part in title.split("\n") for line in textwrap.wrap(part, int(width / 0.066))]
+    total = height + 0.12 + 0.14 * len(lines)
+    figure = Figure(figsize=(width, total))
+    figure.text(0.1 / width, 1 - 0.06 / total, "\n".join(lines), fontsize=8, va="top", linespacing=1.3)
+    return figure
+
+
+def _title(path: Path) -> str:
+    """Which search selected the genotype, and how certain its π was at the end; else the name of the file."""
+    document = path.with_name("result.json")
+    if not document.is_file():
+        return f"Genotype of {path.name}"
+    result = read_results([document])[0]
+    distribution = METHODS[base_of(result["method"], base_method(result))].distribution
+    certain = (
+        f"Entropy of the {distribution}: {result['entropy']:.1f} nats." if distribution and "entropy" in result else ""
+    )
+    return f"Genotype of {run_title(path)}. " + certain.replace("the π", "π")
 
 
 SCALE = 1.03
@@ -243,16 +278,16 @@ def plot_cells(inputs: list[Path]) -> Drawing:
     """
     if len(inputs) != 1:
         raise UserError(f"the figure cells shows one genotype, got {len(inputs)}; give one genotype.json")
-    architecture = of_any_space(str(inputs[0]))
+    architecture, title = of_any_space(str(inputs[0])), _title(inputs[0])
     if isinstance(architecture, Architecture):
-        return plot_architecture(architecture)
+        return plot_architecture(architecture, title)
     assert isinstance(architecture, Genotype)
     cells = architecture._asdict()
     # Cells are drawn below each other, each as high as its arcs need.
     routed = {name: route(cell) for name, cell in cells.items()}
     heights = {name: SCALE * sum(reach(arcs)) for name, arcs in routed.items()}
-    total = sum(heights.values()) + TITLE * len(heights)
-    figure, top = Figure(figsize=(DOUBLE, total)), total
+    figure = _titled(DOUBLE, top := sum(heights.values()) + TITLE * len(heights), title)
+    total = figure.get_figheight()
     for name, arcs in routed.items():
         top -= TITLE + heights[name]
         _plot_cell(figure.add_axes((0, top / total, 1, heights[name] / total)), arcs, name)

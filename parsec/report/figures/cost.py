@@ -1,30 +1,29 @@
-"""Figures of cost: error against search cost, memory against depth, memory and time of a step against K."""
+"""Figure: test error against search cost, ours and published."""
 
-import math
+import re
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter, NullLocator, ScalarFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from parsec.errors import UserError
-from parsec.records.documents import read_document, read_results
-from parsec.report.figures.style import (
-    BLACK,
-    DOUBLE,
-    GREY,
-    SINGLE,
-    Dash,
-    Drawing,
-    Line,
-    from_zero,
-    legend_below,
-    new_figure,
-    series,
+from parsec.records.documents import read_results
+from parsec.report.figures.curves import number_range
+from parsec.report.figures.labels import Label, place_labels
+from parsec.report.figures.style import DOUBLE, Drawing, legend_below, new_figure
+from parsec.report.inputs import (
+    CPU_HOURS,
+    GPU_DAYS,
+    TITLES,
+    Result,
+    base_method,
+    protocol,
+    published_rows,
 )
-from parsec.report.inputs import CPU_HOURS, GPU_DAYS, TITLES, Result, protocol, published_rows
-from parsec.report.tables.accuracy import METHODS, Row, our_rows, same_data, stand_ins
+from parsec.report.methods import GREY, Line, Method, described
+from parsec.report.tables.accuracy import Row, our_rows, same_data, stand_ins
 from parsec.report.tables.base import significant
 
 FAMILIES = {
@@ -36,19 +35,18 @@ FAMILIES = {
 OTHER = "D"
 PAPER = "PARSEC, published"
 SOURCES = {"ours": "this run", "published": "published"}
+STAGES = {"search": "", "finetune": ", fine-tuned", "transfer": ", transferred"}
+"""What follows the name of a method where results come from several stages."""
 
-
-SMALL = 5
-"""Points of the names of methods, printed next to their points where there are several."""
-COLUMNS = ["source", "label", "method", "architecture", "data_set", "cost", "unit", "error", "std"]
-"""One row an architecture: cost in `unit`, error and its standard deviation in percent."""
+COLUMNS = ["source", "label", "method", "architecture", "data_set", "cost", "unit", "error", "std", "n"]
+"""One row an architecture: cost in `unit`, error and its standard deviation in percent, over `n` searches."""
 
 
 def _our_point(row: Row, data_set: str) -> tuple[Any, ...]:
     unit = GPU_DAYS if GPU_DAYS in row.cost else CPU_HOURS
     label = f"ours, {TITLES[row.origin].lower()}"
     extra = "".join(f" (+ {significant(v, 2)} {name})" for name, v in row.cost.items() if name != unit)
-    point = (row.cost[unit], unit, row.top1.mean, row.top1.std)
+    point = (row.cost[unit], unit, row.top1.mean, row.top1.std, len(row.runs_by_seed))
     return "ours", label + extra, row.method, row.architecture, data_set, *point
 
 
@@ -83,9 +81,9 @@ def _beside(points: pd.DataFrame, results: list[Result]) -> dict[str, str]:
     return {their: our for their in theirs for our in ours if same_data(our, replaced[our], their)}
 
 
-def _look(label: str, ours: list[str]) -> dict[str, Any]:
-    if label in ours:
-        return series(ours.index(label)).plot() | {"markersize": 6, "zorder": 4}
+def _look(label: str, method: Method | None) -> dict[str, Any]:
+    if method:
+        return method.line.plot() | {"markersize": 6, "zorder": 4}
     if label == PAPER:
         return Line("black", "", "*").plot() | {"markersize": 8, "zorder": 3}
     marker = FAMILIES.get(label.removeprefix("published, "), OTHER)
@@ -94,34 +92,87 @@ def _look(label: str, ours: list[str]) -> dict[str, Any]:
 
 def _cost_axis(axes: Axes, costs: "pd.Series[float]", unit: str) -> None:
     axes.set_xscale("log")
-    axes.set_xlim(costs.min() / 3, costs.max() * 3)
-    steps = (1.0, 2.0, 5.0) if costs.max() < 30 * costs.min() else (1.0,)
+    axes.set_xlim(costs.min() / 2.5, costs.max() * 2.5)
+    steps = (1.0, 2.0, 5.0) if costs.max() < 20 * costs.min() else (1.0,)
     axes.xaxis.set_major_locator(LogLocator(subs=steps, numticks=12))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: significant(value, 1)))
     axes.xaxis.set_minor_formatter(NullFormatter())
     axes.set_xlabel(f"Search cost ({unit})")
 
 
-def _plot_panel(axes: Axes, points: pd.DataFrame, unit: str, ours: list[str]) -> None:
-    for label, members in points.groupby("label", sort=False):
-        look = _look(label, ours) | {"linestyle": "", "capsize": 2, "elinewidth": 0.8, "label": label}
-        axes.errorbar(members["cost"], members["error"], members["std"], **look)
-    if points["method"].nunique() > 1:
-        _name_methods(axes, points.dropna(subset="method"))
-    _cost_axis(axes, points["cost"], unit)
-    axes.set_ylabel("Test error (%), mean ± SD")
+FEW = 6
+"""Our points up to which all have a bar; of more, PARSEC, random search and the best, so that bars hide no points."""
 
 
-def _name_methods(axes: Axes, points: pd.DataFrame) -> None:
-    """Names next to points: on the right, or on the left where another point is in the way."""
-    # A name is about as wide as 30 % of the cost and as high as a fiftieth of the errors.
-    near = (points["error"].max() - points["error"].min()) / 50
+def _without_bars(points: pd.DataFrame) -> pd.Series:
+    """Our points that have no bar."""
+    ours = points["source"] == "ours"
+    kept = points["method"].isin(["parsec", "random"]) | (points["error"] == points["error"][ours].min())
+    return ours & ~kept & (ours.sum() > FEW)
+
+
+def _plot_panel(axes: Axes, points: pd.DataFrame, unit: str, methods: dict[str, Method]) -> None:
+    """Points with their standard deviation where there is one; published ones in grey, a marker per kind of method."""
     for point in points.to_dict("records"):
-        beside = points["cost"].between(point["cost"], 1.3 * point["cost"], inclusive="right")
-        in_the_way = beside & ((points["error"] - point["error"]).abs() <= near)
-        offset, side = ((-4, 1), "right") if in_the_way.any() else ((4, 1), "left")
-        look: dict[str, Any] = {"textcoords": "offset points", "fontsize": SMALL, "ha": side, "zorder": 5}
-        axes.annotate(point["method"], (point["cost"], point["error"]), offset, **look)
+        method = methods.get(point["method"])
+        look = _look(point["label"], method) | {"linestyle": "", "capsize": 2, "elinewidth": 0.8}
+        spread, label = point["std"] if point["std"] > 0 else None, "_" if method else point["label"]
+        axes.errorbar(point["cost"], point["error"], spread, **look, label=label)
+    _cost_axis(axes, points["cost"], unit)
+    # Room for names above and below.
+    axes.margins(y=0.15)
+    axes.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
+    axes.set_ylabel("Test error (%), mean ± std" if points["std"].notna().any() else "Test error (%)")
+
+
+SHORTER = {
+    r" \[cost[^]]*\]| \+ cutout| constraint| in DARTS setup|, DARTS selection protocol| \(different space\)": "",
+    r"^PARSEC \((\S+)[^)]*\)": r"PARSEC (published, \1)",
+    "first order": "1st",
+    "second order": "2nd",
+    "Random search": "Random",
+    " \\+ ": ", ",
+}
+"""Patterns in the names of published rows, and what a label has instead."""
+
+
+def _names(points: pd.DataFrame, methods: dict[str, Method]) -> list[Label]:
+    """The name of every point: ours in the colour of their method, with their stage where there are several."""
+    several, labels = points["label"].nunique() > 1 and points["method"].notna().any(), []
+    stages = {f"ours, {TITLES[stage].lower()}": words for stage, words in STAGES.items()}
+    # Ours and the paper's first, so that they get the best places.
+    ranks = points["source"].ne("ours") * (1 + points["label"].ne(PAPER))
+    for point in points.assign(rank=ranks).sort_values(["rank", "error"]).to_dict("records"):
+        method = methods.get(point["method"])
+        name, colour = point["architecture"], "black" if point["label"] == PAPER else "#444444"
+        if method:
+            name = method.name + (stages.get(point["label"].split(" (+")[0], "") if several else "")
+            colour = method.line.colour
+        for pattern, shorter in {} if method else SHORTER.items():
+            name = re.sub(pattern, shorter, name)
+        labels.append(
+            Label(point["cost"], point["error"], name, colour, *[point["std"] if point["std"] > 0 else 0.0] * 2)
+        )
+    return labels
+
+
+def _note(points: pd.DataFrame) -> str:
+    """Over how many searches our points are means, and what their bars are."""
+    ours = points[points["source"] == "ours"]
+    if ours.empty:
+        return "Bars: ± one standard deviation where it was published."
+    note = f"This run: n = {number_range(ours['n'].astype(int))} searches per method, each the mean of its trainings"
+    which = " of PARSEC, random search and the best" if _without_bars(points).any() else ""
+    return note + (f"; bars: ± one sample standard deviation{which}." if points["std"].notna().any() else ".")
+
+
+MANY = 15
+"""Points above which names are smaller."""
+
+
+def _height(points: int) -> float:
+    """Inches that a panel needs for the names of its points."""
+    return min(1.5 + 0.09 * points, 4.2)
 
 
 def plot_cost(inputs: list[Path]) -> Drawing:
@@ -138,136 +189,19 @@ def plot_cost(inputs: list[Path]) -> Drawing:
     points = pd.concat([_our_points(results), *tables])
     if points.empty:
         raise UserError("the figure cost needs retraining results with a search cost; give those of the searches too")
+    methods = described({result["method"]: base_method(result) for result in results if result["kind"] == "search"})
     # One panel per data set and unit; published results join ours on the same data.
-    panels = points.groupby([points["data_set"].replace(_beside(points, results)), "unit"], sort=False)
-    ours = list(points.query("source == 'ours'")["label"].unique())
-    columns, rows = min(len(panels), 2), math.ceil(len(panels) / 2)
-    width = 2 if points["method"].nunique() > 1 else columns
-    figure = new_figure(SINGLE * width + 0.2 * (width - 1), 0.8 + 2.2 * rows)
-    grid = [figure.add_subplot(rows, columns, i) for i in range(1, len(panels) + 1)]
+    panels = list(points.groupby([points["data_set"].replace(_beside(points, results)), "unit"], sort=False))
+    sizes = [len(members) for _, members in panels]
+    figure = new_figure(DOUBLE, 0.3 + sum(map(_height, sizes)))
+    grid = figure.subplots(len(sizes), 1, squeeze=False, height_ratios=list(map(_height, sizes)))[:, 0]
+    names = []
     for axes, ((data_set, unit), members) in zip(grid, panels, strict=True):
-        _plot_panel(axes, members, unit, ours)
+        drawn = members.assign(std=members["std"].mask(_without_bars(members)))
+        _plot_panel(axes, drawn, unit, methods)
+        names.append(_names(drawn, methods))
         axes.set_title(f"{data_set}: {' and '.join(members['source'].map(SOURCES).unique())}")
-    legend_below(figure, grid)
+    legend_below(figure, grid, _note(points))
+    for axes, labels in zip(grid, names, strict=True):
+        place_labels(axes, labels, 6 if len(labels) > MANY else 7)
     return Drawing(figure, points)
-
-
-MEBIBYTE = 2**20
-LABELS = {"sequential": ", one architecture at a time"}
-"""Suffix of a method's name by executor."""
-
-
-def _read_depths(path: Path) -> pd.DataFrame:
-    rows = read_document(path, "depths")["rows"]
-    return pd.DataFrame(rows, columns=["method", "executor", "cells", "peak_bytes"])
-
-
-def _label(method: str, executor: str) -> str:
-    added = LABELS.get(executor, ", several architectures at once") if method == "parsec" else ""
-    return METHODS.get(method, (method, ""))[0] + added
-
-
-def plot_depths(inputs: list[Path]) -> Drawing:
-    """Files of `depths` (JSON) → most bytes of tensors at once over the number of cells, both axes logarithmic.
-
-    Raises:
-        UserError: a file that is missing, damaged or empty.
-    """
-    rows = pd.concat([_read_depths(path) for path in inputs], ignore_index=True)
-    figure = new_figure(DOUBLE, 3.0)
-    axes = figure.add_subplot()
-    for i, ((method, executor), line) in enumerate(rows.groupby(["method", "executor"], sort=False)):
-        look = series(i).plot() | {"label": _label(str(method), str(executor))}
-        axes.plot(line["cells"], line["peak_bytes"] / MEBIBYTE, **look)
-    axes.set_xscale("log")
-    axes.set_yscale("log")
-    axes.xaxis.set_major_locator(FixedLocator(sorted(set(rows["cells"]))))
-    axes.xaxis.set_minor_locator(NullLocator())
-    axes.xaxis.set_major_formatter(ScalarFormatter())
-    axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-    axes.yaxis.set_major_formatter(ScalarFormatter())
-    axes.yaxis.set_minor_formatter(NullFormatter())
-    axes.set_xlabel("Cells of the network, or of a stage of NAS-Bench-201")
-    axes.set_ylabel("Peak memory (MiB)")
-    legend_below(figure, [axes])
-    return Drawing(figure, rows)
-
-
-GIBIBYTE = 2**30
-STEP = "search step"
-
-
-class Level(NamedTuple):
-    """A horizontal line: what does not depend on K."""
-
-    label: str
-    colour: str
-    dash: Dash
-
-
-LEVELS = {
-    "one child trained alone": Level("one architecture trained alone", BLACK, (0, (4, 2))),
-    "DARTS supernet": Level("DARTS supernet", GREY, (0, (1, 1))),
-}
-
-
-def _plot_levels(axes: Axes, others: pd.DataFrame, column: str, unit: float = 1.0) -> None:
-    for setting, value in zip(others["setting"], others[column], strict=True):
-        level = LEVELS[setting]
-        axes.axhline(value / unit, color=level.colour, linestyle=level.dash, linewidth=1.0, label=level.label)
-
-
-def _plot_memory(axes: Axes, others: pd.DataFrame, steps: pd.DataFrame) -> None:
-    largest = pd.concat([others, steps])["peak_bytes"].max()
-    unit, name = (GIBIBYTE, "GiB") if largest >= GIBIBYTE else (MEBIBYTE, "MiB")
-    for position, (executor, rows) in enumerate(steps.groupby("executor", sort=False)):
-        label = f"search step, executor {executor}"
-        axes.plot(rows["samples"], rows["peak_bytes"] / unit, label=label, **series(position).plot())
-    _plot_levels(axes, others, "peak_bytes", unit)
-    axes.set_ylabel(f"Peak memory ({name})")
-
-
-def _plot_time(axes: Axes, others: pd.DataFrame, steps: pd.DataFrame) -> None:
-    for position, (_, rows) in enumerate(steps.groupby("executor", sort=False)):
-        spread = rows["seconds"] - rows["seconds_low"], rows["seconds_high"] - rows["seconds"]
-        axes.errorbar(rows["samples"], rows["seconds"], spread, capsize=2, **series(position).plot())
-    _plot_levels(axes, others, "seconds")
-    axes.set_ylabel("Seconds per step")
-
-
-def _samples_axis(axes: Axes, samples: list[int]) -> None:
-    axes.set_xscale("log", base=2)
-    axes.xaxis.set_major_locator(FixedLocator(samples))
-    axes.xaxis.set_minor_locator(NullLocator())
-    axes.xaxis.set_major_formatter(ScalarFormatter())
-    axes.set_xlim(min(samples) / 1.3, max(samples) * 1.3)
-    axes.set_xlabel("K, children per step")
-
-
-def plot_executor(inputs: list[Path]) -> Drawing:
-    """One executor.json → peak memory and seconds per step (median, bars from fastest to slowest) against K.
-
-    Raises:
-        UserError: not exactly one measurement, or a damaged one.
-    """
-    if len(inputs) != 1:
-        raise UserError(f"the figure executor shows one measurement, got {len(inputs)}; give one executor.json")
-    document = read_document(inputs[0], "measure")
-    table = pd.DataFrame(document["rows"])
-    table[["seconds_low", "seconds_high"]] = table["seconds_spread"].to_list()
-    table = table[["setting", "executor", "samples", "seconds", "seconds_low", "seconds_high", "peak_bytes"]]
-    by_samples = table.sort_values("samples", kind="stable")
-    others, steps = by_samples[by_samples["setting"].isin(LEVELS)], by_samples[by_samples["setting"] == STEP]
-    figure = new_figure(DOUBLE, 2.5)
-    memory, time = figure.subplots(1, 2)
-    _plot_memory(memory, others, steps)
-    _plot_time(time, others, steps)
-    for axes in (memory, time):
-        from_zero([axes])
-        _samples_axis(axes, sorted(table["samples"].unique()))
-    network = document["network"]
-    size = f"{network['cells']} cells × {network['channels']} channels, batch of {document['batch_size']}"
-    device = "CPU" if document["device"] == "cpu" else document["device"]
-    figure.suptitle(f"{device}, {size}", fontsize=8)
-    legend_below(figure, [memory])
-    return Drawing(figure, table)

@@ -1,100 +1,137 @@
-"""Figures over epochs, one panel per stage and one line per seed: entropy of π, effective samples, accuracy."""
+"""Figures over epochs, one panel per stage and method: entropy of π, effective sample size, accuracy."""
 
-from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
-from parsec.report.figures.style import (
-    BLACK,
-    DOUBLE,
-    GREY,
-    SINGLE,
-    Drawing,
-    every,
-    from_zero,
-    legend_below,
-    new_figure,
-    series,
-)
+from parsec.report.figures.style import Drawing, every, facets, from_zero, legend_below, name_axes, panel_title
 from parsec.report.inputs import KEYS, read_runs
+from parsec.report.methods import BLACK, GREY, Method, described
+from parsec.report.tables.base import listing
 
-LINE = ["method", "seed"]
-"""Columns that distinguish the lines of a panel."""
-
-MANY = 12
-"""Number of lines from which seeds share one look: a full legend would leave no room for the panels."""
-FAINT: dict[str, Any] = {"marker": "", "linewidth": 0.5, "alpha": 0.4}
-
-Looks = Mapping[tuple[str, int], dict[str, Any]]
+SEED: dict[str, Any] = {"marker": "", "linewidth": 0.5, "alpha": 0.45, "label": "_"}
+"""Look of a single search where there are several."""
+MANY = 20
+"""Searches from which their range is drawn instead of a line for each."""
 
 
-def looks_of(runs: pd.DataFrame) -> Looks:
-    """Label and line by method and seed, the same in every panel; the method is named where there are several.
+class Group(NamedTuple):
+    """The searches of one method in one stage, which differ in their seeds only."""
 
-    Of `MANY` lines or more, those of a method look alike and share one label, which says how many there are.
-    """
-    lines = sorted(runs.groupby(LINE).groups)
-    methods = list(dict.fromkeys(method for method, _ in lines))
-    if len(lines) >= MANY:
-        seeds = Counter(method for method, _ in lines)
-        looks = {m: series(i).plot() | FAINT | {"label": f"{m}, {seeds[m]} seeds"} for i, m in enumerate(methods)}
-        return {line: looks[line[0]] for line in lines}
-    names = "{}, seed {}" if len(methods) > 1 else "seed {1}"
-    return {line: {"label": names.format(*line), **series(i).plot()} for i, line in enumerate(lines)}
+    title: str
+    method: Method
+    runs: pd.DataFrame
 
 
-def plot_metric(axes: Axes, run: pd.DataFrame, name: str, look: Mapping[str, Any], factor: float = 1.0) -> None:
-    """Draw one metric of one run over the epochs at which it was recorded, multiplied by `factor`."""
-    recorded = run.dropna(subset=name)
-    axes.plot(recorded["epoch"], factor * recorded[name], markevery=every(len(recorded)), **look)
+def grouped(runs: pd.DataFrame) -> list[Group]:
+    """Groups by stage, then method in the order of the registry; titles name what differs between groups."""
+    methods = described(dict(zip(runs["method"], runs.get("base", runs["method"]), strict=True)))
+    stages = list(dict.fromkeys(runs["panel"]))
+    groups = []
+    for stage in stages:
+        for name, method in methods.items():
+            members = runs[(runs["panel"] == stage) & (runs["method"] == name)]
+            words = [stage] * (len(stages) > 1 or len(methods) == 1) + [method.name] * (len(methods) > 1)
+            if len(members):
+                groups.append(Group(": ".join(words), method, members))
+    return groups
 
 
-def epoch_axis(axes: Axes, labelled: bool = True) -> None:
+def learning(groups: Sequence[Group]) -> tuple[list[Group], str]:
+    """The groups that learn a distribution, and a sentence that names the methods without one; all if none does."""
+    kept = [group for group in groups if group.method.distribution]
+    without = [group.method.name for group in groups if not group.method.distribution]
+    if not kept or not without:
+        return list(groups), ""
+    return kept, f"{listing(without)}: no panel, because there is no π."
+
+
+def number_range(numbers: Iterable[int]) -> str:
+    """`3`, or `2 to 5`."""
+    ordered = sorted(numbers)
+    return str(ordered[0]) if ordered[0] == ordered[-1] else f"{ordered[0]} to {ordered[-1]}"
+
+
+def count_text(groups: Sequence[Group]) -> str:
+    """Number of searches per group: `n = 3`, or `n = 2 to 5`."""
+    return f"n = {number_range(group.runs['seed'].nunique() for group in groups)}"
+
+
+def seeds_note(groups: Sequence[Group]) -> str:
+    """How many searches a panel shows, and how."""
+    if count_text(groups) == "n = 1":
+        return "One search per panel (n = 1)."
+    most = max(group.runs["seed"].nunique() for group in groups)
+    singles = "Bands: range of the searches" if most >= MANY else "Thin lines: single searches"
+    return f"{singles}, {count_text(groups)} seeds; thick lines: their mean."
+
+
+def plot_seeds(axes: Axes, runs: pd.DataFrame, column: str, look: Mapping[str, Any], factor: float = 1.0) -> None:
+    """Every seed as a thin line, of `MANY` their range, and their mean over the epochs that all of them have."""
+    seeds = factor * runs.pivot(index="epoch", columns="seed", values=column).astype(float)
+    common = seeds.dropna()
+    if len(seeds.columns) >= MANY:
+        ends = common.min(axis=1), common.max(axis=1)
+        axes.fill_between(common.index, *ends, color=look["color"], alpha=0.2, linewidth=0)
+    for _, values in seeds.items() if 1 < len(seeds.columns) < MANY else ():
+        axes.plot(values.dropna(), **{**look, **SEED})
+    axes.plot(common.mean(axis=1), markevery=every(len(common), 4), **look)
+
+
+def epoch_axis(axes: Axes) -> None:
     """Whole epochs on the horizontal axis; the margin shows markers at its ends whole."""
-    axes.xaxis.set_major_locator(MaxNLocator(nbins=5, integer=True))
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=4, integer=True))
     axes.margins(x=0.03)
-    if labelled:
-        axes.set_xlabel("Epoch")
+
+
+def uniform_entropy(runs: pd.DataFrame) -> dict[str, float]:
+    """Entropy of a uniform π by method: that with which its searches start, or those of the method behind it.
+
+    A method that only continues other searches' π, and none of whose kin is given, has no entry.
+    """
+    starts = runs[(runs["epoch"] == 0) & ~runs["continues"]]
+    own, of_base = (starts.groupby(key)["entropy"].max().dropna().to_dict() for key in ("method", "base"))
+    bases = dict(zip(runs["method"], runs["base"], strict=True))
+    return {name: own.get(name, of_base.get(base)) for name, base in bases.items() if name in own or base in of_base}
 
 
 METRICS = ["entropy", "samples", "ess_prior", "ess_weights"]
-V_STEP: dict[str, Any] = {"linestyle": (0, (4, 1.5)), "label": "_", "markerfacecolor": "white"}
+V_STEP: dict[str, Any] = {"linestyle": (0, (4, 1.5)), "markerfacecolor": "white"}
+BOUND: dict[str, Any] = {"color": GREY, "linewidth": 0.9, "linestyle": (0, (1, 1.5)), "zorder": 1}
 
 
-def _plot_samples(axes: Axes, panel: pd.DataFrame) -> None:
-    """The largest effective sample size that there can be: K."""
-    largest = panel.dropna(subset="samples").groupby("epoch")["samples"].max()
-    marker = "_" if len(largest) == 1 else ""
-    look: dict[str, Any] = {"color": GREY, "linewidth": 0.8, "linestyle": (0, (1, 1.5)), "marker": marker}
-    axes.plot(largest.index, largest, label="K, upper bound", **look)
+def _plot_entropy(axes: Axes, group: Group, uniform: float | None) -> None:
+    plot_seeds(axes, group.runs, "entropy", group.method.line.plot() | {"label": "_"})
+    if uniform:
+        axes.axhline(uniform, **BOUND)
+        axes.text(0.04, 0.06, f"uniform: {uniform:.1f}", transform=axes.transAxes, fontsize=7, color=GREY)
+    epoch_axis(axes)
+    panel_title(axes, group.title)
 
 
-def _size_axis(axes: Axes) -> None:
+def _plot_sizes(axes: Axes, group: Group) -> None:
+    look = group.method.line.plot() | {"label": "_"}
+    largest = group.runs.dropna(subset="samples").groupby("epoch")["samples"].max()
+    axes.plot(largest, **BOUND, marker="_" if len(largest) == 1 else "")
+    plot_seeds(axes, group.runs, "ess_prior", look)
+    plot_seeds(axes, group.runs, "ess_weights", look | V_STEP)
+    panel_title(axes, group.title)
+    epoch_axis(axes)
+
+
+def _size_axis(block: Sequence[Axes]) -> None:
+    """From 1 to K, with room beyond both for the lines that lie there."""
+    axes = block[0]
     axes.set_yscale("log", base=2)
     axes.yaxis.set_major_locator(LogLocator(base=2))
     axes.yaxis.set_minor_locator(NullLocator())
     axes.yaxis.set_major_formatter("{x:g}")
-    axes.set_ylim(bottom=0.93)
-
-
-def _plot_stage(column: np.ndarray, title: str, panel: pd.DataFrame, looks: Looks) -> None:
-    entropy, size = column
-    _plot_samples(size, panel)
-    for line, run in panel.groupby(LINE, sort=False):
-        plot_metric(entropy, run, "entropy", looks[line])
-        plot_metric(size, run, "ess_prior", looks[line])
-        plot_metric(size, run, "ess_weights", looks[line] | V_STEP)
-    entropy.set_title(title)
-    _size_axis(size)
-    epoch_axis(entropy, labelled=False)
-    epoch_axis(size)
+    axes.set_ylim(0.87, 1.15 * max(panel.dataLim.ymax for panel in block))
 
 
 def plot_entropy(inputs: list[Path]) -> Drawing:
@@ -102,34 +139,60 @@ def plot_entropy(inputs: list[Path]) -> Drawing:
     runs = read_runs(inputs)
     # Methods without samples have none of their sizes.
     runs = runs.reindex(columns=[*runs, *(name for name in METRICS if name not in runs)])
-    looks, panels = looks_of(runs), runs.groupby("panel", sort=False)
-    figure = new_figure(SINGLE if len(panels) == 1 else DOUBLE, 3.4)
-    grid = figure.subplots(2, len(panels), squeeze=False, sharey="row", sharex="col")
-    for column, (title, panel) in zip(grid.T, panels, strict=True):
-        _plot_stage(column, title, panel, looks)
-    from_zero(grid[0])
-    grid[0, 0].set_ylabel("Entropy of π (nats)")
-    grid[1, 0].set_ylabel("Effective sample size")
-    for look in ({"label": "π-step"}, V_STEP | {"label": "v-step"}):
-        grid[1, 0].add_line(Line2D([], [], color=BLACK, marker="o", **look))
-    figure.align_ylabels(grid[:, 0])
-    legend_below(figure, grid.flat)
+    groups, without = learning(grouped(runs))
+    sampling = [group for group in groups if group.runs["ess_prior"].notna().any()]
+    figure, blocks = facets([len(groups), *([len(sampling)] if sampling else [])], 1.35 if len(groups) < 4 else 1.05)
+    uniform = uniform_entropy(runs)
+    for axes, group in zip(blocks[0], groups, strict=True):
+        _plot_entropy(axes, group, uniform.get(group.runs["method"].iloc[0]))
+    for axes, group in zip(blocks[1] if sampling else [], sampling, strict=True):
+        _plot_sizes(axes, group)
+    from_zero(blocks[0])
+    name_axes(blocks[0], "Entropy (nats)", "Epoch")
+    if sampling:
+        _size_axis(blocks[1])
+        name_axes(blocks[1], "Effective\nsample size", "Epoch")
+    figure.align_ylabels()
+
+    blocks[0][0].add_line(Line2D([], [], **BOUND, label="maximum: uniform distribution, or K"))
+    for look in ({"label": "step of π"}, V_STEP | {"label": "step of the weights v"}) if sampling else ():
+        blocks[0][0].add_line(Line2D([], [], **{"color": BLACK, "marker": "o", **look}))
+    scale = "Effective sample size: 1 to K, logarithmic, mean over the steps of an epoch. " if sampling else ""
+    kinds = {group.method.distribution for group in groups} - {"π", ""}
+    of = f"Entropy of π, in DARTS, SNAS and GDAS of the {listing(kinds)}. " if kinds else "Entropy of π. "
+    legend_below(figure, blocks[0][:1], of + scale + seeds_note(groups) + f" {without}")
     return Drawing(figure, runs[[*KEYS, "epoch", *METRICS]])
 
 
+UNIFORM: dict[str, Any] = {"color": GREY, "linewidth": 2.2, "alpha": 0.6, "solid_capstyle": "butt", "zorder": 3}
+NEAR = 1e-6
+"""Relative distance from the largest entropy up to which π counts as uniform; DARTS starts with such a noise."""
+
+
+def _mark_uniform(axes: Axes, runs: pd.DataFrame, uniform: float) -> None:
+    """Grey where π is uniform in all searches, so that its mode is an arbitrary architecture."""
+    by_epoch = runs.groupby("epoch")
+    flat = 100 * by_epoch["mode_accuracy"].mean()[by_epoch["entropy"].min() >= (1 - NEAR) * uniform]
+    axes.plot(flat, **UNIFORM, marker="s" if len(flat) == 1 else "", markersize=3.5)
+
+
 def plot_accuracy(inputs: list[Path]) -> Drawing:
-    """Run folders → accuracy in percent of the most probable architecture with shared weights, validation half."""
+    """Run folders → validation accuracy in percent, by shared weights, of what each search would have ended with."""
     runs = read_runs(inputs)
-    looks, panels = looks_of(runs), runs.groupby("panel", sort=False)
-    figure = new_figure(SINGLE if len(panels) == 1 else DOUBLE, 2.2)
-    grid = figure.subplots(1, len(panels), squeeze=False, sharey=True)[0]
-    for axes, (title, panel) in zip(grid, panels, strict=True):
-        for line, run in panel.groupby(LINE, sort=False):
-            plot_metric(axes, run, "mode_accuracy", looks[line], factor=100.0)
-        axes.set_title(title)
+    groups, uniform = grouped(runs), uniform_entropy(runs)
+    figure, (block,) = facets([len(groups)], 1.6 if len(groups) < 4 else 1.05)
+    for axes, group in zip(block, groups, strict=True):
+        plot_seeds(axes, group.runs, "mode_accuracy", group.method.line.plot() | {"label": "_"}, factor=100.0)
+        highest = uniform.get(group.runs["method"].iloc[0])
+        if highest and group.method.distribution:
+            _mark_uniform(axes, group.runs, highest)
+        panel_title(axes, group.title)
         epoch_axis(axes)
-    from_zero(grid)
-    grid[0].set_ylabel("Validation accuracy\nof the mode (%)")
-    if len(looks) > 1:
-        legend_below(figure, grid)
+    from_zero(block)
+    name_axes(block, "Validation\naccuracy (%)", "Epoch")
+    block[0].add_line(Line2D([], [], **UNIFORM, label="π is uniform: its mode is an arbitrary architecture"))
+    note = "Of the architecture with which the search would end, evaluated with the search's own weights. "
+    several = "The weights differ, so accuracies of different methods are not comparable. "
+    apart = several if len({group.method.name for group in groups}) > 1 else ""
+    legend_below(figure, block[:1], note + apart + seeds_note(groups))
     return Drawing(figure, runs[[*KEYS, "epoch", "mode_accuracy"]])

@@ -12,7 +12,10 @@ from matplotlib.ticker import FuncFormatter
 
 from parsec.errors import UserError
 from parsec.records.parquet import ABLATION_FILE, KERNELS_FILE
-from parsec.report.figures.style import BLUE, DOUBLE, GREY, Drawing, every, legend_below, new_figure, series
+from parsec.report.figures.curves import number_range
+from parsec.report.figures.style import DOUBLE, Drawing, every, legend_below, new_figure, series
+from parsec.report.methods import BLUE, GREY
+from parsec.report.methods import METHODS as KNOWN
 from parsec.report.tables.naswot import (
     KINDS,
     LABELS,
@@ -59,8 +62,12 @@ def plot_ablation(inputs: list[Path]) -> Drawing:
         axes = figure.add_subplot((len(panels) + 1) // 2, 2, i)
         _plot_panel(axes, data, names)
         axes.set_title(title)
-        axes.set_xlabel("Network, by CIFAR-10 test accuracy")
+        axes.set_xlabel("Network, by rank of its CIFAR-10 test accuracy")
         axes.set_ylabel("Score above the lowest")
+    counts = rows.groupby(["condition", "index"]).size()
+    legend_below(
+        figure, [], f"Mean and range of n = {number_range(counts)} repeats; a range may be smaller than its marker."
+    )
     return Drawing(figure, data)
 
 
@@ -94,7 +101,8 @@ def _plot_panel(axes: Axes, data: pd.DataFrame, names: Sequence[str]) -> None:
         )
     axes.set_xticks(range(1, data["rank"].max() + 1))
     if len(names) > 1:
-        axes.margins(y=0.3)  # room for the legend
+        low, high = axes.get_ylim()
+        axes.set_ylim(low, high + 0.25 * (high - low))  # room for the legend
         axes.legend(ncols=3, loc="upper center", columnspacing=0.8, handletextpad=0.2)
 
 
@@ -127,7 +135,8 @@ def plot_simulated_searches(inputs: list[Path]) -> Drawing:
         _panel(axes, data[data["test_of"] == name], simulated)
         axes.set_title(LABELS[name])
     grid[0].set_ylabel("Test accuracy (%)")
-    legend_below(figure, grid)
+    note = f"Mean of n = {simulated.repeats} simulated searches; bands: 95 % t-interval of the mean."
+    legend_below(figure, grid, note)
     return Drawing(figure, data)
 
 
@@ -163,10 +172,10 @@ def _first(simulated: SimulationRuns) -> float:
 
 
 def _panel(axes: Axes, rows: pd.DataFrame, simulated: SimulationRuns) -> None:
-    for i, (method, label) in enumerate(METHODS.items()):
+    for method, label in METHODS.items():
         line = rows[rows["method"] == method]
         if len(line):
-            look = series(i)
+            look = KNOWN[method].line
             axes.plot(line["spent"], line["mean"], label=label, markevery=every(len(line)), **look.plot())
             axes.fill_between(line["spent"], line["low"], line["high"], color=look.colour, alpha=0.2, linewidth=0)
     for level in rows[rows["method"] == "naswot"].to_dict("records"):
@@ -204,8 +213,12 @@ def plot_kernels(inputs: list[Path]) -> Drawing:
         axes.set_title(f"{accuracy:.1f} %")
         axes.set(xticks=[], yticks=[])
         axes.grid(False)
+        axes.spines[:].set_visible(False)
     for line, (low, high) in zip(grid, bins, strict=True):
         line[0].set_ylabel(f"{low:g} to {high:g} %")
+    figure.suptitle(
+        "Kernel matrices of minibatches; above each the test accuracy of its network, in rows by accuracy", fontsize=8
+    )
     scale = ScalarMappable(cmap=COLOURS)
     scale.set_clim(least, 1)
     figure.colorbar(scale, ax=grid, shrink=0.4, label="Share of units that agree")
@@ -239,7 +252,8 @@ def plot_scores(inputs: list[Path]) -> Drawing:
             dots = rows.head(SHOWN)
             reached = truth.test[data][dots["index"]]
             axes.plot(dots["score"], reached, ".", color=BLUE, markersize=1.5, alpha=0.5, rasterized=True)
-            axes.set_title(f"{LABELS[data]}\nτ = {result.tau:.3f}, n = {result.n:,}")
+            shown = f" ({SHOWN:,} shown)" if len(rows) > SHOWN else ""
+            axes.set_title(f"{LABELS[data]}\nτ = {result.tau:.3f}, n = {result.n:,}{shown}")
             if one.kind == "jacobian_eigenvalues":
                 axes.set_xscale("symlog", linthresh=SMALL)  # a few scores are thousands of times the others
             axes.set_xlabel(f"{KINDS[one.kind].capitalize()}, {one.mode} mode")

@@ -1,29 +1,26 @@
-"""Figure: share of every primitive under π over epochs; a collapse to skip connections shows as the black line."""
+"""Figure: share of every operation over epochs; a collapse to skip connections shows as a black area."""
 
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
 from parsec.errors import UserError
-from parsec.report.figures.curves import LINE, epoch_axis
+from parsec.report.figures.curves import Group, count_text, epoch_axis, grouped, learning
 from parsec.report.figures.style import (
-    DOUBLE,
+    NASBENCH201,
     PRIMITIVES,
-    SINGLE,
     Drawing,
-    every,
-    from_zero,
+    facets,
     legend_below,
-    new_figure,
+    name_axes,
+    panel_title,
     primitive_label,
     primitive_line,
 )
 from parsec.report.inputs import KEYS, ORDER, read_runs
+from parsec.report.tables.base import listing
 
-COLUMNS = 4
-"""Panels side by side, at most."""
 NAMES = {"normal": "Normal cell", "reduce": "Reduction cell", "cell": "Cell"}
 
 
@@ -31,23 +28,24 @@ def _shares(runs: pd.DataFrame, cell: str) -> pd.DataFrame:
     """Expected share of every primitive in the slots of a cell, one row per run, epoch and primitive."""
     counts = pd.DataFrame([operations[cell] for operations in runs["operations"]])
     shares = counts.div(counts.sum(axis=1), axis=0)
-    keys = runs[[*KEYS, "panel", "epoch"]].assign(cell=cell)
+    keys = runs[[*KEYS, "panel", "base", "epoch"]].assign(cell=cell)
     shares.index = pd.MultiIndex.from_frame(keys)
     return shares.rename_axis(columns="primitive").stack().rename("share").reset_index()
 
 
 def _plot_cell(axes: Axes, shares: pd.DataFrame) -> None:
-    """Mean over seeds as a line, all seeds as a band."""
-    by_name = dict(list(shares.groupby("primitive", sort=False)))
-    for name in sorted(by_name, key=[*PRIMITIVES, *by_name].index):
-        values = 100 * by_name[name].pivot(index="epoch", columns=LINE, values="share").dropna()
-        line = primitive_line(name)
-        width = 2.0 if name == "skip_connect" else 1.2
-        look = line.plot() | {"linewidth": width, "markevery": every(len(values)), "label": primitive_label(name)}
-        axes.plot(values.index, values.mean(axis=1), **look)
-        if len(values.columns) > 1:
-            band = values.min(axis=1), values.max(axis=1)
-            axes.fill_between(values.index, *band, color=line.colour, alpha=0.15, lw=0)
+    """Means over seeds, stacked from skip connections upwards, at the epochs that all seeds have."""
+    seeds = shares.pivot(index="epoch", columns=["primitive", "seed"], values="share").astype(float)
+    # Spaces differ in their primitives; a form without `none` has no column of it.
+    means = 100 * seeds.dropna(axis=1, how="all").dropna().T.groupby(level="primitive").mean().T
+    names = [name for name in dict.fromkeys([*PRIMITIVES, *NASBENCH201, *means]) if name in means]
+    colours = [primitive_line(name).colour for name in names]
+    labels = [primitive_label(name) for name in names]
+    axes.stackplot(means.index, means[names].T, colors=colours, labels=labels, edgecolor="white", linewidth=0.4)
+    epoch_axis(axes)
+    axes.set_yticks([0, 50, 100])
+    axes.set_ylim(0, 101)
+    axes.grid(False)
 
 
 def _cells(runs: pd.DataFrame) -> tuple[str, ...]:
@@ -58,21 +56,13 @@ def _cells(runs: pd.DataFrame) -> tuple[str, ...]:
     return cells.pop()
 
 
-def _title(shares: pd.DataFrame, panel: str, method: str) -> str:
-    """Title that distinguishes a panel: its stage and data set, its method, or both."""
-    several = {"panel": shares["panel"].nunique() > 1, "method": shares["method"].nunique() > 1}
-    return f"{method}, {panel}" if all(several.values()) else method if several["method"] else panel
-
-
-def _plot_panel(column: np.ndarray, title: str, panel: pd.DataFrame, cells: tuple[str, ...], labelled: bool) -> None:
-    """One method in one stage: its cells below each other."""
-    for axes, cell in zip(column, cells, strict=True):
-        _plot_cell(axes, panel[panel["cell"] == cell])
-        epoch_axis(axes, labelled=cell == cells[-1])
-        axes.tick_params(labelbottom=cell == cells[-1])
-        if labelled:
-            axes.set_ylabel(f"{NAMES[cell]}\nshare under π (%)")
-    column[0].set_title(title)
+def _note(groups: list[Group], cells: tuple[str, ...], without: str) -> str:
+    """What the shares are, of how many searches, and which methods have none."""
+    kinds = listing(group.method.distribution or "π" for group in groups)
+    names = [NAMES[cell].split()[0].lower() for cell in cells]
+    rows = f"Above: {' cells, below: '.join(names)} cells. " if len(cells) > 1 else ""
+    shares = f"Expected share of each operation under {kinds}, mean over searches ({count_text(groups)})"
+    return f"{rows}{shares}, from below in this order. {without}"
 
 
 def plot_operations(inputs: list[Path]) -> Drawing:
@@ -86,20 +76,15 @@ def plot_operations(inputs: list[Path]) -> Drawing:
     runs = read_runs(inputs).dropna(subset="operations")
     cells = _cells(runs)
     shares = pd.concat([_shares(runs, cell) for cell in cells])
-    panels = [(_title(shares, *key), panel) for key, panel in shares.groupby(["panel", "method"], sort=False)]
-    # At most COLUMNS methods side by side, the cells of each below one another.
-    wide = min(len(panels), COLUMNS)
-    rows = -(-len(panels) // wide) * len(cells)
-    figure = new_figure(SINGLE if wide == 1 else DOUBLE, 0.6 + 1.5 * rows)
-    grid = figure.subplots(rows, wide, squeeze=False, sharey=True)
-    for i, (title, panel) in enumerate(panels):
-        block, column = divmod(i, wide)
-        _plot_panel(grid[block * len(cells) :, column][: len(cells)], title, panel, cells, labelled=column == 0)
-    for axes in grid.flat:
-        if not axes.has_data():
-            axes.remove()
-    drawn = [axes for axes in grid.flat if axes.has_data()]
-    from_zero(drawn)
-    legend_below(figure, drawn)
+    groups, without = learning(grouped(runs))
+    figure, blocks = facets([len(groups)] * len(cells), 1.5 if len(groups) < 4 else 0.95)
+    for cell, block in zip(cells, blocks, strict=True):
+        of_cell = shares[shares["cell"] == cell]
+        for axes, group in zip(block, groups, strict=True):
+            members = of_cell.merge(group.runs[[*KEYS, "epoch"]], on=[*KEYS, "epoch"])
+            _plot_cell(axes, members)
+            panel_title(axes, group.title)
+        name_axes(block, f"{NAMES[cell]}\n(% of slots)", "Epoch")
+    legend_below(figure, blocks[0], _note(groups, cells, without))
     numbers = shares.sort_values([*ORDER, "cell", "epoch"], kind="stable")
     return Drawing(figure, numbers[[*KEYS, "epoch", "cell", "primitive", "share"]])

@@ -12,10 +12,20 @@ from numpy.typing import NDArray
 
 from parsec.errors import UserError
 from parsec.report import sample_efficiency
-from parsec.report.figures.style import BLACK, DOUBLE, GREY, SINGLE, Drawing, every, legend_below, new_figure, series
+from parsec.report.figures.curves import number_range
+from parsec.report.figures.style import DOUBLE, SINGLE, Drawing, every, legend_below, new_figure, series
+from parsec.report.methods import BLACK, GREY
 from parsec.report.tables.predictor import RANDOM, FloatArray, Study, read_studies
 from parsec.report.tables.proposals import read
 
+POOLS = {
+    "all": "whole space",
+    "uniform": "{size} random candidates",
+    "smart": "{size} candidates: edits of the best",
+    "evolution": "{size} candidates by evolution",
+    "prior": "{size} candidates from π",
+}
+"""Where candidates come from, by kind of pool."""
 QUARTILES = ("lower", "median", "upper")
 SHARES = (0.25, 0.5, 0.75)
 POINTS = 60
@@ -31,7 +41,9 @@ def plot_predictor(inputs: list[Path]) -> Drawing:
     for axes, study in zip(grid, studies, strict=True):
         numbers.append(pd.concat(_curves(study)))
         _panel(axes, study, numbers[-1])
-    legend_below(figure, grid)
+    repeats = number_range(len(study.trained(pool)) for study in studies for pool in study.architectures)
+    note = f"Median and quartiles over n = {repeats} repeats; dotted: the best of the space."
+    legend_below(figure, grid, note)
     return Drawing(figure, pd.concat(numbers))
 
 
@@ -50,10 +62,16 @@ def _frame(study: Study, pool: str, trained: NDArray[np.int64], quartiles: Float
     return pd.DataFrame({"run": study.title, "pool": pool, "trained": trained, **named})
 
 
+def pool_label(name: str) -> str:
+    """A pool in words: `smart-200` as `200 candidates: edits of the best`."""
+    kind, _, size = name.partition("-")
+    return POOLS[kind].format(size=size) if kind in POOLS else name
+
+
 def _panel(axes: Axes, study: Study, curves: pd.DataFrame) -> None:
     for i, (pool, curve) in enumerate(curves.groupby("pool", sort=False)):
-        line = series(i).plot() if pool != RANDOM else {"color": GREY, "linestyle": "--"}
-        axes.plot(curve["trained"], curve["median"], label=str(pool), markevery=every(len(curve)), **line)
+        line = series(i).plot() if pool != RANDOM else {"color": BLACK, "linestyle": "--"}
+        axes.plot(curve["trained"], curve["median"], label=pool_label(str(pool)), markevery=every(len(curve)), **line)
         axes.fill_between(curve["trained"], curve["lower"], curve["upper"], color=line["color"], alpha=0.15, lw=0)
     top = float(study.accuracies.max() if study.tabular else curves["upper"].max())
     if study.tabular:
@@ -61,7 +79,7 @@ def _panel(axes: Axes, study: Study, curves: pd.DataFrame) -> None:
     # What the first few random architectures reach is of no interest and would take all the height.
     low = float(curves.loc[curves["trained"] >= min(study.job.start, study.job.budget), "lower"].min())
     axes.set_ylim(low - 0.1 * (top - low), top + 0.05 * (top - low))
-    axes.set_xlabel("Trained architectures" if study.tabular else "ScoreFile architectures")
+    axes.set_xlabel("Trained architectures" if study.tabular else "Scored architectures")
     axes.set_ylabel("Best validation accuracy so far (%)" if study.tabular else "Best score so far")
     axes.set_title(study.title)
 

@@ -1,52 +1,30 @@
-"""Figure: π over time, one small panel per categorical choice."""
+"""Figure: π over time as heat maps, choice × epoch, one per categorical choice."""
 
+import math
+from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
 
 from parsec.errors import UserError
-from parsec.report.figures.curves import epoch_axis
 from parsec.report.figures.operations import NAMES
-from parsec.report.figures.style import (
-    BLACK,
-    BLUE,
-    DOUBLE,
-    GREEN,
-    GREY,
-    ORANGE,
-    PRIMITIVES,
-    VERMILLION,
-    Drawing,
-    Line,
-    every,
-    primitive_label,
-    primitive_line,
-)
-from parsec.report.inputs import read_trajectory
-from parsec.space.darts import NODES, SLOTS, input_name
+from parsec.report.figures.style import DOUBLE, Drawing, primitive_label
+from parsec.report.inputs import read_trajectory, run_title
+from parsec.report.methods import GREY
+from parsec.space.darts import NODES, input_name
 from parsec.space.factors import SEPARATOR
 from parsec.space.nasbench201 import CELL
 
-DASH = (0, (5, 1.5))
-INPUTS = dict(
-    zip(
-        (input_name(index) for index in range(NODES + 1)),
-        (
-            Line(BLACK, "-", ""),
-            Line(VERMILLION, "-", "o"),
-            Line(BLUE, DASH, ""),
-            Line(GREEN, (0, (1, 1)), ""),
-            Line(ORANGE, DASH, "^"),
-        ),
-        strict=True,
-    )
-)
-FAINT = 0.1
-"""A joint choice that never gets this probable is drawn as a thin grey line."""
+INPUTS = tuple(input_name(i) for i in range(NODES + 1))
+KINDS = ("input", "operation", "joint")
+"""Factors in the order of their columns."""
+COLOURS = "Blues"
 
 Slots = dict[tuple[str, int, int, str], pd.DataFrame]
 """By cell, node, slot and factor: probabilities, one row per epoch, one column per choice."""
@@ -66,7 +44,7 @@ def choice_label(name: str) -> str:
 
 
 def by_slot(rows: pd.DataFrame) -> Slots:
-    """The rows of a trajectory as curves."""
+    """The rows of a trajectory as one table per categorical choice."""
     slots = rows.groupby(["cell", "node", "slot", "factor"], sort=False)
     return {
         key: slot.pivot(index="epoch", columns="choice", values="probability")[slot["choice"].unique()]
@@ -74,115 +52,97 @@ def by_slot(rows: pd.DataFrame) -> Slots:
     }
 
 
-def _look(name: str, values: "pd.Series[float]") -> dict[str, Any]:
-    if SEPARATOR in name and values.max() < FAINT:
-        return {"color": GREY, "linewidth": 0.4, "alpha": 0.5}
-    line = INPUTS.get(name) or primitive_line(name.split(SEPARATOR)[-1])
-    return line.plot() | {"markevery": every(len(values), 4), "markersize": 2.5, "linewidth": 1.0}
+PITCH, JOINT_PITCH = 0.092, 0.028
+"""Height of one choice; a joint choice is too low for a label of its own. This and all below in inches."""
+TOP, HEADING, TITLE, AXIS, BOTTOM = 0.28, 0.24, 0.17, 0.34, 0.6
+"""Heights of the figure's title, a cell's heading, a panel's title, an axis and the colour bar."""
+NODE, LABELS, GAP, RIGHT = 0.2, 0.56, 0.08, 0.1
+"""Widths of the names of nodes and of choices, between panels, and on the right."""
 
 
-def plot_choice(axes: Axes, curves: pd.DataFrame) -> None:
-    """All curves of one choice; the most probable at the end is written above."""
-    for name, values in curves.items():
-        axes.plot(values.index, values, **_look(name, values))
-    last = curves.iloc[-1]
-    axes.set_title(f"{choice_label(last.idxmax())}  {last.max():.2f}", fontsize=7, loc="right", pad=2, y=1.0)
-    epoch_axis(axes, labelled=False)
-    axes.set_ylim(-0.03, 1.03)
-    axes.set_yticks([0, 0.5, 1], ["0", "", "1"])
-    axes.tick_params(labelbottom=False, labelleft=False)
+def _lefts(columns: list[tuple[str, int]]) -> tuple[list[float], float]:
+    """Left edges of the columns, and their width; the first column of each kind has room for labels."""
+    rooms = [LABELS if i == 0 or columns[i - 1][0] != kind else GAP for i, (kind, _) in enumerate(columns)]
+    rooms[0] += NODE
+    width = (DOUBLE - RIGHT - sum(rooms)) / len(columns)
+    return [sum(rooms[: i + 1]) + i * width for i in range(len(columns))], width
 
 
-ROW, HEADING, AXIS, LEGEND = 0.78, 0.5, 0.3, 0.72
-"""Height of a row of panels, of what stands above a cell's rows, of an axis' labels between cells, and of what stands
-below the last row, inches."""
-EDGES_LEFT, EDGES_RIGHT = 0.42, 0.08
+def _choice_axis(axes: Axes, names: list[str], labelled: bool) -> None:
+    """Names of the choices; of joint ones only the inputs, each in the middle of its operations."""
+    places, labels = [float(i) for i in range(len(names))], [choice_label(name) for name in names]
+    if SEPARATOR in names[0]:
+        sources = [name.split(SEPARATOR)[0] for name in names]
+        labels = [input_label(source) for source in dict.fromkeys(sources)]
+        places = [
+            float(np.mean([i for i, s in enumerate(sources) if s == source])) for source in dict.fromkeys(sources)
+        ]
+        for i in (i for i, (before, after) in enumerate(pairwise(sources)) if before != after):
+            axes.axhline(i + 0.5, color=GREY, linewidth=0.5)
+    axes.set_yticks(places, labels if labelled else [""] * len(labels))
+    axes.tick_params(axis="y", length=0, pad=2, labelsize=6.5)
 
 
-def plot_edges(slots: Slots) -> Figure:
-    """A grid of panels for every cell; a node has as many panels as edges lead to it."""
-    cells = {cell: sorted({node for each, node, *_ in slots if each == cell}) for cell, *_ in slots}
-    height = LEGEND + (len(cells) - 1) * AXIS + sum(HEADING + ROW * len(nodes) for nodes in cells.values())
-    figure, top = Figure(figsize=(DOUBLE, height)), height
-    for cell, nodes in cells.items():
-        top -= HEADING
-        _plot_edges(figure, {key: curves for key, curves in slots.items() if key[0] == cell}, nodes, top)
-        figure.text(0.06 / DOUBLE, (top + 0.32) / height, NAMES[cell], fontsize=8.5, fontweight="bold")
-        top -= ROW * len(nodes) + AXIS
-    _edges_legend(figure, slots)
-    return figure
+def plot_choice(axes: Axes, curves: pd.DataFrame, highest: float, labelled: bool) -> None:
+    """One choice as a heat map; the most probable at the end is written above."""
+    first, last = curves.index[0] - 0.5, curves.index[-1] + 0.5
+    axes.imshow(curves.T, aspect="auto", interpolation="nearest", cmap=COLOURS, vmin=0, vmax=highest,
+        extent=(first, last, len(curves.columns) - 0.5, -0.5),
+    )  # fmt: skip
+    final = curves.iloc[-1]
+    axes.set_title(f"{choice_label(final.idxmax())} {final.max():.2f}", fontsize=7, loc="right", pad=2, y=1.0)
+    axes.grid(False)
+    axes.spines[:].set_visible(True)
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=4, integer=True))
+    axes.tick_params(labelbottom=False)
+    _choice_axis(axes, list(curves.columns), labelled)
 
 
-def _plot_edges(figure: Figure, slots: Slots, nodes: list[int], top: float) -> None:
-    """Panels whose upper edge is at `top` inches; where no edge leads there is none."""
-    height, columns = figure.get_figheight(), 1 + max(slot for _, _, slot, _ in slots)
-    ends = {"left": EDGES_LEFT / DOUBLE, "right": 1 - EDGES_RIGHT / DOUBLE, "top": top / height}
-    grid = figure.add_gridspec(
-        len(nodes), columns, bottom=(top - ROW * len(nodes) + 0.05) / height, hspace=0.42, wspace=0.09, **ends
-    )
-    # The lowest panel of a column has the epoch axis.
-    last = {slot: max(node for _, node, other, _ in slots if other == slot) for _, _, slot, _ in slots}
-    for (cell, node, slot, _), curves in slots.items():
-        axes = figure.add_subplot(grid[nodes.index(node), slot])
-        plot_choice(axes, curves)
-        heading = _heading(cell, slot, node)
-        axes.annotate(heading, (0, 1), (0, 2), "axes fraction", textcoords="offset points", fontsize=7, color=GREY)
-        if slot == 0:
-            axes.set_ylabel(f"node {node}")
-            axes.tick_params(labelleft=True)
-        if node == last[slot]:
-            axes.tick_params(labelbottom=True)
-            axes.set_xlabel("Epoch")
+def _heading(cell: str, node: int, slot: int, kind: str) -> str:
+    """The slot and what is chosen there; of an edge, where it leads from, and to where its row does not tell."""
+    if kind:
+        return f"{kind} {slot}" if kind != "joint" else f"slot {slot}"
+    return f"{slot} → {node}" if cell == CELL else input_label(input_name(slot))
 
 
-def _heading(cell: str, source: int, node: int) -> str:
-    """Where an edge leads from, and to where its row does not tell; DARTS' cells have inputs with names."""
-    return f"{source} → {node}" if cell == CELL else input_label(input_name(source))
+def _plot_cell(figure: Figure, slots: Slots, top: float, highest: float) -> float:
+    """The panels of one cell, whose heading is at `top` inches; returns the height below them."""
+    columns = sorted({(kind, slot) for _, _, slot, kind in slots}, key=lambda c: (KINDS.index(c[0]), c[1]))
+    lefts, width = _lefts(columns)
+    edges, total, cell = {kind for kind, _ in columns} == {"operation"}, figure.get_figheight(), next(iter(slots))[0]
+    last = {column: max(node for _, node, slot, kind in slots if (kind, slot) == column) for column in columns}
+    for node in dict.fromkeys(node for _, node, *_ in slots):
+        row = {(kind, slot): curves for (_, n, slot, kind), curves in slots.items() if n == node}
+        pitch = JOINT_PITCH if ("joint", 0) in row else PITCH
+        height = pitch * max(len(curves.columns) for curves in row.values())
+        top -= TITLE + height
+        for i, column in enumerate(columns):
+            if column not in row:
+                continue
+            # Panels hang from the upper edge of their row, so that choices of several panels have one height.
+            curves, used = row[column], pitch * len(row[column].columns)
+            axes = figure.add_axes((lefts[i] / DOUBLE, (top + height - used) / total, width / DOUBLE, used / total))
+            first = i == 0 or columns[i - 1][0] != column[0]
+            plot_choice(axes, curves, highest, labelled=first)
+            heading = _heading(cell, node, column[1], "" if edges else column[0])
+            axes.set_title(heading, fontsize=7, loc="left", pad=2, y=1.0, color=GREY)
+            if i == 0:
+                middle = (top + height / 2) / total
+                figure.text(0.08 / DOUBLE, middle, f"node {node}", fontsize=7, rotation=90, va="center", ha="left")
+            if node == last[column]:
+                axes.tick_params(labelbottom=True)
+                axes.set_xlabel("Epoch", labelpad=1)
+    return top
 
 
-def _edges_legend(figure: Figure, slots: Slots) -> None:
-    names = dict.fromkeys(name for curves in slots.values() for name in curves)
-    handles = [Line2D([], [], label=primitive_label(n), markersize=3, **primitive_line(n).plot()) for n in names]
-    look: dict[str, Any] = {"ncols": len(handles), "columnspacing": 1.2, "handlelength": 2.2}
-    figure.legend(handles=handles, loc="lower center", bbox_to_anchor=(0.5, 0.02), **look)
-
-
-KINDS = ("input", "operation", "joint")
-TALL, GRID, LEFT, RIGHT = 8.4, 3.1, 0.42, 0.08
-"""Height of the figure and of a cell's panels, and margins beside them, inches."""
-BOTTOMS = {"normal": 4.8, "reduce": 0.75}
-
-
-def _plot_cell(figure: Figure, cell: str, bottom: float, slots: Slots, kinds: list[str]) -> None:
-    """A grid of panels whose lower edge is at `bottom` inches."""
-    columns = [(slot, kind) for slot in range(SLOTS) for kind in kinds]
-    ends = {"bottom": bottom / TALL, "top": (bottom + GRID) / TALL, "left": LEFT / DOUBLE, "right": 1 - RIGHT / DOUBLE}
-    # Axes that share nothing draw in half the time; their limits are the same anyway.
-    grid = figure.add_gridspec(NODES, len(columns), hspace=0.36, wspace=0.09, **ends).subplots(squeeze=False)
-    for node in range(NODES):
-        for axes, (slot, kind) in zip(grid[node], columns, strict=True):
-            plot_choice(axes, slots[cell, node, slot, kind])
-        grid[node, 0].set_ylabel(f"node {node}")
-        grid[node, 0].tick_params(labelleft=True)
-    for axes, (slot, kind) in zip(grid[0], columns, strict=True):
-        heading = f"slot {slot}, {kind if kind != 'joint' else 'input and operation'}"
-        axes.annotate(heading, (0, 1), (0, 12), "axes fraction", textcoords="offset points", fontsize=7, color=GREY)
-    for axes in grid[-1]:
-        axes.tick_params(labelbottom=True)
-        axes.set_xlabel("Epoch")
-    figure.text(0.06 / DOUBLE, (bottom + GRID + 0.32) / TALL, NAMES[cell], fontsize=8.5, fontweight="bold")
-
-
-def _legend(figure: Figure, kinds: list[str]) -> None:
-    """A row for operations and, where they are chosen apart, one for inputs: some lines of both look alike."""
-    lines = {"operation": {primitive_label(name): line for name, line in PRIMITIVES.items()}}
-    if "input" in kinds:
-        lines["input"] = {input_label(name): line for name, line in INPUTS.items()}
-    for row, (kind, looks) in enumerate(lines.items()):
-        handles = [Line2D([], [], label=label, markersize=3, **line.plot()) for label, line in looks.items()]
-        handles.insert(0, Line2D([], [], linestyle="", label=f"{kind}:"))
-        look: dict[str, Any] = {"ncols": len(handles), "columnspacing": 1.2, "handlelength": 2.2}
-        figure.legend(handles=handles, loc="lower center", bbox_to_anchor=(0.5, 0.16 * row / TALL), **look)
+def _colour_bar(figure: Figure, highest: float, slots: bool) -> None:
+    total = figure.get_figheight()
+    axes = figure.add_axes((0.2 / DOUBLE, 0.36 / total, 1.6 / DOUBLE, 0.09 / total))
+    scale = ScalarMappable(Normalize(0, highest), COLOURS)
+    figure.colorbar(scale, cax=axes, orientation="horizontal", ticks=MaxNLocator(5), label="Probability")
+    text = "Above each panel: the most probable choice after the last epoch, and its probability.\nRows: nodes."
+    text += " A node has two slots, each with an input and an operation." if slots else " Columns: edges into them."
+    figure.text(2.1 / DOUBLE, 0.4 / total, text, fontsize=7, va="center")
 
 
 def plot_pi(inputs: list[Path]) -> Drawing:
@@ -196,11 +156,29 @@ def plot_pi(inputs: list[Path]) -> Drawing:
     if len(inputs) != 1:
         raise UserError(f"the figure pi shows one run, got {len(inputs)}; give one run folder")
     rows = read_trajectory(inputs[0])
-    slots, kinds = by_slot(rows), [kind for kind in KINDS if kind in set(rows["factor"])]
-    if kinds == ["operation"]:
-        return Drawing(plot_edges(slots), rows)
-    figure = Figure(figsize=(DOUBLE, TALL))
-    for cell, bottom in BOTTOMS.items():
-        _plot_cell(figure, cell, bottom, slots, kinds)
-    _legend(figure, kinds)
+    slots = by_slot(rows)
+    # One colour scale for all panels, up to the next tenth.
+    highest = math.ceil(10 * float(rows["probability"].max()) - 1e-9) / 10
+    cells = {
+        cell: {key: curves for key, curves in slots.items() if key[0] == cell} for cell in dict.fromkeys(rows["cell"])
+    }
+    figure = Figure(figsize=(DOUBLE, sum(map(_height, cells.values())) + TOP + BOTTOM))
+    top = total = figure.get_figheight()
+    figure.text(0.1 / DOUBLE, 1 - 0.2 / total, f"Probabilities over time: {run_title(inputs[0])}", fontsize=8)
+    top -= TOP
+    for cell, members in cells.items():
+        top -= HEADING
+        figure.text(0.1 / DOUBLE, (top + 0.06) / total, NAMES[cell], fontsize=8, fontweight="bold")
+        top = _plot_cell(figure, members, top, highest) - AXIS
+    _colour_bar(figure, highest, slots=set(rows["factor"]) != {"operation"})
     return Drawing(figure, rows)
+
+
+def _height(slots: Slots) -> float:
+    """Inches that a cell takes, its heading and its lowest axis included."""
+    nodes = dict.fromkeys(node for _, node, *_ in slots)
+    height = HEADING + AXIS
+    for node in nodes:
+        row = [(kind, len(curves.columns)) for (_, n, _, kind), curves in slots.items() if n == node]
+        height += TITLE + max(count * (JOINT_PITCH if kind == "joint" else PITCH) for kind, count in row)
+    return height

@@ -1,147 +1,221 @@
-"""Figures of accuracy over epochs, images and seconds of searches, true accuracy on NAS-Bench-201 included."""
+"""Figures of accuracy over search cost: of retrained architectures, with shared weights, and on NAS-Bench-201."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import pyarrow as pa
 from matplotlib.axes import Axes
-from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from parsec.errors import UserError
-from parsec.report.figures.curves import LINE, Looks, epoch_axis, looks_of, plot_metric
-from parsec.report.figures.style import BLACK, DOUBLE, Drawing, every, legend_below, new_figure, series
-from parsec.report.inputs import KEYS, read_runs
-from parsec.report.tables.accuracy import METHODS
+from parsec.records.documents import read_results
+from parsec.report.figures.curves import Group, count_text, grouped, number_range, plot_seeds, seeds_note
+from parsec.report.figures.found import read_epochs
+from parsec.report.figures.labels import Label, place_labels
+from parsec.report.figures.style import (
+    DOUBLE,
+    Drawing,
+    every,
+    facets,
+    from_zero,
+    legend_below,
+    name_axes,
+    new_figure,
+    panel_title,
+)
+from parsec.report.inputs import KEYS, TITLES, by_key, lineage, read_runs, run_folder
+from parsec.report.methods import Method, described
+from parsec.report.tables.base import significant
+from parsec.report.tables.comparison import read_compared
 from parsec.report.tables.nasbench201 import LABELS
 from parsec.tabular.nasbench201 import DATA
 
-EXPECTED: dict[str, Any] = {"linestyle": (0, (4, 1.5)), "marker": "", "label": "_"}
-
-
-def read_epochs(path: Path) -> pd.DataFrame:
-    """Rows of every epoch that `lookup` wrote.
-
-    Raises:
-        UserError: the file is missing, damaged or another one.
-    """
-    columns = [
-        *KEYS,
-        "epoch",
-        "forward_images",
-        "seconds",
-        *(f"{kind}_{data}" for kind in ("test", "expected") for data in DATA),
-    ]
-    try:
-        return pd.read_parquet(path, columns=columns)
-    except (OSError, pa.ArrowException) as error:
-        raise UserError(f"{path}: not the Parquet file that `parsec lookup` writes; run it again") from error
-
-
-def _plot_panel(axes: Axes, rows: pd.DataFrame, data: str, looks: Looks) -> None:
-    for line, run in rows.groupby(LINE, sort=False):
-        plot_metric(axes, run, f"test_{data}", looks[line])
-        plot_metric(axes, run, f"expected_{data}", looks[line] | EXPECTED)
-    epoch_axis(axes)
-
-
-def plot_found(inputs: list[Path]) -> Drawing:
-    """Parquet files of `lookup` → test accuracy in percent, one row per stage and one column per data set.
-
-    Raises:
-        UserError: a file that is missing, damaged or another one.
-    """
-    rows = pd.concat([read_epochs(path) for path in inputs], ignore_index=True)
-    looks, stages = looks_of(rows), rows.groupby("stage", sort=False)
-    figure = new_figure(DOUBLE, 0.5 + 1.8 * len(stages))
-    grid = figure.subplots(len(stages), len(DATA), squeeze=False)
-    for panels, (stage, stage_rows) in zip(grid, stages, strict=True):
-        for axes, data in zip(panels, DATA, strict=True):
-            _plot_panel(axes, stage_rows, data, looks)
-            axes.set_title(LABELS[data] if len(stages) == 1 else f"{LABELS[data]}, {stage}")
-        panels[0].set_ylabel("Test accuracy (%)")
-    for look in ({"label": "selected architecture", "marker": "o"}, EXPECTED | {"label": "mean of draws from π"}):
-        grid[0, 0].add_line(Line2D([], [], color=BLACK, **look))
-    legend_below(figure, grid.flat)
-    return Drawing(figure, rows)
-
-
-SPENT = {"forward_images": (1e-3, "Images through children (thousands)"), "elapsed": (1.0, "Time of training (s)")}
+SPENT = {
+    "forward_images": (1e-3, "Images through sampled architectures (thousands)"),
+    "elapsed": (1.0, "Device time (s)"),
+}
 """Columns of the horizontal axes, with the factor and the name of what is drawn."""
+STAGES = {"search": "", "finetune": ", fine-tuned", "transfer": ", transferred"}
+"""What follows the name of a method where results come from several stages."""
 BAND = 0.15
 
-MethodLooks = Mapping[str, dict[str, Any]]
+
+def _log_axis(axes: Axes, wide: float) -> None:
+    """Powers of ten, and 2 and 5 between them where the axis spans less than two."""
+    axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if wide < 50 else (1.0,), numticks=10))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: significant(value, 1)))
+    axes.xaxis.set_minor_formatter(NullFormatter())
 
 
-def _looks(rows: pd.DataFrame) -> MethodLooks:
-    """By method: its look, and its printed name; variants come after the methods."""
-    methods = list(dict.fromkeys(rows["method"]))
-    names = {name: label for name, (label, _) in METHODS.items() if name in methods} | {
-        name: name for name in methods if name not in METHODS
-    }
-    return {name: series(i).plot() | {"label": label} for i, (name, label) in enumerate(names.items())}
+def _searches(inputs: Sequence[Path]) -> tuple[pd.DataFrame, list[Path]]:
+    """Epochs of the searches, with what they had spent by then; and the results of all inputs."""
+    # A fit of π to scores has a document of its own name.
+    documents = (path if path.name == "fit.json" else run_folder(path) / "result.json" for path in inputs)
+    results = list(dict.fromkeys(documents))
+    kinds = {path: result["kind"] for path, result in zip(results, read_results(results), strict=True)}
+    runs = read_runs(path for path, kind in kinds.items() if kind == "search")
+    # Epoch 0 has no training time.
+    elapsed = runs["seconds"].fillna(0.0).groupby([runs[key] for key in KEYS], sort=False, observed=True).cumsum()
+    return runs.assign(elapsed=elapsed, accuracy=100 * runs["mode_accuracy"]), results
 
 
-def _plot_means(axes: Axes, rows: pd.DataFrame, spent: str, value: str, looks: MethodLooks) -> None:
-    """Mean over seeds as a line over their mean spending, all seeds as a band, where all of them have a value."""
+def _retrained(results: list[Path]) -> pd.DataFrame:
+    """One row per search whose architecture was trained from scratch: its test error, and the cost of its lineage."""
+    documents = read_results(results)
+    if not any(document["kind"] == "retrain" and document["origin"] != "published" for document in documents):
+        return pd.DataFrame()
+    rows, searches = read_compared(results), by_key(documents)
+    bases = [lineage(searches, key)[0]["provenance"]["settings"].get("method") for key in
+        zip(rows["stage"], rows["method"], rows["seed"], strict=True)]  # fmt: skip
+    return rows.rename(columns={"seconds": "elapsed"}).assign(base=bases)
+
+
+FEW = 6
+"""Methods up to which all have a bar; of more, PARSEC, random search and the best, so that bars hide no points."""
+
+
+def _with_bars(rows: pd.DataFrame) -> set[str]:
+    """The methods whose range is drawn."""
+    medians = rows.groupby("method")["top1_error"].median()
+    return set(medians.index) if len(medians) <= FEW else {"parsec", "random", str(medians.idxmin())}
+
+
+def _plot_points(axes: Axes, rows: pd.DataFrame, spent: str, methods: dict[str, Method]) -> list[Label]:
+    """Median over seeds, of some with the range and a small dot for every search. Returns the names."""
     factor, name = SPENT[spent]
-    for method, look in looks.items():
-        runs = rows[rows["method"] == method]
-        if runs.empty:
-            continue
-        # Epochs at which every seed has a value.
-        seeds = runs.pivot(index="epoch", columns="seed", values=[spent, value]).dropna().astype(float)
-        over = factor * seeds[spent].mean(axis=1)
-        axes.plot(over, seeds[value].mean(axis=1), markevery=every(len(seeds)), **look)
-        axes.fill_between(
-            over, seeds[value].min(axis=1), seeds[value].max(axis=1), color=look["color"], alpha=BAND, lw=0
-        )
-    axes.set_xlabel(name)
-    axes.margins(x=0.03)
+    several, barred, labels = rows["stage"].nunique() > 1, _with_bars(rows), []
+    for (stage, method), members in rows.groupby(["stage", "method"], sort=False):
+        line, x, y = methods[method].line, factor * members[spent], members["top1_error"]
+        low, high = (y.median() - y.min(), y.max() - y.median()) if method in barred else (0.0, 0.0)
+        look: dict[str, Any] = line.plot() | {"linestyle": "", "markersize": 5, "elinewidth": 0.8, "zorder": 4}
+        axes.errorbar(x.median(), y.median(), [[low], [high]] if method in barred else None, **look)
+        if method in barred:
+            axes.plot(x, y, ".", color=line.colour, markersize=3)
+        label = methods[method].name + (STAGES[stage] if several else "")
+        labels.append(Label(x.median(), y.median(), label, line.colour, low, high))
+    _log_axis(axes, rows[spent].max() / rows[spent].min())
+    axes.margins(x=0.2, y=0.15)
+    axes.set_xlabel(f"Search cost: {name[0].lower()}{name[1:]}")
+    return labels
 
 
-def _grid(rows: pd.DataFrame, columns: Sequence[tuple[str, pd.DataFrame, str]], label: str) -> Drawing:
-    """One column a title, rows and their value; below each other both ways to count what was spent."""
-    looks = _looks(rows)
-    figure = new_figure(DOUBLE, 4.2)
-    grid = figure.subplots(len(SPENT), len(columns), squeeze=False, sharey="col")
-    for panels, spent in zip(grid, SPENT, strict=True):
-        for axes, (title, subset, value) in zip(panels, columns, strict=True):
-            _plot_means(axes, subset, spent, value, looks)
-            if spent == next(iter(SPENT)):
-                axes.set_title(title)
-        panels[0].set_ylabel(label)
-    legend_below(figure, grid.flat)
-    return Drawing(figure, rows[[*KEYS, "epoch", *SPENT, *dict.fromkeys(value for *_, value in columns)]])
+def _plot_retrained(rows: pd.DataFrame) -> Any:  # noqa: ANN401
+    methods = described(dict(zip(rows["method"], rows["base"], strict=True)))
+    outcomes = rows["outcome"].unique()
+    # At one budget of images all methods have about the same cost on that axis, which then shows nothing.
+    axes_of = [s for s in SPENT if rows[s].max() > 2 * rows[s].min()] or ["elapsed"]
+    height = 2.2 + 0.07 * len(methods)
+    figure = new_figure(DOUBLE, 0.3 + height * len(outcomes) * len(axes_of))
+    grid = figure.subplots(len(outcomes) * len(axes_of), 1, squeeze=False)[:, 0]
+    panels = [(outcome, spent) for outcome in outcomes for spent in axes_of]
+    names = []
+    for axes, (outcome, spent) in zip(grid, panels, strict=True):
+        names.append(_plot_points(axes, rows[rows["outcome"] == outcome], spent, methods))
+        axes.set_ylabel("Test error (%)")
+        axes.set_title(f"{outcome}: selected architectures, trained from scratch")
+    counts = number_range(rows.groupby(["outcome", "stage", "method"])["seed"].nunique())
+    which = "" if len(methods) <= FEW else " of PARSEC, random search and the lowest median"
+    note = f"Median of n = {counts} searches per method, each the mean of its trainings; bars: range{which}; dots: "
+    note += "single searches."
+    low, high = (f"{value / 1000:.0f}" for value in (rows["forward_images"].min(), rows["forward_images"].max()))
+    budget = f" Budget: {low} to {high} thousand images per search." if "forward_images" not in axes_of else ""
+    legend_below(figure, [], note + budget)
+    for axes, labels in zip(grid, names, strict=True):
+        place_labels(axes, labels)
+    return figure
+
+
+def _plot_shared(runs: pd.DataFrame) -> Any:  # noqa: ANN401
+    """A panel per method: accuracies with a search's own weights compare within the method only."""
+    groups = grouped(runs)
+    figure, (block,) = facets([len(groups)], 1.6 if len(groups) < 4 else 1.1)
+    for axes, group in zip(block, groups, strict=True):
+        seeds = group.runs[group.runs["epoch"] > 0]
+        cost = (SPENT["forward_images"][0] * seeds.groupby("epoch")["forward_images"].mean()).to_dict()
+        plot_seeds(axes, seeds.assign(epoch=seeds["epoch"].map(cost)), "accuracy", group.method.line.plot())
+        _log_axis(axes, max(cost.values()) / min(cost.values()))
+        panel_title(axes, group.title)
+    from_zero(block)
+    name_axes(block, "Validation\naccuracy (%)", "Images (thousands)")
+    title = "Accuracy with the weights of the search itself: not comparable between methods"
+    figure.suptitle(title, fontsize=8)
+    note = "Over images through sampled architectures, of the architecture with which the search would end. "
+    legend_below(figure, [], note + seeds_note(groups))
+    return figure
+
+
+def plot_spending(inputs: list[Path]) -> Drawing:
+    """Run folders, and perhaps results of retraining → what a search gives for its cost.
+
+    With results of retraining: test error in percent of the selected architectures, over the cost of their searches.
+    Without: validation accuracy in percent, with the weights of the search itself, a panel per method.
+
+    Raises:
+        UserError: a run that cannot be read, or a search behind a retrained architecture is missing.
+    """
+    runs, results = _searches(inputs)
+    retrained = _retrained(results)
+    shown = [*KEYS, "epoch", *SPENT, "accuracy"]
+    if retrained.empty:
+        runs = runs[runs["stage"] == "search"].sort_values(["method", "seed", "epoch"], ignore_index=True)
+        return Drawing(_plot_shared(runs), runs[shown])
+    runs = runs.sort_values(["stage", "method", "seed", "epoch"], ignore_index=True)[shown]
+    return Drawing(_plot_retrained(retrained), _with_errors(runs, retrained))
+
+
+def _with_errors(runs: pd.DataFrame, retrained: pd.DataFrame) -> pd.DataFrame:
+    """Test errors and costs of the whole lineage in the row of a search's last epoch, which they belong to."""
+    search = ["stage", "method", "seed"]
+    errors = retrained.pivot(index=search, columns="outcome", values="top1_error").add_prefix("test_error_")
+    costs = retrained.drop_duplicates(search).set_index(search)[[*SPENT]].add_prefix("lineage_")
+    ends = runs.groupby(search, observed=True)["epoch"].max().to_frame().join(errors.join(costs)).reset_index()
+    return runs.merge(ends, how="left", on=[*search, "epoch"])
+
+
+OTHERS: dict[str, Any] = {"color": "#C4C4C4", "linewidth": 0.5, "zorder": 1}
+"""Look of the other methods in the panel of one."""
+
+
+def _curves(group: Group, value: str) -> pd.DataFrame:
+    """Median, least and greatest accuracy over seeds, where all have one, by mean cost in thousands of images."""
+    seeds = group.runs.pivot(index="epoch", columns="seed", values=["forward_images", value]).dropna().astype(float)
+    cost, reached = SPENT["forward_images"][0] * seeds["forward_images"].mean(axis=1), seeds[value]
+    ends = {"median": reached.median(axis=1), "low": reached.min(axis=1), "high": reached.max(axis=1)}
+    return pd.DataFrame(ends).set_index(cost)[lambda rows: rows.index > 0]
 
 
 def plot_found_spending(inputs: list[Path]) -> Drawing:
-    """Parquet files of `lookup` → true accuracy in percent of what a search would have ended with.
+    """Parquet files of `lookup` → true accuracy in percent of what a search would have ended with, over its cost.
 
     Raises:
         UserError: a file that is missing, damaged or another one.
     """
     rows = pd.concat([read_epochs(path) for path in inputs], ignore_index=True)
     rows = rows[rows["stage"] == "search"].rename(columns={"seconds": "elapsed"})
-    return _grid(rows, [(LABELS[data], rows, f"test_{data}") for data in DATA], "Test accuracy (%)")
-
-
-def plot_spending(inputs: list[Path]) -> Drawing:
-    """Run folders → validation accuracy in percent, with the search's own weights, of what it would have ended with.
-
-    Methods and variants of them have panels of their own; PARSEC is in both.
-
-    Raises:
-        UserError: a run that cannot be read.
-    """
-    runs = read_runs(inputs)
-    runs = runs[runs["stage"] == "search"].sort_values(["method", "seed", "epoch"], ignore_index=True)
-    # Epoch 0 has no training time.
-    elapsed = runs["seconds"].fillna(0.0).groupby([runs["method"], runs["seed"]], sort=False).cumsum()
-    runs = runs.assign(elapsed=elapsed, accuracy=100 * runs["mode_accuracy"])
-    methods = runs[runs["method"].isin(METHODS)]
-    variants = runs[~runs["method"].isin(METHODS) | runs["method"].eq("parsec")]
-    columns = [("Methods", methods, "accuracy"), ("PARSEC and all variants", variants, "accuracy")]
-    panels = columns if variants["method"].nunique() > 1 else columns[:1]
-    return _grid(runs, panels, "Validation accuracy (%)")
+    groups = grouped(rows.assign(panel=TITLES["search"]))
+    figure, blocks = facets([len(groups)] * len(DATA), 1.1, columns=4)
+    for block, data in zip(blocks, DATA, strict=True):
+        curves = [_curves(group, f"test_{data}") for group in groups]
+        for axes, group, curve in zip(block, groups, curves, strict=True):
+            for other in curves:
+                axes.plot(other["median"], **OTHERS)
+            axes.plot(curve["median"], markevery=every(len(curve), 4), **group.method.line.plot())
+            axes.fill_between(
+                curve.index, curve["low"], curve["high"], color=group.method.line.colour, alpha=BAND, lw=0
+            )
+            costs = [cost for each in curves for cost in each.index]
+            _log_axis(axes, max(costs) / min(costs))
+            panel_title(axes, group.title)
+        # What the first arbitrary architectures reach would take most of the height.
+        medians = pd.concat([curve["median"] for curve in curves])
+        low, high = medians.quantile(0.03), max(curve["high"].max() for curve in curves)
+        block[0].set_ylim(low - 0.05 * (high - low), high + 0.05 * (high - low))
+        name_axes(block, f"{LABELS[data]}\ntest acc. (%)", "Images (thousands)")
+    spent = rows.groupby("method")["elapsed"].max()
+    note = f"Images through sampled architectures; the searches took {number_range(spent.astype(int))} s. Line: median "
+    note += (
+        f"of {count_text(groups)} searches from where all select an architecture on; band: range; grey: other methods."
+    )
+    legend_below(figure, [], note)
+    return Drawing(figure, rows[[*KEYS, "epoch", *SPENT, *(f"test_{data}" for data in DATA)]])

@@ -2,6 +2,7 @@
 
 import io
 import math
+import textwrap
 from collections.abc import Callable, Iterable, Sequence
 from functools import wraps
 from pathlib import Path
@@ -12,29 +13,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from parsec.report.methods import BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILLION, Dash, Line
 from parsec.runtime.outputs import AUTHOR, write_outputs
-
-BLACK, ORANGE, SKY, GREEN, BLUE, VERMILLION, PURPLE = (
-    "#000000", "#E69F00", "#56B4E9", "#009E73", "#0072B2", "#D55E00", "#CC79A7",
-)  # fmt: skip
-GREY = "#767676"
-"""Okabe and Ito's colours without yellow, which is too pale for a line, and a grey for what is not data."""
-
-Dash = Any
-"""Line style of matplotlib: a name, or offset and lengths."""
-
-
-class Line(NamedTuple):
-    """Colour, dash and marker of one kind of line, so that it can be distinguished in grey as well."""
-
-    colour: str
-    dash: Dash
-    marker: str
-
-    def plot(self) -> dict[str, Any]:
-        """Keyword arguments for `Axes.plot`."""
-        return {"color": self.colour, "linestyle": self.dash, "marker": self.marker}
-
 
 SERIES = (
     Line(BLUE, "-", "o"),
@@ -45,7 +25,7 @@ SERIES = (
     Line(SKY, "-", "P"),
     Line(BLACK, "-", "X"),
 )
-"""Seeds and other members of a group; after seven they come again with other dashes."""
+"""Members of a group that are no methods; after seven they come again with other dashes."""
 ROUNDS: tuple[Dash, ...] = ("-", (0, (5, 1.5)), (0, (1, 1)))
 
 PRIMITIVES = {
@@ -151,17 +131,73 @@ def from_zero(panels: Sequence[Axes]) -> None:
         axes.set_ylim(0, 1.06 * top)
 
 
-def legend_below(figure: Figure, axes: Iterable[Axes]) -> None:
-    """One legend under all panels, each label once, in as few rows as the width allows."""
+COLUMNS = 5
+"""Panels side by side, at most."""
+PAGE, LOWEST = 8.2, 0.75
+"""Inches that all rows of panels may take, beside the legend, and that a row takes at least."""
+CHARACTER = 0.058
+"""Mean width of a character of the legend, inches."""
+
+
+def facets(blocks: Sequence[int], height: float, columns: int = COLUMNS) -> tuple[Figure, list[list[Axes]]]:
+    """Small multiples: blocks of so many panels below each other, in rows of up to `columns`.
+
+    Panels of a block share the vertical axis; only the first of a row names it.
+
+    Args:
+        blocks: number of panels of each block.
+        height: inches per row of panels; less where they would not fit a page.
+        columns: panels side by side, at most.
+    """
+    # As few rows as there can be, and then as few columns.
+    largest = max(blocks)
+    wide = -(-largest // -(-largest // columns))
+    rows = [-(-count // wide) for count in blocks]
+    height = max(min(height, PAGE / sum(rows)), LOWEST)
+    figure = new_figure(SINGLE if wide == 1 else DOUBLE, 0.3 + height * sum(rows))
+    grid, panels, row = figure.add_gridspec(sum(rows), wide), [], 0
+    for count, used in zip(blocks, rows, strict=True):
+        block: list[Axes] = []
+        for i in range(count):
+            axes = figure.add_subplot(grid[row + i // wide, i % wide], sharey=block[0] if block else None)
+            axes.tick_params(labelleft=i % wide == 0)
+            block.append(axes)
+        panels.append(block)
+        row += used
+    return figure, panels
+
+
+def name_axes(block: Sequence[Axes], vertical: str, horizontal: str) -> None:
+    """Name the vertical axis in the first panel of every row, the horizontal one in the last of every column."""
+    wide = block[0].get_gridspec().ncols  # type: ignore[union-attr]
+    for i, axes in enumerate(block):
+        if i % wide == 0:
+            axes.set_ylabel(vertical)
+        if i + wide >= len(block):
+            axes.set_xlabel(horizontal)
+
+
+def panel_title(axes: Axes, text: str) -> None:
+    """A title no wider than its panel, in two lines where it is long."""
+    wide = axes.get_gridspec().ncols  # type: ignore[union-attr]
+    axes.set_title("\n".join(textwrap.wrap(text, 100 // wide)), fontsize=7.5)
+
+
+def legend_below(figure: Figure, axes: Iterable[Axes], note: str = "") -> None:
+    """One legend under all panels, each label once, and a note above it; the figure grows by its height."""
     entries: dict[str, Any] = {}
     for panel in axes:
         for handle, label in zip(*panel.get_legend_handles_labels(), strict=True):
             entries.setdefault(label, handle)
+    text = "\n".join(textwrap.wrap(note, int(figure.get_figwidth() / CHARACTER)))
     # Add rows until the legend is no wider than the figure.
-    for rows in range(1, len(entries) + 1):
-        columns = math.ceil(len(entries) / rows)
-        legend = figure.legend(entries.values(), entries.keys(), loc="outside lower center", ncols=columns)
-        if columns == 1 or legend.get_window_extent().width <= figure.bbox.width:
+    for rows in range(1, max(len(entries), 1) + 1):
+        columns = max(math.ceil(len(entries) / rows), 1)
+        look: dict[str, Any] = {"loc": "outside lower center", "ncols": columns, "title_fontsize": 7}
+        legend = figure.legend(entries.values(), entries.keys(), title=text or None, **look)
+        extent = legend.get_window_extent()
+        if columns == 1 or extent.width <= figure.bbox.width:
+            figure.set_figheight(figure.get_figheight() + extent.height / figure.dpi)
             return
         legend.remove()
 

@@ -16,24 +16,15 @@ from parsec.report.inputs import (
     Cost,
     Result,
     SearchKey,
+    base_method,
     by_key,
     cumulative,
     lineage,
     mean_cost,
 )
+from parsec.report.methods import METHODS, display_name
 from parsec.report.tables.base import csv_text, listing
 from parsec.stats import Summary, summarise
-
-METHODS = {
-    "parsec": ("PARSEC", "gradient-based"),
-    "darts": ("DARTS, first order", "gradient-based"),
-    "darts_second_order": ("DARTS, second order", "gradient-based"),
-    "snas": ("SNAS", "gradient-based"),
-    "gdas": ("GDAS", "gradient-based"),
-    "random_ws": ("Random search, shared weights", "random"),
-    "random": ("Random search", "random"),
-}
-"""Printed name and kind of a search method."""
 
 ORIGINS = (*SEARCH_STAGES, PUBLISHED)
 GROUP = ["origin", "method", "network.stem", "network.cells", "network.channels", "epochs"]
@@ -64,7 +55,7 @@ class Row:
         """Printed name, in the manner of the paper's tables."""
         if self.origin == PUBLISHED:
             return f"{self.method}, retrained here"
-        name = METHODS.get(self.method, (self.method, ""))[0]
+        name = display_name(self.method, base_method(self.searches[0]))
         return f"{name} ({STAGES[self.origin]}, {self.searches[0]['dataset']})"
 
     @property
@@ -72,9 +63,8 @@ class Row:
         """Kind of search method."""
         if self.origin == PUBLISHED:
             return "genotype from a file" if self.trainings[0].get("genotype_source") else "published genotype"
-        # A variant has a name of its own, and the method behind it in its settings.
-        base = str(self.searches[0]["provenance"]["settings"].get("method", self.method))
-        return METHODS.get(base, ("", base))[1]
+        base = base_method(self.searches[0])
+        return METHODS[base].family if base in METHODS else base
 
     @property
     def runs_by_seed(self) -> dict[int, int]:

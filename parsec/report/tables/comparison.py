@@ -11,8 +11,9 @@ import pandas as pd
 from parsec.config.outputs import PUBLISHED, SEARCH_STAGES
 from parsec.errors import UserError
 from parsec.records.documents import RESULTS, read_documents
-from parsec.report.inputs import Result, SearchKey, by_key, lineage
-from parsec.report.tables.accuracy import METHODS, STAGES
+from parsec.report.inputs import Result, SearchKey, base_method, by_key, lineage
+from parsec.report.methods import display_name
+from parsec.report.tables.accuracy import STAGES
 from parsec.report.tables.accuracy_table import few_images_note, few_test_images
 from parsec.report.tables.base import (
     NOTHING,
@@ -84,7 +85,7 @@ def _looked_up(lookup: dict[str, Any]) -> Iterator[dict[str, Any]]:
         yield {"stage": run["stage"], "outcome": "nasbench201", "method": run["method"], "seed": run["seed"], **tested}
 
 
-def _costs(searches: dict[SearchKey, Result], key: SearchKey) -> dict[str, float]:
+def _costs(searches: dict[SearchKey, Result], key: SearchKey) -> dict[str, Any]:
     """Sums over the search and those whose π it started from; memory is the largest of them."""
     # A search that started from another's π is charged for both.
     chain = lineage(searches, key)
@@ -93,6 +94,7 @@ def _costs(searches: dict[SearchKey, Result], key: SearchKey) -> dict[str, float
         "seconds": sum(result["cost"]["device_seconds"] for result in chain),
         "joules": sum(_joules(result) for result in chain),
         "peak_bytes": max(result["cost"]["peak_memory_bytes"] for result in chain),
+        "base": base_method(chain[0]),
         **chain[0]["complexity"],
         "skip_share": chain[0].get("skip_share", math.nan),
     }
@@ -178,7 +180,7 @@ class Line(NamedTuple):
 
 
 def _method_name(line: Line) -> str:
-    return METHODS.get(line.method, (line.method, ""))[0]
+    return display_name(line.method, line.runs["base"].iloc[0])
 
 
 METHOD = Column("Method", _method_name, "l")

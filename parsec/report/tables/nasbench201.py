@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from parsec.errors import UserError
 from parsec.records.documents import read_document
 from parsec.report.inputs import CPU_HOURS, GPU_DAYS, SECONDS, read_rows
-from parsec.report.tables.accuracy import METHODS
+from parsec.report.methods import display_name
 from parsec.report.tables.base import (
     NOTHING,
     Column,
@@ -92,7 +92,7 @@ def _ours(runs: pd.DataFrame) -> dict[str, Any]:
     added = "" if stage == "search" else f", {stage}"
     return {
         "method": f"{method}{added}",
-        "printed": f"{METHODS.get(method, (method, ''))[0]}{added}",
+        "printed": f"{display_name(method, runs.get('base', pd.Series([None])).iloc[0])}{added}",
         "runs": len(runs),
         **{data: summarise(runs[f"test_{data}"].to_list()) for data in DATA},
         "rank": fmean(runs["rank_cifar10"]),

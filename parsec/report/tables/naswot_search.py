@@ -9,6 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from parsec.errors import UserError
+from parsec.report.methods import METHODS as REGISTRY
 from parsec.report.tables.base import (
     NOTHING,
     Column,
@@ -39,12 +40,7 @@ REPEATS = 500
 """As in the paper's tables."""
 
 
-METHODS = {
-    "random": "Random search",
-    "reinforce": "REINFORCE",
-    "evolution": "Regularised evolution",
-    "assisted_evolution": "Assisted evolution",
-}
+METHODS = {name: REGISTRY[name].name for name in ("random", "reinforce", "evolution", "assisted_evolution")}
 """Searches as they are printed, in the order of tables and legends."""
 
 

@@ -1,5 +1,6 @@
 """SampledRuns cells: every edge is labelled, and no label covers another one or a node."""
 
+import math
 import random
 
 import matplotlib
@@ -9,6 +10,7 @@ from matplotlib.patches import Circle
 from parsec.report.figures import cells, style
 from parsec.report.figures.cells import route
 from parsec.space.darts import NODES, PRIMITIVES, SLOTS, genotype
+from parsec.space.nasbench201 import architecture, architectures
 from parsec.space.published import DARTS_V1, DARTS_V2
 
 DUPLICATE = genotype(
@@ -63,3 +65,18 @@ def test_arcs_have_fewest_crossings():
     for cell in chain:
         arcs = [(arc.side, arc.source, arc.target) for arc in route(cell)]
         assert not [1 for s, a, b in arcs for t, c, d in arcs if s == t and a < c < b < d]
+
+
+def test_arrowheads_of_benchmark_cells_end_apart():
+    """Edges of NAS-Bench-201 that arrive at one side of a node."""
+    ends = [arc.control()[-1] for arc in cells.benchmark_arcs(architecture(["skip_connect"] * 6))]
+    assert len(ends) == 6
+    assert min(math.dist(a, b) for i, a in enumerate(ends) for b in ends[:i]) > 0.05
+
+
+def test_title_names_the_search(study):
+    run = study.nasbench201(architectures()[-1]).parent
+    study.write(run / "genotype.json", architectures()[-1].as_dict())
+    figure = cells.plot_cells([run / "genotype.json"]).figure
+    title = figure.texts[0].get_text().replace("\n", " ")
+    assert "PARSEC, proxy search on cifar10, seed 0. Entropy of π: 10.0 nats." in title

@@ -12,7 +12,7 @@ from naswot_files import figure_inputs
 
 from parsec.errors import UserError
 from parsec.report.figures.cost import plot_cost
-from parsec.report.figures.curves import looks_of
+from parsec.report.figures.curves import grouped, uniform_entropy
 from parsec.report.figures.probabilities import plot_pi
 from parsec.report.figures.registry import FIGURES, figure_writer, plot_runs
 from parsec.report.figures.style import PRIMITIVES, STYLE
@@ -122,17 +122,33 @@ def test_run_files_name_their_folder(study, tmp_path):
     assert numbers(tmp_path / "files") == numbers(tmp_path / "folder")
 
 
-def test_spending_has_panel_for_variants(study):
+def test_spending_without_retraining_has_panel_per_method(study):
+    """Accuracies with shared weights do not compare between methods, and the figure says so."""
     runs = [study.search(seed=s, method=m, epochs=3).parent for m in ("parsec", "darts", "mean") for s in (0, 1)]
     figure, data = figure_writer("spending").__wrapped__(runs)
-    titles = [axes.get_title() for axes in figure.axes]
-    assert titles == ["Methods", "PARSEC and all variants", "", ""]
-    lines = [len(axes.lines) for axes in figure.axes]
-    assert lines == [2, 2, 2, 2]
+    assert [axes.get_title() for axes in figure.axes] == ["PARSEC", "PARSEC, mean", "DARTS (1st order)"]
+    assert "not comparable" in figure.get_suptitle()
     # Validation of the search's own weights: epochs of both seeds, the start included.
     assert len(data) == 6 * 4
     assert data["elapsed"].max() == 9.0
-    assert figure.axes[0].lines[0].get_xdata().tolist() == pytest.approx([1.024, 2.048, 3.072])
+    mean = figure.axes[0].lines[-1]
+    assert mean.get_xdata().tolist() == pytest.approx([1.024, 2.048, 3.072])
+
+
+def test_spending_shows_errors_of_retrained_architectures(study):
+    runs, cost = [], {"parsec": 100.0, "darts": 900.0}
+    for method, seconds in cost.items():
+        for seed in (0, 1, 2):
+            runs.append(study.search(seed=seed, method=method, epochs=3, seconds=seconds).parent)
+            runs.append(study.retrain(2.0 + seed**2, seed=seed, method=method).parent)
+    figure, data = figure_writer("spending").__wrapped__(runs)
+    (axes,) = figure.axes
+    medians = [tuple(container[0].get_xydata()[0]) for container in axes.containers]
+    assert medians == [(100.0, 3.0), (900.0, 3.0)]
+    assert sorted(text.get_text() for text in axes.texts) == ["DARTS (1st order)", "PARSEC"]
+    assert axes.get_xscale() == "log"
+    ends = data.dropna(subset="test_error_digits")
+    assert (len(ends), set(ends["epoch"])) == (6, {3})
 
 
 def test_operation_shares_sum_to_one(study, tmp_path):
@@ -152,9 +168,9 @@ def test_methods_have_own_panels(study):
         runs.append(path.parent)
     figure = figure_writer("operations").__wrapped__(runs).figure
     titles = [axes.get_title() for axes in figure.axes]
-    assert [title for title in titles if title] == ["darts", "gdas", "parsec", "random", "snas"]
-    assert len(figure.axes) == 2 * 5
-    assert not any(axes.collections for axes in figure.axes)
+    assert titles == ["PARSEC", "DARTS (1st order)", "SNAS", "GDAS"] * 2
+    note = figure.legends[0].get_title().get_text().replace("\n", " ")
+    assert "Random search: no panel, because there is no π" in note
 
 
 def test_edges_form_has_edge_panels(study):
@@ -162,14 +178,14 @@ def test_edges_form_has_edge_panels(study):
         figure, data = plot_pi([study.search(epochs=1, form="edges").parent])
         figure.draw_without_rendering()
         above, below = (figure.axes[place].get_tightbbox() for place in (13, 14))
-    assert (len(figure.axes), len(data)) == (28, 2 * 224)
+    assert (sum(bool(axes.images) for axes in figure.axes), len(data)) == (28, 2 * 224)
     heading = next(text for text in figure.texts if text.get_text() == "Reduction cell").get_window_extent()
     assert above.y0 > heading.y1 > heading.y0 > below.y1
 
 
 def test_joint_factors_have_slot_panels(study):
     figure, data = plot_pi([study.search(epochs=1, form="joint").parent])
-    assert (len(figure.axes), len(data)) == (16, 2 * 392)
+    assert (sum(bool(axes.images) for axes in figure.axes), len(data)) == (16, 2 * 392)
 
 
 def test_pi_takes_one_run(study, tmp_path):
@@ -256,14 +272,39 @@ def test_run_without_trajectory_is_named(study, tmp_path):
         plot_runs([run], tmp_path)
 
 
-def test_many_seeds_leave_the_panels_room(study, tmp_path):
+@pytest.mark.parametrize("name", ["entropy", "accuracy", "operations", "spending"])
+def test_many_methods_leave_the_panels_room(name, study, tmp_path):
+    variants = [f"variant-{i}" for i in range(20)]
+    runs = [study.search(seed=seed, method=m, epochs=2).parent for m in ("parsec", *variants) for seed in (0, 1)]
+    with matplotlib.rc_context(STYLE):
+        figure, data = figure_writer(name).__wrapped__(runs)
+        figure.draw_without_rendering()
+        panels = [axes.get_window_extent() for axes in figure.axes]
+    assert min(panel.height for panel in panels) > 0.35 * figure.dpi
+    assert figure.get_figheight() < 9.5
+    for legend in figure.legends:
+        assert not any(legend.get_window_extent().overlaps(panel) for panel in panels)
+    assert data["method"].nunique() == 21
+
+
+def test_many_seeds_share_a_panel(study, tmp_path):
     runs = [study.search(seed=seed, epochs=2).parent for seed in range(60)]
-    rows = read_runs(runs)
-    assert {look["label"] for look in looks_of(rows).values()} == {"parsec, 60 seeds"}
+    (group,) = grouped(read_runs(runs))
+    assert group.title == "Proxy search, digits"
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         figure_writer("entropy")(runs, tmp_path / "many")
     assert len({row["seed"] for row in numbers(tmp_path / "many")}) == 60
+
+
+def test_uniform_entropy_is_that_of_the_start(study):
+    runs = [study.search().parent, study.search("finetune", start="search").parent]
+    runs.append(study.search("finetune", start="search", method="other").parent)
+    rows = read_runs(runs)
+    assert uniform_entropy(rows) == {"parsec": 50.285}
+    # A variant that only continues takes the entropy of the method behind it.
+    rows.loc[rows["method"] == "other", "base"] = "parsec"
+    assert uniform_entropy(rows) == {"parsec": 50.285, "other": 50.285}
 
 
 def test_entropy_without_samples_is_drawn(study, tmp_path):

@@ -1,0 +1,26 @@
+"""Methods as reports show them: one name and look each, and variants that differ from their method."""
+
+from parsec.report.methods import BLUE, METHODS, base_of, described, display_name
+
+
+def test_names_of_variants_begin_with_their_method():
+    assert display_name("random_ws") == "Random search (shared weights)"
+    assert display_name("mean", "parsec") == "PARSEC, mean"
+    assert display_name("best-of-50", "parsec") == "PARSEC, best of 50"
+    assert display_name("snas-mild") == "SNAS, mild"
+    assert display_name("darts_second_order-short") == "DARTS (2nd order), short"
+
+
+def test_recorded_method_comes_before_the_name():
+    assert base_of("snas-like", "gdas") == "gdas"
+    assert base_of("mean") == "parsec"
+
+
+def test_looks_differ():
+    names = ["parsec", *(f"v{i}" for i in range(40)), "snas", "snas-mild"]
+    methods = described(names)
+    assert methods["parsec"].line.colour == BLUE
+    assert len({method.line for method in methods.values()}) == len(names)
+    assert list(methods)[-2:] == ["snas", "snas-mild"]
+    assert described(reversed(names)) == methods
+    assert len({method.line.marker for name, method in METHODS.items() if name != "reinforce"}) >= 7

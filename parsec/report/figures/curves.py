@@ -190,7 +190,7 @@ def plot_accuracy(inputs: list[Path]) -> Drawing:
         epoch_axis(axes)
     from_zero(block)
     name_axes(block, "Validation\naccuracy (%)", "Epoch")
-    block[0].add_line(Line2D([], [], **UNIFORM, label="π is uniform: its mode is an arbitrary architecture"))
+    block[0].add_line(Line2D([], [], **UNIFORM, label="uniform distribution: its mode is an arbitrary architecture"))
     note = "Of the architecture with which the search would end, evaluated with the search's own weights. "
     several = "The weights differ, so accuracies of different methods are not comparable. "
     apart = several if len({group.method.name for group in groups}) > 1 else ""

@@ -42,7 +42,8 @@ def plot_predictor(inputs: list[Path]) -> Drawing:
         numbers.append(pd.concat(_curves(study)))
         _panel(axes, study, numbers[-1])
     repeats = number_range(len(study.trained(pool)) for study in studies for pool in study.architectures)
-    note = f"Median and quartiles over n = {repeats} repeats; dotted: the best of the space."
+    note = f"Median and quartiles over n = {repeats} repeats"
+    note += "; dotted: the best of the space." if any(study.tabular for study in studies) else "."
     legend_below(figure, grid, note)
     return Drawing(figure, pd.concat(numbers))
 

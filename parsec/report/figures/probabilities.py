@@ -135,14 +135,20 @@ def _plot_cell(figure: Figure, slots: Slots, top: float, highest: float) -> floa
     return top
 
 
-def _colour_bar(figure: Figure, highest: float, slots: bool) -> None:
+def _legend(figure: Figure, highest: float, rows: pd.DataFrame) -> None:
+    """The colour scale, and what rows and columns are."""
     total = figure.get_figheight()
     axes = figure.add_axes((0.2 / DOUBLE, 0.36 / total, 1.6 / DOUBLE, 0.09 / total))
     scale = ScalarMappable(Normalize(0, highest), COLOURS)
     figure.colorbar(scale, cax=axes, orientation="horizontal", ticks=MaxNLocator(5), label="Probability")
-    text = "Above each panel: the most probable choice after the last epoch, and its probability.\nRows: nodes."
-    text += " A node has two slots, each with an input and an operation." if slots else " Columns: edges into them."
-    figure.text(2.1 / DOUBLE, 0.4 / total, text, fontsize=7, va="center")
+    text = "Above each panel: the most probable choice after the last epoch, and its probability.\nRows: nodes. "
+    kinds = set(rows["factor"])
+    slots = "A node has two slots, each with an input and an operation."
+    text += "Columns: edges into them." if kinds == {"operation"} else slots
+    if kinds == {"joint"}:
+        operations = dict.fromkeys(name.split(SEPARATOR)[1] for name in rows["choice"])
+        text += f"\nWithin an input, from above: {', '.join(map(primitive_label, operations))}."
+    figure.text(2.1 / DOUBLE, 0.36 / total, text, fontsize=7, va="center")
 
 
 def plot_pi(inputs: list[Path]) -> Drawing:
@@ -170,7 +176,7 @@ def plot_pi(inputs: list[Path]) -> Drawing:
         top -= HEADING
         figure.text(0.1 / DOUBLE, (top + 0.06) / total, NAMES[cell], fontsize=8, fontweight="bold")
         top = _plot_cell(figure, members, top, highest) - AXIS
-    _colour_bar(figure, highest, slots=set(rows["factor"]) != {"operation"})
+    _legend(figure, highest, rows)
     return Drawing(figure, rows)
 
 

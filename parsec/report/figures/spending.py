@@ -210,7 +210,7 @@ def plot_found_spending(inputs: list[Path]) -> Drawing:
         # What the first arbitrary architectures reach would take most of the height.
         medians = pd.concat([curve["median"] for curve in curves])
         low, high = medians.quantile(0.03), max(curve["high"].max() for curve in curves)
-        block[0].set_ylim(low - 0.05 * (high - low), high + 0.05 * (high - low))
+        block[0].set_ylim(low - 0.1 * (high - low), high + 0.1 * (high - low))
         name_axes(block, f"{LABELS[data]}\ntest acc. (%)", "Images (thousands)")
     spent = rows.groupby("method")["elapsed"].max()
     note = f"Images through sampled architectures; the searches took {number_range(spent.astype(int))} s. Line: median "

@@ -135,7 +135,7 @@ def test_reports_distinguish_sample_from_space(run, scores):
     claims = predictor.make_claims_table([run, scores]).data
     assert set(claims.difference) == {"random − uniform-8", "uniform-8 − smart-8", "uniform-8 − prior-8"}
     axes = figure.plot_predictor([run, scores]).figure.axes[0]
-    assert (axes.get_xlabel(), axes.get_ylabel()) == ("ScoreFile architectures", "Best score so far")
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("Scored architectures", "Best score so far")
 
 
 def test_what_is_missing_is_told(scores, data, tmp_path):

@@ -1,5 +1,8 @@
 """Methods as reports show them: one name and look each, and variants that differ from their method."""
 
+from typing import get_args
+
+from parsec.config.base import Method
 from parsec.report.methods import BLUE, METHODS, base_of, described, display_name
 
 
@@ -16,6 +19,10 @@ def test_recorded_method_comes_before_the_name():
     assert base_of("mean") == "parsec"
 
 
+def test_every_method_has_a_look():
+    assert set(get_args(Method)) <= set(METHODS)
+
+
 def test_looks_differ():
     names = ["parsec", *(f"v{i}" for i in range(40)), "snas", "snas-mild"]
     methods = described(names)
@@ -23,4 +30,5 @@ def test_looks_differ():
     assert len({method.line for method in methods.values()}) == len(names)
     assert list(methods)[-2:] == ["snas", "snas-mild"]
     assert described(reversed(names)) == methods
-    assert len({method.line.marker for name, method in METHODS.items() if name != "reinforce"}) >= 7
+    searched = [METHODS[name].line for name in get_args(Method)]
+    assert len({line.marker for line in searched}) == len({line.colour for line in searched}) == len(searched)

@@ -56,7 +56,7 @@ def write_summary(inputs: Sequence[Path], output: Path) -> None:
     body = [f"<p>{html_text(INTRODUCTION)}</p>"]
     for table in (table.without_empty_columns() for table in tables):
         body += [html_heading(table.caption), html_table(table)]
-    lines = [line for table in tables for line in _terminal_lines(table)]
+    lines = [TITLE, *(line for table in tables for line in _terminal_lines(table))]
     write_outputs({output: html_page(TITLE, body), output.with_suffix(".txt"): "".join(f"{line}\n" for line in lines)})
 
 

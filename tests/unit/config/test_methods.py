@@ -12,14 +12,14 @@ from parsec.config.job_parts import search_job
 from parsec.config.load import load
 from parsec.config.search import RELAXED, Relaxation, SearchJob
 from parsec.errors import SettingsError
-from parsec.report.tables.accuracy import METHODS as PRINTED
+from parsec.report.methods import METHODS as PRINTED
 from parsec.search.methods import METHODS
 
 DEFAULT = load(Path(__file__).parents[3] / "config" / "config.yaml").model_dump(mode="json")
 
 
 def test_every_method_runs_and_is_printed():
-    assert set(get_args(Method)) == set(METHODS) == set(PRINTED)
+    assert set(get_args(Method)) == set(METHODS) <= set(PRINTED)
 
 
 @pytest.mark.parametrize("method", METHODS)

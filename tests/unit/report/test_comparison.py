@@ -30,7 +30,7 @@ def test_differences_are_paired_by_seed(inputs):
     assert pd.isna(rows.loc["parsec", "top1_error_difference_mean"])
     assert rows.loc["parsec", ["seconds", "skip_share", "forward_images"]].tolist() == [60.0, 0.25, 20480]
     printed = table.sections[0].rows
-    assert [row[0] for row in printed] == ["PARSEC", "DARTS, first order", "mean"]
+    assert [row[0] for row in printed] == ["PARSEC", "DARTS (1st order)", "PARSEC, mean"]
     assert printed[1][3].startswith("+1.17 [")
 
 

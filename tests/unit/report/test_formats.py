@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from parsec.errors import UserError
-from parsec.report.inputs import default_folder, published_rows, references
+from parsec.report.inputs import published_rows, references
 from parsec.report.tables.base import (
     NOTHING,
     Column,
@@ -22,6 +22,7 @@ from parsec.report.tables.base import (
 from parsec.report.tables.latex import bibtex, citation, latex
 from parsec.report.tables.markup import html, markdown
 from parsec.report.tables.write import write_table
+from parsec.resources import published_folder
 
 
 def table_of(*rows, headings=("Name", "n"), alignment="lr", **more):
@@ -126,7 +127,7 @@ def test_sources_are_cited_by_key(tmp_path):
 
 @pytest.mark.parametrize("name", ["cifar10", "imagenet"])
 def test_every_published_row_has_a_reference(name):
-    sources = published_rows(name, default_folder())["source"]
+    sources = published_rows(name, published_folder())["source"]
     assert [source for source in sources if not citation(source)] == []
 
 

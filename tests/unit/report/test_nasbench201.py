@@ -122,7 +122,7 @@ def test_method_rows_precede_published(study, tmp_path):
         "cifar10",
         "",
     ]
-    first_order = ["DARTS, first order", "1", "90.00", "70.00", "50.00", "100", "–", "1", "cifar10", ""]
+    first_order = ["DARTS (1st order)", "1", "90.00", "70.00", "50.00", "100", "–", "1", "cifar10", ""]
     assert ours.rows[1] == first_order
     assert bounds.rows[0][1:3] == ["–", "94.37"]
     gdas = ["GDAS", "3", "93.51 ± 0.13", "70.61 ± 0.26", "41.84 ± 0.90", "–", "0.1", "–", "–", "[1]"]

@@ -34,7 +34,8 @@ PAGES = (
 )
 OPEN = "results/records/open.csv"
 JOBS = {"prepare": PrepareJob, "fit-pi": FitPiJob, "propose": ProposalJob, "import-benchmark": ImportJob}
-STANDS_IN = {"many.yaml": "tests/workflow/tiny.yaml", "s3": "fs", "s3://BUCKET/PREFIX": "stored"}
+OWN = dict.fromkeys(("many.yaml", "mine.yaml", "photos.yaml"), "tests/workflow/tiny.yaml")
+STANDS_IN = OWN | {"s3": "fs", "s3://BUCKET/PREFIX": "stored", "~/parsec/workflow/Snakefile": "workflow/Snakefile"}
 """What a page leaves to its reader, and what is planned with here."""
 MACHINE = "--workflow-profile\nworkflow/profiles/default"
 

@@ -64,8 +64,11 @@ def test_output_is_short_and_names_results(finished):
     assert "entropy of π" in said
     assert "-m parsec" not in said
     assert "Traceback" not in said
-    scheduler = re.compile(r"Select jobs to execute\.\.\.|Execute \d+ jobs\.\.\.")
-    assert len([line for line in said.splitlines() if not scheduler.fullmatch(line)]) < 60
+    steps = [int(step) for step in re.findall(r"^(\d+) of \d+ steps \(\d+%\) done$", said, re.MULTILINE)]
+    assert steps[-1] == len(steps)
+    assert "Entropy of π (nats):\n  PARSEC, Proxy search, digits: " in said
+    progress = re.compile(r"Select jobs.*|Execute \d+ jobs.*|\[.*\]|Finished jobid.*|\d+ of \d+ steps.*")
+    assert len([line for line in said.splitlines() if not progress.fullmatch(line)]) < 60
 
 
 def test_finished_run_leaves_nothing_to_resume(finished):

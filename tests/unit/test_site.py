@@ -44,7 +44,7 @@ def test_readme_is_one_page():
 def test_links_lead_to_files(page):
     path = ROOT / page if page == "README.md" else ROOT / "workflow" / "docs" / page
     links = re.findall(
-        r"\]\(([^)#\s]+)[^)]*\)", re.sub(r"```.*?```|`[^`]*`", "", path.read_text(encoding="utf-8"), flags=re.S)
+        r"(?:\]\(|src=\")([^)#\s\"]+)", re.sub(r"```.*?```|`[^`]*`", "", path.read_text(encoding="utf-8"), flags=re.S)
     )
     local = [link for link in links if "://" not in link]
     assert [link for link in local if not (path.parent / link).exists()] == []

@@ -41,7 +41,7 @@ def test_records_hold_what_pages_show():
     shown = {
         (page.parent / link).resolve()
         for page in PAGES
-        for link in re.findall(r"\]\(([^)#:]*/records/[^)#]*)\)", page.read_text())
+        for link in re.findall(r"""(?:\]\(|src=")([^)#:"]*/records/[^)#"]*)[)"]""", page.read_text())
     }
     assert [path for path in shown if not path.exists()] == []
-    assert {path.resolve() for path in files if path.parent.name == "figures"} <= shown
+    assert {path.resolve() for path in files if "figures" in path.parts} <= shown

@@ -23,8 +23,9 @@ from parsec.report.tables.base import (
     mean_and_std,
     number_column,
 )
-from parsec.report.tables.markup import html_heading, html_page, html_table, html_text
+from parsec.report.tables.markup import html_heading, html_page, html_table, html_text, rst_table
 from parsec.report.tables.nasbench201 import make_found_table
+from parsec.resources import source_root
 from parsec.runtime.outputs import write_outputs
 from parsec.space.spaces import SPACES
 from parsec.stats import Summary, summarise
@@ -40,9 +41,9 @@ UNIFORM = ("random", "random_ws")
 
 
 def write_summary(inputs: Sequence[Path], output: Path) -> None:
-    """Result files of searches and trainings, and perhaps of `lookup` → a self-contained HTML page, and lines of text.
+    """Result files of searches and trainings, and perhaps of `lookup` → a self-contained HTML page.
 
-    The text is written next to the page, as `.txt`: errors and entropies, for the terminal.
+    Next to it are written lines of text for the terminal (`.txt`), and the first page of Snakemake's report (`.rst`).
 
     Raises:
         UserError: a file is missing or damaged, or the search behind a training is not among them.
@@ -57,7 +58,10 @@ def write_summary(inputs: Sequence[Path], output: Path) -> None:
     for table in (table.without_empty_columns() for table in tables):
         body += [html_heading(table.caption), html_table(table)]
     lines = [TITLE, *(line for table in tables for line in _terminal_lines(table))]
-    write_outputs({output: html_page(TITLE, body), output.with_suffix(".txt"): "".join(f"{line}\n" for line in lines)})
+    introduction = (source_root() / "workflow" / "report" / "workflow.rst").read_text(encoding="utf-8")
+    front = [introduction, *(rst_table(table.without_empty_columns()) for table in tables)]
+    page = {output: html_page(TITLE, body), output.with_suffix(".rst"): "\n\n".join(front)}
+    write_outputs(page | {output.with_suffix(".txt"): "".join(f"{line}\n" for line in lines)})
 
 
 def _terminal_lines(table: Table) -> Iterator[str]:

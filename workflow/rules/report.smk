@@ -227,6 +227,7 @@ rule summary:
             labels={"table": "results, code and machine"},
         ),
         text="<results>/summary.txt",
+        front="<results>/summary.rst",
     log:
         "<results>/logs/summary.log",
     localrule: True
@@ -267,6 +268,7 @@ rule html_report:
     input:
         settings="<results>/settings.yaml",
         summary="<results>/summary.txt",
+        front="<results>/summary.rst",
     output:
         "<results>/report.html",
     log:

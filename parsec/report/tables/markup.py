@@ -87,6 +87,24 @@ def html_text(text: str) -> str:
     return with_code(text, escape, lambda code: f"<code>{escape(code)}</code>")
 
 
+def rst_table(table: Table) -> str:
+    """The table as reStructuredText, without its notes, for the first page of Snakemake's report."""
+    rows = [table.headings]
+    for section in table.sections:
+        rows += [[section.title, *[""] * (len(table.columns) - 1)]] if section.title else []
+        rows += section.rows
+    widths = " ".join(str(min(30, max(6, *map(len, cells)))) for cells in zip(*rows, strict=True))
+    lines = [f".. list-table:: {_rst_text(table.caption)}", "   :header-rows: 1", f"   :widths: {widths}", ""]
+    for row in rows:
+        lines += [f"   {' ' if i else '*'} - {_rst_text(cell)}".rstrip() for i, cell in enumerate(row)]
+    return "\n".join(lines) + "\n"
+
+
+def _rst_text(text: str) -> str:
+    # Jinja reads the page before docutils does.
+    return with_code(text, lambda plain: re.sub(r"([\\*`|_{}])", r"\\\1", plain), lambda code: f"``{code}``")
+
+
 def html(table: Table, more: Sequence[Table] = ()) -> str:
     """A page with the table, its notes and sources, and further tables below; it needs no other file."""
     parts = [part for each in more for part in (html_heading(each.caption), html_table(each))]

@@ -3,6 +3,7 @@
 import re
 
 import pytest
+from docutils.core import publish_string
 from formats import Page
 
 from parsec.errors import UserError
@@ -55,3 +56,14 @@ def test_looked_up_accuracies_stand_for_errors(study, tmp_path):
 def test_missing_search_is_an_error(study, tmp_path):
     with pytest.raises(UserError, match="is missing"):
         write_summary([study.retrain(3.0)], tmp_path / "s.html")
+
+
+def test_front_page_and_last_lines_state_errors(results, tmp_path):
+    summary(results, tmp_path / "s.html")
+    lines = (tmp_path / "s.txt").read_text().splitlines()
+    assert "Test error (%):" in lines
+    assert any(re.fullmatch(r"  PARSEC \(.*\): 3\.60 ± 0\.71 \(n = 2 × 3\)", line) for line in lines)
+    assert any(re.fullmatch(r"  PARSEC, .*: 10\.00 ± 0\.00.* \(n = 2\)", line) for line in lines)
+    # As Snakemake reads it; a mistake in the markup is an error.
+    front = publish_string((tmp_path / "s.rst").read_text(), writer="html5", settings_overrides={"halt_level": 2})
+    assert [cell in front.decode() for cell in ("3.60 ± 0.71", "10.00 ± 0.00", "0123456789ab")] == [True] * 3

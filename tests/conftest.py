@@ -60,7 +60,9 @@ def pytest_configure(config):
     config.stash[OUTCOMES] = {}
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
+    # First, because pytest-xdist reads the groups in its own hook.
     for item in items:
         folder = item.path.relative_to(ROOT / "tests").parts[0]
         if folder in FOLDERS:

@@ -1,16 +1,19 @@
 """Real photographs through the chain of ImageNet: JPEG shards, search, retraining, export and prediction."""
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 import yaml
-from place import Place, environment
+from PIL import Image
+from place import ROOT, Place, environment
 
 PART = {"train": 12, "val": 4}
 """Images of a class."""
@@ -96,3 +99,30 @@ def test_tiny_imagenet_accepts_flat_validation(fresh: Place, tiny_imagenet: Path
     result = json.loads((fresh.results / "retrain/photos/search/parsec/seed0/run0/result.json").read_text())
     assert result["test"]["images"] == 200
     assert 0 <= result["test"]["top5_error"] <= result["test"]["top1_error"] <= 100
+
+
+SMALL = """
+seeds: [0]
+search: {network: {cells: 3, channels: 2}, epochs: 1, batch_size: 4, estimator: {samples: 2}}
+retrain: {photos: {network: {cells: 3, channels: 2}, epochs: 1, batch_size: 4}}
+"""
+
+
+def test_ten_lines_of_readme_run(fresh: Place) -> None:
+    """The README's settings for own images, with a second file merged over them for time."""
+    rng = np.random.default_rng(0)
+    for number, name in enumerate(("train/cat", "train/dog", "val/cat", "val/dog")):
+        (fresh.work / "photos" / name).mkdir(parents=True)
+        for i in range(8):
+            pixels = rng.integers(0, 256, (40 + i, 50, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(fresh.work / "photos" / name / f"{number}-{i}.png")
+    block = re.search(r"```yaml\n(datasets:.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    (fresh.work / "photos.yaml").write_text(block[1])
+    (fresh.work / "small.yaml").write_text(SMALL)
+    done = fresh.run("--configfile", str(fresh.work / "photos.yaml"), str(fresh.work / "small.yaml"), "--cores", "2")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"(settings: {fresh.work}/photos.yaml, {fresh.work}/small.yaml)" in done.stdout + done.stderr
+    rows = pd.read_csv(fresh.results / "tables" / "photos.csv")
+    assert rows["trainings"].tolist() == [1]
+    settings = yaml.safe_load((fresh.results / "settings.yaml").read_text())
+    assert (settings["search"]["estimator"]["samples"], settings["retrain"]["photos"]["drop_path"]) == (2, 0.2)

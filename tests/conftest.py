@@ -60,15 +60,11 @@ def pytest_configure(config):
     config.stash[OUTCOMES] = {}
 
 
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
-    # First, because pytest-xdist reads the groups in its own hook.
     for item in items:
         folder = item.path.relative_to(ROOT / "tests").parts[0]
         if folder in FOLDERS:
             item.add_marker(folder)
-        # One process has the cluster: there can be only one on a machine.
-        item.add_marker(pytest.mark.xdist_group("slurm" if folder == "slurm" else str(item.path)))
         if "shared_data" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.shared)
 

@@ -80,9 +80,7 @@ def test_deleted_job_files_re_run_nothing(copy):
 
 
 def test_edited_figure_is_redrawn_alone(copy):
-    copy.rewrite(
-        "parsec/report/figures/cost.py", lambda text: text.replace("min(len(panels), 2)", "min(len(panels), 3)")
-    )
+    copy.rewrite("parsec/report/figures/cost.py", lambda text: text.replace("0.3 + sum(map(", "0.4 + sum(map("))
     assert copy.planned() == {"figure_cost": 1, **dict.fromkeys(END, 1)}
 
 

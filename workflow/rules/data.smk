@@ -10,12 +10,13 @@ rule job_settings:
     params:
         text=lambda wildcards: job_text(wildcards.job),
         # Of an output, so that where results are re-runs nothing.
-        marker=lambda wildcards, output: f"{settings.results}/{MARKER}",
+        results=lambda wildcards, output: settings.results,
     message:
         "Settings of {wildcards.job}"
     # The first of all jobs, and so the one that makes the results folder ours.
     shell:
-        'test -s {params.marker:q} || echo \'{{"folder": "results"}}\' > {params.marker:q};'
+        "mkdir -p {params.results:q};"
+        ' test -s {params.results:q}/.parsec.json || echo \'{{"folder": "results"}}\' > {params.results:q}/.parsec.json;'
         " printf %s {params.text:q} > {output:q} 2> {log:q}"
 
 

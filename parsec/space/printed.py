@@ -49,8 +49,11 @@ def _parsed(text: str) -> ast.Module:
             return ast.parse(text)
     except SyntaxError as error:
         reason = f"line {error.lineno}, column {error.offset}: {error.msg}" if error.lineno else error.msg
-    except (ValueError, RecursionError, MemoryError) as error:
-        reason = str(error) or "nested too deeply"
+    except ValueError as error:
+        reason = str(error)
+    except (RecursionError, MemoryError):
+        # Which of them, and with what words, differs between versions of Python.
+        reason = "nested too deeply"
     raise GenotypeError(f"the genotype is neither JSON nor the printed form {FORM} ({reason})")
 
 

@@ -140,7 +140,7 @@ CHARACTER = 0.058
 
 
 def facets(blocks: Sequence[int], height: float, columns: int = COLUMNS) -> tuple[Figure, list[list[Axes]]]:
-    """Small multiples: blocks of so many panels below each other, in rows of up to `columns`.
+    """Small multiples: blocks of the given numbers of panels, one below the other, in rows of up to `columns`.
 
     Panels of a block share the vertical axis; only the first of a row names it.
 

@@ -547,6 +547,18 @@ def lookup(benchmark: Benchmark, output: Stem, runs: Inputs) -> None:
 
 
 @command(RULES)
+def ranking(
+    output: OutputFile,
+    runs: Inputs,
+    benchmark: Annotated[Path | None, typer.Option(help="Table of NAS-Bench-201; without it, `random.ranked`.")] = None,
+) -> None:
+    """Compare how shared weights rank architectures with the truth, as JSON."""
+    from parsec.report.ranking import ranking
+
+    ranking(runs, benchmark, output)
+
+
+@command(RULES)
 def checklist(
     results: Inputs,
     output: OutputFile,

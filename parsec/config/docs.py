@@ -34,7 +34,7 @@ NOT_GIVEN = (
     (("prior.learning_rate",), "ten times DARTS' 3e-4, which is slow for a π that starts uniform"),
     (("prior.inputs",), "full independence of the slots lets both inputs of a node coincide"),
     (("estimator.likelihood", "estimator.baseline"), "the estimator as it is written, with nothing added"),
-    (("warmup_epochs",), "no source mentions a warm-up"),
+    (("warmup", "epochs"), "no source mentions a warm-up"),
     (("train_images", "validation_images"), "ImageNet: the part of a pass that the stated 1 GPU-day leaves room for"),
     (
         ("init_from", "origins"),

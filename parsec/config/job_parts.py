@@ -15,7 +15,16 @@ from parsec.config.base import Config, SearchStageName
 from parsec.config.datasets import LOCATION_KEYS, REGISTERED, PrepareJob, Registered
 from parsec.config.predictor import AnyPredictorJob, ProposalJob
 from parsec.config.retrain import RetrainJob
-from parsec.config.search import RELAXED, DepthsJob, MeasureJob, PriorConfig, RandomSearch, SearchJob, SearchStage
+from parsec.config.search import (
+    RELAXED,
+    DepthsJob,
+    MeasureJob,
+    PriorConfig,
+    RandomSearch,
+    SearchJob,
+    SearchStage,
+    Warmup,
+)
 from parsec.config.settings import Settings
 from parsec.config.tabular import SimulateJob
 from parsec.config.zero_cost import SCORE_JOBS, AblationJob, AnyScoreJob, FitPiJob, KernelsJob
@@ -81,7 +90,7 @@ def depths_job(settings: Settings) -> DepthsJob:
     names = dict.fromkeys(settings.method_of(name) for name in settings.methods)
     jobs = [search_job(settings, "search", name) for name in names]
     size = settings.search.batch_size
-    same: dict[str, Any] = {"epochs": 3, "warmup_epochs": 0, "budget": None, "random": RandomSearch()}
+    same: dict[str, Any] = {"epochs": 3, "warmup": Warmup(), "budget": None, "random": RandomSearch()}
     same |= {"train_images": size, "validation_images": size}
     blanked = [job.model_copy(update={"settings": job.settings.model_copy(update=same)}) for job in jobs]
     return DepthsJob(methods=tuple(blanked), depths=settings.measure.depths)

@@ -5,7 +5,7 @@ from typing import NamedTuple
 from parsec.config.base import SearchStageName
 
 SEARCH_STAGES: tuple[SearchStageName, ...] = ("search", "finetune", "transfer")
-SEARCH_FILES = ("pi.parquet", "trajectory.parquet", "genotype.json", "metrics.jsonl", "result.json")
+SEARCH_FILES = ("pi.parquet", "trajectory.parquet", "genotype.json", "metrics.jsonl", "ranking.parquet", "result.json")
 RETRAIN_FILES = ("result.json", "metrics.jsonl", "weights.safetensors")
 PUBLISHED = "published"
 """Origin of genotypes that are known by name or lie in a file; their `method` is that name and their seed 0."""

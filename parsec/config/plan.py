@@ -54,6 +54,11 @@ def searches(settings: Settings) -> Iterator[Search]:
                     yield _search(settings, stage, method, seed)
 
 
+def ranked_searches(settings: Settings) -> list[Search]:
+    """Searches whose shared weights are compared with a truth, and the trainings that may be that truth."""
+    return [run for run in searches(settings) if run.stage == "search"]
+
+
 def _search(settings: Settings, stage: SearchStageName, method: str, seed: int) -> Search:
     return Search(stage, getattr(settings.for_method(method), stage).dataset, method, seed)
 

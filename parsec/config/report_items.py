@@ -43,6 +43,9 @@ class ReportItem(NamedTuple):
 
 def experiment_items(settings: Settings) -> Iterator[ReportItem]:
     """Tables and figures on tabular benchmarks and predictors; those whose benchmark is missing are left out."""
+    if ranks(settings):
+        yield ReportItem("tables", "ranking", (Result("ranking/ranking.json"),))
+        yield ReportItem("figures", "ranking", (Result("ranking/ranking.json"),))
     if plan.benchmark_table(settings, "nasbench201"):
         yield from _searched_items(settings)
         yield from _naswot_items(settings)
@@ -149,6 +152,12 @@ def _has_comparison(settings: Settings) -> bool:
 def looks_up(settings: Settings) -> bool:
     """Whether true accuracies of what the searches select are looked up in a benchmark's table."""
     return settings.space == "nasbench201" and plan.benchmark_table(settings, "nasbench201") is not None
+
+
+def ranks(settings: Settings) -> bool:
+    """Whether the ranking of architectures by shared weights is compared with a truth: a table, or own trainings."""
+    shared = any(settings.method_of(name) != "random" for name in settings.methods)
+    return shared and (looks_up(settings) or any(settings.for_method(n).search.random.ranked for n in settings.methods))
 
 
 def run_figure_folders(settings: Settings) -> list[str]:

@@ -58,6 +58,11 @@ class RandomSearch(Config):
     epochs: Positive = Field(
         100, description="`random`: epochs per architecture (DARTS), instead of the epochs of the stage"
     )
+    ranked: bool = Field(
+        False,
+        description="`random`: trains the architectures of `ranking` instead of new draws, as the truth that shared "
+        "weights are compared with where no table has it; no budget applies",
+    )
 
 
 class PriorConfig(Config):
@@ -96,6 +101,11 @@ class Estimator(Config):
     baseline: Literal["none", "uniform"] = Field(
         "none", description="`uniform` subtracts 1/K from the weights of the π-step: same expectation, less noise"
     )
+    draws: Literal["independent", "stratified"] = Field(
+        "independent",
+        description="`stratified`: for every choice the K architectures take one stratum of [0, 1) each, in random "
+        "order; each is still an exact sample of π, and together they cover it more evenly",
+    )
     cost_weight: Annotated[float, Field(ge=0.0)] = Field(
         0.0, description="β, strength of the penalty on large architectures"
     )
@@ -114,6 +124,31 @@ class Estimator(Config):
         if self.adaptive is not None and self.minimum_samples > self.samples:
             raise ValueError(f"minimum_samples: got {self.minimum_samples}; allowed: at most samples ({self.samples})")
         return self
+
+
+class Warmup(Config):
+    """First epochs, in which only v is trained, so that shared weights rank architectures before π moves."""
+
+    epochs: Annotated[int, Field(ge=0)] = Field(0, description="first epochs in which only v is trained")
+    samples: Positive | None = Field(
+        None, description="`parsec`: K of these epochs; with 1 every sampled architecture trains v alone; null: as after"
+    )
+    weightless_share: Annotated[float, Field(gt=0.0, lt=1.0)] | None = Field(
+        None,
+        description="`parsec`: probability of operations without weights (none, skip, pooling) together, wherever one "
+        "is chosen, in these epochs: less than under π trains convolutions more often; null: sampled from π",
+    )
+    freeze: bool = Field(False, description="`parsec`: v stays as the warm-up left it, and all that follows is for π")
+
+
+class Ranking(Config):
+    """How well shared weights rank architectures: a fixed sample of the uniform π, evaluated after the search.
+
+    The same architectures in every search of a space. No number of the search depends on it, and it costs no budget.
+    """
+
+    architectures: Annotated[Positive, Field(ge=2)] = Field(100, description="architectures of the sample")
+    images: Positive = Field(256, description="validation images that each is evaluated on, in whole batches")
 
 
 class SearchOptimizer(Optimizer):
@@ -145,7 +180,7 @@ class SearchStage(Config):
         description="GPU-days (without a GPU, days of its processes) of training after which the stage ends with the "
         "epoch that it is in; the schedules are cut, and equal runs may end differently; null: no limit",
     )
-    warmup_epochs: Annotated[int, Field(ge=0)] = Field(0, description="first epochs in which only v is trained")
+    warmup: Warmup = Warmup()
     batch_size: Annotated[Positive, Field(ge=2)] = Field(
         64, description="B, images of a training and a validation batch"
     )
@@ -156,13 +191,17 @@ class SearchStage(Config):
     prior: PriorOptimizer = PriorOptimizer()
     relaxation: Relaxation = Relaxation()
     random: RandomSearch = RandomSearch()
+    ranking: Ranking = Ranking()
     augmentation: Augmentation = Augmentation()
 
     @model_validator(mode="after")
     def check_counts(self) -> Self:
         """Without an epoch after the warm-up π would stay where it started; without a batch, v too."""
-        if self.budget is None and self.warmup_epochs >= self.epochs:
-            raise ValueError(f"warmup_epochs: got {self.warmup_epochs}; allowed: less than epochs ({self.epochs})")
+        warmup = self.warmup.epochs
+        if self.budget is None and warmup >= self.epochs:
+            raise ValueError(f"warmup.epochs: got {warmup}; allowed: less than epochs ({self.epochs})")
+        if self.warmup.freeze and warmup == 0:
+            raise ValueError("warmup.freeze: got true; allowed with warmup.epochs of 1 or more: v would stay untrained")
         check_batches(self.batch_size, train_images=self.train_images, validation_images=self.validation_images)
         return self
 

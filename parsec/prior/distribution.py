@@ -1,5 +1,6 @@
 """p(α|π): a product of independent categoricals over the choices that make an architecture (PARSEC, section 3.1)."""
 
+import math
 from collections.abc import Sequence
 from typing import Any, Self
 
@@ -10,7 +11,7 @@ from torch import Tensor
 
 from parsec.config.search import PriorConfig
 from parsec.runtime.device import to_device
-from parsec.space.factors import Factor
+from parsec.space.factors import SEPARATOR, WEIGHTLESS, Factor
 from parsec.space.spaces import DARTS, Architecture, SearchSpace
 
 UNITS = 2.0**51
@@ -146,6 +147,22 @@ class Prior:
             return self
         return type(self)(self.form, self.logits.to(device), self.space)
 
+    def with_weightless_share(self, share: float) -> Self:
+        """A fixed distribution in which operations without weights have the probability `share` in (0, 1) together.
+
+        Operations with weights share out the rest, both equally; inputs are chosen as here.
+        """
+        logits = self.logits.detach().clone()
+        for row, factor in zip(logits, self.factors, strict=True):
+            operations = [choice.split(SEPARATOR)[-1] for choice in factor.choices]
+            free = sum(name in WEIGHTLESS for name in operations)
+            # A factor with one kind of operation, or none, has nothing to share out.
+            if factor.kind != "input" and 0 < free < len(operations):
+                each = {True: share / free, False: (1 - share) / (len(operations) - free)}
+                values = [math.log(each[name in WEIGHTLESS]) for name in operations]
+                row[: len(operations)] = torch.tensor(values, dtype=row.dtype)
+        return type(self)(self.form, logits, self.space)
+
     def log_probs(self) -> Tensor:
         """Log-probability of every choice by itself (F × O); minus infinity where the table is padded."""
         return self.logits.masked_fill(~self.mask, -torch.inf).log_softmax(-1)
@@ -155,13 +172,18 @@ class Prior:
         logits = self.logits[self._second].masked_fill(~self.mask[self._second], -torch.inf)
         return logits[:, None].masked_fill(self._same_input, -torch.inf).log_softmax(-1)
 
-    def sample(self, count: int, generator: torch.Generator) -> Tensor:
+    def sample(self, count: int, generator: torch.Generator, stratified: bool = False) -> Tensor:
         """Draw `count` architectures with a generator on the CPU: chosen index of every factor (K × F, int64).
 
         The uniform numbers do not depend on π, so that the CPU can be ahead of the device on which π lies, and every
-        device draws the same architectures from the same π.
+        device draws the same architectures from the same π. If `stratified`, the K numbers of a factor lie one in each
+        of K equal parts of [0, 1): each number by itself is uniform, so that each architecture is an exact draw.
         """
         uniform = torch.rand(count, len(self.factors), dtype=torch.float64, generator=generator)
+        if stratified:
+            # An order of the K strata per factor, independent of the other factors'.
+            strata = torch.rand(count, len(self.factors), dtype=torch.float64, generator=generator).argsort(0)
+            uniform = (strata + uniform) / count
         return self.choose(to_device(uniform, self.logits.device))
 
     def choose(self, uniform: Tensor) -> Tensor:

@@ -27,6 +27,7 @@ CLAIMS_TITLE = "# Claims of the papers and our evidence"
 DOCUMENTS = {
     "fit": "fit/**/fit.json",
     "lookup": "lookup/*.json",
+    "ranking": "ranking/*.json",
     "measure": "measure/*/executor.json",
     "depths": "measure/depths.json",
     "predictor": "predictor/*/*/predictor.json",

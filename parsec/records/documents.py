@@ -222,6 +222,26 @@ class _Lookup(_Open):
     runs: list[_LookedUp]
 
 
+class _Ranked(_Open):
+    """Ranking by the shared weights of one search, at one moment."""
+
+    stage: Name
+    method: Name
+    base: Name
+    seed: Seed
+    moment: Literal["warmup", "end"]
+    forward_images: int
+    truth: float | None
+    parameters: float | None
+    weightless: float | None
+
+
+class _Ranking(_Open):
+    kind: Literal["ranking"]
+    truth: str
+    rows: list[_Ranked]
+
+
 class _Step(_Open):
     """Memory and time of one step."""
 
@@ -293,6 +313,7 @@ RESULTS: dict[str, type[_Open]] = {"search": _Search, "retrain": _Retrain, "fit"
 KINDS: dict[str, type[_Open]] = {
     **RESULTS,
     "lookup": _Lookup,
+    "ranking": _Ranking,
     "measure": _Measure,
     "depths": _Depths,
     "predictor": _Predictor,

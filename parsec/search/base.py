@@ -173,10 +173,15 @@ def expected_operations(prior: Prior) -> dict[str, dict[str, float]]:
     return counts
 
 
+def operations_of(architecture: Architecture, space: SearchSpace) -> list[str]:
+    """Operation of every edge of an architecture, over all its cells."""
+    choices = zip(space.factors("separate"), space.encode(architecture, "separate"), strict=True)
+    return [factor.choices[index] for factor, index in choices if factor.kind == "operation"]
+
+
 def skip_share(architecture: Architecture, space: SearchSpace) -> float:
     """Fraction of skip connections among the edges of an architecture, over all its cells."""
-    choices = zip(space.factors("separate"), space.encode(architecture, "separate"), strict=True)
-    operations = [factor.choices[index] for factor, index in choices if factor.kind == "operation"]
+    operations = operations_of(architecture, space)
     return operations.count("skip_connect") / len(operations)
 
 
@@ -195,7 +200,13 @@ class SearchTrainer(ABC):
     selection: ClassVar[str]
     """How the architecture is selected, and which images the method saw."""
     passes: ClassVar[tuple[int, int]] = (1, 1)
-    """Passes of minibatches per step, during the warm-up and after it; for PARSEC, per sampled architecture."""
+    """Passes of minibatches per step, during the warm-up and after it."""
+
+    shares_weights: ClassVar[bool] = True
+    """Whether the weights v at the end are those of all architectures."""
+    warmup_weights: Tensor | None = None
+    """Copy of v as the warm-up left it, and images passed forward by then, for `search.ranking`."""
+    warmup_images = 0
 
     supernet: SharedWeights
     weight_optimizer: torch.optim.Optimizer
@@ -207,6 +218,12 @@ class SearchTrainer(ABC):
     def cost_per_pass(cls, task: SearchTask) -> float:
         """Sampled architectures that one pass of a minibatch costs as much as."""
         return 1.0
+
+    @classmethod
+    def cost_per_step(cls, task: SearchTask) -> tuple[float, float]:
+        """Sampled architectures that one step costs as much as, during the warm-up and after it."""
+        during, after = cls.passes
+        return during * cls.cost_per_pass(task), after * cls.cost_per_pass(task)
 
     @classmethod
     def candidates(cls, settings: SearchStage) -> int:
@@ -276,6 +293,9 @@ class SearchTrainer(ABC):
         self._epoch_seconds += time.perf_counter() - began
         if self.epoch > epoch:
             self.history.append(self._snapshot())
+            if self.shares_weights and self.epoch == self.settings.warmup.epochs:
+                self.warmup_weights = self.supernet.bank.flat.detach().clone()
+                self.warmup_images = self.forward_images
             self._stop_if_out_of_time()
             rows.append(self._epoch_row())
         return rows
@@ -376,6 +396,8 @@ class SearchTrainer(ABC):
             "evaluated": self.evaluated,
             "weights": self.supernet.bank.flat.detach(),
             "weight_optimizer": self.weight_optimizer.state_dict(),
+            "warmup_weights": self.warmup_weights,
+            "warmup_images": self.warmup_images,
             "logits": self.prior.logits.detach(),
             "prior_optimizer": self.prior_optimizer.state_dict() if self.prior_optimizer else None,
             "streams": self.streams.state_dict(),
@@ -388,6 +410,7 @@ class SearchTrainer(ABC):
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue exactly where `state_dict` was taken."""
+        self.warmup_weights, self.warmup_images = state["warmup_weights"], state["warmup_images"]
         self.step, self.evaluated, self._last_step = state["step"], state["evaluated"], state["last_step"]
         self._epoch_seconds, self._device_seconds = state["epoch_seconds"], state["device_seconds"]
         with torch.no_grad():

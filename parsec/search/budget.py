@@ -36,6 +36,8 @@ def _fitted(task: SearchTask, method: type[SearchTrainer], budget: int) -> Searc
     settings = task.job.settings
     # Images that one pass of each step of an epoch takes: whole batches only.
     epoch_images = len(task.train) // settings.batch_size * settings.batch_size
+    if task.job.method == "random" and settings.random.ranked:
+        return settings
     if task.job.method == "random":
         # Every architecture is trained by itself and then evaluated once on the validation split.
         per_architecture = settings.random.epochs * epoch_images + len(task.validation)
@@ -43,12 +45,11 @@ def _fitted(task: SearchTask, method: type[SearchTrainer], budget: int) -> Searc
         _check(task, architectures, per_architecture)
         random = settings.random.model_copy(update={"architectures": architectures})
         return settings.model_copy(update={"random": random})
-    # Passes per step, times the architectures that a pass counts for, times images.
-    warmup, learning = (passes * method.cost_per_pass(task) * epoch_images for passes in method.passes)
-    fixed = settings.warmup_epochs * warmup + method.candidates(settings) * len(task.validation)
+    warmup, learning = (cost * epoch_images for cost in method.cost_per_step(task))
+    fixed = settings.warmup.epochs * warmup + method.candidates(settings) * len(task.validation)
     epochs = int((budget - fixed) // learning)
     _check(task, epochs, fixed + learning)
-    return settings.model_copy(update={"epochs": settings.warmup_epochs + epochs})
+    return settings.model_copy(update={"epochs": settings.warmup.epochs + epochs})
 
 
 def _check(task: SearchTask, count: int, least: float) -> None:

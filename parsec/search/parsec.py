@@ -14,7 +14,7 @@ from torch import Tensor
 
 from parsec.config.search import SearchStage
 from parsec.network.spaces import Child, child_cost, shared_weights
-from parsec.prior.distribution import ArchitectureBatch
+from parsec.prior.distribution import ArchitectureBatch, Prior
 from parsec.runtime.device import to_device
 from parsec.runtime.optim import adam, learning_rate, sgd
 from parsec.runtime.rng import generator
@@ -45,7 +45,6 @@ class Parsec(SearchTrainer):
         "of n draws of π by accuracy on the validation half); π saw the validation half, v the training half, and "
         "no test image was read"
     )
-    passes = (1, 2)
     prior_optimizer: torch.optim.Adam
 
     def __init__(self, task: SearchTask) -> None:
@@ -56,22 +55,28 @@ class Parsec(SearchTrainer):
         sizes = (self.settings.batch_size, task.augment.image_size)
         self.executor = build_executor(self.supernet, task.job.compute, *sizes, task.ranks)
         self.prior = task.prior.to(task.device if self.executor.device_driven else "cpu")
+        # What the warm-up samples from: π, or a distribution that favours operations with weights.
+        share = self.settings.warmup.weightless_share
+        self.warmup_prior = self.prior if share is None else self.prior.with_weightless_share(share)
         # DARTS' optimizers: SGD for v, Adam for π.
         self.weight_optimizer = sgd([self.supernet.bank.flat], self.settings.weights)
         self.prior_optimizer = adam([self.prior.logits], self.settings.prior)
 
     def train_step(self, epoch: int) -> Metrics:
-        """One iteration: a π-step once the warm-up is over, then a v-step."""
-        rate = learning_rate(self.settings.weights, epoch, self.settings.epochs)
-        metrics: Metrics = {"learning_rate": rate}
-        if epoch >= self.settings.warmup_epochs:
+        """One iteration: a π-step once the warm-up is over, and a v-step unless the warm-up had the last."""
+        warmup, metrics = self.settings.warmup, Metrics()
+        if epoch >= warmup.epochs:
             metrics |= self.prior_step(*self.batches.validation(self.step))
-        return metrics | self.weight_step(*self.batches.training(self.step), rate)
+            if warmup.freeze:
+                return metrics | {"samples": self.sample_size(), "entropy": self.prior.exact_entropy()}
+        # The schedule ends with the last epoch in which v is trained.
+        rate = learning_rate(self.settings.weights, epoch, warmup.epochs if warmup.freeze else self.settings.epochs)
+        return metrics | {"learning_rate": rate} | self.weight_step(*self.batches.training(self.step), rate)
 
     def prior_step(self, images: Tensor, labels: Tensor) -> Metrics:
         """Ascend Σ_k (ω_k − b) ∇_π log p(α_k|π) on a validation batch [B, 3, H, W] with labels [B]."""
         # Sample α_1 … α_K ~ p(α|π), and run each on the batch without gradients: log p(y|X,v,α_k).
-        indices, architectures = self.sample_architectures()
+        indices, architectures = self.sample_architectures(self.prior, self.sample_size())
         log_likelihood = self.executor.log_likelihoods(architectures, images, labels).to(indices.device)
         # ω_k: likelihoods normalised over the K samples (with `likelihood: mean`, tempered by B).
         weights = importance_weights(log_likelihood, temperature(self.settings.estimator, len(labels)))
@@ -87,8 +92,11 @@ class Parsec(SearchTrainer):
 
     def weight_step(self, images: Tensor, labels: Tensor, rate: float) -> Metrics:
         """Ascend Σ_k ω_k ∇_v log p(y|X,v,α_k) on a training batch [B, 3, H, W] with labels [B]."""
-        # Fresh samples: the v-step does not reuse those of the π-step.
-        _, architectures = self.sample_architectures()
+        # Fresh samples: the v-step does not reuse those of the π-step. The warm-up has its own distribution and K.
+        warmup, prior, count = self.settings.warmup, self.prior, self.sample_size()
+        if self.epoch < warmup.epochs:
+            prior, count = self.warmup_prior, warmup.samples or count
+        _, architectures = self.sample_architectures(prior, count)
         # One forward and backward pass per sample; ω_k is known only after the last, so gradients are accumulated with
         # running weights and normalised at the end (online softmax). Only one architecture need be in memory.
         tempered = temperature(self.settings.estimator, len(labels))
@@ -104,14 +112,17 @@ class Parsec(SearchTrainer):
             "train_loss": stats.loss,
         }
 
-    def sample_architectures(self) -> tuple[Tensor, ArchitectureBatch]:
-        """K architectures from p(α|π): indices of their choices (K × factors, int64), and the architectures."""
+    def sample_size(self) -> int:
+        """K. With `adaptive` it follows the entropy of π (FP-NAS); reading the entropy waits for the device."""
         estimator = self.settings.estimator
-        # With `adaptive`, K follows the entropy of π (FP-NAS); reading the entropy waits for the device.
-        count = estimator.samples if estimator.adaptive is None else sample_count(estimator, self.prior.entropy())
-        indices = self.prior.sample(count, self.streams.cpu("architectures"))
+        return estimator.samples if estimator.adaptive is None else sample_count(estimator, self.prior.entropy())
+
+    def sample_architectures(self, prior: Prior, count: int) -> tuple[Tensor, ArchitectureBatch]:
+        """K architectures from p(α|π): indices of their choices (K × factors, int64), and the architectures."""
+        stratified = self.settings.estimator.draws == "stratified"
+        indices = prior.sample(count, self.streams.cpu("architectures"), stratified)
         self.evaluated += count
-        return indices, self.prior.children(indices)
+        return indices, prior.children(indices)
 
     def _multiply_adds(self, architectures: ArchitectureBatch) -> Tensor | None:
         """Multiply-adds per architecture in the network of this stage (K, float64); None without a cost weight."""
@@ -127,9 +138,10 @@ class Parsec(SearchTrainer):
         return self.executor.logits(child, images)
 
     @classmethod
-    def cost_per_pass(cls, task: SearchTask) -> float:
-        """K: each of the sampled architectures runs the minibatch."""
-        return task.job.settings.estimator.samples
+    def cost_per_step(cls, task: SearchTask) -> tuple[float, float]:
+        """Each of the sampled architectures runs the minibatches: one in the warm-up, then one for π and one for v."""
+        warmup, samples = task.job.settings.warmup, task.job.settings.estimator.samples
+        return warmup.samples or samples, samples * (1 if warmup.freeze else 2)
 
     @classmethod
     def candidates(cls, settings: SearchStage) -> int:

@@ -15,6 +15,7 @@ from parsec.runtime.rng import generator
 from parsec.search.base import Batch, Metrics, SearchTask, SearchTrainer
 from parsec.search.executors.base import summed_cross_entropy
 from parsec.search.executors.sequential import SequentialExecutor
+from parsec.search.ranking import ranked_architectures
 from parsec.space.spaces import Architecture
 
 
@@ -101,13 +102,20 @@ class RandomSearch(SamplingTrainer):
         "the best on the validation half of `random.architectures` draws of the prior, each trained alone for "
         "`random.epochs` epochs on the training half; no test image was read"
     )
+    shares_weights = False
     child: Architecture | None = None
     """The architecture that is being trained."""
+
+    def __init__(self, task: SearchTask) -> None:
+        super().__init__(task)
+        self.ranked = ranked_architectures(self.settings, self.prior.space) if self.settings.random.ranked else None
+        self.ranked_accuracies: list[float] | None = None if self.ranked is None else []
 
     @property
     def epochs(self) -> int:
         """Epochs to do, of all architectures together."""
-        return self.settings.random.architectures * self.settings.random.epochs
+        count = self.settings.random.architectures if self.ranked is None else len(self.ranked)
+        return count * self.settings.random.epochs
 
     @property
     def forward_images(self) -> int:
@@ -120,7 +128,7 @@ class RandomSearch(SamplingTrainer):
         number, epoch_within = divmod(epoch, self.settings.random.epochs)
         steps = self.settings.random.epochs * self.batches.per_epoch
         if self.step % steps == 0:
-            self.child = self.sample(self.streams.cpu("architectures"))
+            self.child = self.ranked[number] if self.ranked else self.sample(self.streams.cpu("architectures"))
             self.reset_weights("weights of an architecture", number)
         assert self.child is not None
         rate = learning_rate(self.settings.weights, epoch_within, self.settings.random.epochs)
@@ -128,6 +136,8 @@ class RandomSearch(SamplingTrainer):
         metrics = {"learning_rate": rate, "train_loss": loss}
         if (self.step + 1) % steps == 0:
             metrics |= self.evaluate_candidate(self.child)
+            if self.ranked_accuracies is not None:
+                self.ranked_accuracies.append(metrics["candidate_accuracy"])
         return metrics
 
     def accuracy(self, child: Architecture) -> float:
@@ -140,11 +150,12 @@ class RandomSearch(SamplingTrainer):
     def state_dict(self) -> dict[str, Any]:
         """The state of training, and the architecture that the weights belong to."""
         child = None if self.child is None else self.prior.space.encode(self.child, "separate")
-        return super().state_dict() | {"child": child}
+        return super().state_dict() | {"child": child, "ranked_accuracies": self.ranked_accuracies}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue exactly where `state_dict` was taken."""
         super().load_state_dict(state)
+        self.ranked_accuracies = state["ranked_accuracies"]
         self.child = None if state["child"] is None else self.prior.space.decode(state["child"], "separate")
 
 

@@ -113,7 +113,7 @@ class Relaxed(SearchTrainer):
         return learning_rate(self.settings.weights, epoch, self.settings.epochs)
 
     def _past_warmup(self, epoch: int) -> bool:
-        return epoch >= self.settings.warmup_epochs
+        return epoch >= self.settings.warmup.epochs
 
     def _metrics(self, rate: float, losses: dict[str, Tensor], **further: float) -> Metrics:
         """The metrics of a step, including the entropy of π."""

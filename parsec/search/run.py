@@ -22,11 +22,12 @@ from parsec.records.stage import Stage
 from parsec.runtime import loop
 from parsec.runtime.device import memory_format
 from parsec.runtime.distributed import SINGLE_PROCESS, Ranks
-from parsec.runtime.files import write_atomic
+from parsec.runtime.files import temporary_path, write_atomic
 from parsec.runtime.seeds import seed_of
 from parsec.search.base import SearchTask, SearchTrainer, skip_share
 from parsec.search.budget import within_budget
 from parsec.search.methods import METHODS
+from parsec.search.ranking import correlations, rank
 from parsec.space.spaces import SPACES
 
 
@@ -40,7 +41,7 @@ def search(
     running: Running,
     cache_outputs: bool = False,
 ) -> None:
-    """Run one search and write its five files into `output`; `state` keeps it resumable until they are final.
+    """Run one search and write its six files into `output`; `state` keeps it resumable until they are final.
 
     With `cache_outputs` links to the files stay in `state`, and the same call restores them instead of searching.
     Started by `torchrun`, the sampled architectures of every step are split across its processes; the first one writes.
@@ -164,6 +165,9 @@ def _write(
     write_json(output / "genotype.json", {**genotype.as_dict(), "origin": {**origin, "seed": task.seed}})
     write_atomic(output / "metrics.jsonl", (state / loop.METRICS).read_bytes())
     size = child_cost(genotype, job.settings.network, task.classes, task.augment.image_size)
+    ranking = rank(trainer)
+    with temporary_path(output / "ranking.parquet") as temporary:
+        ranking.to_parquet(temporary, index=False)
     document = {
         "schema": SCHEMA,
         "kind": "search",
@@ -175,6 +179,7 @@ def _write(
         "selection": trainer.selection,
         "complexity": size._asdict(),
         "skip_share": skip_share(genotype, SPACES[job.space]),
+        "ranking": correlations(ranking),
         "children": trainer.children,
         "forward_images": trainer.forward_images,
         "images": {"train": len(task.train), "validation": len(task.validation)},

@@ -10,6 +10,8 @@ Parametrization = Literal["separate", "joint", "edges"]
 """Whether the input and the operation of a slot are chosen separately or jointly, or every possible edge has an
 operation, which may be `none`: the form of the relaxed methods, from which `derive` makes an architecture."""
 SEPARATOR = ":"
+WEIGHTLESS = frozenset(("none", "skip_connect", "avg_pool_3x3", "max_pool_3x3"))
+"""Operations without weights (a skip that halves the resolution has some)."""
 
 
 class Factor(NamedTuple):

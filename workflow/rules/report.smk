@@ -36,6 +36,7 @@ rule comparison:
     input:
         lambda wildcards: input_results(*plan.results_with_cost(settings)),
         lambda wildcards: ["<results>/lookup/nasbench201.json"] if report_items.looks_up(settings) else [],
+        lambda wildcards: ["<results>/ranking/ranking.json"] if report_items.ranks(settings) else [],
     output:
         **report_files("tables", "comparison", "comparison", "1 Tables", table="comparison of methods"),
     log:

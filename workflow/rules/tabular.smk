@@ -210,6 +210,29 @@ rule lookup:
         "python -m parsec lookup --benchmark {input.benchmark:q} --output {params.prefix:q} --log {log:q} {params.runs:q}"
 
 
+rule ranking:
+    input:
+        benchmark=lambda wildcards: (
+            input_source(BenchmarkTable("nasbench201")) if report_items.looks_up(settings) else []
+        ),
+        runs=lambda wildcards: input_runs(plan.ranked_searches(settings), "result.json", "ranking.parquet"),
+    output:
+        "<results>/ranking/ranking.json",
+    log:
+        "<results>/logs/ranking.log",
+    localrule: True
+    conda:
+        CPU_ENVIRONMENT
+    params:
+        code=params_code("parsec.report.ranking"),
+        benchmark=params_option("--benchmark", "benchmark"),
+        runs=lambda wildcards, input: params_folders(wildcards, input.runs),
+    message:
+        "Comparing how shared weights rank architectures with the truth"
+    shell:
+        "python -m parsec ranking {params.benchmark:q} --output {output:q} --log {log:q} {params.runs:q}"
+
+
 rule experiment_table:
     input:
         input_item("tables"),

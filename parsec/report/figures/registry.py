@@ -24,6 +24,7 @@ FIGURES = {
     "predictor": "predictor.plot_predictor",
     "spending": "spending.plot_spending",
     "proposal": "predictor.plot_proposal",
+    "ranking": "ranking.plot_ranking",
 }
 """Name of each figure → module and function in this package; the function maps input files to a `Drawing`."""
 FILES = {"pi": "trajectory.parquet", "cells": "genotype.json"}

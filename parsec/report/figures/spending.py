@@ -40,7 +40,7 @@ STAGES = {"search": "", "finetune": ", fine-tuned", "transfer": ", transferred"}
 BAND = 0.15
 
 
-def _log_axis(axes: Axes, wide: float) -> None:
+def log_axis(axes: Axes, wide: float) -> None:
     """Powers of ten, and 2 and 5 between them where the axis spans less than two."""
     axes.set_xscale("log")
     axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if wide < 50 else (1.0,), numticks=10))
@@ -94,7 +94,7 @@ def _plot_points(axes: Axes, rows: pd.DataFrame, spent: str, methods: dict[str, 
             axes.plot(x, y, ".", color=line.colour, markersize=3)
         label = methods[method].name + (STAGES[stage] if several else "")
         labels.append(Label(x.median(), y.median(), label, line.colour, low, high))
-    _log_axis(axes, rows[spent].max() / rows[spent].min())
+    log_axis(axes, rows[spent].max() / rows[spent].min())
     axes.margins(x=0.2, y=0.15)
     axes.set_xlabel(f"Search cost: {name[0].lower()}{name[1:]}")
     return labels
@@ -134,7 +134,7 @@ def _plot_shared(runs: pd.DataFrame) -> Any:  # noqa: ANN401
         seeds = group.runs[group.runs["epoch"] > 0]
         cost = (SPENT["forward_images"][0] * seeds.groupby("epoch")["forward_images"].mean()).to_dict()
         plot_seeds(axes, seeds.assign(epoch=seeds["epoch"].map(cost)), "accuracy", group.method.line.plot())
-        _log_axis(axes, max(cost.values()) / min(cost.values()))
+        log_axis(axes, max(cost.values()) / min(cost.values()))
         panel_title(axes, group.title)
     from_zero(block)
     name_axes(block, "Validation\naccuracy (%)", "Images (thousands)")
@@ -205,7 +205,7 @@ def plot_found_spending(inputs: list[Path]) -> Drawing:
                 curve.index, curve["low"], curve["high"], color=group.method.line.colour, alpha=BAND, lw=0
             )
             costs = [cost for each in curves for cost in each.index]
-            _log_axis(axes, max(costs) / min(costs))
+            log_axis(axes, max(costs) / min(costs))
             panel_title(axes, group.title)
         # What the first arbitrary architectures reach would take most of the height.
         medians = pd.concat([curve["median"] for curve in curves])

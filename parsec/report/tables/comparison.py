@@ -32,7 +32,7 @@ from parsec.report.tables.nasbench201 import LABELS
 from parsec.stats import Paired, Summary, difference_text, holm, paired, summarise
 from parsec.tabular.nasbench201 import DATA
 
-COSTS = ["forward_images", "seconds", "peak_bytes", "joules", "parameters", "multiply_adds", "skip_share"]
+COSTS = ["tau", "forward_images", "seconds", "peak_bytes", "joules", "parameters", "multiply_adds", "skip_share"]
 
 
 class Outcome(NamedTuple):
@@ -57,14 +57,23 @@ def read_compared(inputs: Iterable[Path]) -> pd.DataFrame:
     Raises:
         UserError: a file is missing or damaged, or nothing measures the selected architectures.
     """
-    documents = read_documents(inputs, *RESULTS, "lookup")
-    results = [document for document in documents if document["kind"] != "lookup"]
+    documents = read_documents(inputs, *RESULTS, "lookup", "ranking")
+    results = [document for document in documents if document["kind"] not in ("lookup", "ranking")]
     lookups = [document for document in documents if document["kind"] == "lookup"]
     searches = by_key(results)
     rows = [*_retrained(results), *(row for lookup in lookups for row in _looked_up(lookup))]
     if not rows:
         raise UserError("the comparison needs retrainings or a lookup of what the searches found; give their files")
-    return pd.DataFrame([_costs(searches, (row["stage"], row["method"], row["seed"])) | row for row in rows])
+    taus = {
+        (row["stage"], row["method"], row["seed"]): row["truth"]
+        for document in documents
+        if document["kind"] == "ranking"
+        for row in document["rows"]
+        if row["moment"] == "end"
+    }
+    keys = [(row["stage"], row["method"], row["seed"]) for row in rows]
+    tables = [_costs(searches, key) | {"tau": taus.get(key)} | row for key, row in zip(keys, rows, strict=True)]
+    return pd.DataFrame(tables).astype({"tau": float})
 
 
 def _retrained(results: list[Result]) -> Iterator[dict[str, Any]]:
@@ -122,6 +131,8 @@ COMPARISON_NOTES = [
     "mixture counts as many as it takes multiply-adds for. Time and memory are those of the search's process on its "
     "device, means over searches; processes that ran at the same time share the machine. Energy is that of whole "
     "processors and GPUs while the search ran, where the machine has meters.",
+    "τ of shared weights: Kendall's, of their validation loss with the accuracy of the same architectures (table "
+    "`ranking`), at the end of the search; not above zero, the search was blind.",
     "Skip edges: share of skip connections among the edges of the selected architectures.",
 ]
 TRAINED_NOTE = "Parameters and multiply-adds are means over the networks trained from scratch."
@@ -143,6 +154,7 @@ def _cost_columns(lines: list["Line"], looked_up: bool) -> list[Column]:
         count_column("Multiply-adds", mean("multiply_adds"), lines),
     ]
     return [
+        number_column("τ of shared weights", mean("tau"), lines, digits=2),
         count_column("Images passed forward", mean("forward_images"), lines),
         number_column("Time (s)", mean("seconds"), lines),
         number_column("Memory (MB)", mean("peak_bytes", 1e6), lines),

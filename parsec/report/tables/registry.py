@@ -18,6 +18,7 @@ TABLES = {
     "predictor-chosen": "predictor.make_selected_table",
     "primed": "nasbench201.make_warm_start_table",
     "proposal": "proposals.make_proposal_table",
+    "ranking": "ranking.make_ranking_table",
 }
 """Name of each table → module and function in this package; the function maps input files to a `TableResult`."""
 

@@ -122,7 +122,7 @@ def test_wrong_value_names_what_is_allowed(changes, expected):
         ({"search__init_from": "finetune"}, "search.init_from: the first stage starts from uniform"),
         ({"retrain__digits__origins": ["finetune"]}, "retrain.digits.origins: the stage finetune is left out (null)"),
         ({"search__network__cells": 0}, "search.network.cells: got 0; allowed: a whole number ≥ 1 and ≤ 100"),
-        ({"search__warmup_epochs": 2}, "search.warmup_epochs: got 2; allowed: less than epochs (2)"),
+        ({"search__warmup__epochs": 2}, "search.warmup.epochs: got 2; allowed: less than epochs (2)"),
         ({"search__train_images": 63}, "search.train_images: got 63; allowed: at least batch_size (64)"),
         ({"retrain__digits__train_images": 9}, "retrain.digits.train_images: got 9; allowed: at least batch_size (96)"),
         (
@@ -280,7 +280,7 @@ def test_aliases_of_sections_are_allowed(tmp_path):
 
 def test_later_stages_inherit_from_search():
     later = {"finetune": {"network": {"cells": 5}}, "transfer": {"epochs": 1, "weights": {"momentum": 0.5}}}
-    settings = load(changed(search__weights__learning_rate=0.5, search__warmup_epochs=0) | later)
+    settings = load(changed(search__weights__learning_rate=0.5, search__warmup__epochs=0) | later)
     assert settings.finetune.network.model_dump() == {"stem": "cifar", "cells": 5, "channels": 4}
     assert settings.finetune.weights == settings.search.weights
     assert (settings.transfer.epochs, settings.transfer.weights.learning_rate) == (1, 0.5)

@@ -97,7 +97,7 @@ def test_reloaded_job_keeps_its_fingerprint(parts):
 @pytest.mark.parametrize(
     ("change", "same"),
     [
-        ({"epochs": 7, "warmup_epochs": 1, "validation_images": 512}, True),
+        ({"epochs": 7, "warmup": {"epochs": 1}, "validation_images": 512}, True),
         ({"prior": {"learning_rate": 0.5}, "weights": {"momentum": 0.5}, "estimator": {"samples": 3}}, True),
         ({"batch_size": 32}, False),
         ({"network": {"cells": 4, "channels": 6}}, False),

@@ -12,6 +12,7 @@ from parsec.config.search import (
     Estimator,
     PriorConfig,
     PriorOptimizer,
+    Ranking,
     Relaxation,
     SearchJob,
     SearchOptimizer,
@@ -36,6 +37,7 @@ STAGE = SearchStage(
     validation_images=48,
     estimator=Estimator(samples=2),
     weights=SearchOptimizer(learning_rate=0.1),
+    ranking=Ranking(architectures=3, images=16),
     augmentation=Augmentation(padding=1, flip=False),
 )
 

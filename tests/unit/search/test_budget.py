@@ -5,7 +5,7 @@ from statistics import fmean
 
 import pytest
 
-from parsec.config.search import Estimator, RandomSearch
+from parsec.config.search import Estimator, RandomSearch, Warmup
 from parsec.config.training import Network
 from parsec.errors import SettingsError
 from parsec.network.spaces import child_cost
@@ -32,9 +32,9 @@ def spend(task):
 @pytest.mark.parametrize("method", METHODS)
 def test_method_spends_its_budget_only(make_task, method, warmup):
     limit = 3000
-    task = make_task(method=method, budget=limit, warmup_epochs=warmup, **SMALL)
+    task = make_task(method=method, budget=limit, warmup=Warmup(epochs=warmup), **SMALL)
     spent, epochs = spend(within_budget(task))
-    longer = within_budget(make_task(method=method, budget=2 * limit, warmup_epochs=warmup, **SMALL))
+    longer = within_budget(make_task(method=method, budget=2 * limit, warmup=Warmup(epochs=warmup), **SMALL))
     more, more_epochs = spend(longer)
     each = (more - spent) / (more_epochs - epochs)
     unit = each * (SMALL["random"].epochs if method == "random" else 1)

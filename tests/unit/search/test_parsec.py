@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from parsec.config.base import Compute
-from parsec.config.search import Estimator, PriorOptimizer, SearchOptimizer
+from parsec.config.search import Estimator, PriorOptimizer, SearchOptimizer, Warmup
 from parsec.config.training import Network
 from parsec.errors import DivergedError
 from parsec.network.complexity import network_cost
@@ -156,7 +156,7 @@ def test_steps_read_their_own_split(make_task, monkeypatch):
 
 
 def test_warmup_leaves_prior_uniform(make_task):
-    trainer = Parsec(make_task(warmup_epochs=1))
+    trainer = Parsec(make_task(warmup=Warmup(epochs=1)))
     before = trainer.supernet.bank.flat.detach().clone()
     rows = advance(trainer, 3)
     assert not trainer.prior.logits.any()
@@ -169,7 +169,7 @@ def test_warmup_leaves_prior_uniform(make_task):
 def test_adaptive_samples_follow_entropy(make_task):
     estimator = Estimator(samples=16, adaptive=0.25, minimum_samples=2)
     trainer = Parsec(make_task(estimator=estimator, prior_rate=1.0))
-    assert len(trainer.sample_architectures()[0]) == 12
+    assert trainer.sample_size() == 12
     rows = events(advance(trainer), "step")
     assert rows[-1]["samples"] < rows[0]["samples"] < 12
     for row in rows:

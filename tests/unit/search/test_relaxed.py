@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from parsec.config.search import RELAXED, Relaxation, SearchOptimizer
+from parsec.config.search import RELAXED, Relaxation, SearchOptimizer, Warmup
 from parsec.config.training import Network
 from parsec.network.nasbench201 import BenchmarkSupernet
 from parsec.network.spaces import mixed_op_network
@@ -57,7 +57,7 @@ def test_darts_mixture_in_both_steps(make_task, monkeypatch):
 
 def test_warmup_leaves_the_prior(make_task):
     for name in RELAXED:
-        trainer = METHODS[name](make_task(method=name, space="nasbench201", warmup_epochs=1))
+        trainer = METHODS[name](make_task(method=name, space="nasbench201", warmup=Warmup(epochs=1)))
         before = trainer.prior.logits.detach().clone()
         trainer.advance()
         assert torch.equal(trainer.prior.logits, before)

@@ -1,0 +1,119 @@
+"""How shared weights rank a fixed sample of architectures: what `ranking.parquet` holds beside every search.
+
+The file has no truth in it: no search reads an accuracy of a benchmark. `parsec.report.ranking` compares it with one.
+"""
+
+import json
+import math
+from typing import Any
+
+import pandas as pd
+import torch
+from scipy.stats import kendalltau
+from torch import Tensor
+
+from parsec.config.search import PriorConfig, SearchStage
+from parsec.network.spaces import child_cost
+from parsec.prior.distribution import Prior
+from parsec.runtime.rng import generator
+from parsec.search.base import SearchTask, SearchTrainer, operations_of
+from parsec.search.executors.base import summed_cross_entropy
+from parsec.space.factors import WEIGHTLESS
+from parsec.space.spaces import Architecture, SearchSpace
+
+WARMUP, END, ALONE = "warmup", "end", "alone"
+"""When v was taken: after the warm-up, after the search; `alone`: every architecture has weights of its own."""
+
+
+def ranked_architectures(settings: SearchStage, space: SearchSpace) -> list[Architecture]:
+    """The sample: draws of the uniform π, the same in every search of the space."""
+    uniform = Prior(PriorConfig(), space=space)
+    drawn = uniform.sample(settings.ranking.architectures, generator(0, "ranked architectures"))
+    sampled: list[Architecture] = uniform.children(drawn).genotypes
+    return sampled
+
+
+def rank(trainer: SearchTrainer) -> pd.DataFrame:
+    """Evaluate the sample with the weights that a finished search saved; v is that of its end afterwards.
+
+    Returns one row per moment and architecture: `moment`, images passed `forward_images` by then, `architecture` (JSON),
+    `loss` (mean cross-entropy on augmentation-free validation images, batch statistics), `accuracy` in [0, 1],
+    `parameters` in the network of the stage, and `weightless`, edges whose operation has no weights. No rows for methods
+    without shared weights, except for `random.ranked`.
+    """
+    task, settings = trainer.task, trainer.settings
+    flat, rows = trainer.supernet.bank.flat, list[dict[str, Any]]()
+    sample = ranked_architectures(settings, trainer.prior.space)
+    accuracies = getattr(trainer, "ranked_accuracies", None)
+    if accuracies is not None:
+        # Trained alone, one after another: the accuracy of each was measured when its training ended.
+        measured = [(math.nan, accuracy) for accuracy in accuracies]
+        rows += _rows(ALONE, trainer.forward_images, sample, measured, task)
+    if trainer.shares_weights:
+        batches = _batches(trainer)
+        ends = flat.detach().clone()
+        moments = {WARMUP: (trainer.warmup_weights, trainer.warmup_images), END: (ends, trainer.forward_images)}
+        for moment, (weights, images) in moments.items():
+            if weights is not None:
+                flat.detach().copy_(weights)
+                measured = [_evaluate(trainer, architecture, batches) for architecture in sample]
+                rows += _rows(moment, images, sample, measured, task)
+        flat.detach().copy_(ends)
+    columns = ["moment", "forward_images", "architecture", "loss", "accuracy", "parameters", "weightless"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def _batches(trainer: SearchTrainer) -> list[tuple[Tensor, Tensor]]:
+    """The first whole batches of the shuffled validation split that hold `ranking.images`; at least one."""
+    size, wanted = trainer.settings.batch_size, trainer.settings.ranking.images
+    validation = trainer.task.validation
+    order = torch.randperm(len(validation), generator=generator(trainer.task.seed, "ranking order"))
+    count = max(1, min(wanted, len(validation)) // size)
+    return [validation.evaluate(order[size * k : size * (k + 1)], trainer.task.augment) for k in range(count)]
+
+
+@torch.no_grad()
+def _evaluate(
+    trainer: SearchTrainer, architecture: Architecture, batches: list[tuple[Tensor, Tensor]]
+) -> tuple[float, float]:
+    """Mean loss and accuracy of an architecture with the present v."""
+    losses, correct = [], []
+    for images, labels in batches:
+        logits = trainer.logits(architecture, images)
+        losses.append(summed_cross_entropy(logits, labels))
+        correct.append((logits.argmax(1) == labels).sum())
+    count = sum(len(labels) for _, labels in batches)
+    return float(torch.stack(losses).sum()) / count, float(torch.stack(correct).sum()) / count
+
+
+def _rows(
+    moment: str, images: int, sample: list[Architecture], measured: list[tuple[float, float]], task: SearchTask
+) -> list[dict[str, Any]]:
+    settings, space, size = task.job.settings, task.prior.space, task.augment.image_size
+    return [
+        {
+            "moment": moment,
+            "forward_images": images,
+            "architecture": json.dumps(architecture.as_dict(), sort_keys=True),
+            "loss": loss,
+            "accuracy": accuracy,
+            "parameters": child_cost(architecture, settings.network, task.classes, size).parameters,
+            "weightless": sum(name in WEIGHTLESS for name in operations_of(architecture, space)),
+        }
+        for architecture, (loss, accuracy) in zip(sample, measured, strict=True)
+    ]
+
+
+def correlations(rows: pd.DataFrame) -> dict[str, dict[str, float | None]]:
+    """By moment: Kendall's τ of −loss (alone: accuracy) with parameters and with edges without weights."""
+    found: dict[str, dict[str, float | None]] = {}
+    for moment, group in rows.groupby("moment", sort=False):
+        scores = group["accuracy"] if moment == ALONE else -group["loss"]
+        found[str(moment)] = {name: tau(scores, group[name]) for name in ("parameters", "weightless")}
+    return found
+
+
+def tau(scores: "pd.Series[float]", others: "pd.Series[float]") -> float | None:
+    """Kendall's τ-b; None where one of the two is constant."""
+    statistic = float(kendalltau(scores, others).statistic)
+    return None if math.isnan(statistic) else statistic

@@ -45,7 +45,7 @@ def _fitted(task: SearchTask, method: type[SearchTrainer], budget: int) -> Searc
         return settings.model_copy(update={"random": random})
     # Passes per step, times the architectures that a pass counts for, times images.
     warmup, learning = (passes * method.cost_per_pass(task) * epoch_images for passes in method.passes)
-    fixed = settings.warmup_epochs * warmup + method.candidates(settings) * len(task.validation)
+    fixed = settings.warmup_epochs * warmup + method.selection_images(task)
     epochs = int((budget - fixed) // learning)
     _check(task, epochs, fixed + learning)
     return settings.model_copy(update={"epochs": settings.warmup_epochs + epochs})

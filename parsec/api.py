@@ -147,7 +147,10 @@ class Prior:
         return [Genotype(decode(row, form)) for row in chosen.tolist()]
 
     def mode(self) -> Genotype:
-        """The most probable architecture; of a relaxed method the one that its space derives."""
+        """The most probable architecture; of a relaxed method the one that its space derives.
+
+        On the DARTS space that is by DARTS' rule, while a search with GDAS ends with the one of its own rule.
+        """
         return Genotype(self.distribution.mode())
 
     def entropy(self) -> float:

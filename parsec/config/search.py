@@ -38,7 +38,7 @@ class Relaxation(Config):
         1e-3, description="standard deviation of the first logits, if they start uniform (code of DARTS)"
     )
     snas_temperature: tuple[Temperature, Temperature] = Field(
-        (1.0, 0.03), description="first and last temperature of SNAS, which falls by equal factors (code of SNAS)"
+        (1.0, 0.03), description="first and last temperature of SNAS, which falls by equal steps (code of SNAS)"
     )
     gdas_temperature: tuple[Temperature, Temperature] = Field(
         (10.0, 0.1), description="first and last temperature of GDAS, which falls by equal steps (GDAS, section 4)"
@@ -52,7 +52,13 @@ class RandomSearch(Config):
     """Random search with shared weights (`random_ws`) and with separate trainings (`random`)."""
 
     candidates: Positive = Field(
-        1000, description="`random_ws`: architectures evaluated with shared weights after training"
+        1000, description="`random_ws`: architectures judged with shared weights after training (its code, one round)"
+    )
+    minibatches: Positive = Field(
+        10, description="`random_ws`: validation batches that judge a candidate (its code); at most the whole split"
+    )
+    finalists: Positive = Field(
+        10, description="`random_ws`: candidates that are then compared on the whole validation split (its code)"
     )
     architectures: Positive = Field(24, description="`random`: architectures that are trained (DARTS)")
     epochs: Positive = Field(

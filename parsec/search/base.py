@@ -3,14 +3,14 @@
 import math
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
-from parsec.config.search import SearchJob, SearchStage
+from parsec.config.search import SearchJob
 from parsec.data.augment import Augment
 from parsec.data.loader import AnyImages, epoch_order
 from parsec.errors import DivergedError
@@ -160,6 +160,19 @@ class Batches:
         for indices in order.tensor_split(count // self._size):
             yield self._task.validation.evaluate(indices, self._task.augment)
 
+    def some_validation(self, number: int, count: int) -> Iterator[Batch]:
+        """`count` whole validation batches, not augmented: the next ones of shuffled passes over the validation split.
+
+        Args:
+            number: how many times as many batches were taken before.
+            count: number of batches.
+        """
+        split, per_pass = self._task.validation, len(self._task.validation) // self._size
+        for taken in range(number * count, (number + 1) * count):
+            index, batch = divmod(taken, per_pass)
+            order = epoch_order(len(split), self._size, self._task.seed, "candidate order", index)
+            yield split.evaluate(order[batch], self._task.augment)
+
 
 def expected_operations(prior: Prior) -> dict[str, dict[str, float]]:
     """Expected uses of every primitive in each cell under π; the counts of a cell sum to its slots (or edges)."""
@@ -226,8 +239,8 @@ class SearchTrainer(ABC):
         return during * cls.cost_per_pass(task), after * cls.cost_per_pass(task)
 
     @classmethod
-    def candidates(cls, settings: SearchStage) -> int:
-        """Architectures whose accuracies on the validation split are compared after training."""
+    def selection_images(cls, task: SearchTask) -> int:
+        """Images × architectures passed forward after training, to select one by its accuracy."""
         return 0
 
     def __init__(self, task: SearchTask) -> None:
@@ -329,11 +342,16 @@ class SearchTrainer(ABC):
 
     def accuracy(self, child: Architecture) -> float:
         """Accuracy in [0, 1] of an architecture with shared weights on the validation split, with batch statistics."""
-        correct = torch.zeros((), dtype=torch.int64, device=self.task.device)
+        return self.accuracy_on(child, self.batches.all_validation())
+
+    def accuracy_on(self, child: Architecture, batches: Iterable[Batch]) -> float:
+        """Accuracy in [0, 1] of an architecture with shared weights on batches, with batch statistics."""
+        correct, count = torch.zeros((), dtype=torch.int64, device=self.task.device), 0
         with torch.no_grad():
-            for images, labels in self.batches.all_validation():
+            for images, labels in batches:
                 correct += (self.logits(child, images).argmax(1) == labels).sum()
-        return float(correct) / len(self.task.validation)
+                count += len(labels)
+        return float(correct) / count
 
     def _epoch_row(self) -> Metrics:
         # What is known after an epoch; before the first one, only what needs no training.

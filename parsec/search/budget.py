@@ -46,7 +46,7 @@ def _fitted(task: SearchTask, method: type[SearchTrainer], budget: int) -> Searc
         random = settings.random.model_copy(update={"architectures": architectures})
         return settings.model_copy(update={"random": random})
     warmup, learning = (cost * epoch_images for cost in method.cost_per_step(task))
-    fixed = settings.warmup.epochs * warmup + method.candidates(settings) * len(task.validation)
+    fixed = settings.warmup.epochs * warmup + method.selection_images(task)
     epochs = int((budget - fixed) // learning)
     _check(task, epochs, fixed + learning)
     return settings.model_copy(update={"epochs": settings.warmup.epochs + epochs})

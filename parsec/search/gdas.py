@@ -9,6 +9,7 @@ from torch import Tensor
 
 from parsec.search.base import Metrics
 from parsec.search.relaxed import Relaxed
+from parsec.space.spaces import Architecture
 
 
 def gumbel(shape: torch.Size, generator: torch.Generator) -> Tensor:
@@ -30,12 +31,18 @@ def straight_through(soft: Tensor) -> Tensor:
 class Gdas(Relaxed):
     """GDAS. An entry that is not sampled is not run, so that its own gradient is left out."""
 
+    selection = (
+        "derived from π after the last epoch (DARTS: the two strongest pairs of an input and an operation of a node; "
+        "NAS-Bench-201: the argmax of every edge), chosen without looking at any accuracy; π saw the validation half, "
+        "v the training half, and no test image was read"
+    )
     samples_one_op = True
 
-    def _temperature(self, epoch: int) -> float:
-        """Temperature of an epoch: falls by equal steps."""
-        first, last = self.settings.relaxation.gdas_temperature
-        return first + (last - first) * self._annealing(epoch)
+    def genotype(self) -> Architecture:
+        """The architecture that the code of GDAS derives from π."""
+        derive = self.prior.space.derive_pairs or self.prior.space.derive
+        derived: Architecture = derive(self.prior.marginals().tolist())
+        return derived
 
     def _sample(self, temperature: float) -> Tensor:
         log_p = self.prior.log_probs()
@@ -44,7 +51,8 @@ class Gdas(Relaxed):
 
     def train_step(self, epoch: int) -> Metrics:
         """A π-step on a validation batch once the warm-up is over, then a v-step on a training batch."""
-        rate, temperature, losses = self._rate(epoch), self._temperature(epoch), {}
+        rate, losses = self._rate(epoch), {}
+        temperature = self._annealed(self.settings.relaxation.gdas_temperature, epoch)
         if self._past_warmup(epoch):
             validation = self.batches.validation(self.step)
             losses["validation_loss"] = loss = self.loss(self._sample(temperature), validation)

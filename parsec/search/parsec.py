@@ -12,7 +12,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from parsec.config.search import SearchStage
 from parsec.network.spaces import Child, child_cost, shared_weights
 from parsec.prior.distribution import ArchitectureBatch, Prior
 from parsec.runtime.device import to_device
@@ -144,9 +143,9 @@ class Parsec(SearchTrainer):
         return warmup.samples or samples, samples * (1 if warmup.freeze else 2)
 
     @classmethod
-    def candidates(cls, settings: SearchStage) -> int:
-        """Samples of the final π that are compared."""
-        return settings.estimator.best_of or 0
+    def selection_images(cls, task: SearchTask) -> int:
+        """Each of the compared samples of the final π sees the validation split once."""
+        return (task.job.settings.estimator.best_of or 0) * len(task.validation)
 
     @property
     def _has_compared(self) -> bool:

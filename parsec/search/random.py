@@ -1,4 +1,4 @@
-"""Random search: each architecture trained from scratch, or all with shared weights (Li and Talwalkar, UAI 2019)."""
+"""Random search: each architecture trained alone, or all with shared weights (Li and Talwalkar, UAI 2019)."""
 
 from functools import partial
 from typing import Any
@@ -6,7 +6,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from parsec.config.search import SearchStage
 from parsec.errors import SettingsError
 from parsec.network.spaces import Child, shared_weights
 from parsec.runtime.device import autocast
@@ -95,12 +94,13 @@ class SamplingTrainer(SearchTrainer):
 class RandomSearch(SamplingTrainer):
     """Random search without weight sharing: architectures are trained from scratch one after another.
 
-    An epoch is one epoch of one architecture.
+    They are trained in the search network and evaluated with batch statistics, as those of every other method are; the
+    networks of `retrain` are larger, and keep running statistics. An epoch is one epoch of one architecture.
     """
 
     selection = (
-        "the best on the validation half of `random.architectures` draws of the prior, each trained alone for "
-        "`random.epochs` epochs on the training half; no test image was read"
+        "the best on the validation half, with batch statistics, of `random.architectures` samples of the prior, each "
+        "trained alone in the search network for `random.epochs` epochs on the training half; no test image was read"
     )
     shares_weights = False
     child: Architecture | None = None
@@ -160,20 +160,35 @@ class RandomSearch(SamplingTrainer):
 
 
 class RandomShared(SamplingTrainer):
-    """Random search with shared weights (section 3.2): train v, then evaluate candidates with it.
+    """Random search with shared weights: train v, judge candidates with it, compare the best (Li and Talwalkar's code).
 
-    Evaluating the candidates is one more epoch after the last.
+    A candidate is judged on the next minibatches of shuffled passes over the validation split, so that candidates see
+    different ones. Judging and comparing are one more epoch after the last.
     """
 
     selection = (
-        "the best on the validation half, with shared weights, of `random.candidates` children of the prior; v saw the "
-        "training half, and no test image was read"
+        "the best on the validation half, with shared weights, of the `random.finalists` that were best on "
+        "`random.minibatches` validation batches among `random.candidates` samples of the prior; v saw the training "
+        "half, and no test image was read"
     )
 
+    def __init__(self, task: SearchTask) -> None:
+        super().__init__(task)
+        self.leaders: list[tuple[float, Architecture]] = []
+        """The finalists so far with their accuracies on minibatches, best first, the earlier of equals first."""
+
+    @staticmethod
+    def _minibatches(task: SearchTask) -> int:
+        """Validation batches that judge a candidate."""
+        settings = task.job.settings
+        return min(settings.random.minibatches, len(task.validation) // settings.batch_size)
+
     @classmethod
-    def candidates(cls, settings: SearchStage) -> int:
-        """Architectures evaluated after training."""
-        return settings.random.candidates
+    def selection_images(cls, task: SearchTask) -> int:
+        """Minibatches for every candidate, and the validation split for every finalist."""
+        random = task.job.settings.random
+        judged = random.candidates * cls._minibatches(task) * task.job.settings.batch_size
+        return judged + min(random.finalists, random.candidates) * len(task.validation)
 
     @property
     def _training_steps(self) -> int:
@@ -181,13 +196,14 @@ class RandomShared(SamplingTrainer):
 
     @property
     def epochs(self) -> int:
-        """Epochs to do, including that of the evaluation of candidates."""
+        """Epochs to do, including that of the selection."""
         return self._training_steps // self.batches.per_epoch + 1
 
     @property
     def total_steps(self) -> int:
-        """Steps to do."""
-        return self._training_steps + self.settings.random.candidates
+        """Steps to do: of training, one per candidate, and one per finalist."""
+        random = self.settings.random
+        return self._training_steps + random.candidates + min(random.finalists, random.candidates)
 
     @property
     def epoch(self) -> int:
@@ -198,14 +214,37 @@ class RandomShared(SamplingTrainer):
 
     @property
     def forward_images(self) -> int:
-        """Images × architectures passed forward so far, including those of the evaluation of candidates."""
-        evaluated = max(self.step - self._training_steps, 0)
-        return (self.children - evaluated) * self.settings.batch_size + evaluated * len(self.task.validation)
+        """Images × architectures passed forward so far, including those of the selection."""
+        after = max(self.step - self._training_steps, 0)
+        judged = min(after, self.settings.random.candidates)
+        batches = self.step - after + judged * self._minibatches(self.task)
+        return batches * self.settings.batch_size + (after - judged) * len(self.task.validation)
 
     def train_step(self, epoch: int) -> Metrics:
-        """A step of v on one sampled architecture, or the evaluation of one candidate."""
-        if self.step >= self._training_steps:
-            return self.evaluate_candidate(self.sample(self.streams.cpu("candidates")))
+        """A step of v on one sampled architecture, the judgement of one candidate, or the evaluation of a finalist."""
+        number = self.step - self._training_steps
+        if number >= self.settings.random.candidates:
+            return self.evaluate_candidate(self.leaders[number - self.settings.random.candidates][1])
+        if number >= 0:
+            return self.judge_candidate(self.sample(self.streams.cpu("candidates")), number)
         rate = learning_rate(self.settings.weights, epoch, self.settings.epochs)
         child = self.sample(self.streams.cpu("architectures"))
         return {"learning_rate": rate, "train_loss": self.weight_step(child, self.batches.training(self.step), rate)}
+
+    def judge_candidate(self, child: Architecture, number: int) -> Metrics:
+        """Measure the accuracy of a candidate, counted from 0, on its minibatches; rank it among the finalists."""
+        self.evaluated += 1
+        accuracy = self.accuracy_on(child, self.batches.some_validation(number, self._minibatches(self.task)))
+        ranked = sorted([*self.leaders, (accuracy, child)], key=lambda leader: -leader[0])
+        self.leaders = ranked[: self.settings.random.finalists]
+        return {"minibatch_accuracy": accuracy}
+
+    def state_dict(self) -> dict[str, Any]:
+        """The state of training, and the finalists so far."""
+        leaders = [(accuracy, self.prior.space.encode(child, "separate")) for accuracy, child in self.leaders]
+        return super().state_dict() | {"leaders": leaders}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue exactly where `state_dict` was taken."""
+        super().load_state_dict(state)
+        self.leaders = [(accuracy, self.prior.space.decode(child, "separate")) for accuracy, child in state["leaders"]]

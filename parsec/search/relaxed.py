@@ -120,9 +120,10 @@ class Relaxed(SearchTrainer):
         detached = {name: loss.detach() for name, loss in losses.items()}
         return {"learning_rate": rate, **further, **detached, "entropy": self.prior.exact_entropy()}
 
-    def _annealing(self, epoch: int) -> float:
-        """Fraction of the search that is done: 0 in the first epoch, 1 in the last."""
-        return epoch / max(self.settings.epochs - 1, 1)
+    def _annealed(self, temperatures: tuple[float, float], epoch: int) -> float:
+        """Temperature of an epoch: falls by equal steps from the first of two in the first epoch to the last."""
+        first, last = temperatures
+        return first + (last - first) * epoch / max(self.settings.epochs - 1, 1)
 
     def rate_summary(self) -> list[str]:
         """Learning rates of v and π."""

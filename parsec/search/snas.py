@@ -37,14 +37,9 @@ class Snas(Relaxed):
         """Expected multiply-adds of the edges under π, between 0 and 1: linear in the samples (SNAS, section 2.3)."""
         return (self.by_cell(self.prior.log_probs().exp()) * self._shares).sum()
 
-    def _temperature(self, epoch: int) -> float:
-        """Temperature of an epoch: falls by equal factors."""
-        first, last = self.settings.relaxation.snas_temperature
-        return float(first * (last / first) ** self._annealing(epoch))
-
     def train_step(self, epoch: int) -> Metrics:
         """One backward pass on a training batch gives the gradients of both π and v."""
-        rate, temperature = self._rate(epoch), self._temperature(epoch)
+        rate, temperature = self._rate(epoch), self._annealed(self.settings.relaxation.snas_temperature, epoch)
         # A sample of the concrete distribution: softmax((log p + Gumbel noise) / temperature).
         log_p = self.prior.log_probs()
         soft = concrete(log_p, gumbel(log_p.shape, self.streams.cpu("architectures")), temperature)

@@ -30,14 +30,38 @@ def _node(rows: Probabilities) -> Node:
     return tuple(Edge(best[source][1], source) for source in chosen)
 
 
+def _node_of_pairs(rows: Probabilities) -> Node:
+    """The two strongest pairs of a primitive and an input, which may coincide; the first ones of equals."""
+    pairs = [
+        (p, Edge(name, source))
+        for source, row in enumerate(rows)
+        for p, name in zip(row, CANDIDATES, strict=True)
+        if name != "none"
+    ]
+    return tuple(edge for _, edge in sorted(pairs, key=lambda pair: -pair[0])[:SLOTS])
+
+
+def _derived(probabilities: Probabilities, derive_node: Callable[[Probabilities], Node]) -> Genotype:
+    """Every node of both cells from the rows of its edges."""
+    cells = [probabilities[EDGES * cell : EDGES * (cell + 1)] for cell in range(len(CELLS))]
+    bounds = [(edge_index(node, 0), edge_index(node + 1, 0)) for node in range(NODES)]
+    return Genotype(*(tuple(derive_node(cell[first:end]) for first, end in bounds) for cell in cells))
+
+
 def derive_darts(probabilities: Probabilities) -> Genotype:
     """Two edges per node, by the probability of their best primitive other than `none` (DARTS, section 2.4).
 
     That probability is the one beside `none`, as in the code of the authors.
     """
-    cells = [probabilities[EDGES * cell : EDGES * (cell + 1)] for cell in range(len(CELLS))]
-    bounds = [(edge_index(node, 0), edge_index(node + 1, 0)) for node in range(NODES)]
-    return Genotype(*(tuple(_node(cell[first:end]) for first, end in bounds) for cell in cells))
+    return _derived(probabilities, _node)
+
+
+def derive_pairs(probabilities: Probabilities) -> Genotype:
+    """Two pairs of a primitive other than `none` and an input per node, by their probabilities (code of GDAS).
+
+    Both may have the same input, unlike those of `derive_darts`.
+    """
+    return _derived(probabilities, _node_of_pairs)
 
 
 def derive_nasbench201(probabilities: Probabilities) -> Benchmarked:
@@ -82,6 +106,8 @@ class SearchSpace:
     """From the probabilities of the form `edges` to the architecture."""
     from_dict: Callable[[object], Any]
     """Inverse of `Architecture.as_dict`; raises GenotypeError."""
+    derive_pairs: Callable[[Probabilities], Any] | None = None
+    """GDAS' derivation where it differs from `derive`: a node's inputs and operations are chosen together."""
     # What the settings may ask for on this space; the defaults are those of a space with one operation per edge.
     forms: tuple[Parametrization, ...] = ("separate",)
     """Forms of π: `edges` only if the networks have a mixed operation, `joint` only if a slot has an input."""
@@ -109,6 +135,7 @@ DARTS = SearchSpace(
     encode=factors.encode,
     derive=derive_darts,
     from_dict=darts.from_dict,
+    derive_pairs=derive_pairs,
     forms=("separate", "joint", "edges"),
     inputs=("independent", "distinct"),
     executors=("auto", "sequential", "grouped", "fused"),

@@ -1,4 +1,4 @@
-"""Both random searches: which children they train and judge, and that the best is kept."""
+"""Both random searches: which architectures they train and judge, on which images, and that the best is kept."""
 
 import pytest
 import torch
@@ -41,19 +41,72 @@ def spied(trainer, monkeypatch):
     return trained, judged
 
 
-def test_random_ws_keeps_best_candidate(make, monkeypatch):
-    trainer = make(RandomShared, candidates=5)
+def test_random_ws_keeps_best_finalist(make, monkeypatch):
+    trainer = make(RandomShared, candidates=5, minibatches=2, finalists=3)
     trained, judged = spied(trainer, monkeypatch)
     rows = finish(trainer)
     assert len(trained) == 6
     assert len(set(trained)) > 4
-    assert len(judged) == 5
+    assert len(judged) == 3
     best = max(judged, key=lambda pair: pair[0])
     assert (rows[-1]["mode_accuracy"], trainer.genotype()) == best
     assert trainer.accuracy(best[1]) == best[0]
-    assert trainer.children == 6 + 5
-    assert trainer.forward_images == 6 * 16 + 5 * 48
+    assert trainer.children == 6 + 5 + 3
+    assert trainer.forward_images == 6 * 16 + 5 * 2 * 16 + 3 * 48
+    assert trainer.forward_images == 6 * 16 + trainer.selection_images(trainer.task)
     assert [row["epoch"] for row in rows if row["event"] == "epoch"] == [0, 1, 2, 3]
+
+
+def test_finalists_lead_on_minibatches(make, monkeypatch):
+    """Best first, the earlier of equals first; the whole split then decides, against the order of the minibatches."""
+    trainer, accuracies = make(RandomShared, candidates=5, finalists=3), [0.2, 0.7, 0.5, 0.7, 0.1]
+    sampled, compared = [], []
+    draw, left = trainer.sample, iter(accuracies)
+    monkeypatch.setattr(trainer, "sample", lambda rng: sampled.append(draw(rng)) or sampled[-1])
+    monkeypatch.setattr(trainer, "accuracy_on", lambda *_: next(left))
+    whole = iter([0.3, 0.4, 0.6])
+    monkeypatch.setattr(SearchTrainer, "accuracy", lambda _, child: compared.append(child) or next(whole, 0.6))
+    trainer.step = trainer._training_steps
+    for number in range(8):
+        trainer.train_step(2)
+        trainer.step += 1
+        assert trainer.has_selection == (number >= 5)
+    candidates = sampled[:5]
+    assert compared == [candidates[1], candidates[3], candidates[2]]
+    assert trainer.genotype() == candidates[2]
+
+
+def test_candidates_see_successive_minibatches(make):
+    """Two of three batches each: together two shuffled passes over the split, the second in another order."""
+    batches = make(RandomShared).batches
+    seen = [images for number in range(3) for images, _ in batches.some_validation(number, 2)]
+    assert [len(images) for images in seen] == [16] * 6
+    passes = [sorted(image.sum().item() for image in torch.cat(seen[start : start + 3])) for start in (0, 3)]
+    everything = torch.cat([images for images, _ in batches.all_validation()])
+    assert passes[0] == passes[1] == sorted(image.sum().item() for image in everything)
+    assert not torch.equal(torch.cat(seen[:3]), torch.cat(seen[3:]))
+
+
+def test_small_split_bounds_minibatches(make):
+    trainer = make(RandomShared, candidates=4, minibatches=10, finalists=1)
+    finish(trainer)
+    assert trainer.forward_images == 6 * 16 + 4 * 48 + 48
+    assert trainer.selection_images(trainer.task) == 4 * 48 + 48
+
+
+@pytest.mark.parametrize("cut", [8, 12])
+def test_selection_resumes_exactly(make, cut):
+    """Cut among the candidates and among the finalists."""
+    settings = {"candidates": 5, "minibatches": 1, "finalists": 3}
+    whole, first, second = (make(RandomShared, **settings) for _ in range(3))
+    finish(whole)
+    while first.step < cut:
+        first.advance()
+    second.load_state_dict(first.state_dict())
+    finish(second)
+    assert second.leaders == whole.leaders
+    assert (second.genotype(), second.best_accuracy) == (whole.genotype(), whole.best_accuracy)
+    assert second.forward_images == whole.forward_images
 
 
 def test_random_trains_each_from_scratch(make, monkeypatch):

@@ -25,6 +25,13 @@ def spied(trainer, monkeypatch):
     return seen
 
 
+def finish(trainer):
+    rows = []
+    while trainer.step < trainer.total_steps:
+        rows += trainer.advance()
+    return rows
+
+
 def test_darts_prior_step_descends_validation_loss(make_task, monkeypatch):
     """Adam's first step has the size of the learning rate against the gradient, weight decay included."""
     trainer = Darts(make_task(method="darts", space="nasbench201"))
@@ -174,9 +181,26 @@ def test_straight_through_gradient():
 
 def test_gdas_temperature_falls_linearly(make_task):
     trainer = Gdas(make_task(method="gdas", epochs=5))
-    falls = [trainer._temperature(epoch) for epoch in range(5)]
-    assert falls == pytest.approx([10.0, 7.525, 5.05, 2.575, 0.1])
+    falls = [row["temperature"] for row in finish(trainer) if row["event"] == "step"]
+    assert falls[::3] == falls[2::3] == pytest.approx([10.0, 7.525, 5.05, 2.575, 0.1])
     assert Relaxation().gdas_temperature == (10.0, 0.1)
+
+
+def test_gdas_derives_pairs(make_task):
+    """A node takes its two best pairs of input and operation, of one input if so it is; DARTS takes two inputs."""
+    chosen = {}
+    for name in ("gdas", "darts"):
+        trainer = METHODS[name](make_task(method=name, relaxation={"initial_deviation": 0.0}))
+        trainer.prior.logits.data[1, 1:3] = torch.tensor([1.0, 2.0])
+        chosen[name] = trainer.genotype().normal[0]
+    assert chosen["gdas"] == (("avg_pool_3x3", 1), ("max_pool_3x3", 1))
+    assert chosen["darts"] == (("avg_pool_3x3", 1), ("max_pool_3x3", 0))
+
+
+def test_gdas_argmax_on_nasbench201(make_task):
+    trainer = Gdas(make_task(method="gdas", space="nasbench201"))
+    trainer.prior.logits.data[:, OPERATIONS.index("none")] = 1.0
+    assert set(trainer.genotype().operations) == {"none"}
 
 
 def test_snas_learns_from_training_batch(make_task, monkeypatch):
@@ -192,10 +216,9 @@ def test_snas_learns_from_training_batch(make_task, monkeypatch):
 
 def test_snas_samples_sharpen(make_task, monkeypatch):
     trainer = Snas(make_task(method="snas", space="nasbench201", epochs=3, prior_rate=1e-6))
-    assert [trainer._temperature(epoch) for epoch in range(3)] == pytest.approx([1.0, 0.03**0.5, 0.03])
     seen = spied(trainer, monkeypatch)
-    while trainer.step < trainer.total_steps:
-        trainer.advance()
+    falls = [row["temperature"] for row in finish(trainer) if row["event"] == "step"]
+    assert falls[::3] == falls[2::3] == pytest.approx([1.0, 0.515, 0.03])
     largest = [float(mixture.amax(-1).mean()) for mixture in seen]
     assert max(largest[:3]) < 0.8 < min(largest[-3:])
 

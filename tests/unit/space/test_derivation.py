@@ -5,7 +5,7 @@ import pytest
 from parsec.space.darts import CANDIDATES, EDGES, edge_index
 from parsec.space.factors import decode
 from parsec.space.nasbench201 import OPERATIONS
-from parsec.space.spaces import derive_darts, derive_nasbench201
+from parsec.space.spaces import derive_darts, derive_nasbench201, derive_pairs
 
 UNIFORM = [[1 / 8] * 8 for _ in range(2 * EDGES)]
 
@@ -29,6 +29,16 @@ def test_none_weakens_edges_but_never_wins():
     rows[0] = row(none=0.95, skip_connect=0.05)
     rows[1] = row(none=0.9, max_pool_3x3=0.1)
     assert derive_darts(rows).normal[0] == (("max_pool_3x3", 1), ("skip_connect", 0))
+
+
+def test_pairs_may_share_an_input():
+    rows = [*UNIFORM]
+    rows[edge_index(1, 2)] = row(none=0.4, sep_conv_5x5=0.35, skip_connect=0.25)
+    rows[edge_index(1, 0)] = row(none=0.8, max_pool_3x3=0.2)
+    normal, reduce = derive_pairs(rows)
+    assert normal[1] == (("sep_conv_5x5", 2), ("skip_connect", 2))
+    assert reduce[1] == (("max_pool_3x3", 0), ("avg_pool_3x3", 0))
+    assert derive_darts(rows).normal[1] == (("sep_conv_5x5", 2), ("max_pool_3x3", 0))
 
 
 def test_nasbench201_takes_the_argmax_none_included():

@@ -144,7 +144,6 @@ class Warmup(Config):
         description="`parsec`: probability of operations without weights (none, skip, pooling) together, wherever one "
         "is chosen, in these epochs: less than under π trains convolutions more often; null: sampled from π",
     )
-    freeze: bool = Field(False, description="`parsec`: v stays as the warm-up left it, and all that follows is for π")
 
 
 class Ranking(Config):
@@ -206,8 +205,6 @@ class SearchStage(Config):
         warmup = self.warmup.epochs
         if self.budget is None and warmup >= self.epochs:
             raise ValueError(f"warmup.epochs: got {warmup}; allowed: less than epochs ({self.epochs})")
-        if self.warmup.freeze and warmup == 0:
-            raise ValueError("warmup.freeze: got true; allowed with warmup.epochs of 1 or more: v would stay untrained")
         check_batches(self.batch_size, train_images=self.train_images, validation_images=self.validation_images)
         return self
 

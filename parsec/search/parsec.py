@@ -62,15 +62,12 @@ class Parsec(SearchTrainer):
         self.prior_optimizer = adam([self.prior.logits], self.settings.prior)
 
     def train_step(self, epoch: int) -> Metrics:
-        """One iteration: a π-step once the warm-up is over, and a v-step unless the warm-up had the last."""
-        warmup, metrics = self.settings.warmup, Metrics()
-        if epoch >= warmup.epochs:
+        """One iteration: a π-step once the warm-up is over, then a v-step."""
+        rate = learning_rate(self.settings.weights, epoch, self.settings.epochs)
+        metrics: Metrics = {"learning_rate": rate}
+        if epoch >= self.settings.warmup.epochs:
             metrics |= self.prior_step(*self.batches.validation(self.step))
-            if warmup.freeze:
-                return metrics | {"samples": self.sample_size(), "entropy": self.prior.exact_entropy()}
-        # The schedule ends with the last epoch in which v is trained.
-        rate = learning_rate(self.settings.weights, epoch, warmup.epochs if warmup.freeze else self.settings.epochs)
-        return metrics | {"learning_rate": rate} | self.weight_step(*self.batches.training(self.step), rate)
+        return metrics | self.weight_step(*self.batches.training(self.step), rate)
 
     def prior_step(self, images: Tensor, labels: Tensor) -> Metrics:
         """Ascend Σ_k (ω_k − b) ∇_π log p(α_k|π) on a validation batch [B, 3, H, W] with labels [B]."""
@@ -140,7 +137,7 @@ class Parsec(SearchTrainer):
     def cost_per_step(cls, task: SearchTask) -> tuple[float, float]:
         """Each of the sampled architectures runs the minibatches: one in the warm-up, then one for π and one for v."""
         warmup, samples = task.job.settings.warmup, task.job.settings.estimator.samples
-        return warmup.samples or samples, samples * (1 if warmup.freeze else 2)
+        return warmup.samples or samples, 2 * samples
 
     @classmethod
     def selection_images(cls, task: SearchTask) -> int:

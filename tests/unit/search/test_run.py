@@ -48,7 +48,7 @@ def test_result_of_a_search(start, digits, make_job):
     result, job = result_of(start("a", seed=3)), make_job()
     assert set(result) == {
         "schema", "kind", "stage", "space", "method", "dataset", "seed", "genotype", "entropy", "mode_accuracy",
-        "selection", "parent", "complexity", "skip_share", "cost", "children", "forward_images",
+        "selection", "parent", "complexity", "skip_share", "ranking", "cost", "children", "forward_images",
         "images",
         "images_available", "provenance",
     }  # fmt: skip

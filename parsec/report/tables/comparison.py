@@ -125,6 +125,10 @@ COMPARISON_NOTES = [
     "Skip edges: share of skip connections among the edges of the selected architectures.",
 ]
 TRAINED_NOTE = "Parameters and multiply-adds are means over the networks trained from scratch."
+RANDOM_NOTE = (
+    "Random search: architectures trained alone in the search network, the best on the validation half by its batch "
+    "statistics."
+)
 LOOKED_UP_NOTE = (
     "The CSV adds parameters and multiply-adds of networks of the size of the search; the accuracies are of the "
     "benchmark's networks, which are larger."
@@ -214,6 +218,7 @@ def make_comparison_table(inputs: Sequence[Path]) -> TableResult:
         sections.append(Section.of(where if len(lines) > 1 else "", each, (method, *numbers)))
         data += [{"outcome": where, **_comparison_numbers(line)} for line in each]
     notes = [*COMPARISON_NOTES, LOOKED_UP_NOTE if looked_up else TRAINED_NOTE, *_few_images(runs)]
+    notes += [RANDOM_NOTE] if (runs["base"] == "random").any() else []
     caption = f"Comparison of methods on {listing(lines)}"
     return TableResult(Table("comparison", caption, (METHOD, *numbers), sections, notes), pd.DataFrame(data))
 

@@ -200,6 +200,7 @@ def table(
     compare_with: Annotated[
         Literal["cifar10", "imagenet"] | None, typer.Option(help="accuracy: published rows to print under ours.")
     ] = None,
+    reference: Annotated[str | None, _name(help="comparison: method that differences are to; default: parsec.")] = None,
 ) -> None:
     """Make a table from result files, as CSV, Markdown and LaTeX."""
     from parsec.report.tables.registry import TABLES, table_writer
@@ -208,9 +209,14 @@ def table(
         raise UserError(f"table: no table {name!r}; there are {', '.join(TABLES)}")
     if name != "accuracy" and (dataset or compare_with):
         raise UserError(f"--dataset and --compare-with: only for the table accuracy, not {name}")
+    if name != "comparison" and reference:
+        raise UserError(f"--reference: only for the table comparison, not {name}")
     if name == "accuracy" and dataset is None:
         raise UserError("--dataset: missing; the table accuracy is of one data set")
-    options = {"dataset": dataset, "compare_with": compare_with} if name == "accuracy" else {}
+    options = {
+        "accuracy": {"dataset": dataset, "compare_with": compare_with},
+        "comparison": {"reference": reference or "parsec"},
+    }.get(name, {})
     table_writer(name, **options)(inputs, output)
 
 

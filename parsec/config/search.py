@@ -41,7 +41,7 @@ class Relaxation(Config):
         (1.0, 0.03), description="first and last temperature of SNAS, which falls by equal steps (code of SNAS)"
     )
     gdas_temperature: tuple[Temperature, Temperature] = Field(
-        (10.0, 0.1), description="first and last temperature of GDAS, which falls by equal steps (GDAS, section 4)"
+        (10.0, 0.1), description="first and last temperature of GDAS, which falls by equal steps (code of GDAS)"
     )
     resource: Literal["none", "mild", "moderate", "aggressive"] = Field(
         "none", description="SNAS' penalty on the expected multiply-adds of the cells' edges; the factors are ours"
@@ -49,7 +49,7 @@ class Relaxation(Config):
 
 
 class RandomSearch(Config):
-    """Random search with shared weights (`random_ws`) and with separate trainings (`random`)."""
+    """Random search: with shared weights (`random_ws`), or each trained alone in the search network (`random`)."""
 
     candidates: Positive = Field(
         1000, description="`random_ws`: architectures judged with shared weights after training (its code, one round)"
@@ -60,7 +60,9 @@ class RandomSearch(Config):
     finalists: Positive = Field(
         10, description="`random_ws`: candidates that are then compared on the whole validation split (its code)"
     )
-    architectures: Positive = Field(24, description="`random`: architectures that are trained (DARTS)")
+    architectures: Positive = Field(
+        24, description="`random`: architectures that are trained alone, in the search network (number: DARTS)"
+    )
     epochs: Positive = Field(
         100, description="`random`: epochs per architecture (DARTS), instead of the epochs of the stage"
     )
@@ -137,7 +139,8 @@ class Warmup(Config):
 
     epochs: Annotated[int, Field(ge=0)] = Field(0, description="first epochs in which only v is trained")
     samples: Positive | None = Field(
-        None, description="`parsec`: K of these epochs; with 1 every sampled architecture trains v alone; null: as after"
+        None,
+        description="`parsec`: K of these epochs; with 1 every sampled architecture trains v alone; null: as after",
     )
     weightless_share: Annotated[float, Field(gt=0.0, lt=1.0)] | None = Field(
         None,

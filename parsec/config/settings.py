@@ -106,6 +106,9 @@ class Settings(Config):
         ("parsec",), description="search methods, and names under `variants`", min_length=1
     )
     variants: dict[Name, Variant] = Field({}, description="methods with settings of their own")
+    reference: Name = Field(
+        "parsec", description="method or variant to which the comparison gives the differences of the others"
+    )
     seeds: UniqueTuple[Seed] = Field(
         (0, 1, 2, 3), description="seeds of the independent searches; four, as DARTS runs", min_length=1
     )
@@ -195,6 +198,8 @@ class Settings(Config):
         for name in self.methods:
             if name not in known:
                 raise ValueError(f"methods: got {name!r}; allowed: {', '.join(known)}")
+        if self.reference not in ("parsec", *self.methods):
+            raise ValueError(f"reference: got {self.reference!r}; allowed: {', '.join(self.methods)}, as under methods")
         for name, variant in self.variants.items():
             if name in get_args(Method):
                 raise ValueError(f"variants.{name}: a method has this name already; choose another")

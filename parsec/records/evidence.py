@@ -18,7 +18,7 @@ HOLDS, FAILS, OPEN = "holds", "does not hold", "no significant difference"
 IN_PART, CLOSE, SINGLE = "holds in part", "close, but differs significantly", "one run, no interval"
 REDUCED = " at reduced scale"
 PAPER_EPOCHS = 600
-"""Epochs of retraining on CIFAR-10 in the paper; a record with fewer does not test its numbers."""
+"""Epochs of retraining on CIFAR-10 in DARTS, which PARSEC is compared with; fewer do not test its numbers."""
 FULL = "full: the benchmark's own networks"
 REPLAYED = "full: replayed on the table"
 ONE_DRAW = "one weight draw"
@@ -161,7 +161,7 @@ def together(verdicts: Collection[str]) -> str:
 
 
 def retrained(record: Path, claim: Claim) -> Evidence | None:
-    """Test error on CIFAR-10 of the architectures of a stage; a verdict only with the paper's epochs."""
+    """Test error on CIFAR-10 of the architectures of a stage; a verdict only with as many epochs as DARTS trains."""
     origin = {"cifar10-proxy": "search", "cifar10-finetuned": "finetune"}[claim.claim]
     table = read_table(record, "cifar10")
     if table.empty:

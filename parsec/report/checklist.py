@@ -193,7 +193,7 @@ def over_time(records: Records) -> Answer:
 def random_search(records: Records) -> Answer:
     """Random search at the same budget."""
     if "random" in records.methods:
-        return Answer("yes", "random search is one of the methods")
+        return Answer("yes", "random search (architectures trained alone in the search network) is one of the methods")
     return Answer("no", f"methods: {listing(records.methods)}")
 
 

@@ -45,7 +45,9 @@ def ranking(runs: Iterable[Path], benchmark: Path | None, output: Path) -> None:
     results = [read_results([folder / "result.json"])[0] for folder in folders]
     samples = [_sample(folder) for folder in folders]
     truth, source = _truth(samples, benchmark)
-    rows = [row for result, sample in zip(results, samples, strict=True) for row in _correlations(result, sample, truth)]
+    rows = [
+        row for result, sample in zip(results, samples, strict=True) for row in _correlations(result, sample, truth)
+    ]
     for line in blind(pd.DataFrame(rows)):
         logger.warning(line)
     start = {"code_fingerprint": run_start.code, "git": run_start.git}
@@ -74,9 +76,7 @@ def _truth(samples: list[pd.DataFrame], benchmark: Path | None) -> tuple["pd.Ser
     return alone.groupby("architecture")["accuracy"].mean(), "validation accuracy of each trained alone"
 
 
-def _correlations(
-    result: dict[str, Any], sample: pd.DataFrame, truth: "pd.Series[float]"
-) -> Iterator[dict[str, Any]]:
+def _correlations(result: dict[str, Any], sample: pd.DataFrame, truth: "pd.Series[float]") -> Iterator[dict[str, Any]]:
     """One row per moment: τ of −loss with the truth, the parameters, and the edges without weights."""
     named = {**{key: result[key] for key in KEYS}, "base": base_method(result)}
     for moment, group in sample[sample["moment"] != ALONE].groupby("moment", sort=False):

@@ -23,7 +23,7 @@ def concrete(log_p: Tensor, noise: Tensor, temperature: float) -> Tensor:
 
 
 def straight_through(soft: Tensor) -> Tensor:
-    """Exactly 1 at the largest entry of every row and 0 elsewhere; gradients are those of `soft` (GDAS, equation 6)."""
+    """Exactly 1 at the largest entry of every row and 0 elsewhere; gradients are those of `soft` (GDAS)."""
     hard = torch.zeros_like(soft).scatter_(-1, soft.detach().argmax(-1, keepdim=True), 1.0)
     return hard + (soft - soft.detach())
 

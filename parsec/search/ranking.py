@@ -36,10 +36,10 @@ def ranked_architectures(settings: SearchStage, space: SearchSpace) -> list[Arch
 def rank(trainer: SearchTrainer) -> pd.DataFrame:
     """Evaluate the sample with the weights that a finished search saved; v is that of its end afterwards.
 
-    Returns one row per moment and architecture: `moment`, images passed `forward_images` by then, `architecture` (JSON),
-    `loss` (mean cross-entropy on augmentation-free validation images, batch statistics), `accuracy` in [0, 1],
-    `parameters` in the network of the stage, and `weightless`, edges whose operation has no weights. No rows for methods
-    without shared weights, except for `random.ranked`.
+    Returns one row per moment and architecture: `moment`, images passed `forward_images` by then, `architecture`
+    (JSON), `loss` (mean cross-entropy on validation images without augmentation, batch statistics), `accuracy` in
+    [0, 1], `parameters` in the network of the stage, and `weightless`, edges whose operation has no weights. Methods
+    without shared weights have no rows, unless `random.ranked` asks for trainings of the sample.
     """
     task, settings = trainer.task, trainer.settings
     flat, rows = trainer.supernet.bank.flat, list[dict[str, Any]]()

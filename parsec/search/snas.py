@@ -1,7 +1,7 @@
 """SNAS: samples of the concrete distribution, π and v learnt in one backward pass (Xie et al., ICLR 2019).
 
-Not bilevel: every iteration takes one training batch and one relaxed sample, and both π and v descend its loss. As the
-temperature falls from epoch to epoch, samples approach one operation per edge. The validation split is used for
+Not bilevel: every iteration takes one training batch and one relaxed sample, and both π and v descend its loss. The
+temperature falls by equal steps, so that samples approach one operation per edge. The validation split is used for
 evaluation only, so that SNAS learns from half of the images that the other methods learn from in as many epochs.
 """
 
@@ -15,15 +15,16 @@ from parsec.search.gdas import concrete, gumbel
 from parsec.search.relaxed import Relaxed
 
 RESOURCE = {"none": 0.0, "mild": 0.1, "moderate": 0.3, "aggressive": 1.0}
-"""Factor of the expected share of multiply-adds in the loss; the paper's levels are named, their values are not."""
+"""Factor of the expected share of multiply-adds in the loss, of ours: the code of SNAS gives the levels no values."""
 
 
 class Snas(Relaxed):
     """SNAS with a resource constraint on the expected multiply-adds."""
 
     selection = (
-        "derived from π after the last epoch (DARTS: the two strongest edges of a node; NAS-Bench-201: the argmax of "
-        "every edge), chosen without looking at any accuracy; π and v saw the training half, and no test image was read"
+        "derived from π after the last epoch (DARTS space: the two strongest edges of a node, where SNAS keeps all; "
+        "NAS-Bench-201: the argmax of every edge), chosen without looking at any accuracy; π and v saw the training "
+        "half, and no test image was read"
     )
     passes = (1, 1)
 
@@ -34,7 +35,7 @@ class Snas(Relaxed):
         return counted / counted.amax(-1).sum()
 
     def expected_share(self) -> Tensor:
-        """Expected multiply-adds of the edges under π, between 0 and 1: linear in the samples (SNAS, section 2.3)."""
+        """Expected multiply-adds of the edges under π, between 0 and 1: linear in π."""
         return (self.by_cell(self.prior.log_probs().exp()) * self._shares).sum()
 
     def train_step(self, epoch: int) -> Metrics:
@@ -44,7 +45,7 @@ class Snas(Relaxed):
         log_p = self.prior.log_probs()
         soft = concrete(log_p, gumbel(log_p.shape, self.streams.cpu("architectures")), temperature)
         loss = self.loss(self.by_cell(soft), self.batches.training(self.step))
-        # The resource constraint adds the expected multiply-adds (SNAS, section 2.3).
+        # The resource constraint adds the expected multiply-adds; the code of SNAS adds a logarithm of several costs.
         factor = RESOURCE[self.settings.relaxation.resource]
         self.backward(loss if factor == 0.0 else loss + (factor * self.expected_share()).to(loss.device))
         if self._past_warmup(epoch):

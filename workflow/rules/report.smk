@@ -47,10 +47,12 @@ rule comparison:
     params:
         code=params_code(table_code("comparison")),
         prefix=subpath(output.csv, strip_suffix=".csv"),
+        reference=settings.reference,
     message:
         "Table of all methods"
     shell:
-        "python -m parsec table comparison --output {params.prefix:q} --log {log:q} {input:q}"
+        "python -m parsec table comparison --reference {params.reference:q} --output {params.prefix:q} --log {log:q}"
+        " {input:q}"
 
 
 rule figure_entropy:

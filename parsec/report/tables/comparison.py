@@ -115,7 +115,6 @@ def _joules(result: Result) -> float:
     return math.nan if joules is None else float(joules)
 
 
-REFERENCE = "parsec"
 Key = tuple[str, str]
 """Method and stage."""
 Outcomes = dict[Key, "pd.Series[float]"]
@@ -136,6 +135,10 @@ COMPARISON_NOTES = [
     "Skip edges: share of skip connections among the edges of the selected architectures.",
 ]
 TRAINED_NOTE = "Parameters and multiply-adds are means over the networks trained from scratch."
+RANDOM_NOTE = (
+    "Random search: architectures trained alone in the search network, the best on the validation half by its batch "
+    "statistics."
+)
 LOOKED_UP_NOTE = (
     "The CSV adds parameters and multiply-adds of networks of the size of the search; the accuracies are of the "
     "benchmark's networks, which are larger."
@@ -165,7 +168,7 @@ def _cost_columns(lines: list["Line"], looked_up: bool) -> list[Column]:
 
 
 class Comparison(NamedTuple):
-    """One outcome of one method, and its difference to PARSEC where there is one."""
+    """One outcome of one method, and its difference to the reference where there is one."""
 
     summary: Summary
     difference: Paired | None
@@ -199,8 +202,10 @@ METHOD = Column("Method", _method_name, "l")
 STAGE_METHOD = Column("Method", lambda line: f"{_method_name(line)} ({STAGES[line.stage]})", "l")
 
 
-def make_comparison_table(inputs: Sequence[Path]) -> TableResult:
+def make_comparison_table(inputs: Sequence[Path], reference: str = "parsec") -> TableResult:
     """Result files, as `read_compared` takes them → one section per data set, one row per method and stage.
+
+    Differences are to the last stage of the method or variant `reference`.
 
     Raises:
         UserError: as `read_compared`.
@@ -208,8 +213,8 @@ def make_comparison_table(inputs: Sequence[Path]) -> TableResult:
     runs = read_compared(inputs)
     measured, lines = outcomes(runs), dict[str, list[Line]]()
     for where, group in runs.groupby("outcome", sort=False):
-        lines[str(where)] = _lines(group, [o for o in measured if group[o.name].notna().all()])
-    # The difference to PARSEC is printed for the first outcome only; the CSV has it for all.
+        lines[str(where)] = _lines(group, [o for o in measured if group[o.name].notna().all()], reference)
+    # The difference to the reference is printed for the first outcome only; the CSV has it for all.
     first, *others = keyed_columns(dict(measured), lambda name, line: line.outcome_text(name))
     looked_up = "nasbench201" in lines
     numbers = (
@@ -226,6 +231,7 @@ def make_comparison_table(inputs: Sequence[Path]) -> TableResult:
         sections.append(Section.of(where if len(lines) > 1 else "", each, (method, *numbers)))
         data += [{"outcome": where, **_comparison_numbers(line)} for line in each]
     notes = [*COMPARISON_NOTES, LOOKED_UP_NOTE if looked_up else TRAINED_NOTE, *_few_images(runs)]
+    notes += [RANDOM_NOTE] if (runs["base"] == "random").any() else []
     caption = f"Comparison of methods on {listing(lines)}"
     return TableResult(Table("comparison", caption, (METHOD, *numbers), sections, notes), pd.DataFrame(data))
 
@@ -236,13 +242,13 @@ def _few_images(runs: pd.DataFrame) -> list[str]:
     return [few_images_note(int(images[0]))] if len(images) == 1 and images[0] > 0 else []
 
 
-def _lines(group: pd.DataFrame, measured: list[Outcome]) -> list[Line]:
-    """One line per method and stage, PARSEC's last stage first."""
+def _lines(group: pd.DataFrame, measured: list[Outcome], reference: str) -> list[Line]:
+    """One line per method and stage, the reference's last stage first."""
     runs = {key: rows.set_index("seed").sort_index() for key, rows in group.groupby(["method", "stage"], sort=False)}
-    stages = [stage for stage in SEARCH_STAGES if (REFERENCE, stage) in runs]
-    reference = (REFERENCE, stages[-1]) if stages else None
-    keys = sorted(runs, key=lambda key: key != reference)
-    columns = {o.name: _compare({key: runs[key][o.name] for key in keys}, reference) for o in measured}
+    stages = [stage for stage in SEARCH_STAGES if (reference, stage) in runs]
+    first = (reference, stages[-1]) if stages else None
+    keys = sorted(runs, key=lambda key: key != first)
+    columns = {o.name: _compare({key: runs[key][o.name] for key in keys}, first) for o in measured}
     lines = {key: {name: compared[key] for name, compared in columns.items()} for key in keys}
     return [Line(method, stage, runs[method, stage], outcomes) for (method, stage), outcomes in lines.items()]
 
@@ -257,7 +263,7 @@ def _compare(values: Outcomes, reference: Key | None) -> dict[Key, Comparison]:
 
 
 def _difference(key: Key, values: Outcomes, reference: Key | None) -> Paired | None:
-    """To PARSEC, over the seeds that both have; None for PARSEC itself, and where it did not run."""
+    """To the reference, over the seeds that both have; None for itself, and where it did not run."""
     if reference is None or key == reference:
         return None
     # Pairs are searches with the same seed; a variant may have run with fewer seeds.

@@ -15,8 +15,8 @@ from parsec.stats import summarise
 MOMENTS = {"warmup": "warm-up", "end": "search"}
 TAUS = {"truth": "τ with the truth", "parameters": "τ with parameters", "weightless": "τ with edges without weights"}
 NOTES = [
-    "Kendall's τ of −loss on validation images under the shared weights, for a sample of architectures of the uniform π "
-    "that is the same in every search; mean ± sample standard deviation over n searches.",
+    "Kendall's τ of −loss on validation images under the shared weights, for a sample of architectures from the uniform "
+    "π that is the same in every search; mean ± sample standard deviation over n searches.",
     "Edges without weights: skip connections, pooling and none. A search can be no better than the ranking that its "
     "weights give it; a sample of 100 has a standard error of about 0.07.",
 ]
@@ -42,7 +42,9 @@ def make_ranking_table(inputs: Sequence[Path]) -> TableResult:
     rows, truth = read_rankings(inputs)
     methods = described(dict(zip(rows["method"], rows["base"], strict=True)))
     groups = rows.groupby(["method", "stage", "moment", "forward_images"], sort=False)
-    lines = [_line(dict(zip(("method", "stage", "moment", "images"), key, strict=True)), group) for key, group in groups]
+    lines = [
+        _line(dict(zip(("method", "stage", "moment", "images"), key, strict=True)), group) for key, group in groups
+    ]
     lines.sort(key=lambda line: list(methods).index(line["method"]))
     stages = rows["stage"].nunique() > 1
     columns = (

@@ -34,6 +34,13 @@ def test_differences_are_paired_by_seed(inputs):
     assert printed[1][3].startswith("+1.17 [")
 
 
+def test_note_describes_random_search(study, inputs):
+    described = "architectures trained alone in the search network"
+    assert not any(described in note for note in make_comparison_table(inputs).table.notes)
+    inputs += [study.search(method="random"), study.retrain(3.0, method="random")]
+    assert any(described in note for note in make_comparison_table(inputs).table.notes)
+
+
 def test_costs_are_those_of_the_lineage(study):
     inputs = [
         *(study.search(seed=seed, seconds=60.0) for seed in (0, 1)),

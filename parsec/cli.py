@@ -213,10 +213,11 @@ def table(
         raise UserError(f"--reference: only for the table comparison, not {name}")
     if name == "accuracy" and dataset is None:
         raise UserError("--dataset: missing; the table accuracy is of one data set")
-    options = {
-        "accuracy": {"dataset": dataset, "compare_with": compare_with},
-        "comparison": {"reference": reference or "parsec"},
-    }.get(name, {})
+    options: dict[str, str | None] = {}
+    if name == "accuracy":
+        options = {"dataset": dataset, "compare_with": compare_with}
+    elif name == "comparison":
+        options = {"reference": reference or "parsec"}
     table_writer(name, **options)(inputs, output)
 
 

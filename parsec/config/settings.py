@@ -161,7 +161,7 @@ class Settings(Config):
         for name, variant in self.variants.items():
             document = updated(self.model_dump(mode="json"), variant.changes)
             # Validated like any settings; a variant has no variants of its own.
-            document |= {"methods": ["parsec"], "variants": {}}
+            document |= {"methods": ["parsec"], "variants": {}, "reference": "parsec"}
             merged[name] = type(self).model_validate_json(json.dumps(document))
         return merged
 

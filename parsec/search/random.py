@@ -135,9 +135,10 @@ class RandomSearch(SamplingTrainer):
         loss = self.weight_step(self.child, self.batches.training(self.step), rate)
         metrics = {"learning_rate": rate, "train_loss": loss}
         if (self.step + 1) % steps == 0:
-            metrics |= self.evaluate_candidate(self.child)
+            judged = self.evaluate_candidate(self.child)
             if self.ranked_accuracies is not None:
-                self.ranked_accuracies.append(metrics["candidate_accuracy"])
+                self.ranked_accuracies.append(judged["candidate_accuracy"])
+            metrics |= judged
         return metrics
 
     def accuracy(self, child: Architecture) -> float:

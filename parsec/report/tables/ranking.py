@@ -15,8 +15,8 @@ from parsec.stats import summarise
 MOMENTS = {"warmup": "warm-up", "end": "search"}
 TAUS = {"truth": "τ with the truth", "parameters": "τ with parameters", "weightless": "τ with edges without weights"}
 NOTES = [
-    "Kendall's τ of −loss on validation images under the shared weights, for a sample of architectures from the uniform "
-    "π that is the same in every search; mean ± sample standard deviation over n searches.",
+    "Kendall's τ of −loss on validation images under the shared weights, for a sample of architectures from the "
+    "uniform π that is the same in every search; mean ± sample standard deviation over n searches.",
     "Edges without weights: skip connections, pooling and none. A search can be no better than the ranking that its "
     "weights give it; a sample of 100 has a standard error of about 0.07.",
 ]

@@ -214,11 +214,21 @@ class _LookedUp(_Open):
     test_in16: float
 
 
+class _Trivial(_Open):
+    """Architectures that no search selected: mean and standard deviation over them."""
+
+    name: str
+    architectures: Positive
+    mean: _PerData
+    std: _PerData
+
+
 class _Lookup(_Open):
     kind: Literal["lookup"]
     schema_version: int = Field(alias="schema")
     best: _PerData
     mean: _PerData
+    trivial: list[_Trivial] = []
     runs: list[_LookedUp]
 
 

@@ -5,7 +5,7 @@ This and other reports are the only readers of the benchmark's test columns; a s
 
 import functools
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +13,17 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from parsec.config.search import PriorConfig
 from parsec.errors import UserError
+from parsec.prior.distribution import Prior
 from parsec.records.documents import read_results
 from parsec.records.provenance import SCHEMA, start_provenance, write_json
 from parsec.report.inputs import KEYS, base_method, read_run, read_trajectory, run_folder
 from parsec.runtime.files import temporary_path
 from parsec.runtime.outputs import check_file, parquet_signature
+from parsec.space.factors import WEIGHTLESS
 from parsec.space.nasbench201 import EDGES, OPERATIONS, Architecture, architectures, from_dict, index_of
+from parsec.space.spaces import NASBENCH201
 from parsec.tabular.nasbench201 import DATA, ReportColumns, read_report_columns
 from parsec.tabular.problem import FloatArray
 
@@ -51,11 +55,39 @@ def lookup(runs: Iterable[Path], benchmark: Path, output: Path) -> None:
         "benchmark": {"file": benchmark.name, "sha256": hashlib.sha256(benchmark.read_bytes()).hexdigest()},
         "best": {data: float(columns.test[data].max()) for data in DATA},
         "mean": {data: float(columns.test[data].mean()) for data in DATA},
+        "trivial": list(without_search(results.values(), columns)),
         "runs": [of_result(result, columns) for result in results.values()],
         "code_fingerprint": run_start.code,
         "git": run_start.git,
     }
     write_json(page, document)
+
+
+def without_search(results: Iterable[dict[str, Any]], columns: ReportColumns) -> Iterator[dict[str, Any]]:
+    """Choices that need no search: by data set the mean, and the standard deviation over their architectures.
+
+    What a search must beat to have found anything: convolutions everywhere, and what its warm-up samples from.
+    """
+    choices = _choices()
+    convolutions = [OPERATIONS.index(name) for name in OPERATIONS if name not in WEIGHTLESS]
+    largest = choices == OPERATIONS.index("nor_conv_3x3")
+    weights = {
+        "Any architecture of convolutions only": np.isin(choices, convolutions).all(1).astype(float),
+        "3 × 3 convolutions everywhere (most parameters)": largest.all(1).astype(float),
+    }
+    # Of the warm-ups of these searches: the product of the probabilities of the six edges.
+    warmups = (result["provenance"]["settings"]["settings"].get("warmup", {}) for result in results)
+    shares = dict.fromkeys(warmup["weightless_share"] for warmup in warmups if warmup.get("weightless_share"))
+    for share in shares:
+        drawn = Prior(PriorConfig(), space=NASBENCH201).with_weightless_share(share).marginals().detach().numpy()
+        name = f"A draw of the warm-up's distribution ({100 * share:.0f} % without weights)"
+        weights[name] = drawn[np.arange(len(EDGES)), choices].prod(1)
+    for name, weight in weights.items():
+        of_each = weight / weight.sum()
+        means = {data: float(of_each @ columns.test[data]) for data in DATA}
+        squares = {data: float(of_each @ (columns.test[data] - means[data]) ** 2) for data in DATA}
+        count = int((weight > 0).sum())
+        yield {"name": name, "architectures": count, "mean": means, "std": {d: s**0.5 for d, s in squares.items()}}
 
 
 def _result(folder: Path) -> dict[str, Any]:

@@ -48,8 +48,13 @@ def ranking(runs: Iterable[Path], benchmark: Path | None, output: Path) -> None:
     rows = [
         row for result, sample in zip(results, samples, strict=True) for row in _correlations(result, sample, truth)
     ]
-    for line in blind(pd.DataFrame(rows)):
-        logger.warning(line)
+    for name, text in blind(pd.DataFrame(rows)).items():
+        logger.warning(
+            "%s: shared weights do not rank architectures (%s); a search on them is blind: train v for longer before "
+            "π moves",
+            name,
+            text,
+        )
     start = {"code_fingerprint": run_start.code, "git": run_start.git}
     write_json(output, {"schema": SCHEMA, "kind": "ranking", "truth": source, "rows": rows, **start})
 
@@ -93,19 +98,16 @@ def _correlations(result: dict[str, Any], sample: pd.DataFrame, truth: "pd.Serie
         }
 
 
-def blind(rows: pd.DataFrame) -> list[str]:
-    """A warning for every method whose τ with the truth at the end of its searches is not above zero.
+def blind(rows: pd.DataFrame) -> dict[str, str]:
+    """Printed name → τ of every method whose τ with the truth at the end of its searches is not above zero.
 
     Above zero is a lower end of the 95 % interval over searches above zero; of a single search, τ itself.
     """
-    lines = []
+    taus = {}
     ends = rows[rows["moment"] == END].dropna(subset="truth") if len(rows) else rows
     for (method, base), group in ends.groupby(["method", "base"], sort=False) if len(ends) else ():
         found = summarise(group["truth"].to_list())
         if (found.mean if found.low is None else found.low) <= 0:
-            spread = "" if found.low is None else f" [{found.low:.2f}, {found.high:.2f}]"
-            lines.append(
-                f"{display_name(method, base)}: shared weights do not rank architectures (τ {found.mean:.2f}{spread}, "
-                f"n = {found.n}); a search on them is blind, so train v for longer before π moves"
-            )
-    return lines
+            interval = "" if found.low is None else f" [{found.low:.2f}, {found.high:.2f}]"
+            taus[display_name(method, base)] = f"τ {found.mean:.2f}{interval}, n = {found.n}"
+    return taus

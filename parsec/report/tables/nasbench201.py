@@ -52,6 +52,7 @@ FOUND_NOTES = [
     "standard deviation over n runs (published: as printed there). Cost is that of a run. "
     "Architectures were searched on one data set and looked up on all three.",
     "The rank is the mean over runs; 1 is the best of 15,625.",
+    "Without a search: mean ± standard deviation over the architectures, weighted by their probability, exact.",
     "The cost of a start from scores is in the tables primed and comparison, not here.",
     "Published searches used other networks, budgets and machines.",
 ]
@@ -75,7 +76,8 @@ def make_found_table(inputs: Sequence[Path]) -> TableResult:
     sources = list(dict.fromkeys(row["source"] for row in theirs))
     published = [_found_published(row, sources) for row in theirs]
     bounds = [_bound(documents[0], key, name) for key, name in BOUNDS.items()]
-    parts = {"This run": ours, "The whole space": bounds, "Published": published}
+    trivial = [_trivial(row) for row in documents[0].get("trivial", [])]
+    parts = {"This run": ours, "Without a search": trivial, "The whole space": bounds, "Published": published}
     sections = [Section.of(title, rows, FOUND_COLUMNS) for title, rows in parts.items() if rows]
     caption = "Architectures selected on NAS-Bench-201"
     table = Table("nasbench201-found", caption, FOUND_COLUMNS, sections, FOUND_NOTES, sources)
@@ -143,6 +145,15 @@ def _bound(document: dict[str, Any], key: str, name: str) -> dict[str, Any]:
     """The best architecture per data set, or the mean over the whole space: exact numbers of no run."""
     exact: dict[str, Any] = {data: summarise([document[key][data]]) for data in DATA}
     return {"method": name, "runs": None, **exact, "rank": None, "cost": {}, "searched_on": None, "cited": ""}
+
+
+def _trivial(row: dict[str, Any]) -> dict[str, Any]:
+    """Mean over architectures that need no search, and their standard deviation where there are several."""
+    count = row["architectures"]
+    exact: dict[str, Any] = {
+        data: Summary(count, row["mean"][data], row["std"][data] if count > 1 else None, None, None) for data in DATA
+    }
+    return {"method": row["name"], "runs": None, **exact, "rank": None, "cost": {}, "searched_on": None, "cited": ""}
 
 
 def _found_numbers(row: dict[str, Any]) -> dict[str, Any]:

@@ -9,7 +9,16 @@ import pandas as pd
 from parsec.records.documents import read_documents
 from parsec.report.methods import described
 from parsec.report.ranking import blind
-from parsec.report.tables.base import Column, Section, Table, TableResult, count_column, keyed_columns, mean_and_std
+from parsec.report.tables.base import (
+    Column,
+    Section,
+    Table,
+    TableResult,
+    count_column,
+    keyed_columns,
+    listing,
+    mean_and_std,
+)
 from parsec.stats import summarise
 
 MOMENTS = {"warmup": "warm-up", "end": "search"}
@@ -60,7 +69,9 @@ def make_ranking_table(inputs: Sequence[Path]) -> TableResult:
         | {f"{name}_{part}": value for name in TAUS if line[name] for part, value in line[name]._asdict().items()}
         for line in lines
     ]
-    notes = [*NOTES, f"Truth: {truth}.", *(f"{line}." for line in blind(rows))]
+    notes = [*NOTES, f"Truth: {truth}."]
+    if names := blind(rows):
+        notes.append(f"Blind, because τ is not above zero (95 % interval over searches): {listing(names)}.")
     caption = "Ranking of architectures by shared weights"
     return TableResult(Table("ranking", caption, columns, [Section.of("", lines, columns)], notes), pd.DataFrame(data))
 

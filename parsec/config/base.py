@@ -175,3 +175,9 @@ class Running(Config):
     rerun_on_code_change: bool = Field(
         True, description="re-run a stage when the code that it executes has changed; tables and figures always are"
     )
+
+
+def seed_of(seed: int, *names: str | int) -> int:
+    """Seed of 63 bits for the stream of this name: from the SHA-256 of seed and names."""
+    digest = hashlib.sha256(json.dumps([seed, *names]).encode()).digest()
+    return int.from_bytes(digest[:8], "big") >> 1

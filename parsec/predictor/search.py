@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from parsec.config.base import Running, fingerprint
+from parsec.config.base import Running, fingerprint, seed_of
 from parsec.config.predictor import AnyPredictorJob, DartsPredictorJob, Pool
 from parsec.errors import UserError
 from parsec.predictor.candidates import Predictions, Score, Seen, filled, pick, propose, read_marginals
@@ -23,7 +23,6 @@ from parsec.records.stage import Stage
 from parsec.runtime.checkpoint import read_metrics
 from parsec.runtime.loop import RowTrainer
 from parsec.runtime.rng import generator
-from parsec.runtime.seeds import seed_of
 from parsec.space.darts import Genotype
 from parsec.tabular import nasbench101, nasbench201
 from parsec.tabular.nasbench101 import NasBench101

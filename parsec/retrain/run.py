@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import torch
 from safetensors.torch import save
 
-from parsec.config.base import Running, fingerprint
+from parsec.config.base import Running, fingerprint, seed_of
 from parsec.config.outputs import RETRAIN_FILES, Retrain
 from parsec.config.retrain import RetrainJob
 from parsec.config.training import Network
@@ -29,7 +29,6 @@ from parsec.runtime.device import Precision, autocast, memory_format
 from parsec.runtime.distributed import Ranks
 from parsec.runtime.files import write_atomic
 from parsec.runtime.outputs import METRICS
-from parsec.runtime.seeds import seed_of
 from parsec.space.darts import Genotype
 from parsec.space.published import content_of, named_or_given
 

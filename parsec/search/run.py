@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from parsec.config.base import Running, fingerprint
+from parsec.config.base import Running, fingerprint, seed_of
 from parsec.config.outputs import SEARCH_FILES
 from parsec.config.search import SearchJob
 from parsec.data.augment import Augment
@@ -23,7 +23,6 @@ from parsec.runtime import loop
 from parsec.runtime.device import memory_format
 from parsec.runtime.distributed import SINGLE_PROCESS, Ranks
 from parsec.runtime.files import write_atomic
-from parsec.runtime.seeds import seed_of
 from parsec.search.base import SearchTask, SearchTrainer, skip_share
 from parsec.search.budget import within_budget
 from parsec.search.methods import METHODS

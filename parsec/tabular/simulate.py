@@ -9,14 +9,13 @@ import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from parsec.config.base import fingerprint
+from parsec.config.base import fingerprint, seed_of
 from parsec.config.tabular import Simulated, SimulateJob
 from parsec.errors import SettingsError, UserError
 from parsec.records.parquet import SCORES_FILE, RowsFile
 from parsec.records.provenance import provenance, start_provenance
 from parsec.runtime.logs import logger
 from parsec.runtime.outputs import check_run_folder, mark_folder
-from parsec.runtime.seeds import seed_of
 from parsec.tabular import nasbench101, nasbench201
 from parsec.tabular.algorithms import Budget, Search, assisted_evolution, evolution, follow, random_search, reinforce
 from parsec.tabular.nasbench101 import NasBench101

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from parsec.config.base import seed_of
 from parsec.config.training import Network
 from parsec.config.zero_cost import AnyScoreJob, NasBench101ScoreJob, ScoreJob
 from parsec.errors import SettingsError
@@ -18,7 +19,6 @@ from parsec.network import nasbench101 as network101
 from parsec.network import nasbench201 as network201
 from parsec.network.cell_network import FixedNetwork
 from parsec.runtime.rng import generator
-from parsec.runtime.seeds import seed_of
 from parsec.space import darts, nasbench101, nasbench201
 from parsec.space.darts import Genotype
 from parsec.tabular.nasbench101 import read_architectures

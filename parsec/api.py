@@ -294,8 +294,8 @@ def search(
     Raises:
         UserError: a wrong setting, a folder that is not ours, a damaged data set, or an interrupted search.
     """
+    from parsec.config.base import Search
     from parsec.config.job_parts import search_job
-    from parsec.config.outputs import Search
     from parsec.search.run import search as run_search
 
     name, section, prepared = _dataset(dataset)
@@ -342,8 +342,8 @@ def retrain(
     Raises:
         UserError: a wrong setting or genotype, a folder that is not ours, a damaged data set, or an interruption.
     """
+    from parsec.config.base import Retrain
     from parsec.config.job_parts import retrain_job
-    from parsec.config.outputs import Retrain
     from parsec.retrain.run import retrain as run_retrain
 
     dataset_name, section, prepared = _dataset(dataset)
@@ -428,7 +428,7 @@ def _prepare(settings: "Settings", name: str, results: Path) -> Path:
 
 def _origin(genotype: Genotype | SearchRun | str | Path, name: str | None) -> tuple[str, str, str, int]:
     """A genotype as `parsec retrain` takes it, and its origin, method and seed in paths and tables."""
-    from parsec.config.outputs import PUBLISHED
+    from parsec.config.base import PUBLISHED
     from parsec.space.published import PUBLISHED as KNOWN
 
     if isinstance(genotype, SearchRun):

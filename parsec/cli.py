@@ -193,7 +193,7 @@ def _number(text: str) -> float | str:
 
 @command(PEOPLE)
 def table(
-    name: Annotated[str, typer.Argument(help="A table of parsec/report/tables/registry.py.")],
+    name: Annotated[str, typer.Argument(help="A table of parsec/report/registry.py.")],
     inputs: Inputs,
     output: Stem,
     dataset: Annotated[str | None, _name(help="accuracy: name of the data set.")] = None,
@@ -202,7 +202,7 @@ def table(
     ] = None,
 ) -> None:
     """Make a table from result files, as CSV, Markdown and LaTeX."""
-    from parsec.report.tables.registry import TABLES, table_writer
+    from parsec.report.registry import TABLES, table_writer
 
     if name not in TABLES:
         raise UserError(f"table: no table {name!r}; there are {', '.join(TABLES)}")
@@ -221,7 +221,7 @@ def figure(
     output: Stem,
 ) -> None:
     """Draw a figure as SVG, PDF and PNG, with its numbers as CSV; of `runs`, the output is a folder."""
-    from parsec.report.figures.registry import FIGURES, figure_writer, plot_runs
+    from parsec.report.registry import FIGURES, figure_writer, plot_runs
 
     if name == "runs":
         plot_runs(inputs, output)
@@ -345,7 +345,7 @@ def show(
     files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Settings files, as given to --configfile.")],
 ) -> None:
     """Print the complete settings of a run, each with the file that it comes from; later files count more."""
-    from parsec.config.show import show
+    from parsec.config.load import show
 
     print(show(files), end="")
 
@@ -415,7 +415,7 @@ def retrain(
     cache_outputs: CacheOutputs = False,
 ) -> None:
     """Train a genotype from scratch and test it; the only command that opens the test set."""
-    from parsec.config.outputs import Retrain
+    from parsec.config.base import Retrain
     from parsec.config.retrain import RetrainJob
     from parsec.retrain.run import retrain
 

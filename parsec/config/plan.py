@@ -5,8 +5,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Literal, get_args
 
-from parsec.config.base import SearchStageName, expanded, overlap
-from parsec.config.outputs import PUBLISHED, SEARCH_STAGES, Retrain, Search
+from parsec.config.base import PUBLISHED, SEARCH_STAGES, Retrain, Search, SearchStageName, expanded, overlap
 from parsec.config.predictor import DartsPredictorJob
 from parsec.config.settings import Settings
 from parsec.errors import GenotypeError, SettingsError

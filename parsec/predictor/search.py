@@ -14,8 +14,7 @@ from numpy.typing import NDArray
 from parsec.config.base import Running, fingerprint, seed_of
 from parsec.config.predictor import AnyPredictorJob, DartsPredictorJob, Pool
 from parsec.errors import UserError
-from parsec.predictor.candidates import Predictions, Score, Seen, filled, pick, propose, read_marginals
-from parsec.predictor.darts_problem import Darts
+from parsec.predictor.candidates import Darts, Predictions, Score, Seen, filled, pick, propose, read_marginals
 from parsec.predictor.files import write_trained
 from parsec.predictor.gcn import Encoder, Fitted, fit
 from parsec.records.provenance import SCHEMA, write_json

@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 
 import pandas as pd
 
-from parsec.config.outputs import PUBLISHED
+from parsec.config.base import PUBLISHED
 from parsec.errors import UserError
 from parsec.records.documents import read_results
 from parsec.report.inputs import Result, cumulative

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 import pyarrow as pa
 
-from parsec.config.outputs import SEARCH_STAGES
+from parsec.config.base import SEARCH_STAGES
 from parsec.errors import UserError
 from parsec.records.documents import read_results
 from parsec.report.methods import display_name

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from parsec.config.outputs import SEARCH_STAGES
+from parsec.config.base import SEARCH_STAGES
 from parsec.records.documents import RESULTS, read_documents
 from parsec.report.inputs import TITLES, Result, base_method, cumulative
 from parsec.report.methods import display_name

@@ -12,8 +12,7 @@ from typing import Any, NamedTuple
 import torch
 from safetensors.torch import save
 
-from parsec.config.base import Running, fingerprint, seed_of
-from parsec.config.outputs import RETRAIN_FILES, Retrain
+from parsec.config.base import RETRAIN_FILES, Retrain, Running, fingerprint, seed_of
 from parsec.config.retrain import RetrainJob
 from parsec.config.training import Network
 from parsec.data.augment import Augment

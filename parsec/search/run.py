@@ -6,8 +6,7 @@ from typing import Any
 
 import torch
 
-from parsec.config.base import Running, fingerprint, seed_of
-from parsec.config.outputs import SEARCH_FILES
+from parsec.config.base import SEARCH_FILES, Running, fingerprint, seed_of
 from parsec.config.search import SearchJob
 from parsec.data.augment import Augment
 from parsec.data.dataset import DatasetInfo, PartName, open_split, read_info, warn_of_fewer

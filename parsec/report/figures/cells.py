@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from parsec.errors import UserError
 from parsec.records.documents import read_results
-from parsec.report.figures.operations import NAMES
+from parsec.report.figures.curves import NAMES
 from parsec.report.figures.probabilities import input_label
 from parsec.report.figures.style import DOUBLE, Drawing, primitive_label, primitive_line
 from parsec.report.inputs import base_method, run_title

@@ -11,8 +11,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormat
 from parsec.errors import UserError
 from parsec.records.documents import read_results
 from parsec.report.figures.curves import number_range
-from parsec.report.figures.labels import Label, place_labels
-from parsec.report.figures.style import DOUBLE, Drawing, legend_below, new_figure
+from parsec.report.figures.style import DOUBLE, Drawing, Label, legend_below, new_figure, place_labels
 from parsec.report.inputs import (
     CPU_HOURS,
     GPU_DAYS,

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from parsec.errors import UserError
-from parsec.report.figures.operations import NAMES
+from parsec.report.figures.curves import NAMES
 from parsec.report.figures.style import DOUBLE, Drawing, primitive_label
 from parsec.report.inputs import read_trajectory, run_title
 from parsec.report.methods import GREY

@@ -9,12 +9,11 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from parsec.records.documents import read_results
-from parsec.report.figures.curves import Group, count_text, grouped, number_range, plot_seeds, seeds_note
-from parsec.report.figures.found import read_epochs
-from parsec.report.figures.labels import Label, place_labels
+from parsec.report.figures.curves import Group, count_text, grouped, number_range, plot_seeds, read_epochs, seeds_note
 from parsec.report.figures.style import (
     DOUBLE,
     Drawing,
+    Label,
     every,
     facets,
     from_zero,
@@ -22,6 +21,7 @@ from parsec.report.figures.style import (
     name_axes,
     new_figure,
     panel_title,
+    place_labels,
 )
 from parsec.report.inputs import KEYS, TITLES, by_key, lineage, read_runs, run_folder
 from parsec.report.methods import Method, described

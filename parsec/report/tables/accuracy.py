@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from parsec.config.outputs import PUBLISHED, SEARCH_STAGES
+from parsec.config.base import PUBLISHED, SEARCH_STAGES
 from parsec.report.inputs import (
     CPU_HOURS,
     GPU_DAYS,

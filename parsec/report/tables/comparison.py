@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from parsec.config.outputs import PUBLISHED, SEARCH_STAGES
+from parsec.config.base import PUBLISHED, SEARCH_STAGES
 from parsec.errors import UserError
 from parsec.records.documents import RESULTS, read_documents
 from parsec.report.inputs import Result, SearchKey, base_method, by_key, lineage

@@ -20,8 +20,7 @@ from parsec.report.tables.base import (
     number_column,
 )
 from parsec.report.tables.latex import bibtex, citation, latex
-from parsec.report.tables.markup import html, markdown
-from parsec.report.tables.write import write_table
+from parsec.report.tables.markup import html, markdown, write_table
 from parsec.resources import published_folder
 
 

@@ -10,8 +10,7 @@ import pytest
 import torch
 from safetensors.numpy import load_file
 
-from parsec.config.base import Running
-from parsec.config.outputs import RETRAIN_FILES, Retrain
+from parsec.config.base import RETRAIN_FILES, Retrain, Running
 from parsec.config.training import Augmentation, Network
 from parsec.data.augment import Augment
 from parsec.data.dataset import open_split, read_info

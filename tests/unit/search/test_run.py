@@ -7,8 +7,7 @@ import pandas as pd
 import pytest
 import torch
 
-from parsec.config.base import Compute, as_json, fingerprint
-from parsec.config.outputs import SEARCH_FILES
+from parsec.config.base import SEARCH_FILES, Compute, as_json, fingerprint
 from parsec.config.search import PriorConfig, SearchOptimizer
 from parsec.config.training import Network
 from parsec.data.dataset import read_info

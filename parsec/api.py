@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from parsec.config.settings import Settings
     from parsec.config.training import Network
-    from parsec.network.cost import Cost
+    from parsec.network.layers import Cost
     from parsec.network.spaces import SpaceNetworks
     from parsec.prior.distribution import Prior as Distribution
     from parsec.space.spaces import Architecture, SearchSpace

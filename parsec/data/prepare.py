@@ -79,7 +79,7 @@ def open_source(dataset: Dataset, output: Path) -> Source:
 
             return open_image_folder(dataset)
         case Registered():
-            from parsec.data.sources.registered import open_registered
+            from parsec.data.sources.base import open_registered
 
             return open_registered(dataset)
 

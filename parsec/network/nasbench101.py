@@ -8,8 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from parsec.network.cost import FREE, Cost, batch_norm_cost, conv_cost, linear_cost, strided, total
-from parsec.network.layers import BatchNorm
+from parsec.network.layers import FREE, BatchNorm, Cost, batch_norm_cost, conv_cost, linear_cost, strided, total
 from parsec.space.nasbench101 import Architecture
 
 CHANNELS = 128

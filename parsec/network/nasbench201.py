@@ -7,8 +7,19 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from parsec.config.training import Network
-from parsec.network.cost import FREE, Cost, batch_norm_cost, conv_cost, linear_cost, strided, total
-from parsec.network.layers import BatchNorm, ReluConvBN, normalise, relu_conv_bn_cost
+from parsec.network.layers import (
+    FREE,
+    BatchNorm,
+    Cost,
+    ReluConvBN,
+    batch_norm_cost,
+    conv_cost,
+    linear_cost,
+    normalise,
+    relu_conv_bn_cost,
+    strided,
+    total,
+)
 from parsec.network.supernet import SharedParameters
 from parsec.space.nasbench201 import EDGES, NODES, Architecture
 

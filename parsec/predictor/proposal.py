@@ -13,9 +13,9 @@ from torch import Tensor
 from parsec.config.base import Running, fingerprint
 from parsec.config.predictor import ProposalJob
 from parsec.predictor.candidates import Studied, choices, read_studied
-from parsec.predictor.files import FILE
 from parsec.predictor.gcn import Encoder, fit
 from parsec.prior.distribution import draw
+from parsec.records.parquet import PROPOSALS_FILE
 from parsec.records.stage import Stage
 from parsec.runtime.checkpoint import read_metrics
 from parsec.runtime.loop import RowTrainer
@@ -188,7 +188,7 @@ def propose(
         stage.restored(identity, {**job.model_dump(mode="json"), "seed": seed, "accuracies and pi": read})
         stage.train(Blocks(job, seed, problem, read_studied(files, job.moments)))
         with stage.outputs():
-            FILE.write(output / "proposal.parquet", read_metrics(state), {"seed": seed, **stage.record(None)})
+            PROPOSALS_FILE.write(output / "proposal.parquet", read_metrics(state), {"seed": seed, **stage.record(None)})
 
 
 class Block(NamedTuple):

@@ -19,8 +19,7 @@ from parsec.data.augment import Augment
 from parsec.data.dataset import AnyPart, DatasetInfo, open_split, read_info, together, warn_of_fewer
 from parsec.data.loader import AnyImages, evaluation_batches, open_images
 from parsec.errors import SettingsError
-from parsec.network.cell_network import FixedNetwork
-from parsec.network.complexity import network_cost
+from parsec.network.cell_network import FixedNetwork, network_cost
 from parsec.records.provenance import SCHEMA, write_json
 from parsec.records.stage import Stage
 from parsec.retrain.trainer import Retrainer, RetrainTask

@@ -263,7 +263,8 @@ def _operations_note(groups: list[Group], cells: tuple[str, ...], without: str) 
 def plot_operations(inputs: list[Path]) -> Drawing:
     """Run folders → share in percent of each primitive in the slots (or edges) of a cell, expected under π.
 
-    Every method has panels of its own, because a collapse of one must not be hidden in a mean over all.
+    A collapse to skip connections shows as a black area. Every method has panels of its own, because a collapse of one
+    must not be hidden in a mean over all.
 
     Raises:
         UserError: a run that cannot be read, or runs on different search spaces.

@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 
 from parsec.config.predictor import AnyPredictorJob, Pool, PredictorJob
 from parsec.errors import UserError
-from parsec.predictor.files import read_run
-from parsec.predictor.search import content_hash, read_reached
+from parsec.predictor.search import content_hash, read_reached, read_run
 from parsec.report import sample_efficiency
 from parsec.report.sample_efficiency import (
     SHARES,

@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from parsec.errors import UserError
-from parsec.predictor.files import FILE
+from parsec.records.parquet import PROPOSALS_FILE
 from parsec.report.sample_efficiency import RESAMPLES
 from parsec.report.tables.base import Section, Table, TableResult, list_columns
 from parsec.stats import bootstrap_ends
@@ -34,7 +34,7 @@ def read(path: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
     Raises:
         UserError: missing, damaged or another file.
     """
-    rows, about = FILE.read(path)
+    rows, about = PROPOSALS_FILE.read(path)
     return summary(rows), about["provenance"]["settings"]
 
 

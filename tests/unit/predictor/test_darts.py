@@ -15,7 +15,7 @@ from parsec.config.zero_cost import DartsScoreJob, Score
 from parsec.data.prepare import prepare
 from parsec.errors import PriorError, UserError
 from parsec.predictor.candidates import KINDS, VERTICES, Darts, propose
-from parsec.predictor.files import read_run
+from parsec.predictor.search import read_run
 from parsec.prior.distribution import Prior
 from parsec.prior.parquet import write_prior
 from parsec.report.figures import predictor as figure

@@ -12,7 +12,7 @@ from parsec.config.search import PriorConfig, SearchOptimizer
 from parsec.config.training import Network
 from parsec.data.dataset import read_info
 from parsec.errors import DatasetError, DeviceError, DivergedError, PriorError, SettingsError
-from parsec.network.complexity import network_cost
+from parsec.network.cell_network import network_cost
 from parsec.prior.parquet import read_metadata, read_prior, write_prior
 from parsec.records.provenance import SCHEMA
 from parsec.runtime.checkpoint import checkpoint_files

@@ -3,10 +3,9 @@
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
@@ -154,17 +153,7 @@ FIELDS = pa.schema(
 )
 """`accuracy` is what the search saw, in percent; `architecture` is the number in the benchmark's table; `seconds` is
 null where the table has no times."""
-FILE = RowsFile(FIELDS, "simulated searches", "simulate")
-
-
-def write_simulations(path: Path, rows: pd.DataFrame, about: Mapping[str, Any]) -> None:
-    """Write the rows, whole or not at all; see `RowsFile`."""
-    FILE.write(path, pa.Table.from_pandas(rows, schema=FIELDS, preserve_index=False), about)
-
-
-def read_simulations(path: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """Rows and `about` of a `simulations.parquet`; see `RowsFile`."""
-    return FILE.read(path)
+SIMULATIONS_FILE = RowsFile(FIELDS, "simulated searches", "simulate")
 
 
 Start = Callable[[np.random.Generator], Search[int]]
@@ -193,7 +182,7 @@ def simulate(job: SimulateJob, benchmark: Path, scores: Path | None, seed: int, 
         rows += [{"method": name, **row} for row in _repeats(job, name, start, problem, budget, seed)]
     about = {"seed": seed, "provenance": provenance(job, run_start, None)}
     mark_folder(output, "simulate", run=run)
-    write_simulations(output / "simulations.parquet", pd.DataFrame(rows), about)
+    SIMULATIONS_FILE.write(output / "simulations.parquet", rows, about)
 
 
 def _problem(job: SimulateJob, path: Path) -> tuple[Problem[int], NDArray[np.float64] | None]:

@@ -33,7 +33,7 @@ from parsec.report.tables.naswot import (
 )
 from parsec.stats import Summary, summarise, summarise_clusters
 from parsec.tabular.nasbench201 import DATA, Data, ReportColumns, read_report_columns, read_validation
-from parsec.tabular.simulate import read_simulations
+from parsec.tabular.simulate import SIMULATIONS_FILE
 
 FloatArray = NDArray[np.float64]
 REPEATS = 500
@@ -76,7 +76,7 @@ def read_simulation_runs(path: Path, space: str) -> SimulationRuns:
     Raises:
         UserError: missing, damaged, or of another space.
     """
-    rows, about = read_simulations(path)
+    rows, about = SIMULATIONS_FILE.read(path)
     settings = about["provenance"]["settings"]
     if settings["space"] != space:
         raise UserError(f"{path}: searches of {settings['space']}; give searches of {space}")

@@ -7,7 +7,7 @@ from pathlib import Path
 from parsec.records.documents import read_results
 
 TABLES = {
-    "accuracy": "accuracy_table.make_accuracy_table",
+    "accuracy": "accuracy.make_accuracy_table",
     "naswot-correlation": "naswot.make_correlation_table",
     "naswot-correlation-nasbench101": "naswot.make_correlation101_table",
     "naswot-search": "naswot_search.make_search_table",

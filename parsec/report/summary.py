@@ -11,8 +11,7 @@ from parsec.config.base import SEARCH_STAGES
 from parsec.records.documents import RESULTS, read_documents
 from parsec.report.inputs import TITLES, Result, base_method, cumulative
 from parsec.report.methods import display_name
-from parsec.report.tables.accuracy import STATISTICS, our_rows
-from parsec.report.tables.accuracy_table import FAMILY, SOURCE, columns_of, few_images_notes
+from parsec.report.tables.accuracy import FAMILY, SOURCE, STATISTICS, columns_of, few_images_notes, our_rows
 from parsec.report.tables.base import (
     Column,
     Section,

@@ -155,7 +155,7 @@ def run(
     where: Annotated[bool, typer.Option("--where", help="Print the folder of the workflow and its presets.")] = False,
 ) -> None:
     """Run the workflow from any folder; other options are Snakemake's, such as --cores 2 --configfile FILE."""
-    from parsec.resources import source_root
+    from parsec.plugins import source_root
 
     root = source_root()
     if where:
@@ -498,7 +498,7 @@ def predictor(
     pi: Annotated[Path | None, typer.Option(help="pi.parquet that a pool of the kind prior samples from.")] = None,
 ) -> None:
     """Search a tabular benchmark with a predictor of accuracy, repeatedly, with every pool."""
-    from parsec.config.predictor import PREDICTOR_JOBS, PredictedProblem
+    from parsec.config.tabular import PREDICTOR_JOBS, PredictedProblem
     from parsec.predictor.search import Sources, search_repeatedly
 
     job = load_job(settings, PREDICTOR_JOBS[load_job(settings, PredictedProblem).problem])
@@ -515,7 +515,7 @@ def propose(
     state: State,
 ) -> None:
     """Evaluate a predictor's proposals with importance weights, on NAS-Bench-201; no test column is read."""
-    from parsec.config.predictor import ProposalJob
+    from parsec.config.tabular import ProposalJob
     from parsec.predictor.proposal import propose
 
     propose(load_job(settings, ProposalJob), benchmark, pi, seed, output, state, _running())

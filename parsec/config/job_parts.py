@@ -13,11 +13,10 @@ import yaml
 
 from parsec.config.base import Config, SearchStageName
 from parsec.config.datasets import LOCATION_KEYS, REGISTERED, PrepareJob, Registered
-from parsec.config.predictor import AnyPredictorJob, ProposalJob
 from parsec.config.retrain import RetrainJob
 from parsec.config.search import RELAXED, DepthsJob, MeasureJob, PriorConfig, RandomSearch, SearchJob, SearchStage
 from parsec.config.settings import Settings
-from parsec.config.tabular import SimulateJob
+from parsec.config.tabular import AnyPredictorJob, ProposalJob, SimulateJob
 from parsec.config.zero_cost import SCORE_JOBS, AblationJob, AnyScoreJob, FitPiJob, KernelsJob
 from parsec.space.spaces import SPACES
 

@@ -63,11 +63,11 @@ def open_source(dataset: Dataset, output: Path) -> Source:
     """
     match dataset:
         case Digits():
-            from parsec.data.sources.digits import open_digits
+            from parsec.data.sources.base import open_digits
 
             return open_digits(dataset)
         case DigitsFolder():
-            from parsec.data.sources.digits import open_digits_folder
+            from parsec.data.sources.base import open_digits_folder
 
             return open_digits_folder(dataset, output)
         case Cifar10() | Cifar100():

@@ -9,8 +9,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from parsec.config.predictor import Acquisition, AnyPredictorJob, Pool
 from parsec.config.search import PriorConfig
+from parsec.config.tabular import Acquisition, AnyPredictorJob, Pool
 from parsec.errors import BenchmarkError, PriorError
 from parsec.prior.distribution import Prior
 from parsec.prior.parquet import read_history, read_metadata, read_prior

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from parsec.config.base import Running, fingerprint
-from parsec.config.predictor import ProposalJob
+from parsec.config.tabular import ProposalJob
 from parsec.predictor.candidates import Studied, choices, read_studied
 from parsec.predictor.gcn import Encoder, fit
 from parsec.prior.distribution import draw

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from parsec.config.base import Running, fingerprint, seed_of
-from parsec.config.predictor import PREDICTOR_JOBS, AnyPredictorJob, DartsPredictorJob, Pool, PredictorJob
+from parsec.config.tabular import PREDICTOR_JOBS, AnyPredictorJob, DartsPredictorJob, Pool, PredictorJob
 from parsec.errors import UserError
 from parsec.predictor.candidates import Darts, Predictions, Score, Seen, filled, pick, propose, read_marginals
 from parsec.predictor.gcn import Encoder, Fitted, fit

@@ -10,8 +10,8 @@ import pandas as pd
 import yaml
 
 from parsec.errors import UserError
+from parsec.plugins import published_folder
 from parsec.records.documents import RESULTS_FILE, read_document
-from parsec.resources import published_folder
 from parsec.stats import Estimate, difference_interval, difference_text, interval_of_mean
 
 HOLDS, FAILS, OPEN = "holds", "does not hold", "no significant difference"

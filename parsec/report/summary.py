@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from parsec.config.base import SEARCH_STAGES
+from parsec.plugins import source_root
 from parsec.records.documents import RESULTS, read_documents
 from parsec.report.inputs import TITLES, Result, base_method, cumulative
 from parsec.report.methods import display_name
@@ -24,7 +25,6 @@ from parsec.report.tables.base import (
 )
 from parsec.report.tables.markup import html_heading, html_page, html_table, html_text, rst_table
 from parsec.report.tables.nasbench201 import make_found_table
-from parsec.resources import source_root
 from parsec.runtime.outputs import write_outputs
 from parsec.space.spaces import SPACES
 from parsec.stats import Summary, summarise

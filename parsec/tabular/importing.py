@@ -3,43 +3,44 @@
 The files of NATS-Bench (its topology space is NAS-Bench-201) are pickles, which can run code. They are therefore opened
 here, by a reader that makes nothing but plain containers and numbers, and only what comes out of it is handed to the
 package `nats_bench`.
+
+The file of NAS-Bench-101, `nasbench_only108.tfrecord`, is read without TensorFlow. Every record is the JSON list [hash,
+epochs, adjacency, operations, metrics]: one training of one architecture. The last one is the base64 of a protocol
+buffer `ModelMetrics`, whose definition stands here as far as it is read (`model_metrics.proto` of
+github.com/google-research/nasbench).
 """
 
+import base64
 import bz2
+import functools
 import hashlib
 import json
 import logging
 import pickle
 import time
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from parsec.config.tabular import ImportJob
-from parsec.errors import BenchmarkError
+from parsec.errors import BenchmarkError, GenotypeError
 from parsec.records.provenance import provenance, start_provenance
 from parsec.runtime.files import temporary_path
 from parsec.runtime.outputs import check_file, parquet_signature
+from parsec.space.nasbench101 import from_columns
 from parsec.space.nasbench201 import architectures
-from parsec.tabular import nasbench101_file
-from parsec.tabular.nasbench201 import (
-    DATA,
-    HALF_200,
-    KIND,
-    SECONDS_12,
-    TEST_200,
-    VALIDATION_12,
-    VALIDATION_200,
-    Data,
-)
+from parsec.tabular import nasbench101, nasbench201
 
 logger = logging.getLogger("parsec")
 Item = TypeVar("Item")
 
 PROGRESS_SECONDS = 5.0
+REMEDY_101, REMEDY_201 = nasbench101.KIND.remedy, nasbench201.KIND.remedy
 
 
 class Source(NamedTuple):
@@ -97,11 +98,11 @@ def _content_hash(source: Path) -> str:
 
 
 ENDING = "pickle.pbz2"
-FULL: dict[Data, str] = {"cifar10": "cifar10", "cifar100": "cifar100", "in16": "ImageNet16-120"}
+FULL: dict[nasbench201.Data, str] = {"cifar10": "cifar10", "cifar100": "cifar100", "in16": "ImageNet16-120"}
 """Names of the trainings on all training images."""
-SEARCHED: dict[Data, str] = {**FULL, "cifar10": "cifar10-valid"}
+SEARCHED: dict[nasbench201.Data, str] = {**FULL, "cifar10": "cifar10-valid"}
 """Names of the trainings that have validation images: on CIFAR-10 those on half of the training images."""
-TEST_SETS: dict[Data, str] = {"cifar10": "ori-test", "cifar100": "x-test", "in16": "x-test"}
+TEST_SETS: dict[nasbench201.Data, str] = {"cifar10": "ori-test", "cifar100": "x-test", "in16": "x-test"}
 VALIDATION_SET = "x-valid"
 _PLAIN = {
     ("collections", "OrderedDict"),
@@ -140,7 +141,7 @@ def read_states(path: Path) -> Iterator[States]:
         _check_order(path, whole)
         states = whole.get("arch2infos", {})
         if sorted(states) != list(range(len(architectures()))):
-            raise BenchmarkError(f"{path}: holds {len(states)} of {len(architectures())} architectures; {KIND.remedy}")
+            raise BenchmarkError(f"{path}: holds {len(states)} of {len(architectures())} architectures; {REMEDY_201}")
         yield from (states[index] for index in range(len(states)))
 
 
@@ -155,17 +156,17 @@ def _unpickled(path: Path) -> dict[str, Any]:
         with bz2.BZ2File(path) as file:
             content = _PlainUnpickler(file).load()
     except FileNotFoundError as error:
-        raise BenchmarkError(f"{path}: no such file; {KIND.remedy}") from error
+        raise BenchmarkError(f"{path}: no such file; {REMEDY_201}") from error
     except (OSError, EOFError, ValueError, TypeError, IndexError, KeyError, pickle.UnpicklingError) as error:
-        raise BenchmarkError(f"{path}: damaged, or not a file of NATS-Bench ({error}); {KIND.remedy}") from error
+        raise BenchmarkError(f"{path}: damaged, or not a file of NATS-Bench ({error}); {REMEDY_201}") from error
     if not isinstance(content, dict):
-        raise BenchmarkError(f"{path}: not a file of NATS-Bench; {KIND.remedy}")
+        raise BenchmarkError(f"{path}: not a file of NATS-Bench; {REMEDY_201}")
     return content
 
 
 def _check_order(path: Path, meta: Mapping[str, Any]) -> None:
     if meta.get("meta_archs") != [str(architecture) for architecture in architectures()]:
-        raise BenchmarkError(f"{path}: does not list the architectures of the topology space; {KIND.remedy}")
+        raise BenchmarkError(f"{path}: does not list the architectures of the topology space; {REMEDY_201}")
 
 
 def row_of(states: States, index: int, path: Path) -> dict[str, Any]:
@@ -183,20 +184,20 @@ def row_of(states: States, index: int, path: Path) -> dict[str, Any]:
     try:
         short, long = (ArchResults.create_from_state_dict(states[epochs]) for epochs in ("12", "200"))
         if (short.arch_str, long.arch_str) != (name, name):
-            raise BenchmarkError(f"{path}: index {index} is {long.arch_str}, which should be {name}; {KIND.remedy}")
+            raise BenchmarkError(f"{path}: index {index} is {long.arch_str}, which should be {name}; {REMEDY_201}")
         return {"arch_index": index, "arch_str": name, **_numbers(short, long)}
     except (KeyError, AttributeError, TypeError, ZeroDivisionError) as error:
-        raise BenchmarkError(f"{path}: index {index} lacks results ({error!r}); {KIND.remedy}") from error
+        raise BenchmarkError(f"{path}: index {index} lacks results ({error!r}); {REMEDY_201}") from error
 
 
 def _numbers(short: Any, long: Any) -> dict[str, Any]:  # noqa: ANN401
     """Columns from the results after 12 and after 200 epochs."""
-    numbers: dict[str, float | None] = {HALF_200: _accuracy(long, "cifar10-valid", "ori-test")}
-    for data in DATA:
-        numbers[VALIDATION_12[data]] = _accuracy(short, SEARCHED[data], VALIDATION_SET)
-        numbers[VALIDATION_200[data]] = _accuracy(long, SEARCHED[data], VALIDATION_SET)
-        numbers[TEST_200[data]] = _accuracy(long, FULL[data], TEST_SETS[data])
-        numbers[SECONDS_12[data]] = _seconds(short, SEARCHED[data])
+    numbers: dict[str, float | None] = {nasbench201.HALF_200: _accuracy(long, "cifar10-valid", "ori-test")}
+    for data in nasbench201.DATA:
+        numbers[nasbench201.VALIDATION_12[data]] = _accuracy(short, SEARCHED[data], VALIDATION_SET)
+        numbers[nasbench201.VALIDATION_200[data]] = _accuracy(long, SEARCHED[data], VALIDATION_SET)
+        numbers[nasbench201.TEST_200[data]] = _accuracy(long, FULL[data], TEST_SETS[data])
+        numbers[nasbench201.SECONDS_12[data]] = _seconds(short, SEARCHED[data])
     return numbers
 
 
@@ -211,7 +212,7 @@ def _seconds(results: Any, data: str) -> float | None:  # noqa: ANN401
     return None if training is None or evaluation is None else float(training + evaluation)
 
 
-def table_of(states: Iterator[States], path: Path) -> pa.Table:
+def nasbench201_table(states: Iterator[States], path: Path) -> pa.Table:
     """The table that `parsec.tabular.nasbench201` reads.
 
     Raises:
@@ -220,8 +221,147 @@ def table_of(states: Iterator[States], path: Path) -> pa.Table:
     return pa.Table.from_pylist([row_of(each, index, path) for index, each in enumerate(states)])
 
 
+EPOCHS = 108
+FINAL = 2
+"""Evaluations are made before the training, at half of it and at its end."""
+_DOUBLES = {"training_time": 2, "validation_accuracy": 4, "test_accuracy": 5}
+"""Numbers of the fields of an evaluation: seconds, and accuracies as shares."""
+_MISSING = "reading the authors' file needs the packages of `pip install 'parsec-nas[benchmarks]'`"
+
+
+class Run(NamedTuple):
+    """One training of an architecture."""
+
+    hash: str
+    epochs: int
+    adjacency: str
+    operations: str
+    metrics: Any
+    """The decoded `ModelMetrics`."""
+
+
+@dataclass
+class _Trained:
+    """One architecture: its cell, and the numbers of its runs."""
+
+    adjacency: str
+    operations: str
+    parameters: int
+    numbers: dict[str, list[float]] = field(default_factory=lambda: {name: [] for name in _DOUBLES})
+
+    def add(self, evaluation: Any) -> None:  # noqa: ANN401
+        for name, values in self.numbers.items():
+            values.append(getattr(evaluation, name))
+
+
+def read_runs(path: Path) -> Iterator[Run]:
+    """All trainings in the file, of whatever number of epochs, as they are read.
+
+    Raises:
+        BenchmarkError: the file is missing, truncated or another one, or the package that reads it is not installed.
+    """
+    message = _metrics_class()
+    for position, record in enumerate(_records(path)):
+        try:
+            name, epochs, adjacency, operations, metrics = json.loads(record)
+            yield Run(name, epochs, adjacency, operations, message.FromString(base64.b64decode(metrics)))
+        except (ValueError, TypeError, _decode_error()) as error:
+            raise BenchmarkError(f"{path}: record {position} is no training of NAS-Bench-101; {REMEDY_101}") from error
+
+
+def nasbench101_table(runs: Iterable[Run], path: Path) -> pa.Table:
+    """The table of `parsec.tabular.nasbench101`: one row per architecture, means over its trainings of 108 epochs.
+
+    Shorter trainings, which the authors' larger file holds too, are left out. On top of the columns that are read:
+    `params` in millions and `runs`.
+
+    Raises:
+        BenchmarkError: a hash is not that of its cell, or no training of 108 epochs is in the file.
+    """
+    by_hash: dict[str, _Trained] = {}
+    for run in (each for each in runs if each.epochs == EPOCHS):
+        if run.hash not in by_hash:
+            by_hash[run.hash] = _checked(run, path)
+        if len(run.metrics.evaluation_data) != FINAL + 1:
+            raise BenchmarkError(f"{path}: a training of {run.hash} was not evaluated to its end; {REMEDY_101}")
+        by_hash[run.hash].add(run.metrics.evaluation_data[FINAL])
+    if not by_hash:
+        raise BenchmarkError(f"{path}: no training of {EPOCHS} epochs in it; {REMEDY_101}")
+    return pa.table(_table_columns(by_hash))
+
+
+def _table_columns(by_hash: dict[str, _Trained]) -> dict[str, list[Any]]:
+    trained = list(by_hash.values())
+    means = {name: [float(np.mean(each.numbers[name])) for each in trained] for name in _DOUBLES}
+    return {
+        nasbench101.HASH: list(by_hash),
+        **{name: [getattr(each, name) for each in trained] for name in nasbench101.CELL},
+        nasbench101.VALIDATION: [100 * share for share in means["validation_accuracy"]],
+        nasbench101.TEST: [100 * share for share in means["test_accuracy"]],
+        nasbench101.SECONDS: means["training_time"],
+        "params": [each.parameters / 1e6 for each in trained],
+        "runs": [len(each.numbers["test_accuracy"]) for each in trained],
+    }
+
+
+def _checked(run: Run, path: Path) -> _Trained:
+    try:
+        known = from_columns(run.adjacency, run.operations).canonical()
+    except (GenotypeError, TypeError, AttributeError) as error:
+        raise BenchmarkError(f"{path}: {run.hash} is no cell of the space ({error}); {REMEDY_101}") from error
+    if known != run.hash:
+        raise BenchmarkError(f"{path}: the cell named {run.hash} has the hash {known}; {REMEDY_101}")
+    return _Trained(run.adjacency, run.operations, run.metrics.trainable_parameters)
+
+
+def _records(path: Path) -> Iterator[bytes]:
+    try:
+        from tfrecord.reader import tfrecord_iterator
+        from tfrecord.writer import TFRecordWriter
+    except ImportError as error:
+        raise BenchmarkError(f"{path}: {_MISSING}") from error
+    try:
+        with path.open("rb") as file:
+            head = file.read(12)
+        # The checksum of the first length tells this format from every other before a wrong length is believed.
+        if len(head) < 12 or TFRecordWriter.masked_crc(head[:8]) != head[8:]:
+            raise BenchmarkError(f"{path}: not a TFRecord file; {REMEDY_101}")
+        yield from map(bytes, tfrecord_iterator(str(path)))
+    except FileNotFoundError as error:
+        raise BenchmarkError(f"{path}: no such file; {REMEDY_101}") from error
+    except (OSError, RuntimeError, OverflowError) as error:
+        raise BenchmarkError(f"{path}: truncated or damaged; {REMEDY_101}") from error
+
+
+def _decode_error() -> type[Exception]:
+    from google.protobuf.message import DecodeError
+
+    known: type[Exception] = DecodeError
+    return known
+
+
+@functools.cache
+def _metrics_class() -> Any:  # noqa: ANN401
+    """The class of the message `ModelMetrics`, made from its definition without a compiler."""
+    try:
+        from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+    except ImportError as error:
+        raise BenchmarkError(_MISSING) from error
+    kinds = descriptor_pb2.FieldDescriptorProto
+    file = descriptor_pb2.FileDescriptorProto(name="model_metrics.proto", package="nasbench", syntax="proto2")
+    whole, evaluation = file.message_type.add(name="ModelMetrics"), file.message_type.add(name="EvaluationData")
+    parts = {"name": "evaluation_data", "number": 1, "type_name": ".nasbench.EvaluationData"}
+    whole.field.add(**parts, label=kinds.LABEL_REPEATED, type=kinds.TYPE_MESSAGE)
+    whole.field.add(name="trainable_parameters", number=2, label=kinds.LABEL_OPTIONAL, type=kinds.TYPE_INT32)
+    for name, number in _DOUBLES.items():
+        evaluation.field.add(name=name, number=number, label=kinds.LABEL_OPTIONAL, type=kinds.TYPE_DOUBLE)
+    pool = descriptor_pool.DescriptorPool()
+    pool.Add(file)
+    return message_factory.GetMessageClass(pool.FindMessageTypeByName("nasbench.ModelMetrics"))
+
+
 READERS = {
-    "nasbench101": (nasbench101_file.read_runs, nasbench101_file.table_of),
-    "nasbench201": (read_states, table_of),
+    "nasbench101": (read_runs, nasbench101_table),
+    "nasbench201": (read_states, nasbench201_table),
 }
 """By benchmark: what reads the authors' files, and what makes the table of it."""

@@ -22,7 +22,7 @@ from parsec.errors import SettingsError, UserError
 from parsec.records.code_hash import code_fingerprint
 from parsec.report.registry import figure_code
 from parsec.report.registry import table_code
-from parsec.resources import published_folder, source_root
+from parsec.plugins import published_folder, source_root
 from parsec.runtime.outputs import MARKER, check_folder
 
 

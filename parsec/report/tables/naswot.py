@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from scipy.stats import kendalltau, spearmanr
 
 from parsec.errors import UserError
+from parsec.plugins import published_folder
 from parsec.records.parquet import ABLATION_FILE, SCORES_FILE
 from parsec.report.inputs import read_rows
 from parsec.report.tables.base import NOTHING, Column, Section, Table, TableResult, significant, text_column
-from parsec.resources import published_folder
 from parsec.space.nasbench201 import SIZE
 from parsec.stats import bootstrap_ends
 from parsec.tabular.nasbench101 import read_search_columns

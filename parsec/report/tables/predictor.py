@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from parsec.config.predictor import AnyPredictorJob, Pool, PredictorJob
+from parsec.config.tabular import AnyPredictorJob, Pool, PredictorJob
 from parsec.errors import UserError
 from parsec.predictor.search import content_hash, read_reached, read_run
 from parsec.report import sample_efficiency

@@ -8,8 +8,8 @@ from scipy.stats import spearmanr
 from parsec.cli import main
 from parsec.config.base import Running, as_json
 from parsec.config.datasets import Digits, PrepareJob
-from parsec.config.predictor import DartsPredictorJob, Pool, Predictor
 from parsec.config.search import PriorConfig
+from parsec.config.tabular import DartsPredictorJob, Pool, Predictor
 from parsec.config.training import Stack
 from parsec.config.zero_cost import DartsScoreJob, Score
 from parsec.data.prepare import prepare

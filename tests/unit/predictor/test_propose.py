@@ -10,8 +10,8 @@ import torch
 
 from parsec.cli import main
 from parsec.config.base import Running
-from parsec.config.predictor import Predictor, ProposalJob
 from parsec.config.search import PriorConfig
+from parsec.config.tabular import Predictor, ProposalJob
 from parsec.errors import Interrupted, PriorError
 from parsec.predictor.candidates import read_studied
 from parsec.predictor.proposal import Blocks, Weighing, mean_log_likelihood, propose

@@ -11,13 +11,13 @@ import pytest
 from naswot_files import figure_inputs
 
 from parsec.errors import UserError
+from parsec.plugins import published_folder
 from parsec.report.figures.cost import plot_cost
 from parsec.report.figures.curves import grouped, uniform_entropy
 from parsec.report.figures.probabilities import plot_pi
 from parsec.report.figures.style import PRIMITIVES, STYLE
 from parsec.report.inputs import read_runs
 from parsec.report.registry import FIGURES, figure_writer, plot_runs
-from parsec.resources import published_folder
 from parsec.space.darts import PRIMITIVES as NAMES
 from parsec.space.published import DARTS_V2
 

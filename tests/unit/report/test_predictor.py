@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from parsec.cli import main
-from parsec.config.predictor import Pool, PredictorJob
+from parsec.config.tabular import Pool, PredictorJob
 from parsec.errors import UserError
 from parsec.predictor.search import content_hash, write_trained
 from parsec.report.figures import predictor as figure

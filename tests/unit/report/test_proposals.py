@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 
 from parsec.cli import main
-from parsec.config.predictor import ProposalJob
+from parsec.config.tabular import ProposalJob
 from parsec.errors import UserError
 from parsec.records.parquet import PROPOSAL_FIELDS, PROPOSALS_FILE
 from parsec.report.figures import predictor as figure

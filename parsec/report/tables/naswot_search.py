@@ -27,6 +27,7 @@ from parsec.report.tables.naswot import (
     ICML,
     LABELS,
     ScoreFile,
+    after_table,
     by_scoring,
     naswot_rows,
     read_inputs,
@@ -232,18 +233,17 @@ def _or_dash(count: int | None) -> str:
 
 
 def _search_numbers(scored: ScoreFile, split: str, line: Line) -> Iterator[dict[str, Any]]:
-    named = {"score": scored.kind, "mode": scored.mode, "dataset": scored.dataset, "seed": scored.seed}
     for data in DATA:
-        row = {
-            **named,
+        yield {
+            **scored.facts,
             "method": line.method,
             "candidates": line.candidates,
             "draws": line.draws,
             "reached_on": data,
             "split": split,
             "seconds": line.seconds,
+            **line.summary(data)._asdict(),
         }
-        yield {**row, **line.summary(data)._asdict()}
 
 
 def _search_published(split: str, sources: list[str]) -> list[Section]:
@@ -299,10 +299,9 @@ def make_evolution_table(inputs: list[Path]) -> TableResult:
     Raises:
         UserError: a file that is missing or another one.
     """
-    if len(inputs) < 2:
-        raise UserError("naswot-evolution: give the benchmark's table first, then one simulations.parquet or more")
+    paths = after_table("naswot-evolution", inputs, "simulations.parquet")
     truth, rows, sections = read_report_columns(inputs[0]), list[dict[str, Any]](), list[Section]()
-    for simulated in (read_simulation_runs(path, "nasbench201") for path in inputs[1:]):
+    for simulated in (read_simulation_runs(path, "nasbench201") for path in paths):
         reached = list(_reached(simulated, truth))
         rows += reached
         sections += _sections(simulated, reached)
@@ -323,14 +322,14 @@ def _reached(simulated: SimulationRuns, truth: ReportColumns) -> Iterator[dict[s
         for i, spent in enumerate(points):
             for data in DATA:
                 reached = summarise([float(value) for value in truth.test[data][best[:, i]]])
-                named = {
+                yield {
                     "searched_on": simulated.dataset,
                     "method": method,
                     "spent": spent,
                     "unit": cost,
                     "test_of": data,
+                    **reached._asdict(),
                 }
-                yield {**named, **reached._asdict()}
 
 
 def _sections(simulated: SimulationRuns, rows: list[dict[str, Any]]) -> Iterator[Section]:

@@ -80,15 +80,6 @@ def as_json(record: DatasetRecord | SourceRecord) -> str:
     return json.dumps(document, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
 
 
-def from_json(text: str) -> DatasetRecord:
-    """Read the text of a `dataset.json`.
-
-    Raises:
-        pydantic.ValidationError: not the text of a `dataset.json` of this schema.
-    """
-    return DatasetRecord.model_validate_json(text)
-
-
 Pixels = NDArray[np.uint8]
 Integers = NDArray[np.int64]
 
@@ -165,9 +156,6 @@ def concatenate(parts: Sequence[Part]) -> Part:
     )
 
 
-"""Shards kept open at once: each holds a file descriptor."""
-
-
 @dataclass(frozen=True)
 class PackedPart:
     """Labelled JPEGs: image i is row i of `index`, int64 [N, 5] (shard, offset, length, width, height)."""
@@ -187,10 +175,6 @@ class PackedPart:
     def sizes(self, positions: Integers) -> Integers:
         """Width and height in pixels, [n, 2]."""
         return self.index[positions, 3:]
-
-    def only(self, rows: Integers) -> "PackedPart":
-        """Some of the images."""
-        return PackedPart(self.paths, self.index[rows], self.labels[rows])
 
 
 @lru_cache(maxsize=OPEN_SHARDS)
@@ -232,7 +216,7 @@ class DatasetInfo:
 def _read_record(folder: Path) -> DatasetRecord:
     path = folder / "dataset.json"
     try:
-        return from_json(path.read_text(encoding="utf-8"))
+        return DatasetRecord.model_validate_json(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError) as error:
         raise DatasetError(f"no data set in {folder}: {path.name} is missing; `prepare` makes it") from error
     except (ValidationError, UnicodeDecodeError) as error:

@@ -55,33 +55,6 @@ def share_in_the_limit(log_likelihood: Tensor, log_prior: Tensor, log_proposal: 
     return (2 * first - second).exp()
 
 
-class Resampled(NamedTuple):
-    """K children from a pool that was drawn from π."""
-
-    positions: Tensor
-    """In the pool, [K]."""
-    log_ratio: Tensor
-    """Estimate of log π(α)/q(α), [K]."""
-
-
-def resample(predicted: Tensor, beta: float, uniform: Tensor) -> Resampled:
-    """Draw K of a pool of M architectures from π, with probabilities ∝ exp(β f): q where it cannot be enumerated.
-
-    With the mean of exp(β f) over the pool in the place of its mean under π, the weighted mean of any function over
-    the K is unbiased, whatever the size of the pool; the draws themselves follow q as the pool grows (sampling
-    importance resampling, Rubin 1988).
-
-    Args:
-        predicted: f of the pool, [M].
-        beta: strength of the proposal.
-        uniform: numbers in [0, 1), float64 [K].
-    """
-    tilt = beta * predicted
-    positions = draw(tilt.softmax(-1), uniform)
-    mean = tilt.logsumexp(-1) - torch.tensor(float(len(tilt)), dtype=tilt.dtype).log()
-    return Resampled(positions, mean - tilt[positions])
-
-
 CLASSES: dict[Data, int] = {"cifar10": 10, "cifar100": 100, "in16": 120}
 ALMOST = 1.0 - 1e-6
 """Largest accuracy that is told from 1, whose logarithm of what is left would be −∞."""

@@ -323,14 +323,14 @@ def _published_row(label: str, tau: str) -> dict[str, Any]:
 
 
 NAME = "naswot-correlation-nasbench101"
+
+
+def _score_title(row: dict[str, Any]) -> str:
+    return row.get("title") or f"{KINDS[row['score']]}, {row['mode']} mode, images of {row['dataset']}"
+
+
 CORRELATION101_COLUMNS = (
-    Column(
-        "Score",
-        lambda row: (
-            row.get("title") or "{}, {} mode, images of {}".format(KINDS[row["score"]], row["mode"], row["dataset"])
-        ),
-        "l",
-    ),
+    Column("Score", _score_title, "l"),
     text_column("Scored", "n"),
     text_column("Failed", "failed"),
     text_column("Of the table's", "architectures"),

@@ -21,7 +21,10 @@ TABLES = {
     "primed": "nasbench201.make_warm_start_table",
     "proposal": "proposals.make_proposal_table",
 }
-"""Name of each table → module and function in `tables`; the function maps input files to a `TableResult`."""
+"""Name of each table → module and function in `tables`; the function maps input files to a `TableResult`.
+
+It raises a `UserError` for inputs that are missing, damaged, of another kind or too few, as those of `FIGURES` do.
+"""
 FIGURES = {
     "entropy": "curves.plot_entropy",
     "pi": "probabilities.plot_pi",

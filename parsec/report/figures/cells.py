@@ -270,12 +270,7 @@ def _edges(cells: dict[str, Cell]) -> pd.DataFrame:
 
 
 def plot_cells(inputs: list[Path]) -> Drawing:
-    """One genotype.json → its cells; of DARTS, arcs above and below are the two slots of a node in either order.
-
-    Raises:
-        UserError: not exactly one genotype.
-        GenotypeError: the file holds no genotype of the space.
-    """
+    """One genotype.json → its cells; of DARTS, arcs above and below are the two slots of a node in either order."""
     if len(inputs) != 1:
         raise UserError(f"the figure cells shows one genotype, got {len(inputs)}; give one genotype.json")
     architecture, title = of_any_space(str(inputs[0])), _title(inputs[0])

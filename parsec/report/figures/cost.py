@@ -97,18 +97,16 @@ def _look(label: str, method: Method | None) -> dict[str, Any]:
     return Line(GREY, "", marker).plot() | {"markersize": 4, "markerfacecolor": "none", "zorder": 2}
 
 
-def _cost_axis(axes: Axes, costs: "pd.Series[float]", unit: str) -> None:
+def log_axis(axes: Axes, narrow: bool, ticks: int = 10) -> None:
+    """A logarithmic axis of costs: powers of ten, and 2 and 5 between them where it is narrow."""
     axes.set_xscale("log")
-    axes.set_xlim(costs.min() / 2.5, costs.max() * 2.5)
-    steps = (1.0, 2.0, 5.0) if costs.max() < 20 * costs.min() else (1.0,)
-    axes.xaxis.set_major_locator(LogLocator(subs=steps, numticks=12))
+    axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if narrow else (1.0,), numticks=ticks))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: significant(value, 1)))
     axes.xaxis.set_minor_formatter(NullFormatter())
-    axes.set_xlabel(f"Search cost ({unit})")
 
 
 FEW = 6
-"""Our points up to which all have a bar; of more, PARSEC, random search and the best, so that bars hide no points."""
+"""Methods up to which all have a bar; of more, PARSEC, random search and the best, so that bars hide no points."""
 
 
 def _without_bars(points: pd.DataFrame) -> pd.Series:
@@ -125,7 +123,10 @@ def _plot_panel(axes: Axes, points: pd.DataFrame, unit: str, methods: dict[str, 
         look = _look(point["label"], method) | {"linestyle": "", "capsize": 2, "elinewidth": 0.8}
         spread, label = point["std"] if point["std"] > 0 else None, "_" if method else point["label"]
         axes.errorbar(point["cost"], point["error"], spread, **look, label=label)
-    _cost_axis(axes, points["cost"], unit)
+    costs = points["cost"]
+    log_axis(axes, costs.max() < 20 * costs.min(), ticks=12)
+    axes.set_xlim(costs.min() / 2.5, costs.max() * 2.5)
+    axes.set_xlabel(f"Search cost ({unit})")
     # Room for names above and below.
     axes.margins(y=0.15)
     axes.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
@@ -187,9 +188,6 @@ def plot_cost(inputs: list[Path]) -> Drawing:
 
     Error bars are one sample standard deviation over searches, each the mean of its trainings. Each panel has one
     data set and one unit of cost.
-
-    Raises:
-        UserError: nothing to show, a missing search, or a damaged file.
     """
     results = read_results(path for path in inputs if path.suffix != ".csv")
     tables = [_published_points(path) for path in inputs if path.suffix == ".csv"]
@@ -228,11 +226,7 @@ def _read_depths(path: Path) -> tuple[pd.DataFrame, set[str]]:
 
 
 def plot_depths(inputs: list[Path]) -> Drawing:
-    """Files of `depths` (JSON) → most bytes of tensors at once over the number of cells, both axes logarithmic.
-
-    Raises:
-        UserError: a file that is missing, damaged or empty.
-    """
+    """Files of `depths` (JSON) → most bytes of tensors at once over the number of cells, both axes logarithmic."""
     read = [_read_depths(path) for path in inputs]
     rows, spaces = pd.concat([rows for rows, _ in read], ignore_index=True), set().union(*(s for _, s in read))
     figure = new_figure(DOUBLE, 2.8)
@@ -323,11 +317,7 @@ def _samples_axis(axes: Axes, samples: list[int]) -> None:
 
 
 def plot_executor(inputs: list[Path]) -> Drawing:
-    """One executor.json → peak memory and seconds per step (median, bars from fastest to slowest) against K.
-
-    Raises:
-        UserError: not exactly one measurement, or a damaged one.
-    """
+    """One executor.json → peak memory and seconds per step (median, bars from fastest to slowest) against K."""
     if len(inputs) != 1:
         raise UserError(f"the figure executor shows one measurement, got {len(inputs)}; give one executor.json")
     document = read_document(inputs[0], "measure")

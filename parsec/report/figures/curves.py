@@ -265,9 +265,6 @@ def plot_operations(inputs: list[Path]) -> Drawing:
 
     A collapse to skip connections shows as a black area. Every method has panels of its own, because a collapse of one
     must not be hidden in a mean over all.
-
-    Raises:
-        UserError: a run that cannot be read, or runs on different search spaces.
     """
     runs = read_runs(inputs).dropna(subset="operations")
     cells = _searched_cells(runs)
@@ -318,11 +315,7 @@ def _plot_found_panel(axes: Axes, group: Group, data: str) -> None:
 
 
 def plot_found(inputs: list[Path]) -> Drawing:
-    """Parquet files of `lookup` → test accuracy in percent, one row per stage and method, one column per data set.
-
-    Raises:
-        UserError: a file that is missing, damaged or another one.
-    """
+    """Parquet files of `lookup` → test accuracy in percent, one row per stage and method, one column per data set."""
     rows = pd.concat([read_epochs(path) for path in inputs], ignore_index=True)
     groups = grouped(rows.assign(panel=[TITLES[stage] for stage in rows["stage"]]))
     figure = new_figure(DOUBLE, 0.4 + (1.5 if len(groups) < 4 else 1.05) * len(groups))

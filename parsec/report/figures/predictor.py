@@ -92,11 +92,7 @@ HIGHEST = 3.0
 
 
 def plot_proposal(inputs: list[Path]) -> Drawing:
-    """One `proposal.parquet` → one column per likelihood, for the last π and the largest K; bands: 95 % intervals.
-
-    Raises:
-        UserError: another number of files, or one that is missing, damaged or another.
-    """
+    """One `proposal.parquet` → one column per likelihood, for the last π and the largest K; bands: 95 % intervals."""
     if len(inputs) != 1:
         raise UserError("proposal: give one proposal.parquet, as `parsec propose` makes it")
     rows, _ = read(inputs[0])

@@ -155,9 +155,6 @@ def plot_pi(inputs: list[Path]) -> Drawing:
     """One run folder → probability of every choice over epochs; rows are nodes, columns slots and factors.
 
     Where every edge chooses its operation and nothing else, columns are the sources of the edges.
-
-    Raises:
-        UserError: not exactly one run folder, or a damaged trajectory.
     """
     if len(inputs) != 1:
         raise UserError(f"the figure pi shows one run, got {len(inputs)}; give one run folder")

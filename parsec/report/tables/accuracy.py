@@ -433,9 +433,6 @@ def make_accuracy_table(
         dataset: name of our data set.
         compare_with: name of the published table to print below ours.
         published: folder of the published tables; `config/published` if None.
-
-    Raises:
-        UserError: no retraining of the data set, a missing search, a damaged file, an unknown published table.
     """
     rows = our_rows(read_results(inputs), dataset)
     large = _stem(rows, dataset) == IMAGENET

@@ -188,11 +188,7 @@ ABLATION_NOTES = [
 
 
 def make_ablation_table(inputs: list[Path]) -> TableResult:
-    """The benchmark's table and files of ablated scores → spread and order of scores, by condition.
-
-    Raises:
-        UserError: a file that is missing or another one.
-    """
+    """The benchmark's table and files of ablated scores → spread and order of scores, by condition."""
     paths = after_table("naswot-ablation", inputs, "ablation.parquet")
     accuracies, rows, sections = read_report_columns(inputs[0]).test["cifar10"], list[dict[str, Any]](), []
     for path in paths:
@@ -281,11 +277,7 @@ PROTOCOLS: dict[Data, tuple[str, float]] = {
 
 
 def make_correlation_table(inputs: list[Path]) -> TableResult:
-    """The benchmark's table and files of scores → τ and ρ for every score, data set and protocol.
-
-    Raises:
-        UserError: a file that is missing or another one, or fewer than two scored architectures.
-    """
+    """The benchmark's table and files of scores → τ and ρ for every score, data set and protocol."""
     truth, scored = read_inputs("naswot-correlation", inputs)
     validation = read_validation(inputs[0])
     sections, rows = [], list[dict[str, Any]]()
@@ -345,11 +337,7 @@ CORRELATION101_NOTES = [
 
 
 def make_correlation101_table(inputs: list[Path]) -> TableResult:
-    """The benchmark's table and files of scores of its architectures → τ and ρ for every score.
-
-    Raises:
-        UserError: a file that is missing or another one, or fewer than two scored architectures.
-    """
+    """The benchmark's table and files of scores of its architectures → τ and ρ for every score."""
     paths = after_table(NAME, inputs)
     accuracies = read_search_columns(inputs[0]).validation
     rows = [_row(path, accuracies) for path in paths]

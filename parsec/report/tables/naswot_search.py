@@ -193,11 +193,7 @@ class Line(NamedTuple):
 
 
 def make_search_table(inputs: list[Path]) -> TableResult:
-    """The benchmark's table and files of scores → test and, where known, validation accuracies that the searches reach.
-
-    Raises:
-        UserError: a file that is missing or another one.
-    """
+    """The benchmark's table and files of scores → test and, if known, validation accuracies that searches reach."""
     truth, scored = read_inputs("naswot-search", inputs)
     splits, rows = {"test": truth.test, "validation": read_validation(inputs[0])}, list[dict[str, Any]]()
     sections, sources = [], list[str]()
@@ -294,11 +290,7 @@ EVOLUTION_NOTES = [
 
 
 def make_evolution_table(inputs: list[Path]) -> TableResult:
-    """The benchmark's table and files of simulated searches → test accuracy of their incumbents.
-
-    Raises:
-        UserError: a file that is missing or another one.
-    """
+    """The benchmark's table and files of simulated searches → test accuracy of their incumbents."""
     paths = after_table("naswot-evolution", inputs, "simulations.parquet")
     truth, rows, sections = read_report_columns(inputs[0]), list[dict[str, Any]](), list[Section]()
     for simulated in (read_simulation_runs(path, "nasbench201") for path in paths):

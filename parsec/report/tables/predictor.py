@@ -128,11 +128,7 @@ CLAIMS_NOTE = (
 
 
 def make_claims_table(inputs: Sequence[Path]) -> TableResult:
-    """Pairs of a run's folder and its benchmark → one row per claim and target.
-
-    Raises:
-        UserError: see `read_studies`.
-    """
+    """Pairs of a run's folder and its benchmark → one row per claim and target."""
     answers = [(study, list(verdicts(study))) for study in read_studies(inputs)]
     sections = [
         Section.of(
@@ -229,11 +225,7 @@ DATA = ("cifar10", "cifar100", "in16")
 
 
 def make_selected_table(inputs: Sequence[Path]) -> TableResult:
-    """Pairs of a run's folder and its benchmark → accuracies in percent of the chosen architectures.
-
-    Raises:
-        UserError: see `read_studies`.
-    """
+    """Pairs of a run's folder and its benchmark → accuracies in percent of the chosen architectures."""
     selections = [(study, dict(_rows(study))) for study in read_studies(inputs) if study.tabular]
     if not selections:
         raise UserError("predictor-chosen: no run on a table was given; the architectures of darts have no accuracy")
@@ -334,11 +326,7 @@ SAMPLED = (
 
 
 def make_gain_table(inputs: Sequence[Path]) -> TableResult:
-    """Pairs of a run's folder and its benchmark → gains, and the verdicts on the paper's claims as notes.
-
-    Raises:
-        UserError: see `read_studies`.
-    """
+    """Pairs of a run's folder and its benchmark → gains, and the verdicts on the paper's claims as notes."""
     studies = read_studies(inputs)
     sections, numbers = [], list[dict[str, Any]]()
     for study in studies:

@@ -71,11 +71,7 @@ def _measured(rows: pd.DataFrame, rows_of_pi: pd.DataFrame) -> dict[str, float]:
 
 
 def make_proposal_table(inputs: Sequence[Path]) -> TableResult:
-    """One `proposal.parquet` → a section for every π and likelihood; the largest K and number of trained ones.
-
-    Raises:
-        UserError: another number of files, or one that is missing, damaged or another.
-    """
+    """One `proposal.parquet` → a section for every π and likelihood; the largest K and number of trained ones."""
     if len(inputs) != 1:
         raise UserError("proposal: give one proposal.parquet, as `parsec propose` makes it")
     rows, job = read(inputs[0])

@@ -112,6 +112,8 @@ GenotypeName = Annotated[
     str,
     typer.Option("--genotype", help="Published genotype, such as DARTS_V2; a file with one; or its text."),
 ]
+Retraining = Annotated[Path, typer.Argument(help="Folder of a finished retraining.")]
+TrainedOn = Annotated[Path, typer.Option(help="Folder of the prepared data set that it was trained on.")]
 Log = Annotated[Path | None, typer.Option(help="File to which messages are appended as well.")]
 Threads = Annotated[int | None, _count(help="Processor threads of all ranks; default: all.")]
 Inputs = Annotated[list[Path], typer.Argument(help="Files or run folders to read.")]
@@ -258,8 +260,8 @@ def complexity(
 
 @command(PEOPLE)
 def export(
-    run: Annotated[Path, typer.Argument(help="Folder of a finished retraining.")],
-    data: Annotated[Path, typer.Option(help="Folder of the prepared data set that it was trained on.")],
+    run: Retraining,
+    data: TrainedOn,
     output: Annotated[Path, typer.Option(help="Folder for network.onnx, network.json and example.npz.")],
 ) -> None:
     """Write a retrained network as ONNX, checked against its own logits."""
@@ -270,8 +272,8 @@ def export(
 
 @command(PEOPLE)
 def predict(
-    run: Annotated[Path, typer.Argument(help="Folder of a finished retraining.")],
-    data: Annotated[Path, typer.Option(help="Folder of the prepared data set that it was trained on.")],
+    run: Retraining,
+    data: TrainedOn,
     images: Annotated[Path, typer.Option(help="Folder of images, in any layout.")],
     output: Annotated[Path, typer.Option(help="CSV to write.")],
 ) -> None:

@@ -39,7 +39,6 @@ from parsec.report.tables.base import (
     csv_text,
     listing,
     mean_and_std,
-    or_nothing,
 )
 from parsec.stats import Summary, summarise
 
@@ -363,7 +362,7 @@ TOP5 = Printed(Column("Top-5 error (%)", lambda row: mean_and_std(row.top5)), ("
 BALANCED = Printed(Column("Balanced error (%)", lambda row: mean_and_std(row.balanced)))
 WRONG = Printed(Column("Wrong test images", _wrong))
 COUNT = Printed(Column("n", lambda row: row.count))
-FAMILY = Printed(Column("Type of search", lambda row: or_nothing(row.family), "l"), ("search_method",))
+FAMILY = Printed(Column("Type of search", lambda row: row.family or NOTHING, "l"), ("search_method",))
 SOURCE = Printed(Column("Source", lambda row: "", "l"))
 
 BALANCED_NOTE = "Balanced error is the mean over classes of each one's error; classes have unequally many test images."

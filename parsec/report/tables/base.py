@@ -192,11 +192,6 @@ class Table:
         return replace(self, columns=[self.columns[i] for i in kept], sections=sections)
 
 
-def or_nothing(text: str) -> str:
-    """The text, or a dash where there is none."""
-    return text or NOTHING
-
-
 def frame_table(name: str, data: pd.DataFrame) -> Table:
     """The columns of a data frame in which its rows differ, as a printed table."""
     shown = [key for key in data if data[key].nunique(dropna=False) > 1 or len(data) == 1]

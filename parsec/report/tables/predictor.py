@@ -57,13 +57,9 @@ class Study(NamedTuple):
         """Targets of the searches; the best of a sample is not a target of the space."""
         return targets(self.accuracies)[: None if self.tabular else len(SHARES)]
 
-    def trained(self, pool: str) -> FloatArray:
-        """Validation accuracies, or scores, in the order of training [R, B]."""
-        return self.reached[pool]
-
     def times(self, pool: str, target: Target) -> FloatArray:
         """Trained architectures until the target [R]; infinite where the budget was too small."""
-        return needed(self.trained(pool), target)
+        return needed(self.reached[pool], target)
 
 
 def read_studies(inputs: Sequence[Path]) -> list[Study]:
@@ -258,7 +254,7 @@ def _rows(study: Study) -> Iterator[tuple[str, Row]]:
     columns = {"validation": study.accuracies, **_tests(study)}
     for pool, architectures in study.architectures.items():
         # Each repeat selects the trained architecture with the best validation accuracy.
-        best = np.take_along_axis(architectures, study.trained(pool).argmax(1)[:, None], axis=1)[:, 0]
+        best = np.take_along_axis(architectures, study.reached[pool].argmax(1)[:, None], axis=1)[:, 0]
         yield pool, {name: interval(values[best]) for name, values in columns.items()}
     # Random search is exact: the probability that it selects rank 1, 2, … of the space.
     order = np.argsort(-study.accuracies, kind="stable")

@@ -25,7 +25,6 @@ FOLDER = "a record"
 """Kind of the folder of a record, in its marker."""
 TITLE = "# Completed and pending runs"
 """First line of the index, by which it is recognised as ours."""
-CLAIMS_TITLE = "# Claims of the papers and our evidence"
 DOCUMENTS = {
     "fit": "fit/**/fit.json",
     "lookup": "lookup/*.json",
@@ -131,7 +130,7 @@ def check_index(records: Path) -> None:
         UserError: it is somebody's own page, or cannot be written.
     """
     check_file(records / "README.md", signature_of(TITLE.encode()))
-    check_file(records / "claims.md", signature_of(CLAIMS_TITLE.encode()))
+    check_file(records / "claims.md", signature_of(HEAD.encode()))
 
 
 def write_index(records: Path) -> None:
@@ -315,8 +314,7 @@ def _claim_rows(claim: Claim, records: Path, waiting: Sequence[Mapping[str, str]
 def _evidence_for(claim: Claim, records: Path) -> Iterator[tuple[Path, Evidence]]:
     if claim.claim not in READERS:
         return
-    runs = [folder for folder in sorted(records.iterdir()) if (folder / "settings.yaml").is_file()]
-    for record in (*runs, *sorted((records / "benchmarks").glob("*.json"))):
+    for record in (*_runs(records), *sorted((records / BENCHMARKS).glob("*.json"))):
         shown = READERS[claim.claim](record, claim)
         if shown:
             yield record, shown

@@ -86,15 +86,7 @@ class Genotype:
     ) -> "Cost":
         """Parameters and multiply-adds of the network of `build`, without auxiliary head, on one image.
 
-        Args:
-            cells: as in `build`.
-            channels: as in `build`.
-            classes: as in `build`.
-            image_size: pixels; default: 32 (cifar) or 224 (imagenet).
-            stem: as in `build`.
-
-        Raises:
-            SettingsError: a size that the space does not have.
+        Arguments and errors are those of `build`; multiply-adds depend on `image_size`.
         """
         from parsec.network.spaces import child_cost
 

@@ -6,6 +6,7 @@ Importing the package imports nothing else of it.
 """
 
 import importlib
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
         retrain,
         search,
     )
-    from parsec.network.cost import Cost
+    from parsec.network.layers import Cost
     from parsec.network.spaces import SpaceNetworks
     from parsec.space.edges import edge_space
     from parsec.space.spaces import SearchSpace
@@ -45,7 +46,7 @@ __all__ = [
     "search",
 ]
 
-_MODULES = {"Cost": "network.cost", "SpaceNetworks": "network.spaces", "edge_space": "space.edges"}
+_MODULES = {"Cost": "network.layers", "SpaceNetworks": "network.spaces", "edge_space": "space.edges"}
 _MODULES |= {"SearchSpace": "space.spaces"}
 """Where names are that are not in `parsec.api`."""
 
@@ -55,10 +56,23 @@ def __getattr__(name: str) -> Any:  # noqa: ANN401 - functions and classes
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     if name in ("search", "retrain"):
-        # The packages of these names, which can be called: see `parsec.callable_package`.
+        # The packages of these names, which can be called.
         return importlib.import_module(f"{__name__}.{name}")
     return getattr(importlib.import_module(f"{__name__}.{_MODULES.get(name, 'api')}"), name)
 
 
 def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})
+
+
+class CallablePackage(ModuleType):
+    """A subpackage that passes calls on to the function of its name in `parsec.api`.
+
+    Importing `parsec.search.run` puts the package in the place of any function `parsec.search`; so the package itself
+    is what is called.
+    """
+
+    def __call__(self, *args: Any, **keywords: Any) -> Any:  # noqa: ANN401 - those of the function
+        """See `parsec.api`, which is imported only now and whose code is none of the package's."""
+        name = self.__name__.rpartition(".")[2]
+        return getattr(importlib.import_module("parsec.api"), name)(*args, **keywords)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from parsec.config.settings import Settings
     from parsec.config.training import Network
-    from parsec.network.cost import Cost
+    from parsec.network.layers import Cost
     from parsec.network.spaces import SpaceNetworks
     from parsec.prior.distribution import Prior as Distribution
     from parsec.space.spaces import Architecture, SearchSpace
@@ -86,15 +86,7 @@ class Genotype:
     ) -> "Cost":
         """Parameters and multiply-adds of the network of `build`, without auxiliary head, on one image.
 
-        Args:
-            cells: as in `build`.
-            channels: as in `build`.
-            classes: as in `build`.
-            image_size: pixels; default: 32 (cifar) or 224 (imagenet).
-            stem: as in `build`.
-
-        Raises:
-            SettingsError: a size that the space does not have.
+        Arguments and errors are those of `build`; multiply-adds depend on `image_size`.
         """
         from parsec.network.spaces import child_cost
 
@@ -297,8 +289,8 @@ def search(
     Raises:
         UserError: a wrong setting, a folder that is not ours, a damaged data set, or an interrupted search.
     """
+    from parsec.config.base import Search
     from parsec.config.job_parts import search_job
-    from parsec.config.outputs import Search
     from parsec.search.run import search as run_search
 
     name, section, prepared = _dataset(dataset)
@@ -345,8 +337,8 @@ def retrain(
     Raises:
         UserError: a wrong setting or genotype, a folder that is not ours, a damaged data set, or an interruption.
     """
+    from parsec.config.base import Retrain
     from parsec.config.job_parts import retrain_job
-    from parsec.config.outputs import Retrain
     from parsec.retrain.run import retrain as run_retrain
 
     dataset_name, section, prepared = _dataset(dataset)
@@ -431,7 +423,7 @@ def _prepare(settings: "Settings", name: str, results: Path) -> Path:
 
 def _origin(genotype: Genotype | SearchRun | str | Path, name: str | None) -> tuple[str, str, str, int]:
     """A genotype as `parsec retrain` takes it, and its origin, method and seed in paths and tables."""
-    from parsec.config.outputs import PUBLISHED
+    from parsec.config.base import PUBLISHED
     from parsec.space.published import PUBLISHED as KNOWN
 
     if isinstance(genotype, SearchRun):

@@ -112,6 +112,8 @@ GenotypeName = Annotated[
     str,
     typer.Option("--genotype", help="Published genotype, such as DARTS_V2; a file with one; or its text."),
 ]
+Retraining = Annotated[Path, typer.Argument(help="Folder of a finished retraining.")]
+TrainedOn = Annotated[Path, typer.Option(help="Folder of the prepared data set that it was trained on.")]
 Log = Annotated[Path | None, typer.Option(help="File to which messages are appended as well.")]
 Threads = Annotated[int | None, _count(help="Processor threads of all ranks; default: all.")]
 Inputs = Annotated[list[Path], typer.Argument(help="Files or run folders to read.")]
@@ -155,7 +157,7 @@ def run(
     where: Annotated[bool, typer.Option("--where", help="Print the folder of the workflow and its presets.")] = False,
 ) -> None:
     """Run the workflow from any folder; other options are Snakemake's, such as --cores 2 --configfile FILE."""
-    from parsec.resources import source_root
+    from parsec.plugins import source_root
 
     root = source_root()
     if where:
@@ -193,7 +195,7 @@ def _number(text: str) -> float | str:
 
 @command(PEOPLE)
 def table(
-    name: Annotated[str, typer.Argument(help="A table of parsec/report/tables/registry.py.")],
+    name: Annotated[str, typer.Argument(help="A table of parsec/report/registry.py.")],
     inputs: Inputs,
     output: Stem,
     dataset: Annotated[str | None, _name(help="accuracy: name of the data set.")] = None,
@@ -203,7 +205,7 @@ def table(
     reference: Annotated[str | None, _name(help="comparison: method that differences are to; default: parsec.")] = None,
 ) -> None:
     """Make a table from result files, as CSV, Markdown and LaTeX."""
-    from parsec.report.tables.registry import TABLES, table_writer
+    from parsec.report.registry import TABLES, table_writer
 
     if name not in TABLES:
         raise UserError(f"table: no table {name!r}; there are {', '.join(TABLES)}")
@@ -228,7 +230,7 @@ def figure(
     output: Stem,
 ) -> None:
     """Draw a figure as SVG, PDF and PNG, with its numbers as CSV; of `runs`, the output is a folder."""
-    from parsec.report.figures.registry import FIGURES, figure_writer, plot_runs
+    from parsec.report.registry import FIGURES, figure_writer, plot_runs
 
     if name == "runs":
         plot_runs(inputs, output)
@@ -265,8 +267,8 @@ def complexity(
 
 @command(PEOPLE)
 def export(
-    run: Annotated[Path, typer.Argument(help="Folder of a finished retraining.")],
-    data: Annotated[Path, typer.Option(help="Folder of the prepared data set that it was trained on.")],
+    run: Retraining,
+    data: TrainedOn,
     output: Annotated[Path, typer.Option(help="Folder for network.onnx, network.json and example.npz.")],
 ) -> None:
     """Write a retrained network as ONNX, checked against its own logits."""
@@ -277,8 +279,8 @@ def export(
 
 @command(PEOPLE)
 def predict(
-    run: Annotated[Path, typer.Argument(help="Folder of a finished retraining.")],
-    data: Annotated[Path, typer.Option(help="Folder of the prepared data set that it was trained on.")],
+    run: Retraining,
+    data: TrainedOn,
     images: Annotated[Path, typer.Option(help="Folder of images, in any layout.")],
     output: Annotated[Path, typer.Option(help="CSV to write.")],
 ) -> None:
@@ -352,7 +354,7 @@ def show(
     files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Settings files, as given to --configfile.")],
 ) -> None:
     """Print the complete settings of a run, each with the file that it comes from; later files count more."""
-    from parsec.config.show import show
+    from parsec.config.load import show
 
     print(show(files), end="")
 
@@ -422,7 +424,7 @@ def retrain(
     cache_outputs: CacheOutputs = False,
 ) -> None:
     """Train a genotype from scratch and test it; the only command that opens the test set."""
-    from parsec.config.outputs import Retrain
+    from parsec.config.base import Retrain
     from parsec.config.retrain import RetrainJob
     from parsec.retrain.run import retrain
 
@@ -505,7 +507,7 @@ def predictor(
     pi: Annotated[Path | None, typer.Option(help="pi.parquet that a pool of the kind prior samples from.")] = None,
 ) -> None:
     """Search a tabular benchmark with a predictor of accuracy, repeatedly, with every pool."""
-    from parsec.config.predictor import PREDICTOR_JOBS, PredictedProblem
+    from parsec.config.tabular import PREDICTOR_JOBS, PredictedProblem
     from parsec.predictor.search import Sources, search_repeatedly
 
     job = load_job(settings, PREDICTOR_JOBS[load_job(settings, PredictedProblem).problem])
@@ -522,7 +524,7 @@ def propose(
     state: State,
 ) -> None:
     """Evaluate a predictor's proposals with importance weights, on NAS-Bench-201; no test column is read."""
-    from parsec.config.predictor import ProposalJob
+    from parsec.config.tabular import ProposalJob
     from parsec.predictor.proposal import propose
 
     propose(load_job(settings, ProposalJob), benchmark, pi, seed, output, state, _running())

@@ -1,7 +1,8 @@
-"""Registries of spaces, networks and data sets: the built-in entries, and those that plugins add.
+"""What is installed around the package: plugins with spaces, networks and data sets, the workflow, published tables.
 
-A plugin is a module that calls `parsec.register_space` or `parsec.register_dataset` when it is imported. Its package
-names it in the entry-point group `parsec.plugins`, so that every process finds it, jobs of Snakemake included:
+A registry has the built-in entries and those that plugins add. A plugin is a module that calls `parsec.register_space`
+or `parsec.register_dataset` when it is imported. Its package names it in the entry-point group `parsec.plugins`, so
+that every process finds it, jobs of Snakemake included:
 
     [project.entry-points."parsec.plugins"]
     toy = "toy_space"
@@ -14,6 +15,7 @@ import hashlib
 import inspect
 import re
 from collections.abc import Iterator, Mapping
+from importlib import metadata
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TypeVar
@@ -109,3 +111,27 @@ class Registry(Mapping[str, Entry]):
 
     def __len__(self) -> int:
         return len(list(iter(self)))
+
+
+def source_root() -> Path:
+    """The folder with `workflow/`, `config/` and `envs/`.
+
+    Raises:
+        UserError: neither a clone nor an installed wheel.
+    """
+    clone = Path(__file__).resolve().parents[1]
+    if (clone / "workflow" / "Snakefile").is_file():
+        return clone
+    try:
+        installed = metadata.files("parsec-nas") or []
+    except metadata.PackageNotFoundError:
+        installed = []
+    snakefile = next((file for file in installed if file.match("share/parsec-nas/workflow/Snakefile")), None)
+    if snakefile is None:
+        raise UserError(f"{clone}: no workflow next to the package parsec; install it with pip, or use a clone")
+    return Path(str(snakefile.locate())).resolve().parents[1]
+
+
+def published_folder() -> Path:
+    """The folder with the tables of published results."""
+    return source_root() / "config" / "published"

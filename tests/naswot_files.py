@@ -9,7 +9,7 @@ import pyarrow as pa
 from parsec.records.parquet import ABLATION_FILE, KERNEL_FIELDS, KERNELS_FILE, SCORES_FILE
 from parsec.space.nasbench201 import SIZE, architectures
 from parsec.tabular.nasbench201 import DATA
-from parsec.tabular.simulate import write_simulations
+from parsec.tabular.simulate import SIMULATIONS_FILE
 
 BUDGET = 60
 NETWORKS, REPEATS = 4, 3
@@ -54,9 +54,8 @@ def write_some_simulations(path, seconds=None):
         for trained, arch in ((1, 7), (late + repeat, 100 + repeat))
     ]
     settings = {"space": "nasbench201", "dataset": "cifar10", "budget": BUDGET, "repeats": 2, "seconds": seconds}
-    frame = pd.DataFrame(rows)
-    frame["seconds"] = np.nan if seconds is None else 10.0 * frame["trained"]
-    write_simulations(path, frame, {"provenance": {"settings": settings}})
+    rows = [row | {"seconds": None if seconds is None else 10.0 * row["trained"]} for row in rows]
+    SIMULATIONS_FILE.write(path, rows, {"provenance": {"settings": settings}})
     return path
 
 

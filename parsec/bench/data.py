@@ -20,6 +20,7 @@ from parsec.data.augment import Augment
 from parsec.data.dataset import DatasetInfo, PackedPart, Part, Pixels, open_split, read_info
 from parsec.data.loader import Images, PackedImages, epoch_order
 from parsec.data.prepare import prepare
+from parsec.data.vision import torchvision
 from parsec.runtime.rng import ShardedRNG, generator
 
 BATCH = 64
@@ -37,14 +38,15 @@ def packed_contest(
     augment = Augment(augmentation, info, torch.channels_last)
     reference = f"torchvision's ImageFolder, {workers} worker{'s' * (workers > 1)}"
     ours = f"packed, {torch.get_num_threads()} threads"
-    files = _files(part, folder / "files")
+    changes = _changes(torchvision.transforms.RandomResizedCrop(augment.image_size), info)
+    files = torchvision.datasets.ImageFolder(str(_files(part, folder / "files")), changes)
     return Contest(
         title=f"{info.name}, {len(part)} JPEGs: random box resized to {augment.image_size}, mirror, normalise",
         unit="images",
         work=len(part) // BATCH * BATCH,
         reference=reference,
         steps={
-            reference: partial(_torchvision_decode, _loader(files, info, augment.image_size, device, workers), device),
+            reference: _loader(files, device, workers),
             ours: partial(_packed, PackedImages(part, device, SEED), augment, device),
         },
         rounds=job.rounds or PACKED_ROUNDS,
@@ -72,21 +74,10 @@ def _files(part: PackedPart, root: Path) -> Path:
     return root
 
 
-def _loader(
-    files: Path, info: DatasetInfo, side: int, device: torch.device, workers: int
-) -> DataLoader[tuple[torch.Tensor, int]]:
-    """As PyTorch's own ImageNet example loads its training images."""
-    from parsec.data.vision import torchvision  # takes seconds to import
-
-    transforms = torchvision.transforms
-    changes = [
-        transforms.RandomResizedCrop(side),
-        transforms.RandomHorizontalFlip(),
-        transforms.ToTensor(),
-        transforms.Normalize(info.mean, info.std),
-    ]
-    return DataLoader(
-        torchvision.datasets.ImageFolder(str(files), transforms.Compose(changes)),
+def _loader(dataset: Dataset[tuple[Tensor, int]], device: torch.device, workers: int) -> Step:
+    """An epoch through PyTorch's loader, as its own ImageNet example and tutorials load training images."""
+    loader = DataLoader(
+        dataset,
         BATCH,
         shuffle=True,
         num_workers=workers,
@@ -96,11 +87,22 @@ def _loader(
         generator=generator(SEED, "torchvision order"),
     )
 
+    def step() -> None:
+        for images, labels in loader:
+            images.to(device, non_blocking=True)
+            labels.to(device, non_blocking=True)
 
-def _torchvision_decode(loader: DataLoader[tuple[torch.Tensor, int]], device: torch.device) -> None:
-    for images, labels in loader:
-        images.to(device, non_blocking=True)
-        labels.to(device, non_blocking=True)
+    return step
+
+
+def _changes(crop: Callable[[Any], Any], info: DatasetInfo) -> Callable[[Any], Tensor]:
+    """Torchvision's transforms of one image: crop, mirror, normalise."""
+    transforms = torchvision.transforms
+    normalise = transforms.Normalize(info.mean, info.std)
+    changes: Callable[[Any], Tensor] = transforms.Compose(
+        [crop, transforms.RandomHorizontalFlip(), transforms.ToTensor(), normalise]
+    )
+    return changes
 
 
 ROUNDS = 7
@@ -125,21 +127,22 @@ def _contest(job: BenchJob, data: Path, device: torch.device, folder: Path) -> C
     if isinstance(part, PackedPart):
         return packed_contest(job, info, part, device, workers, folder)
     augmentation = Augmentation(padding=info.image_size // 8)
-    transform = _transform(info, augmentation)
+    crop = torchvision.transforms.RandomCrop(info.image_size, padding=augmentation.padding)
+    images = _ImageByImage(part.read(np.arange(len(part))), part.labels.tolist(), _changes(crop, info))
     reference = f"torchvision, {workers} worker{'s' * (workers > 1)}"
-    torchvision = {
-        reference: _torchvision(part, transform, device, workers),
-        "torchvision, no worker": _torchvision(part, transform, device, 0),
+    baselines = {
+        reference: _loader(images, device, workers),
+        "torchvision, no worker": _loader(images, device, 0),
     }
     return Contest(
         title=f"{info.name}, {len(part)} images of {info.image_size} × {info.image_size}: shift, mirror, normalise",
         unit="images",
         work=len(part) // BATCH * BATCH,
         reference=reference,
-        steps=torchvision | _ours(part, Augment(augmentation, info, torch.channels_last), device),
+        steps=baselines | _ours(part, Augment(augmentation, info, torch.channels_last), device),
         rounds=job.rounds or ROUNDS,
         # Workers are other processes, and torch does not see what is read from a memory map.
-        counted_as={**dict.fromkeys(torchvision), MAPPED: RESIDENT},
+        counted_as={**dict.fromkeys(baselines), MAPPED: RESIDENT},
     )
 
 
@@ -166,39 +169,3 @@ class _ImageByImage(Dataset[tuple[Tensor, int]]):
 
     def __getitem__(self, index: int) -> tuple[Tensor, int]:
         return self.transform(Image.fromarray(self.pixels[index])), self.labels[index]
-
-
-def _transform(info: DatasetInfo, augmentation: Augmentation) -> Callable[[Any], Tensor]:
-    from parsec.data.vision import torchvision  # takes seconds to import
-
-    transforms = torchvision.transforms
-    changes: Callable[[Any], Tensor] = transforms.Compose(
-        [
-            transforms.RandomCrop(info.image_size, padding=augmentation.padding),
-            transforms.RandomHorizontalFlip(),
-            transforms.ToTensor(),
-            transforms.Normalize(info.mean, info.std),
-        ]
-    )
-    return changes
-
-
-def _torchvision(part: Part, transform: Callable[[Any], Tensor], device: torch.device, workers: int) -> Step:
-    """An epoch of the same changes through torchvision's transforms and PyTorch's loader, as tutorials do it."""
-    loader = DataLoader(
-        _ImageByImage(part.read(np.arange(len(part))), part.labels.tolist(), transform),
-        BATCH,
-        shuffle=True,
-        num_workers=workers,
-        persistent_workers=workers > 0,
-        drop_last=True,
-        pin_memory=device.type == "cuda",
-        generator=generator(SEED, "torchvision order"),
-    )
-
-    def step() -> None:
-        for images, labels in loader:
-            images.to(device, non_blocking=True)
-            labels.to(device, non_blocking=True)
-
-    return step

@@ -14,7 +14,7 @@ from parsec.config.search import DepthsJob, MeasureJob, SearchJob
 from parsec.data.augment import Augment
 from parsec.data.dataset import DatasetInfo, open_split, read_info
 from parsec.data.loader import epoch_order, open_images
-from parsec.network.complexity import child_bytes
+from parsec.network.cell_network import child_bytes
 from parsec.prior.distribution import ArchitectureBatch, Prior
 from parsec.records.provenance import provenance, start_provenance, write_json
 from parsec.runtime.device import acquire_gpu, device_name, memory_format, peak_bytes, resolve, set_deterministic

@@ -11,8 +11,7 @@ from parsec.bench.data import bench_loader
 from parsec.bench.harness import Rates, measure_rates, stopwatch_for
 from parsec.bench.memory import bench_memory
 from parsec.bench.retrain import bench_retrain
-from parsec.bench.savings import bench_savings
-from parsec.bench.search import bench_search
+from parsec.bench.search import bench_savings, bench_search
 from parsec.bench.workload import BenchJob
 from parsec.errors import UserError
 from parsec.records.provenance import SCHEMA, provenance, start_provenance, write_json

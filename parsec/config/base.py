@@ -1,4 +1,4 @@
-"""Base of all sections of the settings: strict types, frozen values, checked names and paths."""
+"""What all settings share: strict types, checked names and paths, seeds, and the names and folders of runs."""
 
 import hashlib
 import json
@@ -6,7 +6,7 @@ import os
 import re
 from collections import Counter
 from pathlib import Path, PurePath
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Literal, NamedTuple, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
@@ -175,3 +175,50 @@ class Running(Config):
     rerun_on_code_change: bool = Field(
         True, description="re-run a stage when the code that it executes has changed; tables and figures always are"
     )
+
+
+def seed_of(seed: int, *names: str | int) -> int:
+    """Seed of 63 bits for the stream of this name: from the SHA-256 of seed and names."""
+    digest = hashlib.sha256(json.dumps([seed, *names]).encode()).digest()
+    return int.from_bytes(digest[:8], "big") >> 1
+
+
+SEARCH_STAGES: tuple[SearchStageName, ...] = ("search", "finetune", "transfer")
+SEARCH_FILES = ("pi.parquet", "trajectory.parquet", "genotype.json", "metrics.jsonl", "ranking.parquet", "result.json")
+RETRAIN_FILES = ("result.json", "metrics.jsonl", "weights.safetensors")
+PUBLISHED = "published"
+"""Origin of genotypes that are known by name or lie in a file; their `method` is that name and their seed 0."""
+
+
+class Search(NamedTuple):
+    """One run of a stage that learns π."""
+
+    stage: SearchStageName
+    dataset: str
+    method: str
+    seed: int
+
+    @property
+    def folder(self) -> str:
+        """Folder of its outputs, below the results folder."""
+        return f"{self.stage}/{self.dataset}/{self.method}/seed{self.seed}"
+
+    @property
+    def name(self) -> str:
+        """How the names of its figures end; a stage has one data set, so this is unique."""
+        return f"{self.stage}-{self.method}-seed{self.seed}"
+
+
+class Retrain(NamedTuple):
+    """One training of a genotype from scratch."""
+
+    dataset: str
+    origin: str
+    method: str
+    seed: int
+    run: int
+
+    @property
+    def folder(self) -> str:
+        """Folder of its outputs, below the results folder."""
+        return f"retrain/{self.dataset}/{self.origin}/{self.method}/seed{self.seed}/run{self.run}"

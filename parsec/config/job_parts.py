@@ -7,13 +7,12 @@ then. It holds what the command takes with `--settings`, and as comments the ver
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 
 from parsec.config.base import Config, SearchStageName
 from parsec.config.datasets import LOCATION_KEYS, REGISTERED, PrepareJob, Registered
-from parsec.config.predictor import AnyPredictorJob, ProposalJob
 from parsec.config.retrain import RetrainJob
 from parsec.config.search import (
     RELAXED,
@@ -26,9 +25,16 @@ from parsec.config.search import (
     Warmup,
 )
 from parsec.config.settings import Settings
-from parsec.config.tabular import SimulateJob
 from parsec.config.zero_cost import SCORE_JOBS, AblationJob, AnyScoreJob, FitPiJob, KernelsJob
 from parsec.space.spaces import SPACES
+
+Section = TypeVar("Section", bound=Config)
+
+
+def _present(section: Section | None) -> Section:
+    """A section whose rule runs, so that the settings have it."""
+    assert section is not None
+    return section
 
 
 def prepare_job(settings: Settings, dataset: str) -> PrepareJob:
@@ -106,37 +112,8 @@ def score_job(settings: Settings, name: str) -> AnyScoreJob:
 
 def fit_pi_job(settings: Settings) -> FitPiJob:
     """Settings of fitting π to scores."""
-    assert settings.scores_prior is not None
-    given = {key: value for key, value in settings.scores_prior if key != "scores"}
+    given = {key: value for key, value in _present(settings.scores_prior) if key != "scores"}
     return FitPiJob(**given, space=settings.space, prior=settings.prior)
-
-
-def ablation_job(settings: Settings) -> AblationJob:
-    """Settings of the ablation of a score."""
-    assert settings.ablation is not None
-    return AblationJob(**dict(settings.ablation), compute=settings.compute)
-
-
-def kernels_job(settings: Settings) -> KernelsJob:
-    """Settings of the kernels of a figure."""
-    assert settings.kernels is not None
-    return KernelsJob(**dict(settings.kernels), compute=settings.compute)
-
-
-def simulate_job(settings: Settings, name: str) -> SimulateJob:
-    """Settings of simulated searches."""
-    return settings.simulations[name].search
-
-
-def predictor_job(settings: Settings, name: str) -> AnyPredictorJob:
-    """Settings of searches with a predictor."""
-    return settings.predictors[name]
-
-
-def proposal_job(settings: Settings) -> ProposalJob:
-    """Settings of the study of proposals."""
-    assert settings.proposal is not None
-    return settings.proposal
 
 
 MODULES = {
@@ -177,15 +154,15 @@ def job_of(settings: Settings, path: str) -> Config:
         case "fit_pi":
             return fit_pi_job(settings)
         case "ablate":
-            return ablation_job(settings)
+            return AblationJob(**dict(_present(settings.ablation)), compute=settings.compute)
         case "kernels":
-            return kernels_job(settings)
+            return KernelsJob(**dict(_present(settings.kernels)), compute=settings.compute)
         case "simulate":
-            return simulate_job(settings, name)
+            return settings.simulations[name].search
         case "predictor":
-            return predictor_job(settings, name)
+            return settings.predictors[name]
         case "propose":
-            return proposal_job(settings)
+            return _present(settings.proposal)
     raise ValueError(f"no rule {rule!r} reads settings; there are {', '.join(MODULES)}")
 
 

@@ -5,10 +5,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Literal, get_args
 
-from parsec.config.base import SearchStageName, expanded, overlap
-from parsec.config.outputs import PUBLISHED, SEARCH_STAGES, Retrain, Search
-from parsec.config.predictor import DartsPredictorJob
+from parsec.config.base import PUBLISHED, SEARCH_STAGES, Retrain, Search, SearchStageName, expanded, overlap
 from parsec.config.settings import Settings
+from parsec.config.tabular import DartsPredictorJob
 from parsec.errors import GenotypeError, SettingsError
 from parsec.space.published import named_or_given
 from parsec.space.spaces import SPACES

@@ -11,10 +11,9 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from parsec.config.base import Compute, Config, Method, Name, Place, Running, Seed, Space, UniqueTuple
 from parsec.config.datasets import Dataset
-from parsec.config.predictor import Predictors, ProposalJob
 from parsec.config.retrain import RetrainStage
 from parsec.config.search import RELAXED, Measure, PriorConfig, SearchStage, check_relaxed, check_space
-from parsec.config.tabular import Simulation
+from parsec.config.tabular import Predictors, ProposalJob, Simulation
 from parsec.config.zero_cost import Ablation, Kernels, Scores, ScoresPrior
 from parsec.space.spaces import SPACES
 

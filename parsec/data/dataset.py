@@ -80,15 +80,6 @@ def as_json(record: DatasetRecord | SourceRecord) -> str:
     return json.dumps(document, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
 
 
-def from_json(text: str) -> DatasetRecord:
-    """Read the text of a `dataset.json`.
-
-    Raises:
-        pydantic.ValidationError: not the text of a `dataset.json` of this schema.
-    """
-    return DatasetRecord.model_validate_json(text)
-
-
 Pixels = NDArray[np.uint8]
 Integers = NDArray[np.int64]
 
@@ -155,19 +146,6 @@ def first_balanced(labels: Integers, limit: int) -> Integers:
     return np.sort(np.lexsort((labels, rank))[:limit])
 
 
-def concatenate(parts: Sequence[Part]) -> Part:
-    """The images of several parts as one, in order."""
-    offsets = np.cumsum([0] + [int(part.images.lengths.sum()) for part in parts])
-    return Part(
-        Shards([path for part in parts for path in part.images.paths]),
-        np.concatenate([part.rows + offset for part, offset in zip(parts, offsets, strict=False)]),
-        np.concatenate([part.labels for part in parts]),
-    )
-
-
-"""Shards kept open at once: each holds a file descriptor."""
-
-
 @dataclass(frozen=True)
 class PackedPart:
     """Labelled JPEGs: image i is row i of `index`, int64 [N, 5] (shard, offset, length, width, height)."""
@@ -188,25 +166,10 @@ class PackedPart:
         """Width and height in pixels, [n, 2]."""
         return self.index[positions, 3:]
 
-    def only(self, rows: Integers) -> "PackedPart":
-        """Some of the images."""
-        return PackedPart(self.paths, self.index[rows], self.labels[rows])
-
 
 @lru_cache(maxsize=OPEN_SHARDS)
 def _shard(path: Path) -> NDArray[np.uint8]:
     return np.memmap(path, dtype=np.uint8, mode="r")
-
-
-def joined_packed(parts: Sequence[PackedPart]) -> PackedPart:
-    """The images of several parts as one, in order."""
-    shards = np.cumsum([0] + [len(part.paths) for part in parts])
-    moved = [part.index + np.array([start, 0, 0, 0, 0]) for part, start in zip(parts, shards, strict=False)]
-    return PackedPart(
-        tuple(path for part in parts for path in part.paths),
-        np.concatenate(moved),
-        np.concatenate([part.labels for part in parts]),
-    )
 
 
 AnyPart = Part | PackedPart
@@ -232,7 +195,7 @@ class DatasetInfo:
 def _read_record(folder: Path) -> DatasetRecord:
     path = folder / "dataset.json"
     try:
-        return from_json(path.read_text(encoding="utf-8"))
+        return DatasetRecord.model_validate_json(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError) as error:
         raise DatasetError(f"no data set in {folder}: {path.name} is missing; `prepare` makes it") from error
     except (ValidationError, UnicodeDecodeError) as error:
@@ -306,8 +269,12 @@ def warn_of_fewer(where: Path, asked: int | None, there: int) -> None:
 
 def together(first: AnyPart, second: AnyPart) -> AnyPart:
     """The images of two parts of one data set as one, in order."""
+    labels = np.concatenate([first.labels, second.labels])
     if isinstance(first, Part) and isinstance(second, Part):
-        return concatenate([first, second])
+        rows = np.concatenate([first.rows, second.rows + int(first.images.lengths.sum())])
+        return Part(Shards([*first.images.paths, *second.images.paths]), rows, labels)
     assert isinstance(first, PackedPart)
     assert isinstance(second, PackedPart)
-    return joined_packed([first, second])
+    # The shards of the second part are counted after those of the first.
+    index = np.concatenate([first.index, second.index + np.array([len(first.paths), 0, 0, 0, 0])])
+    return PackedPart((*first.paths, *second.paths), index, labels)

@@ -63,11 +63,11 @@ def open_source(dataset: Dataset, output: Path) -> Source:
     """
     match dataset:
         case Digits():
-            from parsec.data.sources.digits import open_digits
+            from parsec.data.sources.base import open_digits
 
             return open_digits(dataset)
         case DigitsFolder():
-            from parsec.data.sources.digits import open_digits_folder
+            from parsec.data.sources.base import open_digits_folder
 
             return open_digits_folder(dataset, output)
         case Cifar10() | Cifar100():
@@ -79,7 +79,7 @@ def open_source(dataset: Dataset, output: Path) -> Source:
 
             return open_image_folder(dataset)
         case Registered():
-            from parsec.data.sources.registered import open_registered
+            from parsec.data.sources.base import open_registered
 
             return open_registered(dataset)
 

@@ -16,7 +16,7 @@ from parsec.data.vision import torchvision
 from parsec.errors import DatasetError, UserError
 from parsec.export.onnx import Trained, load_trained
 from parsec.report.tables.base import csv_text
-from parsec.runtime.outputs import check_file, signature_of, write_output
+from parsec.runtime.outputs import check_file, signature_of, write_outputs
 
 BATCH = 64
 Row = tuple[str, str | None, float | None, str | None]
@@ -45,7 +45,7 @@ def predict(run: Path, data: Path, images: Path, output: Path) -> None:
             spoken = time.monotonic()
             logger.info("predict: %d of %d images", len(rows), len(paths))
     cells = [[csv_text(cell) if isinstance(cell, str) else cell for cell in row] for row in rows]
-    write_output(output, pd.DataFrame(cells, columns=list(COLUMNS)).to_csv(index=False))
+    write_outputs({output: pd.DataFrame(cells, columns=list(COLUMNS)).to_csv(index=False)})
     failed = sum(row[3] is not None for row in rows)
     logger.info("%s: %d images, %d not decoded", output, len(rows), failed)
 

@@ -8,8 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from parsec.network.cost import FREE, Cost, batch_norm_cost, conv_cost, linear_cost, strided, total
-from parsec.network.layers import BatchNorm
+from parsec.network.layers import FREE, BatchNorm, Cost, batch_norm_cost, conv_cost, linear_cost, strided, total
 from parsec.space.nasbench101 import Architecture
 
 CHANNELS = 128
@@ -170,25 +169,3 @@ def network_cost(
     for stack, widths in enumerate(stack_widths(channels, modules)):
         costs += [module_cost(architecture, *width, strided(image_size, 2**stack)) for width in widths]
     return total(costs)
-
-
-def table_flops(architecture: Architecture, classes: int, image_size: int) -> int:
-    """FLOPs by the definition of the subset's column, on one image, at the benchmark's size.
-
-    On top of the multiply-adds of `network_cost` it counts two operations per element of a batch norm, one per element
-    of a ReLU, and one per pixel in the window of a max pooling. Sums, the mean and biases count nothing.
-    """
-    areas = [strided(image_size, 2**stack) ** 2 for stack in range(STACKS)]
-    count = 3 * CHANNELS * areas[0]
-    for stack, widths in enumerate(stack_widths(CHANNELS, MODULES)):
-        halving = HALVING**2 * widths[0][0] * areas[stack] if stack else 0
-        count += halving + areas[stack] * sum(_module_elements(architecture, *width) for width in widths)
-    return network_cost(architecture, classes, image_size).multiply_adds + count
-
-
-def _module_elements(architecture: Architecture, inputs: int, outputs: int) -> int:
-    """Operations of a module per pixel of its map, besides multiply-adds."""
-    channels = vertex_channels(architecture, inputs, outputs)
-    named = zip(channels[1:-1], architecture.operations[1:-1], strict=True)
-    projected = sum(3 * channels[v] for v in range(1, len(channels)) if architecture.matrix[0][v])
-    return projected + sum(width * (3 if name in KERNELS else POOL**2) for width, name in named)

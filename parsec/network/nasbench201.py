@@ -1,14 +1,23 @@
 """Networks of NAS-Bench-201: single architectures, their costs, and the supernet with shared weights."""
 
-import itertools
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from parsec.config.training import Network
-from parsec.network.cost import FREE, Cost, batch_norm_cost, conv_cost, linear_cost, strided, total
-from parsec.network.layers import BatchNorm, ReluConvBN, normalise, relu_conv_bn_cost
+from parsec.network.layers import (
+    FREE,
+    BatchNorm,
+    Cost,
+    ReluConvBN,
+    batch_norm_cost,
+    conv_cost,
+    linear_cost,
+    normalise,
+    relu_conv_bn_cost,
+    strided,
+    total,
+)
 from parsec.network.supernet import SharedParameters
 from parsec.space.nasbench201 import EDGES, NODES, Architecture
 
@@ -127,23 +136,6 @@ def network_cost(
         costs += [residual_cost(width // 2, side)] if stage else []
         costs += [operation_cost(name, width, side) for name in architecture.operations] * cells
     return total([*costs, batch_norm_cost(width), linear_cost(width, classes)])
-
-
-def table_flops(architecture: Architecture, classes: int, image_size: int) -> int:
-    """FLOPs by the definition of the tabular benchmark's column, on one image.
-
-    On top of the multiply-adds of `network_cost` it counts two operations per element of a batch norm, one per element
-    of a ReLU, one per pixel in the window of an average pooling (nine even at the border), and for the mean before the
-    classifier (side + 1)² per channel. Sums, skips, zeros and biases count nothing.
-    """
-    sides = [strided(image_size, 2**stage) for stage in range(STAGES)]
-    sizes = [CHANNELS * 2**stage * side**2 for stage, side in enumerate(sides)]
-    an_edge = {**dict.fromkeys(KERNELS, 3), "avg_pool_3x3": POOL**2}
-    cells: int = CELLS * sum(sizes) * sum(an_edge.get(name, 0) for name in architecture.operations)
-    # A residual block: the first ReLU and the pooling read the larger map; two batch norms and a ReLU the smaller one.
-    residuals: int = sum(2 * before + 5 * after for before, after in itertools.pairwise(sizes))
-    ends: int = 2 * sizes[0] + 3 * sizes[-1] + CHANNELS * 2 ** (STAGES - 1) * (sides[-1] + 1) ** 2
-    return network_cost(architecture, classes, image_size).multiply_adds + cells + residuals + ends
 
 
 def cell_name(stage: int, cell: int) -> str:

@@ -6,8 +6,7 @@ from torch import Tensor, nn
 
 from parsec.config.training import Network
 from parsec.errors import SettingsError
-from parsec.network.cost import Cost, batch_norm_cost, conv_cost, linear_cost, strided, total
-from parsec.network.layers import BatchNorm
+from parsec.network.layers import BatchNorm, Cost, batch_norm_cost, conv_cost, linear_cost, strided, total
 from parsec.space.darts import NODES, is_reduction
 
 STEM_WIDTH = 3

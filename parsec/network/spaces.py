@@ -8,10 +8,9 @@ from torch import Tensor, nn
 
 from parsec.config.training import Network
 from parsec.errors import SettingsError
-from parsec.network import complexity, nasbench201
-from parsec.network.cell_network import PlainNetwork
-from parsec.network.cost import Cost, strided
-from parsec.network.layers import build_cost
+from parsec.network import nasbench201
+from parsec.network.cell_network import PlainNetwork, network_cost
+from parsec.network.layers import Cost, build_cost, strided
 from parsec.network.mixed import MixedBenchmarkSupernet, MixedSupernet
 from parsec.network.nasbench201 import BenchmarkNetwork, BenchmarkSupernet, operation_cost, widths
 from parsec.network.skeleton import cell_shapes, cell_sides, edge_stride
@@ -162,7 +161,7 @@ class DartsNetworks(SpaceNetworks):
 
     def cost(self, architecture: Genotype, network: Network, classes: int, image_size: int) -> Cost:
         """Cost without auxiliary head."""
-        return complexity.network_cost(architecture, network, classes, image_size)
+        return network_cost(architecture, network, classes, image_size)
 
     def fixed(
         self, architecture: Genotype, network: Network, classes: int, image_size: int, auxiliary: bool

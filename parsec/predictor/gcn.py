@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from parsec.config.predictor import Predictor
+from parsec.config.tabular import Predictor
 from parsec.tabular.problem import Graphs, Problem
 
 

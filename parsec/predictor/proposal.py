@@ -11,11 +11,11 @@ import torch
 from torch import Tensor
 
 from parsec.config.base import Running, fingerprint
-from parsec.config.predictor import ProposalJob
+from parsec.config.tabular import ProposalJob
 from parsec.predictor.candidates import Studied, choices, read_studied
-from parsec.predictor.files import FILE
 from parsec.predictor.gcn import Encoder, fit
 from parsec.prior.distribution import draw
+from parsec.records.parquet import PROPOSALS_FILE
 from parsec.records.stage import Stage
 from parsec.runtime.checkpoint import read_metrics
 from parsec.runtime.loop import RowTrainer
@@ -53,33 +53,6 @@ def share_in_the_limit(log_likelihood: Tensor, log_prior: Tensor, log_proposal: 
     first = (log_proposal + log_w).logsumexp(-1)
     second = (log_proposal + 2 * log_w).logsumexp(-1)
     return (2 * first - second).exp()
-
-
-class Resampled(NamedTuple):
-    """K children from a pool that was drawn from π."""
-
-    positions: Tensor
-    """In the pool, [K]."""
-    log_ratio: Tensor
-    """Estimate of log π(α)/q(α), [K]."""
-
-
-def resample(predicted: Tensor, beta: float, uniform: Tensor) -> Resampled:
-    """Draw K of a pool of M architectures from π, with probabilities ∝ exp(β f): q where it cannot be enumerated.
-
-    With the mean of exp(β f) over the pool in the place of its mean under π, the weighted mean of any function over
-    the K is unbiased, whatever the size of the pool; the draws themselves follow q as the pool grows (sampling
-    importance resampling, Rubin 1988).
-
-    Args:
-        predicted: f of the pool, [M].
-        beta: strength of the proposal.
-        uniform: numbers in [0, 1), float64 [K].
-    """
-    tilt = beta * predicted
-    positions = draw(tilt.softmax(-1), uniform)
-    mean = tilt.logsumexp(-1) - torch.tensor(float(len(tilt)), dtype=tilt.dtype).log()
-    return Resampled(positions, mean - tilt[positions])
 
 
 CLASSES: dict[Data, int] = {"cifar10": 10, "cifar100": 100, "in16": 120}
@@ -188,7 +161,7 @@ def propose(
         stage.restored(identity, {**job.model_dump(mode="json"), "seed": seed, "accuracies and pi": read})
         stage.train(Blocks(job, seed, problem, read_studied(files, job.moments)))
         with stage.outputs():
-            FILE.write(output / "proposal.parquet", read_metrics(state), {"seed": seed, **stage.record(None)})
+            PROPOSALS_FILE.write(output / "proposal.parquet", read_metrics(state), {"seed": seed, **stage.record(None)})
 
 
 class Block(NamedTuple):

@@ -2,28 +2,31 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import torch
 from numpy.typing import NDArray
+from pydantic import ValidationError
 
-from parsec.config.base import Running, fingerprint
-from parsec.config.predictor import AnyPredictorJob, DartsPredictorJob, Pool
+from parsec.config.base import Running, fingerprint, seed_of
+from parsec.config.tabular import PREDICTOR_JOBS, AnyPredictorJob, DartsPredictorJob, Pool, PredictorJob
 from parsec.errors import UserError
-from parsec.predictor.candidates import Predictions, Score, Seen, filled, pick, propose, read_marginals
-from parsec.predictor.darts_problem import Darts
-from parsec.predictor.files import write_trained
+from parsec.predictor.candidates import Darts, Predictions, Score, Seen, filled, pick, propose, read_marginals
 from parsec.predictor.gcn import Encoder, Fitted, fit
+from parsec.records.documents import read_document
 from parsec.records.provenance import SCHEMA, write_json
 from parsec.records.stage import Stage
 from parsec.runtime.checkpoint import read_metrics
+from parsec.runtime.files import temporary_path
 from parsec.runtime.loop import RowTrainer
 from parsec.runtime.rng import generator
-from parsec.runtime.seeds import seed_of
 from parsec.space.darts import Genotype
 from parsec.tabular import nasbench101, nasbench201
 from parsec.tabular.nasbench101 import NasBench101
@@ -226,3 +229,54 @@ def _blocks(job: AnyPredictorJob) -> Iterator[tuple[Pool, Sequence[int]]]:
     for pool in job.pools:
         for first in range(0, job.repeats, job.block):
             yield pool, range(first, min(first + job.block, job.repeats))
+
+
+def fields(job: AnyPredictorJob) -> pa.Schema:
+    """The columns of a job's table.
+
+    `order` counts trained architectures from 1; `architecture` is its number in the benchmark, of darts the content of
+    its `genotype.json`; `accuracy` is of validation, in percent, or the score that stands in its place.
+    """
+    types = {"pool": pa.string(), "repeat": pa.int32(), "order": pa.int32()}
+    types |= {"architecture": pa.int64() if isinstance(job, PredictorJob) else pa.string(), "accuracy": pa.float64()}
+    return pa.schema([pa.field(name, kind, nullable=False) for name, kind in types.items()])
+
+
+class Run(NamedTuple):
+    """The job of a run, and its trained architectures."""
+
+    job: AnyPredictorJob
+    trained: pd.DataFrame
+    accuracies_hash: str
+    """Of what stood for the space, see `content_hash`."""
+
+
+def write_trained(path: Path, job: AnyPredictorJob, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write the rows, whole or not at all.
+
+    Raises:
+        UserError: no space is left, or the folder cannot be written to.
+    """
+    table = pa.Table.from_pylist([dict(row) for row in rows], schema=fields(job))
+    with temporary_path(path) as temporary:
+        pq.write_table(table, temporary, write_page_checksum=True)
+
+
+def read_run(folder: Path) -> Run:
+    """Read the results that `parsec predictor` wrote into a folder.
+
+    Raises:
+        UserError: a file is missing, damaged or another one.
+    """
+    remedy = "run `parsec predictor` to make it"
+    path = folder / "predictor.json"
+    document = read_document(path, "predictor")
+    try:
+        job = PREDICTOR_JOBS[document["job"]["problem"]].model_validate_json(json.dumps(document["job"]))
+        path = folder / "trained.parquet"
+        table = pq.read_table(path, page_checksum_verification=True)
+    except (OSError, KeyError, TypeError, ValidationError, pa.ArrowException) as error:
+        raise UserError(f"{path}: missing or damaged; {remedy}") from error
+    if not table.schema.equals(fields(job)):
+        raise UserError(f"{path}: not a table of trained architectures; {remedy}")
+    return Run(job, table.to_pandas(), document["accuracies_hash"])

@@ -10,8 +10,8 @@ import pandas as pd
 import yaml
 
 from parsec.errors import UserError
+from parsec.plugins import published_folder
 from parsec.records.documents import RESULTS_FILE, read_document
-from parsec.resources import published_folder
 from parsec.stats import Estimate, difference_interval, difference_text, interval_of_mean
 
 HOLDS, FAILS, OPEN = "holds", "does not hold", "no significant difference"
@@ -95,6 +95,13 @@ def read_table(record: Path, name: str) -> pd.DataFrame:
         raise UserError(f"{path}: not a table of numbers ({error}); restore the record from git") from error
 
 
+def first_row(record: Path, name: str, condition: str) -> "pd.Series[Any] | None":
+    """The first row of a table that meets a condition of `DataFrame.query`; None if there is none, or no such table."""
+    table = read_table(record, name)
+    rows = table if table.empty else table.query(condition)
+    return None if rows.empty else rows.iloc[0]
+
+
 def title(record: Path) -> str:
     """Title of the run, from its settings."""
     settings: dict[str, Any] = yaml.safe_load((record / "settings.yaml").read_text(encoding="utf-8"))
@@ -163,13 +170,9 @@ def together(verdicts: Collection[str]) -> str:
 def retrained(record: Path, claim: Claim) -> Evidence | None:
     """Test error on CIFAR-10 of the architectures of a stage; a verdict only with as many epochs as DARTS trains."""
     origin = {"cifar10-proxy": "search", "cifar10-finetuned": "finetune"}[claim.claim]
-    table = read_table(record, "cifar10")
-    if table.empty:
+    row = first_row(record, "cifar10", f"section == 'ours' and origin == '{origin}' and method == 'parsec'")
+    if row is None:
         return None
-    rows = table[(table["section"] == "ours") & (table["origin"] == origin) & (table["method"] == "parsec")]
-    if rows.empty:
-        return None
-    row = rows.iloc[0]
     n, mean = int(row["searches"]), row["top1_error_mean"]
     # Older records have the deviation over searches in a column of its own.
     std = row.get("top1_error_std_of_search_means", row["top1_error_std"])
@@ -272,13 +275,9 @@ def kendall(record: Path, claim: Claim) -> Evidence | None:
 
 def kendall101(record: Path, claim: Claim) -> Evidence | None:
     """τ of the ICML score on NAS-Bench-101, or on the subset of it that the record used."""
-    table = read_table(record, "naswot-correlation-nasbench101")
-    if table.empty:
+    row = first_row(record, "naswot-correlation-nasbench101", "score == 'relu_log_determinant'")
+    if row is None:
         return None
-    rows = table.query("score == 'relu_log_determinant'")
-    if rows.empty:
-        return None
-    row = rows.iloc[0]
     cells = int(row["architectures"])
     whole = cells >= CELLS_OF_NASBENCH101
     scale = FULL if whole else f"a table of {cells} of the benchmark's {CELLS_OF_NASBENCH101:,} cells"
@@ -293,16 +292,12 @@ def _correlated(row: "pd.Series[Any]", claim: Claim, protocol: str, scale: str) 
 
 def searched(record: Path, claim: Claim) -> Evidence | None:
     """Mean of NASWOT's search vs. the published mean, by the standard error of their difference."""
-    table = read_table(record, "naswot-search")
-    if table.empty:
+    condition = "score == 'relu_log_determinant' and method == 'NASWOT' and reached_on == 'cifar10' and split == 'test'"
+    candidates = claim.claim.removeprefix("search-")
+    row = first_row(record, "naswot-search", f"{condition} and candidates == {candidates}")
+    if row is None:
         return None
-    rows = table.query(
-        "score == 'relu_log_determinant' and method == 'NASWOT' and reached_on == 'cifar10' and split == 'test'"
-        f" and candidates == {claim.claim.removeprefix('search-')}"
-    )
-    if rows.empty:
-        return None
-    row, runs = rows.iloc[0], int(claim.runs)
+    runs = int(claim.runs)
     # Older records have one draw of weights and no such column.
     draws = int(row.get("draws", 1))
     measured = Estimate.from_interval(row["low"], row["high"], int(row["n"]) if draws == 1 else draws)

@@ -81,3 +81,22 @@ KERNEL_FIELDS = pa.schema(
 )
 """Ends of the bin and accuracy in percent; the kernel [N, N] row by row, its diagonal 1."""
 KERNELS_FILE = RowsFile(KERNEL_FIELDS, "kernels", "kernels")
+
+PROPOSAL_FIELDS = pa.schema(
+    [
+        pa.field("prior", pa.string(), nullable=False),
+        pa.field("entropy", pa.float64(), nullable=False),
+        pa.field("images", pa.int32(), nullable=False),
+        pa.field("trained", pa.int32(), nullable=False),
+        pa.field("beta", pa.float64(), nullable=False),
+        pa.field("defence", pa.float64(), nullable=False),
+        pa.field("samples", pa.int32(), nullable=False),
+        pa.field("repeat", pa.int32(), nullable=False),
+        pa.field("share", pa.float64(), nullable=False),
+        pa.field("limit", pa.float64(), nullable=False),
+        pa.field("error", pa.float64(), nullable=False),
+    ]
+)
+"""`share`: effective sample size by K; `limit`: the same as K grows, exactly; `error`: squared distance of the
+estimated gradient of log p(y|π) with respect to the logits from the exact one. `entropy` is that of π in nats."""
+PROPOSALS_FILE = RowsFile(PROPOSAL_FIELDS, "proposals", "propose")

@@ -60,11 +60,7 @@ class Stage:
         self._cost: RunCost
 
     def check(self, **inputs: Path | None) -> None:
-        """Refuse, before any work, folders that are not ours to write to; `inputs` are folders that the run reads.
-
-        Raises:
-            UserError: a folder that holds another's files or another run's, or two that overlap.
-        """
+        """Refuse wrong folders, see `RunPaths.check`, and make the run deterministic if its settings ask for it."""
         self._paths.check(**inputs)
         set_deterministic(self._compute.deterministic)
 
@@ -84,16 +80,7 @@ class Stage:
             yield
 
     def restored(self, identity: str, settings: Mapping[str, Any], resumes: str | None = None) -> bool:
-        """Mark the folders as this run's; True if it finished before under this code, with its outputs restored.
-
-        Args:
-            identity: what the outputs depend on, except for the code.
-            settings: values behind the identity, to name what has changed.
-            resumes: what the checkpoints depend on, if that is less.
-
-        Raises:
-            CheckpointError: checkpoints or outputs are those of a run with other settings or data.
-        """
+        """Whether the run finished before, and its outputs are restored; see `OutputCache.restore_outputs`."""
         self._resumes = resumes or identity
         return self._outputs.restore_outputs(identity, settings, resumes)
 

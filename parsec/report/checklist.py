@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 
 import pandas as pd
 
-from parsec.config.outputs import PUBLISHED
+from parsec.config.base import PUBLISHED
 from parsec.errors import UserError
 from parsec.records.documents import read_results
 from parsec.report.inputs import Result, cumulative
@@ -81,31 +81,13 @@ def _code(results: list[Result]) -> Answer:
     return Answer("yes", f"{text}; no uncommitted changes")
 
 
-def _settings(results: list[Result], seeds: str) -> Answer:
+def _settings(results: list[Result], seed: str) -> Answer:
+    """Whether settings and seeds are recorded; `seed` is the key of the latter."""
     if not results:
         return Answer("no", "no such result")
     prints = listing(f"`{text}`" for text in distinct(results, "settings_fingerprint"))
+    seeds = f"{'training' if seed == 'run' else 'search'} seeds {listing(sorted({r[seed] for r in results}))}"
     return Answer("yes", f"every result holds its settings (fingerprints {prints}); {seeds}")
-
-
-def training_code(records: Records) -> Answer:
-    """Code of the final training."""
-    return _code(records.retrains)
-
-
-def method_code(records: Records) -> Answer:
-    """Code of the search method, and of the space within it."""
-    return _code(records.searches)
-
-
-def training_settings(records: Records) -> Answer:
-    """Settings and seeds of the final training."""
-    return _settings(records.retrains, f"training seeds {listing(sorted({r['run'] for r in records.retrains}))}")
-
-
-def method_settings(records: Records) -> Answer:
-    """Settings and seeds of the search."""
-    return _settings(records.searches, f"search seeds {listing(sorted({r['seed'] for r in records.searches}))}")
 
 
 def tuning(records: Records) -> Answer:
@@ -219,11 +201,14 @@ def benchmarks(records: Records) -> Answer:
 
 SECTIONS: dict[str, tuple[tuple[str, Question], ...]] = {
     "Releasing code": (
-        ("Code of the training pipeline that evaluates the final architectures", training_code),
-        ("Code of the search space", method_code),
-        ("Hyper-parameters and seeds of the final evaluation", training_settings),
-        ("Code of the NAS method", method_code),
-        ("Hyper-parameters and seeds of the NAS method", method_settings),
+        (
+            "Code of the training pipeline that evaluates the final architectures",
+            lambda records: _code(records.retrains),
+        ),
+        ("Code of the search space", lambda records: _code(records.searches)),
+        ("Hyper-parameters and seeds of the final evaluation", lambda records: _settings(records.retrains, "run")),
+        ("Code of the NAS method", lambda records: _code(records.searches)),
+        ("Hyper-parameters and seeds of the NAS method", lambda records: _settings(records.searches, "seed")),
     ),
     "Comparing methods": (
         ("Same benchmark for all methods: data, split, space, training code", same_benchmark),

@@ -8,11 +8,11 @@ from typing import Any, NamedTuple
 import pandas as pd
 import pyarrow as pa
 
-from parsec.config.outputs import SEARCH_STAGES
+from parsec.config.base import SEARCH_STAGES
 from parsec.errors import UserError
+from parsec.plugins import published_folder
 from parsec.records.documents import read_results
 from parsec.report.methods import display_name
-from parsec.resources import published_folder
 
 PROTOCOLS = "protocols.csv"
 FAMILIES = ("gradient-based", "evolution", "RL", "SMBO", "hypernetwork", "training-free", "random", "manual")

@@ -7,12 +7,12 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from parsec.config.outputs import SEARCH_STAGES
+from parsec.config.base import SEARCH_STAGES
+from parsec.plugins import source_root
 from parsec.records.documents import RESULTS, read_documents
 from parsec.report.inputs import TITLES, Result, base_method, cumulative
 from parsec.report.methods import display_name
-from parsec.report.tables.accuracy import STATISTICS, our_rows
-from parsec.report.tables.accuracy_table import FAMILY, SOURCE, columns_of, few_images_notes
+from parsec.report.tables.accuracy import FAMILY, SOURCE, STATISTICS, columns_of, few_images_notes, our_rows
 from parsec.report.tables.base import (
     Column,
     Section,
@@ -25,7 +25,6 @@ from parsec.report.tables.base import (
 )
 from parsec.report.tables.markup import html_heading, html_page, html_table, html_text, rst_table
 from parsec.report.tables.nasbench201 import make_found_table
-from parsec.resources import source_root
 from parsec.runtime.outputs import write_outputs
 from parsec.space.spaces import SPACES
 from parsec.stats import Summary, summarise

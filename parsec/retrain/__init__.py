@@ -2,6 +2,6 @@
 
 import sys
 
-from parsec.callable_package import CallablePackage
+from parsec import CallablePackage
 
 sys.modules[__name__].__class__ = CallablePackage

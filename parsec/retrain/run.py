@@ -12,16 +12,14 @@ from typing import Any, NamedTuple
 import torch
 from safetensors.torch import save
 
-from parsec.config.base import Running, fingerprint
-from parsec.config.outputs import RETRAIN_FILES, Retrain
+from parsec.config.base import RETRAIN_FILES, Retrain, Running, fingerprint, seed_of
 from parsec.config.retrain import RetrainJob
 from parsec.config.training import Network
 from parsec.data.augment import Augment
 from parsec.data.dataset import AnyPart, DatasetInfo, open_split, read_info, together, warn_of_fewer
 from parsec.data.loader import AnyImages, evaluation_batches, open_images
 from parsec.errors import SettingsError
-from parsec.network.cell_network import FixedNetwork
-from parsec.network.complexity import network_cost
+from parsec.network.cell_network import FixedNetwork, network_cost
 from parsec.records.provenance import SCHEMA, write_json
 from parsec.records.stage import Stage
 from parsec.retrain.trainer import Retrainer, RetrainTask
@@ -29,7 +27,6 @@ from parsec.runtime.device import Precision, autocast, memory_format
 from parsec.runtime.distributed import Ranks
 from parsec.runtime.files import write_atomic
 from parsec.runtime.outputs import METRICS
-from parsec.runtime.seeds import seed_of
 from parsec.space.darts import Genotype
 from parsec.space.published import content_of, named_or_given
 

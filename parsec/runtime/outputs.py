@@ -167,17 +167,12 @@ def check_file(path: Path, signature: str | None = None) -> None:
         _check_same(path, signature)
 
 
-def write_output(path: Path, content: bytes | str) -> None:
-    """Write a file whose name a user chose; an existing one is replaced only if it is of the same kind.
+def write_outputs(contents: Mapping[Path, bytes | str]) -> None:
+    """Write files whose names a user chose, or none of them if one is refused.
 
     Raises:
-        UserError: the existing file is of another kind, no space is left, or the folder cannot be written to.
+        UserError: an existing file is of another kind, no space is left, or the folder cannot be written to.
     """
-    write_outputs({path: content})
-
-
-def write_outputs(contents: Mapping[Path, bytes | str]) -> None:
-    """Write files that belong together, or none of them if one is refused; see `write_output`."""
     for path, content in contents.items():
         check_file(path, signature_of(content.encode() if isinstance(content, str) else content))
     for path, content in contents.items():

@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from parsec.runtime.seeds import seed_of
+from parsec.config.base import seed_of
 
 
 class ShardedRNG:

@@ -6,8 +6,7 @@ from typing import Any
 
 import torch
 
-from parsec.config.base import Running, fingerprint
-from parsec.config.outputs import SEARCH_FILES
+from parsec.config.base import SEARCH_FILES, Running, fingerprint, seed_of
 from parsec.config.search import SearchJob
 from parsec.data.augment import Augment
 from parsec.data.dataset import DatasetInfo, PartName, open_split, read_info, warn_of_fewer
@@ -23,7 +22,6 @@ from parsec.runtime import loop
 from parsec.runtime.device import memory_format
 from parsec.runtime.distributed import SINGLE_PROCESS, Ranks
 from parsec.runtime.files import temporary_path, write_atomic
-from parsec.runtime.seeds import seed_of
 from parsec.search.base import SearchTask, SearchTrainer, skip_share
 from parsec.search.budget import within_budget
 from parsec.search.methods import METHODS

@@ -2,7 +2,8 @@
 
 The table is one Parquet file; `adjacency` and `operations` are the texts of the benchmark's file, accuracies are in
 percent, after 108 epochs. Rows of one architecture are single runs and are averaged. The table may be a part of the
-benchmark. `import-benchmark` makes it from the authors' file.
+benchmark. `import-benchmark` makes it from the authors' file. What reads it raises a `BenchmarkError` for a file that
+is missing, damaged or another table, or a cell in it that is not of the space.
 """
 
 from collections.abc import Sequence
@@ -45,11 +46,7 @@ class SearchColumns:
 
 
 def read_search_columns(path: Path) -> SearchColumns:
-    """The columns that a search may see; no others are read from the file.
-
-    Raises:
-        BenchmarkError: the file is missing, damaged or another table, or a cell in it is not of the space.
-    """
+    """The columns that a search may see; no others are read from the file."""
     table = read_columns(path, [*CELL, VALIDATION], KIND, optional=[HASH, SECONDS])
     architectures, hashes, groups = _architectures(path, table)
     seconds = _mean(table[SECONDS].to_numpy(), groups) if SECONDS in table.column_names else None
@@ -57,11 +54,7 @@ def read_search_columns(path: Path) -> SearchColumns:
 
 
 def read_architectures(path: Path) -> tuple[tuple[Architecture, ...], tuple[str, ...]]:
-    """Architectures and hashes as in `SearchColumns`; no accuracy is read.
-
-    Raises:
-        BenchmarkError: as `read_search_columns`.
-    """
+    """Architectures and hashes as in `SearchColumns`; no accuracy is read."""
     return _architectures(path, read_columns(path, CELL, KIND, optional=[HASH]))[:2]
 
 
@@ -69,9 +62,6 @@ def read_report_columns(path: Path) -> FloatArray | None:
     """Test accuracies in percent [n], in the order of `SearchColumns`; only a report may see them.
 
     None for a table that has only validation accuracies.
-
-    Raises:
-        BenchmarkError: as `read_search_columns`.
     """
     table = read_columns(path, CELL, KIND, optional=[HASH, TEST])
     if TEST not in table.column_names:

@@ -1,6 +1,7 @@
 """NAS-Bench-201 as a table: what a search may see and what only a report may, read apart.
 
 The table is one Parquet file with one row per architecture; accuracies are percentages, means over the seeds there are.
+What reads it raises a `BenchmarkError` for a file that is missing, damaged or another table.
 """
 
 from collections.abc import Sequence
@@ -60,21 +61,13 @@ class ReportColumns:
 
 
 def read_search_columns(path: Path) -> SearchColumns:
-    """The columns that a search may see; no others are read from the file.
-
-    Raises:
-        BenchmarkError: the file is missing, damaged or another table.
-    """
+    """The columns that a search may see; no others are read from the file."""
     columns = _read(path, list(VALIDATION_12.values()))
     return SearchColumns(architectures(), {data: columns[name] for data, name in VALIDATION_12.items()})
 
 
 def read_report_columns(path: Path) -> ReportColumns:
-    """The columns that only a report may see.
-
-    Raises:
-        BenchmarkError: as `read_search_columns`.
-    """
+    """The columns that only a report may see."""
     columns = _read(path, [*TEST_200.values(), HALF_200])
     return ReportColumns({data: columns[name] for data, name in TEST_200.items()}, columns[HALF_200])
 
@@ -84,9 +77,6 @@ def read_validation(path: Path) -> dict[Data, FloatArray]:
 
     On CIFAR-10 they are of networks that were trained on half of the training images. A search may not see them: it
     pays for 12 epochs. Empty if the table has no such columns, which those imported from the authors' files have.
-
-    Raises:
-        BenchmarkError: as `read_search_columns`.
     """
     names = {data: name for data, name in VALIDATION_200.items() if name in _names(path, VALIDATION_200)}
     columns = _read(path, list(names.values())) if names else {}
@@ -98,9 +88,6 @@ def read_seconds(path: Path) -> dict[Data, FloatArray] | None:
 
     [15625] by index, by data set; NaN where the benchmark lacks times. None if the table has no such columns, as one
     has that was not imported from the authors' files.
-
-    Raises:
-        BenchmarkError: as `read_search_columns`.
     """
     names = {data: name for data, name in SECONDS_12.items() if name in _names(path, SECONDS_12)}
     columns = _ordered(path, list(names.values())) if names else {}

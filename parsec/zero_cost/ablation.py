@@ -6,14 +6,13 @@ from typing import Any
 
 from torch import Tensor
 
-from parsec.config.base import Running, fingerprint
+from parsec.config.base import Running, fingerprint, seed_of
 from parsec.config.zero_cost import AblationJob, Condition, ScoreJob
 from parsec.data.dataset import read_info
 from parsec.records.parquet import ABLATION_FILE
 from parsec.records.stage import Stage
 from parsec.runtime.checkpoint import read_metrics
 from parsec.runtime.loop import RowTrainer
-from parsec.runtime.seeds import seed_of
 from parsec.zero_cost.candidates import NasBench201Pool
 from parsec.zero_cost.score import Scoring, minibatch
 

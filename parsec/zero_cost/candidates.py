@@ -9,16 +9,16 @@ from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
+from parsec.config.base import seed_of
 from parsec.config.training import Network
 from parsec.config.zero_cost import AnyScoreJob, NasBench101ScoreJob, ScoreJob
 from parsec.errors import SettingsError
 from parsec.network import nasbench101 as network101
 from parsec.network import nasbench201 as network201
-from parsec.network.cell_network import FixedNetwork
+from parsec.network.cell_network import PlainNetwork
 from parsec.runtime.rng import generator
-from parsec.runtime.seeds import seed_of
 from parsec.space import darts, nasbench101, nasbench201
 from parsec.space.darts import Genotype
 from parsec.tabular.nasbench101 import read_architectures
@@ -106,19 +106,6 @@ class NasBench201Pool:
         return network201.BenchmarkNetwork(architecture, outputs)
 
 
-class Logits(nn.Module):
-    """A fixed network without what it answers beside its logits."""
-
-    def __init__(self, network: FixedNetwork) -> None:
-        super().__init__()
-        self.network = network
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map images [B, 3, H, W] to logits [B, classes]."""
-        logits: Tensor = self.network(x)[0]
-        return logits
-
-
 class DartsPool(Drawn[Genotype]):
     """Samples of the uniform prior of the DARTS space, in networks of one size."""
 
@@ -134,7 +121,7 @@ class DartsPool(Drawn[Genotype]):
 
     def network(self, architecture: Genotype, outputs: int, side: int) -> nn.Module:
         """The network that retraining builds, without auxiliary head."""
-        return Logits(FixedNetwork(architecture, self._network, outputs, side, auxiliary=False))
+        return PlainNetwork(architecture, self._network, outputs, side, auxiliary=False)
 
 
 class NasBench101Pool(Drawn[nasbench101.Architecture]):

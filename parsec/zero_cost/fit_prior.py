@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from parsec.config.base import fingerprint
+from parsec.config.base import fingerprint, seed_of
 from parsec.config.zero_cost import FitPiJob
 from parsec.errors import UserError
 from parsec.prior.distribution import Prior, fit
@@ -15,7 +15,6 @@ from parsec.records.parquet import SCORES_FILE
 from parsec.records.provenance import SCHEMA, provenance, start_provenance, write_json
 from parsec.runtime.logs import logger
 from parsec.runtime.outputs import check_run_folder, mark_folder
-from parsec.runtime.seeds import seed_of
 from parsec.space.nasbench201 import parse
 from parsec.space.spaces import SPACES, Architecture, from_text
 

@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from parsec.config.base import seed_of
 from parsec.config.zero_cost import KernelsJob, ScoreJob
 from parsec.data.dataset import read_info
 from parsec.errors import SettingsError
@@ -17,7 +18,6 @@ from parsec.records.provenance import provenance, start_provenance
 from parsec.runtime.device import acquire_gpu, resolve, set_deterministic
 from parsec.runtime.logs import logger
 from parsec.runtime.outputs import check_file, parquet_signature
-from parsec.runtime.seeds import seed_of
 from parsec.space.nasbench201 import architectures
 from parsec.tabular.nasbench201 import read_report_columns
 from parsec.zero_cost.score import Scoring, minibatch

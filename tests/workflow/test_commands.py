@@ -23,8 +23,7 @@ from snakemake.cli import parse_args
 from parsec.cli import app
 from parsec.config.datasets import PrepareJob
 from parsec.config.load import load_job
-from parsec.config.predictor import ProposalJob
-from parsec.config.tabular import ImportJob
+from parsec.config.tabular import ImportJob, ProposalJob
 from parsec.config.zero_cost import FitPiJob
 from parsec.errors import UserError
 

@@ -6,7 +6,8 @@ import re
 
 import yaml
 
-from parsec.config import outputs, plan
+from parsec.config import plan
+from parsec.config.base import RETRAIN_FILES, SEARCH_FILES
 from parsec.config.load import load
 
 STAGES = {"search", "finetune", "transfer"}
@@ -15,9 +16,9 @@ STAGES = {"search", "finetune", "transfer"}
 def test_every_stage_leaves_its_files(finished):
     place, _ = finished
     settings = load(place.base / "settings.yaml")
-    searches = [place.results / run.folder / name for run in plan.searches(settings) for name in outputs.SEARCH_FILES]
-    trainings = [place.results / run.folder / name for run in plan.retrains(settings) for name in outputs.RETRAIN_FILES]
-    assert len(searches) == 3 * len(outputs.SEARCH_FILES)
+    searches = [place.results / run.folder / name for run in plan.searches(settings) for name in SEARCH_FILES]
+    trainings = [place.results / run.folder / name for run in plan.retrains(settings) for name in RETRAIN_FILES]
+    assert len(searches) == 3 * len(SEARCH_FILES)
     assert all(file.stat().st_size > 0 for file in searches + trainings)
 
 

@@ -13,16 +13,16 @@ root = Path(str(workflow.current_basedir)).parents[1]
 if root.is_dir():
     sys.path.insert(0, str(root))
 
-from parsec.config import job_parts, outputs, plan, report_items
-from parsec.config.base import expanded
+from parsec.config import job_parts, plan, report_items
+from parsec.config.base import PUBLISHED, RETRAIN_FILES, SEARCH_FILES, SEARCH_STAGES, Retrain, Search, expanded
 from parsec.config.load import load, read_document
 from parsec.config.report_items import BenchmarkTable, PublishedTable
 from parsec.data.sources.listing import listing_fingerprint
 from parsec.errors import SettingsError, UserError
 from parsec.records.code_hash import code_fingerprint
-from parsec.report.figures.registry import figure_code
-from parsec.report.tables.registry import table_code
-from parsec.resources import published_folder, source_root
+from parsec.report.registry import figure_code
+from parsec.report.registry import table_code
+from parsec.plugins import published_folder, source_root
 from parsec.runtime.outputs import MARKER, check_folder
 
 
@@ -239,7 +239,7 @@ def input_dataset(dataset, *splits):
 
 def input_init_pi(wildcards):
     """Input: the π that a search starts from; none if it starts from uniform."""
-    run = outputs.Search(wildcards.stage, wildcards.dataset, wildcards.method, int(wildcards.seed))
+    run = Search(wildcards.stage, wildcards.dataset, wildcards.method, int(wildcards.seed))
     return input_results(plan.initial_pi(settings, run))
 
 
@@ -248,7 +248,7 @@ def input_genotype(wildcards):
     w = wildcards
     if file := plan.genotype_files(settings, w.dataset).get(w.method):
         return local(file)
-    search = plan.genotype_of(settings, outputs.Retrain(w.dataset, w.origin, w.method, int(w.seed), int(w.run)))
+    search = plan.genotype_of(settings, Retrain(w.dataset, w.origin, w.method, int(w.seed), int(w.run)))
     return f"<results>/{search.folder}/genotype.json" if search else []
 
 

@@ -4,7 +4,7 @@ rule retrain:
         settings="<results>/jobs/retrain/{dataset}.yaml",
         genotype=input_genotype,
     output:
-        **output_files("retrain/{dataset}/{origin}/{method}/seed{seed}/run{run}", outputs.RETRAIN_FILES),
+        **output_files("retrain/{dataset}/{origin}/{method}/seed{seed}/run{run}", RETRAIN_FILES),
     log:
         "<results>/logs/retrain/{dataset}/{origin}/{method}/seed{seed}/run{run}.log",
     benchmark:

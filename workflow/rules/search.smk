@@ -4,7 +4,7 @@ rule search:
         settings="<results>/jobs/{stage}/{method}.yaml",
         pi=input_init_pi,
     output:
-        **output_files("{stage}/{dataset}/{method}/seed{seed}", outputs.SEARCH_FILES),
+        **output_files("{stage}/{dataset}/{method}/seed{seed}", SEARCH_FILES),
     log:
         "<results>/logs/{stage}/{dataset}/{method}/seed{seed}.log",
     benchmark:

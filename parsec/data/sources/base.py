@@ -1,12 +1,21 @@
-"""Interface of a source of images, and the split of its training images."""
+"""Interface of a source of images, the split of its training images, and the sources that read no files.
 
+These are functions that plugins register, and the handwritten digits that scikit-learn ships: as they are, and written
+out as an image folder.
+"""
+
+import logging
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
+from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 
+from parsec.config.datasets import REGISTERED, Digits, DigitsFolder, Registered
 from parsec.errors import DatasetError
 
 Pixels = NDArray[np.uint8]
@@ -86,3 +95,104 @@ def stratified(labels: Integers, fraction: float, seed: int, names: Sequence[str
             f"the {classes.size} classes; move `validation_fraction` towards 0.5"
         ) from error
     return np.sort(rest), np.sort(chosen)
+
+
+def open_registered(settings: Registered) -> Source:
+    """The images of a registered data set, once it is known that they can be stored.
+
+    Its function takes no arguments. It returns four arrays (NumPy, or tensors on the CPU): training images, their
+    labels, test images, their labels; images uint8 [N, side, side, 3], labels whole numbers [N] from 0. Or it returns a
+    `Source`, whose images are read as they are stored.
+
+    Raises:
+        DatasetError: something else.
+    """
+    name = settings.registered
+    opened = REGISTERED[name]()
+    if isinstance(opened, Source):
+        return opened
+    if not isinstance(opened, tuple | list) or len(opened) != 4:
+        raise DatasetError(
+            f"data set {name}: its function returned {type(opened).__name__}; return (training images, labels, test "
+            "images, labels), or a Source"
+        )
+    training, test = (_collection(name, *opened[i : i + 2]) for i in (0, 2))
+    side = training.pixels.shape[1]
+    if test.pixels.shape[1] != side:
+        raise DatasetError(f"data set {name}: training images of {side} pixels, test images of {test.pixels.shape[1]}")
+    classes = int(max(training.labels.max(), test.labels.max())) + 1
+    if classes < 2 or len(np.unique(training.labels)) < classes:
+        raise DatasetError(
+            f"data set {name}: training images need labels of all classes, 0 to {classes - 1}, two or more"
+        )
+    return Source(tuple(map(str, range(classes))), side, training, test, served_by=f"the registered function {name}")
+
+
+def _collection(name: str, images: Any, labels: Any) -> InMemory:  # noqa: ANN401 - of a function that is not ours
+    """Images and labels, checked."""
+    pixels, classes = np.asarray(images), np.asarray(labels)
+    if pixels.dtype != np.uint8 or pixels.ndim != 4 or pixels.shape[3] != 3 or pixels.shape[1] != pixels.shape[2]:
+        raise DatasetError(
+            f"data set {name}: images are {pixels.dtype} {list(pixels.shape)}; return uint8 [N, side, side, 3]"
+        )
+    whole = np.issubdtype(classes.dtype, np.integer)
+    if not whole or classes.shape != pixels.shape[:1] or not len(classes) or classes.min() < 0:
+        raise DatasetError(
+            f"data set {name}: labels are {classes.dtype} {list(classes.shape)} of {len(pixels)} images; return a "
+            "whole number from 0 for each"
+        )
+    return InMemory(pixels, classes.astype(np.int64), np.arange(len(pixels)))
+
+
+logger = logging.getLogger("parsec")
+
+SIDE = 8
+INK_LEVELS = 16
+TEST_FRACTION = 0.2
+TEST_SEED = 1797
+"""Seed of the one fixed test fifth: a constant, so that no setting can move an image into or out of the test set."""
+CLASSES = tuple("0123456789")
+
+
+def _load() -> tuple[Pixels, Integers]:
+    bunch = load_digits()
+    grey = np.rint(np.asarray(bunch.images) * (255 / INK_LEVELS)).astype(np.uint8)
+    return np.repeat(grey[..., None], 3, axis=3), np.asarray(bunch.target, dtype=np.int64)
+
+
+def open_digits(settings: Digits) -> Source:
+    """The 1,797 digits, 8 × 8 pixels; four fifths for training, a fixed stratified fifth for testing."""
+    pixels, labels = _load()
+    training, test = stratified(labels, TEST_FRACTION, TEST_SEED)
+    parts = [InMemory(pixels[chosen], labels[chosen], chosen) for chosen in (training, test)]
+    return Source(CLASSES, SIDE, parts[0], parts[1], served_by="scikit-learn")
+
+
+def _write_png(pixels: Pixels, side: int, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(pixels).resize((side, side), Image.Resampling.BICUBIC).save(path)
+
+
+def write_digits_folder(folder: Path, side: int) -> None:
+    """Write the digits as PNGs in ImageNet's layout, `train/<class>/` and `val/<class>/`; earlier ones are removed."""
+    for old in folder.glob("*/*/digit-*.png"):
+        old.unlink()
+    source = open_digits(Digits(source="digits"))
+    for name, part in (("train", source.training), ("val", source.test)):
+        images = part.read(np.arange(len(part.labels)))
+        for image, label, index in zip(images, part.labels, part.indices, strict=True):
+            _write_png(image, side, folder / name / CLASSES[label] / f"digit-{index:04d}.png")
+
+
+def open_digits_folder(settings: DigitsFolder, output: Path) -> Source:
+    """The digits through the image-folder reader, from PNGs that are first written to `output/folder`."""
+    from parsec.data.sources.image_folder import open_folder
+
+    folder, side = output / "folder", settings.image_size
+    logger.info("writing the digits as PNGs of %d × %d pixels", side, side)
+    write_digits_folder(folder, side)
+    sentence = (
+        f"scikit-learn's handwritten digits, enlarged from {SIDE} × {SIDE} to {side} × {side} pixels "
+        "and written as an image folder, stand in for ImageNet"
+    )
+    return open_folder(folder, side)._replace(served_by="scikit-learn", stand_in=sentence)

@@ -13,7 +13,7 @@ import numpy as np
 from scipy.io import loadmat
 from scipy.io.matlab import MatReadError
 
-from parsec.config.base import expanded
+from parsec.config.base import expanded, seed_of
 from parsec.config.datasets import ImageFolder
 from parsec.data.sources.base import Source
 from parsec.data.sources.encoded import DAMAGED, Encoded, Piece, Square, squared
@@ -32,7 +32,6 @@ from parsec.data.sources.listing import (
     printable,
 )
 from parsec.errors import DatasetError
-from parsec.runtime.seeds import seed_of
 
 
 def pieces(archive: Path, start: int = 0) -> Iterator[tuple[str, Piece]]:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from parsec.errors import UserError
 from parsec.records.documents import read_results
-from parsec.report.figures.operations import NAMES
+from parsec.report.figures.curves import NAMES
 from parsec.report.figures.probabilities import input_label
 from parsec.report.figures.style import DOUBLE, Drawing, primitive_label, primitive_line
 from parsec.report.inputs import base_method, run_title
@@ -125,22 +125,23 @@ MARGIN = 0.12
 """Above and below a drawn cell, in units of the distance between neighbours."""
 
 
-def plot_arc(axes: Axes, arc: Arc) -> None:
-    """Draw an edge in the line of its primitive."""
-    line = primitive_line(arc.primitive)
+def _plot_arcs(axes: Axes, arcs: list[Arc]) -> None:
+    """Every edge in the line of its primitive, and the primitive's name on it."""
     codes = [Curve.MOVETO, Curve.CURVE4, Curve.CURVE4, Curve.CURVE4]
-    look: dict[str, Any] = {"arrowstyle": "-|>", "mutation_scale": 7, "color": line.colour, "linestyle": line.dash}
-    axes.add_patch(FancyArrowPatch(path=Curve(arc.control(), codes), linewidth=1.3, zorder=2, **look))
+    for arc, centre in zip(arcs, label_places(arcs), strict=True):
+        line, name = primitive_line(arc.primitive), primitive_label(arc.primitive)
+        look: dict[str, Any] = {"arrowstyle": "-|>", "mutation_scale": 7, "color": line.colour, "linestyle": line.dash}
+        axes.add_patch(FancyArrowPatch(path=Curve(arc.control(), codes), linewidth=1.3, zorder=2, **look))
+        box = {"boxstyle": "round,pad=0.18", "facecolor": "white", "edgecolor": line.colour, "linewidth": 0.7}
+        text = axes.text(centre[0], centre[1], name, ha="center", va="center", fontsize=7, bbox=box, zorder=4)
+        text.set_gid("primitive")
 
 
-def plot_label(axes: Axes, arc: Arc, centre: Points) -> None:
-    """Write the primitive's name around a centre."""
-    colour = primitive_line(arc.primitive).colour
-    box = {"boxstyle": "round,pad=0.18", "facecolor": "white", "edgecolor": colour, "linewidth": 0.7}
-    text = axes.text(
-        centre[0], centre[1], primitive_label(arc.primitive), ha="center", va="center", fontsize=7, bbox=box, zorder=4
-    )
-    text.set_gid("primitive")
+def _plot_node(axes: Axes, position: int, label: str, is_end: bool, size: int = 8) -> None:
+    """A node as a circle with its name in it; the ends of a cell are white."""
+    colour = "white" if is_end else "#D9E6F2"
+    axes.add_patch(Circle((position, 0), RADIUS, facecolor=colour, edgecolor="black", zorder=5))
+    axes.text(position, 0, label, ha="center", va="center", fontsize=size, zorder=6)
 
 
 def reach(arcs: list[Arc]) -> tuple[float, float]:
@@ -169,13 +170,6 @@ def benchmark_arcs(architecture: Architecture) -> list[Arc]:
     ]
 
 
-def _plot_benchmark_node(axes: Axes, node: int) -> None:
-    axes.add_patch(
-        Circle((node, 0), RADIUS, facecolor="white" if node in NODE_NAMES else "#D9E6F2", edgecolor="black", zorder=5)
-    )
-    axes.text(node, 0, NODE_NAMES.get(node, str(node)), ha="center", va="center", fontsize=8, zorder=6)
-
-
 def plot_architecture(architecture: Architecture, title: str) -> Drawing:
     """An architecture → its cell; edges that are `none` are not drawn, but listed in its numbers."""
     arcs = benchmark_arcs(architecture)
@@ -184,11 +178,9 @@ def plot_architecture(architecture: Architecture, title: str) -> Drawing:
     height = WIDTH / units * (below + above)
     figure = _titled(WIDTH, height, f"{title}\nEdges without an operation (none) are not drawn.")
     axes = figure.add_axes((0, 0, 1, height / figure.get_figheight()))
-    for arc, centre in zip(arcs, label_places(arcs), strict=True):
-        plot_arc(axes, arc)
-        plot_label(axes, arc, centre)
+    _plot_arcs(axes, arcs)
     for node in range(BENCHMARK_NODES):
-        _plot_benchmark_node(axes, node)
+        _plot_node(axes, node, NODE_NAMES.get(node, str(node)), node in NODE_NAMES)
     axes.set(xlim=(-SIDE, BENCHMARK_NODES - 1 + SIDE), ylim=(-below, above))
     axes.axis("off")
     edges = [
@@ -226,15 +218,6 @@ OUTPUT = NODES + 2
 PALE = "#F1F1F1"
 
 
-def _plot_node(axes: Axes, position: int) -> None:
-    is_input = position < 2
-    axes.add_patch(
-        Circle((position, 0), RADIUS, facecolor="white" if is_input else "#D9E6F2", edgecolor="black", zorder=5)
-    )
-    label = input_label(input_name(position)) if is_input else str(position - 2)
-    axes.text(position, 0, label, ha="center", va="center", fontsize=7 if is_input else 8, zorder=6)
-
-
 def _plot_output(axes: Axes) -> None:
     """The output concatenates all nodes: a band around them and one arrow."""
     width = NODES - 1 + 2 * RADIUS + 0.16
@@ -247,11 +230,11 @@ def _plot_output(axes: Axes) -> None:
 
 
 def _plot_cell(axes: Axes, arcs: list[Arc], name: str) -> None:
-    for arc, centre in zip(arcs, label_places(arcs), strict=True):
-        plot_arc(axes, arc)
-        plot_label(axes, arc, centre)
-    for position in range(OUTPUT):
-        _plot_node(axes, position)
+    _plot_arcs(axes, arcs)
+    for position in range(2):
+        _plot_node(axes, position, input_label(input_name(position)), is_end=True, size=7)
+    for position in range(2, OUTPUT):
+        _plot_node(axes, position, str(position - 2), is_end=False)
     _plot_output(axes)
     below, above = reach(arcs)
     axes.set(xlim=(-0.25, DOUBLE / SCALE - 0.25), ylim=(-below, above))
@@ -270,12 +253,7 @@ def _edges(cells: dict[str, Cell]) -> pd.DataFrame:
 
 
 def plot_cells(inputs: list[Path]) -> Drawing:
-    """One genotype.json → its cells; of DARTS, arcs above and below are the two slots of a node in either order.
-
-    Raises:
-        UserError: not exactly one genotype.
-        GenotypeError: the file holds no genotype of the space.
-    """
+    """One genotype.json → its cells; of DARTS, arcs above and below are the two slots of a node in either order."""
     if len(inputs) != 1:
         raise UserError(f"the figure cells shows one genotype, got {len(inputs)}; give one genotype.json")
     architecture, title = of_any_space(str(inputs[0])), _title(inputs[0])

@@ -1,18 +1,36 @@
-"""Figures over epochs, one panel per stage and method: entropy of π, effective sample size, accuracy."""
+"""Figures over epochs by stage and method: entropy of π, sample size, accuracies, shares of the operations."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pandas as pd
+import pyarrow as pa
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
-from parsec.report.figures.style import Drawing, every, facets, from_zero, legend_below, name_axes, panel_title
-from parsec.report.inputs import KEYS, read_runs
+from parsec.errors import UserError
+from parsec.report.figures.style import (
+    DOUBLE,
+    NASBENCH201,
+    PRIMITIVES,
+    Drawing,
+    every,
+    facets,
+    from_zero,
+    legend_below,
+    name_axes,
+    new_figure,
+    panel_title,
+    primitive_label,
+    primitive_line,
+)
+from parsec.report.inputs import KEYS, ORDER, TITLES, read_runs
 from parsec.report.methods import BLACK, GREY, Method, described
 from parsec.report.tables.base import listing
+from parsec.report.tables.nasbench201 import LABELS
+from parsec.tabular.nasbench201 import DATA
 
 SEED: dict[str, Any] = {"marker": "", "linewidth": 0.5, "alpha": 0.45, "label": "_"}
 """Look of a single search where there are several."""
@@ -196,3 +214,129 @@ def plot_accuracy(inputs: list[Path]) -> Drawing:
     apart = several if len({group.method.name for group in groups}) > 1 else ""
     legend_below(figure, block[:1], note + apart + seeds_note(groups))
     return Drawing(figure, runs[[*KEYS, "epoch", "mode_accuracy"]])
+
+
+NAMES = {"normal": "Normal cell", "reduce": "Reduction cell", "cell": "Cell"}
+
+
+def _shares(runs: pd.DataFrame, cell: str) -> pd.DataFrame:
+    """Expected share of every primitive in the slots of a cell, one row per run, epoch and primitive."""
+    counts = pd.DataFrame([operations[cell] for operations in runs["operations"]])
+    shares = counts.div(counts.sum(axis=1), axis=0)
+    keys = runs[[*KEYS, "panel", "base", "epoch"]].assign(cell=cell)
+    shares.index = pd.MultiIndex.from_frame(keys)
+    return shares.rename_axis(columns="primitive").stack().rename("share").reset_index()
+
+
+def _plot_shares(axes: Axes, shares: pd.DataFrame) -> None:
+    """Means over seeds, stacked from skip connections upwards, at the epochs that all seeds have."""
+    seeds = shares.pivot(index="epoch", columns=["primitive", "seed"], values="share").astype(float)
+    # Spaces differ in their primitives; a form without `none` has no column of it.
+    means = 100 * seeds.dropna(axis=1, how="all").dropna().T.groupby(level="primitive").mean().T
+    names = [name for name in dict.fromkeys([*PRIMITIVES, *NASBENCH201, *means]) if name in means]
+    colours = [primitive_line(name).colour for name in names]
+    labels = [primitive_label(name) for name in names]
+    axes.stackplot(means.index, means[names].T, colors=colours, labels=labels, edgecolor="white", linewidth=0.4)
+    epoch_axis(axes)
+    axes.set_yticks([0, 50, 100])
+    axes.set_ylim(0, 101)
+    axes.grid(False)
+
+
+def _searched_cells(runs: pd.DataFrame) -> tuple[str, ...]:
+    """The cells that are searched, in the order in which they were recorded."""
+    cells = {tuple(operations) for operations in runs["operations"]}
+    if len(cells) != 1:
+        raise UserError("the figure operations shows runs on one search space; draw each space separately")
+    return cells.pop()
+
+
+def _operations_note(groups: list[Group], cells: tuple[str, ...], without: str) -> str:
+    """What the shares are, of how many searches, and which methods have none."""
+    kinds = listing(group.method.distribution or "π" for group in groups)
+    names = [NAMES[cell].split()[0].lower() for cell in cells]
+    rows = f"Above: {' cells, below: '.join(names)} cells. " if len(cells) > 1 else ""
+    shares = f"Expected share of each operation under {kinds}, mean over searches ({count_text(groups)})"
+    return f"{rows}{shares}, from below in this order. {without}"
+
+
+def plot_operations(inputs: list[Path]) -> Drawing:
+    """Run folders → share in percent of each primitive in the slots (or edges) of a cell, expected under π.
+
+    A collapse to skip connections shows as a black area. Every method has panels of its own, because a collapse of one
+    must not be hidden in a mean over all.
+    """
+    runs = read_runs(inputs).dropna(subset="operations")
+    cells = _searched_cells(runs)
+    shares = pd.concat([_shares(runs, cell) for cell in cells])
+    groups, without = learning(grouped(runs))
+    figure, blocks = facets([len(groups)] * len(cells), 1.5 if len(groups) < 4 else 0.95)
+    for cell, block in zip(cells, blocks, strict=True):
+        of_cell = shares[shares["cell"] == cell]
+        for axes, group in zip(block, groups, strict=True):
+            members = of_cell.merge(group.runs[[*KEYS, "epoch"]], on=[*KEYS, "epoch"])
+            _plot_shares(axes, members)
+            panel_title(axes, group.title)
+        name_axes(block, f"{NAMES[cell]}\n(% of slots)", "Epoch")
+    legend_below(figure, blocks[0], _operations_note(groups, cells, without))
+    numbers = shares.sort_values([*ORDER, "cell", "epoch"], kind="stable")
+    return Drawing(figure, numbers[[*KEYS, "epoch", "cell", "primitive", "share"]])
+
+
+EXPECTED: dict[str, Any] = {"linestyle": (0, (4, 1.5)), "marker": "", "linewidth": 0.9}
+UNSETTLED: dict[str, Any] = {"color": GREY, "alpha": 0.15, "linewidth": 0}
+
+
+def read_epochs(path: Path) -> pd.DataFrame:
+    """Rows of every epoch that `lookup` wrote, with the method `base` behind each where it is recorded.
+
+    Raises:
+        UserError: the file is missing, damaged or another one.
+    """
+    measured = [f"{kind}_{data}" for kind in ("test", "expected") for data in DATA]
+    columns = [*KEYS, "epoch", "forward_images", "seconds", *measured]
+    try:
+        rows = pd.read_parquet(path)
+        return rows[columns].assign(base=rows.get("base", rows["method"]))
+    except (OSError, KeyError, pa.ArrowException) as error:
+        raise UserError(f"{path}: not the Parquet file that `parsec lookup` writes; run it again") from error
+
+
+def _plot_found_panel(axes: Axes, group: Group, data: str) -> None:
+    look = group.method.line.plot() | {"label": "_"}
+    plot_seeds(axes, group.runs, f"test_{data}", look | {"linestyle": "-"})
+    expected = group.runs.pivot(index="epoch", columns="seed", values=f"expected_{data}").mean(axis=1)
+    axes.plot(expected, **{**look, **EXPECTED})
+    # Before the first selection nothing speaks for any architecture.
+    selected = group.runs.dropna(subset=f"test_{data}")["epoch"]
+    if len(selected) and selected.min() > 1:
+        axes.axvspan(0, selected.min(), **UNSETTLED)
+    epoch_axis(axes)
+
+
+def plot_found(inputs: list[Path]) -> Drawing:
+    """Parquet files of `lookup` → test accuracy in percent, one row per stage and method, one column per data set."""
+    rows = pd.concat([read_epochs(path) for path in inputs], ignore_index=True)
+    groups = grouped(rows.assign(panel=[TITLES[stage] for stage in rows["stage"]]))
+    figure = new_figure(DOUBLE, 0.4 + (1.5 if len(groups) < 4 else 1.05) * len(groups))
+    grid = figure.subplots(len(groups), len(DATA), squeeze=False, sharey="col")
+    for panels, group in zip(grid, groups, strict=True):
+        for axes, data in zip(panels, DATA, strict=True):
+            _plot_found_panel(axes, group, data)
+        name = group.title.replace(" (", "\n(").replace(", ", ",\n").replace(": ", ":\n")
+        panels[0].set_ylabel(f"{name}\ntest acc. (%)")
+    for axes, data in zip(grid[0], DATA, strict=True):
+        axes.set_title(LABELS[data])
+    for axes in grid[-1]:
+        axes.set_xlabel("Epoch")
+    figure.align_ylabels(grid[:, 0])
+    looks: list[dict[str, Any]] = [
+        {"marker": "o", "label": f"selected architecture, mean of {count_text(groups)} searches"},
+        {**SEED, "label": "selected architecture, one search"},
+        {**EXPECTED, "label": "expectation over all architectures under π"},
+        {"color": GREY, "alpha": 0.3, "linewidth": 6, "label": "no selection: π has no unique mode"},
+    ]
+    for look in looks:
+        grid[0, 0].add_line(Line2D([], [], **{"color": BLACK, **look}))
+    legend_below(figure, [grid[0, 0]])
+    return Drawing(figure, rows.drop(columns="base"))

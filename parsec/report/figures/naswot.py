@@ -44,9 +44,6 @@ def plot_ablation(inputs: list[Path]) -> Drawing:
     """The benchmark's table and one ablation.parquet: mean and range over repeats for every network.
 
     Scores have the lowest mean of the condition's networks taken away, because they grow with the size of the batch.
-
-    Raises:
-        UserError: a file that is missing or another one.
     """
     if len(inputs) != 2:
         raise UserError("naswot-ablation: give the benchmark's table, then one ablation.parquet")
@@ -118,9 +115,6 @@ def plot_simulated_searches(inputs: list[Path]) -> Drawing:
     """The benchmark's table, one simulations.parquet, and perhaps scores.parquet, for NASWOT's own search.
 
     Lines are means over repeats, bands the 95 % t-interval of the mean. NASWOT trains nothing: its lines are level.
-
-    Raises:
-        UserError: a file that is missing or another one.
     """
     if len(inputs) < 2:
         raise UserError("naswot-cost: give the benchmark's table, a simulations.parquet, and perhaps a scores.parquet")
@@ -196,9 +190,6 @@ def plot_kernels(inputs: list[Path]) -> Drawing:
 
     All panels have one scale, from the least entry to 1; the numbers are the mean and the greatest entry off the
     diagonal.
-
-    Raises:
-        UserError: not one file, or a damaged one.
     """
     if len(inputs) != 1:
         raise UserError("naswot-kernels: give one kernels.parquet")
@@ -237,11 +228,7 @@ SMALL = 300.0
 
 
 def plot_scores(inputs: list[Path]) -> Drawing:
-    """The benchmark's table and files of scores: one row of panels per file, one column per data set.
-
-    Raises:
-        UserError: a file that is missing or another one.
-    """
+    """The benchmark's table and files of scores: one row of panels per file, one column per data set."""
     truth, scored = read_inputs("naswot-scatter", inputs)
     figure = new_figure(DOUBLE, 0.2 + 2.2 * len(scored))
     grid, numbers = figure.subplots(len(scored), len(DATA), squeeze=False), []

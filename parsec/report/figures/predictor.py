@@ -41,7 +41,7 @@ def plot_predictor(inputs: list[Path]) -> Drawing:
     for axes, study in zip(grid, studies, strict=True):
         numbers.append(pd.concat(_curves(study)))
         _panel(axes, study, numbers[-1])
-    repeats = number_range(len(study.trained(pool)) for study in studies for pool in study.architectures)
+    repeats = number_range(len(study.reached[pool]) for study in studies for pool in study.architectures)
     note = f"Median and quartiles over n = {repeats} repeats"
     note += "; dotted: the best of the space." if any(study.tabular for study in studies) else "."
     legend_below(figure, grid, note)
@@ -50,7 +50,7 @@ def plot_predictor(inputs: list[Path]) -> Drawing:
 
 def _curves(study: Study) -> Iterator[pd.DataFrame]:
     for pool in study.architectures:
-        best = np.maximum.accumulate(study.trained(pool), axis=1)
+        best = np.maximum.accumulate(study.reached[pool], axis=1)
         yield _frame(study, pool, np.arange(1, study.job.budget + 1), np.quantile(best, SHARES, axis=0))
     # Random search: quartiles of the exact distribution instead of repeats.
     at = np.unique(np.linspace(1, study.job.budget, POINTS).astype(int))
@@ -92,11 +92,7 @@ HIGHEST = 3.0
 
 
 def plot_proposal(inputs: list[Path]) -> Drawing:
-    """One `proposal.parquet` → one column per likelihood, for the last π and the largest K; bands: 95 % intervals.
-
-    Raises:
-        UserError: another number of files, or one that is missing, damaged or another.
-    """
+    """One `proposal.parquet` → one column per likelihood, for the last π and the largest K; bands: 95 % intervals."""
     if len(inputs) != 1:
         raise UserError("proposal: give one proposal.parquet, as `parsec propose` makes it")
     rows, _ = read(inputs[0])

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from parsec.errors import UserError
-from parsec.report.figures.operations import NAMES
+from parsec.report.figures.curves import NAMES
 from parsec.report.figures.style import DOUBLE, Drawing, primitive_label
 from parsec.report.inputs import read_trajectory, run_title
 from parsec.report.methods import GREY
@@ -155,9 +155,6 @@ def plot_pi(inputs: list[Path]) -> Drawing:
     """One run folder → probability of every choice over epochs; rows are nodes, columns slots and factors.
 
     Where every edge chooses its operation and nothing else, columns are the sources of the edges.
-
-    Raises:
-        UserError: not exactly one run folder, or a damaged trajectory.
     """
     if len(inputs) != 1:
         raise UserError(f"the figure pi shows one run, got {len(inputs)}; give one run folder")

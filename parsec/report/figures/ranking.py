@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from parsec.report.figures.spending import log_axis
+from parsec.report.figures.cost import log_axis
 from parsec.report.figures.style import DOUBLE, Drawing, legend_below, new_figure
 from parsec.report.methods import GREY, described
 from parsec.report.tables.ranking import TAUS, read_rankings
@@ -36,7 +36,7 @@ def plot_ranking(inputs: list[Path]) -> Drawing:
         axes.axhline(0.0, color=GREY, linewidth=0.8)
         axes.set_title(title)
         axes.set_xlabel("Images passed forward (thousands)")
-    log_axis(panels[0], rows["forward_images"].max() / rows["forward_images"].min())
+    log_axis(panels[0], rows["forward_images"].max() / rows["forward_images"].min() < 50)
     panels[0].set_ylabel(TAUS["truth"].split()[0] + " of −loss")
     legend_below(figure, [panels[0]], "dots: searches; crosses: after the warm-up")
     return Drawing(figure, rows)

@@ -6,15 +6,14 @@ from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from parsec.records.documents import read_results
-from parsec.report.figures.curves import Group, count_text, grouped, number_range, plot_seeds, seeds_note
-from parsec.report.figures.found import read_epochs
-from parsec.report.figures.labels import Label, place_labels
+from parsec.report.figures.cost import FEW, STAGES, log_axis
+from parsec.report.figures.curves import Group, count_text, grouped, number_range, plot_seeds, read_epochs, seeds_note
 from parsec.report.figures.style import (
     DOUBLE,
     Drawing,
+    Label,
     every,
     facets,
     from_zero,
@@ -22,10 +21,10 @@ from parsec.report.figures.style import (
     name_axes,
     new_figure,
     panel_title,
+    place_labels,
 )
 from parsec.report.inputs import KEYS, TITLES, by_key, lineage, read_runs, run_folder
 from parsec.report.methods import Method, described
-from parsec.report.tables.base import significant
 from parsec.report.tables.comparison import read_compared
 from parsec.report.tables.nasbench201 import LABELS
 from parsec.tabular.nasbench201 import DATA
@@ -35,17 +34,7 @@ SPENT = {
     "elapsed": (1.0, "Device time (s)"),
 }
 """Columns of the horizontal axes, with the factor and the name of what is drawn."""
-STAGES = {"search": "", "finetune": ", fine-tuned", "transfer": ", transferred"}
-"""What follows the name of a method where results come from several stages."""
 BAND = 0.15
-
-
-def log_axis(axes: Axes, wide: float) -> None:
-    """Powers of ten, and 2 and 5 between them where the axis spans less than two."""
-    axes.set_xscale("log")
-    axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if wide < 50 else (1.0,), numticks=10))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: significant(value, 1)))
-    axes.xaxis.set_minor_formatter(NullFormatter())
 
 
 def _searches(inputs: Sequence[Path]) -> tuple[pd.DataFrame, list[Path]]:
@@ -71,10 +60,6 @@ def _retrained(results: list[Path]) -> pd.DataFrame:
     return rows.rename(columns={"seconds": "elapsed"}).assign(base=bases)
 
 
-FEW = 6
-"""Methods up to which all have a bar; of more, PARSEC, random search and the best, so that bars hide no points."""
-
-
 def _with_bars(rows: pd.DataFrame) -> set[str]:
     """The methods whose range is drawn."""
     medians = rows.groupby("method")["top1_error"].median()
@@ -94,7 +79,7 @@ def _plot_points(axes: Axes, rows: pd.DataFrame, spent: str, methods: dict[str, 
             axes.plot(x, y, ".", color=line.colour, markersize=3)
         label = methods[method].name + (STAGES[stage] if several else "")
         labels.append(Label(x.median(), y.median(), label, line.colour, low, high))
-    log_axis(axes, rows[spent].max() / rows[spent].min())
+    log_axis(axes, rows[spent].max() / rows[spent].min() < 50)
     axes.margins(x=0.2, y=0.15)
     axes.set_xlabel(f"Search cost: {name[0].lower()}{name[1:]}")
     return labels
@@ -134,7 +119,7 @@ def _plot_shared(runs: pd.DataFrame) -> Any:  # noqa: ANN401
         seeds = group.runs[group.runs["epoch"] > 0]
         cost = (SPENT["forward_images"][0] * seeds.groupby("epoch")["forward_images"].mean()).to_dict()
         plot_seeds(axes, seeds.assign(epoch=seeds["epoch"].map(cost)), "accuracy", group.method.line.plot())
-        log_axis(axes, max(cost.values()) / min(cost.values()))
+        log_axis(axes, max(cost.values()) / min(cost.values()) < 50)
         panel_title(axes, group.title)
     from_zero(block)
     name_axes(block, "Validation\naccuracy (%)", "Images (thousands)")
@@ -150,9 +135,6 @@ def plot_spending(inputs: list[Path]) -> Drawing:
 
     With results of retraining: test error in percent of the selected architectures, over the cost of their searches.
     Without: validation accuracy in percent, with the weights of the search itself, a panel per method.
-
-    Raises:
-        UserError: a run that cannot be read, or a search behind a retrained architecture is missing.
     """
     runs, results = _searches(inputs)
     retrained = _retrained(results)
@@ -186,11 +168,7 @@ def _curves(group: Group, value: str) -> pd.DataFrame:
 
 
 def plot_found_spending(inputs: list[Path]) -> Drawing:
-    """Parquet files of `lookup` → true accuracy in percent of what a search would have ended with, over its cost.
-
-    Raises:
-        UserError: a file that is missing, damaged or another one.
-    """
+    """Parquet files of `lookup` → true accuracy in percent of what a search would have ended with, over its cost."""
     rows = pd.concat([read_epochs(path) for path in inputs], ignore_index=True)
     rows = rows[rows["stage"] == "search"].rename(columns={"seconds": "elapsed"})
     groups = grouped(rows.assign(panel=TITLES["search"]))
@@ -205,7 +183,7 @@ def plot_found_spending(inputs: list[Path]) -> Drawing:
                 curve.index, curve["low"], curve["high"], color=group.method.line.colour, alpha=BAND, lw=0
             )
             costs = [cost for each in curves for cost in each.index]
-            log_axis(axes, max(costs) / min(costs))
+            log_axis(axes, max(costs) / min(costs) < 50)
             panel_title(axes, group.title)
         # What the first arbitrary architectures reach would take most of the height.
         medians = pd.concat([curve["median"] for curve in curves])

@@ -18,6 +18,8 @@ from parsec.stats import Summary
 NOTHING = "–"
 FORMULA = re.compile(r"[=@']|[+-](?![\d.]+$)")
 """Start of text that a spreadsheet would take for a formula (a number is none), or that looks already escaped."""
+CODE = re.compile(r"`([^`]+)`")
+"""Text between backticks, which all formats print as code."""
 
 
 def significant(value: float, digits: int) -> str:
@@ -63,6 +65,12 @@ def _escape(character: str) -> str:
     if 0xDC80 <= code <= 0xDCFF:
         return f"\\x{code - 0xDC00:02x}"
     return character.encode("unicode_escape").decode("ascii")
+
+
+def with_code(text: str, plain: Callable[[str], str], code: Callable[[str], str]) -> str:
+    """The text with `plain` applied outside of backticks, and `code` to what is between them."""
+    # Splitting at a group alternates: outside, inside, outside, …
+    return "".join(code(part) if i % 2 else plain(part) for i, part in enumerate(CODE.split(text)))
 
 
 class Column(NamedTuple):
@@ -182,11 +190,6 @@ class Table:
         kept = [i for i, any_row in enumerate(filled) if i == 0 or any_row]
         sections = [Section(each.title, [[row[i] for i in kept] for row in each.rows]) for each in self.sections]
         return replace(self, columns=[self.columns[i] for i in kept], sections=sections)
-
-
-def or_nothing(text: str) -> str:
-    """The text, or a dash where there is none."""
-    return text or NOTHING
 
 
 def frame_table(name: str, data: pd.DataFrame) -> Table:

@@ -8,13 +8,12 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from parsec.config.outputs import PUBLISHED, SEARCH_STAGES
+from parsec.config.base import PUBLISHED, SEARCH_STAGES
 from parsec.errors import UserError
 from parsec.records.documents import RESULTS, read_documents
 from parsec.report.inputs import Result, SearchKey, base_method, by_key, lineage
 from parsec.report.methods import display_name
-from parsec.report.tables.accuracy import STAGES
-from parsec.report.tables.accuracy_table import few_images_note, few_test_images
+from parsec.report.tables.accuracy import STAGES, few_images_note, few_test_images
 from parsec.report.tables.base import (
     NOTHING,
     Column,

@@ -5,8 +5,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from parsec.report.inputs import Reference, references
-from parsec.report.tables.base import Column, Section, Table
-from parsec.report.tables.markup import with_code
+from parsec.report.tables.base import Column, Section, Table, with_code
 
 TEXT_WIDTH = 469.0
 """6.5 inches in points."""

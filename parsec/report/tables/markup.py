@@ -1,19 +1,13 @@
-"""Tables as GitHub-flavoured Markdown and as self-contained HTML pages."""
+"""Tables as Markdown, reStructuredText and self-contained HTML pages, and their files in all formats."""
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from html import escape
+from pathlib import Path
 
-from parsec.report.tables.base import Table
-
-CODE = re.compile(r"`([^`]+)`")
-"""Text between backticks, which all formats print as code."""
-
-
-def with_code(text: str, plain: Callable[[str], str], code: Callable[[str], str]) -> str:
-    """The text with `plain` applied outside of backticks, and `code` to what is between them."""
-    # Splitting at a group alternates: outside, inside, outside, …
-    return "".join(code(part) if i % 2 else plain(part) for i, part in enumerate(CODE.split(text)))
+from parsec.report.tables.base import Table, TableResult, frame_table, with_code
+from parsec.report.tables.latex import bibtex, latex
+from parsec.runtime.outputs import write_outputs
 
 
 def _escaped(text: str) -> str:
@@ -174,3 +168,20 @@ def _html_row(row: Sequence[str], classes: Sequence[str]) -> str:
     first, *others = row
     cells = [f"<td{kind}>{html_text(cell)}</td>" for cell, kind in zip(others, classes[1:], strict=True)]
     return f'<tr><th scope="row"{classes[0]}>{html_text(first)}</th>{"".join(cells)}</tr>'
+
+
+WRITERS = {"md": markdown, "tex": latex, "bib": bibtex}
+"""Printed formats by the ending of their file; `bib` has what `tex` cites."""
+
+
+def write_table(result: TableResult, output: Path) -> None:
+    """Write `<output>.csv`, the formats of `WRITERS`, and `<output>.<name>.csv` for further numbers.
+
+    Columns that are empty are not printed; the CSV has them. Only the HTML page prints the further numbers.
+    """
+    frames = {"csv": result.data} | {f"{name}.csv": data for name, data in result.more.items()}
+    texts = {kind: data.to_csv(index=False) for kind, data in frames.items()}
+    printed = result.table.without_empty_columns()
+    texts |= {kind: text(printed) for kind, text in WRITERS.items()}
+    texts["html"] = html(printed, [frame_table(name, data) for name, data in result.more.items() if len(data)])
+    write_outputs({output.with_name(f"{output.name}.{kind}"): text for kind, text in texts.items()})

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from scipy.stats import kendalltau, spearmanr
 
 from parsec.errors import UserError
+from parsec.plugins import published_folder
 from parsec.records.parquet import ABLATION_FILE, SCORES_FILE
 from parsec.report.inputs import read_rows
 from parsec.report.tables.base import NOTHING, Column, Section, Table, TableResult, significant, text_column
-from parsec.resources import published_folder
 from parsec.space.nasbench201 import SIZE
 from parsec.stats import bootstrap_ends
 from parsec.tabular.nasbench101 import read_search_columns
@@ -108,6 +108,11 @@ class ScoreFile(NamedTuple):
         """Title of its rows in a table: the score and its conditions."""
         return f"This run: {KINDS[self.kind]}, {self.mode} mode, images of {self.dataset}, seed {self.seed}"
 
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What it is, in the rows of a CSV."""
+        return {"score": self.kind, "mode": self.mode, "dataset": self.dataset, "seed": self.seed}
+
     def by_index(self) -> NDArray[np.float64]:
         """Scores by the benchmark's index, [15625]; NaN where none is known, −∞ where scoring failed."""
         scores = np.full(SIZE, np.nan)
@@ -146,15 +151,21 @@ def by_scoring(scored: Sequence[ScoreFile]) -> list[list[ScoreFile]]:
     return list(scorings.values())
 
 
-def read_inputs(name: str, inputs: Sequence[Path]) -> tuple[ReportColumns, list[ScoreFile]]:
-    """The benchmark's table, given first, and the files of scores after it; `name` is who asks.
+def after_table(name: str, inputs: Sequence[Path], kind: str = "scores.parquet") -> Sequence[Path]:
+    """The files of a kind that are given after the benchmark's table; `name` is who asks.
 
     Raises:
-        UserError: fewer than two files, or one that is not what its place says.
+        UserError: fewer than two files.
     """
     if len(inputs) < 2:
-        raise UserError(f"{name}: give the benchmark's table first, then one scores.parquet or more")
-    return read_report_columns(inputs[0]), [read_score_file(path) for path in inputs[1:]]
+        raise UserError(f"{name}: give the benchmark's table first, then one {kind} or more")
+    return inputs[1:]
+
+
+def read_inputs(name: str, inputs: Sequence[Path]) -> tuple[ReportColumns, list[ScoreFile]]:
+    """The benchmark's table, given first, and the files of scores after it; `name` is who asks."""
+    paths = after_table(name, inputs)
+    return read_report_columns(inputs[0]), [read_score_file(path) for path in paths]
 
 
 ABLATION_COLUMNS = (
@@ -177,15 +188,10 @@ ABLATION_NOTES = [
 
 
 def make_ablation_table(inputs: list[Path]) -> TableResult:
-    """The benchmark's table and files of ablated scores → spread and order of scores, by condition.
-
-    Raises:
-        UserError: a file that is missing or another one.
-    """
-    if len(inputs) < 2:
-        raise UserError("naswot-ablation: give the benchmark's table first, then one ablation.parquet or more")
+    """The benchmark's table and files of ablated scores → spread and order of scores, by condition."""
+    paths = after_table("naswot-ablation", inputs, "ablation.parquet")
     accuracies, rows, sections = read_report_columns(inputs[0]).test["cifar10"], list[dict[str, Any]](), []
-    for path in inputs[1:]:
+    for path in paths:
         scores, about = ABLATION_FILE.read(path)
         settings = about["provenance"]["settings"]
         varied = {condition["name"]: condition["varies"] for condition in settings["conditions"]}
@@ -207,11 +213,13 @@ def _measured(rows: pd.DataFrame, varied: dict[str, str], accuracies: NDArray[np
     for name, varies in varied.items():
         matrix = score_matrix(rows[rows["condition"] == name])
         scores = matrix.to_numpy(dtype=float)
-        named = {"condition": name, "varies": varies, "repeats": scores.shape[1], "networks": scores.shape[0]}
         # Columns of `scores` are repeats, rows are networks.
         pairs = combinations(scores.T, 2)
         yield {
-            **named,
+            "condition": name,
+            "varies": varies,
+            "repeats": scores.shape[1],
+            "networks": scores.shape[0],
             "within": _within(scores),
             "between": float(scores.mean(axis=1).std(ddof=1)) if scores.shape[0] > 1 else None,
             "tau_between_repeats": _mean([kendalltau(one, other).statistic for one, other in pairs]),
@@ -269,11 +277,7 @@ PROTOCOLS: dict[Data, tuple[str, float]] = {
 
 
 def make_correlation_table(inputs: list[Path]) -> TableResult:
-    """The benchmark's table and files of scores → τ and ρ for every score, data set and protocol.
-
-    Raises:
-        UserError: a file that is missing or another one, or fewer than two scored architectures.
-    """
+    """The benchmark's table and files of scores → τ and ρ for every score, data set and protocol."""
     truth, scored = read_inputs("naswot-correlation", inputs)
     validation = read_validation(inputs[0])
     sections, rows = [], list[dict[str, Any]]()
@@ -301,14 +305,7 @@ def _ours(
             result = correlation(scored.rows, values, above)
         except ValueError as error:
             raise UserError(f"{scored.title}: {error}; score more architectures") from error
-        named = {
-            "score": scored.kind,
-            "mode": scored.mode,
-            "dataset": scored.dataset,
-            "seed": scored.seed,
-            "accuracy": accuracy,
-        }
-        yield {**named, "trained_on": images, "above": above, **result._asdict()}
+        yield {**scored.facts, "accuracy": accuracy, "trained_on": images, "above": above, **result._asdict()}
 
 
 def _published_row(label: str, tau: str) -> dict[str, Any]:
@@ -318,8 +315,14 @@ def _published_row(label: str, tau: str) -> dict[str, Any]:
 
 
 NAME = "naswot-correlation-nasbench101"
+
+
+def _score_title(row: dict[str, Any]) -> str:
+    return row.get("title") or f"{KINDS[row['score']]}, {row['mode']} mode, images of {row['dataset']}"
+
+
 CORRELATION101_COLUMNS = (
-    Column("Score", lambda row: row.get("title") or _score_title(row), "l"),
+    Column("Score", _score_title, "l"),
     text_column("Scored", "n"),
     text_column("Failed", "failed"),
     text_column("Of the table's", "architectures"),
@@ -334,15 +337,10 @@ CORRELATION101_NOTES = [
 
 
 def make_correlation101_table(inputs: list[Path]) -> TableResult:
-    """The benchmark's table and files of scores of its architectures → τ and ρ for every score.
-
-    Raises:
-        UserError: a file that is missing or another one, or fewer than two scored architectures.
-    """
-    if len(inputs) < 2:
-        raise UserError(f"{NAME}: give the benchmark's table first, then one scores.parquet or more")
+    """The benchmark's table and files of scores of its architectures → τ and ρ for every score."""
+    paths = after_table(NAME, inputs)
     accuracies = read_search_columns(inputs[0]).validation
-    rows = [_row(path, accuracies) for path in inputs[1:]]
+    rows = [_row(path, accuracies) for path in paths]
     theirs = naswot_rows("NAS-Bench-101", metric="kendall_tau")
     unknown = dict.fromkeys(("n", "failed", "architectures"))
     published = [{"title": KINDS["relu_log_determinant"], "published": value, **unknown} for value in theirs["value"]]
@@ -362,9 +360,4 @@ def _row(path: Path, accuracies: FloatArray) -> dict[str, Any]:
         result = correlation(scored.rows, accuracies)
     except (ValueError, IndexError) as error:
         raise UserError(f"{path}: {error}; score more architectures of this table") from error
-    named = {"score": scored.kind, "mode": scored.mode, "dataset": scored.dataset, "seed": scored.seed}
-    return {**named, "architectures": len(accuracies), **result._asdict()}
-
-
-def _score_title(row: dict[str, Any]) -> str:
-    return f"{KINDS[row['score']]}, {row['mode']} mode, images of {row['dataset']}"
+    return {**scored.facts, "architectures": len(accuracies), **result._asdict()}

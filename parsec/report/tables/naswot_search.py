@@ -27,13 +27,14 @@ from parsec.report.tables.naswot import (
     ICML,
     LABELS,
     ScoreFile,
+    after_table,
     by_scoring,
     naswot_rows,
     read_inputs,
 )
 from parsec.stats import Summary, summarise, summarise_clusters
 from parsec.tabular.nasbench201 import DATA, Data, ReportColumns, read_report_columns, read_validation
-from parsec.tabular.simulate import read_simulations
+from parsec.tabular.simulate import SIMULATIONS_FILE
 
 FloatArray = NDArray[np.float64]
 REPEATS = 500
@@ -76,7 +77,7 @@ def read_simulation_runs(path: Path, space: str) -> SimulationRuns:
     Raises:
         UserError: missing, damaged, or of another space.
     """
-    rows, about = read_simulations(path)
+    rows, about = SIMULATIONS_FILE.read(path)
     settings = about["provenance"]["settings"]
     if settings["space"] != space:
         raise UserError(f"{path}: searches of {settings['space']}; give searches of {space}")
@@ -192,11 +193,7 @@ class Line(NamedTuple):
 
 
 def make_search_table(inputs: list[Path]) -> TableResult:
-    """The benchmark's table and files of scores → test and, where known, validation accuracies that the searches reach.
-
-    Raises:
-        UserError: a file that is missing or another one.
-    """
+    """The benchmark's table and files of scores → test and, if known, validation accuracies that searches reach."""
     truth, scored = read_inputs("naswot-search", inputs)
     splits, rows = {"test": truth.test, "validation": read_validation(inputs[0])}, list[dict[str, Any]]()
     sections, sources = [], list[str]()
@@ -232,18 +229,17 @@ def _or_dash(count: int | None) -> str:
 
 
 def _search_numbers(scored: ScoreFile, split: str, line: Line) -> Iterator[dict[str, Any]]:
-    named = {"score": scored.kind, "mode": scored.mode, "dataset": scored.dataset, "seed": scored.seed}
     for data in DATA:
-        row = {
-            **named,
+        yield {
+            **scored.facts,
             "method": line.method,
             "candidates": line.candidates,
             "draws": line.draws,
             "reached_on": data,
             "split": split,
             "seconds": line.seconds,
+            **line.summary(data)._asdict(),
         }
-        yield {**row, **line.summary(data)._asdict()}
 
 
 def _search_published(split: str, sources: list[str]) -> list[Section]:
@@ -294,15 +290,10 @@ EVOLUTION_NOTES = [
 
 
 def make_evolution_table(inputs: list[Path]) -> TableResult:
-    """The benchmark's table and files of simulated searches → test accuracy of their incumbents.
-
-    Raises:
-        UserError: a file that is missing or another one.
-    """
-    if len(inputs) < 2:
-        raise UserError("naswot-evolution: give the benchmark's table first, then one simulations.parquet or more")
+    """The benchmark's table and files of simulated searches → test accuracy of their incumbents."""
+    paths = after_table("naswot-evolution", inputs, "simulations.parquet")
     truth, rows, sections = read_report_columns(inputs[0]), list[dict[str, Any]](), list[Section]()
-    for simulated in (read_simulation_runs(path, "nasbench201") for path in inputs[1:]):
+    for simulated in (read_simulation_runs(path, "nasbench201") for path in paths):
         reached = list(_reached(simulated, truth))
         rows += reached
         sections += _sections(simulated, reached)
@@ -323,14 +314,14 @@ def _reached(simulated: SimulationRuns, truth: ReportColumns) -> Iterator[dict[s
         for i, spent in enumerate(points):
             for data in DATA:
                 reached = summarise([float(value) for value in truth.test[data][best[:, i]]])
-                named = {
+                yield {
                     "searched_on": simulated.dataset,
                     "method": method,
                     "spent": spent,
                     "unit": cost,
                     "test_of": data,
+                    **reached._asdict(),
                 }
-                yield {**named, **reached._asdict()}
 
 
 def _sections(simulated: SimulationRuns, rows: list[dict[str, Any]]) -> Iterator[Section]:

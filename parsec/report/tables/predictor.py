@@ -8,10 +8,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from parsec.config.predictor import AnyPredictorJob, Pool, PredictorJob
+from parsec.config.tabular import AnyPredictorJob, Pool, PredictorJob
 from parsec.errors import UserError
-from parsec.predictor.files import read_run
-from parsec.predictor.search import content_hash, read_reached
+from parsec.predictor.search import content_hash, read_reached, read_run
 from parsec.report import sample_efficiency
 from parsec.report.sample_efficiency import (
     SHARES,
@@ -58,13 +57,9 @@ class Study(NamedTuple):
         """Targets of the searches; the best of a sample is not a target of the space."""
         return targets(self.accuracies)[: None if self.tabular else len(SHARES)]
 
-    def trained(self, pool: str) -> FloatArray:
-        """Validation accuracies, or scores, in the order of training [R, B]."""
-        return self.reached[pool]
-
     def times(self, pool: str, target: Target) -> FloatArray:
         """Trained architectures until the target [R]; infinite where the budget was too small."""
-        return needed(self.trained(pool), target)
+        return needed(self.reached[pool], target)
 
 
 def read_studies(inputs: Sequence[Path]) -> list[Study]:
@@ -129,11 +124,7 @@ CLAIMS_NOTE = (
 
 
 def make_claims_table(inputs: Sequence[Path]) -> TableResult:
-    """Pairs of a run's folder and its benchmark → one row per claim and target.
-
-    Raises:
-        UserError: see `read_studies`.
-    """
+    """Pairs of a run's folder and its benchmark → one row per claim and target."""
     answers = [(study, list(verdicts(study))) for study in read_studies(inputs)]
     sections = [
         Section.of(
@@ -230,11 +221,7 @@ DATA = ("cifar10", "cifar100", "in16")
 
 
 def make_selected_table(inputs: Sequence[Path]) -> TableResult:
-    """Pairs of a run's folder and its benchmark → accuracies in percent of the chosen architectures.
-
-    Raises:
-        UserError: see `read_studies`.
-    """
+    """Pairs of a run's folder and its benchmark → accuracies in percent of the chosen architectures."""
     selections = [(study, dict(_rows(study))) for study in read_studies(inputs) if study.tabular]
     if not selections:
         raise UserError("predictor-chosen: no run on a table was given; the architectures of darts have no accuracy")
@@ -267,7 +254,7 @@ def _rows(study: Study) -> Iterator[tuple[str, Row]]:
     columns = {"validation": study.accuracies, **_tests(study)}
     for pool, architectures in study.architectures.items():
         # Each repeat selects the trained architecture with the best validation accuracy.
-        best = np.take_along_axis(architectures, study.trained(pool).argmax(1)[:, None], axis=1)[:, 0]
+        best = np.take_along_axis(architectures, study.reached[pool].argmax(1)[:, None], axis=1)[:, 0]
         yield pool, {name: interval(values[best]) for name, values in columns.items()}
     # Random search is exact: the probability that it selects rank 1, 2, … of the space.
     order = np.argsort(-study.accuracies, kind="stable")
@@ -335,11 +322,7 @@ SAMPLED = (
 
 
 def make_gain_table(inputs: Sequence[Path]) -> TableResult:
-    """Pairs of a run's folder and its benchmark → gains, and the verdicts on the paper's claims as notes.
-
-    Raises:
-        UserError: see `read_studies`.
-    """
+    """Pairs of a run's folder and its benchmark → gains, and the verdicts on the paper's claims as notes."""
     studies = read_studies(inputs)
     sections, numbers = [], list[dict[str, Any]]()
     for study in studies:

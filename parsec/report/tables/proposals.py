@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from parsec.errors import UserError
-from parsec.predictor.files import FILE
+from parsec.records.parquet import PROPOSALS_FILE
 from parsec.report.sample_efficiency import RESAMPLES
 from parsec.report.tables.base import Section, Table, TableResult, list_columns
 from parsec.stats import bootstrap_ends
@@ -34,7 +34,7 @@ def read(path: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
     Raises:
         UserError: missing, damaged or another file.
     """
-    rows, about = FILE.read(path)
+    rows, about = PROPOSALS_FILE.read(path)
     return summary(rows), about["provenance"]["settings"]
 
 
@@ -71,11 +71,7 @@ def _measured(rows: pd.DataFrame, rows_of_pi: pd.DataFrame) -> dict[str, float]:
 
 
 def make_proposal_table(inputs: Sequence[Path]) -> TableResult:
-    """One `proposal.parquet` → a section for every π and likelihood; the largest K and number of trained ones.
-
-    Raises:
-        UserError: another number of files, or one that is missing, damaged or another.
-    """
+    """One `proposal.parquet` → a section for every π and likelihood; the largest K and number of trained ones."""
     if len(inputs) != 1:
         raise UserError("proposal: give one proposal.parquet, as `parsec propose` makes it")
     rows, job = read(inputs[0])

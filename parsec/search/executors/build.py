@@ -6,7 +6,7 @@ import torch
 
 from parsec.config.base import Compute
 from parsec.errors import SettingsError
-from parsec.network.complexity import TABLE_MAPS, child_bytes, map_bytes
+from parsec.network.cell_network import TABLE_MAPS, child_bytes, map_bytes
 from parsec.network.spaces import SharedWeights
 from parsec.network.supernet import Supernet
 from parsec.runtime.device import autocast

@@ -14,10 +14,10 @@ from typing import NamedTuple, Self
 import torch
 from torch import Tensor
 
-from parsec.network.cost import strided
 from parsec.network.kernels import layout
 from parsec.network.kernels.interface import Operations, operations
 from parsec.network.kernels.layout import Conv1x1, Maps, Tables, sizes_of, tiles
+from parsec.network.layers import strided
 from parsec.network.supernet import SharedParameters, Supernet
 from parsec.prior.distribution import ArchitectureBatch
 from parsec.search.estimator import OnlineWeights

@@ -5,8 +5,8 @@ import json
 
 import pytest
 
-from parsec.config import outputs, plan
-from parsec.config.base import as_json, expanded, fingerprint
+from parsec.config import plan
+from parsec.config.base import PUBLISHED, as_json, expanded, fingerprint
 from parsec.config.datasets import with_image_source
 from parsec.config.job_parts import image_source, prepare_job, retrain_job
 from parsec.config.load import load
@@ -139,7 +139,7 @@ def test_benchmark_without_variable_is_left_out(mine, monkeypatch):
 
 def test_genotypes_are_planned_under_their_names(mine):
     settings = plan.on_this_machine(load(given("DARTS_V2", "mine.json", {"name": "other", "file": "~/mine.json"})))
-    planned = [(run.method, run.run) for run in plan.retrains(settings) if run.origin == outputs.PUBLISHED]
+    planned = [(run.method, run.run) for run in plan.retrains(settings) if run.origin == PUBLISHED]
     assert planned == [(name, run) for name in ("DARTS_V2", "mine", "other") for run in (0, 1)]
     assert plan.genotype_files(settings, "digits") == {"mine": "mine.json", "other": str(mine)}
     assert load(json.loads(as_json(settings))) == settings

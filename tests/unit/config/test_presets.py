@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from parsec.config import outputs, plan
+from parsec.config import plan
+from parsec.config.base import PUBLISHED, SEARCH_STAGES, Search
 from parsec.config.docs import GIVEN, NOT_GIVEN
 from parsec.config.load import load, read_mapping
 from parsec.errors import SettingsError
@@ -58,10 +59,10 @@ def test_presets_have_own_result_folders():
 def test_default_runs_every_stage_on_digits():
     settings = load(CONFIG / "config.yaml")
     assert {dataset.source for dataset in settings.datasets.values()} == {"digits", "digits_folder"}
-    assert {run.stage for run in plan.searches(settings)} == set(outputs.SEARCH_STAGES)
+    assert {run.stage for run in plan.searches(settings)} == set(SEARCH_STAGES)
     assert settings.retrain["digits"].compare_with is None
-    assert {run.origin for run in plan.retrains(settings)} == {*outputs.SEARCH_STAGES, outputs.PUBLISHED}
-    assert plan.parent(settings, outputs.Search("transfer", "digits-folder", "parsec", 1)) == outputs.Search(
+    assert {run.origin for run in plan.retrains(settings)} == {*SEARCH_STAGES, PUBLISHED}
+    assert plan.parent(settings, Search("transfer", "digits-folder", "parsec", 1)) == Search(
         "finetune", "digits", "parsec", 1
     )
 

@@ -10,8 +10,7 @@ from parsec.config.load import load
 from parsec.config.report_items import BenchmarkTable, Result, experiment_items
 from parsec.config.zero_cost import DartsScoreJob, ScoreJob
 from parsec.errors import SettingsError
-from parsec.report.figures.registry import FIGURES
-from parsec.report.tables.registry import TABLES
+from parsec.report.registry import FIGURES, TABLES
 
 DEFAULT = load(Path(__file__).parents[3] / "config" / "config.yaml").model_dump(mode="json")
 ICML = {"space": "nasbench201", "dataset": "digits", "architectures": 10}

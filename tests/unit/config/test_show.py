@@ -3,9 +3,8 @@
 import pytest
 import yaml
 
-from parsec.config.load import load, read_mapping
+from parsec.config.load import load, read_mapping, show
 from parsec.config.settings import updated
-from parsec.config.show import show
 from parsec.errors import SettingsError
 
 BASE = "datasets: {d: {source: digits}}\nsearch: {dataset: d, epochs: 3}\nfinetune: {epochs: 2}\n"

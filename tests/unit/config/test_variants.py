@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from parsec.config import outputs, plan
-from parsec.config.base import as_json
+from parsec.config import plan
+from parsec.config.base import Search, as_json
 from parsec.config.job_parts import search_job
 from parsec.config.load import load
 from parsec.errors import SettingsError
@@ -34,7 +34,7 @@ def test_variant_changes_its_own_settings_only():
 def test_variant_adds_runs_and_trainings():
     before, settings = load(tree()), load(tree(direct=DIRECT))
     added = set(plan.searches(settings)) - set(plan.searches(before))
-    assert added == {outputs.Search("finetune", "digits", "direct", seed) for seed in settings.seeds}
+    assert added == {Search("finetune", "digits", "direct", seed) for seed in settings.seeds}
     assert all(plan.parent(settings, run) is None for run in added)
     trained = set(plan.retrains(settings)) - set(plan.retrains(before))
     assert {(run.origin, run.method) for run in trained} == {("finetune", "direct")}
@@ -43,8 +43,8 @@ def test_variant_adds_runs_and_trainings():
 
 def test_variant_starts_from_its_own_search():
     settings = load(tree(mean={**MEAN, "stages": None}))
-    start = outputs.Search("finetune", "digits", "mean", 0)
-    assert plan.parent(settings, start) == outputs.Search("search", "digits", "mean", 0)
+    start = Search("finetune", "digits", "mean", 0)
+    assert plan.parent(settings, start) == Search("search", "digits", "mean", 0)
 
 
 @pytest.mark.parametrize(

@@ -12,11 +12,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from parsec.config.base import Compute, Running, fingerprint
+from parsec.config.base import Compute, Retrain, Running, fingerprint
 from parsec.config.datasets import Cifar10, Cifar100, with_image_source
 from parsec.config.job_parts import image_source, prepare_job
 from parsec.config.load import load
-from parsec.config.outputs import Retrain
 from parsec.config.retrain import RetrainJob, RetrainStage
 from parsec.config.search import Estimator, PriorConfig, SearchJob, SearchStage
 from parsec.config.training import Network, Stack
@@ -26,7 +25,7 @@ from parsec.data.sources import cifar
 from parsec.data.sources.cifar import open_cifar
 from parsec.data.vision import torchvision
 from parsec.errors import DatasetError
-from parsec.report.tables.registry import table_writer
+from parsec.report.registry import table_writer
 from parsec.retrain.run import retrain
 from parsec.search.run import search
 

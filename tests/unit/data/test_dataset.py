@@ -10,7 +10,7 @@ import pytest
 from parsec.config.datasets import Digits, PrepareJob
 from parsec.data import dataset as part_module
 from parsec.data import shards
-from parsec.data.dataset import concatenate, open_split, read_info
+from parsec.data.dataset import open_split, read_info, together
 from parsec.data.prepare import prepare
 from parsec.errors import DatasetError
 
@@ -119,7 +119,7 @@ def test_shards_are_read_in_numeric_order(digits: Path, sharded: Path) -> None:
 
 def test_joined_parts_follow_one_another(digits: Path, sharded: Path) -> None:
     train, validation = open_split(sharded, "train", limit=50), open_split(digits, "validation")
-    both = concatenate([train, validation])
+    both = together(train, validation)
     assert len(both) == 769
     assert np.array_equal(both.labels, np.concatenate([train.labels, validation.labels]))
     expected = np.concatenate([train.read(np.arange(50)), validation.read(np.arange(719))])

@@ -14,9 +14,8 @@ from PIL import ExifTags, Image
 from safetensors.torch import load_file, save_file
 
 from parsec.cli import main
-from parsec.config.base import Compute, Running
+from parsec.config.base import Compute, Retrain, Running
 from parsec.config.datasets import Digits, ImageFolder, Jpeg, PrepareJob
-from parsec.config.outputs import Retrain
 from parsec.config.retrain import RetrainAugmentation, RetrainJob, RetrainStage
 from parsec.config.training import Stack
 from parsec.data.dataset import open_split

@@ -5,9 +5,8 @@ import torch
 from torch import nn
 
 from parsec.config.training import Network
-from parsec.network.cell_network import FixedNetwork
-from parsec.network.complexity import Cost, network_cost
-from parsec.network.cost import total
+from parsec.network.cell_network import Cost, FixedNetwork, network_cost
+from parsec.network.layers import total
 from parsec.space.published import DARTS_V1, DARTS_V2, PUBLISHED
 
 CIFAR = Network(cells=20, channels=36)

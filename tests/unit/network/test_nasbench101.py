@@ -5,7 +5,8 @@ import pytest
 import torch
 from torch import nn
 
-from parsec.network.nasbench101 import BenchmarkNetwork, Module, network_cost, table_flops, vertex_channels
+from parsec.network import nasbench101 as network
+from parsec.network.nasbench101 import BenchmarkNetwork, Module, network_cost, vertex_channels
 from parsec.space.nasbench101 import Architecture, architecture, draw, from_columns
 
 CONV3, CONV1, POOL = "conv3x3-bn-relu", "conv1x1-bn-relu", "maxpool3x3"
@@ -14,6 +15,28 @@ TWO_ENDS = "0110000100010000"
 THREE_ENDS = "0111000001000010000100000"
 ONE_BEHIND = "0100000110000010000100000"
 MIXED = "0101000101000100000100000"
+
+
+def table_flops(architecture, classes, image_size):
+    """FLOPs by the definition of the subset's column, on one image, at the benchmark's size.
+
+    On top of the multiply-adds of `network_cost` it counts two operations per element of a batch norm, one per element
+    of a ReLU, and one per pixel in the window of a max pooling. Sums, the mean and biases count nothing.
+    """
+    areas = [network.strided(image_size, 2**stack) ** 2 for stack in range(network.STACKS)]
+    count = 3 * network.CHANNELS * areas[0]
+    for stack, widths in enumerate(network.stack_widths(network.CHANNELS, network.MODULES)):
+        halving = network.HALVING**2 * widths[0][0] * areas[stack] if stack else 0
+        count += halving + areas[stack] * sum(_module_elements(architecture, *width) for width in widths)
+    return network_cost(architecture, classes, image_size).multiply_adds + count
+
+
+def _module_elements(architecture, inputs, outputs):
+    """Operations of a module per pixel of its map, besides multiply-adds."""
+    channels = vertex_channels(architecture, inputs, outputs)
+    named = zip(channels[1:-1], architecture.operations[1:-1], strict=True)
+    projected = sum(3 * channels[v] for v in range(1, len(channels)) if architecture.matrix[0][v])
+    return projected + sum(width * (3 if name in network.KERNELS else network.POOL**2) for width, name in named)
 
 
 def cell(adjacency, kind=CONV1):

@@ -1,14 +1,34 @@
 """The network of NAS-Bench-201: its parts, its costs, and the benchmark's own counts of all architectures."""
 
+from itertools import pairwise
+
 import pytest
 import torch
 from torch import nn
 
-from parsec.network.nasbench201 import BenchmarkNetwork, Cell, Residual, network_cost, operation, table_flops
+from parsec.network import nasbench201 as network
+from parsec.network.nasbench201 import BenchmarkNetwork, Cell, Residual, network_cost, operation
 from parsec.space.nasbench201 import OPERATIONS, architecture, architectures, parse
 
 LARGEST = architecture(["nor_conv_3x3"] * 6)
 MIXED = parse("|nor_conv_3x3~0|+|none~0|skip_connect~1|+|avg_pool_3x3~0|none~1|nor_conv_1x1~2|")
+
+
+def table_flops(architecture, classes, image_size):
+    """FLOPs by the definition of the tabular benchmark's column, on one image.
+
+    On top of the multiply-adds of `network_cost` it counts two operations per element of a batch norm, one per element
+    of a ReLU, one per pixel in the window of an average pooling (nine even at the border), and for the mean before the
+    classifier (side + 1)² per channel. Sums, skips, zeros and biases count nothing.
+    """
+    sides = [network.strided(image_size, 2**stage) for stage in range(network.STAGES)]
+    sizes = [network.CHANNELS * 2**stage * side**2 for stage, side in enumerate(sides)]
+    an_edge = {**dict.fromkeys(network.KERNELS, 3), "avg_pool_3x3": network.POOL**2}
+    cells = network.CELLS * sum(sizes) * sum(an_edge.get(name, 0) for name in architecture.operations)
+    # A residual block: the first ReLU and the pooling read the larger map; two batch norms and a ReLU the smaller one.
+    residuals = sum(2 * before + 5 * after for before, after in pairwise(sizes))
+    ends = 2 * sizes[0] + 3 * sizes[-1] + network.CHANNELS * 2 ** (network.STAGES - 1) * (sides[-1] + 1) ** 2
+    return network_cost(architecture, classes, image_size).multiply_adds + cells + residuals + ends
 
 
 def multiply_adds_of(network, images):

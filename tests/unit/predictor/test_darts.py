@@ -8,15 +8,14 @@ from scipy.stats import spearmanr
 from parsec.cli import main
 from parsec.config.base import Running, as_json
 from parsec.config.datasets import Digits, PrepareJob
-from parsec.config.predictor import DartsPredictorJob, Pool, Predictor
 from parsec.config.search import PriorConfig
+from parsec.config.tabular import DartsPredictorJob, Pool, Predictor
 from parsec.config.training import Stack
 from parsec.config.zero_cost import DartsScoreJob, Score
 from parsec.data.prepare import prepare
 from parsec.errors import PriorError, UserError
-from parsec.predictor.candidates import propose
-from parsec.predictor.darts_problem import KINDS, VERTICES, Darts
-from parsec.predictor.files import read_run
+from parsec.predictor.candidates import KINDS, VERTICES, Darts, propose
+from parsec.predictor.search import read_run
 from parsec.prior.distribution import Prior
 from parsec.prior.parquet import write_prior
 from parsec.report.figures import predictor as figure

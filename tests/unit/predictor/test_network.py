@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from scipy.stats import spearmanr
 
-from parsec.config.predictor import Predictor
+from parsec.config.tabular import Predictor
 from parsec.predictor.gcn import Encoded, Encoder, Layer, Networks, encoded, fit, initial
 from parsec.runtime.rng import generator
 from parsec.tabular.problem import Graphs

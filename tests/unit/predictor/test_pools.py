@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from parsec.config.predictor import Pool
+from parsec.config.tabular import Pool
 from parsec.errors import BenchmarkError
 from parsec.predictor.candidates import best, filled, pick, propose
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from parsec.predictor.proposal import defended, log_weights, mean_log_likelihood, resample, share_in_the_limit, tilted
+from parsec.predictor.proposal import defended, log_weights, mean_log_likelihood, share_in_the_limit, tilted
 from parsec.prior.distribution import draw
 from parsec.search.estimator import effective_sample_size, importance_weights
 
@@ -68,33 +68,6 @@ def test_effective_share_converges_to_its_limit(space):
     weights = importance_weights(log_weights(likelihood, log_prior, log_q)[chosen])
     limit = float(share_in_the_limit(likelihood, log_prior, log_q))
     assert float(effective_sample_size(weights)) / len(chosen) == pytest.approx(limit, rel=0.01)
-
-
-def test_resampling_is_unbiased_for_small_pools(space):
-    """All pools of two architectures, and both children that each can give."""
-    log_prior, likelihood, predicted = space
-    total = 0.0
-    for pool in itertools.product(range(N), repeat=2):
-        scores = predicted[list(pool)]
-        chances = (0.8 * scores).softmax(-1)
-        for place, uniform in enumerate((float(chances[0]) / 2, (1 + float(chances[0])) / 2)):
-            child = resample(scores, 0.8, torch.tensor([uniform], dtype=torch.float64))
-            assert child.positions.tolist() == [place]
-            weight = (likelihood[pool[place]] + child.log_ratio[0]).exp()
-            total += log_prior[list(pool)].sum().exp() * chances[place] * weight
-    assert float(total) == pytest.approx(float((log_prior + likelihood).exp().sum()), abs=1e-12)
-
-
-def test_large_pool_resampling_follows_exact_proposal(space):
-    log_prior, _, predicted = space
-    uniform = torch.rand(10_000, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
-    pool = draw(log_prior.exp(), uniform[:4_000])
-    children = resample(predicted[pool], 1.2, uniform)
-    log_q = tilted(log_prior, predicted, 1.2)
-    shares = torch.bincount(pool[children.positions], minlength=N) / len(uniform)
-    torch.testing.assert_close(shares.double(), log_q.exp(), atol=0.02, rtol=0)
-    exact = (log_prior - log_q)[pool[children.positions]]
-    torch.testing.assert_close(children.log_ratio, exact, atol=0.05, rtol=0)
 
 
 def test_likelihood_rises_with_accuracy_above_chance():

@@ -10,14 +10,14 @@ import torch
 
 from parsec.cli import main
 from parsec.config.base import Running
-from parsec.config.predictor import Predictor, ProposalJob
 from parsec.config.search import PriorConfig
+from parsec.config.tabular import Predictor, ProposalJob
 from parsec.errors import Interrupted, PriorError
 from parsec.predictor.candidates import read_studied
-from parsec.predictor.files import FILE
 from parsec.predictor.proposal import Blocks, Weighing, mean_log_likelihood, propose
 from parsec.prior.distribution import Prior
 from parsec.prior.parquet import write_prior, write_trajectory
+from parsec.records.parquet import PROPOSALS_FILE
 from parsec.space.spaces import NASBENCH201
 
 ALWAYS = Running(checkpoint_seconds=0.0, progress_seconds=600.0)
@@ -59,7 +59,7 @@ def test_search_files_yield_priors_per_epoch(trajectory):
 
 
 def test_predictor_improves_weights_and_gradient(start, problem):
-    rows, about = FILE.read(start("a"))
+    rows, about = PROPOSALS_FILE.read(start("a"))
     assert len(rows) == 2 * 2 * 2 * 2 * 4
     assert about["provenance"]["settings"] == JOB.model_dump(mode="json")
     means = rows[rows.samples == 16].groupby(["beta", "defence"])[["share", "limit", "error"]].mean()
@@ -85,7 +85,7 @@ def test_gradient_error_falls_as_inverse_samples(trajectory, problem):
 
 
 def test_rows_are_reproducible_after_a_stop(start, monkeypatch):
-    whole, other = FILE.read(start("a"))[0], FILE.read(start("b", 1))[0]
+    whole, other = PROPOSALS_FILE.read(start("a"))[0], PROPOSALS_FILE.read(start("b", 1))[0]
     assert not whole.equals(other)
     advance, done = Blocks.advance, []
 
@@ -98,7 +98,7 @@ def test_rows_are_reproducible_after_a_stop(start, monkeypatch):
     monkeypatch.setattr(Blocks, "advance", stopping)
     with pytest.raises(Interrupted):
         start("c")
-    assert FILE.read(start("c"))[0].equals(whole)
+    assert PROPOSALS_FILE.read(start("c"))[0].equals(whole)
     assert done == [0, 1, 2, 3]
 
 

@@ -10,10 +10,9 @@ import pytest
 
 from parsec.cli import main
 from parsec.config.base import Running
-from parsec.config.predictor import Pool, Predictor, PredictorJob
+from parsec.config.tabular import Pool, Predictor, PredictorJob
 from parsec.errors import CheckpointError, Interrupted, UserError
-from parsec.predictor.files import read_run
-from parsec.predictor.search import Blocks, Sources, search_repeatedly
+from parsec.predictor.search import Blocks, Sources, read_run, search_repeatedly
 from parsec.tabular.nasbench201 import VALIDATION_12
 
 ALWAYS = Running(checkpoint_seconds=0.0, progress_seconds=600.0)

@@ -8,7 +8,7 @@ import pytest
 from synthetic import PROVENANCE
 
 from parsec.errors import UserError
-from parsec.records.claims import READERS, claims_page
+from parsec.records.archive import READERS, claims_page
 from parsec.records.documents import RESULTS_FILE
 from parsec.records.evidence import read_claims, reproduced
 from parsec.stats import summarise

@@ -11,8 +11,7 @@ from parsec.config.base import fingerprint
 from parsec.config.job_parts import MODULES, search_job
 from parsec.config.load import load
 from parsec.records.code_hash import code_fingerprint
-from parsec.report.figures.registry import FIGURES, figure_code
-from parsec.report.tables.registry import TABLES, table_code
+from parsec.report.registry import FIGURES, TABLES, figure_code, table_code
 
 STAGES = {kind: (module,) for kind, module in MODULES.items()}
 ITEMS = {f"figure {name}": (figure_code(name),) for name in FIGURES} | {f"table {n}": (table_code(n),) for n in TABLES}

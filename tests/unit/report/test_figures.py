@@ -11,13 +11,13 @@ import pytest
 from naswot_files import figure_inputs
 
 from parsec.errors import UserError
+from parsec.plugins import published_folder
 from parsec.report.figures.cost import plot_cost
 from parsec.report.figures.curves import grouped, uniform_entropy
 from parsec.report.figures.probabilities import plot_pi
-from parsec.report.figures.registry import FIGURES, figure_writer, plot_runs
 from parsec.report.figures.style import PRIMITIVES, STYLE
 from parsec.report.inputs import read_runs
-from parsec.resources import published_folder
+from parsec.report.registry import FIGURES, figure_writer, plot_runs
 from parsec.space.darts import PRIMITIVES as NAMES
 from parsec.space.published import DARTS_V2
 
@@ -247,9 +247,7 @@ def test_lines_of_primitives_differ_without_colour():
 
 
 def test_reports_load_without_torch():
-    modules = (
-        "parsec.report.figures, parsec.report.tables.accuracy, parsec.report.tables.registry, parsec.report.checklist"
-    )
+    modules = "parsec.report.figures, parsec.report.tables.accuracy, parsec.report.registry, parsec.report.checklist"
     code = f"import sys, {modules}; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"

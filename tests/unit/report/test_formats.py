@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from parsec.errors import UserError
+from parsec.plugins import published_folder
 from parsec.report.inputs import published_rows, references
 from parsec.report.tables.base import (
     NOTHING,
@@ -20,9 +21,7 @@ from parsec.report.tables.base import (
     number_column,
 )
 from parsec.report.tables.latex import bibtex, citation, latex
-from parsec.report.tables.markup import html, markdown
-from parsec.report.tables.write import write_table
-from parsec.resources import published_folder
+from parsec.report.tables.markup import html, markdown, write_table
 
 
 def table_of(*rows, headings=("Name", "n"), alignment="lr", **more):

@@ -14,7 +14,7 @@ from parsec.errors import UserError
 from parsec.report.figures import style
 from parsec.report.figures.cells import plot_cells
 from parsec.report.figures.probabilities import plot_pi
-from parsec.report.figures.registry import figure_writer
+from parsec.report.registry import figure_writer
 from parsec.report.tables.latex import latex
 from parsec.report.tables.markup import markdown
 from parsec.report.tables.nasbench201 import for_good, make_found_table, make_warm_start_table

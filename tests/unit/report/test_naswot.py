@@ -8,8 +8,8 @@ from naswot_files import ABLATED, NETWORKS, write_some_ablation
 from parsec.cli import main
 from parsec.errors import UserError
 from parsec.records.parquet import SCORES_FILE
+from parsec.report.registry import table_writer
 from parsec.report.tables.naswot import UNTRAINED, correlation, make_correlation101_table
-from parsec.report.tables.registry import table_writer
 from parsec.tabular.nasbench101 import read_search_columns
 
 

@@ -7,10 +7,9 @@ import pandas as pd
 import pytest
 
 from parsec.cli import main
-from parsec.config.predictor import Pool, PredictorJob
+from parsec.config.tabular import Pool, PredictorJob
 from parsec.errors import UserError
-from parsec.predictor.files import write_trained
-from parsec.predictor.search import content_hash
+from parsec.predictor.search import content_hash, write_trained
 from parsec.report.figures import predictor as figure
 from parsec.report.tables import predictor
 from parsec.space.nasbench201 import SIZE, architectures

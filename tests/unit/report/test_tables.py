@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 from parsec.errors import UserError
+from parsec.plugins import published_folder
 from parsec.records.documents import read_results
 from parsec.report.inputs import published_rows
+from parsec.report.registry import table_writer
 from parsec.report.tables.accuracy import our_rows
 from parsec.report.tables.base import csv_text
 from parsec.report.tables.latex import latex_text
-from parsec.report.tables.registry import table_writer
-from parsec.resources import published_folder
 
 
 def table(results, output, dataset="digits", compare_with=None):

@@ -10,15 +10,13 @@ import pytest
 import torch
 from safetensors.numpy import load_file
 
-from parsec.config.base import Running
-from parsec.config.outputs import RETRAIN_FILES, Retrain
+from parsec.config.base import RETRAIN_FILES, Retrain, Running
 from parsec.config.training import Augmentation, Network
 from parsec.data.augment import Augment
 from parsec.data.dataset import open_split, read_info
 from parsec.data.loader import Images
 from parsec.errors import CheckpointError, DatasetError, Interrupted, SettingsError
-from parsec.network.cell_network import FixedNetwork
-from parsec.network.complexity import network_cost
+from parsec.network.cell_network import FixedNetwork, network_cost
 from parsec.retrain.run import evaluate, retrain, training_images, widen
 from parsec.retrain.trainer import Retrainer
 from parsec.runtime.outputs import MARKER

@@ -21,7 +21,6 @@ from parsec.runtime.outputs import (
     remove_state,
     remove_written,
     signature_of,
-    write_output,
     write_outputs,
 )
 
@@ -121,9 +120,9 @@ def figures(own, name="plot"):
 
 def test_our_own_files_are_replaced(own):
     for text in ("| a |\n| - |\n| 1 |\n", "| a |\n| - |\n| 2 |\n"):
-        write_output(own / "table.md", text)
+        write_outputs({own / "table.md": text})
     for rows in ([1], [2]):
-        write_output(own / "bench.json", json.dumps({"kind": "bench", "rows": rows}))
+        write_outputs({own / "bench.json": json.dumps({"kind": "bench", "rows": rows})})
     figures(own)
     figures(own)
     assert json.loads((own / "bench.json").read_text())["rows"] == [2]
@@ -145,7 +144,7 @@ def test_files_of_other_kinds_stay(own, name, content, new):
     (own / name).write_bytes(content if isinstance(content, bytes) else content.encode())
     before = everything(own)
     with pytest.raises(UserError, match=f"{name}: exists and is another kind of file"):
-        write_output(own / name, new)
+        write_outputs({own / name: new})
     assert everything(own) == before
 
 

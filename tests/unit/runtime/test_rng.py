@@ -5,8 +5,8 @@ import hashlib
 import pytest
 import torch
 
+from parsec.config.base import seed_of
 from parsec.runtime.rng import ShardedRNG, Streams, generator
-from parsec.runtime.seeds import seed_of
 
 
 def draw(stream):

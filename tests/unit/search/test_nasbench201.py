@@ -6,8 +6,7 @@ import pandas as pd
 import pytest
 import torch
 
-from parsec.config.base import Compute
-from parsec.config.outputs import SEARCH_FILES
+from parsec.config.base import SEARCH_FILES, Compute
 from parsec.config.search import Estimator, PriorConfig
 from parsec.errors import PriorError, SettingsError
 from parsec.network.nasbench201 import network_cost

@@ -11,7 +11,7 @@ from parsec.config.base import Compute
 from parsec.config.search import Estimator, PriorOptimizer, SearchOptimizer, Warmup
 from parsec.config.training import Network
 from parsec.errors import DivergedError
-from parsec.network.complexity import network_cost
+from parsec.network.cell_network import network_cost
 from parsec.prior.distribution import Prior
 from parsec.runtime.rng import generator
 from parsec.search import base

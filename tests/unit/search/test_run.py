@@ -7,13 +7,12 @@ import pandas as pd
 import pytest
 import torch
 
-from parsec.config.base import Compute, as_json, fingerprint
-from parsec.config.outputs import SEARCH_FILES
+from parsec.config.base import SEARCH_FILES, Compute, as_json, fingerprint
 from parsec.config.search import PriorConfig, SearchOptimizer
 from parsec.config.training import Network
 from parsec.data.dataset import read_info
 from parsec.errors import DatasetError, DeviceError, DivergedError, PriorError, SettingsError
-from parsec.network.complexity import network_cost
+from parsec.network.cell_network import network_cost
 from parsec.prior.parquet import read_metadata, read_prior, write_prior
 from parsec.records.provenance import SCHEMA
 from parsec.runtime.checkpoint import checkpoint_files

@@ -14,8 +14,8 @@ from nats_bench.api_utils import ArchResults, ResultsCount, pickle_save
 from parsec.cli import main
 from parsec.errors import BenchmarkError
 from parsec.space.nasbench201 import SIZE, architectures
+from parsec.tabular.importing import read_states, row_of
 from parsec.tabular.nasbench201 import read_report_columns, read_search_columns, read_seconds
-from parsec.tabular.nats_bench_file import read_states, row_of
 
 NAMES = [str(arch) for arch in architectures()]
 TRAININGS = {

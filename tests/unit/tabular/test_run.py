@@ -11,7 +11,7 @@ from parsec.cli import main
 from parsec.records.parquet import SCORES_FILE
 from parsec.space.nasbench201 import SIZE, architectures
 from parsec.tabular.nasbench201 import DATA
-from parsec.tabular.simulate import read_simulations
+from parsec.tabular.simulate import SIMULATIONS_FILE
 
 SMALL = {"space": "nasbench201", "repeats": 3, "budget": 15}
 
@@ -55,7 +55,7 @@ def start(searched, scores, tmp_path):
 
 def test_every_method_and_repeat_is_there(start, searched, tmp_path):
     assert start("a") == 0
-    rows, about = read_simulations(tmp_path / "a" / "simulations.parquet")
+    rows, about = SIMULATIONS_FILE.read(tmp_path / "a" / "simulations.parquet")
     truth = pd.read_parquet(searched)["cifar10_val_12"].to_numpy()
     assert rows.groupby("method").repeat.nunique().to_dict() == dict.fromkeys(
         ["assisted_evolution", "evolution", "random", "reinforce"], 3
@@ -72,12 +72,12 @@ def test_every_method_and_repeat_is_there(start, searched, tmp_path):
 
 def test_assisted_evolution_starts_from_scored_architectures(start, tmp_path):
     assert start("a", methods=["assisted_evolution"]) == 0
-    rows, _ = read_simulations(tmp_path / "a" / "simulations.parquet")
+    rows, _ = SIMULATIONS_FILE.read(tmp_path / "a" / "simulations.parquet")
     assert (rows[rows.trained == 1].architecture < 39).all()
 
 
 def test_seed_and_method_determine_rows(start, tmp_path):
-    read = lambda name: read_simulations(tmp_path / name / "simulations.parquet")[0]  # noqa: E731
+    read = lambda name: SIMULATIONS_FILE.read(tmp_path / name / "simulations.parquet")[0]  # noqa: E731
     for name, changes in {"a": {}, "b": {}, "alone": {"methods": ["evolution"]}, "other": {"seed": 1}}.items():
         assert start(name, **changes) == 0
     pd.testing.assert_frame_equal(read("a"), read("b"))
@@ -116,7 +116,7 @@ def test_time_budget_ends_the_search(timed, tmp_path):
     given = ["--benchmark", str(timed), "--seed", "0", "--output", str(tmp_path / "a")]
     settings = SMALL | {"methods": ["random"], "seconds": 450.0}
     assert main(["simulate", "--settings", str(job_file(tmp_path, json.dumps(settings))), *given]) == 0
-    rows, _ = read_simulations(tmp_path / "a" / "simulations.parquet")
+    rows, _ = SIMULATIONS_FILE.read(tmp_path / "a" / "simulations.parquet")
     assert rows.trained.max() <= 4
     assert (rows.seconds == 100.0 * rows.trained).all()
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from parsec.config.tabular import AssistedEvolution, Evolution, Reinforce
-from parsec.tabular.algorithms import Budget, _Adam, assisted_evolution, evolution, follow, random_search, reinforce
+from parsec.tabular.simulate import Budget, _Adam, assisted_evolution, evolution, follow, random_search, reinforce
 
 MANY = 300
 

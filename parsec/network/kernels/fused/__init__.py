@@ -1,9 +1,9 @@
 """The operations as Triton kernels, together; importing this needs Triton."""
 
+from parsec.network.kernels.fused.common import reduce_weight_grads
 from parsec.network.kernels.fused.norm import join, normalise, statistics
 from parsec.network.kernels.fused.pointwise import conv1x1, conv1x1_back
 from parsec.network.kernels.fused.pool import pool, pool_back
-from parsec.network.kernels.fused.reduce_grads import reduce_weight_grads
 from parsec.network.kernels.fused.separable import separable, separable_back
 
 __all__ = [

@@ -8,7 +8,7 @@ import torch
 from parsec.config.base import Compute
 from parsec.config.training import Network
 from parsec.errors import SettingsError
-from parsec.network.complexity import child_bytes, map_bytes
+from parsec.network.cell_network import child_bytes, map_bytes
 from parsec.network.supernet import Supernet
 from parsec.prior.distribution import ArchitectureBatch
 from parsec.runtime.device import peak_bytes

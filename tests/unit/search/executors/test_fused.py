@@ -11,7 +11,7 @@ from parsec.config.base import Compute
 from parsec.config.training import Network
 from parsec.errors import UserError
 from parsec.network import kernels
-from parsec.network.complexity import TABLE_MAPS, child_bytes
+from parsec.network.cell_network import TABLE_MAPS, child_bytes
 from parsec.network.kernels import reference
 from parsec.network.kernels.interface import operations
 from parsec.network.supernet import Supernet

@@ -8,7 +8,8 @@ from scipy import stats
 
 from parsec.config.search import PriorConfig
 from parsec.prior.distribution import Prior
-from parsec.space.factors import uniform_entropy
+from parsec.space.factors import WEIGHTLESS, uniform_entropy
+from parsec.space.spaces import DARTS, NASBENCH201
 
 NODES = [("normal", 0), ("normal", 3), ("reduce", 1)]
 UNIFORM_ENTROPY = 50.285
@@ -178,3 +179,42 @@ def test_extreme_logits_give_finite_numbers(form, random_prior):
     assert prior.logits.grad.isfinite().all()
     assert prior.entropy() == pytest.approx(0.0, abs=1e-3)
     assert prior.mode() == prior.children(drawn).genotypes[0]
+
+
+def test_stratified_samples_cover_every_share():
+    """With shares that are multiples of 1/K, K stratified samples take every choice exactly K times its share."""
+    prior = Prior(PriorConfig(), space=NASBENCH201)
+    shares = torch.tensor([0.4, 0.3, 0.2, 0.1, 0.0], dtype=torch.float64)
+    with torch.no_grad():
+        prior.logits.copy_(shares.clamp(min=1e-300).log())
+    for seed in range(20):
+        drawn = prior.sample(10, generator(seed), stratified=True)
+        for factor in range(len(prior.factors)):
+            assert torch.bincount(drawn[:, factor], minlength=5).tolist() == [4, 3, 2, 1, 0]
+
+
+def test_each_stratified_sample_is_exact():
+    """Of all K samples the first one, over many draws, has the joint distribution of two independent factors."""
+    prior = Prior(PriorConfig(), space=NASBENCH201)
+    shares = torch.tensor([0.5, 0.3, 0.2, 0.0, 0.0], dtype=torch.float64)
+    with torch.no_grad():
+        prior.logits.copy_(shares.clamp(min=1e-300).log())
+    rng, draws = generator(1), 6000
+    firsts = torch.stack([prior.sample(3, rng, stratified=True)[0, :2] for _ in range(draws)])
+    counts = torch.bincount(5 * firsts[:, 0] + firsts[:, 1], minlength=25).view(5, 5)[:3, :3]
+    expected = draws * torch.outer(shares, shares)[:3, :3]
+    assert stats.chisquare(counts.flatten().numpy(), expected.flatten().numpy()).pvalue > 1e-3
+
+
+@pytest.mark.parametrize(("factors", "space"), [("separate", DARTS), ("joint", DARTS), ("separate", NASBENCH201)])
+def test_weightless_operations_share_their_part(factors, space):
+    prior = Prior(PriorConfig(factors=factors), space=space)
+    skewed = prior.with_weightless_share(0.2)
+    for factor, row in zip(skewed.factors, skewed.marginals().detach(), strict=True):
+        if factor.kind == "input":
+            continue
+        free = [i for i, choice in enumerate(factor.choices) if choice.split(":")[-1] in WEIGHTLESS]
+        others = [i for i in range(len(factor.choices)) if i not in free]
+        assert row[free].sum() == pytest.approx(0.2)
+        assert row[free].unique().numel() == row[others].unique().numel() == 1
+    assert not prior.logits.any(), "a distribution of its own"

@@ -54,6 +54,15 @@ def test_budget_covers_best_of_samples(make_task):
     assert epochs < spend(within_budget(make_task(budget=3000)))[1]
 
 
+def test_budget_counts_warmup_samples(make_task):
+    few = Warmup(epochs=2, samples=1)
+    task = within_budget(make_task(budget=3000, warmup=few, estimator=Estimator(samples=4)))
+    spent, _ = spend(task)
+    # Of 3,000 images two epochs of one sample take 2 · 48, and every later one 2 · 4 · 48.
+    assert task.job.settings.epochs == 2 + (3000 - 2 * 48) // (2 * 4 * 48)
+    assert spent == 2 * 48 + (task.job.settings.epochs - 2) * 2 * 4 * 48
+
+
 def test_no_budget_keeps_the_task(make_task):
     task = make_task()
     assert within_budget(task) is task

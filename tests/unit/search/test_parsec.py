@@ -18,7 +18,7 @@ from parsec.search import base
 from parsec.search.estimator import cost_share, importance_weights
 from parsec.search.parsec import Parsec
 from parsec.space.darts import PRIMITIVES
-from parsec.space.factors import encode
+from parsec.space.factors import WEIGHTLESS, encode
 from parsec.space.published import DARTS_V2
 
 
@@ -164,6 +164,26 @@ def test_warmup_leaves_prior_uniform(make_task):
     assert all("ess_prior" not in row and "validation_loss" not in row for row in rows)
     advance(trainer, 1)
     assert trainer.prior.logits.any()
+
+
+def test_warmup_has_distribution_and_samples(make_task):
+    """One architecture a step without weightless operations; after the warm-up K architectures from π."""
+    warmup = Warmup(epochs=1, samples=1, weightless_share=1e-9)
+    trainer = Parsec(make_task(space="nasbench201", warmup=warmup, estimator=Estimator(samples=3), epochs=2))
+    drawn, original = [], trainer.prior.children
+    trainer.warmup_prior.children = lambda indices: drawn.append(original(indices)) or drawn[-1]
+    rows = events(advance(trainer, 6), "step")
+    assert [row["samples"] for row in rows] == [1, 1, 1, 3, 3, 3]
+    operations = [name for batch in drawn for child in batch.genotypes for name in child.operations]
+    assert len(operations) == 3 * 6
+    assert not WEIGHTLESS.intersection(operations)
+    assert trainer.evaluated == 3 + 3 * 2 * 3
+
+
+def test_stratified_estimator_stratifies(make_task):
+    trainer = Parsec(make_task(space="nasbench201", estimator=Estimator(samples=5, draws="stratified")))
+    indices, _ = trainer.sample_architectures(trainer.prior, 5)
+    assert all(sorted(column) == [0, 1, 2, 3, 4] for column in indices.T.tolist())
 
 
 def test_adaptive_samples_follow_entropy(make_task):

@@ -76,7 +76,7 @@ def without_search(results: Iterable[dict[str, Any]], columns: ReportColumns) ->
         "3 × 3 convolutions everywhere (most parameters)": largest.all(1).astype(float),
     }
     # Of the warm-ups of these searches: the product of the probabilities of the six edges.
-    warmups = (result["provenance"]["settings"]["settings"].get("warmup", {}) for result in results)
+    warmups = (result["provenance"]["settings"].get("settings", {}).get("warmup", {}) for result in results)
     shares = dict.fromkeys(warmup["weightless_share"] for warmup in warmups if warmup.get("weightless_share"))
     for share in shares:
         drawn = Prior(PriorConfig(), space=NASBENCH201).with_weightless_share(share).marginals().detach().numpy()

@@ -209,6 +209,16 @@ class Study:
         pq.write_table(pa.Table.from_pylist(rows), path.with_suffix(".parquet"))
         return path
 
+    def ranking(self):
+        """What `ranking` writes for searches of two methods at two budgets."""
+        rows = [
+            {"stage": "search", "dataset": "cifar10", "method": method, "base": method, "seed": seed, "moment": moment,
+             "forward_images": images, "architectures": 100, "truth": 0.1 * seed, "parameters": 0.2, "weightless": -0.1}
+            for method in ("parsec", "darts") for seed in (0, 1, 2)
+            for moment, images in (("warmup", 40_000), ("end", 150_000), ("end", 600_000))
+        ]  # fmt: skip
+        return self.write("ranking/ranking.json", {"kind": "ranking", "schema": 1, "truth": "a table", "rows": rows})
+
     def retrain(self, error, origin="search", seed=0, run=0, *, dataset="digits", stem="cifar", **more):
         method = more.get("method", "parsec")
         result = {

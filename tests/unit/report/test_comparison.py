@@ -34,6 +34,14 @@ def test_differences_are_paired_by_seed(inputs):
     assert printed[1][3].startswith("+1.17 [")
 
 
+def test_differences_to_another_reference(inputs):
+    table, data, _ = make_comparison_table(inputs, reference="darts")
+    rows = data.set_index("method")
+    assert rows.loc["parsec", "top1_error_difference_mean"] == pytest.approx(-3.5 / 3)
+    assert pd.isna(rows.loc["darts", "top1_error_difference_mean"])
+    assert table.sections[0].rows[0][0] == "DARTS (1st order)"
+
+
 def test_note_describes_random_search(study, inputs):
     described = "architectures trained alone in the search network"
     assert not any(described in note for note in make_comparison_table(inputs).table.notes)

@@ -51,6 +51,7 @@ def inputs(study, results, tmp_path):
         "spending": [run],
         "found-spending": [study.lookup().with_suffix(".parquet")],
         "found": [study.lookup().with_suffix(".parquet")],
+        "ranking": [study.ranking()],
         **figure_inputs(tmp_path),
     }
 

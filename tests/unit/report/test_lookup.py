@@ -49,6 +49,23 @@ def test_architecture_and_modes_looked_up(study, table, benchmark_file, tmp_path
     assert rows["test_in16"].iloc[-1] == table["in16_test_200"][index]
 
 
+def test_choices_without_search(study, table, benchmark_file, tmp_path):
+    run = study.nasbench201(FOUND, epochs=3)
+    result = json.loads(run.read_text())
+    result["provenance"]["settings"]["settings"] = {"warmup": {"weightless_share": 0.6}}
+    run.write_text(json.dumps(result))
+    lookup([run.parent], benchmark_file, tmp_path / "true")
+    convolutions, largest, warmup = json.loads((tmp_path / "true.json").read_text())["trivial"]
+    tested = table["cifar10_test_200"]
+    only = [i for i, each in enumerate(architectures()) if set(each.operations) <= {"nor_conv_1x1", "nor_conv_3x3"}]
+    assert convolutions["architectures"] == len(only) == 64
+    assert convolutions["mean"]["cifar10"] == pytest.approx(tested[only].mean())
+    assert convolutions["std"]["cifar10"] == pytest.approx(tested[only].std(ddof=0))
+    assert largest["mean"]["cifar10"] == tested[index_of(architecture(["nor_conv_3x3"] * 6))]
+    # Three of five operations have no weights: with a share of 0.6 the warm-up samples uniformly.
+    assert warmup["mean"]["cifar10"] == pytest.approx(tested.mean())
+
+
 def test_recorded_selection_is_looked_up(study, table, benchmark_file, tmp_path):
     """Random searches keep the best of those judged, while their π stays uniform; before the first there is none."""
     run, selected = study.nasbench201(FOUND, epochs=3).parent, [None, None, 7, 9]

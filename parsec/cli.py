@@ -299,12 +299,19 @@ def record(
     figure: Annotated[
         list[str] | None, typer.Option(help="File in the folder figures to keep as well, for a page; may be repeated.")
     ] = None,
+    page: Annotated[
+        Path | None, typer.Option(help="Page whose tables are renewed from results/records as well.")
+    ] = None,
 ) -> None:
     """Keep a finished run or benchmark under results/records; given only results/records, renew its pages."""
-    from parsec.records.archive import keep, keep_benchmark, renew
+    from parsec.records.archive import fill_page, keep, keep_benchmark, renew
 
+    if page and record:
+        raise UserError("--page: only with the folder of records alone: parsec record results/records --page FILE")
     if record is None:
         renew(results)
+        if page:
+            fill_page(page, results)
     elif results.suffix == ".json":
         keep_benchmark(results, record)
     else:

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
@@ -34,6 +35,11 @@ DOCUMENTS = {
     "predictor": "predictor/*/*/predictor.json",
 }
 """By kind: where the results have documents other than those of searches and trainings."""
+TABLE = re.compile(
+    r"(?P<start><!-- table (?P<record>[\w.-]+)/(?P<name>[\w.-]+)(?:, rows (?P<rows>[\d ,-]+))? -->)"
+    r"(?:(?:(?!<!-- ).)*(?P<end><!-- end of table -->))?",
+    re.DOTALL,
+)
 PAGES = ("tables/*.csv", "tables/*.md", "checklist.md")
 
 
@@ -122,6 +128,42 @@ def renew(records: Path) -> None:
         if read_marker(record) is not None and (current := current_settings(settings)) != settings:
             write_atomic(record / SETTINGS, yaml.safe_dump(current, sort_keys=False, allow_unicode=True))
     write_index(records)
+
+
+def with_tables(page: str, records: Path) -> str:
+    """A page whose tables are those of records: between `<!-- table RECORD/NAME -->` and `<!-- end of table -->`.
+
+    `<!-- table RECORD/NAME, rows 1-4, 9-12 -->` leaves out the others; 1 is the first one below the heading.
+
+    Raises:
+        UserError: a record has no such table, or the end of a table is missing.
+    """
+
+    def filled(match: re.Match[str]) -> str:
+        table = records / match["record"] / "tables" / f"{match['name']}.md"
+        if match["end"] is None:
+            raise UserError(f"<!-- table {match['record']}/{match['name']} -->: without <!-- end of table --> after it")
+        if not table.is_file():
+            raise UserError(f"{table}: missing; name a table of a record")
+        lines = [line for line in table.read_text(encoding="utf-8").splitlines() if line.startswith("|")]
+        heading, rows = lines[:2], lines[2:]
+        if match["rows"]:
+            ranges = [[int(end) for end in part.split("-")] for part in match["rows"].split(",")]
+            rows = [row for ends in ranges for row in rows[ends[0] - 1 : ends[-1]]]
+        return "\n".join([match["start"], "", *heading, *rows, "", match["end"]])
+
+    return TABLE.sub(filled, page)
+
+
+def fill_page(page: Path, records: Path) -> None:
+    """Renew the tables of a page, as `with_tables`; all else of it stays as it is.
+
+    Raises:
+        UserError: as `with_tables`, or the page cannot be read or written.
+    """
+    with reported(page):
+        text = page.read_text(encoding="utf-8")
+        write_atomic(page, with_tables(text, records))
 
 
 def check_index(records: Path) -> None:

@@ -72,13 +72,21 @@ def current_settings(document: Mapping[str, Any]) -> dict[str, Any]:
     """The settings of a run of any earlier version, as this version reads them.
 
     Settings carry no version, but an old name never has another meaning later. What a variant changes was once a list
-    of texts such as `search.estimator.samples = 8`.
+    of texts such as `search.estimator.samples = 8`, and the warm-up one key.
     """
     variants = {name: dict(variant) for name, variant in (document.get("variants") or {}).items()}
     for variant in variants.values():
         if isinstance(variant["changes"], list):
             variant["changes"] = _nested(variant["changes"])
-    return translated({**document, "variants": variants} if variants else document)
+    return _with_warmup(translated({**document, "variants": variants} if variants else document))
+
+
+def _with_warmup(value: Any) -> Any:  # noqa: ANN401 - any YAML
+    """Every `warmup_epochs` as the section `warmup` that it has become."""
+    if not isinstance(value, Mapping):
+        return value
+    tree = {key: _with_warmup(item) for key, item in value.items() if key != "warmup_epochs"}
+    return tree | ({"warmup": {"epochs": value["warmup_epochs"]}} if "warmup_epochs" in value else {})
 
 
 def _nested(changes: Iterable[str]) -> dict[str, Any]:

@@ -290,8 +290,8 @@ def test_collapse_compares_with_space_mean(records, write):
     lookup = {"kind": "lookup", "schema": 1, "best": mean, "mean": mean, "runs": []}
     (records / "2026-run" / RESULTS_FILE).write_text(json.dumps(lookup) + "\n")
     cells = row_of(records, "On NAS-Bench-201")
-    ours = "90.00 ± 1.00 % [88.00, 92.00] against 87.06 % of a random architecture; 10 % skip connections"
-    assert cells[2] == f"{ours}; n = 3 searches"
+    ours = "PARSEC: 90.00 ± 1.00 % [88.00, 92.00], 10 % skip connections"
+    assert cells[2] == f"{ours}, n = 3 searches; a random architecture: 87.06 %"
     assert cells[5] == "holds at reduced scale"
 
 

@@ -1,22 +1,38 @@
 """The numbers on the pages of results and performance are those of a kept record."""
 
 import json
+import re
 from pathlib import Path
 
+import pytest
+
 from parsec.bench.run import text
+from parsec.errors import UserError
+from parsec.records.archive import with_tables
 
 ROOT = Path(__file__).resolve().parents[3]
 
 
-def test_result_rows_are_in_a_record():
+def test_tables_of_results_are_the_records():
     page = (ROOT / "workflow/docs/results.md").read_text()
-    block = page.split("<!-- results -->")[1].split("<!-- end of results -->")[0]
-    rows = [line for line in block.splitlines() if line.startswith("|")]
-    tables = "\n".join(path.read_text() for path in ROOT.glob("results/records/*/tables/*.md"))
-    assert len(rows) > 3
-    written = set(tables.splitlines())
-    # Delimiter rows say nothing but the alignment.
-    assert [row for row in rows if row not in written and not set(row) <= set("|:- ")] == []
+    assert page.count("<!-- table ") == page.count("<!-- end of table -->") > 3
+    assert with_tables(page, ROOT / "results/records") == page
+    outside = re.sub(r"<!-- table .*?<!-- end of table -->", "", page, flags=re.DOTALL)
+    assert not re.search(r"^\|", outside, flags=re.MULTILINE), "every table is from a record"
+
+
+def test_tables_are_filled_in_place(tmp_path):
+    (tmp_path / "run/tables").mkdir(parents=True)
+    (tmp_path / "run/tables/some.md").write_text(
+        "**Caption**\n\n| a |\n| - |\n| 1 |\n| 2 |\n| 3 |\n| 4 |\n\n- a note\n"
+    )
+    page = "text\n<!-- table run/some, rows 1, 3-4 -->\nold\n<!-- end of table -->\nmore\n"
+    filled = page.replace("old", "\n| a |\n| - |\n| 1 |\n| 3 |\n| 4 |\n")
+    assert with_tables(page, tmp_path) == filled == with_tables(filled, tmp_path)
+    with pytest.raises(UserError, match="without <!-- end of table -->"):
+        with_tables("<!-- table run/some -->\n<!-- table run/some -->\n<!-- end of table -->", tmp_path)
+    with pytest.raises(UserError, match=r"other\.md: missing; name a table of a record"):
+        with_tables("<!-- table run/other -->\n<!-- end of table -->", tmp_path)
 
 
 def test_benchmark_lines_are_in_a_record():

@@ -16,7 +16,15 @@ from parsec import cli
 from parsec.config.base import Compute, as_json
 from parsec.config.datasets import Digits, PrepareJob
 from parsec.config.retrain import RetrainAugmentation, RetrainJob, RetrainStage
-from parsec.config.search import Estimator, PriorConfig, PriorOptimizer, SearchJob, SearchOptimizer, SearchStage
+from parsec.config.search import (
+    Estimator,
+    PriorConfig,
+    PriorOptimizer,
+    Ranking,
+    SearchJob,
+    SearchOptimizer,
+    SearchStage,
+)
 from parsec.config.training import Augmentation, Optimizer, Stack
 from parsec.data.prepare import prepare
 from parsec.records.code_hash import code_fingerprint
@@ -39,6 +47,7 @@ SEARCH = SearchJob(
         train_images=48,
         validation_images=48,
         estimator=Estimator(samples=2),
+        ranking=Ranking(architectures=3),
         weights=SearchOptimizer(learning_rate=0.1),
         prior=PriorOptimizer(learning_rate=0.1),
         augmentation=Augmentation(padding=1, flip=False),

@@ -26,6 +26,7 @@ from parsec.space.spaces import SPACES
 
 SMALL = {"epochs": 1, "batch_size": 16, "train_images": 32, "validation_images": 32}
 SMALL |= {"network": {"cells": 3, "channels": 4}, "estimator": {"samples": 2}}
+SMALL |= {"ranking": {"architectures": 3}}
 RETRAIN = {"epochs": 1, "batch_size": 16, "train_images": 32, "network": {"cells": 3, "channels": 4}}
 RETRAIN |= {"auxiliary_weight": 0.0}
 DIGITS = {"source": "digits"}

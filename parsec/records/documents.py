@@ -81,11 +81,11 @@ def current_settings(document: Mapping[str, Any]) -> dict[str, Any]:
     return _with_warmup(translated({**document, "variants": variants} if variants else document))
 
 
-def _with_warmup(value: Any) -> Any:  # noqa: ANN401 - any YAML
+def _with_warmup(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Every `warmup_epochs` as the section `warmup` that it has become."""
-    if not isinstance(value, Mapping):
-        return value
-    tree = {key: _with_warmup(item) for key, item in value.items() if key != "warmup_epochs"}
+    value = dict(settings)
+    items = ((key, _with_warmup(item) if isinstance(item, Mapping) else item) for key, item in value.items())
+    tree = {key: item for key, item in items if key != "warmup_epochs"}
     return tree | ({"warmup": {"epochs": value["warmup_epochs"]}} if "warmup_epochs" in value else {})
 
 

@@ -218,8 +218,11 @@ class SearchTrainer(ABC):
     shares_weights: ClassVar[bool] = True
     """Whether the weights v at the end are those of all architectures."""
     warmup_weights: Tensor | None = None
-    """Copy of v as the warm-up left it, and images passed forward by then, for `search.ranking`."""
-    warmup_images = 0
+    """Copy of v as the warm-up left it, for `search.ranking`; None until then, and without a warm-up."""
+    warmup_images: int = 0
+    """Images passed forward by then."""
+    ranked_accuracies: list[float] | None = None
+    """Accuracies of the sample of `search.ranking`, each trained alone; None unless the search trains it."""
 
     supernet: SharedWeights
     weight_optimizer: torch.optim.Optimizer

@@ -109,7 +109,7 @@ class RandomSearch(SamplingTrainer):
     def __init__(self, task: SearchTask) -> None:
         super().__init__(task)
         self.ranked = ranked_architectures(self.settings, self.prior.space) if self.settings.random.ranked else None
-        self.ranked_accuracies: list[float] | None = None if self.ranked is None else []
+        self.ranked_accuracies = None if self.ranked is None else []
 
     @property
     def epochs(self) -> int:

@@ -44,10 +44,9 @@ def rank(trainer: SearchTrainer) -> pd.DataFrame:
     task, settings = trainer.task, trainer.settings
     flat, rows = trainer.supernet.bank.flat, list[dict[str, Any]]()
     sample = ranked_architectures(settings, trainer.prior.space)
-    accuracies = getattr(trainer, "ranked_accuracies", None)
-    if accuracies is not None:
+    if trainer.ranked_accuracies is not None:
         # Trained alone, one after another: the accuracy of each was measured when its training ended.
-        measured = [(math.nan, accuracy) for accuracy in accuracies]
+        measured = [(math.nan, accuracy) for accuracy in trainer.ranked_accuracies]
         rows += _rows(ALONE, trainer.forward_images, sample, measured, task)
     if trainer.shares_weights:
         batches = _batches(trainer)

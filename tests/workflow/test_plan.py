@@ -50,8 +50,17 @@ def test_preset_of_the_studies_plans_them(shared_data, tmp_path, job_counts):
     done = snakemake("--dry-run", "--directory", str(tmp_path), "--configfile", "config/nasbench201.yaml")
     assert done.returncode == 0, done.stderr
     planned = job_counts(done.stdout + done.stderr)
-    expected = {"search": 4, "score": 4, "ablate": 1, "kernels": 1, "simulate": 1, "predictor": 2, "lookup": 1}
-    expected |= {"fit_pi": 1, "propose": 1, "experiment_table": 11, "experiment_figure": 8}
+    expected = {
+        "search": 4,
+        "score": 4,
+        "ablate": 1,
+        "kernels": 1,
+        "simulate": 1,
+        "predictor": 2,
+        "lookup": 1,
+        "ranking": 1,
+    }
+    expected |= {"fit_pi": 1, "propose": 1, "experiment_table": 12, "experiment_figure": 9}
     assert {rule: planned.get(rule) for rule in expected} == expected
     assert not {"retrain", "table", "figure_cost", "measure_executor"} & planned.keys()
 

@@ -97,12 +97,12 @@ class Genotype:
 def _network(space: str, cells: int, channels: int, stem: Stem) -> "Network":
     """Size of a network, checked as in settings."""
     from parsec.config.load import load_job
-    from parsec.config.search import PriorConfig, check_space
+    from parsec.config.search import check_space
     from parsec.config.training import Network
 
     network = load_job(json.dumps({"stem": stem, "cells": cells, "channels": channels}), Network)
     try:
-        check_space(space, PriorConfig(), "auto", {"network": network})
+        check_space(space, "auto", {"network": network})
     except ValueError as error:
         raise SettingsError(str(error)) from None
     return network
@@ -135,7 +135,7 @@ class Prior:
         from parsec.runtime.rng import generator
 
         chosen = self.distribution.sample(n, generator(seed, "samples of load_prior"))
-        decode, form = self.distribution.space.decode, self.distribution.form.factors
+        decode, form = self.distribution.space.decode, self.distribution.form
         return [Genotype(decode(row, form)) for row in chosen.tolist()]
 
     def mode(self) -> Genotype:
@@ -168,7 +168,7 @@ class Prior:
 
         if genotype.space != self.space:
             raise UserError(f"the genotype belongs to space {genotype.space}, π to {self.space}; give one of its space")
-        chosen = self.distribution.space.encode(genotype.architecture, self.distribution.form.factors)
+        chosen = self.distribution.space.encode(genotype.architecture, self.distribution.form)
         with torch.no_grad():
             return float(self.distribution.log_prob(torch.tensor([chosen])))
 
@@ -263,7 +263,6 @@ def search(
     seed: int = 0,
     init_pi: str | Path | None = None,
     search: Section | None = None,
-    prior: Section | None = None,
     compute: Section | None = None,
     running: Section | None = None,
 ) -> SearchRun:
@@ -282,7 +281,6 @@ def search(
         seed: of the search.
         init_pi: `pi.parquet` to start from; the stage is then `finetune`.
         search: the section `search` without its `dataset`, such as `{"epochs": 2, "network": {"cells": 3}}`.
-        prior: the section `prior`, the form of π.
         compute: the section `compute`; `deterministic` holds for all of PyTorch from then on.
         running: the section `running`.
 
@@ -296,7 +294,7 @@ def search(
     name, section, prepared = _dataset(dataset)
     document: dict[str, Any] = {"space": space, "methods": [method], "seeds": [seed]}
     document |= {"search": {**(search or {}), "dataset": name}, "finetune": {} if init_pi else None}
-    document |= {"prior": prior or {}, "compute": compute or {}, "running": running or {}}
+    document |= {"compute": compute or {}, "running": running or {}}
     settings = _settings(document, name, section)
     results, start = _results_folder(output), Path(init_pi) if init_pi else None
     data = prepared or _prepare(settings, name, results)

@@ -135,7 +135,7 @@ def _workload(job: MeasureJob, data: Path, device: torch.device) -> Workload:
     order = epoch_order(len(split), job.batch_size, SEED, "training order", 0)
     rng = ShardedRNG(generator(SEED, "training augmentation", device=device))
     images, labels = split.train(order[0], augment, rng, 0)
-    prior = Prior(job.prior)
+    prior = Prior()
     table = prior.children(prior.sample(max(job.measure.samples), generator(SEED, "architectures"))).table
     return Workload(
         job.network, len(info.classes), images, labels, ArchitectureBatch(table.to(device)), job.compute.precision
@@ -256,7 +256,7 @@ def _row(job: SearchJob, cells: int, data: Path, info: DatasetInfo, device: torc
 
 
 def _run(job: SearchJob, data: Path, info: DatasetInfo, device: torch.device) -> None:
-    prior = Prior(job.prior, space=SPACES[job.space])
+    prior = Prior(job.form, space=SPACES[job.space])
     trainer = METHODS[job.method](make_task(job, data, info, SEED, prior, device))
     for _ in range(STEPS):
         trainer.advance()

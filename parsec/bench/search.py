@@ -13,7 +13,7 @@ from parsec.bench.harness import Contest, Rates, Step, Target, hold
 from parsec.bench.workload import SEED, BenchJob, Size, Workload, compute, random_images, random_info, sizes, workload
 from parsec.config.base import Compute
 from parsec.config.datasets import Digits, PrepareJob
-from parsec.config.search import Estimator, PriorConfig, PriorOptimizer, SearchJob, SearchOptimizer, SearchStage
+from parsec.config.search import Estimator, PriorOptimizer, SearchJob, SearchOptimizer, SearchStage
 from parsec.config.training import Augmentation, Network
 from parsec.data.augment import Augment
 from parsec.data.dataset import read_info
@@ -54,15 +54,13 @@ def _task(workload: Workload, compute: Compute, samples: int) -> SearchTask:
     )
     images = random_images(count, side, workload.device)
     return SearchTask(
-        job=SearchJob(
-            stage="search", space="darts", method="parsec", prior=PriorConfig(), settings=stage, compute=compute
-        ),
+        job=SearchJob(stage="search", space="darts", method="parsec", settings=stage, compute=compute),
         seed=SEED,
         train=images,
         validation=images,
         augment=Augment(stage.augmentation, random_info(side), memory_format(compute.layout)),
         classes=workload.classes,
-        prior=Prior(PriorConfig()),
+        prior=Prior(),
         device=workload.device,
     )
 
@@ -156,8 +154,6 @@ STAGE = SearchStage(
 )
 """The search of the default preset for twice as long, with the paper's K = 16."""
 TINY_STAGE = STAGE.model_copy(update={"epochs": 1, "train_images": 128, "validation_images": 128})
-LAMBDA = 0.25
-"""λ of K = ⌊λ·entropy⌋, nats: 12 children at first (FP-NAS)."""
 SEEDS = 3
 
 
@@ -165,7 +161,6 @@ class Way(NamedTuple):
     """One way to run the same search."""
 
     name: str
-    estimator: Estimator
     compute: Compute
 
 
@@ -173,7 +168,7 @@ def bench_savings(job: BenchJob, device: torch.device) -> Iterator[dict[str, Any
     """One comparison of whole searches on the digits: every way with every seed, the ways in turn.
 
     Executor `sequential` leaves out the backward pass of a negligible architecture, `grouped` only that of S negligible
-    ones; a K that follows the entropy of π samples fewer architectures as π settles (FP-NAS).
+    ones.
     """
     stage, seeds = (TINY_STAGE, 1) if job.tiny else (STAGE, job.rounds or SEEDS)
     ways = _ways(job, device)
@@ -188,28 +183,20 @@ def bench_savings(job: BenchJob, device: torch.device) -> Iterator[dict[str, Any
 
 
 def _ways(job: BenchJob, device: torch.device) -> list[Way]:
-    fixed, following = Estimator(), Estimator(adaptive=LAMBDA)
     ways = [
-        Way("sequential", fixed, compute(job, "sequential")),
-        Way("sequential, negligible skipped", fixed, compute(job, "sequential", skip=True)),
-        Way("sequential, K by entropy", following, compute(job, "sequential")),
-        Way("sequential, both", following, compute(job, "sequential", skip=True)),
-    ]
-    grouped = [
-        Way("grouped", fixed, compute(job, "grouped")),
-        Way("grouped, both", following, compute(job, "grouped", skip=True)),
+        Way("sequential", compute(job, "sequential")),
+        Way("grouped", compute(job, "grouped")),
+        Way("sequential, negligible skipped", compute(job, "sequential", skip=True)),
+        Way("grouped, negligible skipped", compute(job, "grouped", skip=True)),
     ]
     # On a GPU the host does not see which children went backward, and skipping would have to wait for it.
-    return ways + grouped if device.type == "cpu" else [ways[0], ways[2], grouped[0]]
+    return ways if device.type == "cpu" else ways[:2]
 
 
 def _whole_search(stage: SearchStage, way: Way, seed: int, data: Path, device: torch.device) -> dict[str, float]:
     """Run a whole search; its seconds count only the steps."""
-    settings = stage.model_copy(update={"estimator": way.estimator})
-    job = SearchJob(
-        stage="search", space="darts", method="parsec", prior=PriorConfig(), settings=settings, compute=way.compute
-    )
-    trainer = Parsec(make_task(job, data, read_info(data), seed, Prior(job.prior), device))
+    job = SearchJob(stage="search", space="darts", method="parsec", settings=stage, compute=way.compute)
+    trainer = Parsec(make_task(job, data, read_info(data), seed, Prior(), device))
     began = time.perf_counter()
     while trainer.step < trainer.total_steps:
         trainer.advance()

@@ -14,7 +14,6 @@ from torch import Tensor, nn
 from parsec.bench.harness import Step
 from parsec.bench.references import Darts, PlainChild, darts_iteration
 from parsec.config.base import Compute, Config, ExecutorName, Positive
-from parsec.config.search import PriorConfig
 from parsec.config.training import Network
 from parsec.data.dataset import DatasetInfo, Part, Shards
 from parsec.data.loader import Images
@@ -190,7 +189,7 @@ def workload(job: BenchJob, size: Size, device: torch.device, children: int) -> 
     draws = generator(SEED, "images", device=device)
     images = torch.randn(size.batch_size, 3, size.image_size, size.image_size, generator=draws, device=device)
     labels = torch.randint(CLASSES, (size.batch_size,), generator=draws, device=device)
-    prior = Prior(PriorConfig())
+    prior = Prior()
     table = prior.children(prior.sample(children, generator(SEED, "architectures"))).table
     channels_last = images.contiguous(memory_format=torch.channels_last)
     return Workload(size.network, CLASSES, channels_last, labels, ArchitectureBatch(table.to(device)), job.precision)

@@ -10,7 +10,7 @@ from parsec.config.settings import NAMED, Settings
 
 GIVEN = (
     ("estimator.samples", "K = 16 in the DARTS space (reported by FP-NAS), the same at every step"),
-    ("prior.factors", "independent categoricals for the inputs and the operations of every slot"),
+    ("space", "independent categoricals for the inputs and the operations of every slot"),
     ("init_from", "uniform at first; the π of the small network when fine-tuning on the large one"),
     ("space", "normal and reduction cells of the DARTS kind with seven primitives"),
 )
@@ -32,7 +32,6 @@ NOT_GIVEN = (
     (DARTS_KEYS, "DARTS' values, because the paper works in its space and compares itself with it"),
     (("epochs",), "search and fine-tuning: as many as the stated cost (0.6 and 1 GPU-days) affords; retraining: DARTS"),
     (("prior.learning_rate",), "ten times DARTS' 3e-4, which is slow for a π that starts uniform"),
-    (("prior.inputs",), "full independence of the slots lets both inputs of a node coincide"),
     (("estimator.likelihood", "estimator.baseline"), "the estimator as it is written, with nothing added"),
     (("warmup", "epochs"), "no source mentions a warm-up"),
     (("train_images", "validation_images"), "ImageNet: the part of a pass that the stated 1 GPU-day leaves room for"),
@@ -61,9 +60,10 @@ This page is made from the settings tree: `parsec settings reference > config/RE
 | --- | --- | --- |
 | `config.yaml` | the default: every stage, small, minutes on a laptop | digits, shipped with scikit-learn |
 | `cifar10.yaml` | the chain at reduced scale, an hour on two cores | CIFAR-10 |
-| `compare.yaml` | all methods and variants at one budget | digits |
+| `compare.yaml` | all methods at one budget | digits |
 | `compare-paper.yaml` | the same at full scale, CUDA GPUs | CIFAR-10 |
-| `compare-nasbench201.yaml` | seven methods on a table | CIFAR-10 |
+| `compare-nasbench201.yaml` | all methods on a table; `-600k`, `-2400k`: larger budgets | CIFAR-10 |
+| `ablation-nasbench201.yaml` | what makes `rank-first` work | CIFAR-10 |
 | `transfer.yaml` | whether a π of a small network helps on a large one | digits |
 | `transfer-cifar10.yaml` | the same on real images | CIFAR-10 |
 | `nasbench201.yaml` | NASWOT, predictors, PARSEC on a table | CIFAR-10 |
@@ -148,7 +148,6 @@ def reference_markdown() -> str:
 def _groups(tree: Tree) -> Iterator[Group]:
     root = tree.root["properties"]
     yield Group("Top level", "", {"properties": {k: v for k, v in root.items() if tree.is_leaf(v)}})
-    yield Group("`prior`", "prior", tree.resolve(root["prior"]))
     for tag, node in tree.sources(tree.named(root["datasets"])).items():
         yield Group(f"`datasets`, source `{tag}`", "datasets.<name>", node)
     yield Group("`search`, `finetune`, `transfer`", "<stage>", tree.resolve(root["search"]))

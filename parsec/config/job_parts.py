@@ -15,10 +15,8 @@ from parsec.config.base import Config, SearchStageName
 from parsec.config.datasets import LOCATION_KEYS, REGISTERED, PrepareJob, Registered
 from parsec.config.retrain import RetrainJob
 from parsec.config.search import (
-    RELAXED,
     DepthsJob,
     MeasureJob,
-    PriorConfig,
     RandomSearch,
     SearchJob,
     SearchStage,
@@ -58,7 +56,6 @@ def search_job(settings: Settings, stage: SearchStageName, name: str) -> SearchJ
         space=read.space,
         method=method,
         variant=name if name in settings.variants else None,
-        prior=PriorConfig(factors="edges") if method in RELAXED else read.prior,
         settings=getattr(read, stage),
         compute=read.compute,
     )
@@ -78,7 +75,6 @@ def measure_job(settings: Settings, stage: SearchStageName) -> MeasureJob:
     return MeasureJob(
         stage=stage,
         space=settings.space,
-        prior=settings.prior,
         network=measured.network,
         batch_size=measured.batch_size,
         train_images=measured.train_images,
@@ -113,7 +109,7 @@ def score_job(settings: Settings, name: str) -> AnyScoreJob:
 def fit_pi_job(settings: Settings) -> FitPiJob:
     """Settings of fitting π to scores."""
     given = {key: value for key, value in _present(settings.scores_prior) if key != "scores"}
-    return FitPiJob(**given, space=settings.space, prior=settings.prior)
+    return FitPiJob(**given, space=settings.space)
 
 
 MODULES = {

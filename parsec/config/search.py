@@ -20,6 +20,7 @@ from parsec.config.base import (
     check_darts,
 )
 from parsec.config.training import Augmentation, Network, Optimizer
+from parsec.space.factors import Form
 from parsec.space.spaces import SPACES
 
 RELAXED: tuple[Method, ...] = ("darts", "darts_second_order", "snas", "gdas")
@@ -73,19 +74,6 @@ class RandomSearch(Config):
     )
 
 
-class PriorConfig(Config):
-    """Form of the architecture distribution p(α|π) (PARSEC, section 2)."""
-
-    factors: Literal["separate", "joint", "edges"] = Field(
-        "separate",
-        description="`separate`: a categorical for the input and one for the operation; `joint`: one for both; "
-        "`edges`: one per possible edge, chosen automatically for the relaxed methods",
-    )
-    inputs: Literal["independent", "distinct"] = Field(
-        "independent", description="`independent`: both inputs of a node may coincide; `distinct`: without replacement"
-    )
-
-
 class PriorOptimizer(Config):
     """Adam on the logits of π."""
 
@@ -96,18 +84,14 @@ class PriorOptimizer(Config):
 class Estimator(Config):
     """The importance-weighted Monte Carlo estimator (PARSEC, section 2; FP-NAS, equation 7)."""
 
-    samples: Annotated[Positive, Field(ge=2)] = Field(
-        16, description="K, sampled architectures per step; the upper bound if adaptive"
-    )
-    adaptive: Annotated[float, Field(gt=0.0)] | None = Field(
-        None, description="λ of K = max(minimum, ⌊λ·entropy⌋), entropy in nats (FP-NAS); null: K is fixed"
-    )
-    minimum_samples: Annotated[Positive, Field(ge=2)] = Field(4, description="smallest K if adaptive")
+    samples: Annotated[Positive, Field(ge=2)] = Field(16, description="K, sampled architectures per step")
     likelihood: Literal["sum", "mean"] = Field(
         "sum", description="`sum`: p(y|X) of the whole minibatch, as written (T = 1); `mean`: tempered by T = B"
     )
     baseline: Literal["none", "uniform"] = Field(
-        "none", description="`uniform` subtracts 1/K from the weights of the π-step: same expectation, less noise"
+        "uniform",
+        description="`uniform` subtracts 1/K from the weights of the π-step: same expectation, less noise, and no "
+        "drift of π while the weights are equal; `none`: as the paper writes it",
     )
     draws: Literal["independent", "stratified"] = Field(
         "independent",
@@ -125,13 +109,6 @@ class Estimator(Config):
         description="number of architectures sampled from the final π; the one with the best validation accuracy is "
         "selected; null: the mode of π, whatever its accuracy",
     )
-
-    @model_validator(mode="after")
-    def check_samples(self) -> Self:
-        """The bounds of an adaptive K must leave room for it."""
-        if self.adaptive is not None and self.minimum_samples > self.samples:
-            raise ValueError(f"minimum_samples: got {self.minimum_samples}; allowed: at most samples ({self.samples})")
-        return self
 
 
 class Warmup(Config):
@@ -212,12 +189,11 @@ class SearchStage(Config):
         return self
 
 
-def check_space(space: Space, prior: PriorConfig, executor: str, networks: Mapping[str, Network]) -> None:
+def check_space(space: Space, executor: str, networks: Mapping[str, Network]) -> None:
     """Refuse what a space does not know.
 
     Args:
         space: the search space.
-        prior: form of π.
         executor: `compute.executor`.
         networks: by the path of their key.
 
@@ -225,10 +201,6 @@ def check_space(space: Space, prior: PriorConfig, executor: str, networks: Mappi
         ValueError: naming the key, what was given and what is allowed.
     """
     known = SPACES[space]
-    if prior.factors not in known.forms:
-        raise ValueError(f"prior.factors: got {prior.factors}; allowed on {space}: {_listed(known.forms)}")
-    if prior.inputs not in known.inputs:
-        raise ValueError(f"prior.inputs: got {prior.inputs}; allowed on {space}: {_listed(known.inputs)}")
     if executor not in known.executors:
         raise ValueError(f"compute.executor: got {executor}; allowed on {space}: {_listed(known.executors)}")
     least, why = known.least_cells
@@ -254,8 +226,8 @@ def check_relaxed(space: Space, methods: Iterable[str]) -> None:
 
 
 def _listed(names: Sequence[str]) -> str:
-    """Allowed values in words; the form `edges` is nothing that settings may ask for."""
-    return " or ".join(name for name in names if name != "edges")
+    """Allowed values in words."""
+    return " or ".join(names)
 
 
 class Measure(Config):
@@ -275,7 +247,6 @@ class SearchJob(Config):
     space: Space
     method: Method
     variant: Name | None = Field(None, description="name under `variants`; null: the method itself")
-    prior: PriorConfig
     settings: SearchStage
     compute: Compute
 
@@ -284,20 +255,16 @@ class SearchJob(Config):
         """Of the variant or the method; part of paths and tables."""
         return self.variant or self.method
 
+    @property
+    def form(self) -> Form:
+        """Of π: the relaxed methods have a distribution over all edges, PARSEC one over every slot's choices."""
+        return "edges" if self.method in RELAXED else "separate"
+
     @model_validator(mode="after")
     def check_space(self) -> Self:
         """See `check_space` and `check_relaxed`."""
         check_relaxed(self.space, [self.method])
-        check_space(self.space, self.prior, self.compute.executor, {"settings.network": self.settings.network})
-        return self
-
-    @model_validator(mode="after")
-    def check_form(self) -> Self:
-        """A relaxed method has a distribution over all edges, and no other method can use one."""
-        relaxed = self.method in RELAXED
-        if relaxed != (self.prior.factors == "edges"):
-            allowed = "edges" if relaxed else "separate or joint"
-            raise ValueError(f"prior.factors: got {self.prior.factors!r}; allowed with {self.method}: {allowed}")
+        check_space(self.space, self.compute.executor, {"settings.network": self.settings.network})
         return self
 
 
@@ -313,7 +280,6 @@ class MeasureJob(Config):
 
     stage: SearchStageName
     space: Space
-    prior: PriorConfig
     network: Network
     batch_size: Positive
     train_images: Positive | None

@@ -12,7 +12,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from parsec.config.base import Compute, Config, Method, Name, Place, Running, Seed, Space, UniqueTuple
 from parsec.config.datasets import Dataset
 from parsec.config.retrain import RetrainStage
-from parsec.config.search import RELAXED, Measure, PriorConfig, SearchStage, check_relaxed, check_space
+from parsec.config.search import RELAXED, Measure, SearchStage, check_relaxed, check_space
 from parsec.config.tabular import Predictors, ProposalJob, Simulation
 from parsec.config.zero_cost import Ablation, Kernels, Scores, ScoresPrior
 from parsec.space.spaces import SPACES
@@ -100,7 +100,6 @@ class Settings(Config):
         description="search space; on `nasbench201` a network's `cells` are those of a stage, and `retrain` is {}; "
         "one of your own: workflow/docs/own-space.md",
     )
-    prior: PriorConfig = PriorConfig()
     methods: UniqueTuple[Name] = Field(
         ("parsec",), description="search methods, and names under `variants`", min_length=1
     )
@@ -167,8 +166,6 @@ class Settings(Config):
     @model_validator(mode="after")
     def check_references(self) -> Self:
         """Every name must lead somewhere: data sets, the stage a π comes from, the origins of genotypes."""
-        if self.prior.factors == "edges":
-            raise ValueError("prior.factors: edges belongs to methods that take it by themselves; choose another")
         self._check_methods()
         self._check_datasets()
         self._check_simulations()
@@ -185,7 +182,7 @@ class Settings(Config):
         """Refuse settings that the search space does not have, before anything is planned."""
         stages = {"search": self.search, "finetune": self.finetune, "transfer": self.transfer}
         networks = {f"{name}.network": stage.network for name, stage in stages.items() if stage}
-        check_space(self.space, self.prior, self.compute.executor, networks)
+        check_space(self.space, self.compute.executor, networks)
         check_relaxed(self.space, [self.method_of(name) for name in self.methods])
         if self.retrain and (reason := SPACES[self.space].no_retraining):
             given = ", ".join(self.retrain)
@@ -210,10 +207,8 @@ class Settings(Config):
     def _check_changes(self, name: str) -> None:
         where = f"variants.{name}.changes"
         for section in self.variants[name].changes:
-            if section not in (*STAGES, "prior"):
-                raise ValueError(
-                    f"{where}: {section} is nothing that a search reads; change {', '.join(STAGES)} or prior"
-                )
+            if section not in STAGES:
+                raise ValueError(f"{where}: {section} is nothing that a search reads; change {', '.join(STAGES)}")
         changed = self.for_method(name)
         for stage in STAGES:
             start = getattr(changed, stage).init_from if self.runs(name, stage) else "uniform"
@@ -264,8 +259,6 @@ class Settings(Config):
             raise ValueError(
                 f"scores_prior.scores: got {fitted.scores!r}; allowed: a name under scores of the space {self.space}"
             )
-        if fitted and self.prior.inputs != "independent":
-            raise ValueError(f"prior.inputs: got {self.prior.inputs}; allowed with scores_prior: independent")
         for stage in STAGES:
             for name in self.methods:
                 if self.runs(name, stage) and getattr(self.for_method(name), stage).init_from == "scores":
@@ -290,7 +283,6 @@ class Settings(Config):
     def _check_predictors(self) -> None:
         # Searches on darts see scores of darts; a pool sampled from π needs a search with PARSEC on its own space.
         searched = any(self.method_of(name) == "parsec" for name in self.methods)
-        sampled = searched and self.prior.factors == "separate" and self.prior.inputs == "independent"
         for name, made in self.predictors.items():
             where = f"predictors.{name}"
             if made.problem == "darts":
@@ -299,10 +291,10 @@ class Settings(Config):
                     raise ValueError(
                         f"{where}.scores: got {made.scores!r}; allowed: a name under scores of the space darts"
                     )
-            if any(pool.kind == "prior" for pool in made.pools) and not (sampled and self.space == made.problem):
+            if any(pool.kind == "prior" for pool in made.pools) and not (searched and self.space == made.problem):
                 raise ValueError(
-                    f"{where}.pools: got the kind prior; allowed where parsec searches {made.problem} with a π of "
-                    "separate factors and independent inputs, from which it draws"
+                    f"{where}.pools: got the kind prior; allowed where parsec searches {made.problem}, from whose π it "
+                    "draws"
                 )
 
     def _check_published(self) -> None:

@@ -6,7 +6,6 @@ from typing import Annotated, Literal, Self, get_args
 from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
 from parsec.config.base import Compute, Config, Name, Positive, Space
-from parsec.config.search import PriorConfig
 from parsec.config.training import Augmentation, Stack
 
 Initialisation = Literal["default", "normal", "uniform", "orthogonal", "identity"]
@@ -230,13 +229,3 @@ class FitPiJob(Fit):
     """Fitting π to the best of the scored architectures."""
 
     space: Space = Field(description="search space of the scores and of π")
-    prior: PriorConfig = Field(PriorConfig(), description="form of π")
-
-    @model_validator(mode="after")
-    def check_form(self) -> Self:
-        """Counting gives the likeliest π only where factors are independent and every choice is an architecture's."""
-        if self.prior.inputs != "independent" or self.prior.factors == "edges":
-            raise ValueError(
-                "prior: allowed: factors separate or joint, and inputs independent, to be fitted to scores"
-            )
-        return self

@@ -9,7 +9,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from parsec.config.search import PriorConfig
 from parsec.config.tabular import Acquisition, AnyPredictorJob, Pool
 from parsec.errors import BenchmarkError, PriorError
 from parsec.prior.distribution import Prior
@@ -62,12 +61,12 @@ def read_marginals(job: AnyPredictorJob, path: Path | None) -> FloatArray | None
         return None
     if path is None:
         raise PriorError("predictor: a pool of the kind prior needs --pi, the pi.parquet of a search on the same space")
-    marginals: FloatArray = read_prior(path, PriorConfig(), job.problem).marginals().detach().numpy()
+    marginals: FloatArray = read_prior(path, "separate", job.problem).marginals().detach().numpy()
     return marginals
 
 
 def _priors(path: Path, moments: Sequence[float]) -> Iterator[tuple[str, Prior]]:
-    about, history = read_metadata(path), read_history(path, PriorConfig(), NASBENCH201.name)
+    about, history = read_metadata(path), read_history(path, "separate", NASBENCH201.name)
     places = np.rint(np.array(moments) * (len(history) - 1)).astype(int) if len(history) > 1 else np.array([0])
     for place in dict.fromkeys(places.tolist()):
         epoch, prior = history[place]

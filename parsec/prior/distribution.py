@@ -9,9 +9,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from parsec.config.search import PriorConfig
 from parsec.runtime.device import to_device
-from parsec.space.factors import SEPARATOR, WEIGHTLESS, Factor
+from parsec.space.factors import WEIGHTLESS, Factor, Form
 from parsec.space.spaces import DARTS, Architecture, SearchSpace
 
 UNITS = 2.0**51
@@ -84,10 +83,8 @@ class ArchitectureBatch:
         return cls(rows.view(len(genotypes), *space.shape), space)
 
     @classmethod
-    def from_choices(cls, chosen: Tensor, joint: bool, space: SearchSpace = DARTS) -> Self:
+    def from_choices(cls, chosen: Tensor, space: SearchSpace = DARTS) -> Self:
         """The children of chosen indices of every factor (K × F), on their device and without waiting for it."""
-        if joint:
-            chosen = torch.stack([chosen // len(space.primitives), chosen % len(space.primitives)], dim=-1)
         return cls(chosen.reshape(len(chosen), *space.shape), space)
 
     @property
@@ -117,29 +114,18 @@ def _mask(all_factors: tuple[Factor, ...]) -> Tensor:
 class Prior:
     """p(α|π) on a space, with `logits` (float64, F × O, padded with zeros) as its parameters, wherever they lie.
 
-    With `inputs="distinct"` the second slot of a node is drawn from its own categorical without the input that the
-    first slot took, so that probabilities, entropy and mode are those of the pair. What returns a tensor does not wait
-    for the device; what returns a number or a genotype does.
+    What returns a tensor does not wait for the device; what returns a number or a genotype does.
     """
 
-    def __init__(self, form: PriorConfig, logits: Tensor | None = None, space: SearchSpace = DARTS) -> None:
+    def __init__(self, form: Form = "separate", logits: Tensor | None = None, space: SearchSpace = DARTS) -> None:
         self.form, self.space = form, space
-        self.factors = space.factors(form.factors)
+        self.factors = space.factors(form)
         mask = _mask(self.factors)
         values = torch.zeros(mask.shape, dtype=torch.float64) if logits is None else logits.detach().clone()
         self.logits = values.requires_grad_()
         self.mask = mask.to(values.device)
-        slots = [i for i, factor in enumerate(self.factors) if factor.kind != "operation"]
-        self._all, self._first, self._second = map(self._indices, (range(len(self.factors)), slots[0::2], slots[1::2]))
-        self._others = self._indices([i for i in range(len(self.factors)) if i not in slots[1::2]])
-        self._pairs = self._indices(range(len(slots) // 2))
-        width = len(self.factors[0].choices) // 2 if form.factors == "joint" else 1
-        source = torch.arange(mask.shape[1], device=values.device) // width
-        self._same_input = source[:, None] == source
-
-    def _indices(self, positions: Sequence[int]) -> Tensor:
-        """Positions as a tensor where π lies: a list used as an index would be copied there and waited for."""
-        return torch.tensor(positions, dtype=torch.int64, device=self.logits.device)
+        # A tensor where π lies: a list used as an index would be copied there and waited for.
+        self._all = torch.arange(len(self.factors), device=values.device)
 
     def to(self, device: torch.device | str) -> Self:
         """The same distribution with logits of its own on a device; itself if they are there."""
@@ -154,23 +140,17 @@ class Prior:
         """
         logits = self.logits.detach().clone()
         for row, factor in zip(logits, self.factors, strict=True):
-            operations = [choice.split(SEPARATOR)[-1] for choice in factor.choices]
-            free = sum(name in WEIGHTLESS for name in operations)
+            free = sum(name in WEIGHTLESS for name in factor.choices)
             # A factor with one kind of operation, or none, has nothing to share out.
-            if factor.kind != "input" and 0 < free < len(operations):
-                each = {True: share / free, False: (1 - share) / (len(operations) - free)}
-                values = [math.log(each[name in WEIGHTLESS]) for name in operations]
-                row[: len(operations)] = torch.tensor(values, dtype=row.dtype)
+            if factor.kind != "input" and 0 < free < len(factor.choices):
+                each = {True: share / free, False: (1 - share) / (len(factor.choices) - free)}
+                values = [math.log(each[name in WEIGHTLESS]) for name in factor.choices]
+                row[: len(values)] = torch.tensor(values, dtype=row.dtype)
         return type(self)(self.form, logits, self.space)
 
     def log_probs(self) -> Tensor:
         """Log-probability of every choice by itself (F × O); minus infinity where the table is padded."""
         return self.logits.masked_fill(~self.mask, -torch.inf).log_softmax(-1)
-
-    def _second_given_first(self) -> Tensor:
-        """Log-probability (P × O × O) of the second slot's choice given the first slot's, with distinct inputs."""
-        logits = self.logits[self._second].masked_fill(~self.mask[self._second], -torch.inf)
-        return logits[:, None].masked_fill(self._same_input, -torch.inf).log_softmax(-1)
 
     def sample(self, count: int, generator: torch.Generator, stratified: bool = False) -> Tensor:
         """Draw `count` architectures with a generator on the CPU: chosen index of every factor (K × F, int64).
@@ -189,28 +169,15 @@ class Prior:
     def choose(self, uniform: Tensor) -> Tensor:
         """The architectures (K × F, int64) that uniform numbers in [0, 1) (K × F, float64) stand for."""
         with torch.no_grad():
-            chosen = draw(self.log_probs().exp(), uniform)
-            if self.form.inputs == "distinct":
-                given = self._second_given_first()[self._pairs, chosen[:, self._first]].exp()
-                chosen[:, self._second] = draw(given, uniform[:, self._second])
-            return chosen
+            return draw(self.log_probs().exp(), uniform)
 
     def log_prob(self, chosen: Tensor) -> Tensor:
         """Log p(α|π) of architectures given as chosen indices (K × F): a differentiable vector of K."""
-        single = self.log_probs()[self._all, chosen]
-        if self.form.inputs == "independent":
-            return single.sum(1)
-        given = self._second_given_first()[self._pairs, chosen[:, self._first], chosen[:, self._second]]
-        return single[:, self._others].sum(1) + given.sum(1)
+        return self.log_probs()[self._all, chosen].sum(1)
 
     def marginals(self) -> Tensor:
         """Probability of every choice in a draw from p(α|π) (F × O); zero where the table is padded."""
-        probabilities = self.log_probs().exp()
-        if self.form.inputs == "independent":
-            return probabilities
-        given = self._second_given_first().exp()
-        pairs = (probabilities[self._first][:, None] @ given).squeeze(1)
-        return probabilities.index_copy(0, self._second, pairs)
+        return self.log_probs().exp()
 
     def entropy(self) -> float:
         """Exact entropy of p(α|π) in nats."""
@@ -220,11 +187,9 @@ class Prior:
         """The entropy where π lies (0-d, float64, without gradient)."""
         with torch.no_grad():
             log_p = self.log_probs()
-            single = _entropy(log_p)
-            if self.form.inputs == "independent":
-                return single.sum()
-            pairs = (log_p[self._first].exp() * _entropy(self._second_given_first())).sum(-1)
-            return single.index_copy(0, self._second, pairs).sum()
+            # By factor first; choices of probability zero, and the padding, add nothing.
+            by_factor = -(log_p.exp() * log_p.masked_fill(log_p == -torch.inf, 0.0)).sum(-1)
+            return by_factor.sum()
 
     def has_mode(self) -> bool:
         """Whether every factor has one choice that is more probable than all others."""
@@ -233,29 +198,16 @@ class Prior:
             return bool((highest[:, 0] > highest[:, 1]).all())
 
     def mode(self) -> Architecture:
-        """Most probable architecture: the argmax of every factor, or of every pair of slots with distinct inputs.
-
-        In the form `edges` the one that the space derives from all probabilities.
-        """
+        """Most probable architecture; in the form `edges` the one that the space derives from all probabilities."""
         with torch.no_grad():
             log_p = self.log_probs()
-            if self.form.factors == "edges":
-                derived: Architecture = self.space.derive(log_p.exp().tolist())
-                return derived
-            chosen = log_p.argmax(-1)
-            if self.form.inputs == "distinct":
-                pairs = log_p[self._first][:, :, None] + self._second_given_first()
-                best = pairs.flatten(1).argmax(-1)
-                chosen[self._first] = best // self.mask.shape[1]
-                chosen[self._second] = best % self.mask.shape[1]
-            decoded: Architecture = self.space.decode(chosen.tolist(), self.form.factors)
-            return decoded
+            found: Architecture
+            if self.form == "edges":
+                found = self.space.derive(log_p.exp().tolist())
+            else:
+                found = self.space.decode(log_p.argmax(-1).tolist(), self.form)
+            return found
 
     def children(self, chosen: Tensor) -> ArchitectureBatch:
         """Architectures of chosen indices (K × F)."""
-        return ArchitectureBatch.from_choices(chosen, self.form.factors == "joint", self.space)
-
-
-def _entropy(log_p: Tensor) -> Tensor:
-    """Entropy in nats over the last dimension; choices of probability zero add nothing."""
-    return -(log_p.exp() * log_p.masked_fill(log_p == -torch.inf, 0.0)).sum(-1)
+        return ArchitectureBatch.from_choices(chosen, self.space)

@@ -8,13 +8,12 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
-from pydantic import ValidationError
 from torch import Tensor
 
-from parsec.config.search import PriorConfig
 from parsec.errors import PriorError
 from parsec.prior.distribution import Prior
 from parsec.runtime.files import temporary_path
+from parsec.space.factors import Form
 from parsec.space.spaces import DARTS, SPACES, SearchSpace
 
 SCHEMA_VERSION = "1"
@@ -45,8 +44,7 @@ def _schema(prior: Prior, metadata: Mapping[str, str], leading: tuple[str, ...] 
     types = {"cell": text, "node": whole, "slot": whole, "factor": text, "choice": text} | dict.fromkeys(leading, whole)
     fields = [pa.field(name, types[name]) for name in (*leading, *KEYS)]
     fields += [pa.field("logit", real), pa.field("probability", real)]
-    form = {"schema": SCHEMA_VERSION, "factors": prior.form.factors, "inputs": prior.form.inputs}
-    return pa.schema(fields, metadata={**form, **metadata})
+    return pa.schema(fields, metadata={"schema": SCHEMA_VERSION, "factors": prior.form, **metadata})
 
 
 def write_prior(path: Path, prior: Prior, metadata: Mapping[str, str]) -> None:
@@ -58,7 +56,7 @@ def write_prior(path: Path, prior: Prior, metadata: Mapping[str, str]) -> None:
 
 def write_trajectory(
     path: Path,
-    form: PriorConfig,
+    form: Form,
     history: Iterable[tuple[int, int, Tensor]],
     metadata: Mapping[str, str],
     space: SearchSpace = DARTS,
@@ -108,7 +106,7 @@ def read_metadata(path: Path) -> dict[str, str]:
     return _read(path)[1]
 
 
-def read_prior(path: Path, form: PriorConfig, space: str) -> Prior:
+def read_prior(path: Path, form: Form, space: str) -> Prior:
     """Read `pi.parquet`, matching every choice by name.
 
     The logits are taken as they are. Their softmax is what sums to 1, so that a π of float32 is read as well; the
@@ -130,10 +128,8 @@ def open_prior(path: Path, epoch: int | None = None) -> tuple[Prior, dict[str, s
     space = about.get("space", "")
     if space not in SPACES:
         raise PriorError(f"{path}: π belongs to space {space!r}; register it first, there are {', '.join(SPACES)}")
-    try:
-        form = PriorConfig.model_validate({key: about.get(key) for key in ("factors", "inputs")})
-    except ValidationError as error:
-        raise PriorError(f"{path}: a Parquet file, but no π: {_ORIGIN}; give the pi.parquet of a search") from error
+    # A form that the space does not have is refused by the comparison of the choices.
+    form: Form = "edges" if about["factors"] == "edges" else "separate"
     history = read_history(path, form, space)
     wanted = [prior for known, prior in history if epoch in (None, known)]
     if not wanted:
@@ -142,17 +138,17 @@ def open_prior(path: Path, epoch: int | None = None) -> tuple[Prior, dict[str, s
     return wanted[-1], about
 
 
-def _checked(path: Path, form: PriorConfig, space: str) -> tuple[list[Row], dict[str, str]]:
+def _checked(path: Path, form: Form, space: str) -> tuple[list[Row], dict[str, str]]:
     """Rows and metadata of a file of this form and space."""
     rows, metadata = _read(path)
-    expected = {"schema": SCHEMA_VERSION, "space": space, "factors": form.factors, "inputs": form.inputs}
+    expected = {"schema": SCHEMA_VERSION, "space": space, "factors": form}
     for key, value in expected.items():
         if metadata.get(key) != value:
             raise PriorError(f"{path}: π has {key} {metadata.get(key)!r}, but {value!r} is needed; give a π that fits")
     return rows, metadata
 
 
-def read_history(path: Path, form: PriorConfig, space: str) -> list[tuple[int, Prior]]:
+def read_history(path: Path, form: Form, space: str) -> list[tuple[int, Prior]]:
     """Every (epoch, π) of a `trajectory.parquet`; of a `pi.parquet` the one that it holds, with its epoch.
 
     Raises:

@@ -42,6 +42,9 @@ RENAMES = {
 }
 """By the version that introduced them. Only versions up to `SCHEMA` are in force; raise it together with the rename."""
 
+GONE = {"prior": {"factors": "separate", "inputs": "independent"}, "adaptive": None}
+"""Keys of settings that are gone, with the value that asked for what is always done now."""
+
 
 def translated(document: Mapping[str, Any], since: int = 1, until: int | None = None) -> dict[str, Any]:
     """A document or a settings tree of version `since` under the names of version `until`, by default the present one.
@@ -72,19 +75,22 @@ def current_settings(document: Mapping[str, Any]) -> dict[str, Any]:
     """The settings of a run of any earlier version, as this version reads them.
 
     Settings carry no version, but an old name never has another meaning later. What a variant changes was once a list
-    of texts such as `search.estimator.samples = 8`, and the warm-up one key.
+    of texts such as `search.estimator.samples = 8`, and the warm-up one key; keys that are gone are left out where they
+    asked for what is always done now.
     """
     variants = {name: dict(variant) for name, variant in (document.get("variants") or {}).items()}
     for variant in variants.values():
         if isinstance(variant["changes"], list):
             variant["changes"] = _nested(variant["changes"])
-    return _with_warmup(translated({**document, "variants": variants} if variants else document))
+    return _present_keys(translated({**document, "variants": variants} if variants else document))
 
 
-def _with_warmup(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Every `warmup_epochs` as the section `warmup` that it has become."""
-    value = dict(settings)
-    items = ((key, _with_warmup(item) if isinstance(item, Mapping) else item) for key, item in value.items())
+def _present_keys(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Every `warmup_epochs` as the section `warmup` that it has become, without the keys of `GONE`."""
+    value = {key: item for key, item in settings.items() if key not in GONE or item != GONE[key]}
+    # The lower bound of an adaptive K went with it.
+    value = {key: item for key, item in value.items() if key != "minimum_samples" or "adaptive" in value}
+    items = ((key, _present_keys(item) if isinstance(item, Mapping) else item) for key, item in value.items())
     tree = {key: item for key, item in items if key != "warmup_epochs"}
     return tree | ({"warmup": {"epochs": value["warmup_epochs"]}} if "warmup_epochs" in value else {})
 

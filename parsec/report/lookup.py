@@ -13,7 +13,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from parsec.config.search import PriorConfig
 from parsec.errors import UserError
 from parsec.prior.distribution import Prior
 from parsec.records.documents import read_results
@@ -79,7 +78,7 @@ def without_search(results: Iterable[dict[str, Any]], columns: ReportColumns) ->
     warmups = (result["provenance"]["settings"].get("settings", {}).get("warmup", {}) for result in results)
     shares = dict.fromkeys(warmup["weightless_share"] for warmup in warmups if warmup.get("weightless_share"))
     for share in shares:
-        drawn = Prior(PriorConfig(), space=NASBENCH201).with_weightless_share(share).marginals().detach().numpy()
+        drawn = Prior(space=NASBENCH201).with_weightless_share(share).marginals().detach().numpy()
         name = f"A draw of the warm-up's distribution ({100 * share:.0f} % without weights)"
         weights[name] = drawn[np.arange(len(EDGES)), choices].prod(1)
     for name, weight in weights.items():

@@ -18,7 +18,6 @@ from parsec.network.spaces import Child, SharedWeights
 from parsec.prior.distribution import Prior
 from parsec.runtime.distributed import SINGLE_PROCESS, Ranks
 from parsec.runtime.rng import Streams, generator
-from parsec.space.factors import SEPARATOR
 from parsec.space.spaces import Architecture, SearchSpace
 
 History = list[tuple[int, int, Tensor]]
@@ -176,13 +175,13 @@ class Batches:
 
 def expected_operations(prior: Prior) -> dict[str, dict[str, float]]:
     """Expected uses of every primitive in each cell under π; the counts of a cell sum to its slots (or edges)."""
-    names = prior.space.candidates if prior.form.factors == "edges" else prior.space.primitives
+    names = prior.space.candidates if prior.form == "edges" else prior.space.primitives
     counts = {cell: dict.fromkeys(names, 0.0) for cell in prior.space.cells}
     for factor, probabilities in zip(prior.factors, prior.marginals().tolist(), strict=True):
         if factor.kind == "input":
             continue
         for choice, probability in zip(factor.choices, probabilities, strict=False):
-            counts[factor.cell][choice.split(SEPARATOR)[-1]] += probability
+            counts[factor.cell][choice] += probability
     return counts
 
 

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from statistics import fmean
 
-from parsec.config.search import PriorConfig, SearchStage
+from parsec.config.search import SearchStage
 from parsec.config.training import Network
 from parsec.errors import SettingsError
 from parsec.network.spaces import child_cost, multiply_adds
@@ -21,7 +21,7 @@ FREE = ("none", "max_pool_3x3")
 def within_budget(task: SearchTask, method: type[SearchTrainer]) -> SearchTask:
     """The task with the epochs (for `random`, the number of architectures) that its budget pays for.
 
-    Unchanged without a budget. An adaptive K is paid for as if it were at its bound.
+    Unchanged without a budget.
 
     Raises:
         SettingsError: the budget does not pay for one epoch after the warm-up, or for one architecture.
@@ -86,6 +86,6 @@ def relative_cost(space: SearchSpace, network: Network, classes: int, image_size
     choices = [free if factor.kind == "operation" else 0 for factor in space.factors("separate")]
     rest = cost(space.decode(choices, "separate"))
     # The unit is the mean cost of architectures sampled from the uniform distribution.
-    uniform = Prior(PriorConfig(), space=space)
+    uniform = Prior(space=space)
     sampled = uniform.children(uniform.sample(SAMPLES, generator(0, "worth of a child"))).genotypes
     return (rest + float(mixed)) / fmean(map(cost, sampled))

@@ -1,9 +1,7 @@
-"""The importance-weighted Monte Carlo estimator of PARSEC (section 2), with the cost and sample rules of FP-NAS.
+"""The importance-weighted Monte Carlo estimator of PARSEC (section 2), with the cost rule of FP-NAS.
 
 K architectures α_k ~ p(α|π), a minibatch (X, y) of B images: ω_k = p(y|X,v,α_k) / Σ_j p(y|X,v,α_j).
 """
-
-import math
 
 import torch
 from torch import Tensor
@@ -24,13 +22,6 @@ def importance_weights(log_likelihood: Tensor, temperature: float = 1.0) -> Tens
 def effective_sample_size(weights: Tensor) -> Tensor:
     """1 / Σ ω², between 1 and K (0-d)."""
     return 1.0 / weights.square().sum()
-
-
-def sample_count(settings: Estimator, entropy: float) -> int:
-    """K of the next step: `samples`, or max(minimum, ⌊λ H(π)⌋) with H in nats (FP-NAS), at most `samples`."""
-    if settings.adaptive is None:
-        return settings.samples
-    return min(settings.samples, max(settings.minimum_samples, math.floor(settings.adaptive * entropy)))
 
 
 def cost_share(multiply_adds: Tensor, target: float) -> Tensor:

@@ -22,7 +22,6 @@ from parsec.search.estimator import (
     effective_sample_size,
     importance_weights,
     prior_coefficients,
-    sample_count,
     temperature,
 )
 from parsec.search.executors.base import weighted_backward
@@ -35,8 +34,7 @@ class Parsec(SearchTrainer):
 
     Steps are asynchronous: they queue work on the device and do not wait for it. π is on the GPU if the executor reads
     architectures there, otherwise on the CPU; then copying the K log-likelihoods is the only synchronisation per step.
-    Two settings add one each: an adaptive K (the entropy of π decides what is launched) and a cost weight
-    (multiply-adds are counted on the host).
+    A cost weight adds one: multiply-adds are counted on the host.
     """
 
     selection = (
@@ -72,7 +70,7 @@ class Parsec(SearchTrainer):
     def prior_step(self, images: Tensor, labels: Tensor) -> Metrics:
         """Ascend Σ_k (ω_k − b) ∇_π log p(α_k|π) on a validation batch [B, 3, H, W] with labels [B]."""
         # Sample α_1 … α_K ~ p(α|π), and run each on the batch without gradients: log p(y|X,v,α_k).
-        indices, architectures = self.sample_architectures(self.prior, self.sample_size())
+        indices, architectures = self.sample_architectures(self.prior, self.settings.estimator.samples)
         log_likelihood = self.executor.log_likelihoods(architectures, images, labels).to(indices.device)
         # ω_k: likelihoods normalised over the K samples (with `likelihood: mean`, tempered by B).
         weights = importance_weights(log_likelihood, temperature(self.settings.estimator, len(labels)))
@@ -89,7 +87,7 @@ class Parsec(SearchTrainer):
     def weight_step(self, images: Tensor, labels: Tensor, rate: float) -> Metrics:
         """Ascend Σ_k ω_k ∇_v log p(y|X,v,α_k) on a training batch [B, 3, H, W] with labels [B]."""
         # Fresh samples: the v-step does not reuse those of the π-step. The warm-up has its own distribution and K.
-        warmup, prior, count = self.settings.warmup, self.prior, self.sample_size()
+        warmup, prior, count = self.settings.warmup, self.prior, self.settings.estimator.samples
         if self.epoch < warmup.epochs:
             prior, count = self.warmup_prior, warmup.samples or count
         _, architectures = self.sample_architectures(prior, count)
@@ -107,11 +105,6 @@ class Parsec(SearchTrainer):
             "ess_weights": stats.effective_sample_size,
             "train_loss": stats.loss,
         }
-
-    def sample_size(self) -> int:
-        """K. With `adaptive` it follows the entropy of π (FP-NAS); reading the entropy waits for the device."""
-        estimator = self.settings.estimator
-        return estimator.samples if estimator.adaptive is None else sample_count(estimator, self.prior.entropy())
 
     def sample_architectures(self, prior: Prior, count: int) -> tuple[Tensor, ArchitectureBatch]:
         """K architectures from p(α|π): indices of their choices (K × factors, int64), and the architectures."""

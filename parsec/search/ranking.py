@@ -12,7 +12,7 @@ import torch
 from scipy.stats import kendalltau
 from torch import Tensor
 
-from parsec.config.search import PriorConfig, SearchStage
+from parsec.config.search import SearchStage
 from parsec.network.spaces import child_cost
 from parsec.prior.distribution import Prior
 from parsec.runtime.rng import generator
@@ -27,7 +27,7 @@ WARMUP, END, ALONE = "warmup", "end", "alone"
 
 def ranked_architectures(settings: SearchStage, space: SearchSpace) -> list[Architecture]:
     """The sample: draws of the uniform π, the same in every search of the space."""
-    uniform = Prior(PriorConfig(), space=space)
+    uniform = Prior(space=space)
     drawn = uniform.sample(settings.ranking.architectures, generator(0, "ranked architectures"))
     sampled: list[Architecture] = uniform.children(drawn).genotypes
     return sampled

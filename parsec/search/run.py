@@ -49,7 +49,7 @@ def search(
     stage = Stage("parsec.search.run", job, label, output, state, SEARCH_FILES, running, job.compute, cache_outputs)
     stage.check(data=data)
     info = read_info(data, job.settings.dataset)
-    prior = read_prior(init_pi, job.prior, job.space) if init_pi else Prior(job.prior, space=SPACES[job.space])
+    prior = read_prior(init_pi, job.form, job.space) if init_pi else Prior(job.form, space=SPACES[job.space])
     parent = _parent(init_pi)
     # What the outputs depend on: settings, the π to start from, the seed, the images.
     identity = fingerprint(job) + (f"-from-{parent['pi_fingerprint']}" if parent else "")
@@ -158,7 +158,7 @@ def _write(
     """Write the outputs, each atomically; `result.json` last."""
     job, genotype = task.job, trainer.genotype()
     write_prior(output / "pi.parquet", trainer.prior, metadata)
-    write_trajectory(output / "trajectory.parquet", job.prior, trainer.history, metadata, SPACES[job.space])
+    write_trajectory(output / "trajectory.parquet", job.form, trainer.history, metadata, SPACES[job.space])
     origin = {key: metadata[key] for key in ("stage", "dataset", "method", "settings_fingerprint")}
     write_json(output / "genotype.json", {**genotype.as_dict(), "origin": {**origin, "seed": task.seed}})
     write_atomic(output / "metrics.jsonl", (state / loop.METRICS).read_bytes())

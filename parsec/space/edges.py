@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from parsec.errors import GenotypeError
 from parsec.space.darts import shown
-from parsec.space.factors import Factor, Parametrization
+from parsec.space.factors import Factor, Form
 from parsec.space.spaces import Probabilities, SearchSpace
 
 CELL = "cell"
@@ -30,15 +30,13 @@ class _EdgeSpace(NamedTuple):
     edges: tuple[tuple[int, int], ...]
     operations: tuple[str, ...]
 
-    def factors(self, form: Parametrization) -> tuple[Factor, ...]:
-        if form == "joint":
-            raise ValueError(f"{self.name} has no form {form!r}: its edges choose nothing but their operation")
+    def factors(self, form: Form) -> tuple[Factor, ...]:
         return tuple(Factor(CELL, node, source, "operation", self.operations) for source, node in self.edges)
 
-    def decode(self, chosen: Sequence[int], form: Parametrization) -> Operations:
+    def decode(self, chosen: Sequence[int], form: Form) -> Operations:
         return Operations(self.name, tuple(self.operations[index] for _, index in zip(self.edges, chosen, strict=True)))
 
-    def encode(self, architecture: Operations, form: Parametrization) -> list[int]:
+    def encode(self, architecture: Operations, form: Form) -> list[int]:
         return [self.operations.index(operation) for operation in architecture.operations]
 
     def derive(self, probabilities: Probabilities) -> Operations:

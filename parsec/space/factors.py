@@ -5,11 +5,10 @@ from typing import Literal, NamedTuple
 
 from parsec.space.darts import CANDIDATES, CELLS, NODES, PRIMITIVES, SLOTS, Edge, Genotype, Node, input_name
 
-Kind = Literal["input", "operation", "joint"]
-Parametrization = Literal["separate", "joint", "edges"]
-"""Whether the input and the operation of a slot are chosen separately or jointly, or every possible edge has an
-operation, which may be `none`: the form of the relaxed methods, from which `derive` makes an architecture."""
-SEPARATOR = ":"
+Kind = Literal["input", "operation"]
+Form = Literal["separate", "edges"]
+"""Whether every slot chooses an input and an operation, or every possible edge an operation, which may be `none`: the
+form of the relaxed methods, from which `derive` makes an architecture."""
 WEIGHTLESS = frozenset(("none", "skip_connect", "avg_pool_3x3", "max_pool_3x3"))
 """Operations without weights (a skip that halves the resolution has some)."""
 
@@ -24,18 +23,15 @@ class Factor(NamedTuple):
     choices: tuple[str, ...]
 
 
-def _slot_factors(cell: str, node: int, slot: int, form: Parametrization) -> tuple[Factor, ...]:
+def _slot_factors(cell: str, node: int, slot: int) -> tuple[Factor, ...]:
     inputs = tuple(input_name(i) for i in range(node + 2))
-    if form == "joint":
-        pairs = tuple(f"{i}{SEPARATOR}{p}" for i in inputs for p in PRIMITIVES)
-        return (Factor(cell, node, slot, "joint", pairs),)
     return (Factor(cell, node, slot, "input", inputs), Factor(cell, node, slot, "operation", PRIMITIVES))
 
 
-def factors(form: Parametrization) -> tuple[Factor, ...]:
-    """All factors in order of cell, node, slot: 32 of 168 choices if `separate`, 16 of 392 if `joint`.
+def factors(form: Form) -> tuple[Factor, ...]:
+    """All factors in order of cell, node, slot: 32 of 168 choices if `separate`, 28 of 224 if `edges`.
 
-    In the form `edges` 28 of 224 choices; the slot of an edge is the number of its input.
+    In the form `edges` the slot of an edge is the number of its input.
     """
     if form == "edges":
         edges = ((cell, node, source) for cell in CELLS for node in range(NODES) for source in range(node + 2))
@@ -45,26 +41,21 @@ def factors(form: Parametrization) -> tuple[Factor, ...]:
         for cell in CELLS
         for node in range(NODES)
         for slot in range(SLOTS)
-        for factor in _slot_factors(cell, node, slot, form)
+        for factor in _slot_factors(cell, node, slot)
     )
 
 
-def uniform_entropy(form: Parametrization) -> float:
-    """Entropy in nats when every choice is equally likely and independent: 50.285 of slots in both forms."""
+def uniform_entropy(form: Form) -> float:
+    """Entropy in nats when every choice is equally likely and independent: 50.285 if `separate`."""
     return math.fsum(math.log(len(factor.choices)) for factor in factors(form))
 
 
-def _check_slots(form: Parametrization) -> None:
+def _check_slots(form: Form) -> None:
     if form == "edges":
         raise ValueError("choices of the form edges are no architecture; derive one from their probabilities")
 
 
-def _edge(choice: list[str]) -> Edge:
-    source, primitive = choice if len(choice) == 2 else choice[0].split(SEPARATOR)
-    return Edge(primitive, [input_name(i) for i in range(NODES + 1)].index(source))
-
-
-def decode(chosen: list[int], form: Parametrization) -> Genotype:
+def decode(chosen: list[int], form: Form) -> Genotype:
     """Turn one choice for every factor, in the order of `factors`, into a genotype.
 
     Raises:
@@ -72,16 +63,13 @@ def decode(chosen: list[int], form: Parametrization) -> Genotype:
     """
     _check_slots(form)
     names = [factor.choices[index] for factor, index in zip(factors(form), chosen, strict=True)]
-    width = len(names) // (len(CELLS) * NODES * SLOTS)
-    edges = [_edge(names[i : i + width]) for i in range(0, len(names), width)]
+    edges = [Edge(primitive, source) for source, primitive in zip(chosen[0::2], names[1::2], strict=True)]
     nodes: list[Node] = [tuple(edges[i : i + SLOTS]) for i in range(0, len(edges), SLOTS)]
     return Genotype(tuple(nodes[:NODES]), tuple(nodes[NODES:]))
 
 
-def encode(genotype: Genotype, form: Parametrization) -> list[int]:
+def encode(genotype: Genotype, form: Form) -> list[int]:
     """Inverse of `decode`."""
     _check_slots(form)
     edges = [edge for cell in genotype for node in cell for edge in node]
-    if form == "joint":
-        return [edge.input * len(PRIMITIVES) + PRIMITIVES.index(edge.primitive) for edge in edges]
     return [index for edge in edges for index in (edge.input, PRIMITIVES.index(edge.primitive))]

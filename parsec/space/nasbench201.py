@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple, Self
 
 from parsec.errors import GenotypeError
-from parsec.space.factors import Factor, Parametrization
+from parsec.space.factors import Factor, Form
 
 OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
 NODES = 4
@@ -123,26 +123,21 @@ def index_of(cell: Architecture) -> int:
 CELL = "cell"
 
 
-def factors(form: Parametrization) -> tuple[Factor, ...]:
+def factors(form: Form) -> tuple[Factor, ...]:
     """Six factors of five choices in the order of `EDGES`; the slot of an edge is the number of its source.
 
     The forms `separate` and `edges` are the same here.
-
-    Raises:
-        ValueError: a form that chooses inputs together with operations; inputs are given here.
     """
-    if form == "joint":
-        raise ValueError(f"nasbench201 has no form {form!r}: its edges choose nothing but their operation")
     return tuple(Factor(CELL, node, source, "operation", OPERATIONS) for source, node in EDGES)
 
 
-def decode(chosen: Sequence[int], form: Parametrization) -> Architecture:
+def decode(chosen: Sequence[int], form: Form) -> Architecture:
     """Turn one choice for every factor, in the order of `factors`, into an architecture."""
     named = zip(factors(form), chosen, strict=True)
     return Architecture(tuple(factor.choices[index] for factor, index in named))
 
 
-def encode(cell: Architecture, form: Parametrization) -> list[int]:
+def encode(cell: Architecture, form: Form) -> list[int]:
     """Inverse of `decode`."""
     named = zip(factors(form), cell.operations, strict=True)
     return [factor.choices.index(operation) for factor, operation in named]

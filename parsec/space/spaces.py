@@ -9,7 +9,7 @@ from parsec.errors import GenotypeError
 from parsec.plugins import Registry
 from parsec.space import darts, factors, nasbench201, printed
 from parsec.space.darts import CANDIDATES, CELLS, EDGES, NODES, SLOTS, Edge, Genotype, Node, edge_index
-from parsec.space.factors import Factor, Parametrization
+from parsec.space.factors import Factor, Form
 from parsec.space.nasbench201 import OPERATIONS
 from parsec.space.nasbench201 import Architecture as Benchmarked
 
@@ -96,11 +96,11 @@ class SearchSpace:
     """Choices of an edge in the form `edges`, `none` among them."""
     shape: tuple[int, ...]
     """Shape of the separate choices of one architecture, as `Children.table` holds them."""
-    factors: Callable[[Parametrization], tuple[Factor, ...]]
+    factors: Callable[[Form], tuple[Factor, ...]]
     """The categorical variables of π in a form, in their order."""
-    decode: Callable[[list[int], Parametrization], Any]
+    decode: Callable[[list[int], Form], Any]
     """From one choice for every factor to the architecture."""
-    encode: Callable[[Any, Parametrization], list[int]]
+    encode: Callable[[Any, Form], list[int]]
     """Inverse of `decode`."""
     derive: Callable[[Probabilities], Any]
     """From the probabilities of the form `edges` to the architecture."""
@@ -109,10 +109,8 @@ class SearchSpace:
     derive_pairs: Callable[[Probabilities], Any] | None = None
     """GDAS' derivation where it differs from `derive`: a node's inputs and operations are chosen together."""
     # What the settings may ask for on this space; the defaults are those of a space with one operation per edge.
-    forms: tuple[Parametrization, ...] = ("separate",)
-    """Forms of π: `edges` only if the networks have a mixed operation, `joint` only if a slot has an input."""
-    inputs: tuple[str, ...] = ("independent",)
-    """How the inputs of a node are sampled: `distinct` only if factors of inputs come in pairs."""
+    forms: tuple[Form, ...] = ("separate",)
+    """Forms of π: `edges` only if the networks have a mixed operation."""
     executors: tuple[str, ...] = ("auto", "sequential")
     """Ways to run the sampled architectures of a step."""
     stems: tuple[str, ...] = ("cifar",)
@@ -136,8 +134,7 @@ DARTS = SearchSpace(
     derive=derive_darts,
     from_dict=darts.from_dict,
     derive_pairs=derive_pairs,
-    forms=("separate", "joint", "edges"),
-    inputs=("independent", "distinct"),
+    forms=("separate", "edges"),
     executors=("auto", "sequential", "grouped", "fused"),
     stems=("cifar", "imagenet"),
     least_cells=(3, "two reduce"),

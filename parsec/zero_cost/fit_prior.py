@@ -40,8 +40,8 @@ def fit_pi(job: FitPiJob, scores: Path, output: Path) -> None:
     seen = looked_at(rows, job.scored, about["seed"], scores)
     kept = best(seen, job.keep, scores)
     space = SPACES[job.space]
-    chosen = np.array([space.encode(_architecture(job, text), job.prior.factors) for text in kept["architecture"]])
-    prior = Prior(job.prior, fit(chosen, space.factors(job.prior.factors), job.pseudo_count), space)
+    chosen = np.array([space.encode(_architecture(job, text), "separate") for text in kept["architecture"]])
+    prior = Prior("separate", fit(chosen, space.factors("separate"), job.pseudo_count), space)
     metadata = {"space": job.space, "stage": STAGE, "dataset": settings["dataset"], "method": settings["score"]["kind"]}
     metadata |= {"seed": str(about["seed"]), "epoch": "0", "settings_fingerprint": fingerprint(job)}
     metadata |= {"parent_fingerprint": "", "code_fingerprint": run_start.code}

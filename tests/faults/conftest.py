@@ -18,7 +18,6 @@ from parsec.config.datasets import Digits, PrepareJob
 from parsec.config.retrain import RetrainAugmentation, RetrainJob, RetrainStage
 from parsec.config.search import (
     Estimator,
-    PriorConfig,
     PriorOptimizer,
     Ranking,
     SearchJob,
@@ -40,7 +39,7 @@ SEARCH = SearchJob(
     stage="search",
     space="darts",
     method="parsec",
-    prior=PriorConfig(),
+    prior="separate",
     settings=SearchStage(
         dataset="digits",
         epochs=4,

@@ -7,7 +7,7 @@ import torch
 
 from parsec.config.base import Compute, Running
 from parsec.config.datasets import Digits, PrepareJob
-from parsec.config.search import RELAXED, PriorConfig, RandomSearch, SearchJob, SearchStage
+from parsec.config.search import RandomSearch, SearchJob, SearchStage
 from parsec.config.training import Augmentation, Network
 from parsec.data.prepare import prepare
 from parsec.runtime.device import set_deterministic
@@ -44,10 +44,7 @@ def start(data, tmp_path):
             random=RandomSearch(candidates=2, architectures=1, epochs=1),
             augmentation=Augmentation(padding=1, flip=False),
         )
-        form = PriorConfig(factors="edges" if method in RELAXED else "separate")
-        job = SearchJob(
-            stage="search", space="darts", method=method, prior=form, settings=stage, compute=Compute(device="cuda")
-        )
+        job = SearchJob(stage="search", space="darts", method=method, settings=stage, compute=Compute(device="cuda"))
         search(job, data, 0, tmp_path / name, tmp_path / f"{name}-state", None, Running())
         return tmp_path / name
 

@@ -11,7 +11,7 @@ from job_file import job_file
 from parsec.config.base import Compute, as_json
 from parsec.config.datasets import Digits, PrepareJob
 from parsec.config.retrain import RetrainAugmentation, RetrainJob, RetrainStage
-from parsec.config.search import Estimator, PriorConfig, SearchJob, SearchStage
+from parsec.config.search import Estimator, SearchJob, SearchStage
 from parsec.config.training import Augmentation, Stack
 from parsec.data.prepare import prepare
 
@@ -40,9 +40,7 @@ def search(folder):
         augmentation=Augmentation(padding=1),
     )
     compute = Compute(device="cuda", precision="float32")
-    job = SearchJob(
-        stage="search", space="darts", method="parsec", prior=PriorConfig(), settings=stage, compute=compute
-    )
+    job = SearchJob(stage="search", space="darts", method="parsec", settings=stage, compute=compute)
 
     def run(name, ranks):
         command = [sys.executable, "-m", "parsec", "search", "--settings", job_file(folder, as_json(job))]

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 
 from parsec.config.base import Compute, Running
 from parsec.config.datasets import Digits, PrepareJob
-from parsec.config.search import Estimator, PriorConfig, SearchJob, SearchStage
+from parsec.config.search import Estimator, SearchJob, SearchStage
 from parsec.config.training import Augmentation, Network
 from parsec.data.prepare import prepare
 from parsec.network.cell_network import FixedNetwork
@@ -46,7 +46,7 @@ def batch(device, count, side, dtype=torch.float32):
 
 
 def children(count):
-    prior = Prior(PriorConfig())
+    prior = Prior()
     return prior.children(prior.sample(count, torch.Generator().manual_seed(2)))
 
 
@@ -57,8 +57,7 @@ def of_convolutions():
     return genotype(cell, cell)
 
 
-@pytest.mark.parametrize("inputs", ["independent", "distinct"])
-def test_equal_searches_write_equal_bytes(tmp_path, inputs):
+def test_equal_searches_write_equal_bytes(tmp_path):
     prepare(PrepareJob(name="digits", dataset=Digits(source="digits")), tmp_path / "data")
     stage = SearchStage(
         dataset="digits",
@@ -70,8 +69,8 @@ def test_equal_searches_write_equal_bytes(tmp_path, inputs):
         estimator=Estimator(samples=8),
         augmentation=Augmentation(padding=1),
     )
-    form, compute = PriorConfig(inputs=inputs), Compute(device="cuda")
-    job = SearchJob(stage="search", space="darts", method="parsec", prior=form, settings=stage, compute=compute)
+    compute = Compute(device="cuda")
+    job = SearchJob(stage="search", space="darts", method="parsec", settings=stage, compute=compute)
     for name in "ab":
         search(job, tmp_path / "data", 0, tmp_path / name, tmp_path / "state", None, Running())
     for name in ("pi.parquet", "trajectory.parquet", "genotype.json"):

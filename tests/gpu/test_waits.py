@@ -7,7 +7,7 @@ import torch
 
 from parsec.config.base import Compute
 from parsec.config.datasets import Digits, PrepareJob
-from parsec.config.search import Estimator, PriorConfig, SearchJob, SearchStage
+from parsec.config.search import Estimator, SearchJob, SearchStage
 from parsec.config.training import Augmentation, Network
 from parsec.data.augment import Augment
 from parsec.data.dataset import open_split, read_info
@@ -19,7 +19,6 @@ from parsec.search.base import SearchTask
 from parsec.search.parsec import Parsec
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
-FORMS = [PriorConfig(factors=f, inputs=i) for f in ("separate", "joint") for i in ("independent", "distinct")]
 STAGE = SearchStage(
     dataset="digits",
     network=Network(cells=3, channels=4),
@@ -47,9 +46,9 @@ def device():
     set_deterministic(False)
 
 
-def trainer(digits, device, executor, form):
+def trainer(digits, device, executor):
     compute = Compute(device="cuda", executor=executor)
-    job = SearchJob(stage="search", space="darts", method="parsec", prior=form, settings=STAGE, compute=compute)
+    job = SearchJob(stage="search", space="darts", method="parsec", settings=STAGE, compute=compute)
     info = read_info(digits)
     task = SearchTask(
         job=job,
@@ -58,19 +57,18 @@ def trainer(digits, device, executor, form):
         validation=Images(open_split(digits, "validation", STAGE.validation_images), device),
         augment=Augment(STAGE.augmentation, info, memory_format("auto")),
         classes=len(info.classes),
-        prior=Prior(form),
+        prior=Prior(),
         device=device,
     )
     return Parsec(task)
 
 
-@pytest.mark.parametrize("form", FORMS, ids=lambda form: f"{form.factors}-{form.inputs}")
 @pytest.mark.parametrize("executor", ["sequential", "grouped", "fused"])
-def test_waits_of_a_step(digits, device, executor, form):
+def test_waits_of_a_step(digits, device, executor):
     """None if the device reads the architectures; the one for K log-likelihoods if the host does."""
     if executor == "fused":
         pytest.importorskip("triton")
-    search, steps = trainer(digits, device, executor, form), 5
+    search, steps = trainer(digits, device, executor), 5
     for _ in range(10):
         search.advance()
     search.flush()
@@ -89,9 +87,8 @@ def test_waits_of_a_step(digits, device, executor, form):
 
 
 def test_cpu_and_gpu_sample_identical_architectures(device):
-    for form in FORMS:
-        prior = Prior(form)
-        noise = torch.randn(prior.mask.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
-        prior = Prior(form, torch.where(prior.mask, noise, 0.0))
-        drawn = [each.sample(1000, torch.Generator().manual_seed(1)).cpu() for each in (prior, prior.to(device))]
-        assert torch.equal(*drawn)
+    prior = Prior()
+    noise = torch.randn(prior.mask.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    prior = Prior("separate", torch.where(prior.mask, noise, 0.0))
+    drawn = [each.sample(1000, torch.Generator().manual_seed(1)).cpu() for each in (prior, prior.to(device))]
+    assert torch.equal(*drawn)

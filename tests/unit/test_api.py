@@ -14,7 +14,6 @@ from safetensors.torch import load_file
 
 import parsec
 import parsec.search.run
-from parsec.config.search import PriorConfig
 from parsec.errors import DatasetError, GenotypeError, PriorError, SettingsError, UserError
 from parsec.network.spaces import NETWORKS
 from parsec.plugins import Registry, load_plugins, source_hash
@@ -67,10 +66,9 @@ def test_the_interface_is_no_code_of_a_stage():
 
 
 FORMS = [
-    ("darts", PriorConfig()),
-    ("darts", PriorConfig(factors="joint", inputs="distinct")),
-    ("nasbench201", PriorConfig()),
-    ("nasbench201", PriorConfig(factors="edges")),
+    ("darts", "separate"),
+    ("nasbench201", "separate"),
+    ("nasbench201", "edges"),
 ]
 
 
@@ -102,7 +100,7 @@ def test_prior_is_that_of_the_file(tmp_path, space, form):
 
 
 def test_prior_over_edges_of_darts_has_a_mode_only(tmp_path):
-    prior = written(tmp_path / "pi.parquet", "darts", PriorConfig(factors="edges"))
+    prior = written(tmp_path / "pi.parquet", "darts", "edges")
     loaded = parsec.load_prior(tmp_path / "pi.parquet")
     assert loaded.mode().architecture == prior.mode()
     with pytest.raises(ValueError, match="are no architecture"):
@@ -113,13 +111,13 @@ def test_prior_over_edges_of_darts_has_a_mode_only(tmp_path):
     ("metadata", "said"), [({}, "belongs to space ''"), ({"space": "mine"}, "belongs to space 'mine'; register it")]
 )
 def test_prior_of_an_unknown_space(tmp_path, metadata, said):
-    write_prior(tmp_path / "pi.parquet", Prior(PriorConfig()), metadata)
+    write_prior(tmp_path / "pi.parquet", Prior(), metadata)
     with pytest.raises(PriorError, match=said):
         parsec.load_prior(tmp_path / "pi.parquet")
 
 
 def test_prior_and_genotype_of_different_spaces(tmp_path):
-    written(tmp_path / "pi.parquet", "nasbench201", PriorConfig())
+    written(tmp_path / "pi.parquet", "nasbench201", "separate")
     with pytest.raises(UserError, match="belongs to space darts, π to nasbench201"):
         parsec.load_prior(tmp_path / "pi.parquet").log_prob(parsec.load_genotype("DARTS_V2"))
 

@@ -15,7 +15,7 @@ import parsec
 from parsec import cli
 from parsec.cli import main
 from parsec.config.base import Compute, as_json
-from parsec.config.search import PriorConfig, SearchJob, SearchStage
+from parsec.config.search import SearchJob, SearchStage
 from parsec.config.training import Network
 from parsec.space.nasbench201 import architecture
 from parsec.space.published import DARTS_V1, DARTS_V2
@@ -55,9 +55,7 @@ def search(tmp_path):
 def job(device="cpu"):
     stage = SearchStage(dataset="digits", network=Network(cells=3, channels=2), epochs=1)
     compute = Compute(device=device)
-    return SearchJob(
-        stage="search", space="darts", method="parsec", prior=PriorConfig(), settings=stage, compute=compute
-    )
+    return SearchJob(stage="search", space="darts", method="parsec", settings=stage, compute=compute)
 
 
 def changed(**changes):

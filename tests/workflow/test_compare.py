@@ -5,7 +5,7 @@ import json
 import pandas as pd
 from place import Place
 
-METHODS = ["parsec", "random_ws", "darts", "mean"]
+METHODS = ["parsec", "darts", "mean"]
 BUDGET = 20_000
 
 
@@ -19,10 +19,9 @@ def test_methods_are_compared_at_one_budget(fresh: Place) -> None:
         },
         "seeds": [0, 1],
         "search.budget": BUDGET,
-        "search.random": {"candidates": 2},
         "finetune": None,
         "transfer": None,
-        "measure.depths": [3, 4],
+        "measure.depths": [3],
     }.items():
         fresh.change(path, value)
     fresh.remove("retrain.digits-folder")

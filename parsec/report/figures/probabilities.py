@@ -1,10 +1,8 @@
 """Figure: π over time as heat maps, choice × epoch, one per categorical choice."""
 
 import math
-from itertools import pairwise
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
@@ -18,11 +16,10 @@ from parsec.report.figures.style import DOUBLE, Drawing, primitive_label
 from parsec.report.inputs import read_trajectory, run_title
 from parsec.report.methods import GREY
 from parsec.space.darts import NODES, input_name
-from parsec.space.factors import SEPARATOR
 from parsec.space.nasbench201 import CELL
 
 INPUTS = tuple(input_name(i) for i in range(NODES + 1))
-KINDS = ("input", "operation", "joint")
+KINDS = ("input", "operation")
 """Factors in the order of their columns."""
 COLOURS = "Blues"
 
@@ -36,10 +33,7 @@ def input_label(name: str) -> str:
 
 
 def choice_label(name: str) -> str:
-    """Printed name of an input, an operation, or a pair of both."""
-    if SEPARATOR in name:
-        source, primitive = name.split(SEPARATOR)
-        return f"{input_label(source)}, {primitive_label(primitive)}"
+    """Printed name of an input or an operation."""
     return input_label(name) if name in INPUTS else primitive_label(name)
 
 
@@ -52,8 +46,8 @@ def by_slot(rows: pd.DataFrame) -> Slots:
     }
 
 
-PITCH, JOINT_PITCH = 0.092, 0.028
-"""Height of one choice; a joint choice is too low for a label of its own. This and all below in inches."""
+PITCH = 0.092
+"""Height of one choice. This and all below in inches."""
 TOP, HEADING, TITLE, AXIS, BOTTOM = 0.28, 0.24, 0.17, 0.34, 0.6
 """Heights of the figure's title, a cell's heading, a panel's title, an axis and the colour bar."""
 NODE, LABELS, GAP, RIGHT = 0.2, 0.56, 0.08, 0.1
@@ -68,21 +62,6 @@ def _lefts(columns: list[tuple[str, int]]) -> tuple[list[float], float]:
     return [sum(rooms[: i + 1]) + i * width for i in range(len(columns))], width
 
 
-def _choice_axis(axes: Axes, names: list[str], labelled: bool) -> None:
-    """Names of the choices; of joint ones only the inputs, each in the middle of its operations."""
-    places, labels = [float(i) for i in range(len(names))], [choice_label(name) for name in names]
-    if SEPARATOR in names[0]:
-        sources = [name.split(SEPARATOR)[0] for name in names]
-        labels = [input_label(source) for source in dict.fromkeys(sources)]
-        places = [
-            float(np.mean([i for i, s in enumerate(sources) if s == source])) for source in dict.fromkeys(sources)
-        ]
-        for i in (i for i, (before, after) in enumerate(pairwise(sources)) if before != after):
-            axes.axhline(i + 0.5, color=GREY, linewidth=0.5)
-    axes.set_yticks(places, labels if labelled else [""] * len(labels))
-    axes.tick_params(axis="y", length=0, pad=2, labelsize=6.5)
-
-
 def plot_choice(axes: Axes, curves: pd.DataFrame, highest: float, labelled: bool) -> None:
     """One choice as a heat map; the most probable at the end is written above."""
     first, last = curves.index[0] - 0.5, curves.index[-1] + 0.5
@@ -95,13 +74,15 @@ def plot_choice(axes: Axes, curves: pd.DataFrame, highest: float, labelled: bool
     axes.spines[:].set_visible(True)
     axes.xaxis.set_major_locator(MaxNLocator(nbins=4, integer=True))
     axes.tick_params(labelbottom=False)
-    _choice_axis(axes, list(curves.columns), labelled)
+    labels = [choice_label(name) if labelled else "" for name in curves.columns]
+    axes.set_yticks(range(len(labels)), labels)
+    axes.tick_params(axis="y", length=0, pad=2, labelsize=6.5)
 
 
 def _heading(cell: str, node: int, slot: int, kind: str) -> str:
     """The slot and what is chosen there; of an edge, where it leads from, and to where its row does not tell."""
     if kind:
-        return f"{kind} {slot}" if kind != "joint" else f"slot {slot}"
+        return f"{kind} {slot}"
     return f"{slot} → {node}" if cell == CELL else input_label(input_name(slot))
 
 
@@ -113,14 +94,13 @@ def _plot_cell(figure: Figure, slots: Slots, top: float, highest: float) -> floa
     last = {column: max(node for _, node, slot, kind in slots if (kind, slot) == column) for column in columns}
     for node in dict.fromkeys(node for _, node, *_ in slots):
         row = {(kind, slot): curves for (_, n, slot, kind), curves in slots.items() if n == node}
-        pitch = JOINT_PITCH if ("joint", 0) in row else PITCH
-        height = pitch * max(len(curves.columns) for curves in row.values())
+        height = PITCH * max(len(curves.columns) for curves in row.values())
         top -= TITLE + height
         for i, column in enumerate(columns):
             if column not in row:
                 continue
             # Panels hang from the upper edge of their row, so that choices of several panels have one height.
-            curves, used = row[column], pitch * len(row[column].columns)
+            curves, used = row[column], PITCH * len(row[column].columns)
             axes = figure.add_axes((lefts[i] / DOUBLE, (top + height - used) / total, width / DOUBLE, used / total))
             first = i == 0 or columns[i - 1][0] != column[0]
             plot_choice(axes, curves, highest, labelled=first)
@@ -142,12 +122,8 @@ def _legend(figure: Figure, highest: float, rows: pd.DataFrame) -> None:
     scale = ScalarMappable(Normalize(0, highest), COLOURS)
     figure.colorbar(scale, cax=axes, orientation="horizontal", ticks=MaxNLocator(5), label="Probability")
     text = "Above each panel: the most probable choice after the last epoch, and its probability.\nRows: nodes. "
-    kinds = set(rows["factor"])
     slots = "A node has two slots, each with an input and an operation."
-    text += "Columns: edges into them." if kinds == {"operation"} else slots
-    if kinds == {"joint"}:
-        operations = dict.fromkeys(name.split(SEPARATOR)[1] for name in rows["choice"])
-        text += f"\nWithin an input, from above: {', '.join(map(primitive_label, operations))}."
+    text += "Columns: edges into them." if set(rows["factor"]) == {"operation"} else slots
     figure.text(2.1 / DOUBLE, 0.36 / total, text, fontsize=7, va="center")
 
 
@@ -182,6 +158,5 @@ def _height(slots: Slots) -> float:
     nodes = dict.fromkeys(node for _, node, *_ in slots)
     height = HEADING + AXIS
     for node in nodes:
-        row = [(kind, len(curves.columns)) for (_, n, _, kind), curves in slots.items() if n == node]
-        height += TITLE + max(count * (JOINT_PITCH if kind == "joint" else PITCH) for kind, count in row)
+        height += TITLE + PITCH * max(len(curves.columns) for (_, n, *_), curves in slots.items() if n == node)
     return height

@@ -4,7 +4,6 @@ import pytest
 import torch
 
 from parsec.bench.references import CANDIDATES, Darts, PlainChild
-from parsec.config.search import PriorConfig
 from parsec.config.training import Network
 from parsec.network.supernet import Supernet
 from parsec.prior.distribution import Prior
@@ -72,7 +71,7 @@ def children():
     """A function count → random architectures."""
 
     def draw(count):
-        prior = Prior(PriorConfig())
+        prior = Prior()
         return prior.children(prior.sample(count, torch.Generator().manual_seed(3)))
 
     return draw

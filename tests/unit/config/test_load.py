@@ -126,10 +126,6 @@ def test_wrong_value_names_what_is_allowed(changes, expected):
         ({"search__train_images": 63}, "search.train_images: got 63; allowed: at least batch_size (64)"),
         ({"retrain__digits__train_images": 9}, "retrain.digits.train_images: got 9; allowed: at least batch_size (96)"),
         (
-            {"search__estimator": {"adaptive": 0.25, "samples": 3}},
-            "search.estimator.minimum_samples: got 4; allowed: at most samples (3)",
-        ),
-        (
             {"search__weights": {"final_learning_rate": 0.1}},
             "search.weights.final_learning_rate: got 0.1; allowed: at most learning_rate (0.025)",
         ),

@@ -5,13 +5,11 @@ from pathlib import Path
 from typing import get_args
 
 import pytest
-from pydantic import ValidationError
 
 from parsec.config.base import Method, as_json
 from parsec.config.job_parts import search_job
 from parsec.config.load import load
 from parsec.config.search import RELAXED, Relaxation, SearchJob
-from parsec.errors import SettingsError
 from parsec.report.methods import METHODS as PRINTED
 from parsec.search.methods import METHODS
 
@@ -26,16 +24,8 @@ def test_every_method_runs_and_is_printed():
 def test_method_takes_the_prior_it_needs(method):
     settings = load({**DEFAULT, "methods": [method]})
     job = search_job(settings, "search", method)
-    assert job.prior.factors == ("edges" if method in RELAXED else "separate")
+    assert job.form == ("edges" if method in RELAXED else "separate")
     assert SearchJob.model_validate_json(as_json(job)) == job
-    other = {**json.loads(as_json(job)), "prior": {"factors": "separate" if method in RELAXED else "edges"}}
-    with pytest.raises(ValidationError, match=f"allowed with {method}"):
-        SearchJob.model_validate_json(json.dumps(other))
-
-
-def test_users_cannot_choose_edge_factors():
-    with pytest.raises(SettingsError, match=r"prior\.factors: edges belongs to methods"):
-        load({**DEFAULT, "prior": {"factors": "edges"}})
 
 
 def test_job_without_newer_keys_is_valid():

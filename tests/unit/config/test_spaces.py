@@ -33,8 +33,6 @@ def test_tabular_search_needs_no_retraining():
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
-        ({"prior": {"factors": "joint"}}, "prior.factors: got joint; allowed on nasbench201: separate"),
-        ({"prior": {"inputs": "distinct"}}, "prior.inputs: got distinct; allowed on nasbench201: independent"),
         (
             {"compute": {"executor": "grouped"}},
             "compute.executor: got grouped; allowed on nasbench201: auto or",

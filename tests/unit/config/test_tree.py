@@ -12,13 +12,13 @@ from parsec.config.datasets import Cifar10, Digits, DigitsFolder, ImageFolder
 from parsec.config.job_parts import measure_job, prepare_job, retrain_job, search_job
 from parsec.config.load import load, load_job
 from parsec.config.retrain import RetrainAugmentation, RetrainStage
-from parsec.config.search import Estimator, Measure, PriorConfig, PriorOptimizer, SearchOptimizer, SearchStage
+from parsec.config.search import Estimator, Measure, PriorOptimizer, SearchOptimizer, SearchStage
 from parsec.config.training import Augmentation, Network, Optimizer
 from parsec.errors import SettingsError
 
 PAPER = Path(__file__).parents[3] / "config" / "paper.yaml"
 
-DEFAULTS = [Compute, Measure, Running, PriorConfig, PriorOptimizer, Estimator, SearchOptimizer, Optimizer, Augmentation]
+DEFAULTS = [Compute, Measure, Running, PriorOptimizer, Estimator, SearchOptimizer, Optimizer, Augmentation]
 DEFAULTS += [RetrainAugmentation]
 MADE = [Digits(source="digits"), DigitsFolder(source="digits_folder"), Cifar10(source="cifar10")]
 MADE += [ImageFolder(source="image_folder", folder="data"), Network(cells=8, channels=16)]

@@ -60,7 +60,7 @@ def test_variant_starts_from_its_own_search():
             {"changes": ["search.estimator.samples = 3"]},
             r"got 'search\.estimator\.samples = 3'; write it nested: {search: {estimator: {samples: \.\.\.}}}",
         ),
-        ({"changes": {"prior.factors": "joint"}}, r"got 'prior\.factors'; write it nested: {prior: {factors: \.\.\.}}"),
+        ({"changes": {"search.epochs": 3}}, r"got 'search\.epochs'; write it nested: {search: {epochs: \.\.\.}}"),
         ({"stages": ["retrain"]}, r"variants\.odd\.stages: got 'retrain'; allowed: search, finetune, transfer"),
         ({"stages": ["finetune"]}, "finetune starts from search, which it does not run; add it"),
         ({"method": "magic"}, r"variants\.odd\.method: got \"magic\""),

@@ -17,7 +17,7 @@ from parsec.config.datasets import Cifar10, Cifar100, with_image_source
 from parsec.config.job_parts import image_source, prepare_job
 from parsec.config.load import load
 from parsec.config.retrain import RetrainJob, RetrainStage
-from parsec.config.search import Estimator, PriorConfig, SearchJob, SearchStage
+from parsec.config.search import Estimator, SearchJob, SearchStage
 from parsec.config.training import Network, Stack
 from parsec.data.dataset import read_info
 from parsec.data.prepare import prepare
@@ -309,7 +309,7 @@ def test_cifar100_passes_the_whole_pipeline(local100: Path, tmp_path: Path) -> N
     half = {"validation_images": 32, "estimator": Estimator(samples=2)}
     stage = SearchStage(dataset="hundred", network=Network(**network), epochs=1, **half, **small)
     named = {"stage": "search", "space": "darts", "method": "parsec"}
-    searching = SearchJob(**named, prior=PriorConfig(), settings=stage, compute=compute)
+    searching = SearchJob(**named, settings=stage, compute=compute)
     search(searching, tmp_path / "data", 0, tmp_path / "search", tmp_path / "search-state", None, Running())
     trained = RetrainStage(origins=(), runs=(0,), network=Stack(**network), epochs=1, **small)
     retrain(

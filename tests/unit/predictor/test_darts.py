@@ -8,7 +8,6 @@ from scipy.stats import spearmanr
 from parsec.cli import main
 from parsec.config.base import Running, as_json
 from parsec.config.datasets import Digits, PrepareJob
-from parsec.config.search import PriorConfig
 from parsec.config.tabular import DartsPredictorJob, Pool, Predictor
 from parsec.config.training import Stack
 from parsec.config.zero_cost import DartsScoreJob, Score
@@ -48,7 +47,7 @@ def scores(data, tmp_path_factory):
 @pytest.fixture(scope="module")
 def pi(tmp_path_factory):
     """A π that is sure of the first choice of every factor but one."""
-    prior = Prior(PriorConfig(), None)
+    prior = Prior("separate", None)
     with np.errstate(all="ignore"):
         prior.logits.data[1:, 0] = 40.0
     path = tmp_path_factory.mktemp("pi") / "pi.parquet"

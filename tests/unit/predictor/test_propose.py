@@ -10,7 +10,6 @@ import torch
 
 from parsec.cli import main
 from parsec.config.base import Running
-from parsec.config.search import PriorConfig
 from parsec.config.tabular import Predictor, ProposalJob
 from parsec.errors import Interrupted, PriorError
 from parsec.predictor.candidates import read_studied
@@ -31,8 +30,8 @@ def trajectory(tmp_path):
     noise = torch.randn(6, 5, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     about = {"space": "nasbench201", "stage": "search", "method": "parsec", "seed": "0", "epoch": "2"}
     history = [(epoch, 10 * epoch, 0.5 * epoch * noise) for epoch in range(3)]
-    write_trajectory(tmp_path / "trajectory.parquet", PriorConfig(), history, about, NASBENCH201)
-    write_prior(tmp_path / "pi.parquet", Prior(PriorConfig(), noise, NASBENCH201), about | {"stage": "scores"})
+    write_trajectory(tmp_path / "trajectory.parquet", "separate", history, about, NASBENCH201)
+    write_prior(tmp_path / "pi.parquet", Prior("separate", noise, NASBENCH201), about | {"stage": "scores"})
     return tmp_path / "trajectory.parquet"
 
 

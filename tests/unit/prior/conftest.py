@@ -1,4 +1,4 @@
-"""Distributions for the tests of the prior: every form, random ones, and ones small enough to enumerate."""
+"""Distributions for the tests of the prior: random ones, and ones small enough to enumerate."""
 
 import itertools
 from typing import NamedTuple
@@ -7,17 +7,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from parsec.config.search import PriorConfig
 from parsec.prior.distribution import Prior
 
 PINNED = 1000.0
 """A logit so high that the choice has probability one in float64."""
-
-FORMS = [
-    PriorConfig(factors=factors, inputs=inputs)
-    for factors in ("separate", "joint")
-    for inputs in ("independent", "distinct")
-]
 
 
 class OneNode(NamedTuple):
@@ -27,33 +20,27 @@ class OneNode(NamedTuple):
     free: list[int]
     """Factors of the open node."""
     chosen: Tensor
-    """All choices of the open node, possible or not, as rows of chosen indices."""
-
-
-@pytest.fixture(params=FORMS, ids=lambda form: f"{form.factors}-{form.inputs}")
-def form(request):
-    """One of the four forms."""
-    return request.param
+    """All choices of the open node, as rows of chosen indices."""
 
 
 @pytest.fixture
 def random_prior():
-    """A function form, seed, scale → a prior with normally distributed logits."""
+    """A function seed, scale → a prior with normally distributed logits."""
 
-    def make(form, seed=0, scale=1.0):
-        prior = Prior(form)
+    def make(seed=0, scale=1.0):
+        prior = Prior()
         noise = torch.randn(prior.mask.shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-        return Prior(form, torch.where(prior.mask, scale * noise, 0.0))
+        return Prior("separate", torch.where(prior.mask, scale * noise, 0.0))
 
     return make
 
 
 @pytest.fixture
 def one_node(random_prior):
-    """A function form, cell, node, seed → `OneNode`; the pinned nodes take inputs 0 and 1, which differ."""
+    """A function cell, node, seed → `OneNode`; the pinned nodes take inputs 0 and 1."""
 
-    def make(form, cell, node, seed=0):
-        prior = random_prior(form, seed, scale=1.5)
+    def make(cell, node, seed=0):
+        prior = random_prior(seed, scale=1.5)
         free = [i for i, f in enumerate(prior.factors) if (f.cell, f.node) == (cell, node)]
         pinned = [i for i in range(len(prior.factors)) if i not in free]
         choice = [

@@ -1,25 +1,22 @@
 """Children: the same architectures as data and as genotypes."""
 
-import pytest
 import torch
 
-from parsec.config.search import PriorConfig
 from parsec.prior.distribution import ArchitectureBatch, Prior
 from parsec.space.darts import PRIMITIVES
 from parsec.space.factors import decode
 
 
-@pytest.mark.parametrize("factors", ["separate", "joint"])
-def test_genotypes_decode_the_sampled_indices(factors):
-    prior = Prior(PriorConfig(factors=factors))
+def test_genotypes_decode_the_sampled_indices():
+    prior = Prior()
     chosen = prior.sample(20, torch.Generator().manual_seed(0))
     children = prior.children(chosen)
-    assert children.genotypes == [decode(row, factors) for row in chosen.tolist()]
+    assert children.genotypes == [decode(row, "separate") for row in chosen.tolist()]
     assert len(children) == 20
 
 
 def test_table_holds_slot_inputs_and_primitives():
-    prior = Prior(PriorConfig())
+    prior = Prior()
     children = prior.children(prior.sample(5, torch.Generator().manual_seed(0)))
     for row, child in zip(children.table.tolist(), children.genotypes, strict=True):
         cells = [[[[e.input, PRIMITIVES.index(e.primitive)] for e in node] for node in cell] for cell in child]
@@ -27,7 +24,7 @@ def test_table_holds_slot_inputs_and_primitives():
 
 
 def test_batch_from_genotypes_can_be_sliced():
-    prior = Prior(PriorConfig())
+    prior = Prior()
     children = prior.children(prior.sample(5, torch.Generator().manual_seed(0)))
     again = ArchitectureBatch.of(children.genotypes)
     assert torch.equal(again.table, children.table)

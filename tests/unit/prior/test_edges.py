@@ -5,14 +5,13 @@ import math
 import pytest
 import torch
 
-from parsec.config.search import PriorConfig
 from parsec.errors import PriorError
 from parsec.prior.distribution import Prior
 from parsec.prior.parquet import read_prior, write_prior
 from parsec.space.darts import EDGES, edge_index
 from parsec.space.spaces import SPACES
 
-EDGE = PriorConfig(factors="edges")
+EDGE = "edges"
 
 
 def prior(space, seed=0):
@@ -47,4 +46,4 @@ def test_edge_prior_roundtrips_only_as_edges(space, tmp_path):
     again = read_prior(tmp_path / "pi.parquet", EDGE, space)
     assert torch.equal(again.logits, edge_prior.logits)
     with pytest.raises(PriorError, match="factors 'edges', but 'separate' is needed"):
-        read_prior(tmp_path / "pi.parquet", PriorConfig(), space)
+        read_prior(tmp_path / "pi.parquet", "separate", space)

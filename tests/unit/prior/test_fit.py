@@ -3,13 +3,11 @@
 import json
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 from job_file import job_file
 
 from parsec.cli import main
-from parsec.config.search import PriorConfig
 from parsec.config.zero_cost import FitPiJob
 from parsec.errors import UserError
 from parsec.prior.distribution import Prior, fit
@@ -39,20 +37,20 @@ def test_probabilities_are_shares_of_the_counts(chosen):
 
 def test_fitted_prior_maximises_likelihood(chosen):
     """At the fitted logits the gradient of the likelihood is zero, and the likelihood is concave in them."""
-    prior = Prior(PriorConfig(), fit(chosen, FACTORS, 1e-9), NASBENCH201)
+    prior = Prior("separate", fit(chosen, FACTORS, 1e-9), NASBENCH201)
     total = prior.log_prob(torch.from_numpy(chosen)).sum()
     (gradient,) = torch.autograd.grad(total, prior.logits)
     assert gradient.abs().max() < 1e-6
     for seed in range(5):
         noise = 0.1 * torch.randn(6, 5, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-        other = Prior(PriorConfig(), prior.logits + noise, NASBENCH201)
+        other = Prior("separate", prior.logits + noise, NASBENCH201)
         assert other.log_prob(torch.from_numpy(chosen)).sum() < total
 
 
 def test_factors_of_different_sizes_are_padded():
     factors = DARTS.factors("separate")
     chosen = np.array([DARTS.encode(draw(np.random.default_rng(i)), "separate") for i in range(30)])
-    prior = Prior(PriorConfig(), fit(chosen, factors, 0.5))
+    prior = Prior("separate", fit(chosen, factors, 0.5))
     assert (prior.logits[~prior.mask] == 0).all()
     assert prior.marginals()[0, :2].tolist() == pytest.approx(np.bincount(chosen[:, 0], minlength=2) / 31 + 0.5 / 31)
 
@@ -94,7 +92,7 @@ def test_command_fits_best_and_records_cost(scores, tmp_path):
     given = ["--settings", str(job_file(tmp_path, JOB.model_dump_json())), "--scores", str(path)]
     assert main(["fit-pi", *given, "--output", str(tmp_path / "a")]) == 0
     best = np.array([NASBENCH201.encode(each, "separate") for each in archs[:5]])
-    prior = read_prior(tmp_path / "a/pi.parquet", PriorConfig(), "nasbench201")
+    prior = read_prior(tmp_path / "a/pi.parquet", "separate", "nasbench201")
     assert torch.equal(prior.logits, fit(best, FACTORS, 1.0))
     assert read_metadata(tmp_path / "a/pi.parquet")["stage"] == "scores"
     document = json.loads((tmp_path / "a/fit.json").read_text())
@@ -122,7 +120,5 @@ def test_fit_handles_darts_and_checks_space(scores, tmp_path):
     path = scores(texts, "darts")
     with pytest.raises(UserError, match="scores of darts, but the settings want nasbench201"):
         fit_pi(JOB, path, tmp_path / "out")
-    joint = PriorConfig(factors="joint")
-    fit_pi(JOB.model_copy(update={"space": "darts", "prior": joint}), path, tmp_path / "out")
-    assert read_prior(tmp_path / "out" / "pi.parquet", joint, "darts").entropy() < 50
-    assert list(pd.read_parquet(tmp_path / "out" / "pi.parquet")["factor"].unique()) == ["joint"]
+    fit_pi(JOB.model_copy(update={"space": "darts"}), path, tmp_path / "out")
+    assert read_prior(tmp_path / "out" / "pi.parquet", "separate", "darts").entropy() < 50

@@ -3,7 +3,6 @@
 import pytest
 import torch
 
-from parsec.config.search import PriorConfig
 from parsec.errors import PriorError
 from parsec.prior.distribution import ArchitectureBatch, Prior
 from parsec.prior.parquet import read_prior, write_prior
@@ -14,7 +13,7 @@ from parsec.space.spaces import NASBENCH201
 @pytest.fixture
 def prior():
     noise = torch.randn(6, 5, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    return Prior(PriorConfig(), noise, NASBENCH201)
+    return Prior("separate", noise, NASBENCH201)
 
 
 @pytest.fixture
@@ -43,8 +42,8 @@ def test_children_decode_the_sampled_indices(prior):
 def test_prior_file_loads_only_own_space(prior, tmp_path):
     path = tmp_path / "pi.parquet"
     write_prior(path, prior, {"space": "nasbench201"})
-    again = read_prior(path, PriorConfig(), "nasbench201")
+    again = read_prior(path, "separate", "nasbench201")
     assert torch.equal(again.logits, prior.logits)
     assert again.mode() == prior.to("cpu").mode() == prior.mode()
     with pytest.raises(PriorError, match="space 'nasbench201', but 'darts' is needed"):
-        read_prior(path, PriorConfig(), "darts")
+        read_prior(path, "separate", "darts")

@@ -9,7 +9,6 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from parsec.config.search import PriorConfig
 from parsec.errors import PriorError
 from parsec.prior.distribution import Prior
 from parsec.prior.parquet import read_history, read_metadata, read_prior, write_prior, write_trajectory
@@ -26,7 +25,7 @@ def path(tmp_path):
 @pytest.fixture
 def written(path, random_prior):
     """A good file of the default form; `path` is where it lies."""
-    write_prior(path, random_prior(PriorConfig()), METADATA)
+    write_prior(path, random_prior(), METADATA)
     return path
 
 
@@ -39,10 +38,10 @@ def change(path, alter, **metadata):
     pq.write_table(changed.replace_schema_metadata(kept | metadata), path)
 
 
-def refusal(path, form=None, space="darts"):
+def refusal(path, space="darts"):
     """The line with which a file is refused."""
     with pytest.raises(PriorError) as caught:
-        read_prior(path, form or PriorConfig(), space)
+        read_prior(path, "separate", space)
     line = str(caught.value)
     assert "\n" not in line
     assert str(path) in line
@@ -50,35 +49,35 @@ def refusal(path, form=None, space="darts"):
 
 
 @pytest.mark.parametrize("scale", [1.0, 1e-300, 1e300, 300.0])
-def test_writing_and_reading_back_is_exact(path, form, random_prior, scale):
-    prior = random_prior(form, scale=scale)
+def test_writing_and_reading_back_is_exact(path, random_prior, scale):
+    prior = random_prior(scale=scale)
     write_prior(path, prior, METADATA)
-    back = read_prior(path, form, "darts")
+    back = read_prior(path, "separate", "darts")
     assert torch.equal(back.logits, prior.logits)
     assert back.logits.requires_grad
-    assert back.form == form
+    assert back.form == "separate"
 
 
-def test_every_bit_of_a_logit_survives(path, form):
-    prior = Prior(form)
+def test_every_bit_of_a_logit_survives(path):
+    prior = Prior()
     odd = [-0.0, 5e-324, 0.1, 1 / 3, -1.7976931348623157e308, 2.2250738585072014e-308]
     with torch.no_grad():
         prior.logits[0, : len(prior.factors[0].choices)] = torch.tensor(odd[:2] * 7)[: len(prior.factors[0].choices)]
         prior.logits[-1, :6] = torch.tensor(odd, dtype=torch.float64)
     write_prior(path, prior, METADATA)
-    back = read_prior(path, form, "darts")
+    back = read_prior(path, "separate", "darts")
     bits = [[struct.pack("d", x) for x in p.logits.detach().flatten().tolist()] for p in (prior, back)]
     assert bits[0] == bits[1]
 
 
-def test_equal_priors_give_equal_bytes(tmp_path, form, random_prior):
+def test_equal_priors_give_equal_bytes(tmp_path, random_prior):
     for name in "ab":
-        write_prior(tmp_path / name, random_prior(form), METADATA)
+        write_prior(tmp_path / name, random_prior(), METADATA)
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
 
 
-def test_pandas_reads_one_row_per_choice(path, form, random_prior):
-    prior = random_prior(form)
+def test_pandas_reads_one_row_per_choice(path, random_prior):
+    prior = random_prior()
     write_prior(path, prior, METADATA)
     frame = pd.read_parquet(path)
     assert list(frame.columns) == ["cell", "node", "slot", "factor", "choice", "logit", "probability"]
@@ -91,13 +90,13 @@ def test_pandas_reads_one_row_per_choice(path, form, random_prior):
 def test_metadata_records_the_files_origin(written):
     metadata = read_metadata(written)
     assert METADATA.items() <= metadata.items()
-    assert {"schema": "1", "factors": "separate", "inputs": "independent"}.items() <= metadata.items()
+    assert {"schema": "1", "factors": "separate"}.items() <= metadata.items()
 
 
 def test_rows_match_by_name_not_order(written):
-    before = read_prior(written, PriorConfig(), "darts")
+    before = read_prior(written, "separate", "darts")
     change(written, lambda frame: frame.sample(frac=1.0, random_state=0)[frame.columns[::-1]])
-    assert torch.equal(read_prior(written, PriorConfig(), "darts").logits, before.logits)
+    assert torch.equal(read_prior(written, "separate", "darts").logits, before.logits)
 
 
 def test_a_missing_file(tmp_path):
@@ -123,7 +122,7 @@ def test_truncated_at_any_length(written):
 
 
 def test_flipped_bit_is_refused_or_harmless(written):
-    content, good = written.read_bytes(), read_prior(written, PriorConfig(), "darts")
+    content, good = written.read_bytes(), read_prior(written, "separate", "darts")
     rng = random.Random(0)
     refusals = []
     for position in rng.sample(range(len(content)), 150):
@@ -131,7 +130,7 @@ def test_flipped_bit_is_refused_or_harmless(written):
         damaged[position] ^= 1 << rng.randrange(8)
         written.write_bytes(damaged)
         try:
-            assert torch.equal(read_prior(written, PriorConfig(), "darts").logits, good.logits)
+            assert torch.equal(read_prior(written, "separate", "darts").logits, good.logits)
         except PriorError as error:
             refusals.append(str(error))
     assert len(refusals) > 75
@@ -171,14 +170,9 @@ def test_another_space(written):
     assert "space 'darts', but 'nasbench201' is needed" in refusal(written, space="nasbench201")
 
 
-def test_another_form(path, form, random_prior):
-    write_prior(path, random_prior(form), METADATA)
-    for factors in ("separate", "joint"):
-        for inputs in ("independent", "distinct"):
-            other = PriorConfig(factors=factors, inputs=inputs)
-            if other != form:
-                line = refusal(path, other)
-                assert ("factors" in line) or ("inputs" in line)
+def test_another_form(path):
+    write_prior(path, Prior("edges"), METADATA)
+    assert "factors 'edges', but 'separate' is needed" in refusal(path)
 
 
 def test_another_schema(written):
@@ -242,23 +236,23 @@ def test_metadata_that_is_no_number(written, key):
 
 
 @pytest.mark.parametrize("width", ["float32", "float64"])
-def test_float32_files_load_and_renormalise(path, form, random_prior, width):
+def test_float32_files_load_and_renormalise(path, random_prior, width):
     """Rounded to float32, probabilities of a factor no longer sum to 1 in float64; their column may be of either."""
-    prior = random_prior(form, scale=5.0)
+    prior = random_prior(scale=5.0)
     write_prior(path, prior, METADATA)
     rounded = ["logit", "probability"]
     change(path, lambda frame: frame.astype(dict.fromkeys(rounded, "float32")).astype(dict.fromkeys(rounded, width)))
-    back = read_prior(path, form, "darts")
+    back = read_prior(path, "separate", "darts")
     assert torch.equal(back.logits, prior.logits.float().double())
     assert back.marginals().sum(1).tolist() == pytest.approx([1.0] * len(back.factors), abs=1e-12)
 
 
 def test_a_trajectory_without_its_epochs(tmp_path, random_prior):
     path = tmp_path / "trajectory.parquet"
-    write_trajectory(path, PriorConfig(), [(0, 0, random_prior(PriorConfig()).logits.detach())], METADATA)
+    write_trajectory(path, "separate", [(0, 0, random_prior().logits.detach())], METADATA)
     change(path, lambda frame: frame.assign(epoch=None))
     with pytest.raises(PriorError, match=r"an epoch of the trajectory is None"):
-        read_history(path, PriorConfig(), "darts")
+        read_history(path, "separate", "darts")
 
 
 def test_failed_write_keeps_earlier_file(written, monkeypatch):
@@ -270,15 +264,15 @@ def test_failed_write_keeps_earlier_file(written, monkeypatch):
 
     monkeypatch.setattr(pq, "write_table", fail)
     with pytest.raises(Exception, match="no space left"):
-        write_prior(written, Prior(PriorConfig()), METADATA)
+        write_prior(written, Prior(), METADATA)
     assert written.read_bytes() == before
     assert list(written.parent.iterdir()) == [written]
 
 
-def test_trajectory_holds_every_epochs_rows(tmp_path, form, random_prior):
-    priors = {epoch: random_prior(form, seed=epoch) for epoch in range(3)}
+def test_trajectory_holds_every_epochs_rows(tmp_path, random_prior):
+    priors = {epoch: random_prior(seed=epoch) for epoch in range(3)}
     path = tmp_path / "trajectory.parquet"
-    write_trajectory(path, form, [(e, 4 * e, p.logits.detach()) for e, p in priors.items()], METADATA)
+    write_trajectory(path, "separate", [(e, 4 * e, p.logits.detach()) for e, p in priors.items()], METADATA)
     frame = pd.read_parquet(path)
     assert list(frame.columns[:2]) == ["epoch", "step"]
     assert dict(zip(frame.epoch, frame.step, strict=True)) == {0: 0, 1: 4, 2: 8}

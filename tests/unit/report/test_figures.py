@@ -184,11 +184,6 @@ def test_edges_form_has_edge_panels(study):
     assert above.y0 > heading.y1 > heading.y0 > below.y1
 
 
-def test_joint_factors_have_slot_panels(study):
-    figure, data = plot_pi([study.search(epochs=1, form="joint").parent])
-    assert (sum(bool(axes.images) for axes in figure.axes), len(data)) == (16, 2 * 392)
-
-
 def test_pi_takes_one_run(study, tmp_path):
     runs = [study.search(seed=seed, epochs=1).parent for seed in (0, 1)]
     with pytest.raises(UserError, match="one run"):

@@ -8,9 +8,7 @@ import torch
 from parsec.config.base import Compute, Running
 from parsec.config.datasets import Digits, PrepareJob
 from parsec.config.search import (
-    RELAXED,
     Estimator,
-    PriorConfig,
     PriorOptimizer,
     Ranking,
     Relaxation,
@@ -59,7 +57,6 @@ def make_job():
 
     def make(
         stage="search",
-        prior=None,
         compute=None,
         prior_rate=0.1,
         method="parsec",
@@ -73,7 +70,6 @@ def make_job():
             stage=stage,
             space=space,
             method=method,
-            prior=prior or PriorConfig(factors="edges" if method in RELAXED else "separate"),
             settings=STAGE.model_copy(update=changes),
             compute=compute or Compute(device="cpu", precision="float32"),
         )
@@ -95,7 +91,7 @@ def make_task(digits, make_job):
             validation=Images(open_split(digits, "validation", settings.validation_images), "cpu"),
             augment=Augment(settings.augmentation, info, torch.channels_last),
             classes=len(info.classes),
-            prior=Prior(job.prior, space=SPACES[job.space]),
+            prior=Prior(job.form, space=SPACES[job.space]),
             device=torch.device("cpu"),
         )
 

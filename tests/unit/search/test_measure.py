@@ -4,7 +4,7 @@ import json
 
 from parsec.bench.memory import measure
 from parsec.config.base import Compute
-from parsec.config.search import Measure, MeasureJob, PriorConfig
+from parsec.config.search import Measure, MeasureJob
 from parsec.config.training import Augmentation, Network
 
 
@@ -12,7 +12,6 @@ def test_one_row_per_setting(digits, tmp_path):
     job = MeasureJob(
         stage="search",
         space="darts",
-        prior=PriorConfig(),
         network=Network(cells=3, channels=2),
         batch_size=4,
         train_images=8,

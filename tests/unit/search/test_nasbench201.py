@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from parsec.config.base import SEARCH_FILES, Compute
-from parsec.config.search import Estimator, PriorConfig
+from parsec.config.search import Estimator
 from parsec.errors import PriorError, SettingsError
 from parsec.network.nasbench201 import network_cost
 from parsec.network.spaces import multiply_adds
@@ -23,7 +23,7 @@ def test_files_of_a_search(start):
     folder = start("a", space=SPACE)
     assert {path.name for path in folder.iterdir()} == {MARKER, *SEARCH_FILES}
     prior, result = (
-        read_prior(folder / "pi.parquet", PriorConfig(), SPACE),
+        read_prior(folder / "pi.parquet", "separate", SPACE),
         json.loads((folder / "result.json").read_text()),
     )
     assert prior.logits.shape == (6, 5)
@@ -62,7 +62,7 @@ def test_resumes_from_state(make_task):
 def test_finetune_needs_prior_of_space(start):
     given = start("a", space=SPACE) / "pi.parquet"
     second = start("b", stage="finetune", init_from="search", init_pi=given, space=SPACE)
-    frame, before = pd.read_parquet(second / "trajectory.parquet"), read_prior(given, PriorConfig(), SPACE)
+    frame, before = pd.read_parquet(second / "trajectory.parquet"), read_prior(given, "separate", SPACE)
     assert frame[frame.epoch == 0].logit.tolist() == before.logits.flatten().tolist()
     with pytest.raises(PriorError, match="space 'nasbench201', but 'darts' is needed"):
         start("c", stage="finetune", init_from="search", init_pi=given)
@@ -80,7 +80,7 @@ def test_darts_executors_fail(make_task, executor):
 def test_cost_weight_lowers_expected_cost(make_task):
     expected = []
     for weight in (0.0, 10.0):
-        estimator = Estimator(samples=4, cost_weight=weight, cost_target=1e4)
+        estimator = Estimator(samples=4, baseline="none", cost_weight=weight, cost_target=1e4)
         trainer = Parsec(make_task(space=SPACE, estimator=estimator))
         costs = multiply_adds(NASBENCH201, trainer.settings.network, trainer.task.augment.image_size)[0]
         at_first = float((costs * trainer.prior.marginals().detach()).sum())

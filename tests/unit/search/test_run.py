@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from parsec.config.base import SEARCH_FILES, Compute, as_json, fingerprint
-from parsec.config.search import PriorConfig, SearchOptimizer
+from parsec.config.search import SearchOptimizer
 from parsec.config.training import Network
 from parsec.data.dataset import read_info
 from parsec.errors import DatasetError, DeviceError, DivergedError, PriorError, SettingsError
@@ -31,7 +31,7 @@ def test_files_of_a_search(start, digits, make_job, tmp_path):
     folder, job = start("a"), make_job()
     assert {path.name for path in folder.iterdir()} == {MARKER, *SEARCH_FILES}
     assert not (tmp_path / "state" / "a").exists()
-    prior, metadata = read_prior(folder / "pi.parquet", PriorConfig(), "darts"), read_metadata(folder / "pi.parquet")
+    prior, metadata = read_prior(folder / "pi.parquet", "separate", "darts"), read_metadata(folder / "pi.parquet")
     assert metadata["settings_fingerprint"] == fingerprint(job)
     expected = {"stage": "search", "dataset": "digits", "method": "parsec", "seed": "0", "epoch": "2"}
     assert (expected | {"parent_fingerprint": ""}).items() <= metadata.items()
@@ -76,15 +76,15 @@ def test_finetune_starts_from_its_parent(start, make_job):
     assert {"stage": "search", "dataset": "digits", "method": "parsec", "seed": 1}.items() <= parent.items()
     assert read_metadata(second / "pi.parquet")["parent_fingerprint"] == parent["pi_fingerprint"]
     frame = pd.read_parquet(second / "trajectory.parquet")
-    before = read_prior(given, PriorConfig(), "darts")
+    before = read_prior(given, "separate", "darts")
     assert frame[frame.epoch == 0].logit.tolist() == before.logits[before.mask].tolist()
 
 
 def test_prior_of_other_form_fails(start, tmp_path, make_job):
     given = start("a") / "pi.parquet"
-    with pytest.raises(PriorError, match="factors 'separate', but 'joint' is needed"):
-        start("b", stage="finetune", init_from="search", init_pi=given, prior=PriorConfig(factors="joint"))
-    prior = read_prior(given, PriorConfig(), "darts")
+    with pytest.raises(PriorError, match="factors 'separate', but 'edges' is needed"):
+        start("b", stage="finetune", init_from="search", init_pi=given, method="darts")
+    prior = read_prior(given, "separate", "darts")
     write_prior(tmp_path / "other.parquet", prior, {"space": "nasbench201"})
     with pytest.raises(PriorError, match="space 'nasbench201'"):
         start("b", stage="finetune", init_from="search", init_pi=tmp_path / "other.parquet")

@@ -5,7 +5,6 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from parsec.config.base import Compute
-from parsec.config.search import Estimator, PriorConfig
 from parsec.prior.distribution import ArchitectureBatch
 from parsec.search import parsec
 from parsec.search.executors.build import build_executor
@@ -90,22 +89,3 @@ def test_only_flush_reads(trainer, reads):
     rows = search.flush()
     assert [row["step"] for row in rows] == [2, 3, 4, 5]
     assert reads == ["tolist"]
-
-
-@pytest.mark.parametrize("inputs", ["independent", "distinct"])
-@pytest.mark.parametrize("factors", ["separate", "joint"])
-def test_no_prior_form_reads(trainer, reads, factors, inputs):
-    search = trainer(prior=PriorConfig(factors=factors, inputs=inputs))
-    reads.clear()
-    with Scalars() as scalars:
-        search.advance()
-    assert (scalars.seen, reads) == ([], [])
-
-
-def test_adaptive_samples_read_entropy_only(trainer, reads):
-    search = trainer(estimator=Estimator(samples=3, adaptive=0.05, minimum_samples=2))
-    reads.clear()
-    with Scalars() as scalars:
-        search.advance()
-    # Once before either draw, because π moves between them.
-    assert (len(scalars.seen), reads) == (2, [])

@@ -33,8 +33,6 @@ def test_nasbench201_has_a_factor_an_edge():
     assert [(factor.slot, factor.node) for factor in factors] == list(EDGES)
     assert {(factor.cell, factor.kind, factor.choices) for factor in factors} == {("cell", "operation", OPERATIONS)}
     assert NASBENCH201.decode([3, 0, 1, 4, 0, 2], "separate") == FOUND
-    with pytest.raises(ValueError, match="nasbench201 has no form 'joint'"):
-        NASBENCH201.factors("joint")
 
 
 @pytest.mark.parametrize("arch", [DARTS_V2, FOUND, architectures()[7]])

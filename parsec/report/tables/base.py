@@ -33,7 +33,8 @@ def mean_and_std(summary: Summary | None) -> str:
     """`2.86 ± 0.06`; only the mean of a single value."""
     if summary is None:
         return NOTHING
-    return f"{summary.mean:.2f}" if summary.std is None else f"{summary.mean:.2f} ± {summary.std:.2f}"
+    mean = f"{summary.mean:.2f}".replace("-", "−")
+    return mean if summary.std is None else f"{mean} ± {summary.std:.2f}"
 
 
 def cost_text(cost: Cost) -> str:

@@ -331,6 +331,13 @@ def bench(
     precision: Annotated[Literal["auto", "float32", "bfloat16"], typer.Option(help="Of activations.")] = "auto",
     rounds: Annotated[int | None, _count(help="Timed rounds; default: what suits the size.")] = None,
     paper: Annotated[bool, typer.Option("--paper", help="The paper's sizes and more rounds.")] = False,
+    size: Annotated[
+        Literal["digits", "small", "finetune"] | None, typer.Option(help="search, memory: one size only.")
+    ] = None,
+    contender: Annotated[
+        str | None,
+        typer.Option(help="search, retrain, loader: only the reference, and contenders whose names have this text."),
+    ] = None,
     tiny: Annotated[bool, typer.Option("--tiny", help="The smallest sizes: shows that it runs, no more.")] = False,
 ) -> None:
     """Measure speed or memory on this machine, against reference implementations and a roofline bound."""
@@ -339,7 +346,8 @@ def bench(
 
     if paper and tiny:
         raise UserError("--tiny: not allowed with --paper; see `parsec bench --help`")
-    job = {"what": what, "device": device, "precision": precision, "rounds": rounds, "paper": paper, "tiny": tiny}
+    job: dict[str, Any] = {"what": what, "device": device, "precision": precision, "rounds": rounds}
+    job |= {"paper": paper, "tiny": tiny, "size": size, "contender": contender}
     bench(load_job(json.dumps(job), BenchJob), data, json_file)
 
 

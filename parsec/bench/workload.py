@@ -18,6 +18,7 @@ from parsec.config.search import PriorConfig
 from parsec.config.training import Network
 from parsec.data.dataset import DatasetInfo, Part, Shards
 from parsec.data.loader import Images
+from parsec.errors import UserError
 from parsec.network.layers import initialise
 from parsec.network.supernet import Supernet
 from parsec.prior.distribution import ArchitectureBatch, Prior
@@ -143,6 +144,8 @@ class BenchJob(Config):
     precision: Literal["auto", "float32", "bfloat16"] = Field("auto", description="of activations, as in the settings")
     rounds: Positive | None = Field(None, description="timed rounds; null: what suits the size")
     paper: bool = Field(False, description="the paper's sizes too")
+    size: Literal["digits", "small", "finetune"] | None = Field(None, description="one size only; null: all")
+    contender: str | None = Field(None, description="the reference and contenders with this text in their names only")
     tiny: bool = Field(False, description="the smallest network only: shows that it works, measures nothing of worth")
 
 
@@ -177,12 +180,19 @@ FINETUNE = Size("finetune", Network(cells=20, channels=36), 32, 64, 16, (1, 2, 4
 
 
 def sizes(job: BenchJob, device: torch.device) -> list[Size]:
-    """The sizes that a benchmark of the search runs at; the largest only on a GPU, where DARTS' supernet fits."""
+    """The sizes that a benchmark of the search runs at; the largest only on a GPU, where DARTS' supernet fits.
+
+    Raises:
+        UserError: the one asked for is not among them.
+    """
     if job.tiny:
         return [TINY]
-    if not job.paper:
-        return [DIGITS, SMALL]
-    return [DIGITS, PAPER_SMALL, *([FINETUNE] if device.type == "cuda" else [])]
+    largest = [FINETUNE] if device.type == "cuda" else []
+    suited = [DIGITS, PAPER_SMALL, *largest] if job.paper else [DIGITS, SMALL]
+    chosen = [size for size in suited if job.size in (None, size.name)]
+    if not chosen:
+        raise UserError(f"--size: {job.size} is measured with --paper on a GPU only; leave it out")
+    return chosen
 
 
 def workload(job: BenchJob, size: Size, device: torch.device, children: int) -> Workload:

@@ -212,13 +212,13 @@ def compute(
     in_flight: int | None = None,
     skip: bool = False,
 ) -> Compute:
-    """How an executor runs; `in_flight` is S, null for what the default budget and the machine's cache suggest."""
+    """How an executor runs; `in_flight` is S, null for what memory holds and the machine's cache suggests."""
     return Compute(
         device=job.device,
         precision=job.precision,
         deterministic=False,
         executor=executor,
         samples_in_flight=in_flight,
-        memory_gib=ROOMY_GIB if in_flight else Compute().memory_gib,
+        memory_gib=ROOMY_GIB if in_flight else None,
         skip_negligible=skip,
     )

@@ -3,7 +3,7 @@
 import tempfile
 from functools import partial
 from pathlib import Path
-from typing import Literal, NamedTuple, Self
+from typing import Annotated, Literal, NamedTuple, Self
 
 import numpy as np
 import torch
@@ -131,7 +131,7 @@ def random_info(side: int) -> DatasetInfo:
     return DatasetInfo("random", names, side, (0.5,) * 3, (12**-0.5,) * 3, {}, content_hash="", stand_in=None)
 
 
-What = Literal["search", "retrain", "memory", "loader", "savings"]
+What = Literal["search", "retrain", "memory", "loader", "savings", "gpu"]
 ROOMY_GIB = 1e6
 """Where a benchmark asks for a number of children in flight, no budget stands against it."""
 
@@ -146,6 +146,7 @@ class BenchJob(Config):
     paper: bool = Field(False, description="the paper's sizes too")
     size: Literal["digits", "small", "finetune"] | None = Field(None, description="one size only; null: all")
     contender: str | None = Field(None, description="the reference and contenders with this text in their names only")
+    slice: Annotated[int, Field(ge=0)] | None = Field(None, description="gpu: which slice")
     tiny: bool = Field(False, description="the smallest network only: shows that it works, measures nothing of worth")
 
 

@@ -39,9 +39,9 @@ def _rates(device: torch.device) -> Rates:
 def _timed(
     contest: Callable[[BenchJob, Size, torch.device], Contest], name: str, contender: str | None, setup: Setup
 ) -> Result:
-    """A comparison of times at one size; of all contenders in a rehearsal."""
+    """A comparison of times at one size; in a rehearsal of few contenders."""
     size = TINY if setup.rehearsal else SIZES[name]
-    held = contest(setup.job, size, setup.device).only(None if setup.rehearsal else contender)
+    held = contest(setup.job, size, setup.device).only("all children" if setup.rehearsal else contender)
     return hold(held, setup.device, _rates(setup.device))
 
 

@@ -75,8 +75,10 @@ def _time(row: Row) -> tuple[str, ...]:
 
 def _times_targets(document: Document) -> Iterator[str]:
     yield f"  speed: times as fast as {document['reference']}; distance: median over floor"
+    card = document.get("device", "cpu")
     for target in document["targets"]:
-        yield f"  must reach {_wanted(target, document)}: {_verdict(target)} on {document['device']}"
+        where = "" if card == "cpu" else f" on {card}"
+        yield f"  must reach {_wanted(target, document)}: {_verdict(target)}{where}"
 
 
 def _wanted(target: Row, document: Document) -> str:

@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from parsec.bench.workload import FINETUNE, PAPER_SMALL, TINY, Size, compute, wo
 from parsec.config.base import Compute, Running
 from parsec.config.datasets import Digits, PrepareJob
 from parsec.config.search import Estimator, PriorConfig, SearchJob
+from parsec.config.training import Network
 from parsec.data.prepare import prepare
 from parsec.network.kernels import reference
 from parsec.network.kernels.interface import Operations, operations
@@ -65,11 +67,21 @@ CHECKED_CHILDREN = 4
 """Architectures of a step that compares operations, two in flight."""
 
 
+TESTED = (
+    (NETWORK, 32),
+    (Network(cells=4, channels=36), 15),
+    (Network(cells=3, channels=12, stem="imagenet"), 97),
+)
+"""Networks and sides of the images in the tests of executor `fused`."""
+
+
 def builds(setup: Setup) -> Result:
     """Build the kernels of all later steps, in as many processes as there are cores."""
     if setup.rehearsal:
         return {"skipped": "kernels are built on CUDA only"}
     cases = [Case(NETWORK, 16, 8, 6, rounded) for rounded in (False, True)]
+    cases += [Case(network, side, 16, s, False) for network, side in TESTED for s in (1, 3, 6)]
+    cases += [Case(NETWORK, 32, 16, s, rounded) for s, rounded in ((2, False), (4, False), (6, True))]
     for size in sizes(setup):
         shape = (size.network, size.image_size, size.batch_size)
         cases += [Case(*shape, size.samples, True), Case(*shape, 1, True)]
@@ -242,6 +254,8 @@ def program(words: tuple[str, ...], setup: Setup) -> Result:
 
 def gpu_tests(file: str, chosen: str | None, setup: Setup) -> Result:
     """The GPU's tests of one file; a failure is a result. In a rehearsal only whether pytest is there."""
+    if find_spec("pytest") is None:
+        raise ModuleNotFoundError("pytest is missing here; bring it for the tests")
     words = (sys.executable, "-m", "pytest", "--version")
     if not setup.rehearsal:
         words = (*words[:3], "-p", "no:cacheprovider", f"tests/gpu/{file}", *(("-k", chosen) if chosen else ()))

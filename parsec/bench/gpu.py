@@ -85,11 +85,12 @@ SLICES: dict[int, tuple[Measurement, ...]] = {
         Measurement("profile, finetune", 30, partial(step_profile, "finetune")),
         Measurement("convolutions", 60, convolutions),
         _tests("test_fused.py", 200),
+        _tests("test_auto.py", 60),
     ),
     2: (
         _program(
             "counters, small", 120, "ncu", "--clock-control", "none", "--set", "basic", "--kernel-name", KERNELS,
-            "--launch-count", "24", *STEP, "--size", "small",
+            "--launch-count", "24", "--kill", "yes", *STEP, "--size", "small",
         ),
         _program("memory errors", 180, "compute-sanitizer", *STEP, "--tiny"),
         _tests("test_device.py", 60),
@@ -99,7 +100,7 @@ SLICES: dict[int, tuple[Measurement, ...]] = {
     ),
     3: (
         Measurement("retraining", 400, _retraining),
-        _tests("test_retrain.py", 200, "same or continuing or wait"),
+        _tests("test_retrain.py", 200, "reproducible or continuing or sync"),
     ),
     4: (
         Measurement("memory, small", 60, partial(_memory, "small")),

@@ -123,7 +123,6 @@ def bench_slice(
     if tiny:
         logger.warning("no CUDA here: a rehearsal at the smallest sizes, whose numbers say nothing about a GPU")
     run_start = start_provenance("parsec.bench.slices")
-    set_deterministic(False)
     setup, log = Setup(kind, job, out, work, data, end), Log(out, device_name(kind))
     _check_equal(number, slices, log)
     missing = [each for each in slices[number] if each.name not in log.results]
@@ -158,6 +157,8 @@ def _measure(measurement: Measurement, setup: Setup, log: Log) -> None:
     logger.info("%s", measurement.name)
     began, git = time.monotonic(), start_provenance("parsec.bench.slices").git
     row = {"slice": setup.job.slice, "name": measurement.name, "commit": git and git["commit"]}
+    # A run before may have asked for more, and have left it so.
+    set_deterministic(False)
     try:
         result = measurement.run(setup)
     except Exception as error:

@@ -108,8 +108,6 @@ class CUDAGraphRunner:
                 for _ in range(2):
                     step(*buffers)
             torch.cuda.current_stream(device).wait_stream(stream)
-            # The graph has memory of its own, so that of the two runs is given back.
-            torch.cuda.empty_cache()
             return CapturedStep(*self._recorded(step, buffers))
         finally:
             # The two runs added to the gradient.

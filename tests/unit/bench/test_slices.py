@@ -6,14 +6,17 @@ import time
 import pytest
 import torch
 
-from parsec.bench import carry
+from parsec.bench import carry, slices
 from parsec.bench.carry import retrained, searched
 from parsec.bench.checks import ComparedOperations, gpu_tests, program, resumed
 from parsec.bench.gpu import SLICES
 from parsec.bench.slices import MEASUREMENTS, RECORD, Log, Measurement, bench_slice
+from parsec.bench.workload import BenchJob
 from parsec.cli import main
+from parsec.config.load import load
 from parsec.errors import Interrupted, UserError
 from parsec.network.kernels import reference
+from parsec.plugins import source_root
 from parsec.runtime.checkpoint import Checkpoints, checkpoint_files
 from parsec.runtime.loop import StopRequest
 
@@ -188,6 +191,19 @@ def test_stop_is_asked_for_until_the_run_can_stop():
 
     assert carry.stopping_when(lambda: True, work) == "stopped at step 5"
     assert carry.stopping_when(lambda: False, lambda: None) is None
+
+
+def test_carried_runs_have_the_settings_of_the_paper(tmp_path):
+    job = BenchJob(what="gpu", device="cuda", slice=6, paper=True)
+    setup = slices.Setup(torch.device("cuda"), job, tmp_path, tmp_path / "work", None, 0.0)
+    settings, paper = carry.settings_of(setup), load(source_root() / "config" / "paper.yaml")
+    assert (settings.search, settings.finetune, settings.compute) == (paper.search, paper.finetune, paper.compute)
+    of_paper, [(dataset, trained)] = paper.retrain["cifar10"], settings.retrain.items()
+    assert dataset == "cifar10"
+    assert trained == of_paper.model_copy(update={"origins": ("finetune",), "published": (), "runs": (0,)})
+    assert settings.seeds == (0,)
+    with pytest.raises(UserError, match="--data: this slice trains on CIFAR-10"):
+        carry.searched("search", setup)
 
 
 @pytest.mark.parametrize("rounded", [False, True])

@@ -63,7 +63,6 @@ def cuda(monkeypatch):
         stream=lambda stream: contextlib.nullcontext(),
         graph_pool_handle=lambda: (0, 1),
         graph=Capture,
-        empty_cache=lambda: None,
     )
     monkeypatch.setattr(cuda_graph.torch, "cuda", fake)
 

@@ -45,7 +45,7 @@ def _build_share(cases: list[Case], rank: int, processes: int) -> int:
 
     def build(kernel: Any, *args: Any, grid: Any, warmup: bool, **named: Any) -> None:  # noqa: ANN401
         nonlocal built
-        key = f"{kernel.fn.__name__} {[_variant(x) for x in args]} { ({k: _variant(x) for k, x in named.items()}) }"
+        key = _variant(kernel, dict(zip(kernel.arg_names, args, strict=False)) | named)
         if key not in seen:
             seen.add(key)
             # All processes see the same launches, and each builds those that its number falls on.
@@ -61,13 +61,19 @@ def _build_share(cases: list[Case], rank: int, processes: int) -> int:
     return built
 
 
-def _variant(value: object) -> object:
-    """What kernels are specialised on: types, alignment, ones and multiples of 16, and sizes in capitals."""
-    if isinstance(value, Tensor):
-        return value.dtype, _offset(value)
-    if type(value) is int:
-        return 1 if value == 1 else value % 16 == 0, value if value < 2**12 else None
-    return value
+def _variant(kernel: Any, given: dict[str, Any]) -> str:  # noqa: ANN401
+    """What a launch's build depends on: types, constants, alignment, and which numbers are 1 or multiples of 16."""
+    parts: list[object] = [kernel.fn.__name__]
+    for parameter in kernel.params:
+        value = given.pop(parameter.name, None)
+        if isinstance(value, Tensor):
+            parts.append((value.dtype, _offset(value)))
+        elif parameter.is_constexpr or type(value) is not int:
+            parts.append(value)
+        else:
+            known = None if parameter.do_not_specialize else (value == 1, value % 16 == 0)
+            parts.append((value >= 2**31, known))
+    return repr([*parts, sorted(given.items())])
 
 
 def _offset(x: Tensor) -> int:

@@ -102,7 +102,10 @@ def _carried(run: Callable[[Settings, Path, Running], Path], setup: Setup) -> Re
     write_atomic(setup.work / "settings.yaml", yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False))
     data, running = _data(setup), Running(checkpoint_seconds=120.0, progress_seconds=20.0)
     result: list[Path] = []
-    late = lambda: setup.seconds_left < SAVING  # noqa: E731
+
+    def late() -> bool:
+        return setup.seconds_left < SAVING
+
     stopped = stopping_when(late, lambda: result.append(run(settings, data, running)))
     packed = pack(setup.work, setup.out)
     if stopped is not None:

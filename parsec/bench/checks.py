@@ -1,14 +1,16 @@
 """Measurements of `bench gpu` that are no comparison of times: equality, convolutions, profiles, tools, resuming."""
 
 import json
+import math
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import partial
+from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -32,6 +34,7 @@ from parsec.network.kernels import reference
 from parsec.network.kernels.interface import Operations, operations
 from parsec.network.supernet import Supernet
 from parsec.records.provenance import machine, versions
+from parsec.runtime.logs import logger
 from parsec.runtime.rng import generator
 from parsec.search.executors.base import weighted_backward
 from parsec.search.executors.cuda_graph import CUDAGraphRunner
@@ -49,11 +52,8 @@ def sizes(setup: Setup) -> list[Size]:
 def facts(setup: Setup) -> Result:
     """Machine, versions, memory of the device and what Triton builds with."""
     memory = torch.cuda.mem_get_info(setup.device) if setup.device.type == "cuda" else None
-    with suppress(ImportError):
-        import triton
-
-        return {"machine": machine(), "versions": versions(), "memory": memory, "triton": triton.__version__}
-    return {"machine": machine(), "versions": versions(), "memory": memory, "triton": None}
+    triton = metadata.version("triton") if find_spec("triton") else None
+    return {"machine": machine(), "versions": versions(), "memory": memory, "triton": triton}
 
 
 def rates(setup: Setup) -> Result:
@@ -87,7 +87,11 @@ def builds(setup: Setup) -> Result:
         cases += [Case(*shape, size.samples, True), Case(*shape, 1, True)]
         cases += [Case(*shape, CHECKED_CHILDREN // 2, rounded) for rounded in (False, True)]
     processes = min(len(os.sched_getaffinity(0)), 16)
-    return {"processes": processes, "builds": build_kernels(cases, processes)}
+    try:
+        return {"processes": processes, "builds": build_kernels(cases, processes)}
+    except Exception as error:  # all that follows builds its own kernels, only one after another
+        logger.exception("kernels could not be built ahead")
+        return {"processes": processes, "failed": str(error)}
 
 
 class ComparedOperations:
@@ -106,8 +110,9 @@ class ComparedOperations:
             result = getattr(self._kernels, name)(*(clones.get(id(each), each) for each in args), **named)
             expected = getattr(reference, name)(*args, **named)
             written = [(clones[id(each)], each) for each in args if isinstance(each, Tensor)]
-            # Parts of weights' gradients may be cut otherwise; their sums count.
-            returned = [(a.sum(-2), b.sum(-2)) for a, b in zip(_tensors(result), _tensors(expected), strict=True)]
+            # Parts of weights' gradients may be cut otherwise, so their sums count; rows without any are zero.
+            sums = [(a.sum(-2), b.sum(-2)) for a, b in zip(_tensors(result), _tensors(expected), strict=True)]
+            returned = [(a.where(~a.isnan() | (b != 0), b), b) for a, b in sums]
             for index, (found, wanted) in enumerate([*written, *returned]):
                 self._note(name, index, found, wanted)
             return expected
@@ -116,13 +121,13 @@ class ComparedOperations:
 
     def _note(self, name: str, index: int, found: Tensor, wanted: Tensor) -> None:
         """Keep the difference of one tensor; what neither wrote is not a number in both."""
-        known = ~wanted.isnan()
-        scale = wanted[known].abs().amax() if known.any() else wanted.new_ones(())
-        apart = (found[known].double() - wanted[known].double()).abs()
-        share = float(apart.max() / scale.double().clamp_min(1e-30)) if known.any() else 0.0
-        # NaN where the twin has a number is a difference as well.
-        share = share if share == share else float("inf")
-        self.differences[name] = max(self.differences.get(name, 0.0), min(share, 1e30))
+        known, share = ~wanted.isnan(), 0.0
+        if (known == found.isnan()).any():
+            share = math.inf
+        elif known.any():
+            scale = wanted[known].abs().amax().double().clamp_min(1e-30)
+            share = float((found[known].double() - wanted[known].double()).abs().max() / scale)
+        self.differences[name] = max(self.differences.get(name, 0.0), share)
         if share > self._tolerance and self.first is None:
             self.first = f"{name} differs from its plain twin by {share:.2g} of the largest number (tensor {index})"
 
@@ -278,7 +283,10 @@ def resumed(setup: Setup) -> Result:
             search(job, data, 0, Path(folder, name), Path(folder, f"{name}-state"), None, Running(checkpoint_seconds=0))
 
         run("whole")
-        saved = lambda: any(Path(folder, "halves-state").glob("step-*.pt"))  # noqa: E731
+
+        def saved() -> bool:
+            return any(Path(folder, "halves-state").glob("step-*.pt"))
+
         stopped = stopping_when(saved, partial(run, "halves"))
         run("halves")
         equal = {

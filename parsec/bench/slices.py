@@ -19,6 +19,7 @@ from parsec.bench.run import record, text
 from parsec.bench.workload import BenchJob
 from parsec.errors import UserError
 from parsec.records.provenance import start_provenance, write_json
+from parsec.runtime.checkpoint import finite
 from parsec.runtime.device import acquire_gpu, device_name, resolve, set_deterministic
 from parsec.runtime.files import reported
 from parsec.runtime.logs import logger
@@ -81,7 +82,7 @@ class Log:
 
     def add(self, row: Mapping[str, Any]) -> None:
         """Append a line and wait until it is on the disk."""
-        row = {"device": self.device, **row}
+        row = {"device": self.device, **{key: finite(value) for key, value in row.items()}}
         self.rows.append(row)
         with reported(self._path):
             self._path.parent.mkdir(parents=True, exist_ok=True)
@@ -162,8 +163,8 @@ def _measure(measurement: Measurement, setup: Setup, log: Log) -> None:
     try:
         result = measurement.run(setup)
     except Exception as error:
-        logger.exception("%s failed", measurement.name)
         first = (str(error).splitlines() or [""])[0]
+        logger.error("%s failed: %s", measurement.name, first, exc_info=not isinstance(error, UserError))
         log.add(row | {"seconds": time.monotonic() - began, "error": f"{type(error).__name__}: {first}"})
         return
     log.add(row | {"seconds": time.monotonic() - began, "result": result})

@@ -37,7 +37,7 @@ def _rates(device: torch.device) -> Rates:
 
 
 def _timed(
-    contest: Callable[[BenchJob, Size, torch.device], Contest], name: str, contender: str | None, setup: Setup
+    contest: Callable[[BenchJob, Size, torch.device], Contest], contender: str | None, name: str, setup: Setup
 ) -> Result:
     """A comparison of times at one size; in a rehearsal of few contenders."""
     size = TINY if setup.rehearsal else SIZES[name]
@@ -48,6 +48,17 @@ def _timed(
 def _memory(name: str, setup: Setup) -> Result:
     [document] = bench_memory(setup.job.model_copy(update={} if setup.rehearsal else {"size": name}), setup.device)
     return document
+
+
+def _sized(name: str, seconds: float, size: str, run: Callable[[str, Setup], Result]) -> Measurement:
+    """A measurement at the size of a search network; a rehearsal has only one."""
+
+    def measure(setup: Setup) -> Result:
+        if setup.rehearsal and size != "small":
+            return {"skipped": "a rehearsal has one size only"}
+        return run(size, setup)
+
+    return Measurement(f"{name}, {size}", seconds, measure)
 
 
 def _retraining(setup: Setup) -> Result:
@@ -79,10 +90,10 @@ SLICES: dict[int, tuple[Measurement, ...]] = {
     ),
     1: (
         Measurement("rates", 20, rates),
-        Measurement("iteration, small", 60, partial(_timed, iteration_contest, "small", "fused")),
-        Measurement("profile, small", 20, partial(step_profile, "small")),
-        Measurement("iteration, finetune", 120, partial(_timed, iteration_contest, "finetune", "fused")),
-        Measurement("profile, finetune", 30, partial(step_profile, "finetune")),
+        _sized("iteration", 60, "small", partial(_timed, iteration_contest, "fused")),
+        _sized("profile", 20, "small", step_profile),
+        _sized("iteration", 120, "finetune", partial(_timed, iteration_contest, "fused")),
+        _sized("profile", 30, "finetune", step_profile),
         Measurement("convolutions", 60, convolutions),
         _tests("test_fused.py", 200),
         _tests("test_auto.py", 60),
@@ -103,17 +114,17 @@ SLICES: dict[int, tuple[Measurement, ...]] = {
         _tests("test_retrain.py", 200, "reproducible or continuing or sync"),
     ),
     4: (
-        Measurement("memory, small", 60, partial(_memory, "small")),
-        Measurement("memory, finetune", 120, partial(_memory, "finetune")),
+        _sized("memory", 60, "small", _memory),
+        _sized("memory", 120, "finetune", _memory),
         Measurement("stopped and resumed", 120, resumed, takes_device=True),
         _tests("test_methods.py", 120),
         _tests("test_bench.py", 120),
     ),
     5: (
-        Measurement("all iterations, small", 120, partial(_timed, iteration_contest, "small", None)),
-        Measurement("executors, small", 120, partial(_timed, executor_contest, "small", None)),
-        Measurement("all iterations, finetune", 200, partial(_timed, iteration_contest, "finetune", None)),
-        Measurement("executors, finetune", 200, partial(_timed, executor_contest, "finetune", None)),
+        _sized("all iterations", 120, "small", partial(_timed, iteration_contest, None)),
+        _sized("executors", 120, "small", partial(_timed, executor_contest, None)),
+        _sized("all iterations", 200, "finetune", partial(_timed, iteration_contest, None)),
+        _sized("executors", 200, "finetune", partial(_timed, executor_contest, None)),
     ),
     6: (_run("CIFAR-10: search", partial(searched, "search")),),
     7: (_run("CIFAR-10: fine-tuning", partial(searched, "finetune")),),

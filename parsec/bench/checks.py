@@ -1,38 +1,30 @@
-"""Measurements of `bench gpu` that are no comparison of times: equality, convolutions, profiles, tools, resuming."""
+"""Measurements of `bench gpu` that are no comparison of times: equality, convolutions, profiles, tools, tests."""
 
-import json
 import math
 import os
 import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from importlib import metadata
 from importlib.util import find_spec
-from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.profiler import ProfilerActivity, profile
 
-from parsec.bench.carry import stopping_when
 from parsec.bench.harness import measure_rates, stopwatch_for
 from parsec.bench.kernel_builds import Case, build_kernels
-from parsec.bench.search import STAGE, TINY_STAGE
 from parsec.bench.slices import UNEQUAL, Result, Setup
-from parsec.bench.workload import FINETUNE, PAPER_SMALL, TINY, Size, compute, workload
-from parsec.config.base import Compute, Running
-from parsec.config.datasets import Digits, PrepareJob
-from parsec.config.search import Estimator, PriorConfig, SearchJob
+from parsec.bench.workload import FINETUNE, PAPER_SMALL, SEED, TINY, Size, compute, workload
 from parsec.config.training import Network
-from parsec.data.prepare import prepare
 from parsec.network.kernels import reference
 from parsec.network.kernels.interface import Operations, operations
 from parsec.network.supernet import Supernet
+from parsec.prior.distribution import ArchitectureBatch
 from parsec.records.provenance import machine, versions
 from parsec.runtime.logs import logger
 from parsec.runtime.rng import generator
@@ -41,7 +33,6 @@ from parsec.search.executors.cuda_graph import CUDAGraphRunner
 from parsec.search.executors.fused import FusedExecutor
 from parsec.search.executors.self_test import BFLOAT16, FLOAT32, NETWORK, difference, full_float32, run_step, self_test
 from parsec.search.executors.sequential import SequentialExecutor
-from parsec.search.run import search
 
 
 def sizes(setup: Setup) -> list[Size]:
@@ -151,21 +142,40 @@ def poisoned() -> Iterator[None]:
         options.fill_uninitialized_memory = False  # type: ignore[attr-defined]
 
 
-def operations_equal(setup: Setup) -> Result:
-    """Every operation of a step against its plain twin on this device, at every size and in both precisions."""
-    result: Result = {}
+class Checked(NamedTuple):
+    """A step whose results are compared."""
+
+    name: str
+    rounded: bool
+    """Whether activations are bfloat16."""
+    supernet: Supernet
+    context: Callable[[], AbstractContextManager[None]]
+    batch: tuple[ArchitectureBatch, Tensor, Tensor]
+    """Architectures, images, labels."""
+
+
+def checked_steps(setup: Setup) -> Iterator[Checked]:
+    """A step of every size, in both precisions."""
     for size in sizes(setup):
-        for rounded, tolerance in ((False, 1e-4), (True, 3e-2)):
+        for rounded in (False, True):
             load = workload(setup.job, size, setup.device, CHECKED_CHILDREN)
-            compared = ComparedOperations(operations(setup.device), tolerance)
-            supernet = Supernet(size.network, load.classes, generator(0, "shared weights"), setup.device)
+            supernet = Supernet(size.network, load.classes, generator(SEED, "shared weights"), setup.device)
             context = partial(torch.autocast, setup.device.type, dtype=torch.bfloat16, enabled=rounded)
-            executor = FusedExecutor(supernet, context, CHECKED_CHILDREN // 2, launches=compared)
-            with poisoned(), full_float32():
-                weighted_backward(executor, load.children, load.images, load.labels, 1e3)
-            result[f"{size.name}, {'bfloat16' if rounded else 'float32'}"] = compared.differences
-            if compared.first is not None:
-                return result | {UNEQUAL: f"{compared.first}, at {size.name}"}
+            name = f"{size.name}, {'bfloat16' if rounded else 'float32'}"
+            yield Checked(name, rounded, supernet, context, (load.children, load.images, load.labels))
+
+
+def operations_equal(setup: Setup) -> Result:
+    """Every operation of a step against its plain twin on this device."""
+    result: Result = {}
+    for step in checked_steps(setup):
+        compared = ComparedOperations(operations(setup.device), 3e-2 if step.rounded else 1e-4)
+        executor = FusedExecutor(step.supernet, step.context, CHECKED_CHILDREN // 2, launches=compared)
+        with poisoned(), full_float32():
+            weighted_backward(executor, *step.batch, temperature=1e3)
+        result[step.name] = compared.differences
+        if compared.first is not None:
+            return result | {UNEQUAL: f"{compared.first}, at {step.name}"}
     return result
 
 
@@ -174,19 +184,14 @@ def executors_equal(setup: Setup) -> Result:
     result: Result = {}
     if problem := self_test(setup.device):
         return {UNEQUAL: f"executor fused: {problem}"}
-    for size in sizes(setup):
-        for rounded, limits in ((False, FLOAT32), (True, BFLOAT16)):
-            load = workload(setup.job, size, setup.device, CHECKED_CHILDREN)
-            supernet = Supernet(size.network, load.classes, generator(0, "shared weights"), setup.device)
-            context = partial(torch.autocast, setup.device.type, dtype=torch.bfloat16, enabled=rounded)
-            batch = (load.children, load.images, load.labels)
-            with full_float32():
-                expected = run_step(SequentialExecutor(supernet, context), *batch)
-                found = run_step(CUDAGraphRunner(FusedExecutor(supernet, context, 2)), *batch)
-            apart, name = difference(found, expected, rounded), f"{size.name}, {'bfloat16' if rounded else 'float32'}"
-            result[name] = apart._asdict()
-            if not apart.within(limits):
-                return result | {UNEQUAL: f"executor fused differs from sequential at {name}: {apart}"}
+    for step in checked_steps(setup):
+        with full_float32():
+            expected = run_step(SequentialExecutor(step.supernet, step.context), *step.batch)
+            fused = FusedExecutor(step.supernet, step.context, CHECKED_CHILDREN // 2)
+            apart = difference(run_step(CUDAGraphRunner(fused), *step.batch), expected, step.rounded)
+        result[step.name] = apart._asdict()
+        if not apart.within(BFLOAT16 if step.rounded else FLOAT32):
+            return result | {UNEQUAL: f"executor fused differs from sequential at {step.name}: {apart}"}
     return result
 
 
@@ -265,33 +270,3 @@ def gpu_tests(file: str, chosen: str | None, setup: Setup) -> Result:
     if not setup.rehearsal:
         words = (*words[:3], "-p", "no:cacheprovider", f"tests/gpu/{file}", *(("-k", chosen) if chosen else ()))
     return program(words, setup)
-
-
-def resumed(setup: Setup) -> Result:
-    """Whether a search with the default executor that is stopped on the way ends with the bytes of one that is not."""
-    tiny = {"epochs": 4, "estimator": Estimator(samples=2)}
-    stage = TINY_STAGE.model_copy(update=tiny) if setup.rehearsal else STAGE.model_copy(update={"epochs": 8})
-    job = SearchJob(
-        stage="search", space="darts", method="parsec", prior=PriorConfig(), settings=stage,
-        compute=Compute(device=setup.job.device, executor="auto"),
-    )  # fmt: skip
-    with tempfile.TemporaryDirectory() as folder:
-        data = Path(folder, "data")
-        prepare(PrepareJob(name="digits", dataset=Digits(source="digits")), data)
-
-        def run(name: str) -> None:
-            search(job, data, 0, Path(folder, name), Path(folder, f"{name}-state"), None, Running(checkpoint_seconds=0))
-
-        run("whole")
-
-        def saved() -> bool:
-            return any(Path(folder, "halves-state").glob("step-*.pt"))
-
-        stopped = stopping_when(saved, partial(run, "halves"))
-        run("halves")
-        equal = {
-            file: Path(folder, "whole", file).read_bytes() == Path(folder, "halves", file).read_bytes()
-            for file in ("pi.parquet", "trajectory.parquet", "genotype.json")
-        }
-        cost = json.loads(Path(folder, "halves", "result.json").read_text())["cost"]
-    return {"stopped": stopped, "restarts": cost["restarts"], "equal": equal}

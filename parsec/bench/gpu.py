@@ -17,7 +17,6 @@ from parsec.bench.checks import (
     operations_equal,
     program,
     rates,
-    resumed,
     step_profile,
 )
 from parsec.bench.harness import Contest, Rates, hold, measure_rates, stopwatch_for
@@ -96,7 +95,7 @@ SLICES: dict[int, tuple[Measurement, ...]] = {
         _sized("profile", 30, "finetune", step_profile),
         Measurement("convolutions", 60, convolutions),
         _tests("test_fused.py", 200),
-        _tests("test_auto.py", 60),
+        _tests("test_auto.py", 90),
     ),
     2: (
         _program(
@@ -116,7 +115,6 @@ SLICES: dict[int, tuple[Measurement, ...]] = {
     4: (
         _sized("memory", 60, "small", _memory),
         _sized("memory", 120, "finetune", _memory),
-        Measurement("stopped and resumed", 120, resumed, takes_device=True),
         _tests("test_methods.py", 120),
         _tests("test_bench.py", 120),
     ),

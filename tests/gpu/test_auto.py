@@ -1,13 +1,16 @@
-"""Executor `auto` on a GPU: the fused one, after it agreed with the sequential one; evaluation without waiting."""
+"""Executor `auto` on a GPU: the fused one, once it agreed with `sequential`; evaluation without waiting; resuming."""
 
 import contextlib
 
 import pytest
 import torch
 
-from parsec.config.base import Compute
-from parsec.config.search import PriorConfig
-from parsec.config.training import Network
+from parsec.bench.carry import stopping_when
+from parsec.config.base import Compute, Running
+from parsec.config.datasets import Digits, PrepareJob
+from parsec.config.search import PriorConfig, SearchJob, SearchStage
+from parsec.config.training import Augmentation, Network
+from parsec.data.prepare import prepare
 from parsec.network.supernet import Supernet
 from parsec.prior.distribution import Prior
 from parsec.runtime.device import set_deterministic
@@ -15,11 +18,13 @@ from parsec.search.executors.build import build_executor
 from parsec.search.executors.cuda_graph import CUDAGraphRunner
 from parsec.search.executors.fused import FusedExecutor
 from parsec.search.executors.self_test import self_test
+from parsec.search.run import search
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
 pytest.importorskip("triton")
 CUDA = torch.device("cuda")
 NETWORK = Network(cells=3, channels=16)
+EVERY_STEP = Running(checkpoint_seconds=0)
 
 
 @pytest.fixture
@@ -50,3 +55,21 @@ def test_evaluation_is_replayed_without_waiting(supernet):
     finally:
         torch.cuda.set_sync_debug_mode("default")
     assert all(map(torch.equal, logits, expected))
+
+
+def test_stopped_search_ends_with_equal_bytes(tmp_path):
+    prepare(PrepareJob(name="digits", dataset=Digits(source="digits")), tmp_path / "data")
+    stage = SearchStage(dataset="digits", network=NETWORK, epochs=6, augmentation=Augmentation(padding=1))
+    job = SearchJob(
+        stage="search", space="darts", method="parsec", prior=PriorConfig(), settings=stage,
+        compute=Compute(device="cuda"),
+    )  # fmt: skip
+
+    def run(name):
+        search(job, tmp_path / "data", 0, tmp_path / name, tmp_path / f"{name}-state", None, EVERY_STEP)
+
+    run("whole")
+    assert stopping_when(lambda: any((tmp_path / "halves-state").glob("step-*.pt")), lambda: run("halves"))
+    run("halves")
+    for name in ("pi.parquet", "trajectory.parquet", "genotype.json"):
+        assert (tmp_path / "whole" / name).read_bytes() == (tmp_path / "halves" / name).read_bytes()

@@ -8,7 +8,7 @@ import torch
 
 from parsec.bench import carry, slices
 from parsec.bench.carry import retrained, searched
-from parsec.bench.checks import ComparedOperations, gpu_tests, program, resumed
+from parsec.bench.checks import ComparedOperations, gpu_tests, program
 from parsec.bench.gpu import SLICES
 from parsec.bench.slices import MEASUREMENTS, RECORD, Log, Measurement, bench_slice
 from parsec.bench.workload import BenchJob
@@ -58,17 +58,9 @@ def test_carried_files_are_few_and_small(rehearsal):
     assert all(path.stat().st_size <= 16 * 2**20 for path in files)
 
 
-def test_stopped_search_resumes_with_equal_bytes(rehearsal):
-    facts = json.loads((rehearsal / RECORD).read_text())["facts"]["stopped and resumed"]
-    assert "saved at step" in facts["stopped"]
-    assert "8 of 8" not in facts["stopped"]
-    assert facts["restarts"] == 1
-    assert set(facts["equal"].values()) == {True}
-
-
 def test_runs_and_programs_take_the_device_themselves():
     """They acquire it, and would wait for ever while the slice holds it."""
-    taking = {program, gpu_tests, resumed, searched, retrained}
+    taking = {program, gpu_tests, searched, retrained}
     for each in (each for group in SLICES.values() for each in group):
         assert each.takes_device == (getattr(each.run, "func", each.run) in taking), each.name
 

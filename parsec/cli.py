@@ -320,26 +320,48 @@ def record(
 
 @command(PEOPLE)
 def bench(
-    what: Annotated[Literal["search", "savings", "memory", "retrain", "loader"], typer.Argument()],
+    what: Annotated[Literal["search", "savings", "memory", "retrain", "loader", "gpu"], typer.Argument()],
     json_file: Annotated[
         Path | None, typer.Option("--json", help="File for the numbers, with machine and versions.")
     ] = None,
     data: Annotated[
-        Path | None, typer.Option(help="loader: folder of a prepared data set; default: scikit-learn's digits.")
+        Path | None, typer.Option(help="loader: folder of a prepared data set; default: digits. gpu: CIFAR-10's.")
     ] = None,
     device: Annotated[Literal["auto", "cpu", "cuda"], typer.Option()] = "auto",
     precision: Annotated[Literal["auto", "float32", "bfloat16"], typer.Option(help="Of activations.")] = "auto",
     rounds: Annotated[int | None, _count(help="Timed rounds; default: what suits the size.")] = None,
     paper: Annotated[bool, typer.Option("--paper", help="The paper's sizes and more rounds.")] = False,
+    size: Annotated[
+        Literal["digits", "small", "finetune"] | None, typer.Option(help="search, memory: one size only.")
+    ] = None,
+    contender: Annotated[
+        str | None,
+        typer.Option(help="search, retrain, loader: only the reference, and contenders whose names have this text."),
+    ] = None,
     tiny: Annotated[bool, typer.Option("--tiny", help="The smallest sizes: shows that it runs, no more.")] = False,
+    number: Annotated[int | None, typer.Option("--slice", help="gpu: the slice, from 0.")] = None,
+    out: Annotated[Path | None, typer.Option(help="gpu: folder of the numbers; the next call goes on there.")] = None,
+    work: Annotated[Path, typer.Option(help="gpu: folder of long runs, on this machine.")] = Path("results/gpu"),
+    minutes: Annotated[float, typer.Option(help="gpu: time of the slice.")] = 9.0,
 ) -> None:
     """Measure speed or memory on this machine, against reference implementations and a roofline bound."""
     from parsec.bench.run import bench
     from parsec.bench.workload import BenchJob
 
+    if what == "gpu":
+        from parsec.bench.gpu import SLICES
+        from parsec.bench.slices import bench_slice
+
+        if number is None or out is None:
+            raise UserError("bench gpu: needs --slice and --out; see `parsec bench --help`")
+        bench_slice(number, SLICES, out, work, data, minutes)
+        return
+    if number is not None or out is not None:
+        raise UserError("--slice, --out: only with bench gpu; leave them out")
     if paper and tiny:
         raise UserError("--tiny: not allowed with --paper; see `parsec bench --help`")
-    job = {"what": what, "device": device, "precision": precision, "rounds": rounds, "paper": paper, "tiny": tiny}
+    job: dict[str, Any] = {"what": what, "device": device, "precision": precision, "rounds": rounds}
+    job |= {"paper": paper, "tiny": tiny, "size": size, "contender": contender}
     bench(load_job(json.dumps(job), BenchJob), data, json_file)
 
 

@@ -117,7 +117,7 @@ def bench_loader(job: BenchJob, device: torch.device, rates: Rates, data: Path |
         if data is None:
             data = Path(folder)
             prepare(PrepareJob(name="digits", dataset=Digits(source="digits")), data)
-        yield hold(_contest(job, data, device, Path(folder)), device, rates)
+        yield hold(_contest(job, data, device, Path(folder)).only(job.contender), device, rates)
 
 
 def _contest(job: BenchJob, data: Path, device: torch.device, folder: Path) -> Contest:

@@ -21,6 +21,7 @@ from parsec.runtime.device import acquire_gpu, device_name, memory_format, peak_
 from parsec.runtime.logs import logger
 from parsec.runtime.outputs import check_file
 from parsec.runtime.rng import ShardedRNG, generator
+from parsec.search.executors.cuda_graph import CUDAGraphRunner
 from parsec.search.executors.grouped import GroupedExecutor
 from parsec.search.methods import METHODS
 from parsec.search.run import make_task
@@ -79,9 +80,9 @@ def _comparison(job: BenchJob, size: Size, device: torch.device) -> dict[str, An
 def _auto_choice(load: Workload, job: BenchJob) -> str:
     """Executor that the default, `auto`, chooses for this workload."""
     executor = load.executor(compute(job, "auto"))
-    if not isinstance(executor, GroupedExecutor):
-        return "sequential"
-    return f"grouped, S = {min(executor.in_flight, len(load.children.genotypes))}"
+    if isinstance(executor, GroupedExecutor):
+        return f"grouped, S = {min(executor.in_flight, len(load.children.genotypes))}"
+    return "fused" if isinstance(executor, CUDAGraphRunner) else "sequential"
 
 
 def _budget(load: Workload, in_flight: int) -> int:

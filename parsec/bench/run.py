@@ -14,12 +14,14 @@ from parsec.bench.retrain import bench_retrain
 from parsec.bench.search import bench_savings, bench_search
 from parsec.bench.workload import BenchJob
 from parsec.errors import UserError
-from parsec.records.provenance import SCHEMA, provenance, start_provenance, write_json
+from parsec.records.provenance import SCHEMA, RunStart, provenance, start_provenance, write_json
 from parsec.runtime.device import acquire_gpu, autocast, device_name, resolve, set_deterministic
 from parsec.runtime.logs import logger
 from parsec.runtime.outputs import check_file
 
 MEBIBYTE = 2**20
+SIZED, TIMED = ("search", "memory"), ("search", "retrain", "loader")
+"""Benchmarks that have several sizes, and those that are comparisons of times."""
 Row = dict[str, Any]
 Document = dict[str, Any]
 
@@ -73,8 +75,10 @@ def _time(row: Row) -> tuple[str, ...]:
 
 def _times_targets(document: Document) -> Iterator[str]:
     yield f"  speed: times as fast as {document['reference']}; distance: median over floor"
+    card = document.get("device", "cpu")
     for target in document["targets"]:
-        yield f"  must reach {_wanted(target, document)}: {_verdict(target)}"
+        where = "" if card == "cpu" else f" on {card}"
+        yield f"  must reach {_wanted(target, document)}: {_verdict(target)}{where}"
 
 
 def _wanted(target: Row, document: Document) -> str:
@@ -161,7 +165,7 @@ def _documents(job: BenchJob, device: torch.device, rates: Rates, data: Path | N
 
 
 def bench(job: BenchJob, data: Path | None, output: Path | None) -> None:
-    """Run a benchmark, print its tables as they are done, and write them to `output` if given.
+    """Run a benchmark; print every table and write all so far to `output`, if given, as soon as there is one more.
 
     Args:
         job: what is measured, and how.
@@ -169,10 +173,13 @@ def bench(job: BenchJob, data: Path | None, output: Path | None) -> None:
         output: file for the numbers, with machine and versions.
 
     Raises:
-        UserError: a data set for another benchmark than `loader`, or a file that cannot be written.
+        UserError: an option of another benchmark, or a file that cannot be written.
     """
     if data is not None and job.what != "loader":
         raise UserError(f"--data: bench {job.what} reads no images; leave it out")
+    for option, value, used in (("size", job.size, SIZED), ("contender", job.contender, TIMED)):
+        if value is not None and job.what not in used:
+            raise UserError(f"--{option}: only with bench {' or '.join(used)}; leave it out")
     if output is not None:
         check_file(output, "json bench")
     run_start = start_provenance("parsec.bench.run")
@@ -184,16 +191,22 @@ def bench(job: BenchJob, data: Path | None, output: Path | None) -> None:
         for document in _documents(job, device, rates, data):
             print(text(document), end="\n\n", flush=True)
             contests.append(document)
-        result = {
-            "kind": "bench",
-            "schema": SCHEMA,
-            "device": device_name(device),
-            "rates": rates._asdict(),
-            "contests": contests,
-            "provenance": provenance(job, run_start, None),
-        }
-    if output is not None:
-        write_json(output, result)
+            if output is not None:
+                write_json(output, record(job, run_start, device, rates, contests))
+
+
+def record(
+    job: BenchJob, run_start: RunStart, device: torch.device, rates: Rates | None, contests: Sequence[Document]
+) -> Document:
+    """The comparisons so far with machine and versions: what `parsec record` takes."""
+    return {
+        "kind": "bench",
+        "schema": SCHEMA,
+        "device": device_name(device),
+        "rates": rates._asdict() if rates else None,
+        "contests": [*contests],
+        "provenance": provenance(job, run_start, None),
+    }
 
 
 def _activations(device: torch.device, job: BenchJob) -> torch.dtype:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
+from torch import Tensor
 
 from parsec.bench.harness import Contest, Rates, Step, Target, hold
 from parsec.bench.workload import SEED, BenchJob, Size, Workload, compute, random_images, random_info, sizes, workload
@@ -18,7 +19,7 @@ from parsec.config.training import Augmentation, Network
 from parsec.data.augment import Augment
 from parsec.data.dataset import read_info
 from parsec.data.prepare import prepare
-from parsec.prior.distribution import Prior
+from parsec.prior.distribution import ArchitectureBatch, Prior
 from parsec.runtime.device import memory_format
 from parsec.runtime.logs import logger
 from parsec.search.base import SearchTask
@@ -28,12 +29,34 @@ from parsec.search.parsec import Parsec
 from parsec.search.run import make_task
 
 
+class _FixedDraws(Parsec):
+    """A search whose π-steps all run the same K architectures, and whose v-steps another K, the same each.
+
+    Libraries choose their kernels when they first meet a shape, and the shapes of executor `grouped` follow from the
+    architectures: with fresh ones in every step the choosing would be timed.
+    """
+
+    def __init__(self, task: SearchTask) -> None:
+        super().__init__(task)
+        self._kept: list[tuple[Tensor, Tensor]] = []
+        self._taken = 0
+
+    def sample_architectures(self, prior: Prior, count: int) -> tuple[Tensor, ArchitectureBatch]:
+        """Sample as a search does, which takes its time, and return what was sampled for this kind of step at first."""
+        indices, architectures = super().sample_architectures(prior, count)
+        if len(self._kept) < 2:
+            self._kept.append((indices, architectures.table))
+        indices, table = self._kept[self._taken % 2]
+        self._taken += 1
+        return indices, ArchitectureBatch(table)
+
+
 class Iteration:
-    """A π-step and a v-step with K fresh architectures each, from a uniform π; both on the workload's images."""
+    """A π-step and a v-step with K architectures each, from a uniform π; both on the workload's images."""
 
     def __init__(self, workload: Workload, compute: Compute, samples: int) -> None:
         self.batch = workload.images, workload.labels
-        self.trainer = Parsec(_task(workload, compute, samples))
+        self.trainer = _FixedDraws(_task(workload, compute, samples))
         self.learning_rate = self.trainer.settings.weights.learning_rate
 
     def __call__(self) -> None:
@@ -76,19 +99,20 @@ CPU_SPEEDUP = {"digits": 1.3, "small": 1.0}
 CPU_SHARE = 0.45
 """Most that a PARSEC iteration may take of a DARTS iteration on a CPU, at the size `small`."""
 GPU_SECONDS = 0.025
-"""Most that a PARSEC iteration may take on an H200, at the size `small`."""
+"""Most that a PARSEC iteration may take on an H100 or H200, at the size `small`."""
 GPU_SPEEDUP = 5.0
-"""Least speed of a PARSEC iteration against executor `sequential` on an H200, at the size `finetune`."""
+"""Least speed of a PARSEC iteration against executor `sequential` there, at the size `finetune`."""
 
 
 def bench_search(job: BenchJob, device: torch.device, rates: Rates) -> Iterator[dict[str, Any]]:
     """Two contests at every size, each handed over when it is done."""
     for size in sizes(job, device):
-        yield hold(_executors(job, size, device), device, rates)
-        yield hold(_iterations(job, size, device), device, rates)
+        yield hold(executor_contest(job, size, device).only(job.contender), device, rates)
+        yield hold(iteration_contest(job, size, device).only(job.contender), device, rates)
 
 
-def _executors(job: BenchJob, size: Size, device: torch.device) -> Contest:
+def executor_contest(job: BenchJob, size: Size, device: torch.device) -> Contest:
+    """Every executor, and a plain network of modules: children forward and backward."""
     load, on_cpu = workload(job, size, device, size.children), device.type == "cpu"
     steps: dict[str, Step] = {
         PLAIN: load.plain(torch.contiguous_format),
@@ -110,7 +134,8 @@ def _executors(job: BenchJob, size: Size, device: torch.device) -> Contest:
     )
 
 
-def _iterations(job: BenchJob, size: Size, device: torch.device) -> Contest:
+def iteration_contest(job: BenchJob, size: Size, device: torch.device) -> Contest:
+    """Full iterations of PARSEC, and of first-order DARTS."""
     load, on_cpu = workload(job, size, device, size.samples), device.type == "cpu"
     steps: dict[str, Step] = {
         DARTS: load.darts(torch.contiguous_format),

@@ -3,7 +3,7 @@
 import tempfile
 from functools import partial
 from pathlib import Path
-from typing import Literal, NamedTuple, Self
+from typing import Annotated, Literal, NamedTuple, Self
 
 import numpy as np
 import torch
@@ -17,6 +17,7 @@ from parsec.config.base import Compute, Config, ExecutorName, Positive
 from parsec.config.training import Network
 from parsec.data.dataset import DatasetInfo, Part, Shards
 from parsec.data.loader import Images
+from parsec.errors import UserError
 from parsec.network.layers import initialise
 from parsec.network.supernet import Supernet
 from parsec.prior.distribution import ArchitectureBatch, Prior
@@ -129,7 +130,7 @@ def random_info(side: int) -> DatasetInfo:
     return DatasetInfo("random", names, side, (0.5,) * 3, (12**-0.5,) * 3, {}, content_hash="", stand_in=None)
 
 
-What = Literal["search", "retrain", "memory", "loader", "savings"]
+What = Literal["search", "retrain", "memory", "loader", "savings", "gpu"]
 ROOMY_GIB = 1e6
 """Where a benchmark asks for a number of children in flight, no budget stands against it."""
 
@@ -142,6 +143,9 @@ class BenchJob(Config):
     precision: Literal["auto", "float32", "bfloat16"] = Field("auto", description="of activations, as in the settings")
     rounds: Positive | None = Field(None, description="timed rounds; null: what suits the size")
     paper: bool = Field(False, description="the paper's sizes too")
+    size: Literal["digits", "small", "finetune"] | None = Field(None, description="one size only; null: all")
+    contender: str | None = Field(None, description="the reference and contenders with this text in their names only")
+    slice: Annotated[int, Field(ge=0)] | None = Field(None, description="gpu: which slice")
     tiny: bool = Field(False, description="the smallest network only: shows that it works, measures nothing of worth")
 
 
@@ -176,12 +180,19 @@ FINETUNE = Size("finetune", Network(cells=20, channels=36), 32, 64, 16, (1, 2, 4
 
 
 def sizes(job: BenchJob, device: torch.device) -> list[Size]:
-    """The sizes that a benchmark of the search runs at; the largest only on a GPU, where DARTS' supernet fits."""
+    """The sizes that a benchmark of the search runs at; the largest only on a GPU, where DARTS' supernet fits.
+
+    Raises:
+        UserError: the one asked for is not among them.
+    """
     if job.tiny:
         return [TINY]
-    if not job.paper:
-        return [DIGITS, SMALL]
-    return [DIGITS, PAPER_SMALL, *([FINETUNE] if device.type == "cuda" else [])]
+    largest = [FINETUNE] if device.type == "cuda" else []
+    suited = [DIGITS, PAPER_SMALL, *largest] if job.paper else [DIGITS, SMALL]
+    chosen = [size for size in suited if job.size in (None, size.name)]
+    if not chosen:
+        raise UserError(f"--size: {job.size} is measured with --paper on a GPU only; leave it out")
+    return chosen
 
 
 def workload(job: BenchJob, size: Size, device: torch.device, children: int) -> Workload:
@@ -201,13 +212,13 @@ def compute(
     in_flight: int | None = None,
     skip: bool = False,
 ) -> Compute:
-    """How an executor runs; `in_flight` is S, null for what the default budget and the machine's cache suggest."""
+    """How an executor runs; `in_flight` is S, null for what memory holds and the machine's cache suggests."""
     return Compute(
         device=job.device,
         precision=job.precision,
         deterministic=False,
         executor=executor,
         samples_in_flight=in_flight,
-        memory_gib=ROOMY_GIB if in_flight else Compute().memory_gib,
+        memory_gib=ROOMY_GIB if in_flight else None,
         skip_negligible=skip,
     )

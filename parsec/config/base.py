@@ -141,15 +141,16 @@ class Compute(Config):
     executor: ExecutorName = Field(
         "auto",
         description="how the K sampled architectures are run: `sequential`: one after another; `grouped`: as grouped "
-        "convolutions; `fused`: in kernels that one CUDA graph replays; `auto`: `grouped` where it is faster, "
-        "else `sequential`",
+        "convolutions; `fused`: in kernels that one CUDA graph replays; `auto`: `fused` on CUDA if it passes a test "
+        "on the device, else `grouped` where it is faster, else `sequential`",
     )
     samples_in_flight: Positive | None = Field(
         None,
-        description="S, architectures that `grouped` and `fused` run at once; null: as many as fit into `memory_gib`",
+        description="S, architectures that `grouped` and `fused` run at once; null: as many as memory holds",
     )
-    memory_gib: Annotated[float, Field(gt=0.0)] = Field(
-        4.0, description="memory for the architectures in flight, GiB (2³⁰ bytes)"
+    memory_gib: Annotated[float, Field(gt=0.0)] | None = Field(
+        None,
+        description="memory for the architectures in flight, GiB (2³⁰ bytes); null: 4 on a CPU, what is free on CUDA",
     )
     skip_negligible: bool = Field(
         True, description="skip the backward pass of architectures whose weight cannot change the gradient's last digit"

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
-import simplejpeg
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
@@ -49,6 +48,9 @@ def decode(
     Raises:
         DatasetError: the JPEG is damaged.
     """
+    # Here, because only packed data sets need it.
+    import simplejpeg
+
     share = min(1.0, side / int(box[2:].min()))
     width, height = (int(np.ceil(length * share)) for length in size)
     try:

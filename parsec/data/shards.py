@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import simplejpeg
 import torch
 from numpy.typing import NDArray
 from PIL import Image
@@ -157,6 +156,8 @@ def _trains_as(content: bytes, image: Image.Image) -> bool:
 
     That decoder refuses what Pillow only warns of, such as spare bytes, and leaves EXIF orientation out.
     """
+    import simplejpeg
+
     try:
         if simplejpeg.decode_jpeg_header(content)[2] not in ("YCbCr", "RGB"):
             return False

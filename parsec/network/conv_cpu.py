@@ -91,8 +91,8 @@ def _thin(x: Tensor, first: int) -> Tensor:
 
 
 def _applies(x: Tensor) -> bool:
-    """Whether maps are channels last, and run as they are: a compiler lays gradients out by itself."""
-    return x.stride(1) == 1 and not torch.compiler.is_compiling()
+    """Whether maps are channels last on a CPU and run as they are: a compiler lays gradients out by itself."""
+    return x.device.type == "cpu" and x.stride(1) == 1 and not torch.compiler.is_compiling()
 
 
 def join(parts: Sequence[Tensor]) -> Tensor:

@@ -98,9 +98,10 @@ def keep_benchmark(document: Path, record: Path) -> None:
     """Copy what `bench --json` wrote to `record`, a file in `benchmarks` of the records, then renew the pages.
 
     Raises:
-        UserError: no such document, or the record has another place or exists already.
+        UserError: no such document, a rehearsal, or the record has another place or exists already.
     """
-    read_document(document, "bench")
+    if read_document(document, "bench").get("rehearsal"):
+        raise UserError(f"{document}: a rehearsal without a GPU, at the smallest sizes; only a GPU's numbers are kept")
     if record.parent.name != BENCHMARKS or record.suffix != ".json":
         raise UserError(f"{record}: benchmarks are kept as results/records/{BENCHMARKS}/NAME.json")
     _check_new(record)

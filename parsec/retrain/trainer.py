@@ -60,7 +60,9 @@ class Retrainer:
         # The network, its compiled forward pass and its optimizer.
         self.network = build_network(task).train()
         self._compiled_forward = compile_if_asked(self._forward, task.compute, task.device)
-        self._optimizer = sgd(self.network.parameters(), self.settings.optimizer)
+        # Kept, because a step that collected them from over a thousand modules would wait for the host.
+        self._parameters = list(self.network.parameters())
+        self._optimizer = sgd(self._parameters, self.settings.optimizer)
         # Exponential moving average of the weights, and of batch norm's statistics, which belong to them.
         self._average: AveragedModel | None = None
         if self.settings.average is not None:
@@ -115,9 +117,9 @@ class Retrainer:
         loss.backward()
         # Loss, accuracy and gradients of the whole batch: means over the ranks' shards.
         correct = (logits.argmax(1) == labels).sum()
-        loss, correct = average_gradients(self.network.parameters(), loss.detach(), correct, self.task.ranks)
+        loss, correct = average_gradients(self._parameters, loss.detach(), correct, self.task.ranks)
         # Clip the global norm of the gradient, then the SGD step at this epoch's learning rate.
-        torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.settings.optimizer.gradient_clip)
+        torch.nn.utils.clip_grad_norm_(self._parameters, self.settings.optimizer.gradient_clip)
         self._optimizer.param_groups[0]["lr"] = self._learning_rate(epoch)
         self._optimizer.step()
         if self._average:

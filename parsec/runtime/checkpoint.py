@@ -58,12 +58,12 @@ class MetricsFile:
         return self._file.tell()
 
     def append(self, rows: Iterable[Mapping[str, Any]]) -> None:
-        """Append rows; numbers that are not finite become null, because JSON has no word for them.
+        """Append rows, as `finite` leaves them.
 
         Raises:
             UserError: no space is left.
         """
-        text = "".join(json.dumps(_finite(row), allow_nan=False, separators=(",", ":")) + "\n" for row in rows)
+        text = "".join(json.dumps(finite(row), allow_nan=False, separators=(",", ":")) + "\n" for row in rows)
         rest = memoryview(text.encode())
         with reported(self._path):
             # An unbuffered file may take only a part at once, as on a disk that is nearly full.
@@ -93,11 +93,12 @@ class MetricsFile:
         self._file.close()
 
 
-def _finite(value: object) -> object:
+def finite(value: object) -> object:
+    """A document with null for numbers that are not finite, because JSON has no word for them."""
     if isinstance(value, Mapping):
-        return {key: _finite(item) for key, item in value.items()}
+        return {key: finite(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_finite(item) for item in value]
+        return [finite(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 

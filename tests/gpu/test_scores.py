@@ -13,7 +13,9 @@ MATRICES = [relu_kernel, jacobian_correlation]
 
 
 @pytest.fixture(autouse=True)
-def deterministic():
+def deterministic(monkeypatch):
+    """Equal bits from equal inputs, and convolutions in full float32, as those of the CPU are."""
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
     set_deterministic(True)
     yield
     set_deterministic(False)

@@ -60,7 +60,9 @@ def count_gpus():
     if ON_CLUSTER:
         return 1  # A GPU of the login node, or none, tells nothing about the nodes.
     hidden = os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1")
-    return int(not hidden and any(Path(os.devnull).parent.glob("nvidia[0-9]*")))
+    devices = Path(os.devnull).parent
+    # WSL2 has one device for all GPUs.
+    return int(not hidden and (any(devices.glob("nvidia[0-9]*")) or (devices / "dxg").exists()))
 
 
 settings = checked_settings()

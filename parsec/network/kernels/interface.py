@@ -6,6 +6,11 @@ are [row, N, H, W, C], in the precision of activations; `statistics` [row, 2 (me
 or float64 if the weights are. Kernels touch only their own rows; summation order is deterministic.
 """
 
+import os
+import shlex
+import shutil
+import sysconfig
+from pathlib import Path
 from typing import Protocol
 
 import torch
@@ -106,7 +111,7 @@ def operations(device: torch.device) -> Operations:
     """The fused kernels on CUDA, plain PyTorch elsewhere.
 
     Raises:
-        UserError: CUDA without Triton.
+        UserError: CUDA without Triton, or without the C compiler that it needs.
     """
     from parsec.network.kernels import reference
 
@@ -118,4 +123,20 @@ def operations(device: torch.device) -> Operations:
         raise UserError(
             f"compute.executor: fused needs Triton on CUDA ({missing}); install triton, or choose executor grouped"
         ) from missing
+    if lacks := _compiler_problem():
+        raise UserError(
+            f"compute.executor: fused needs a C compiler on CUDA, for Triton ({lacks}); install gcc and "
+            "the headers of Python, or choose executor grouped"
+        )
     return fused
+
+
+def _compiler_problem() -> str | None:
+    """What Triton lacks to build its launchers, found where it looks itself; None if nothing."""
+    named = shlex.split(os.environ.get("CC", ""))[:1]
+    if not any(map(shutil.which, named or ("gcc", "clang"))):
+        return f"CC names {named[0]}, which is not there" if named else "there is neither gcc nor clang"
+    # Debian's own scheme has no headers.
+    scheme = sysconfig.get_default_scheme().replace("posix_local", "posix_prefix")
+    header = Path(sysconfig.get_paths(scheme)["include"], "Python.h")
+    return None if header.is_file() else f"{header} is missing"

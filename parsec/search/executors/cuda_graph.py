@@ -11,11 +11,13 @@ import torch
 from torch import Tensor
 
 from parsec.prior.distribution import ArchitectureBatch
+from parsec.runtime.device import to_device
 from parsec.search.estimator import OnlineWeights
 from parsec.search.executors.fused import FusedExecutor
 from parsec.space.darts import Genotype
 
-Step = Callable[..., tuple[Tensor, ...]]
+Results = tuple[Tensor, ...]
+Step = Callable[..., Results]
 
 
 class CapturedStep(NamedTuple):
@@ -50,7 +52,10 @@ class CUDAGraphRunner:
 
     def logits(self, child: Genotype, images: Tensor) -> Tensor:
         """Logits (B × classes) of one architecture."""
-        return self.fused.logits(child, images)
+        if not self._replays:
+            return self.fused.logits(child, images)
+        table = to_device(ArchitectureBatch.of([child]).table, images.device)
+        return self._run(self._logits, [table, images])[0]
 
     def log_likelihoods(self, children: ArchitectureBatch, images: Tensor, labels: Tensor) -> Tensor:
         """Log p(y|X,v,α_k) of the whole minibatch (K, float64), without gradients: what the π-step needs."""
@@ -68,6 +73,9 @@ class CUDAGraphRunner:
         # A graph reads tensors only, so the temperature and the running weights are among its inputs.
         inputs = [children.table, images, labels, torch.full_like(weights.total, temperature), *_state(weights)]
         _set_state(weights, self._run(self._add_gradients, inputs))
+
+    def _logits(self, table: Tensor, images: Tensor) -> tuple[Tensor, ...]:
+        return (self.fused.logits_of(ArchitectureBatch(table), images)[0],)
 
     def _log_likelihoods(self, table: Tensor, images: Tensor, labels: Tensor) -> tuple[Tensor, ...]:
         return (self.fused.log_likelihoods(ArchitectureBatch(table), images, labels),)
@@ -95,18 +103,32 @@ class CUDAGraphRunner:
         # Run twice on a side stream first, as PyTorch requires: kernels are compiled and plans made outside the graph.
         stream = torch.cuda.Stream(device)
         stream.wait_stream(torch.cuda.current_stream(device))
-        with torch.cuda.stream(stream):
-            for _ in range(2):
-                step(*buffers)
-        torch.cuda.current_stream(device).wait_stream(stream)
-        graph = torch.cuda.CUDAGraph()
+        try:
+            with torch.cuda.stream(stream):
+                for _ in range(2):
+                    step(*buffers)
+            torch.cuda.current_stream(device).wait_stream(stream)
+            return CapturedStep(*self._recorded(step, buffers))
+        finally:
+            # The two runs added to the gradient.
+            gradient.copy_(before)
+
+    def _recorded(self, step: Step, buffers: list[Tensor]) -> tuple[torch.cuda.CUDAGraph, list[Tensor], Results]:
+        """The graph of a step on these buffers, which does not run; an error within it is raised as it was."""
+        graph, failed = torch.cuda.CUDAGraph(), None
         self._pool = self._pool or torch.cuda.graph_pool_handle()
-        # Only this thread's calls are checked: others, such as NCCL's, may use the device meanwhile.
-        with torch.cuda.graph(graph, pool=self._pool, capture_error_mode="thread_local"):
-            outputs = step(*buffers)
-        # The two runs added to the gradient.
-        gradient.copy_(before)
-        return CapturedStep(graph, buffers, outputs)
+        try:
+            # Only this thread's calls are checked: others, such as NCCL's, may use the device meanwhile.
+            with torch.cuda.graph(graph, pool=self._pool, capture_error_mode="thread_local"):
+                try:
+                    outputs = step(*buffers)
+                except Exception as error:
+                    failed = error
+                    raise
+        except Exception as error:
+            # Ending a capture that an error broke off raises another one, which tells nothing.
+            raise failed or error from None
+        return graph, buffers, outputs
 
 
 def _state(weights: OnlineWeights) -> tuple[Tensor, ...]:

@@ -354,8 +354,12 @@ class FusedExecutor:
 
     def logits(self, child: Genotype, images: Tensor) -> Tensor:
         """Logits (B × classes) of one architecture."""
+        return self.logits_of(ArchitectureBatch.of([child], images.device), images)[0]
+
+    def logits_of(self, children: ArchitectureBatch, images: Tensor) -> Tensor:
+        """Logits (S × B × classes) of architectures on the device, all at once."""
         with torch.no_grad():
-            return self._logits(ArchitectureBatch.of([child], images.device), self._stem(images))[0]
+            return self._logits(children, self._stem(images))
 
     def log_likelihoods(self, children: ArchitectureBatch, images: Tensor, labels: Tensor) -> Tensor:
         """Log p(y|X,v,α_k) of the whole minibatch (K, float64), without gradients: what the π-step needs."""

@@ -43,7 +43,7 @@ class SequentialExecutor:
 
     def log_likelihoods(self, children: ArchitectureBatch, images: Tensor, labels: Tensor) -> Tensor:
         """Log p(y|X,v,α_k) of the whole minibatch (K, float64), without gradients: what the π-step needs."""
-        with torch.no_grad():
+        with torch.no_grad(), sharing_casts(images.device):
             return torch.stack([-summed_cross_entropy(self.logits(c, images), labels) for c in children.genotypes])
 
     def add_gradients(
@@ -51,14 +51,24 @@ class SequentialExecutor:
     ) -> None:
         """See `Executor.add_gradients`: one forward and one backward pass per architecture, and no second buffer."""
         gradient = self.supernet.bank.gradient
-        for child in children.genotypes:
-            # −log p(y|X,v,α_k), and log w_k = log p(y|X,v,α_k) / T.
-            negative = summed_cross_entropy(self.logits(child, images), labels)
-            keep, new = weights.add(-negative.detach() / temperature)
-            if self.skip_negligible and is_negligible_weight(new, gradient.dtype):
-                continue
-            # Online softmax: if log w_k is the largest so far, rescale the gradients of all architectures before.
-            gradient.mul_(keep)
-            # Add −(1/B) exp(log w_k − m) ∇_v log p(y|X,v,α_k).
-            self.backward_passes += 1
-            (negative * (new / len(labels))).backward()
+        with sharing_casts(images.device):
+            for child in children.genotypes:
+                # −log p(y|X,v,α_k), and log w_k = log p(y|X,v,α_k) / T.
+                negative = summed_cross_entropy(self.logits(child, images), labels)
+                keep, new = weights.add(-negative.detach() / temperature)
+                if self.skip_negligible and is_negligible_weight(new, gradient.dtype):
+                    continue
+                # Online softmax: if log w_k is the largest so far, rescale the gradients of all architectures before.
+                gradient.mul_(keep)
+                # Add −(1/B) exp(log w_k − m) ∇_v log p(y|X,v,α_k).
+                self.backward_passes += 1
+                (negative * (new / len(labels))).backward()
+
+
+def sharing_casts(device: torch.device) -> torch.autocast:
+    """Context in which architectures share the weights that autocast rounds for them.
+
+    Autocast forgets what it rounded when its outermost context ends. This one changes nothing else: passes forward open
+    their own within it, and passes backward run without, as they must.
+    """
+    return torch.autocast(device.type, enabled=False)

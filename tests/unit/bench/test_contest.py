@@ -71,6 +71,17 @@ def test_uncounted_steps_borrow_or_omit_floor(held):
     assert sorted(ran) == sorted(["slow", "fast", "best"] * 3), "they are warmed up all the same"
 
 
+def test_only_keeps_reference_and_named_contenders(held):
+    targets = Target(("fast", "best"), "speedup", 4.0), Target(("best",), "median", 1.0)
+    steps = dict.fromkeys(("slow", "fast", "best"), lambda: None)
+    contest = Contest("title", "images", 16, "slow", steps, 2, targets, {"fast": "best"})
+    assert contest.only(None) == contest
+    kept = contest.only("fas")
+    assert [*kept.steps] == ["slow", "fast"]
+    assert kept.targets == (Target(("fast",), "speedup", 4.0),)
+    assert kept.counted_as == {"fast": None}, "what it was counted as is not there"
+
+
 @pytest.mark.parametrize(
     ("target", "value", "reached"),
     [

@@ -5,9 +5,10 @@ import json
 import pytest
 import torch
 
-from parsec.bench import memory
-from parsec.bench.workload import DIGITS, FINETUNE, PAPER_SMALL, SMALL, TINY, BenchJob, sizes
+from parsec.bench import memory, run, search
+from parsec.bench.workload import DIGITS, FINETUNE, PAPER_SMALL, SMALL, TINY, BenchJob, sizes, workload
 from parsec.cli import main
+from parsec.config.base import Compute
 
 TIMED = {"contender", "seconds", "median", "fastest", "slowest", "rate", "speedup"}
 FLOOR = {"bytes", "operations", "floor", "distance"}
@@ -99,6 +100,9 @@ def test_loader_compares_with_torchvision(bench):
         (["search", "--rounds", "0"], "--rounds: got 0; give 1 or more"),
         (["search", "--threads", "0"], "--threads: got 0; give 1 or more"),
         (["search", "--data", "digits"], "--data: bench search reads no images; leave it out"),
+        (["search", "--size", "finetune"], "--size: finetune is measured with --paper on a GPU only; leave it out"),
+        (["retrain", "--size", "small"], "--size: only with bench search or memory; leave it out"),
+        (["memory", "--contender", "auto"], "--contender: only with bench search or retrain or loader; leave it out"),
         (["loader", "--tiny", "--data", "nowhere"], "no data set in nowhere"),
     ],
 )
@@ -107,6 +111,29 @@ def test_invalid_benchmarks_fail_in_one_line(capsys, arguments, expected):
     captured = capsys.readouterr()
     assert captured.out == ""
     assert expected in captured.err.splitlines()[-1]
+
+
+def test_comparisons_are_written_as_they_are_done(monkeypatch, tmp_path):
+    path, seen = tmp_path / "bench.json", []
+
+    def documents(job, device, rates, data):
+        for title in ("first", "second"):
+            yield {"title": title, "device": "cpu", "unit": "images", "reference": "-", "rows": [], "targets": []}
+            seen.append([contest["title"] for contest in json.loads(path.read_text())["contests"]])
+
+    monkeypatch.setattr(run, "_documents", documents)
+    assert main(["bench", "search", "--device", "cpu", "--json", str(path)]) == 0
+    assert seen == [["first"], ["first", "second"]]
+
+
+def test_iterations_repeat_their_architectures():
+    load = workload(BenchJob(what="search"), TINY, torch.device("cpu"), TINY.samples)
+    trainer = search.Iteration(load, Compute(device="cpu", executor="sequential"), TINY.samples).trainer
+    steps = [trainer.sample_architectures(trainer.prior, TINY.samples) for _ in range(6)]
+    tables = [children.table for _, children in steps]
+    assert all(torch.equal(table, tables[i % 2]) for i, table in enumerate(tables))
+    assert not torch.equal(tables[0], tables[1])
+    assert all(torch.equal(children.table, trainer.prior.children(chosen).table) for chosen, children in steps)
 
 
 @pytest.mark.parametrize("place", [".", "file/bench.json"])
@@ -124,6 +151,7 @@ def test_paper_sizes_require_the_flag():
     assert sizes(BenchJob(what="search"), cpu) == [DIGITS, SMALL]
     assert sizes(BenchJob(what="search", paper=True), cpu) == [DIGITS, PAPER_SMALL]
     assert sizes(BenchJob(what="search", paper=True), cuda) == [DIGITS, PAPER_SMALL, FINETUNE]
+    assert sizes(BenchJob(what="search", paper=True, size="finetune"), cuda) == [FINETUNE]
     for size in (DIGITS, SMALL, PAPER_SMALL, FINETUNE):
         assert all(size.children % in_flight == 0 for in_flight in size.grouped)
 

@@ -22,6 +22,7 @@ def document(*targets):
     rows = [row("the reference", 2.0, floor=0.1, distance=20.0), row("ours", 0.5)]
     return {
         "title": "What is compared",
+        "device": "a card",
         "unit": "images",
         "reference": "the reference",
         "rows": rows,
@@ -44,15 +45,15 @@ def test_a_comparison_is_an_aligned_table():
     [
         (
             {"quantity": "speedup", "target": 2.0, "found": 4.0, "reached": True},
-            "must reach a speed of 2.00 (0.50 of the time): ours has 4.00 (0.25 of the time), reached",
+            "must reach a speed of 2.00 (0.50 of the time): ours has 4.00 (0.25 of the time), reached on a card",
         ),
         (
             {"quantity": "median", "target": 0.025, "found": 0.5, "reached": False},
-            "must reach at most 25.0 ms: ours has 500 ms, NOT reached",
+            "must reach at most 25.0 ms: ours has 500 ms, NOT reached on a card",
         ),
         (
             {"quantity": "rate", "target": 8.0, "found": 20.0, "reached": True},
-            "must reach 8.00 images/s: ours has 20.0, reached",
+            "must reach 8.00 images/s: ours has 20.0, reached on a card",
         ),
     ],
 )

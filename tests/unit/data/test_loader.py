@@ -1,5 +1,7 @@
 """Batches of images: the same from memory and from the memory maps."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +10,13 @@ import torch
 
 from parsec.data.dataset import open_split
 from parsec.data.loader import Images
+
+
+def test_only_packed_images_need_a_jpeg_decoder() -> None:
+    blocked = (
+        "import sys; sys.modules['simplejpeg'] = None; import parsec.bench.gpu, parsec.search.run, parsec.retrain.run"
+    )
+    subprocess.run([sys.executable, "-c", blocked], check=True)
 
 
 @pytest.mark.parametrize(("limit", "resident"), [(4 * 2**30, True), (718 * 192, True), (718 * 192 - 1, False)])

@@ -59,3 +59,10 @@ def test_gradients_stay_dense_and_channels_last():
     results = (even.sum() + odd.sum() + (second * scale).sum() + even_pixels(y * 1).sum(),)
     seen = torch.autograd.grad(results, (x, y))
     assert all(gradient.is_contiguous(memory_format=torch.channels_last) for gradient in seen)
+
+
+def test_other_devices_use_the_operations_of_pytorch():
+    """On a GPU the ways around slow kernels of a CPU are only more launches."""
+    x = torch.randn(2, 4, 6, 6, device="meta").to(memory_format=torch.channels_last).requires_grad_()
+    names = [join([x, x]), pieces(x, 2)[0], even_pixels(x), even_and_odd(x)[0]]
+    assert [result.grad_fn.name() for result in names] == ["CatBackward0", "SplitBackward0"] + ["SliceBackward0"] * 2

@@ -2,17 +2,21 @@
 
 import contextlib
 import sys
+import weakref
 from functools import partial
 
 import pytest
 import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from parsec.config.base import Compute
 from parsec.config.training import Network
 from parsec.errors import UserError
 from parsec.network import kernels
 from parsec.network.cell_network import TABLE_MAPS, child_bytes
-from parsec.network.kernels import reference
+from parsec.network.kernels import interface, reference
 from parsec.network.kernels.interface import operations
 from parsec.network.supernet import Supernet
 from parsec.prior.distribution import ArchitectureBatch
@@ -105,6 +109,75 @@ def test_memory_sets_fused_in_flight():
     assert isinstance(executor, CUDAGraphRunner)
     assert executor.fused.in_flight == 3
     assert build_executor(supernet, Compute(executor="fused", samples_in_flight=2), 16, 8).fused.in_flight == 2
+
+
+@pytest.mark.parametrize(
+    ("network", "children", "in_flight"),
+    [
+        (Network(cells=8, channels=16), 16, 16),
+        (Network(cells=8, channels=16), 4, 2),
+        (Network(cells=20, channels=36), 4, 4),
+        (Network(cells=20, channels=36), 1, 1),
+    ],
+)
+def test_memory_bound_holds_what_is_allocated(monkeypatch, network, children, in_flight):
+    """Of the kernels' step at the paper's sizes, whose tensors have shapes and no numbers here."""
+    jit = pytest.importorskip("triton.runtime.jit")
+    from parsec.network.kernels import fused
+
+    monkeypatch.setattr(jit.JITFunction, "run", lambda self, *args, **named: None)
+    bfloat16 = partial(torch.autocast, "cpu", dtype=torch.bfloat16)
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        supernet = Supernet(network, CLASSES, torch.Generator().manual_seed(0))
+        executor = FusedExecutor(supernet, bfloat16, in_flight, launches=fused)
+        batch = ArchitectureBatch(torch.zeros(children, 2, 4, 2, 2, dtype=torch.int64))
+        images = torch.randn(64, 3, 32, 32).contiguous(memory_format=torch.channels_last)
+        with Allocations() as allocations:
+            weighted_backward(executor, batch, images, torch.zeros(64, dtype=torch.int64))
+    weights = 2 * supernet.bank.flat.numel() * 4  # the kernels' copy, and parts of their gradients
+    bound = in_flight * child_bytes(network, 64, 32, 2, TABLE_MAPS)
+    assert allocations.peak - weights <= bound < 1.5 * allocations.peak
+
+
+class Allocations(TorchDispatchMode):
+    """Largest sum of the bytes of all storages alive."""
+
+    def __init__(self):
+        super().__init__()
+        self.alive, self.peak = {}, 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        result = func(*args, **(kwargs or {}))
+        for tensor in tree_leaves(result):
+            if isinstance(tensor, torch.Tensor):
+                storage = tensor.untyped_storage()
+                if storage._cdata not in self.alive:
+                    self.alive[storage._cdata] = storage.nbytes()
+                    weakref.finalize(storage, self.alive.pop, storage._cdata)
+        self.peak = max(self.peak, sum(self.alive.values()))
+        return result
+
+
+@pytest.mark.parametrize(
+    ("compiler", "header", "expected"),
+    [
+        (None, True, "there is neither gcc nor clang"),
+        ("/nowhere/cc", True, "CC names /nowhere/cc"),
+        ("true -m64", False, "Python.h is missing"),
+    ],
+)
+def test_gpu_without_compiler_fails(monkeypatch, tmp_path, compiler, header, expected):
+    pytest.importorskip("triton")
+    monkeypatch.delenv("CC", raising=False)
+    if compiler is None:
+        monkeypatch.setenv("PATH", str(tmp_path))
+    else:
+        monkeypatch.setenv("CC", compiler)
+    if header:
+        (tmp_path / "Python.h").touch()
+    monkeypatch.setattr(interface.sysconfig, "get_paths", lambda scheme: {"include": str(tmp_path)})
+    with pytest.raises(UserError, match=expected):
+        operations(torch.device("cuda"))
 
 
 def test_gpu_without_triton_fails(monkeypatch):

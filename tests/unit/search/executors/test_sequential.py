@@ -1,10 +1,12 @@
 """Executor `sequential`: the online gradient of K children against two explicit passes, in the memory of one."""
 
 import contextlib
+from functools import partial
 
 import pytest
 import torch
 import torch.nn.functional as F
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from parsec.config.training import Network
 from parsec.network.supernet import Supernet
@@ -125,3 +127,30 @@ def test_memory_of_one_architecture(children):
     largest = max(peak(ArchitectureBatch.of([child])) for child in children.genotypes)
     assert peak(children) <= 1.05 * largest
     assert peak_bytes(lambda: one.log_likelihoods(children, images, labels), CPU) < 0.5 * largest
+
+
+class Casts(TorchDispatchMode):
+    """Counts what is rounded to bfloat16."""
+
+    def __init__(self):
+        super().__init__()
+        self.count = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        rounded = func.overloadpacket is torch.ops.aten._to_copy and kwargs.get("dtype") == torch.bfloat16
+        self.count += rounded and args[0].dtype == torch.float32
+        return func(*args, **(kwargs or {}))
+
+
+def test_architectures_share_rounded_weights(children):
+    """Only activations are rounded again for each, and kernels that are cut to small maps."""
+    one = executor(torch.float32, autocast=partial(torch.autocast, "cpu", dtype=torch.bfloat16))
+    images, labels = batch(torch.float32)
+    [child, *_] = children.genotypes
+    for run in (one.log_likelihoods, partial(weighted_backward, one)):
+        counts = {}
+        for count in (1, 4):
+            with Casts() as casts:
+                run(ArchitectureBatch.of([child] * count), images, labels)
+            counts[count] = casts.count
+        assert 20 < counts[4] < 1.5 * counts[1]

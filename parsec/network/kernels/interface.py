@@ -66,9 +66,11 @@ class Operations(Protocol):
         weight_gradient: Tensor,
         conv: Conv1x1,
         normalised: bool,
+        first: bool,
     ) -> None:
         """Backward of `conv1x1` and batch norm: adds the input's gradient to `targets`, and the weights' to the bank's.
 
+        `first`: the input's gradient is the first of several, and is written instead; only without halves.
         `normalised`: whether `z` holds results after batch norm, or before. Of two consecutive rows that are edges of
         one child, both may add to one target; rows of `normalised` results must have targets of their own.
         """

@@ -185,6 +185,7 @@ def conv1x1_back(
     weight_gradient: Tensor,
     conv: Conv1x1,
     normalised: bool,
+    first: bool,
 ) -> None:
     """See `Operations.conv1x1_back`; recomputes the convolution, so `z` and its statistics are not read."""
     for row in rows.tolist():
@@ -198,7 +199,8 @@ def conv1x1_back(
             leaf_gradients = _gradients(out, row[layout.CONV_UPSTREAM], gradients, leaves)
         for block, part in enumerate(leaf_gradients[0].split(conv.block_channels, -1)):
             start = row[layout.CONV_TARGET] + block * conv.block_stride
-            targets[start : start + part.numel()] += part.flatten()
+            target = targets[start : start + part.numel()]
+            target.copy_(part.flatten() if first else target + part.flatten())
         for start, part in zip(row[layout.CONV_EVEN :], leaf_gradients[1:], strict=False):
             weight_gradient[start : start + part.numel()] += part.flatten()
 

@@ -233,15 +233,18 @@ class Cells:
         saved: CellState,
         gradients: Tensor,
         targets: list[Tensor],
+        last: bool,
     ) -> None:
         """Add the gradients of a cell's inputs to `targets` and those of its weights to the bank's.
 
-        `gradients` holds those of the cell's nodes from later cells, and zero for its inputs.
+        `gradients` holds those of the cell's nodes from later cells, and zero for its inputs; `last`: there is none.
         """
         for node in reversed(range(NODES)):
             self._node_backward(plan, node, rows, saved, gradients)
         for position, (projection, x, target) in enumerate(zip(plan.projections, inputs, targets, strict=True)):
             z, scales = _input_view(plan, position, saved.states), saved.scales[position]
+            # Of the cells that read a map, the last one reads it as its farther input, and comes first on the way back.
+            first = projection.halves == 1 and (position == 0 or last)
             self.operations.conv1x1_back(
                 rows.projections[position],
                 self.weights,
@@ -253,6 +256,7 @@ class Cells:
                 self.bank.gradient,
                 projection,
                 normalised=True,
+                first=first,
             )
 
     def _node_backward(self, plan: CellPlan, node: int, rows: Rows, saved: CellState, gradients: Tensor) -> None:
@@ -275,6 +279,7 @@ class Cells:
                 weight_gradient,
                 plan.edge_reduction,
                 normalised=False,
+                first=False,
             )
 
 
@@ -301,12 +306,20 @@ class ForwardPass(NamedTuple):
     """Flat buffers that cells read: the two results of the stem, then the states of each cell."""
     cells: list[CellState]
 
-    def zero_gradients(self, position: int) -> Tensor:
-        """A buffer for the gradients of `maps[position]`, separate for each architecture, even for the stem."""
+    def new_gradients(self, position: int) -> Tensor:
+        """A buffer for the gradients of `maps[position]`, separate for each architecture, even for the stem.
+
+        It is zero where gradients are added up, but for the nodes of a cell, which another writes first.
+        """
         cells = self.plan.cells
         if position < 2:
             return self.maps[0].new_zeros(cells[0].maps.children * self.maps[position].numel())
-        return self.maps[0].new_zeros(cells[position - 2].maps.gradients_size)
+        maps = cells[position - 2].maps
+        gradients = self.maps[0].new_empty(maps.gradients_size)
+        # A factorised reduction reads half of the pixels, and writes no others.
+        halved = position < len(cells) and cells[position].projections[0].halves == 2
+        gradients[: maps.states_size if halved else maps.node_start(0)].zero_()
+        return gradients
 
 
 class FusedExecutor:
@@ -434,7 +447,7 @@ class FusedExecutor:
         """Backward through the cells, from the gradient of `pooled` to those of weights and stem."""
         plans, maps = forward.plan.cells, forward.maps
         # Gradients of the current cell's maps, of the previous cell's, and of the one before that.
-        current, previous = forward.zero_gradients(len(plans) + 1), forward.zero_gradients(len(plans))
+        current, previous = forward.new_gradients(len(plans) + 1), forward.new_gradients(len(plans))
         # Every pixel of the last cell has an equal share of the gradient of the mean.
         last = plans[-1].maps
         assert pooled.grad is not None
@@ -442,10 +455,11 @@ class FusedExecutor:
         share = share / (last.out_height * last.out_width)
         _node_view(last, current).copy_(share[:, :, :, None, None])
         for index in reversed(range(len(plans))):
-            before = forward.zero_gradients(index)
+            before = forward.new_gradients(index)
             inputs, saved = maps[index : index + 2], forward.cells.pop()
             rows = forward.rows.of_cell(index)
-            self._cells.backward(plans[index], rows, inputs, saved, current, [before, previous])
+            last_cell = index == len(plans) - 1
+            self._cells.backward(plans[index], rows, inputs, saved, current, [before, previous], last_cell)
             # Release the maps of this cell, and step back by one.
             maps.pop()
             current, previous = previous, before

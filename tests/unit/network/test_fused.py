@@ -69,7 +69,7 @@ def test_instructions_of_a_tap(report, kernel, most):
     for channels, build in builds.items():
         assert build["instructions"] <= most, build
         assert build["barriers"] == 0, build
-        # Some lanes idle: of 128, those that do not make up a pixel; of chunks of 16 channels, those beyond the last one.
+        # Some lanes idle: of 128, those that make up no pixel; of chunks of 16 channels, those beyond the last one.
         chunks, lanes = -(-channels // 16) * 16, 128 // (channels // 4) * channels // 4
         used = channels / chunks if kernel == "weight_gradient_kernel" else lanes / 128
         assert build["instructions"] / 16 / used <= 6, build

@@ -51,7 +51,7 @@ def launch_shape(channels: int) -> dict[str, int]:
 def back_shape(channels: int) -> dict[str, int]:
     """The same for kernels that also sum over pixels, or keep other tiles beside it."""
     width = padded(channels)
-    pixels = min(128, (4096 if width <= 64 else 8192) // width)
+    pixels = (4096 if width <= 64 else 8192) // width
     return {"C": channels, "P": max(16, pixels), "D": width, "num_warps": warps(channels)}
 
 

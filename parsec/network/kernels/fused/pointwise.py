@@ -104,8 +104,8 @@ def input_pixels(tile, half, pixels, height, width, out_height, out_width, HALVE
 def conv_input_back_kernel(
     rows, weights, x, z, statistics, sums, gradients, dz, targets,
     pixels, height, width, out_height, out_width, block_stride, first, step,
-    NORMALISED: tl.constexpr, SUMS: tl.constexpr, HALVES: tl.constexpr, BLOCKS: tl.constexpr, BLOCK: tl.constexpr,
-    ROW: tl.constexpr, C: tl.constexpr, P: tl.constexpr, D: tl.constexpr, CHUNK: tl.constexpr,
+    NORMALISED: tl.constexpr, ADD: tl.constexpr, SUMS: tl.constexpr, HALVES: tl.constexpr, BLOCKS: tl.constexpr,
+    BLOCK: tl.constexpr, ROW: tl.constexpr, C: tl.constexpr, P: tl.constexpr, D: tl.constexpr, CHUNK: tl.constexpr,
 ):  # fmt: skip
     """Gradient before batch norm of one tile of one half of a row, once, and from it those of all input channels."""
     # Rows of one launch are `step` apart, so that no two of them add to one target at the same time.
@@ -138,7 +138,8 @@ def conv_input_back_kernel(
         here, inside = block * stride + read[:, None] * BLOCK + c[None, :], ok[:, None] & (c < BLOCK)[None, :]
         # The ReLU comes before the convolution, so that its gradient is masked by the sign of the input.
         dx = tl.where(tl.load(source + here, mask=inside, other=0.0).to(tl.float32) > 0.0, dx, 0.0)
-        dx += tl.load(target + here, mask=inside, other=0.0).to(tl.float32)
+        if ADD:
+            dx += tl.load(target + here, mask=inside, other=0.0).to(tl.float32)
         tl.store(target + here, dx.to(targets.dtype.element_ty), mask=inside)
 
 
@@ -193,7 +194,7 @@ def reduce_conv_kernel(
 
 def conv1x1_back(
     rows: Tensor, weights: Tensor, x: Tensor, z: Tensor, statistics: Tensor, gradients: Tensor, targets: Tensor,
-    weight_gradient: Tensor, conv: Conv1x1, normalised: bool,
+    weight_gradient: Tensor, conv: Conv1x1, normalised: bool, first: bool,
 ) -> None:  # fmt: skip
     """See `Operations.conv1x1_back`; edges of one child are added to their target one launch after the other."""
     sums = gradient_sums(rows, layout.CONV_UPSTREAM, gradients, z, statistics, int(normalised), 0)
@@ -202,10 +203,10 @@ def conv1x1_back(
     sides = (conv.height, conv.width, conv.out_height, conv.out_width)
     # Projections have one row per child. Of factorised reductions a child may have two with the same source.
     launches, tile = 1 if normalised else 2, sizes["P"]
-    for first in range(launches):
+    for start in range(launches):
         conv_input_back_kernel[(triton.cdiv(conv.pixels, tile), len(rows) // launches, conv.halves)](
             rows, weights, x, z, statistics, sums, gradients, dz, targets, conv.pixels, *sides, conv.block_stride,
-            first, launches, NORMALISED=normalised, SUMS=sums.shape[1],
+            start, launches, NORMALISED=normalised, ADD=not first, SUMS=sums.shape[1],
             **sizes | {"CHUNK": wide_chunk(conv.block_channels, sizes["D"])},
         )  # fmt: skip
     chunks = conv.blocks * triton.cdiv(conv.block_channels, sizes["CHUNK"])

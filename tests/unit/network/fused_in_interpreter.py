@@ -123,7 +123,7 @@ def test_kernels_equal_reference(network, sides, sources, primitives, temperatur
 def test_one_child_of_real_channels(channels, dtype):
     """One child, in cells of as many channels as the networks of a search have: 16, 32, 64 and 36, 72, 144."""
     backward_compared(
-        Network(cells=3, channels=channels), (8, 8), children((0, 1, 2, 0, 3), [[4, 3, 6, 5, 2, 0, 1]]), dtype
+        Network(cells=3, channels=channels), (6, 5), children((0, 1, 2, 0, 3), [[3, 0, 6, 1, 2, 0, 1, 2]]), dtype
     )
 
 

@@ -1,9 +1,10 @@
 """Interface of the kernels' backends: the launches of a step of S architectures, in the order of a cell.
 
-`weights` is the result of `Tables.weights` and `gradient` the bank's flat gradient; `rows` and `edges` are tables (see
-`layout.Tables`), `states` and `gradients` flat buffers of a cell's maps and their gradients (see `layout.Maps`). Maps
-are [row, N, H, W, C], in the precision of activations; `statistics` [row, 2 (mean, 1/σ), C] and `partials` are float32,
-or float64 if the weights are. Kernels touch only their own rows; summation order is deterministic.
+`weights` is the result of `Tables.weights` and `weight_gradient` the bank's flat gradient; `rows` and `edges` are
+tables (see `layout.Tables`), `states` and `gradients` flat buffers of a cell's maps and their gradients (see
+`layout.Maps`). Maps are [row, N, H, W, C], in the precision of activations; `statistics` [row, 2 (mean, 1/σ), C] and
+`partials` are float32, or float64 if the weights are. Kernels touch only their own rows; summation order is
+deterministic.
 """
 
 import os
@@ -36,12 +37,15 @@ class Operations(Protocol):
         edges: Tensor,
         weights: Tensor,
         states: Tensor,
+        h: Tensor,
         z: Tensor,
-        statistics: Tensor,
         partials: Tensor,
         maps: Maps,
     ) -> None:
-        """ReLU, depthwise, pointwise convolution into `z[stage]`; the second stage reads `z[0]`, normalised."""
+        """ReLU and depthwise convolution into `h[stage]`, and pointwise convolution of it into `z[stage]`.
+
+        The first stage reads `states`, the second `z[0]`, which then holds normalised results.
+        """
 
     def pool(self, edges: Tensor, states: Tensor, z: Tensor, partials: Tensor, maps: Maps) -> None:
         """Maximum and mean of 3 × 3 pixels (those inside the map) into `z` [row, N, H', W', C]."""
@@ -49,8 +53,8 @@ class Operations(Protocol):
     def statistics(self, partials: Tensor, pixels: int, out: Tensor) -> None:
         """Mean and 1/√(biased variance + 1e-5) of every row and channel, from partials of `pixels` pixels."""
 
-    def normalise(self, z: Tensor, statistics: Tensor) -> None:
-        """Apply batch norm in place."""
+    def normalise(self, z: Tensor, statistics: Tensor, edges: Tensor | None) -> None:
+        """Apply batch norm in place; if `z` belongs to edges, only in those whose second stage reads the result."""
 
     def join(self, node: int, edges: Tensor, states: Tensor, z: Tensor, statistics: Tensor, maps: Maps) -> None:
         """Write a node into `states`: the sum of its two edges, normalised unless they are the identity."""
@@ -64,47 +68,40 @@ class Operations(Protocol):
         statistics: Tensor,
         gradients: Tensor,
         targets: Tensor,
+        weight_gradient: Tensor,
         conv: Conv1x1,
         normalised: bool,
-    ) -> Tensor:
-        """Backward of `conv1x1` and batch norm: adds the input's gradient to `targets`.
+        first: bool,
+    ) -> None:
+        """Backward of `conv1x1` and batch norm: adds the input's gradient to `targets`, and the weights' to the bank's.
 
+        `first`: the input's gradient is the first of several, and is written instead; only without halves.
         `normalised`: whether `z` holds results after batch norm, or before. Of two consecutive rows that are edges of
         one child, both may add to one target; rows of `normalised` results must have targets of their own.
-
-        Returns:
-            parts of the weights' gradients [row, half, part, weight], for `reduce_weight_grads`.
         """
 
     def separable_back(
         self,
-        stage: int,
         edges: Tensor,
         weights: Tensor,
         states: Tensor,
+        h: Tensor,
         z: Tensor,
         statistics: Tensor,
         gradients: Tensor,
+        weight_gradient: Tensor,
         maps: Maps,
-    ) -> tuple[Tensor, Tensor]:
-        """Backward of `separable` and batch norm.
+    ) -> None:
+        """Backward of both stages of `separable` and batch norm.
 
-        The first stage adds to the gradient of its source, the second writes that of the first one's result.
-
-        Returns:
-            parts of the gradients of depthwise and pointwise weights [row, part, weight], in the bank's order.
+        The second stage writes the gradient of the first one's result, and the first adds to that of its source. Both
+        add to the gradients of their weights; several edges may share these.
         """
 
     def pool_back(
         self, edges: Tensor, states: Tensor, z: Tensor, statistics: Tensor, gradients: Tensor, maps: Maps
     ) -> None:
         """Backward of `pool` and batch norm, and of the identity: adds to the gradient of the source."""
-
-    def reduce_weight_grads(self, partials: Tensor, places: Tensor, sizes: Tensor, gradient: Tensor) -> None:
-        """Add parts [row, part, weight] to `gradient`, from `places[row]` on (−1: nowhere), `sizes[row]` numbers.
-
-        Rows that share a place are added in their order.
-        """
 
 
 def operations(device: torch.device) -> Operations:

@@ -113,7 +113,7 @@ def padded(channels: int) -> int:
 def tile_pixels(channels: int) -> int:
     """Pixels that one program handles at a time: as many numbers as its registers hold."""
     width = padded(channels)
-    return max(16, 2048 // width, min(64, 8192 // width))
+    return max(16, min(256, (8192 if width <= 64 else 16384) // width))
 
 
 def tiles(pixels: int, channels: int) -> int:

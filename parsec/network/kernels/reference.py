@@ -63,21 +63,20 @@ def source_of(row: list[int], states: Tensor, maps: Maps) -> Tensor:
 
 
 def stage_weights(row: list[int], stage: int, weights: Tensor, maps: Maps) -> tuple[Tensor, Tensor]:
-    """Depthwise and pointwise weights of a stage of an edge, as convolutions want them."""
+    """Depthwise weights [C, 1, k, k] and pointwise weights [C, C] of a stage of an edge."""
     c, kernel, shift = maps.channels, row[layout.KERNEL], stage * layout.STAGE
     depthwise, pointwise = row[layout.DEPTHWISE + shift], row[layout.POINTWISE + shift]
     return (
         weights[depthwise : depthwise + c * kernel * kernel].view(-1, c).T.reshape(c, 1, kernel, kernel),
-        weights[pointwise : pointwise + c * c].view(c, c, 1, 1),
+        weights[pointwise : pointwise + c * c].view(c, c),
     )
 
 
-def convolved(x: Tensor, depthwise: Tensor, pointwise: Tensor, stride: int, dilation: int) -> Tensor:
-    """ReLU, depthwise and pointwise convolution of [N, H, W, C]."""
-    padding = dilation * (depthwise.shape[-1] // 2)
-    x = F.conv2d(F.relu(x).permute(0, 3, 1, 2), depthwise, None, stride, padding, dilation, x.shape[-1])
-    result: Tensor = F.conv2d(x, pointwise).permute(0, 2, 3, 1)
-    return result
+def relu_depthwise(x: Tensor, weight: Tensor, stride: int, dilation: int) -> Tensor:
+    """ReLU and depthwise convolution of [N, H, W, C]."""
+    padding = dilation * (weight.shape[-1] // 2)
+    x = F.relu(x).permute(0, 3, 1, 2)
+    return F.conv2d(x, weight, None, stride, padding, dilation, x.shape[1]).permute(0, 2, 3, 1)
 
 
 def has_stage(row: list[int], stage: int) -> bool:
@@ -85,14 +84,9 @@ def has_stage(row: list[int], stage: int) -> bool:
     return row[layout.KIND] == layout.CONVOLVE and row[layout.REPEATS] > stage
 
 
-def stage_input(
-    index: int, row: list[int], stage: int, states: Tensor, z: Tensor, statistics: Tensor, maps: Maps
-) -> Tensor:
+def stage_input(index: int, row: list[int], stage: int, states: Tensor, z: Tensor, maps: Maps) -> Tensor:
     """Input of a stage of an edge, [N, H, W, C]: its source, or the first stage's normalised result."""
-    if stage == 0:
-        return source_of(row, states, maps).to(statistics.dtype)
-    mean, scale = statistics[0, index].unbind()
-    return (z[0, index] - mean) * scale
+    return source_of(row, states, maps) if stage == 0 else z[0, index]
 
 
 def separable(
@@ -100,18 +94,19 @@ def separable(
     edges: Tensor,
     weights: Tensor,
     states: Tensor,
+    h: Tensor,
     z: Tensor,
-    statistics: Tensor,
     partials: Tensor,
     maps: Maps,
 ) -> None:
     """See `Operations.separable`."""
     for index, row in enumerate(edges.tolist()):
         if has_stage(row, stage):
-            x = stage_input(index, row, stage, states, z, statistics, maps)
-            stride = row[layout.STRIDE] if stage == 0 else 1
-            out = convolved(x, *stage_weights(row, stage, weights, maps), stride, row[layout.DILATION])
-            _write(out, z[stage, index], partials[index])
+            x = stage_input(index, row, stage, states, z, maps).to(weights.dtype)
+            depthwise, pointwise = stage_weights(row, stage, weights, maps)
+            out = relu_depthwise(x, depthwise, row[layout.STRIDE] if stage == 0 else 1, row[layout.DILATION])
+            h[stage, index] = out
+            _write(out @ pointwise.T, z[stage, index], partials[index])
 
 
 def pooled(kind: int, x: Tensor, stride: int) -> Tensor:
@@ -143,10 +138,11 @@ def statistics(partials: Tensor, pixels: int, out: Tensor) -> None:
     out[:, 0], out[:, 1] = mean, ((squares + between).sum(1) / pixels + EPSILON).rsqrt()
 
 
-def normalise(z: Tensor, statistics: Tensor) -> None:
+def normalise(z: Tensor, statistics: Tensor, edges: Tensor | None) -> None:
     """See `Operations.normalise`."""
-    mean, scale = (part[:, None, None, None] for part in statistics.unbind(1))
-    z.copy_((z - mean) * scale)
+    for index, (mean, scale) in enumerate(statistics):
+        if edges is None or has_stage(edges[index].tolist(), 1):
+            z[index] = (z[index] - mean) * scale
 
 
 def join(node: int, edges: Tensor, states: Tensor, z: Tensor, statistics: Tensor, maps: Maps) -> None:
@@ -162,13 +158,6 @@ def join(node: int, edges: Tensor, states: Tensor, z: Tensor, statistics: Tensor
     out = states[start : start + maps.children * maps.node_size].view(maps.children, *operands[0].shape)
     for child in range(maps.children):
         out[child] = operands[2 * child] + operands[2 * child + 1]
-
-
-def reduce_weight_grads(partials: Tensor, places: Tensor, sizes: Tensor, gradient: Tensor) -> None:
-    """See `Operations.reduce_weight_grads`."""
-    for row, (place, size) in enumerate(zip(places.tolist(), sizes.tolist(), strict=True)):
-        if place >= 0:
-            gradient[place : place + size] += partials[row, :, :size].sum(0)
 
 
 def _normalised(x: Tensor) -> Tensor:
@@ -193,12 +182,13 @@ def conv1x1_back(
     statistics: Tensor,
     gradients: Tensor,
     targets: Tensor,
+    weight_gradient: Tensor,
     conv: Conv1x1,
     normalised: bool,
-) -> Tensor:
+    first: bool,
+) -> None:
     """See `Operations.conv1x1_back`; recomputes the convolution, so `z` and its statistics are not read."""
-    partials = weights.new_zeros(len(rows), conv.halves, 1, conv.weight_size)
-    for index, row in enumerate(rows.tolist()):
+    for row in rows.tolist():
         if row[layout.CONV_SOURCE] < 0:
             continue
         with torch.enable_grad():
@@ -209,45 +199,57 @@ def conv1x1_back(
             leaf_gradients = _gradients(out, row[layout.CONV_UPSTREAM], gradients, leaves)
         for block, part in enumerate(leaf_gradients[0].split(conv.block_channels, -1)):
             start = row[layout.CONV_TARGET] + block * conv.block_stride
-            targets[start : start + part.numel()] += part.flatten()
-        for half, part in enumerate(leaf_gradients[1:]):
-            partials[index, half, 0] = part.flatten()
-    return partials
+            target = targets[start : start + part.numel()]
+            target.copy_(part.flatten() if first else target + part.flatten())
+        for start, part in zip(row[layout.CONV_EVEN :], leaf_gradients[1:], strict=False):
+            weight_gradient[start : start + part.numel()] += part.flatten()
 
 
 def separable_back(
-    stage: int,
     edges: Tensor,
     weights: Tensor,
     states: Tensor,
+    h: Tensor,
     z: Tensor,
     statistics: Tensor,
     gradients: Tensor,
+    weight_gradient: Tensor,
     maps: Maps,
-) -> tuple[Tensor, Tensor]:
-    """See `Operations.separable_back`."""
-    depthwise = weights.new_zeros(len(edges), 1, 25 * maps.channels)
-    pointwise = weights.new_zeros(len(edges), 1, maps.channels * maps.channels)
-    for index, row in enumerate(edges.tolist()):
-        if not has_stage(row, stage):
-            continue
-        with torch.enable_grad():
-            x = stage_input(index, row, stage, states, z, statistics, maps)
-            leaves = _leaves([x, *stage_weights(row, stage, weights, maps)])
-            x, depthwise_leaf, pointwise_leaf = leaves
-            out = convolved(
-                x, depthwise_leaf, pointwise_leaf, row[layout.STRIDE] if stage == 0 else 1, row[layout.DILATION]
-            )
-            leaf_gradients = _gradients(out, row[layout.UPSTREAM + stage * layout.STAGE], gradients, leaves)
-        if stage == 0:
-            # Other edges may read the same source; the result of the first stage is read by this edge only.
-            source_of(row, gradients, maps).add_(leaf_gradients[0])
-        else:
-            start = row[layout.UPSTREAM]
-            gradients[start : start + maps.node_size] = leaf_gradients[0].flatten().to(gradients.dtype)
-        depthwise[index, 0, : leaf_gradients[1].numel()] = leaf_gradients[1].flatten()
-        pointwise[index, 0] = leaf_gradients[2].flatten()
-    return depthwise, pointwise
+) -> None:
+    """See `Operations.separable_back`; recomputes the convolutions, so `h` and statistics are not read."""
+    for stage in (1, 0):
+        for index, row in enumerate(edges.tolist()):
+            if has_stage(row, stage):
+                _stage_back(stage, index, row, weights, states, z, gradients, weight_gradient, maps)
+
+
+def _stage_back(
+    stage: int,
+    index: int,
+    row: list[int],
+    weights: Tensor,
+    states: Tensor,
+    z: Tensor,
+    gradients: Tensor,
+    weight_gradient: Tensor,
+    maps: Maps,
+) -> None:
+    """Backward of one stage of one edge."""
+    shift = stage * layout.STAGE
+    with torch.enable_grad():
+        x = stage_input(index, row, stage, states, z, maps).to(weights.dtype)
+        x, depthwise, pointwise = leaves = _leaves([x, *stage_weights(row, stage, weights, maps)])
+        h = relu_depthwise(x, depthwise, row[layout.STRIDE] if stage == 0 else 1, row[layout.DILATION])
+        out = h @ pointwise.T
+        dx, depthwise, pointwise = _gradients(out, row[layout.UPSTREAM + shift], gradients, leaves)
+    if stage == 0:
+        # Other edges may read the same source; the result of the first stage is read by this edge only.
+        source_of(row, gradients, maps).add_(dx)
+    else:
+        start = row[layout.UPSTREAM]
+        gradients[start : start + maps.node_size] = dx.flatten().to(gradients.dtype)
+    for start, part in ((row[layout.DEPTHWISE + shift], depthwise), (row[layout.POINTWISE + shift], pointwise)):
+        weight_gradient[start : start + part.numel()] += part.flatten()
 
 
 def pool_back(edges: Tensor, states: Tensor, z: Tensor, statistics: Tensor, gradients: Tensor, maps: Maps) -> None:
@@ -272,7 +274,6 @@ __all__ = [
     "normalise",
     "pool",
     "pool_back",
-    "reduce_weight_grads",
     "separable",
     "separable_back",
     "statistics",

@@ -14,7 +14,6 @@ from typing import NamedTuple, Self
 import torch
 from torch import Tensor
 
-from parsec.network.kernels import layout
 from parsec.network.kernels.interface import Operations, operations
 from parsec.network.kernels.layout import Conv1x1, Maps, Tables, sizes_of, tiles
 from parsec.network.layers import strided
@@ -64,24 +63,14 @@ class Source(NamedTuple):
     """The same for gradients, which are separate for each architecture."""
 
 
-class Projection(NamedTuple):
-    """Convolution that makes an input of a cell, or a factorised reduction on an edge."""
-
-    conv: Conv1x1
-    sizes: Tensor
-    """Elements of the weights of one half, per row; for `reduce_weight_grads`."""
-
-
 class CellPlan(NamedTuple):
     """Shapes of one cell and of the projections of its two inputs."""
 
     reduction: bool
     maps: Maps
-    projections: tuple[Projection, Projection]
-    edge_reduction: Projection
+    projections: tuple[Conv1x1, Conv1x1]
+    edge_reduction: Conv1x1
     """Factorised reduction on an edge of a reduction cell."""
-    pointwise_sizes: Tensor
-    """Elements of the pointwise weights per active edge; for `reduce_weight_grads`."""
 
 
 class Plan(NamedTuple):
@@ -109,7 +98,7 @@ def make_plan(supernet: Supernet, children: int, stem: tuple[Tensor, Tensor]) ->
         maps = Maps(children, batch, *sides, shape.channels)
         # After a reduction cell the farther input is twice as large; a factorised reduction (two halves) projects it.
         halves = 2 if shape.after_reduction else 1
-        projections = (_projection(before, maps, halves, device), _projection(last, maps, 1, device))
+        projections = (_projection(before, maps, halves), _projection(last, maps, 1))
         rows.append(
             [
                 _projection_rows(supernet, f"cells.{index}.before", before, maps, halves, 0),
@@ -118,8 +107,7 @@ def make_plan(supernet: Supernet, children: int, stem: tuple[Tensor, Tensor]) ->
         )
         # Skip connections of stride 2 are factorised reductions of a node's own size.
         reduced = Conv1x1(batch, maps.height, maps.width, maps.channels, 2, 1, maps.channels, 0)
-        full = torch.full((maps.rows,), maps.channels**2, device=device)
-        cells.append(CellPlan(shape.reduction, maps, projections, Projection(reduced, full // 2), full))
+        cells.append(CellPlan(shape.reduction, maps, projections, reduced))
         sources.append(_cell_source(maps))
     return Plan(cells, sizes_of([cell.maps for cell in cells], device), torch.tensor(rows, device=device))
 
@@ -131,11 +119,10 @@ def _cell_source(maps: Maps) -> Source:
     return Source(*sides, NODES, maps.channels, maps.children * size, maps.node_start(0), size, size)
 
 
-def _projection(source: Source, maps: Maps, halves: int, device: torch.device) -> Projection:
+def _projection(source: Source, maps: Maps, halves: int) -> Conv1x1:
     """The projection that makes an input of a cell from `source`."""
     sides, inputs = (source.height, source.width), (source.blocks, source.channels, source.block_stride)
-    conv = Conv1x1(maps.batch, *sides, maps.channels, halves, *inputs)
-    return Projection(conv, torch.full((maps.children,), conv.weight_size, device=device))
+    return Conv1x1(maps.batch, *sides, maps.channels, halves, *inputs)
 
 
 def _projection_rows(
@@ -160,8 +147,10 @@ class CellState(NamedTuple):
 
     states: Tensor
     """Inputs and nodes of every architecture, flat; see `layout.Maps`."""
+    h: Tensor
+    """Results of depthwise convolutions, [node, stage, 2S, N, H', W', C]."""
     z: Tensor
-    """Results before batch norm, [node, stage, 2S, N, H', W', C]."""
+    """Results before batch norm, of the same shape; in place behind it where a second stage reads them."""
     statistics: Tensor
     """Batch statistics of `z`, [node, stage, 2S, 2, C]."""
     scales: Tensor
@@ -188,6 +177,7 @@ class Cells:
         kept = NODES if keep else 1
         states = inputs[0].new_empty(maps.states_size)
         z = states.new_empty(kept, 2, maps.rows, maps.batch, maps.out_height, maps.out_width, maps.channels)
+        h = torch.empty_like(z)
         statistics = self.weights.new_empty(kept, 2, maps.rows, 2, maps.channels)
         scales = self.weights.new_empty(2, maps.children, 2, maps.channels)
         # Project both inputs to the channels of this cell.
@@ -197,17 +187,17 @@ class Cells:
         partials = self._partials(maps.rows, maps.pixels, maps.channels)
         for node in range(NODES):
             scratch = node if keep else 0
-            self._node(plan, node, rows, states, z[scratch], statistics[scratch], partials)
-        return CellState(states, z, statistics, scales)
+            self._node(plan, node, rows, states, h[scratch], z[scratch], statistics[scratch], partials)
+        return CellState(states, h, z, statistics, scales)
 
     def _project(self, plan: CellPlan, position: int, rows: Tensor, x: Tensor, states: Tensor, scales: Tensor) -> None:
         """ReLU, 1 × 1 convolution and batch norm of one input of all architectures, into `states`."""
-        maps, conv = plan.maps, plan.projections[position].conv
+        maps, conv = plan.maps, plan.projections[position]
         z = _input_view(plan, position, states)
         partials = self._partials(maps.children, conv.pixels, maps.channels)
         self.operations.conv1x1(rows, self.weights, x, z, partials, conv)
         self.operations.statistics(partials, conv.pixels, scales)
-        self.operations.normalise(z, scales)
+        self.operations.normalise(z, scales, None)
 
     def _node(
         self,
@@ -215,6 +205,7 @@ class Cells:
         node: int,
         rows: Rows,
         states: Tensor,
+        h: Tensor,
         z: Tensor,
         statistics: Tensor,
         partials: Tensor,
@@ -224,11 +215,14 @@ class Cells:
         # Every launch covers all 2S edges and skips those of other primitives, so none depends on the architectures.
         run.pool(edges, states, z[0], partials, maps)
         if plan.reduction:
-            run.conv1x1(rows.reductions[node], self.weights, states, z[0], partials, plan.edge_reduction.conv)
-        # Separable convolutions have two stages, each followed by batch norm (dilated ones: one).
+            run.conv1x1(rows.reductions[node], self.weights, states, z[0], partials, plan.edge_reduction)
+        # Separable convolutions have two stages, each followed by batch norm (dilated ones: one). The second reads what
+        # it normalises once, because its taps would do so many times.
         for stage in range(2):
-            run.separable(stage, edges, self.weights, states, z, statistics, partials, maps)
+            run.separable(stage, edges, self.weights, states, h, z, partials, maps)
             run.statistics(partials, maps.pixels, statistics[stage])
+            if stage == 0:
+                run.normalise(z[0], statistics[0], edges)
         run.join(node, edges, states, z, statistics, maps)
 
     def backward(
@@ -239,16 +233,19 @@ class Cells:
         saved: CellState,
         gradients: Tensor,
         targets: list[Tensor],
+        last: bool,
     ) -> None:
         """Add the gradients of a cell's inputs to `targets` and those of its weights to the bank's.
 
-        `gradients` holds those of the cell's nodes from later cells, and zero for its inputs.
+        `gradients` holds those of the cell's nodes from later cells, and zero for its inputs; `last`: there is none.
         """
         for node in reversed(range(NODES)):
             self._node_backward(plan, node, rows, saved, gradients)
         for position, (projection, x, target) in enumerate(zip(plan.projections, inputs, targets, strict=True)):
             z, scales = _input_view(plan, position, saved.states), saved.scales[position]
-            partials = self.operations.conv1x1_back(
+            # Of the cells that read a map, the last one reads it as its farther input, and comes first on the way back.
+            first = projection.halves == 1 and (position == 0 or last)
+            self.operations.conv1x1_back(
                 rows.projections[position],
                 self.weights,
                 x,
@@ -256,37 +253,34 @@ class Cells:
                 scales,
                 gradients,
                 target,
-                projection.conv,
+                self.bank.gradient,
+                projection,
                 normalised=True,
+                first=first,
             )
-            self._reduce_conv1x1_grads(partials, rows.projections[position], projection)
-
-    def _reduce_conv1x1_grads(self, partials: Tensor, rows: Tensor, projection: Projection) -> None:
-        """Add the weight gradients of a projection to the bank's: once, or once per half of a factorised reduction."""
-        for half in range(projection.conv.halves):
-            starts = rows[:, layout.CONV_EVEN + half]
-            self.operations.reduce_weight_grads(partials[:, half], starts, projection.sizes, self.bank.gradient)
 
     def _node_backward(self, plan: CellPlan, node: int, rows: Rows, saved: CellState, gradients: Tensor) -> None:
         """Backward of `_node`: adds to the gradients of the states that the node read, and to those of the weights."""
         run, maps, states, edges = self.operations, plan.maps, saved.states, rows.edges[node]
         z, statistics = saved.z[node], saved.statistics[node]
-        # Separable convolutions, the second stage first. Kernels leave the weights' gradients in parts, which are then
-        # added in a fixed order, because several architectures may share the weights of an edge.
-        for stage in (1, 0):
-            weight_grads = run.separable_back(stage, edges, self.weights, states, z, statistics, gradients, maps)
-            shift = stage * layout.STAGE
-            sizes = (edges[:, layout.DEPTHWISE_SIZE], plan.pointwise_sizes)
-            for partials, column, size in zip(weight_grads, (layout.DEPTHWISE, layout.POINTWISE), sizes, strict=True):
-                run.reduce_weight_grads(partials, edges[:, column + shift], size, self.bank.gradient)
+        weight_gradient = self.bank.gradient
+        run.separable_back(edges, self.weights, states, saved.h[node], z, statistics, gradients, weight_gradient, maps)
         # Pooling and skip connections have no weights.
         run.pool_back(edges, states, z[0], statistics[0], gradients, maps)
         if plan.reduction:
-            reductions, conv = rows.reductions[node], plan.edge_reduction.conv
-            partials = run.conv1x1_back(
-                reductions, self.weights, states, z[0], statistics[0], gradients, gradients, conv, normalised=False
+            run.conv1x1_back(
+                rows.reductions[node],
+                self.weights,
+                states,
+                z[0],
+                statistics[0],
+                gradients,
+                gradients,
+                weight_gradient,
+                plan.edge_reduction,
+                normalised=False,
+                first=False,
             )
-            self._reduce_conv1x1_grads(partials, reductions, plan.edge_reduction)
 
 
 def _input_view(plan: CellPlan, position: int, states: Tensor) -> Tensor:
@@ -312,12 +306,20 @@ class ForwardPass(NamedTuple):
     """Flat buffers that cells read: the two results of the stem, then the states of each cell."""
     cells: list[CellState]
 
-    def zero_gradients(self, position: int) -> Tensor:
-        """A buffer for the gradients of `maps[position]`, separate for each architecture, even for the stem."""
+    def new_gradients(self, position: int) -> Tensor:
+        """A buffer for the gradients of `maps[position]`, separate for each architecture, even for the stem.
+
+        It is zero where gradients are added up, but for the nodes of a cell, which another writes first.
+        """
         cells = self.plan.cells
         if position < 2:
             return self.maps[0].new_zeros(cells[0].maps.children * self.maps[position].numel())
-        return self.maps[0].new_zeros(cells[position - 2].maps.gradients_size)
+        maps = cells[position - 2].maps
+        gradients = self.maps[0].new_empty(maps.gradients_size)
+        # A factorised reduction reads half of the pixels, and writes no others.
+        halved = position < len(cells) and cells[position].projections[0].halves == 2
+        gradients[: maps.states_size if halved else maps.node_start(0)].zero_()
+        return gradients
 
 
 class FusedExecutor:
@@ -449,7 +451,7 @@ class FusedExecutor:
         """Backward through the cells, from the gradient of `pooled` to those of weights and stem."""
         plans, maps = forward.plan.cells, forward.maps
         # Gradients of the current cell's maps, of the previous cell's, and of the one before that.
-        current, previous = forward.zero_gradients(len(plans) + 1), forward.zero_gradients(len(plans))
+        current, previous = forward.new_gradients(len(plans) + 1), forward.new_gradients(len(plans))
         # Every pixel of the last cell has an equal share of the gradient of the mean.
         last = plans[-1].maps
         assert pooled.grad is not None
@@ -457,10 +459,11 @@ class FusedExecutor:
         share = share / (last.out_height * last.out_width)
         _node_view(last, current).copy_(share[:, :, :, None, None])
         for index in reversed(range(len(plans))):
-            before = forward.zero_gradients(index)
+            before = forward.new_gradients(index)
             inputs, saved = maps[index : index + 2], forward.cells.pop()
             rows = forward.rows.of_cell(index)
-            self._cells.backward(plans[index], rows, inputs, saved, current, [before, previous])
+            last_cell = index == len(plans) - 1
+            self._cells.backward(plans[index], rows, inputs, saved, current, [before, previous], last_cell)
             # Release the maps of this cell, and step back by one.
             maps.pop()
             current, previous = previous, before

@@ -1,6 +1,5 @@
 """The operations as Triton kernels, together; importing this needs Triton."""
 
-from parsec.network.kernels.fused.common import reduce_weight_grads
 from parsec.network.kernels.fused.norm import join, normalise, statistics
 from parsec.network.kernels.fused.pointwise import conv1x1, conv1x1_back
 from parsec.network.kernels.fused.pool import pool, pool_back
@@ -13,7 +12,6 @@ __all__ = [
     "normalise",
     "pool",
     "pool_back",
-    "reduce_weight_grads",
     "separable",
     "separable_back",
     "statistics",

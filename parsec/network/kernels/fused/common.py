@@ -17,6 +17,7 @@ KIND, SOURCE, STRIDE = tl.constexpr(layout.KIND), tl.constexpr(layout.SOURCE), t
 KERNEL, DILATION = tl.constexpr(layout.KERNEL), tl.constexpr(layout.DILATION)
 REPEATS, STAGE_COLUMNS = tl.constexpr(layout.REPEATS), tl.constexpr(layout.STAGE)
 UPSTREAM, DEPTHWISE = tl.constexpr(layout.UPSTREAM), tl.constexpr(layout.DEPTHWISE)
+DEPTHWISE_SIZE = tl.constexpr(layout.DEPTHWISE_SIZE)
 POINTWISE, EDGE_COLUMNS = tl.constexpr(layout.POINTWISE), tl.constexpr(layout.EDGE_COLUMNS)
 MAX_POOL, AVERAGE_POOL = tl.constexpr(layout.MAX_POOL), tl.constexpr(layout.AVERAGE_POOL)
 IDENTITY, CONVOLVE = tl.constexpr(layout.IDENTITY), tl.constexpr(layout.CONVOLVE)
@@ -25,6 +26,11 @@ IDENTITY, CONVOLVE = tl.constexpr(layout.IDENTITY), tl.constexpr(layout.CONVOLVE
 def chunk(channels: int) -> int:
     """Channels that a kernel reads at a time: as many as waste little."""
     return 32 if channels % 32 == 0 else 16
+
+
+def wide_chunk(channels: int, width: int) -> int:
+    """The same where tiles of `width` channels leave little of a lane's numbers for each of them."""
+    return max(chunk(channels), 32 if width >= 128 else 16)
 
 
 def warps(channels: int) -> int:
@@ -38,8 +44,29 @@ def parts(count: int, channels: int) -> int:
 
 
 def launch_shape(channels: int) -> dict[str, int]:
-    """Sizes of tiles, as every kernel over pixels takes them."""
+    """Sizes of tiles, as forward kernels over pixels take them."""
     return {"C": channels, "P": tile_pixels(channels), "D": padded(channels), "num_warps": warps(channels)}
+
+
+def back_shape(channels: int) -> dict[str, int]:
+    """The same for kernels that also sum over pixels, or keep other tiles beside it."""
+    width = padded(channels)
+    pixels = (4096 if width <= 64 else 8192) // width
+    return {"C": channels, "P": max(16, pixels), "D": width, "num_warps": warps(channels)}
+
+
+REGISTERS = 168
+"""Registers of a lane, at most, so that three programs of four warps run at a time."""
+
+
+def groups(chunks: int, accumulators: int, sizes: dict[str, int]) -> tuple[int, int]:
+    """Programs among which chunks of input channels are divided, and how many of them each handles.
+
+    A lane holds at most so many `accumulators`, its numbers of gradients of weights, unless one chunk takes more.
+    """
+    most = max(1, accumulators * 32 * sizes["num_warps"] // (sizes["D"] * sizes["CHUNK"]))
+    programs = triton.cdiv(chunks, most)
+    return programs, triton.cdiv(chunks, programs)
 
 
 def scratch(like: Tensor, *shape: int) -> Tensor:
@@ -79,114 +106,93 @@ def source_sides(stride, height, width, out_height, out_width):
 
 
 @triton.jit
-def write(
-    z, partials, values, pixel, ok, tile, pixels, ROW: tl.constexpr, C: tl.constexpr, P: tl.constexpr, D: tl.constexpr
-):
-    """Store a tile of results (rows of ROW channels, C of which are these) and its sums and squared deviations."""
-    c = tl.arange(0, D)
-    inside = ok[:, None] & (c < C)[None, :]
-    tl.store(z + pixel[:, None] * ROW + c[None, :], values.to(z.dtype.element_ty), mask=inside)
-    # Deviations are taken from the tile's own mean; `statistics_kernel` combines tiles. A sum of squares would cancel.
-    total = tl.sum(tl.where(inside, values, 0.0), 0)
-    mean = total / tl.minimum(pixels - tile * P, P)
-    deviation = tl.where(inside, values - mean[None, :], 0.0)
-    tl.store(partials + c, total, mask=c < C)
-    tl.store(partials + ROW + c, tl.sum(deviation * deviation, 0), mask=c < C)
+def replaced(values, index: tl.constexpr, value):
+    """A tuple with another value at `index`."""
+    return values[:index] + (value,) + values[index + 1 :]  # noqa: RUF005 - Triton knows no unpacking
 
 
 @triton.jit
-def before_norm(
-    gradients,
-    z,
-    statistics,
-    sums,
-    pixel,
-    ok,
-    pixels,
-    NORMALISED: tl.constexpr,
-    ROW: tl.constexpr,
-    C: tl.constexpr,
-    D: tl.constexpr,
-):
-    """Gradient of results before batch norm, from that of those behind it: σ⁻¹ (dy − mean dy − ẑ mean(dy ẑ))."""
-    c = tl.arange(0, D)
-    inside = ok[:, None] & (c < C)[None, :]
-    at = pixel[:, None] * ROW + c[None, :]
-    dy = tl.load(gradients + at, mask=inside, other=0.0).to(tl.float32)
-    value = tl.load(z + at, mask=inside, other=0.0).to(tl.float32)
-    mean = tl.load(statistics + c, mask=c < C, other=0.0)
-    scale = tl.load(statistics + ROW + c, mask=c < C, other=0.0)
-    if not NORMALISED:
-        value = (value - mean[None, :]) * scale[None, :]
+def inside(position, side):
+    """Whether a position is at least 0 and less than `side`: one comparison, because as unsigned, −1 is large."""
+    return position.to(tl.uint32, bitcast=True) < side.to(tl.uint32, bitcast=True)
+
+
+@triton.jit
+def halved(position):
+    """Half of an even position; odd ones get the highest bit, and are outside of every map."""
+    bits = position.to(tl.uint32, bitcast=True)
+    return ((bits >> 1) | (bits << 31)).to(tl.int32, bitcast=True)
+
+
+@triton.jit
+def write(z, partials, values, pixel, ok, c, some, tile, pixels, ROW: tl.constexpr, P: tl.constexpr):
+    """Store a tile of results (`some` channels `c` of rows of ROW) and its sums and squared deviations."""
+    mask = ok[:, None] & some[None, :]
+    tl.store(z + pixel[:, None] * ROW + c[None, :], values.to(z.dtype.element_ty), mask=mask)
+    # Deviations are taken from the tile's own mean; `statistics_kernel` combines tiles. A sum of squares would cancel.
+    total = tl.sum(tl.where(mask, values, 0.0), 0)
+    mean = total / tl.minimum(pixels - tile * P, P)
+    deviation = tl.where(mask, values - mean[None, :], 0.0)
+    tl.store(partials + c, total, mask=some)
+    tl.store(partials + ROW + c, tl.sum(deviation * deviation, 0), mask=some)
+
+
+@triton.jit
+def norm(statistics, sums, pixels, normalised, c, some, SUMS: tl.constexpr, ROW: tl.constexpr):
+    """What `before_norm` needs of every channel; of results that are `normalised`, the mean is 0."""
+    part = tl.arange(0, SUMS)
+    mean = tl.load(statistics + c, mask=some, other=0.0)
+    scale = tl.load(statistics + ROW + c, mask=some, other=0.0)
     # The two means: statistics of the batch depend on every pixel (Ioffe and Szegedy, 1502.03167, section 3).
-    first = tl.load(sums + c, mask=c < C, other=0.0) / pixels
-    second = tl.load(sums + ROW + c, mask=c < C, other=0.0) / pixels
-    return tl.where(inside, scale[None, :] * (dy - first[None, :] - value * second[None, :]), 0.0)
+    at = sums + part[:, None] * (2 * ROW) + c[None, :]
+    first = tl.sum(tl.load(at, mask=some[None, :], other=0.0), 0) / pixels
+    second = tl.sum(tl.load(at + ROW, mask=some[None, :], other=0.0), 0) / pixels
+    inner = tl.where(normalised, 1.0, scale)
+    return tl.where(normalised, 0.0, mean), scale, scale * first, scale * inner * second
+
+
+@triton.jit
+def before_norm(gradients, z, mean, scale, first, second, at, mask):
+    """Gradient of results before batch norm, from that of those behind it: σ⁻¹ (dy − mean dy − ẑ mean(dy ẑ)).
+
+    What it gives for pixels that do not exist is finite, and must meet a zero or a mask.
+    """
+    dy = tl.load(gradients + at, mask=mask, other=0.0).to(tl.float32)
+    value = tl.load(z + at, mask=mask, other=0.0).to(tl.float32)
+    return scale[None, :] * dy - (first[None, :] + (value - mean[None, :]) * second[None, :])
 
 
 @triton.jit
 def rectified(value):
-    """ReLU; unlike a maximum it hands on what is not a number, so that a broken child stays visible."""
-    return tl.where(value <= 0.0, 0.0, value)
+    """ReLU; unlike a comparison it hands on what is not a number, so that a broken child stays visible."""
+    return tl.maximum(value, 0.0, propagate_nan=tl.PropagateNan.ALL)
 
 
-@triton.jit
-def depthwise(
-    x, mean, scale, weights, image, row, column, ok, height, width, stride, dilation, c, inside,
-    kernel, NORMALISE: tl.constexpr, C: tl.constexpr, P: tl.constexpr, CHUNK: tl.constexpr,
-):  # fmt: skip
-    """ReLU and depthwise convolution of some channels, at a tile of output pixels; zero around the map."""
-    total = tl.zeros([P, CHUNK], tl.float32)
-    for tap in range(kernel * kernel):
-        y = row * stride + (tap // kernel - kernel // 2) * dilation
-        across = column * stride + (tap % kernel - kernel // 2) * dilation
-        here = ok & (y >= 0) & (y < height) & (across >= 0) & (across < width)
-        mask = here[:, None] & inside[None, :]
-        at = ((image * height + y) * width + across)[:, None] * C + c[None, :]
-        value = tl.load(x + at, mask=mask, other=0.0).to(tl.float32)
-        if NORMALISE:
-            value = (value - mean[None, :]) * scale[None, :]
-        weight = tl.load(weights + tap * C + c, mask=inside, other=0.0)
-        total += tl.where(mask, rectified(value), 0.0) * weight[None, :]
-    return total
-
-
-WIDTH = 64
+WIDTH = 128
 """Numbers that one program adds up."""
 
 
 @triton.jit
-def reduce_kernel(
-    partials, row_step, part_step, places, places_step, sizes, sizes_step, gradient, rows, count,
-    R: tl.constexpr, T: tl.constexpr, WIDTH: tl.constexpr,
+def add_parts(
+    partials, row_step, count, width, places, step, size, gradient, at, row, rows,
+    R: tl.constexpr, T: tl.constexpr,
 ):  # fmt: skip
-    """The first of all rows with one place adds the parts of each of them, row by row."""
-    row = tl.program_id(1)
-    place = tl.load(places + row * places_step)
-    if place < 0:
-        return
-    # Children that chose the same edge and primitive share its weights: the program of the first such row adds up all.
-    others = tl.arange(0, R)
-    same = tl.load(places + others * places_step, mask=others < row, other=-1) == place
-    if tl.sum(same.to(tl.int32), 0) > 0:
-        return
-    at, part = tl.program_id(0) * WIDTH + tl.arange(0, WIDTH), tl.arange(0, T)
-    inside = at < tl.load(sizes + row * sizes_step)
-    mask = (part < count)[:, None] & inside[None, :]
-    total = tl.zeros([WIDTH], tl.float32)
-    for other in range(row, rows):
-        if tl.load(places + other * places_step) == place:
-            base = partials + tl.cast(other, tl.int64) * row_step
-            total += tl.sum(tl.load(base + part[:, None] * part_step + at[None, :], mask=mask, other=0.0), 0)
-    total += tl.load(gradient + place + at, mask=inside, other=0.0)
-    tl.store(gradient + place + at, total, mask=inside)
+    """The first of all rows with one place adds up the parts of each of them, row by row, into `gradient`.
 
-
-def reduce_weight_grads(partials: Tensor, places: Tensor, sizes: Tensor, gradient: Tensor) -> None:
-    """See `Operations.reduce_weight_grads`."""
-    rows, count, width = partials.shape
-    grid = (triton.cdiv(width, WIDTH), rows)
-    reduce_kernel[grid](
-        partials, partials.stride(0), partials.stride(1), places, places.stride(0), sizes, sizes.stride(0), gradient,
-        rows, count, R=triton.next_power_of_2(rows), T=triton.next_power_of_2(count), WIDTH=WIDTH,
-    )  # fmt: skip
+    Children that chose the same edge and primitive share its weights, so that several rows have one place.
+    """
+    place, others, part = tl.load(places + row * step), tl.arange(0, R), tl.arange(0, T)
+    same = (tl.load(places + others * step, mask=others < rows, other=-1) == place) & (place >= 0)
+    if tl.min(tl.where(same, others, R), 0) == row:
+        inside = at < size
+        total = tl.zeros(at.shape, tl.float32)
+        other = row
+        while other < rows:
+            base = partials + other.to(tl.int64) * row_step
+            for start in range(0, count, T):
+                index = start + part
+                mask = (index < count)[:, None] & inside[None, :]
+                total += tl.sum(tl.load(base + index[:, None] * width + at[None, :], mask=mask, other=0.0), 0)
+            other = tl.min(tl.where(same & (others > other), others, R), 0)
+        total += tl.load(gradient + place + at, mask=inside, other=0.0)
+        tl.store(gradient + place + at, total, mask=inside)

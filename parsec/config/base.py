@@ -11,6 +11,7 @@ from typing import Annotated, Literal, NamedTuple, TypeVar
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from parsec.errors import SettingsError
+from parsec.space.factors import Form
 from parsec.space.spaces import SPACES
 
 NAME = r"^[A-Za-z0-9][A-Za-z0-9_-]*$"
@@ -65,6 +66,14 @@ Space = Annotated[str, Field(max_length=64, json_schema_extra={"format": "space"
 """Name of a search space, one of the package or of a plugin."""
 SearchStageName = Literal["search", "finetune", "transfer"]
 Method = Literal["parsec", "darts", "darts_second_order", "snas", "gdas", "random_ws", "random"]
+RELAXED: tuple[Method, ...] = ("darts", "darts_second_order", "snas", "gdas")
+"""Methods that mix all primitives on every edge."""
+
+
+def form_of(method: str) -> Form:
+    """Form of a method's π: over all edges if it is relaxed, else over the choices of every slot."""
+    return "edges" if method in RELAXED else "separate"
+
 
 ExecutorName = Literal["auto", "sequential", "grouped", "fused"]
 

@@ -6,6 +6,7 @@ from typing import Annotated, Literal, Self, get_args
 from pydantic import Field, model_validator
 
 from parsec.config.base import (
+    RELAXED,
     Compute,
     Config,
     Method,
@@ -18,13 +19,11 @@ from parsec.config.base import (
     UniqueTuple,
     check_batches,
     check_darts,
+    form_of,
 )
 from parsec.config.training import Augmentation, Network, Optimizer
 from parsec.space.factors import Form
 from parsec.space.spaces import SPACES
-
-RELAXED: tuple[Method, ...] = ("darts", "darts_second_order", "snas", "gdas")
-"""Methods that mix all primitives on every edge, so that their π has the factors `edges`."""
 
 Temperature = Annotated[float, Field(gt=0.0, le=1000.0)]
 
@@ -257,8 +256,8 @@ class SearchJob(Config):
 
     @property
     def form(self) -> Form:
-        """Of π: the relaxed methods have a distribution over all edges, PARSEC one over every slot's choices."""
-        return "edges" if self.method in RELAXED else "separate"
+        """Of the method's π."""
+        return form_of(self.method)
 
     @model_validator(mode="after")
     def check_space(self) -> Self:

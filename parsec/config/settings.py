@@ -9,10 +9,10 @@ from typing import Annotated, Any, Self, cast, get_args
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from parsec.config.base import Compute, Config, Method, Name, Place, Running, Seed, Space, UniqueTuple
+from parsec.config.base import RELAXED, Compute, Config, Method, Name, Place, Running, Seed, Space, UniqueTuple
 from parsec.config.datasets import Dataset
 from parsec.config.retrain import RetrainStage
-from parsec.config.search import RELAXED, Measure, SearchStage, check_relaxed, check_space
+from parsec.config.search import Measure, SearchStage, check_relaxed, check_space
 from parsec.config.tabular import Predictors, ProposalJob, Simulation
 from parsec.config.zero_cost import Ablation, Kernels, Scores, ScoresPrior
 from parsec.space.spaces import SPACES

@@ -164,8 +164,8 @@ again, because the maps that it reads are four times as large. Tests compare the
 """
 
 TABLE_MAPS = 40
-"""The same for executor `fused`, of which 35 to 39 were counted: the results of both convolutions of two stages of eight
-edges make 32, states are kept as well, and gradients live for three cells at a time.
+"""The same for executor `fused`, of which 35 to 39 were counted: the results of both convolutions of two stages of
+eight edges make 32, states are kept as well, and gradients live for three cells at a time.
 """
 
 

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from parsec.config.base import SEARCH_STAGES
+from parsec.config.base import SEARCH_STAGES, form_of
 from parsec.plugins import source_root
 from parsec.records.documents import RESULTS, read_documents
 from parsec.report.inputs import TITLES, Result, base_method, cumulative
@@ -100,16 +100,14 @@ class _Searches(NamedTuple):
     stage: str
     dataset: str
     entropy: Summary
-    uniform: float | None
-    """Largest possible entropy, that of a uniform π; None if inputs of a node exclude one another."""
+    uniform: float
+    """Largest possible entropy, that of a uniform π."""
     accuracy: Summary
 
 
-def _uniform_entropy(result: Result) -> float | None:
-    prior = result["provenance"]["settings"].get("prior", {})
-    if prior.get("inputs") != "independent":
-        return None
-    return fsum(log(len(factor.choices)) for factor in SPACES[result["space"]].factors(prior["factors"]))
+def _uniform_entropy(result: Result) -> float:
+    factors = SPACES[result["space"]].factors(form_of(base_method(result)))
+    return fsum(log(len(factor.choices)) for factor in factors)
 
 
 def _entropies(results: list[Result]) -> Iterator[Table]:
@@ -128,9 +126,7 @@ def _entropies(results: list[Result]) -> Iterator[Table]:
         Column("n", lambda row: str(row.entropy.n)),
         Column("Entropy of π (nats)", lambda row: mean_and_std(row.entropy)),
         number_column("Uniform π (nats)", lambda row: row.uniform, rows, digits=4),
-        number_column(
-            "Entropy left (%)", lambda row: row.uniform and 100 * row.entropy.mean / row.uniform, rows, digits=2
-        ),
+        number_column("Entropy left (%)", lambda row: 100 * row.entropy.mean / row.uniform, rows, digits=2),
         Column("Accuracy of the mode (%)", lambda row: mean_and_std(row.accuracy)),
     ]
     notes = [

@@ -6,10 +6,10 @@ from typing import get_args
 
 import pytest
 
-from parsec.config.base import Method, as_json
+from parsec.config.base import RELAXED, Method, as_json
 from parsec.config.job_parts import search_job
 from parsec.config.load import load
-from parsec.config.search import RELAXED, Relaxation, SearchJob
+from parsec.config.search import Relaxation, SearchJob
 from parsec.report.methods import METHODS as PRINTED
 from parsec.search.methods import METHODS
 

@@ -7,7 +7,8 @@ import math
 import pytest
 import torch
 
-from parsec.config.search import RELAXED, RandomSearch
+from parsec.config.base import RELAXED
+from parsec.config.search import RandomSearch
 from parsec.errors import DivergedError, SettingsError
 from parsec.runtime.distributed import Ranks
 from parsec.search.methods import METHODS

@@ -4,7 +4,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from parsec.config.search import RELAXED, Relaxation, SearchOptimizer, Warmup
+from parsec.config.base import RELAXED
+from parsec.config.search import Relaxation, SearchOptimizer, Warmup
 from parsec.config.training import Network
 from parsec.network.nasbench201 import BenchmarkSupernet
 from parsec.network.spaces import mixed_op_network

@@ -39,7 +39,6 @@ SEARCH = SearchJob(
     stage="search",
     space="darts",
     method="parsec",
-    prior="separate",
     settings=SearchStage(
         dataset="digits",
         epochs=4,

@@ -21,6 +21,7 @@ UNPICKLING = {"pickle.load", "pickle.loads", "pd.read_pickle", "yaml.load", "yam
 REQUIRED = {
     "torch.load": ("weights_only", True),
     "np.load": ("allow_pickle", False),
+    "tar.extractall": ("filter", "data"),  # no absolute paths, no links or devices outside of the folder
 }
 """Calls that must be given an argument, and its value."""
 SAFE_IN_SHELL = r"threads|resources\.\w+|wildcards\.(seed|run|origin)|params\.figure"
@@ -39,9 +40,9 @@ def forbidden(name, given):
     key, value = REQUIRED.get(name, ("shell", given.get("shell") or None))
     return (
         name in EXECUTING | UNPICKLING
-        or name.endswith((".extractall", ".extract"))
+        or (name.endswith((".extractall", ".extract")) and name not in REQUIRED)
         or given.get("shell") is True
-        or (name in REQUIRED and given.get(key) is not value)
+        or (name in REQUIRED and given.get(key) != value)
     )
 
 

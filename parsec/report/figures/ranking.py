@@ -36,7 +36,12 @@ def plot_ranking(inputs: list[Path]) -> Drawing:
         axes.axhline(0.0, color=GREY, linewidth=0.8)
         axes.set_title(title)
         axes.set_xlabel("Images passed forward (thousands)")
-    log_axis(panels[0], rows["forward_images"].max() / rows["forward_images"].min() < 50)
+    # One budget is read on a linear axis, a ladder of budgets on a logarithmic one.
+    spread = rows["forward_images"].max() / rows["forward_images"].min()
+    if spread > 10:
+        log_axis(panels[0], spread < 50)
+    else:
+        panels[0].set_xlim(left=0.0)
     panels[0].set_ylabel(TAUS["truth"].split()[0] + " of −loss")
     legend_below(figure, [panels[0]], "dots: searches; crosses: after the warm-up")
     return Drawing(figure, rows)

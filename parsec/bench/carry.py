@@ -210,7 +210,7 @@ def _rounded(path: Path) -> bytes:
 
 
 def _restore(path: Path) -> None:
-    """Make a rounded checkpoint one that a run continues from."""
+    """Turn a rounded checkpoint back into one that a run can continue from."""
     document = torch.load(path, map_location="cpu", weights_only=True)
     state = _changed(document["state"], "", _unround)
     with Checkpoints(path.parent, document["fingerprint"]) as checkpoints:

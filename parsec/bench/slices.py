@@ -109,7 +109,7 @@ def _parsed(line: str) -> dict[str, Any] | None:
 def bench_slice(
     number: int, slices: Mapping[int, tuple[Measurement, ...]], out: Path, work: Path, data: Path | None, minutes: float
 ) -> None:
-    """Run what is missing of slice `number`, as far as it fits into so many minutes.
+    """Run the measurements of slice `number` that are missing and fit into `minutes`.
 
     Raises:
         UserError: no such slice, kernels that are not shown to be right, or a folder that cannot be written.

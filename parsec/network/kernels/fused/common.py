@@ -62,7 +62,7 @@ REGISTERS = 168
 def groups(chunks: int, accumulators: int, sizes: dict[str, int]) -> tuple[int, int]:
     """Programs among which chunks of input channels are divided, and how many of them each handles.
 
-    A lane holds at most so many `accumulators`, its numbers of gradients of weights, unless one chunk takes more.
+    A lane accumulates at most `accumulators` gradients of weights, unless a single chunk takes more.
     """
     most = max(1, accumulators * 32 * sizes["num_warps"] // (sizes["D"] * sizes["CHUNK"]))
     programs = triton.cdiv(chunks, most)

@@ -164,8 +164,8 @@ def gradient_sums(
     """Sums of dy and dy ẑ that the gradient of batch norm needs, [row, part, 2, C]; see `norm`.
 
     `column` of the rows has the first element of dy in `gradients`, or −1 for a row that is left out; with `kinds` (a
-    bit each), the rows are edges, and those of other kinds are left out as well. `z` holds results before batch norm
-    (0), behind it (1), or behind it in edges with so many stages.
+    bit each), the rows are edges, and those of other kinds are left out as well. `normalised`: `z` holds results
+    before batch norm (0), after it (1), or after it only in edges with two stages (2).
     """
     channels = z.shape[-1]
     pixels, shape = z[0].numel() // channels, back_shape(channels)

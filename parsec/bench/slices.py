@@ -148,7 +148,7 @@ def _check_equal(number: int, slices: Mapping[int, tuple[Measurement, ...]], log
     """Refuse to go on where slice 0 found an operation that differs, or has not been through."""
     for name, result in log.results.items():
         if UNEQUAL in result:
-            raise UserError(f"{name}: {result[UNEQUAL]}; nothing is timed on {log.device} before this is mended")
+            raise UserError(f"{name}: {result[UNEQUAL]}; nothing is timed on {log.device} until this is fixed")
     if number and (missing := [each.name for each in slices[0] if each.name not in log.results]):
         raise UserError(f"--slice: {number} comes after slice 0, of which {', '.join(missing)} is missing; run slice 0")
 

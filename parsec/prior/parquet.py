@@ -145,6 +145,9 @@ def _checked(path: Path, form: Form, space: str) -> tuple[list[Row], dict[str, s
     for key, value in expected.items():
         if metadata.get(key) != value:
             raise PriorError(f"{path}: π has {key} {metadata.get(key)!r}, but {value!r} is needed; give a π that fits")
+    # Files of before may say that the inputs of a node exclude one another: these logits mean another distribution.
+    if metadata.get("inputs", "independent") != "independent":
+        raise PriorError(f"{path}: π draws the inputs of a node without replacement; search again, or give another π")
     return rows, metadata
 
 

@@ -39,11 +39,11 @@ def build_executor(
         SettingsError: `memory_gib` does not hold the architectures in flight, or the executor does not run this space.
         UserError: executor `fused` on CUDA without Triton or a C compiler.
     """
-    executor = _build(supernet, compute, batch_size, image_size)
+    executor = _build(supernet, compute, batch_size, image_size, ranks)
     return DistributedExecutor(executor, ranks) if ranks.count > 1 else executor
 
 
-def _build(supernet: SharedWeights, compute: Compute, batch_size: int, image_size: int) -> Executor:
+def _build(supernet: SharedWeights, compute: Compute, batch_size: int, image_size: int, ranks: Ranks) -> Executor:
     device, skip = supernet.bank.flat.device, compute.skip_negligible
     context = partial(autocast, device, compute.precision)
     if not isinstance(supernet, Supernet):
@@ -59,9 +59,11 @@ def _build(supernet: SharedWeights, compute: Compute, batch_size: int, image_siz
         fitting = _fitting(compute, device, _fused_bytes(supernet, context, batch_size, image_size))
         fits = fitting >= (compute.samples_in_flight or 1)
         problem = fused_problem(device) if fits else "memory does not hold the architectures in flight"
-        if problem is None:
+        # All ranks or none: π lies where the executor reads it, and its copies must stay equal to the last bit.
+        (refused,) = ranks.all_reduce_max(int(problem is not None))
+        if not refused:
             return CUDAGraphRunner(FusedExecutor(supernet, context, compute.samples_in_flight or fitting, skip))
-        logger.warning("compute.executor: auto does without executor fused here: %s", problem)
+        logger.warning("compute.executor: auto does without executor fused here: %s", problem or "another rank does")
     if compute.executor in ("grouped", "auto"):
         in_flight = _grouped_in_flight(supernet, compute, batch_size, image_size)
         if in_flight > 1 or compute.executor == "grouped":

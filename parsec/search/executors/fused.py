@@ -216,8 +216,8 @@ class Cells:
         run.pool(edges, states, z[0], partials, maps)
         if plan.reduction:
             run.conv1x1(rows.reductions[node], self.weights, states, z[0], partials, plan.edge_reduction)
-        # Separable convolutions have two stages, each followed by batch norm (dilated ones: one). The second reads what
-        # it normalises once, because its taps would do so many times.
+        # Separable convolutions have two stages, each followed by batch norm (dilated ones: one). The result of
+        # the first is normalised once, before the taps of the second read it many times.
         for stage in range(2):
             run.separable(stage, edges, self.weights, states, h, z, partials, maps)
             run.statistics(partials, maps.pixels, statistics[stage])

@@ -175,6 +175,13 @@ def test_another_form(path):
     assert "factors 'edges', but 'separate' is needed" in refusal(path)
 
 
+def test_inputs_that_exclude_one_another(written):
+    change(written, lambda frame: frame, inputs="independent")
+    assert read_prior(written, "separate", "darts")
+    change(written, lambda frame: frame, inputs="distinct")
+    assert "without replacement" in refusal(written)
+
+
 def test_another_schema(written):
     change(written, lambda frame: frame, schema="2")
     assert "schema '2', but '1' is needed" in refusal(written)

@@ -9,6 +9,7 @@ import torch
 from parsec.config.base import Compute
 from parsec.network.kernels import reference
 from parsec.network.supernet import Supernet
+from parsec.runtime.distributed import Ranks
 from parsec.search.executors import build, self_test
 from parsec.search.executors.build import build_executor
 from parsec.search.executors.cuda_graph import CUDAGraphRunner
@@ -77,8 +78,18 @@ class Bank:
         return getattr(self._bank, name)
 
 
-@pytest.mark.parametrize("problem", [None, "it differs"])
-def test_auto_takes_fused_if_it_agrees(monkeypatch, caplog, problem):
+class OtherRankRefuses(Ranks):
+    """One process that hears from another that it cannot run the fused executor."""
+
+    def all_reduce_max(self, *values):
+        return (1,)
+
+
+@pytest.mark.parametrize(
+    ("problem", "ranks", "said"),
+    [(None, Ranks(), None), ("it differs", Ranks(), "it differs"), (None, OtherRankRefuses(), "another rank does")],
+)
+def test_auto_takes_fused_if_it_agrees(monkeypatch, caplog, problem, ranks, said):
     supernet = Supernet(NETWORK, 10, torch.Generator().manual_seed(0))
     supernet.bank = Bank(supernet.bank)
     monkeypatch.setattr(build, "autocast", lambda device, precision: contextlib.nullcontext())
@@ -89,13 +100,13 @@ def test_auto_takes_fused_if_it_agrees(monkeypatch, caplog, problem):
     monkeypatch.setattr(torch.cuda, "memory_reserved", lambda device: 0)
     monkeypatch.setattr(torch.cuda, "memory_allocated", lambda device: 0)
     with caplog.at_level(logging.WARNING, "parsec"):
-        executor = build_executor(supernet, Compute(), 64, 32)
-    if problem is None:
+        executor = build_executor(supernet, Compute(), 64, 32, ranks)
+    if said is None:
         each = build._fused_bytes(supernet, contextlib.nullcontext, 64, 32)
         assert executor == ("fused", 16 * 2**30 // each), "of 20 GiB less a tenth, the power of two below"
     else:
         assert not isinstance(executor, tuple | CUDAGraphRunner)
-        assert "auto does without executor fused here: it differs" in caplog.text
+        assert f"auto does without executor fused here: {said}" in caplog.text
 
 
 def test_auto_without_memory_is_not_fused(monkeypatch, caplog):

@@ -126,8 +126,16 @@ def random_images(count: int, side: int, device: torch.device) -> Images:
 
 def random_info(side: int) -> DatasetInfo:
     """Their facts: uniform values have the mean a half and the standard deviation 1/√12."""
-    names = tuple(map(str, range(CLASSES)))
-    return DatasetInfo("random", names, side, (0.5,) * 3, (12**-0.5,) * 3, {}, content_hash="", stand_in=None)
+    return DatasetInfo(
+        name="random",
+        classes=tuple(map(str, range(CLASSES))),
+        image_size=side,
+        mean=(0.5,) * 3,
+        std=(12**-0.5,) * 3,
+        counts={},
+        content_hash="0" * 64,
+        stand_in=None,
+    )
 
 
 What = Literal["search", "retrain", "memory", "loader", "savings", "gpu"]

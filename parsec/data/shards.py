@@ -17,10 +17,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from parsec.config.datasets import Jpeg
-from parsec.data.dataset import INDEX, LABELS, FileRecord, PartRecord
+from parsec.data.dataset import INDEX, LABELS, FileRecord, PartRecord, Triple
 from parsec.data.sources.base import Collection, Integers, Pixels
 from parsec.data.sources.encoded import Encoded, Piece, read_rgb
-from parsec.errors import UserError
 from parsec.runtime.files import temporary_path, write_atomic
 
 logger = logging.getLogger("parsec")
@@ -48,13 +47,13 @@ class PixelStatistics:
         """Add counts of the 256 values of every channel, [3, 256]."""
         self._counts += counts
 
-    def mean_std(self) -> tuple[list[float], list[float]]:
-        """Per channel, in units of the full range 255."""
+    def mean_std(self) -> tuple[Triple, Triple]:
+        """Mean and standard deviation per channel, in units of the full range 255."""
         values = np.arange(256) / 255
         share = self._counts / self._counts.sum(axis=1, keepdims=True)
         mean = share @ values
         variance = (share * (values - mean[:, None]) ** 2).sum(axis=1)
-        return mean.tolist(), np.sqrt(variance).tolist()
+        return tuple(mean.tolist()), tuple(np.sqrt(variance).tolist())  # type: ignore[return-value]
 
 
 class Progress:
@@ -270,15 +269,3 @@ def remove_notes(folder: Path) -> None:
     """Take away the notes of a part when the data set is complete."""
     for note in folder.glob("images-*.json"):
         note.unlink()
-
-
-def check_partial(folder: Path, identity: str) -> None:
-    """Make `folder` one of these settings and images: what another left there would be taken for its own.
-
-    Raises:
-        UserError: it holds the shards of other settings, images or code.
-    """
-    note = folder / "identity"
-    if note.is_file() and note.read_text(encoding="utf-8") != identity:
-        raise UserError(f"{folder} holds shards of other settings, images or code; delete it to start from scratch")
-    write_atomic(note, identity)

@@ -13,6 +13,7 @@ from pydantic import Field, ValidationError
 
 from parsec.config.base import Config, Positive
 from parsec.errors import DatasetError
+from parsec.runtime.files import sha256_of
 from parsec.runtime.logs import logger
 
 PartName = Literal["train", "validation", "test"]
@@ -181,11 +182,8 @@ def _check_file(path: Path, expected: FileRecord, hashed: bool) -> None:
         raise DatasetError(f"{path} is missing; {remedy}")
     if (size := path.stat().st_size) != expected.bytes:
         raise DatasetError(f"{path} has {size} bytes instead of {expected.bytes}; {remedy}")
-    if hashed:
-        with path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-        if digest != expected.sha256:
-            raise DatasetError(f"{path} has changed since it was written (SHA-256 {digest[:12]}…); {remedy}")
+    if hashed and (digest := sha256_of(path)) != expected.sha256:
+        raise DatasetError(f"{path} has changed since it was written (SHA-256 {digest[:12]}…); {remedy}")
 
 
 def open_split(folder: Path, part: PartName, limit: int | None = None) -> AnyPart:

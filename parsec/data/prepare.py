@@ -21,28 +21,12 @@ from parsec.config.datasets import (
     PrepareJob,
     Registered,
 )
-from parsec.data.dataset import (
-    INDEX,
-    LABELS,
-    PARTS,
-    DatasetRecord,
-    PartName,
-    PartRecord,
-    content_hash,
-)
+from parsec.data.dataset import INDEX, LABELS, PARTS, DatasetRecord, Integers, PartName, PartRecord, content_hash
 from parsec.data.shards import PixelStatistics, remove_notes, write_packed_part, write_part
-from parsec.data.sources.base import (
-    Collection,
-    Integers,
-    Source,
-    open_digits,
-    open_digits_folder,
-    open_registered,
-    stratified,
-)
+from parsec.data.sources.base import Collection, Source, open_digits, open_registered, stratified
 from parsec.data.sources.cifar import open_cifar
 from parsec.data.sources.encoded import Encoded
-from parsec.data.sources.image_folder import open_image_folder
+from parsec.data.sources.image_folder import open_digits_folder, open_image_folder
 from parsec.errors import DatasetError, UserError
 from parsec.records.code_hash import code_fingerprint
 from parsec.runtime.files import is_partial, remove_partial, reported, write_atomic
@@ -70,7 +54,7 @@ def open_source(dataset: Dataset, output: Path) -> Source:
     """
     match dataset:
         case Digits():
-            return open_digits(dataset)
+            return open_digits()
         case DigitsFolder():
             return open_digits_folder(dataset, output)
         case Cifar10() | Cifar100():

@@ -1,6 +1,5 @@
 """Writing the splits of a prepared data set, as pixels or as packed JPEG files."""
 
-import hashlib
 import io
 import json
 import logging
@@ -17,10 +16,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from parsec.config.datasets import Jpeg
-from parsec.data.dataset import INDEX, LABELS, FileRecord, PartRecord, Triple
-from parsec.data.sources.base import Collection, Integers, Pixels
+from parsec.data.dataset import INDEX, LABELS, FileRecord, Integers, PartRecord, Pixels, Triple
+from parsec.data.sources.base import Collection
 from parsec.data.sources.encoded import Encoded, Piece, read_rgb
-from parsec.runtime.files import temporary_path, write_atomic
+from parsec.runtime.files import sha256_of, temporary_path, write_atomic
 
 logger = logging.getLogger("parsec")
 
@@ -83,9 +82,11 @@ def write_array(path: Path, array: NDArray[np.generic]) -> FileRecord:
     with temporary_path(path) as temporary:
         with temporary.open("wb") as file:
             np.save(file, array, allow_pickle=False)
-        with temporary.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-        return FileRecord(sha256=digest, bytes=temporary.stat().st_size)
+        return _file_record(temporary)
+
+
+def _file_record(path: Path) -> FileRecord:
+    return FileRecord(sha256=sha256_of(path), bytes=path.stat().st_size)
 
 
 def _decode(images: Collection, positions: Integers, side: int, progress: Progress) -> Pixels:
@@ -98,7 +99,7 @@ def _decode(images: Collection, positions: Integers, side: int, progress: Progre
 
 
 def write_part(
-    folder: Path, images: Collection, positions: Integers, side: int, statistics: PixelStatistics | None = None
+    folder: Path, images: Collection, positions: Integers, side: int, statistics: PixelStatistics | None
 ) -> PartRecord:
     """Write the images at `positions` as `images-000.npy` … and `labels.npy`; every file appears whole or not at all.
 
@@ -239,10 +240,8 @@ def _write_shard(
                 rows.append((_append(tar, int(index), stored), len(stored.content), stored.width, stored.height))
                 histogram += stored.histogram
                 progress.advance(1)
-        with temporary.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-        record = {"sha256": digest, "bytes": temporary.stat().st_size}
-    shard = _Shard(record, rows, histogram.tolist())
+        record = _file_record(temporary)
+    shard = _Shard(record.model_dump(), rows, histogram.tolist())
     # The note is written after the shard, so that a shard with a note is complete.
     write_atomic(_note(path), json.dumps(shard._asdict()))
     return shard

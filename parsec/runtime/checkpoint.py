@@ -252,24 +252,11 @@ class RunDir:
         self._checkpoints.save(step, {**state, "metrics_position": self._metrics.position})
 
 
-class NullRunDir:
-    """Stands for `RunDir` in all other ranks, which read and write nothing."""
-
-    def load(self) -> None:
-        """None: the main process broadcasts its state."""
-
-    def append(self, rows: Iterable[Mapping[str, Any]]) -> None:
-        """Drop the rows."""
-
-    def save(self, step: int, state: dict[str, Any]) -> None:
-        """Drop the state."""
-
-
 @contextlib.contextmanager
-def open_run_dir(folder: Path, fingerprint: str, is_main_process: bool) -> Iterator[RunDir | NullRunDir]:
-    """Run directory `folder` of the settings with this fingerprint; its main process holds the lock."""
+def open_run_dir(folder: Path, fingerprint: str, is_main_process: bool) -> Iterator[RunDir | None]:
+    """Run directory `folder` of the settings with this fingerprint, locked; None in all ranks but the main process."""
     if not is_main_process:
-        yield NullRunDir()
+        yield None
         return
     with (
         Checkpoints(folder, fingerprint) as checkpoints,

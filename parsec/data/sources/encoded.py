@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from PIL import ExifTags, Image, UnidentifiedImageError
 
-from parsec.data.sources.base import Integers, Pixels
+from parsec.data.dataset import Integers, Pixels
 from parsec.data.vision import torchvision
 from parsec.errors import DatasetError
 

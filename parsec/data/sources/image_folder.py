@@ -10,12 +10,13 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path, PurePosixPath
 
 import numpy as np
+from PIL import Image
 from scipy.io import loadmat
 from scipy.io.matlab import MatReadError
 
 from parsec.config.base import expanded, seed_of
-from parsec.config.datasets import ImageFolder
-from parsec.data.sources.base import Source
+from parsec.config.datasets import DigitsFolder, ImageFolder
+from parsec.data.sources.base import CLASSES, SIDE, Source, open_digits
 from parsec.data.sources.encoded import DAMAGED, Encoded, Piece, Square, squared
 from parsec.data.sources.listing import (
     ANNOTATIONS,
@@ -34,7 +35,7 @@ from parsec.data.sources.listing import (
 from parsec.errors import DatasetError
 
 
-def pieces(archive: Path, start: int = 0) -> Iterator[tuple[str, Piece]]:
+def _files_of(archive: Path, start: int = 0) -> Iterator[tuple[str, Piece]]:
     """Name and place of every file of the archive that begins at byte `start` of a file.
 
     Raises:
@@ -52,10 +53,10 @@ def pieces(archive: Path, start: int = 0) -> Iterator[tuple[str, Piece]]:
         raise DatasetError(f"{archive} is no intact tar archive ({error}); get it again") from error
 
 
-def classes_of(archive: Path) -> Iterator[tuple[str, Piece]]:
+def _images_of_class_archives(archive: Path) -> Iterator[tuple[str, Piece]]:
     """Class and place of every image of an archive with one archive per class, as ILSVRC2012's training images."""
-    for name, inner in pieces(archive):
-        for _, image in pieces(archive, inner.offset):
+    for name, inner in _files_of(archive):
+        for _, image in _files_of(archive, inner.offset):
             yield PurePosixPath(name).stem, image
 
 
@@ -99,10 +100,6 @@ def _solution(path: Path) -> Labels:
     return {image: prediction[0] for image, prediction in words.items()}
 
 
-def _devkit_folder(path: Path) -> Labels:
-    return _devkit(lambda name: (path.parent / name).read_bytes())
-
-
 def _devkit_archive(path: Path) -> Labels:
     # Read to its end, because only there does gzip check what it read; SciPy crashes on some damaged matrices.
     with tarfile.open(fileobj=io.BytesIO(gzip.decompress(path.read_bytes()))) as tar:
@@ -132,7 +129,7 @@ def _devkit(content: Callable[[str], bytes]) -> Labels:
 _READERS: dict[str, Callable[[Path], Labels]] = {
     ANNOTATIONS: _annotations,
     SOLUTION: _solution,
-    DEVKIT: _devkit_folder,
+    DEVKIT: lambda path: _devkit(lambda name: (path.parent / name).read_bytes()),
     f"{DEVKIT}.tar.gz": _devkit_archive,
 }
 
@@ -183,7 +180,7 @@ def _labelled(folder: Path, part: str) -> Iterator[Named]:
         raise DatasetError(
             f"no folder {root}; an image folder holds train/<class>/ and val/<class>/, or ILSVRC2012's archives"
         )
-    return classes_of(archive) if part == "train" else _flat(folder, sorted(pieces(archive)))
+    return _images_of_class_archives(archive) if part == "train" else _flat(folder, sorted(_files_of(archive)))
 
 
 def _listed(folder: Path, listing: Listing, part: str) -> Iterator[Named]:
@@ -273,3 +270,23 @@ def open_image_folder(settings: ImageFolder) -> Source:
     """The image folder that the settings name."""
     folder = Path(expanded(settings.folder, "dataset.folder"))
     return open_folder(folder, settings.image_size, settings.classes, settings.split_seed)
+
+
+def open_digits_folder(settings: DigitsFolder, output: Path) -> Source:
+    """The handwritten digits, from PNGs in ImageNet's layout that are first written to `output/folder`."""
+    folder, side = output / "folder", settings.image_size
+    logger.info("writing the digits as PNGs of %d × %d pixels", side, side)
+    for old in folder.glob("*/*/digit-*.png"):
+        old.unlink()
+    digits = open_digits()
+    for name, images in (("train", digits.training), ("val", digits.test)):
+        pixels = images.read(np.arange(len(images.labels)))
+        for image, label, index in zip(pixels, images.labels, images.indices, strict=True):
+            path = folder / name / CLASSES[label] / f"digit-{index:04d}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(image).resize((side, side), Image.Resampling.BICUBIC).save(path)
+    sentence = (
+        f"scikit-learn's handwritten digits, enlarged from {SIDE} × {SIDE} to {side} × {side} pixels "
+        "and written as an image folder, stand in for ImageNet"
+    )
+    return open_folder(folder, side)._replace(served_by="scikit-learn", stand_in=sentence)

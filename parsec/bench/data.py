@@ -17,8 +17,8 @@ from parsec.bench.workload import SEED, BenchJob
 from parsec.config.datasets import Digits, PrepareJob
 from parsec.config.training import Augmentation
 from parsec.data.augment import Augment
-from parsec.data.dataset import DatasetInfo, PackedPart, Part, Pixels, open_split, read_info
-from parsec.data.loader import Images, PackedImages, epoch_order
+from parsec.data.dataset import DatasetInfo, PackedPart, Pixels, open_split, read_info
+from parsec.data.loader import AnyImages, Images, PackedImages, epoch_order
 from parsec.data.prepare import prepare
 from parsec.data.vision import torchvision
 from parsec.runtime.rng import ShardedRNG, generator
@@ -47,22 +47,13 @@ def packed_contest(
         reference=reference,
         steps={
             reference: _loader(files, device, workers),
-            ours: partial(_packed, PackedImages(part, device, SEED), augment, device),
+            ours: partial(_epoch, PackedImages(part, device, SEED), augment, device),
         },
         rounds=job.rounds or PACKED_ROUNDS,
         # Workers are other processes, and torch does not see what decodes.
         counted_as={reference: None, ours: None},
         targets=(Target((ours,), "speedup", MUST),),
     )
-
-
-def _packed(images: PackedImages, augment: Augment, device: torch.device) -> None:
-    draws = ShardedRNG(generator(SEED, "training augmentation", device=device))
-    batches = epoch_order(len(images), BATCH, SEED, "training order", 0)
-    for step, indices in enumerate(batches):
-        if step + 1 < len(batches):
-            images.ahead(batches[step + 1], augment, draws, step + 1)
-        images.train(indices, augment, draws, step)
 
 
 def _files(part: PackedPart, root: Path) -> Path:
@@ -134,28 +125,28 @@ def _contest(job: BenchJob, data: Path, device: torch.device, folder: Path) -> C
         reference: _loader(images, device, workers),
         "torchvision, no worker": _loader(images, device, 0),
     }
+    augment = Augment(augmentation, info, torch.channels_last)
+    ours = {RESIDENT: Images(part, device), MAPPED: Images(part, device, resident_bytes=0)}
     return Contest(
         title=f"{info.name}, {len(part)} images of {info.image_size} × {info.image_size}: shift, mirror, normalise",
         unit="images",
         work=len(part) // BATCH * BATCH,
         reference=reference,
-        steps=baselines | _ours(part, Augment(augmentation, info, torch.channels_last), device),
+        steps=baselines | {name: partial(_epoch, held, augment, device) for name, held in ours.items()},
         rounds=job.rounds or ROUNDS,
         # Workers are other processes, and torch does not see what is read from a memory map.
         counted_as={**dict.fromkeys(baselines), MAPPED: RESIDENT},
     )
 
 
-def _ours(part: Part, augment: Augment, device: torch.device) -> dict[str, Step]:
-    """An epoch from the device's memory, and one from the memory maps."""
-    held = {RESIDENT: Images(part, device), MAPPED: Images(part, device, resident_bytes=0)}
-    return {name: partial(_epoch, images, augment, device) for name, images in held.items()}
-
-
-def _epoch(images: Images, augment: Augment, device: torch.device) -> None:
+def _epoch(images: AnyImages, augment: Augment, device: torch.device) -> None:
+    """An epoch as a search reads it, with every batch begun while the one before is used."""
     draws = ShardedRNG(generator(SEED, "training augmentation", device=device))
-    for indices in epoch_order(len(images), BATCH, SEED, "training order", 0):
-        augment.train(images.gather(indices)[0], draws)
+    batches = epoch_order(len(images), BATCH, SEED, "training order", 0)
+    for step, indices in enumerate(batches):
+        if step + 1 < len(batches):
+            images.ahead(batches[step + 1], augment, draws, step + 1)
+        images.train(indices, augment, draws, step)
 
 
 class _ImageByImage(Dataset[tuple[Tensor, int]]):

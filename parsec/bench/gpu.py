@@ -9,6 +9,7 @@ import torch
 
 from parsec.bench.carry import retrained, searched
 from parsec.bench.checks import (
+    SIZES,
     builds,
     convolutions,
     executors_equal,
@@ -24,9 +25,7 @@ from parsec.bench.memory import bench_memory
 from parsec.bench.retrain import bench_retrain
 from parsec.bench.search import executor_contest, iteration_contest
 from parsec.bench.slices import Measurement, Result, Setup
-from parsec.bench.workload import FINETUNE, PAPER_SMALL, TINY, BenchJob, Size
-
-SIZES = {"small": PAPER_SMALL, "finetune": FINETUNE}
+from parsec.bench.workload import TINY, BenchJob, Size
 
 
 @functools.cache

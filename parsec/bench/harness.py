@@ -97,11 +97,6 @@ class Counter(TorchDispatchMode):
         super().__init__()  # type: ignore[no-untyped-call]
         self.bytes, self.operations = 0, 0
 
-    @property
-    def counts(self) -> Counts:
-        """Counts so far."""
-        return Counts(self.bytes, self.operations)
-
     def __torch_dispatch__(
         self,
         func: Any,  # noqa: ANN401
@@ -153,12 +148,12 @@ OPERATIONS: dict[Any, Callable[[Sequence[Any], Any], int]] = {
 }
 
 
-def count(step: Callable[[], object]) -> Counts:
+def count(step: Step) -> Counts:
     """Run a step once and count it."""
     counter = Counter()
     with counter:
         step()
-    return counter.counts
+    return Counts(counter.bytes, counter.operations)
 
 
 ROUNDS = 9
@@ -244,8 +239,9 @@ def hold(contest: Contest, device: torch.device, rates: Rates) -> dict[str, Any]
     reference = times[contest.reference]
     rows = [_row(name, time, contest.work, reference) for name, time in times.items()]
     for row in rows:
-        seen = contest.counted_as.get(row["contender"], row["contender"])
-        row |= _beside_floor(row["median"], counted[seen], rates) if seen else {}
+        if seen := contest.counted_as.get(row["contender"], row["contender"]):
+            floor = rates.floor(counted[seen])
+            row |= {**counted[seen]._asdict(), "floor": floor, "distance": row["median"] / floor}
     return {
         "title": contest.title,
         "device": device_name(device),
@@ -277,11 +273,6 @@ def _row(name: str, time: Timing, work: int, reference: Timing) -> Row:
         "rate": work / time.median,
         "speedup": time.speedup(reference),
     }
-
-
-def _beside_floor(median: float, counts: Counts, rates: Rates) -> Row:
-    floor = rates.floor(counts)
-    return {**counts._asdict(), "floor": floor, "distance": median / floor}
 
 
 def _outcome(target: Target, rows: Iterable[Row]) -> Row:

@@ -8,14 +8,14 @@ from typing import Any, NamedTuple
 import torch
 
 from parsec.bench.harness import Step, in_turn, stopwatch_for
-from parsec.bench.workload import SEED, TINY, BenchJob, Size, Workload, compute, sizes, workload
+from parsec.bench.workload import SEED, TINY, BenchJob, Size, Workload, compute, sampled_workload, sizes, workload
 from parsec.config.base import Compute, ExecutorName
 from parsec.config.search import DepthsJob, MeasureJob, SearchJob
 from parsec.data.augment import Augment
 from parsec.data.dataset import DatasetInfo, open_split, read_info
 from parsec.data.loader import epoch_order, open_images
 from parsec.network.cell_network import child_bytes
-from parsec.prior.distribution import ArchitectureBatch, Prior
+from parsec.prior.distribution import Prior
 from parsec.records.provenance import provenance, start_provenance, write_json
 from parsec.runtime.device import acquire_gpu, device_name, memory_format, peak_bytes, resolve, set_deterministic
 from parsec.runtime.logs import logger
@@ -136,31 +136,25 @@ def _workload(job: MeasureJob, data: Path, device: torch.device) -> Workload:
     order = epoch_order(len(split), job.batch_size, SEED, "training order", 0)
     rng = ShardedRNG(generator(SEED, "training augmentation", device=device))
     images, labels = split.train(order[0], augment, rng, 0)
-    prior = Prior()
-    table = prior.children(prior.sample(max(job.measure.samples), generator(SEED, "architectures"))).table
-    return Workload(
-        job.network, len(info.classes), images, labels, ArchitectureBatch(table.to(device)), job.compute.precision
-    )
+    children = max(job.measure.samples)
+    return sampled_workload(job.network, len(info.classes), images, labels, children, job.compute.precision)
 
 
 def _settings(job: MeasureJob, load: Workload) -> list[Setting]:
-    """The most memory-hungry architecture by itself; every executor and K; and a whole iteration of DARTS' supernet."""
+    """The most memory-hungry architecture by itself; every executor and K; and a whole iteration of DARTS' supernet.
+
+    Executors are those made for the device, with as many architectures in flight as the settings allow.
+    """
     layout = memory_format(job.compute.layout)
     single = [partial(load.plain_child, child, layout) for child in load.children.genotypes]
     hungriest = max(single, key=lambda build: held(build, load.device))
     settings = [Setting(SINGLE, "sequential", 1, hungriest)]
-    for choice in _computes(job.compute, load.device):
+    common = job.compute.model_copy(update={"skip_negligible": False})
+    for executor in ("sequential", "grouped", *(["fused"] if load.device.type == "cuda" else [])):
         for samples in job.measure.samples:
-            few = load.first(samples)
-            settings.append(Setting(SEARCH, choice.executor, samples, partial(few.search_step, choice)))
+            step = partial(load.first(samples).search_step, common.model_copy(update={"executor": executor}))
+            settings.append(Setting(SEARCH, executor, samples, step))
     return [*settings, Setting(DARTS, "darts", 1, partial(load.darts, layout))]
-
-
-def _computes(compute: Compute, device: torch.device) -> list[Compute]:
-    """Every executor made for the device, with as many architectures in flight as the settings allow."""
-    common = compute.model_copy(update={"skip_negligible": False})
-    names = ("sequential", "grouped", "fused") if device.type == "cuda" else ("sequential", "grouped")
-    return [common.model_copy(update={"executor": name}) for name in names]
 
 
 def _rows(settings: list[Setting], repeats: int, device: torch.device) -> list[dict[str, Any]]:

@@ -5,7 +5,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -182,13 +182,6 @@ TINY_STAGE = STAGE.model_copy(update={"epochs": 1, "train_images": 128, "validat
 SEEDS = 3
 
 
-class Way(NamedTuple):
-    """One way to run the same search."""
-
-    name: str
-    compute: Compute
-
-
 def bench_savings(job: BenchJob, device: torch.device) -> Iterator[dict[str, Any]]:
     """One comparison of whole searches on the digits: every way with every seed, the ways in turn.
 
@@ -196,31 +189,24 @@ def bench_savings(job: BenchJob, device: torch.device) -> Iterator[dict[str, Any
     ones.
     """
     stage, seeds = (TINY_STAGE, 1) if job.tiny else (STAGE, job.rounds or SEEDS)
-    ways = _ways(job, device)
+    ways = {"sequential": compute(job, "sequential"), "grouped": compute(job, "grouped")}
+    # On a GPU the host does not see which children went backward, and skipping would have to wait for it.
+    if device.type == "cpu":
+        ways["sequential, negligible skipped"] = compute(job, "sequential", skip=True)
+        ways["grouped, negligible skipped"] = compute(job, "grouped", skip=True)
     with tempfile.TemporaryDirectory() as folder:
         prepare(PrepareJob(name="digits", dataset=Digits(source="digits")), Path(folder))
-        runs: dict[str, list[dict[str, float]]] = {way.name: [] for way in ways}
+        runs: dict[str, list[dict[str, float]]] = {name: [] for name in ways}
         for seed in range(seeds):
-            for way in ways:
-                runs[way.name].append(_whole_search(stage, way, seed, Path(folder), device))
-                logger.info("%s, seed %d: %.1f s", way.name, seed, runs[way.name][-1]["seconds"])
-    return iter([_document(stage, seeds, runs)])
+            for name, way in ways.items():
+                runs[name].append(_whole_search(stage, way, seed, Path(folder), device))
+                logger.info("%s, seed %d: %.1f s", name, seed, runs[name][-1]["seconds"])
+    yield _document(stage, seeds, runs)
 
 
-def _ways(job: BenchJob, device: torch.device) -> list[Way]:
-    ways = [
-        Way("sequential", compute(job, "sequential")),
-        Way("grouped", compute(job, "grouped")),
-        Way("sequential, negligible skipped", compute(job, "sequential", skip=True)),
-        Way("grouped, negligible skipped", compute(job, "grouped", skip=True)),
-    ]
-    # On a GPU the host does not see which children went backward, and skipping would have to wait for it.
-    return ways if device.type == "cpu" else ways[:2]
-
-
-def _whole_search(stage: SearchStage, way: Way, seed: int, data: Path, device: torch.device) -> dict[str, float]:
+def _whole_search(stage: SearchStage, way: Compute, seed: int, data: Path, device: torch.device) -> dict[str, float]:
     """Run a whole search; its seconds count only the steps."""
-    job = SearchJob(stage="search", space="darts", method="parsec", settings=stage, compute=way.compute)
+    job = SearchJob(stage="search", space="darts", method="parsec", settings=stage, compute=way)
     trainer = Parsec(make_task(job, data, read_info(data), seed, Prior(), device))
     began = time.perf_counter()
     while trainer.step < trainer.total_steps:

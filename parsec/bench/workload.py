@@ -208,10 +208,17 @@ def workload(job: BenchJob, size: Size, device: torch.device, children: int) -> 
     draws = generator(SEED, "images", device=device)
     images = torch.randn(size.batch_size, 3, size.image_size, size.image_size, generator=draws, device=device)
     labels = torch.randint(CLASSES, (size.batch_size,), generator=draws, device=device)
+    channels_last = images.contiguous(memory_format=torch.channels_last)
+    return sampled_workload(size.network, CLASSES, channels_last, labels, children, job.precision)
+
+
+def sampled_workload(
+    network: Network, classes: int, images: Tensor, labels: Tensor, children: int, precision: Precision
+) -> Workload:
+    """The workload of a minibatch with so many children, drawn from the uniform π."""
     prior = Prior()
     table = prior.children(prior.sample(children, generator(SEED, "architectures"))).table
-    channels_last = images.contiguous(memory_format=torch.channels_last)
-    return Workload(size.network, CLASSES, channels_last, labels, ArchitectureBatch(table.to(device)), job.precision)
+    return Workload(network, classes, images, labels, ArchitectureBatch(table.to(images.device)), precision)
 
 
 def compute(

@@ -24,6 +24,8 @@ from parsec.config.load import load_job
 from parsec.errors import UserError
 from parsec.runtime import launch
 from parsec.runtime.faults import OutputError, as_user_error, release_output
+from parsec.runtime.logs import configure
+from parsec.runtime.system import keep_freed_memory
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 PEOPLE, RULES = "Commands for people", "Stages, as the workflow's rules call them"
@@ -125,15 +127,11 @@ def command(panel: str, name: str | None = None, group: typer.Typer = app) -> Ca
     def register(function: Callable[..., None]) -> Callable[..., None]:
         @functools.wraps(function)
         def run(context: typer.Context, log: Path | None, threads: int | None, **arguments: Any) -> None:  # noqa: ANN401
-            from parsec.runtime.logs import configure
-
             if arguments.get("ranks", 1) > 1 and launch.RANKED not in os.environ:
                 # This process starts the ranks and is none of them.
                 raise typer.Exit(launch.launch(arguments["ranks"], context.obj))
             configure(log)
             _limit_threads(threads)
-            from parsec.runtime.system import keep_freed_memory  # loads torch
-
             keep_freed_memory()
             function(**arguments)
 
@@ -209,17 +207,17 @@ def table(
 
     if name not in TABLES:
         raise UserError(f"table: no table {name!r}; there are {', '.join(TABLES)}")
-    if name != "accuracy" and (dataset or compare_with):
-        raise UserError(f"--dataset and --compare-with: only for the table accuracy, not {name}")
-    if name != "comparison" and reference:
-        raise UserError(f"--reference: only for the table comparison, not {name}")
-    if name == "accuracy" and dataset is None:
-        raise UserError("--dataset: missing; the table accuracy is of one data set")
     options: dict[str, str | None] = {}
-    if name == "accuracy":
-        options = {"dataset": dataset, "compare_with": compare_with}
-    elif name == "comparison":
+    if name == "comparison":
         options = {"reference": reference or "parsec"}
+    elif reference:
+        raise UserError(f"--reference: only for the table comparison, not {name}")
+    if name == "accuracy":
+        if dataset is None:
+            raise UserError("--dataset: missing; the table accuracy is of one data set")
+        options = {"dataset": dataset, "compare_with": compare_with}
+    elif dataset or compare_with:
+        raise UserError(f"--dataset and --compare-with: only for the table accuracy, not {name}")
     table_writer(name, **options)(inputs, output)
 
 
@@ -653,8 +651,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(given: list[str]) -> int:
-    from parsec.runtime.logs import configure
-
     configure(None)
     for argument in given:
         argument.encode()  # names that are not UTF-8 are refused before the work

@@ -148,10 +148,7 @@ def _documents(job: BenchJob, device: torch.device, rates: Rates, data: Path | N
 def bench(job: BenchJob, data: Path | None, output: Path | None) -> None:
     """Run a benchmark; print every table and write all so far to `output`, if given, as soon as there is one more.
 
-    Args:
-        job: what is measured, and how.
-        data: folder of the prepared data set that `loader` reads; None for scikit-learn's digits.
-        output: file for the numbers, with machine and versions.
+    `data` is the folder of the prepared data set that `loader` reads; None for scikit-learn's digits.
 
     Raises:
         UserError: an option of another benchmark, or a file that cannot be written.

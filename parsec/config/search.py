@@ -189,12 +189,7 @@ class SearchStage(Config):
 
 
 def check_space(space: Space, executor: str, networks: Mapping[str, Network]) -> None:
-    """Refuse what a space does not know.
-
-    Args:
-        space: the search space.
-        executor: `compute.executor`.
-        networks: by the path of their key.
+    """Refuse an executor, or networks (by the path of their key), that a space does not know.
 
     Raises:
         ValueError: naming the key, what was given and what is allowed.

@@ -168,12 +168,7 @@ class OutputCache:
 
 @contextlib.contextmanager
 def locked_outputs(paths: RunPaths, code: str, ranks: Ranks = SINGLE_PROCESS) -> Iterator[OutputCache]:
-    """Output cache of a run, whose state is locked from the first step until the outputs are final.
-
-    Args:
-        paths: folders of the run.
-        code: fingerprint of the code that runs.
-        ranks: processes of the run, of which the first holds the lock.
+    """Output cache of a run of this code, whose first rank locks the state until the outputs are final.
 
     Raises:
         CheckpointError: another process runs on this state.

@@ -121,12 +121,7 @@ def unpickle(content: bytes) -> Any:  # noqa: ANN401 - whatever the pickle holds
 
 
 def read_batches(files: Sequence[tuple[str, str]], read: ReadBytes, key: str = "labels") -> InMemory:
-    """The images of some files, one after another.
-
-    Args:
-        files: names and MD5s.
-        read: what gives the content of a file.
-        key: which of the labels in the files.
+    """The images of some files (names and MD5s), one after another; `key` is that of their labels.
 
     Raises:
         DatasetError: a file that is missing, changed or no batch of images.

@@ -241,13 +241,9 @@ def _drawn(every: list[str], count: int | None, seed: int, folder: Path) -> tupl
 
 
 def open_folder(folder: Path, side: int, count: int | None = None, seed: int = 0) -> Source:
-    """List the images of a folder; they are decoded later, resized by the short side, their centre kept.
+    """List the images of a folder; they are decoded later, the short side resized to `side` pixels, the centre kept.
 
-    Args:
-        folder: in one of the layouts above.
-        side: short side, pixels.
-        count: number of classes; None: all.
-        seed: of the random choice of classes.
+    `count` classes are chosen at random with `seed`; None: all are taken.
 
     Raises:
         DatasetError: images that are missing, without labels, or whose classes differ between `train` and `val`; or

@@ -409,13 +409,12 @@ def _prepare(settings: "Settings", name: str, results: Path) -> Path:
     from parsec.config.job_parts import image_source, prepare_job
     from parsec.data.prepare import SOURCE, prepare
 
-    job, folder = prepare_job(settings, name), results / "data" / name
+    job = with_image_source(prepare_job(settings, name), image_source(settings, name))
+    folder = results / "data" / name
     source = folder / SOURCE
-    if (folder / "dataset.json").is_file() and source.is_file():
-        before = json.loads(source.read_text(encoding="utf-8")).get("fingerprint")
-        if before == fingerprint(with_image_source(job, image_source(settings, name))):
-            return folder
-    prepare(with_image_source(job, image_source(settings, name)), folder)
+    complete = (folder / "dataset.json").is_file() and source.is_file()
+    if not (complete and json.loads(source.read_text(encoding="utf-8")).get("fingerprint") == fingerprint(job)):
+        prepare(job, folder)
     return folder
 
 

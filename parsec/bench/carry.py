@@ -147,6 +147,7 @@ def pack(work: Path, out: Path) -> Result:
         if path.is_file() and "data" not in path.relative_to(work).parts[:1] and path.suffix not in (".pt", ".damaged")
         if path.name != "lock"
     ]
+    # Checkpoints hardly compress, so that their size tells whether they must be rounded to fit.
     size = sum(path.stat().st_size for path in newest)
     rounded = size > MOST_BYTES * 3 // 4
     archive = io.BytesIO()
@@ -162,6 +163,7 @@ def pack(work: Path, out: Path) -> Result:
     if len(content) > MOST_BYTES:
         raise UserError(f"{work}: {len(content) / 2**20:.0f} MiB are too many to be carried; the run stays here")
     parts = [content[start : start + PART_BYTES] for start in range(0, len(content), PART_BYTES)]
+    # Before may have been more parts than now.
     for old in out.glob(f"{PACKED}.*"):
         old.unlink()
     for number, part in enumerate(parts):

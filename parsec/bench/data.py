@@ -141,12 +141,12 @@ def _contest(job: BenchJob, data: Path, device: torch.device, folder: Path) -> C
 
 def _epoch(images: AnyImages, augment: Augment, device: torch.device) -> None:
     """An epoch as a search reads it, with every batch begun while the one before is used."""
-    draws = ShardedRNG(generator(SEED, "training augmentation", device=device))
+    rng = ShardedRNG(generator(SEED, "training augmentation", device=device))
     batches = epoch_order(len(images), BATCH, SEED, "training order", 0)
     for step, indices in enumerate(batches):
         if step + 1 < len(batches):
-            images.ahead(batches[step + 1], augment, draws, step + 1)
-        images.train(indices, augment, draws, step)
+            images.ahead(batches[step + 1], augment, rng, step + 1)
+        images.train(indices, augment, rng, step)
 
 
 class _ImageByImage(Dataset[tuple[Tensor, int]]):

@@ -177,8 +177,8 @@ def measure_rates(device: torch.device, dtype: torch.dtype, stopwatch: Stopwatch
     elements, side = (2**28, 8192) if device.type == "cuda" else (2**25, 2048)
     source, target = torch.ones(2, elements, device=device).unbind()
     # Random factors: a GPU multiplies ones up to an eighth faster, because they take less power.
-    draws = torch.Generator(device).manual_seed(0)
-    left, right = torch.randn(2, side, side, generator=draws, dtype=dtype, device=device).unbind()
+    rng = torch.Generator(device).manual_seed(0)
+    left, right = torch.randn(2, side, side, generator=rng, dtype=dtype, device=device).unbind()
     out = torch.empty_like(left)
     steps = {"copy": lambda: target.copy_(source), "product": lambda: torch.mm(left, right, out=out)}
     in_turn(steps, 1, stopwatch)

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 
@@ -118,16 +118,6 @@ SEARCH = "search step"
 DARTS = "DARTS supernet"
 
 
-class Setting(NamedTuple):
-    """One row of the measurement."""
-
-    name: str
-    executor: str
-    samples: int
-    """K."""
-    build: Callable[[], Step]
-
-
 def _workload(job: MeasureJob, data: Path, device: torch.device) -> Workload:
     """The first training batch, and as many architectures as the largest K needs."""
     info = read_info(data)
@@ -140,43 +130,38 @@ def _workload(job: MeasureJob, data: Path, device: torch.device) -> Workload:
     return sampled_workload(job.network, len(info.classes), images, labels, children, job.compute.precision)
 
 
-def _settings(job: MeasureJob, load: Workload) -> list[Setting]:
-    """The most memory-hungry architecture by itself; every executor and K; and a whole iteration of DARTS' supernet.
+def _steps(job: MeasureJob, load: Workload) -> list[tuple[Row, Callable[[], Step]]]:
+    """Facts and builders of the steps: the most memory-hungry architecture by itself, every executor and K, and DARTS.
 
     Executors are those made for the device, with as many architectures in flight as the settings allow.
     """
     layout = memory_format(job.compute.layout)
     single = [partial(load.plain_child, child, layout) for child in load.children.genotypes]
     hungriest = max(single, key=lambda build: held(build, load.device))
-    settings = [Setting(SINGLE, "sequential", 1, hungriest)]
+    steps: list[tuple[Row, Callable[[], Step]]] = [
+        ({"setting": SINGLE, "executor": "sequential", "samples": 1}, hungriest)
+    ]
     common = job.compute.model_copy(update={"skip_negligible": False})
     for executor in ("sequential", "grouped", *(["fused"] if load.device.type == "cuda" else [])):
+        compute = common.model_copy(update={"executor": executor})
         for samples in job.measure.samples:
-            step = partial(load.first(samples).search_step, common.model_copy(update={"executor": executor}))
-            settings.append(Setting(SEARCH, executor, samples, step))
-    return [*settings, Setting(DARTS, "darts", 1, partial(load.darts, layout))]
+            row = {"setting": SEARCH, "executor": executor, "samples": samples}
+            steps.append((row, partial(load.first(samples).search_step, compute)))
+    return [*steps, ({"setting": DARTS, "executor": "darts", "samples": 1}, partial(load.darts, layout))]
 
 
-def _rows(settings: list[Setting], repeats: int, device: torch.device) -> list[dict[str, Any]]:
+def _measured(steps: list[tuple[Row, Callable[[], Step]]], repeats: int, device: torch.device) -> list[Row]:
     """Peak memory of building and running each step, and its time, measured in turn after one warm-up run."""
-    steps = {f"{s.name}, {s.executor}, K = {s.samples}": s.build() for s in settings}
+    names = [f"{row['setting']}, {row['executor']}, K = {row['samples']}" for row, _ in steps]
+    built = {name: build() for name, (_, build) in zip(names, steps, strict=True)}
     stopwatch = stopwatch_for(device)
-    in_turn(steps, 1, stopwatch)
-    times = in_turn(steps, repeats, stopwatch)
+    in_turn(built, 1, stopwatch)
+    times = in_turn(built, repeats, stopwatch)
     rows = []
-    for setting, (name, time) in zip(settings, times.items(), strict=True):
-        peak = held(setting.build, device)
+    for (row, build), (name, time) in zip(steps, times.items(), strict=True):
+        peak = held(build, device)
         logger.info("measured %s: %.3f s, %.1f MB", name, time.median, peak / 1e6)
-        rows.append(
-            {
-                "setting": setting.name,
-                "executor": setting.executor,
-                "samples": setting.samples,
-                "seconds": time.median,
-                "seconds_spread": list(time.spread),
-                "peak_bytes": peak,
-            }
-        )
+        rows.append({**row, "seconds": time.median, "seconds_spread": list(time.spread), "peak_bytes": peak})
     return rows
 
 
@@ -194,7 +179,7 @@ def measure(job: MeasureJob, data: Path, output: Path) -> None:
             "batch_size": job.batch_size,
             "image_size": load.images.shape[-1],
             "device": device_name(device),
-            "rows": _rows(_settings(job, load), job.measure.repeats, device),
+            "rows": _measured(_steps(job, load), job.measure.repeats, device),
             "provenance": provenance(job, run_start, read_info(data)),
         }
     write_json(output, document)
@@ -217,7 +202,9 @@ def measure_depths(job: DepthsJob, data: Path, output: Path) -> None:
     compute = job.methods[0].compute
     set_deterministic(compute.deterministic)
     with acquire_gpu(resolve(compute.device)) as device:
-        rows = [_row(method, cells, data, info, device) for method in _contenders(job) for cells in job.depths]
+        rows = [
+            _peak_of_search(method, cells, data, info, device) for method in _contenders(job) for cells in job.depths
+        ]
         document = {
             "kind": "depths",
             "device": device_name(device),
@@ -242,7 +229,7 @@ def _contenders(job: DepthsJob) -> list[SearchJob]:
     return contenders
 
 
-def _row(job: SearchJob, cells: int, data: Path, info: DatasetInfo, device: torch.device) -> dict[str, Any]:
+def _peak_of_search(job: SearchJob, cells: int, data: Path, info: DatasetInfo, device: torch.device) -> dict[str, Any]:
     network = job.settings.network.model_copy(update={"cells": cells})
     deep = job.model_copy(update={"settings": job.settings.model_copy(update={"network": network})})
     peak = peak_bytes(lambda: _run(deep, data, info, device), device)

@@ -75,14 +75,14 @@ def _plain(training: Training, job: BenchJob, images: Images, device: torch.devi
     settings = _settings(training)
     augment = Augment(settings.augmentation, random_info(training.image_size), torch.contiguous_format)
     sgd = torch.optim.SGD(network.parameters(), lr=0.025, momentum=0.9, weight_decay=3e-4)
-    draws, dropped = Streams(SEED, device), drop_path(settings.drop_path, EPOCHS // 2, EPOCHS)
+    streams, dropped = Streams(SEED, device), drop_path(settings.drop_path, EPOCHS // 2, EPOCHS)
 
     def advance() -> None:
-        indices = torch.randperm(len(images), generator=draws.cpu("order"))[: training.batch_size]
+        indices = torch.randperm(len(images), generator=streams.cpu("order"))[: training.batch_size]
         pixels, labels = images.gather(indices)
         sgd.zero_grad()
         with autocast(device, job.precision):
-            logits, auxiliary = network.run(augment.train(pixels, draws.sharded("augmentation")), dropped)
+            logits, auxiliary = network.run(augment.train(pixels, streams.sharded("augmentation")), dropped)
         training_loss(logits, auxiliary, labels, settings.label_smoothing, settings.auxiliary_weight).backward()
         torch.nn.utils.clip_grad_norm_(network.parameters(), settings.optimizer.gradient_clip)
         sgd.step()

@@ -125,6 +125,7 @@ def bench_slice(
         logger.warning("no CUDA here: a rehearsal at the smallest sizes, whose numbers say nothing about a GPU")
     run_start = start_provenance("parsec.bench.slices")
     setup, log = Setup(kind, job, out, work, data, end), Log(out, device_name(kind))
+    # Kernels that are wrong are not worth timing.
     _check_equal(number, slices, log)
     missing = [each for each in slices[number] if each.name not in log.results]
     for each in missing:
@@ -134,6 +135,7 @@ def bench_slice(
                 _measure(each, setup._replace(device=device), log)
             if UNEQUAL in log.results.get(each.name, {}):
                 break
+    # The record holds everything measured on this device so far, in this call and in earlier ones.
     contests = [result for result in log.results.values() if "rows" in result]
     facts = {name: result for name, result in log.results.items() if "rows" not in result}
     document = record(job, run_start, kind, None, contests)

@@ -59,20 +59,20 @@ def resized_centre(images: Tensor, short_side: int, side: int) -> Tensor:
     return centre(images, side)
 
 
-def random_shift(images: Tensor, padding: int, side: int, mirrored: Tensor, draws: ShardedRNG) -> Tensor:
+def random_shift(images: Tensor, padding: int, side: int, mirrored: Tensor, rng: ShardedRNG) -> Tensor:
     """Surround uint8 images [B, 3, H, W] with a black border and cut a window of side h at a random place.
 
     Two draws: the row and the column of every window, uniform (DARTS recipe).
     """
     padded = F.pad(images, (padding,) * 4)
     places = padded.shape[-1] - side + 1
-    top, left = draws.integers(places, 2, len(images))
+    top, left = rng.integers(places, 2, len(images))
     return window(padded, top, left, side, mirrored)
 
 
-def _boxes(count: int, least: float, draws: ShardedRNG) -> tuple[Tensor, ...]:
+def _boxes(count: int, least: float, rng: ShardedRNG) -> tuple[Tensor, ...]:
     """Left, top, width and height of a random box for each image, [B], in shares of the side."""
-    area, ratio, x, y = draws.uniform(4, ATTEMPTS, count)
+    area, ratio, x, y = rng.uniform(4, ATTEMPTS, count)
     area = least + (1 - least) * area
     low, high = (math.log(bound) for bound in RATIOS)
     ratio = torch.exp(low + (high - low) * ratio)
@@ -91,13 +91,13 @@ def _grid(start: Tensor, extent: Tensor, side: int) -> Tensor:
     return 2 * (start[:, None] + extent[:, None] * pieces) - 1
 
 
-def random_resized(images: Tensor, least: float, side: int, mirrored: Tensor, draws: ShardedRNG) -> Tensor:
+def random_resized(images: Tensor, least: float, side: int, mirrored: Tensor, rng: ShardedRNG) -> Tensor:
     """Cut a random box out of every float image [B, 3, H, H] and resize it, bilinear, to [B, 3, h, h].
 
     Area uniform in [least, 1] of the image, aspect ratio log-uniform in `RATIOS`. Positions are computed elementwise:
     the matrix product of `affine_grid` would lose digits under autocast and TF32.
     """
-    left, top, width, height = _boxes(len(images), least, draws)
+    left, top, width, height = _boxes(len(images), least, rng)
     left, width = torch.where(mirrored, left + width, left), torch.where(mirrored, -width, width)
     columns, rows = _grid(left, width, side), _grid(top, height, side)
     shape = (len(images), side, side)
@@ -129,9 +129,9 @@ def adjust(images: Tensor, brightness: Tensor, contrast: Tensor, saturation: Ten
     return _blend(images, _grey(images), saturation)
 
 
-def jitter(images: Tensor, strength: float, draws: ShardedRNG) -> Tensor:
+def jitter(images: Tensor, strength: float, rng: ShardedRNG) -> Tensor:
     """Change images by factors uniform in [1 − strength, 1 + strength]; one draw of [3, B]."""
-    uniform = draws.uniform(3, len(images))[..., None, None, None]
+    uniform = rng.uniform(3, len(images))[..., None, None, None]
     return adjust(images, *(1 + strength * (2 * uniform - 1)))
 
 
@@ -163,14 +163,14 @@ def evaluation_view(side: int, image_size: int, resized: bool) -> View:
     return View(min(side + 2 * margin, image_size) if resized else image_size, side)
 
 
-def random_boxes(sizes: Integers, least: float, draws: ShardedRNG) -> Integers:
+def random_boxes(sizes: Integers, least: float, rng: ShardedRNG) -> Integers:
     """Boxes (left, top, width, height in pixels, [B, 4]) in images of `sizes` (width, height; [B, 2]).
 
     Area uniform in [least, 1] of the image, aspect ratio log-uniform in `RATIOS`, place uniform; the first of several
     draws that fits is taken, else the largest centred box of the nearest allowed ratio (Szegedy et al., 1409.4842).
     """
     # All attempts are drawn at once, so that an image takes a fixed number of random numbers, whichever attempt fits.
-    area, ratio, x, y = draws.uniform(4, ATTEMPTS, len(sizes)).double()
+    area, ratio, x, y = rng.uniform(4, ATTEMPTS, len(sizes)).double()
     whole = torch.from_numpy(sizes).double()
     low, high = (math.log(bound) for bound in RATIOS)
     area = (least + (1 - least) * area) * whole.prod(1)
@@ -204,7 +204,7 @@ def centre_squares(sizes: Integers) -> Integers:
 FULL = 255.0
 
 
-def cutout(images: Tensor, side: int, draws: ShardedRNG) -> Tensor:
+def cutout(images: Tensor, side: int, rng: ShardedRNG) -> Tensor:
     """Set a square of every image [B, 3, h, w] to zero (DeVries and Taylor, arXiv 1708.04552).
 
     Its centre is a random pixel, two draws of [B], so that a part of it may lie outside (DARTS recipe).
@@ -212,7 +212,7 @@ def cutout(images: Tensor, side: int, draws: ShardedRNG) -> Tensor:
     count, _, height, width = images.shape
     inside = []
     for length in (height, width):
-        pixel = draws.integers(length, count)[:, None]
+        pixel = rng.integers(length, count)[:, None]
         offset = torch.arange(length, device=images.device) - (pixel - side // 2)
         inside.append((offset >= 0) & (offset < side))
     hole = inside[0][:, :, None] & inside[1][:, None, :]
@@ -243,18 +243,18 @@ class Augment:
         """View of an image in evaluation."""
         self._moments: dict[torch.device, list[Tensor]] = {}
 
-    def train(self, images: Tensor, draws: ShardedRNG, cropped: bool = False) -> Tensor:
+    def train(self, images: Tensor, rng: ShardedRNG, cropped: bool = False) -> Tensor:
         """Change uint8 images [B, 3, H, W] at random: normalised float32 [B, 3, h, w] in the memory format.
 
         Images that are `cropped` have the network's size already, and are neither cut nor mirrored any more.
         """
         settings = self.settings
-        values = self._unit(images) if cropped else self._cropped(images, draws)
+        values = self._unit(images) if cropped else self._cropped(images, rng)
         if settings.colour_jitter:
-            values = jitter(values, settings.colour_jitter, draws)
+            values = jitter(values, settings.colour_jitter, rng)
         values = self._normalised(values)
         if settings.cutout:
-            values = cutout(values, settings.cutout, draws)
+            values = cutout(values, settings.cutout, rng)
         return values.contiguous(memory_format=self._memory_format)
 
     def evaluate(self, images: Tensor, cropped: bool = False) -> Tensor:
@@ -265,18 +265,18 @@ class Augment:
         values = self._unit(images if cropped else resized_centre(images, *self.view))
         return self._normalised(values).contiguous(memory_format=self._memory_format)
 
-    def _cropped(self, images: Tensor, draws: ShardedRNG) -> Tensor:
+    def _cropped(self, images: Tensor, rng: ShardedRNG) -> Tensor:
         """Values in [0, 1] of the network's size, half of the images mirrored."""
         settings, side = self.settings, self.image_size
         if settings.flip:
-            mirrored = draws.uniform(len(images)) < 0.5
+            mirrored = rng.uniform(len(images)) < 0.5
         else:
             mirrored = torch.zeros(len(images), dtype=torch.bool, device=images.device)
         match settings.crop:
             case "pad":
-                return self._unit(random_shift(images, settings.padding, side, mirrored, draws))
+                return self._unit(random_shift(images, settings.padding, side, mirrored, rng))
             case "resized":
-                return random_resized(self._unit(images), settings.scale, side, mirrored, draws)
+                return random_resized(self._unit(images), settings.scale, side, mirrored, rng)
             case "none":
                 origin = torch.zeros(len(images), dtype=torch.int64, device=images.device)
                 return self._unit(window(centre(images, side), origin, origin, side, mirrored))

@@ -83,16 +83,16 @@ class PackedImages:
     def __len__(self) -> int:
         return len(self._part)
 
-    def train(self, indices: Tensor, augment: Augment, draws: ShardedRNG, step: int) -> tuple[Tensor, Tensor]:
+    def train(self, indices: Tensor, augment: Augment, rng: ShardedRNG, step: int) -> tuple[Tensor, Tensor]:
         """Augmented training images [B, 3, h, w] and labels [B] on the device; `indices` are int64 [B] on the CPU."""
         key = (step, indices.numpy().tobytes())
-        pending = self._ahead.pop(key, None) or self._begin(indices, augment, draws, step)
+        pending = self._ahead.pop(key, None) or self._begin(indices, augment, rng, step)
         self._ahead = {other: begun for other, begun in self._ahead.items() if other[0] > step}
-        return augment.train(self._collected(pending), draws, augment.resizes), self._labels_of(indices)
+        return augment.train(self._collected(pending), rng, augment.resizes), self._labels_of(indices)
 
-    def ahead(self, indices: Tensor, augment: Augment, draws: ShardedRNG, step: int) -> None:
+    def ahead(self, indices: Tensor, augment: Augment, rng: ShardedRNG, step: int) -> None:
         """Begin to decode what `train` will be asked for with the same arguments."""
-        self._ahead[step, indices.numpy().tobytes()] = self._begin(indices, augment, draws, step)
+        self._ahead[step, indices.numpy().tobytes()] = self._begin(indices, augment, rng, step)
 
     def evaluate(self, indices: Tensor, augment: Augment) -> tuple[Tensor, Tensor]:
         """Images as the network is tested on them, and labels."""
@@ -104,13 +104,13 @@ class PackedImages:
         squares = self._decode(chosen, centre_squares(self._part.sizes(chosen)), view.short_side)
         return centre(self._collected(squares), view.side)
 
-    def _begin(self, indices: Tensor, augment: Augment, draws: ShardedRNG, step: int) -> Pending:
+    def _begin(self, indices: Tensor, augment: Augment, rng: ShardedRNG, step: int) -> Pending:
         chosen = indices.numpy()
         sizes = self._part.sizes(chosen)
         if not augment.resizes:
             # The centre square that would be stored as pixels, so that both storage forms train on the same windows.
             return self._decode(chosen, centre_squares(sizes), augment.info.image_size)
-        own = draws.with_generator(generator(self._seed, "boxes", step))
+        own = rng.with_generator(generator(self._seed, "boxes", step))
         boxes = random_boxes(sizes, augment.settings.scale, own)
         mirrored = own.uniform(len(sizes)) < (0.5 if augment.settings.flip else 0.0)
         return self._decode(chosen, boxes, augment.image_size, mirrored.tolist())
@@ -152,12 +152,12 @@ class Images:
     def __len__(self) -> int:
         return len(self._part)
 
-    def train(self, indices: Tensor, augment: Augment, draws: ShardedRNG, step: int) -> tuple[Tensor, Tensor]:
+    def train(self, indices: Tensor, augment: Augment, rng: ShardedRNG, step: int) -> tuple[Tensor, Tensor]:
         """Augmented training images [B, 3, h, w] and labels [B] on the device; `indices` are int64 [B] on the CPU."""
         pixels, labels = self.gather(indices)
-        return augment.train(pixels, draws), labels
+        return augment.train(pixels, rng), labels
 
-    def ahead(self, indices: Tensor, augment: Augment, draws: ShardedRNG, step: int) -> None:
+    def ahead(self, indices: Tensor, augment: Augment, rng: ShardedRNG, step: int) -> None:
         """Nothing: a batch that is memory already costs nothing to prepare."""
 
     def evaluate(self, indices: Tensor, augment: Augment) -> tuple[Tensor, Tensor]:

@@ -95,10 +95,12 @@ def load_trained(run: Path, data: Path) -> Trained:
     record, info = _checked(result, path), read_info(data)
     if record.provenance.dataset_hash != info.content_hash:
         raise UserError(f"{data}: not the images that {run} was trained on (another hash); give its data set")
+    # The network sees images of the size that it was trained on, however large they are stored.
     seen = record.provenance.settings.settings.augmentation
     side = seen.size or info.image_size
     if side > info.image_size:
         raise UserError(f"{path}: its images have {side} pixels, those of {data} {info.image_size}; give its data set")
+    # The weights tell whether there is an auxiliary head, and must be those of exactly this network.
     weights = _weights(run / "weights.safetensors")
     auxiliary = any(name.startswith("auxiliary.") for name in weights)
     try:

@@ -14,7 +14,6 @@ import pickle
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 import torch
@@ -102,6 +101,8 @@ def finite(value: object) -> object:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
+KEPT = 2
+"""Checkpoints in a folder: the newest, and one more in case that it is damaged."""
 _COMMENT_BYTES = 64
 """Length of the archive's comment: a SHA-256 in hexadecimal."""
 _TYPES = {"fingerprint": str, "step": int, "state": dict}
@@ -118,17 +119,15 @@ class Checkpoints:
         CheckpointError: another process holds the folder.
     """
 
-    def __init__(self, folder: Path, fingerprint: str, keep: int = 2) -> None:
-        self._folder, self._fingerprint, self._keep = folder, fingerprint, keep
+    def __init__(self, folder: Path, fingerprint: str) -> None:
+        self._folder, self._fingerprint = folder, fingerprint
         self._lock = lock_dir(folder)
         remove_partial(folder)
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
     def close(self) -> None:
@@ -136,7 +135,7 @@ class Checkpoints:
         self._lock.release()
 
     def save(self, step: int, state: dict[str, Any]) -> None:
-        """Write the state after `step` steps and remove all but the newest `keep` checkpoints.
+        """Write the state after `step` steps and remove all but the newest `KEPT` checkpoints.
 
         `state` consists of dictionaries, lists and tuples of tensors, numbers and text: what `weights_only` loads.
 
@@ -153,7 +152,7 @@ class Checkpoints:
         digest = hashlib.sha256(archive.getbuffer()).hexdigest()
         archive.write(digest.encode())
         write_atomic(self._folder / f"step-{step:012d}.pt", archive.getbuffer())
-        for old in checkpoint_files(self._folder)[: -self._keep]:
+        for old in checkpoint_files(self._folder)[:-KEPT]:
             old.unlink()
 
     def load(self) -> dict[str, Any] | None:

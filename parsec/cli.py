@@ -19,9 +19,17 @@ from pydantic import TypeAdapter, ValidationError
 from typer.core import TyperGroup
 
 import parsec
-from parsec.config.base import Name, Positive, Running, Seed
+from parsec.config import docs, load
+from parsec.config.base import Name, Positive, Retrain, Running, Seed
+from parsec.config.datasets import PrepareJob, with_image_source
 from parsec.config.load import load_job
+from parsec.config.retrain import RetrainJob
+from parsec.config.search import DepthsJob, MeasureJob, SearchJob
+from parsec.config.tabular import PREDICTOR_JOBS, ImportJob, PredictedProblem, ProposalJob, SimulateJob
+from parsec.config.training import Stack
+from parsec.config.zero_cost import SCORE_JOBS, AblationJob, FitPiJob, KernelsJob, ScoredSpace
 from parsec.errors import UserError
+from parsec.plugins import source_root
 from parsec.runtime import launch
 from parsec.runtime.faults import OutputError, as_user_error, release_output
 from parsec.runtime.logs import configure
@@ -62,8 +70,8 @@ settings_app = typer.Typer(**PLAIN, help="Describe the settings.")
 app.add_typer(settings_app, name="settings", rich_help_panel=PEOPLE)
 
 
-def _validated(model: Any, allowed: str) -> Callable[[str], Any]:  # noqa: ANN401 - an annotated type
-    """A type of the settings as the parser of an option, so that both allow the same."""
+def _option(model: Any, metavar: str, allowed: str) -> Callable[..., Any]:  # noqa: ANN401 - an annotated type
+    """An option that allows what a type of the settings does."""
     adapter = TypeAdapter(model)
 
     def convert(text: str) -> Any:  # noqa: ANN401
@@ -72,12 +80,12 @@ def _validated(model: Any, allowed: str) -> Callable[[str], Any]:  # noqa: ANN40
         except ValidationError as error:
             raise typer.BadParameter(f"got {text}; give {allowed}") from error
 
-    return convert
+    return functools.partial(typer.Option, parser=convert, metavar=metavar)
 
 
-as_seed = _validated(Seed, "a whole number from 0 to 2147483647")
-as_count = _validated(Positive, "1 or more")
-as_name = _validated(Name, "at most 64 letters, digits, _ and -, the first a letter or digit")
+_seed = _option(Seed, "INTEGER", "a whole number from 0 to 2147483647")
+_count = _option(Positive, "INTEGER", "1 or more")
+_name = _option(Name, "NAME", "at most 64 letters, digits, _ and -, the first a letter or digit")
 
 
 def as_file(text: str) -> Path:
@@ -86,10 +94,6 @@ def as_file(text: str) -> Path:
         raise typer.BadParameter("got settings as text; give the path of a YAML or JSON file with them")
     return Path(text)
 
-
-_seed = functools.partial(typer.Option, parser=as_seed, metavar="INTEGER")
-_count = functools.partial(typer.Option, parser=as_count, metavar="INTEGER")
-_name = functools.partial(typer.Option, parser=as_name, metavar="NAME")
 
 Settings = Annotated[Path, typer.Option(parser=as_file, metavar="FILE", help="The job's settings, as YAML or JSON.")]
 Data = Annotated[Path, typer.Option(help="Folder of the prepared data set.")]
@@ -155,8 +159,6 @@ def run(
     where: Annotated[bool, typer.Option("--where", help="Print the folder of the workflow and its presets.")] = False,
 ) -> None:
     """Run the workflow from any folder; other options are Snakemake's, such as --cores 2 --configfile FILE."""
-    from parsec.plugins import source_root
-
     root = source_root()
     if where:
         print(root)
@@ -251,7 +253,6 @@ def complexity(
     ] = None,
 ) -> None:
     """Print parameters and multiply-adds of a genotype as JSON (no auxiliary head)."""
-    from parsec.config.training import Stack
     from parsec.network.spaces import child_cost
     from parsec.space.published import of_any_space
 
@@ -370,7 +371,6 @@ def import_benchmark(
     output: OutputFile,
 ) -> None:
     """Make the table of NAS-Bench-101 or NAS-Bench-201 from its authors' files."""
-    from parsec.config.tabular import ImportJob
     from parsec.tabular.importing import import_benchmark
 
     import_benchmark(load_job(settings, ImportJob), source, output)
@@ -381,25 +381,19 @@ def show(
     files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Settings files, as given to --configfile.")],
 ) -> None:
     """Print the complete settings of a run, each with the file that it comes from; later files count more."""
-    from parsec.config.load import show
-
-    print(show(files), end="")
+    print(load.show(files), end="")
 
 
 @command(PEOPLE, group=settings_app)
 def reference() -> None:
     """Print the reference of all settings (config/README.md)."""
-    from parsec.config.docs import reference_markdown
-
-    print(reference_markdown(), end="")
+    print(docs.reference_markdown(), end="")
 
 
 @command(PEOPLE, group=settings_app)
 def schema() -> None:
     """Print the JSON schema of the settings (config/schema.json)."""
-    from parsec.config.docs import schema_json
-
-    print(schema_json(), end="")
+    print(docs.schema_json(), end="")
 
 
 @command(RULES)
@@ -412,7 +406,6 @@ def prepare(
     ] = None,
 ) -> None:
     """Turn raw images into memory-mapped shards, split into train, validation and test."""
-    from parsec.config.datasets import PrepareJob, with_image_source
     from parsec.data.prepare import prepare
 
     prepare(with_image_source(load_job(settings, PrepareJob), {"folder": folder, "order": order or None}), output)
@@ -430,7 +423,6 @@ def search(
     cache_outputs: CacheOutputs = False,
 ) -> None:
     """Learn π in one stage: search, finetune or transfer."""
-    from parsec.config.search import SearchJob
     from parsec.search.run import search
 
     search(load_job(settings, SearchJob), data, seed, output, state, init_pi, _running(), cache_outputs)
@@ -451,8 +443,6 @@ def retrain(
     cache_outputs: CacheOutputs = False,
 ) -> None:
     """Train a genotype from scratch and test it; the only command that opens the test set."""
-    from parsec.config.base import Retrain
-    from parsec.config.retrain import RetrainJob
     from parsec.retrain.run import retrain
 
     job = load_job(settings, RetrainJob)
@@ -472,7 +462,6 @@ def score(
     ] = None,
 ) -> None:
     """Score architectures without training them (NASWOT), on one minibatch."""
-    from parsec.config.zero_cost import SCORE_JOBS, ScoredSpace
     from parsec.zero_cost.score import score
 
     job = load_job(settings, SCORE_JOBS[load_job(settings, ScoredSpace).space])
@@ -484,7 +473,6 @@ def fit_pi(
     settings: Settings, scores: Annotated[Path, typer.Option(help="scores.parquet of a scoring.")], output: Output
 ) -> None:
     """Fit π to the best of scored architectures, for a search to start from."""
-    from parsec.config.zero_cost import FitPiJob
     from parsec.zero_cost.fit_prior import fit_pi
 
     fit_pi(load_job(settings, FitPiJob), scores, output)
@@ -493,7 +481,6 @@ def fit_pi(
 @command(RULES)
 def ablate(settings: Settings, data: Data, seed: SeedOption, output: Output, state: State) -> None:
     """Score a few networks repeatedly, with other images, weights and batch sizes."""
-    from parsec.config.zero_cost import AblationJob
     from parsec.zero_cost.ablation import ablate
 
     ablate(load_job(settings, AblationJob), data, seed, output, state, _running())
@@ -502,7 +489,6 @@ def ablate(settings: Settings, data: Data, seed: SeedOption, output: Output, sta
 @command(RULES)
 def kernels(settings: Settings, data: Data, benchmark: Benchmark, seed: SeedOption, output: OutputFile) -> None:
     """Compute NASWOT's kernel matrices across accuracy bins, for a figure."""
-    from parsec.config.zero_cost import KernelsJob
     from parsec.zero_cost.kernel_matrices import kernels
 
     kernels(load_job(settings, KernelsJob), data, benchmark, seed, output)
@@ -517,7 +503,6 @@ def simulate(
     scores: Annotated[Path | None, typer.Option(help="scores.parquet that assisted evolution begins with.")] = None,
 ) -> None:
     """Simulate searches on a tabular benchmark, with many repeats; training is a look-up."""
-    from parsec.config.tabular import SimulateJob
     from parsec.tabular.simulate import simulate
 
     simulate(load_job(settings, SimulateJob), benchmark, scores, seed, output)
@@ -534,7 +519,6 @@ def predictor(
     pi: Annotated[Path | None, typer.Option(help="pi.parquet that a pool of the kind prior samples from.")] = None,
 ) -> None:
     """Search a tabular benchmark with a predictor of accuracy, repeatedly, with every pool."""
-    from parsec.config.tabular import PREDICTOR_JOBS, PredictedProblem
     from parsec.predictor.search import Sources, search_repeatedly
 
     job = load_job(settings, PREDICTOR_JOBS[load_job(settings, PredictedProblem).problem])
@@ -551,7 +535,6 @@ def propose(
     state: State,
 ) -> None:
     """Evaluate a predictor's proposals with importance weights, on NAS-Bench-201; no test column is read."""
-    from parsec.config.tabular import ProposalJob
     from parsec.predictor.proposal import propose
 
     propose(load_job(settings, ProposalJob), benchmark, pi, seed, output, state, _running())
@@ -566,7 +549,6 @@ def measure(
 ) -> None:
     """Measure memory and time of a search step, or the memory of search methods against the depth of their networks."""
     from parsec.bench.memory import measure, measure_depths
-    from parsec.config.search import DepthsJob, MeasureJob
 
     if what == "step":
         measure(load_job(settings, MeasureJob), data, output)

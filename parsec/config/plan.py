@@ -80,8 +80,10 @@ def search_batches(settings: Settings, stage: SearchStageName, method: str) -> l
 
 def parent(settings: Settings, search: Search) -> Search | None:
     """The run whose π this one starts from; None if it starts from uniform, or from a π that no run learnt."""
-    start = settings.for_method(search.method).stages[search.stage].init_from
-    return None if start in ("uniform", "scores") else _search(settings, start, search.method, search.seed)
+    match settings.for_method(search.method).stages[search.stage].init_from:
+        case "search" | "finetune" as start:
+            return _search(settings, start, search.method, search.seed)
+    return None
 
 
 def lineage(settings: Settings, search: Search | None) -> Iterator[Search]:

@@ -52,7 +52,7 @@ class PixelStatistics:
         share = self._counts / self._counts.sum(axis=1, keepdims=True)
         mean = share @ values
         variance = (share * (values - mean[:, None]) ** 2).sum(axis=1)
-        return tuple(mean.tolist()), tuple(np.sqrt(variance).tolist())  # type: ignore[return-value]
+        return tuple(mean.tolist()), tuple(np.sqrt(variance).tolist())
 
 
 class Progress:
@@ -237,7 +237,11 @@ def _write_shard(
     with temporary_path(path) as temporary:
         with tarfile.open(temporary, "w", format=tarfile.USTAR_FORMAT) as tar:
             for index, stored in zip(images.indices[chosen], _encoded(images, chosen, form, short_side), strict=True):
-                rows.append((_append(tar, int(index), stored), len(stored.content), stored.width, stored.height))
+                # Under its number in the source; the content begins after the header of the member.
+                member = tarfile.TarInfo(f"{int(index):08d}.jpg")
+                member.size = len(stored.content)
+                rows.append((tar.offset + tarfile.BLOCKSIZE, member.size, stored.width, stored.height))
+                tar.addfile(member, io.BytesIO(stored.content))
                 histogram += stored.histogram
                 progress.advance(1)
         record = _file_record(temporary)
@@ -253,15 +257,6 @@ def _encoded(images: Encoded, chosen: Integers, form: Jpeg, short_side: int) -> 
         for start in range(0, len(chosen), CHUNK):
             chunk: Iterable[int] = chosen[start : start + CHUNK]
             yield from pool.map(lambda i: encode(images.pieces[i], short_side, form.quality), chunk)
-
-
-def _append(tar: tarfile.TarFile, index: int, stored: Stored) -> int:
-    """Add an image under its number in the source; the byte at which its content begins."""
-    member = tarfile.TarInfo(f"{index:08d}.jpg")
-    member.size = len(stored.content)
-    start = tar.offset + tarfile.BLOCKSIZE
-    tar.addfile(member, io.BytesIO(stored.content))
-    return start
 
 
 def remove_notes(folder: Path) -> None:

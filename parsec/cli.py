@@ -108,15 +108,14 @@ Ranks = Annotated[
     int,
     _count(
         help="Processes with a GPU each, across which a search splits sampled architectures and a retraining its "
-        "batches; on all nodes of a SLURM job together.",
+        "batches; on all nodes of a SLURM job together."
     ),
 ]
 CacheOutputs = Annotated[
     bool, typer.Option("--cache-outputs", help="Keep links to the outputs under --state, to restore them if deleted.")
 ]
 GenotypeName = Annotated[
-    str,
-    typer.Option("--genotype", help="Published genotype, such as DARTS_V2; a file with one; or its text."),
+    str, typer.Option("--genotype", help="Published genotype, such as DARTS_V2; a file with one; or its text.")
 ]
 Retraining = Annotated[Path, typer.Argument(help="Folder of a finished retraining.")]
 TrainedOn = Annotated[Path, typer.Option(help="Folder of the prepared data set that it was trained on.")]
@@ -247,10 +246,7 @@ def complexity(
     cells: Count,
     channels: Count,
     classes: Annotated[int | None, _count(help="Default: 10 (cifar) or 1000 (imagenet).")] = None,
-    image_size: Annotated[
-        int | None,
-        _count(help="Pixels; default: 32 (cifar) or 224 (imagenet)."),
-    ] = None,
+    image_size: Annotated[int | None, _count(help="Pixels; default: 32 (cifar) or 224 (imagenet).")] = None,
 ) -> None:
     """Print parameters and multiply-adds of a genotype as JSON (no auxiliary head)."""
     from parsec.network.spaces import child_cost

@@ -61,11 +61,7 @@ CHECKED_CHILDREN = 4
 """Architectures of a step that compares operations, two in flight."""
 
 
-TESTED = (
-    (NETWORK, 32),
-    (Network(cells=4, channels=36), 15),
-    (Network(cells=3, channels=12, stem="imagenet"), 97),
-)
+TESTED = ((NETWORK, 32), (Network(cells=4, channels=36), 15), (Network(cells=3, channels=12, stem="imagenet"), 97))
 """Networks and sides of the images in the tests of executor `fused`."""
 
 

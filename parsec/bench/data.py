@@ -121,10 +121,7 @@ def _contest(job: BenchJob, data: Path, device: torch.device, folder: Path) -> C
     crop = torchvision.transforms.RandomCrop(info.image_size, padding=augmentation.padding)
     images = _ImageByImage(part.read(np.arange(len(part))), part.labels.tolist(), _changes(crop, info))
     reference = f"torchvision, {workers} worker{'s' * (workers > 1)}"
-    baselines = {
-        reference: _loader(images, device, workers),
-        "torchvision, no worker": _loader(images, device, 0),
-    }
+    baselines = {reference: _loader(images, device, workers), "torchvision, no worker": _loader(images, device, 0)}
     augment = Augment(augmentation, info, torch.channels_last)
     ours = {RESIDENT: Images(part, device), MAPPED: Images(part, device, resident_bytes=0)}
     return Contest(

@@ -104,13 +104,7 @@ def _limits(sequential: list[Row], grouped: list[Row]) -> list[Row]:
 def _verdict(quantity: str, limit: float, values: list[tuple[str, float]]) -> Row:
     """Whether the worst contender keeps a limit."""
     contender, worst = max(values, key=lambda pair: pair[1])
-    return {
-        "contender": contender,
-        "quantity": quantity,
-        "target": limit,
-        "found": worst,
-        "reached": worst <= limit,
-    }
+    return {"contender": contender, "quantity": quantity, "target": limit, "found": worst, "reached": worst <= limit}
 
 
 SINGLE = "one child trained alone"

@@ -69,11 +69,7 @@ def _task(workload: Workload, compute: Compute, samples: int) -> SearchTask:
     """A search in DARTS' settings of this network; a batch is all the data that it has."""
     count, side = len(workload.images), workload.images.shape[-1]
     stage = SearchStage(
-        dataset="random",
-        network=workload.network,
-        epochs=1,
-        batch_size=count,
-        estimator=Estimator(samples=samples),
+        dataset="random", network=workload.network, epochs=1, batch_size=count, estimator=Estimator(samples=samples)
     )
     images = random_images(count, side, workload.device)
     return SearchTask(

@@ -220,12 +220,7 @@ def sampled_workload(
     return Workload(network, classes, images, labels, ArchitectureBatch(table.to(images.device)), precision)
 
 
-def compute(
-    job: BenchJob,
-    executor: ExecutorName,
-    in_flight: int | None = None,
-    skip: bool = False,
-) -> Compute:
+def compute(job: BenchJob, executor: ExecutorName, in_flight: int | None = None, skip: bool = False) -> Compute:
     """How an executor runs; `in_flight` is S, null for what memory holds and the machine's cache suggests."""
     return Compute(
         device=job.device,

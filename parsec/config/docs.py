@@ -169,8 +169,8 @@ def _groups(tree: Tree) -> Iterator[Group]:
 def _shared(sources: Mapping[str, Node]) -> Iterator[tuple[list[str], Node]]:
     """Every branch of a union once, with all the values that choose it."""
     branches = list(sources.values())
-    for place, node in enumerate(branches):
-        if node not in branches[:place]:
+    for i, node in enumerate(branches):
+        if node not in branches[:i]:
             yield [tag for tag, other in sources.items() if other == node], node
 
 

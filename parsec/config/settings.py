@@ -16,7 +16,7 @@ from parsec.config.base import (
     Config,
     Method,
     Name,
-    Place,
+    PathText,
     Running,
     SearchStageName,
     Seed,
@@ -94,17 +94,17 @@ Title = Annotated[str, Field(min_length=1, max_length=120), AfterValidator(_plai
 class Benchmarks(Config):
     """Files of tabular benchmarks. Without a file, what needs it is left out, and the run says so."""
 
-    nasbench201: Place | None = Field(
+    nasbench201: PathText | None = Field(
         None, description="Parquet table of NAS-Bench-201, as `parsec import-benchmark` makes it; null: none"
     )
-    nasbench101: Place | None = Field(None, description="the same of NAS-Bench-101")
+    nasbench101: PathText | None = Field(None, description="the same of NAS-Bench-101")
 
 
 class Settings(Config):
     """Everything that one run of the workflow computes."""
 
     name: Title = Field("PARSEC", description="what this run is, in a few words; the title of its report")
-    results: Place = Field("results", description="folder of the run's outputs, relative to the working directory")
+    results: PathText = Field("results", description="folder of the run's outputs, relative to the working directory")
     space: Space = Field(
         "darts",
         description="search space; on `nasbench201` a network's `cells` are those of a stage, and `retrain` is {}; "

@@ -65,8 +65,8 @@ def random_shift(images: Tensor, padding: int, side: int, mirrored: Tensor, rng:
     Two draws: the row and the column of every window, uniform (DARTS recipe).
     """
     padded = F.pad(images, (padding,) * 4)
-    places = padded.shape[-1] - side + 1
-    top, left = rng.integers(places, 2, len(images))
+    offsets = padded.shape[-1] - side + 1
+    top, left = rng.integers(offsets, 2, len(images))
     return window(padded, top, left, side, mirrored)
 
 
@@ -180,8 +180,8 @@ def random_boxes(sizes: Integers, least: float, rng: ShardedRNG) -> Integers:
     # The first attempt that fits; 0 where none does, whose boxes are replaced below.
     first = fits.to(torch.uint8).argmax(0, keepdim=True)
     size = torch.stack([side.gather(0, first).squeeze(0) for side in drawn], 1)
-    place = torch.stack([share.gather(0, first).squeeze(0) for share in (x, y)], 1)
-    corner = (place * (whole - size + 1)).floor()
+    position = torch.stack([share.gather(0, first).squeeze(0) for share in (x, y)], 1)
+    corner = (position * (whole - size + 1)).floor()
     boxes = torch.cat([corner, size], 1).long().numpy()
     none = ~fits.any(0).numpy()
     boxes[none] = _centred(sizes[none])

@@ -65,11 +65,11 @@ def _images(folder: Path) -> list[Path]:
         entered = []
         for name in sorted(folders):
             path = Path(root, name)
-            place = Path(os.path.realpath(path))
-            inside = path.is_symlink() and (place.is_relative_to(top) or top.is_relative_to(place))
-            if not name.startswith(".") and not inside and place not in seen:
+            real = Path(os.path.realpath(path))
+            inside = path.is_symlink() and (real.is_relative_to(top) or top.is_relative_to(real))
+            if not name.startswith(".") and not inside and real not in seen:
                 entered.append(name)
-                seen.add(place)
+                seen.add(real)
         folders[:] = entered
     if hidden:
         logger.info("%s: %d hidden files and folders are left out", folder, hidden)

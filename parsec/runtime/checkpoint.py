@@ -257,10 +257,7 @@ def open_run_dir(folder: Path, fingerprint: str, is_main_process: bool) -> Itera
     if not is_main_process:
         yield None
         return
-    with (
-        Checkpoints(folder, fingerprint) as checkpoints,
-        contextlib.closing(MetricsFile(folder / METRICS)) as metrics,
-    ):
+    with Checkpoints(folder, fingerprint) as checkpoints, contextlib.closing(MetricsFile(folder / METRICS)) as metrics:
         yield RunDir(checkpoints, metrics)
 
 

@@ -145,9 +145,9 @@ def _in_class_folders(listing: Listing, folders: list[Folder]) -> Iterator[Named
     _check_one_class_each(listing)
     if not folders:
         raise DatasetError(f"{listing.root}: holds no class folders; put images into {listing.root}/<class>/")
-    by_class = sorted((folder.place.partition("/")[0], folder) for folder in folders)
+    by_class = sorted((folder.relative.partition("/")[0], folder) for folder in folders)
     for label, inner in itertools.groupby(by_class, key=lambda pair: pair[0]):
-        images = [f"{listing.root}/{folder.place}/{name}" for _, folder in inner for name in folder.images]
+        images = [f"{listing.root}/{folder.relative}/{name}" for _, folder in inner for name in folder.images]
         if not images:
             raise DatasetError(f"{listing.root}/{label}: holds no image ({', '.join(EXTENSIONS)}); fill or remove it")
         yield from ((label, Piece(path)) for path in images)
@@ -155,11 +155,11 @@ def _in_class_folders(listing: Listing, folders: list[Folder]) -> Iterator[Named
 
 def _check_one_class_each(listing: Listing) -> None:
     """Images that a symbolic link shows in a second class have no class that could be learnt."""
-    for place, first in listing.repeated:
-        here, there = (path.partition("/")[0] if "/" in path else "" for path in (place, first))
+    for repeated, first in listing.repeated:
+        here, there = (path.partition("/")[0] if "/" in path else "" for path in (repeated, first))
         if here and there and here != there:
             raise DatasetError(
-                f"{listing.root}: {first} and {place} are the same by a link; remove one of the two classes"
+                f"{listing.root}: {first} and {repeated} are the same by a link; remove one of the two classes"
             )
 
 
@@ -185,25 +185,25 @@ def _labelled(folder: Path, part: str) -> Iterator[Named]:
 
 def _listed(folder: Path, listing: Listing, part: str) -> Iterator[Named]:
     """Images of class folders if there are any, else those of a flat `val`."""
-    for what, places in (
+    for what, paths in (
         ("hidden files and folders", listing.hidden),
-        ("links to what is listed already", [place for place, _ in listing.repeated]),
+        ("links to what is listed already", [path for path, _ in listing.repeated]),
     ):
-        _say_left_out(listing, what, places)
+        _say_left_out(listing, what, paths)
     top, *below = listing.folders
     if part == "val":
         # Tiny-ImageNet's images lie in a folder that is no class.
-        images = [inner for inner in below if inner.place == "images" and (folder / ANNOTATIONS).is_file()]
+        images = [inner for inner in below if inner.relative == "images" and (folder / ANNOTATIONS).is_file()]
         flat = next((inner for inner in images if inner.images), top)
         if flat is not top or (top.images and not any(inner.images for inner in below)):
-            return _flat(folder, [(name, Piece(str(Path(listing.root, flat.place, name)))) for name in flat.images])
+            return _flat(folder, [(name, Piece(str(Path(listing.root, flat.relative, name)))) for name in flat.images])
     _say_left_out(listing, "images beside the class folders", top.images)
     return _in_class_folders(listing, below)
 
 
-def _say_left_out(listing: Listing, what: str, places: list[str]) -> None:
-    if places:
-        logger.info("%s: %s left out: %d, the first %s", listing.root, what, len(places), printable(places[0]))
+def _say_left_out(listing: Listing, what: str, paths: list[str]) -> None:
+    if paths:
+        logger.info("%s: %s left out: %d, the first %s", listing.root, what, len(paths), printable(paths[0]))
 
 
 def _collection(named: list[Named], classes: tuple[str, ...], square: Square) -> Encoded:

@@ -12,7 +12,7 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from parsec.bench.harness import Contest, Rates, Step, Target, hold
+from parsec.bench.harness import Comparison, Rates, Step, Target, compare
 from parsec.bench.workload import SEED, BenchJob
 from parsec.config.datasets import Digits, PrepareJob
 from parsec.config.training import Augmentation
@@ -30,9 +30,9 @@ MUST = 1.5
 """Images per second, as a multiple of torchvision's with as many workers."""
 
 
-def packed_contest(
+def packed_comparison(
     job: BenchJob, info: DatasetInfo, part: PackedPart, device: torch.device, workers: int, folder: Path
-) -> Contest:
+) -> Comparison:
     """An epoch over a packed part, and over the same JPEGs written below `folder` as files."""
     augmentation = Augmentation(crop="resized", size=min(SIDE, info.image_size))
     augment = Augment(augmentation, info, torch.channels_last)
@@ -40,7 +40,7 @@ def packed_contest(
     ours = f"packed, {torch.get_num_threads()} threads"
     changes = _changes(torchvision.transforms.RandomResizedCrop(augment.image_size), info)
     files = torchvision.datasets.ImageFolder(str(_files(part, folder / "files")), changes)
-    return Contest(
+    return Comparison(
         title=f"{info.name}, {len(part)} JPEGs: random box resized to {augment.image_size}, mirror, normalise",
         unit="images",
         work=len(part) // BATCH * BATCH,
@@ -108,15 +108,15 @@ def bench_loader(job: BenchJob, device: torch.device, rates: Rates, data: Path |
         if data is None:
             data = Path(folder)
             prepare(PrepareJob(name="digits", dataset=Digits(source="digits")), data)
-        yield hold(_contest(job, data, device, Path(folder)).only(job.contender), device, rates)
+        yield compare(_comparison(job, data, device, Path(folder)).only(job.contender), device, rates)
 
 
-def _contest(job: BenchJob, data: Path, device: torch.device, folder: Path) -> Contest:
+def _comparison(job: BenchJob, data: Path, device: torch.device, folder: Path) -> Comparison:
     info, limit = read_info(data), 2 * BATCH if job.tiny else PAPER_IMAGES if job.paper else IMAGES
     part = open_split(data, "train", limit)
     workers = min(torch.get_num_threads(), MOST_WORKERS)
     if isinstance(part, PackedPart):
-        return packed_contest(job, info, part, device, workers, folder)
+        return packed_comparison(job, info, part, device, workers, folder)
     augmentation = Augmentation(padding=info.image_size // 8)
     crop = torchvision.transforms.RandomCrop(info.image_size, padding=augmentation.padding)
     images = _ImageByImage(part.read(np.arange(len(part))), part.labels.tolist(), _changes(crop, info))
@@ -124,7 +124,7 @@ def _contest(job: BenchJob, data: Path, device: torch.device, folder: Path) -> C
     baselines = {reference: _loader(images, device, workers), "torchvision, no worker": _loader(images, device, 0)}
     augment = Augment(augmentation, info, torch.channels_last)
     ours = {RESIDENT: Images(part, device), MAPPED: Images(part, device, resident_bytes=0)}
-    return Contest(
+    return Comparison(
         title=f"{info.name}, {len(part)} images of {info.image_size} × {info.image_size}: shift, mirror, normalise",
         unit="images",
         work=len(part) // BATCH * BATCH,

@@ -167,7 +167,7 @@ class Rates(NamedTuple):
     operations: float
     """Of a large matrix product in the precision of the activations; a multiplication and an addition are two."""
 
-    def floor(self, counts: Counts) -> float:
+    def bound(self, counts: Counts) -> float:
         """Least seconds of unfused work: the longer of moving its bytes and doing its operations."""
         return max(counts.bytes / self.bytes, counts.operations / self.operations)
 
@@ -201,7 +201,7 @@ class Target(NamedTuple):
     """Lower limit of a speedup or a rate, or upper limit of a median, in seconds."""
 
 
-class Contest(NamedTuple):
+class Comparison(NamedTuple):
     """Contenders that do the same work."""
 
     title: str
@@ -231,33 +231,33 @@ class Contest(NamedTuple):
         return self._replace(steps=steps, targets=targets, counted_as=counted_as)
 
 
-def hold(contest: Contest, device: torch.device, rates: Rates) -> dict[str, Any]:
+def compare(comparison: Comparison, device: torch.device, rates: Rates) -> dict[str, Any]:
     """Warm up and count every step, then time all in turn: a document with one row a contender."""
-    logger.info("%s: %d contenders, %d rounds", contest.title, len(contest.steps), contest.rounds)
-    counted = _warmed_up(contest, device)
-    times = in_turn(contest.steps, contest.rounds, stopwatch_for(device))
-    reference = times[contest.reference]
-    rows = [_row(name, time, contest.work, reference) for name, time in times.items()]
+    logger.info("%s: %d contenders, %d rounds", comparison.title, len(comparison.steps), comparison.rounds)
+    counted = _warmed_up(comparison, device)
+    times = in_turn(comparison.steps, comparison.rounds, stopwatch_for(device))
+    reference = times[comparison.reference]
+    rows = [_row(name, time, comparison.work, reference) for name, time in times.items()]
     for row in rows:
-        if seen := contest.counted_as.get(row["contender"], row["contender"]):
-            floor = rates.floor(counted[seen])
+        if seen := comparison.counted_as.get(row["contender"], row["contender"]):
+            floor = rates.bound(counted[seen])
             row |= {**counted[seen]._asdict(), "floor": floor, "distance": row["median"] / floor}
     return {
-        "title": contest.title,
+        "title": comparison.title,
         "device": device_name(device),
-        "unit": contest.unit,
-        "work": contest.work,
-        "reference": contest.reference,
+        "unit": comparison.unit,
+        "work": comparison.work,
+        "reference": comparison.reference,
         "rows": rows,
-        "targets": [_outcome(target, rows) for target in contest.targets],
+        "targets": [_outcome(target, rows) for target in comparison.targets],
     }
 
 
-def _warmed_up(contest: Contest, device: torch.device) -> dict[str, Counts]:
+def _warmed_up(comparison: Comparison, device: torch.device) -> dict[str, Counts]:
     """Run everything before the clock does; the first run of a step that torch sees is also its count."""
-    counted = {name: count(step) for name, step in contest.steps.items() if name not in contest.counted_as}
-    for name, step in contest.steps.items():
-        for _ in range(CUDA_WARM_UP if device.type == "cuda" else name in contest.counted_as):
+    counted = {name: count(step) for name, step in comparison.steps.items() if name not in comparison.counted_as}
+    for name, step in comparison.steps.items():
+        for _ in range(CUDA_WARM_UP if device.type == "cuda" else name in comparison.counted_as):
             step()
     return counted
 

@@ -28,14 +28,14 @@ from parsec.search.run import make_task
 from parsec.space.spaces import SPACES
 
 LIMIT = 1.05
-"""Most that a search step of executor `sequential` may hold, relative to its most memory-hungry architecture trained
+"""Most that a search step of executor `sequential` may compare, relative to its most memory-hungry architecture trained
 by itself."""
 SAMPLES = (1, 4, 16)
 
 Row = dict[str, Any]
 
 
-def held(build: Callable[[], Step], device: torch.device) -> int:
+def measure_peak(build: Callable[[], Step], device: torch.device) -> int:
     """Peak bytes of tensors while a step is built, including its weights, and run."""
     return peak_bytes(lambda: build()(), device)
 
@@ -50,10 +50,11 @@ def bench_memory(job: BenchJob, device: torch.device) -> Iterator[dict[str, Any]
 def _comparison(job: BenchJob, size: Size, device: torch.device) -> dict[str, Any]:
     load = workload(job, size, device, max(SAMPLES))
     # The reference: each architecture as a plain network of its own.
-    single = [held(partial(load.plain_child, child, torch.channels_last), device) for child in load.children.genotypes]
+    plain = [partial(load.plain_child, child, torch.channels_last) for child in load.children.genotypes]
+    single = [measure_peak(build, device) for build in plain]
 
     def row(contender: str, build: Callable[[Workload], Step], samples: int = len(single)) -> Row:
-        peak = held(partial(build, load.first(samples)), device)
+        peak = measure_peak(partial(build, load.first(samples)), device)
         reference = max(single[:samples])
         return {"contender": contender, "peak_bytes": peak, "reference_bytes": reference, "ratio": peak / reference}
 
@@ -131,7 +132,7 @@ def _steps(job: MeasureJob, load: Workload) -> list[tuple[Row, Callable[[], Step
     """
     layout = memory_format(job.compute.layout)
     single = [partial(load.plain_child, child, layout) for child in load.children.genotypes]
-    hungriest = max(single, key=lambda build: held(build, load.device))
+    hungriest = max(single, key=lambda build: measure_peak(build, load.device))
     steps: list[tuple[Row, Callable[[], Step]]] = [
         ({"setting": SINGLE, "executor": "sequential", "samples": 1}, hungriest)
     ]
@@ -153,7 +154,7 @@ def _measured(steps: list[tuple[Row, Callable[[], Step]]], repeats: int, device:
     times = in_turn(built, repeats, stopwatch)
     rows = []
     for (row, build), (name, time) in zip(steps, times.items(), strict=True):
-        peak = held(build, device)
+        peak = measure_peak(build, device)
         logger.info("measured %s: %.3f s, %.1f MB", name, time.median, peak / 1e6)
         rows.append({**row, "seconds": time.median, "seconds_spread": list(time.spread), "peak_bytes": peak})
     return rows

@@ -5,7 +5,7 @@ from typing import Any, Literal, NamedTuple
 
 import torch
 
-from parsec.bench.harness import Contest, Rates, Step, Target, hold
+from parsec.bench.harness import Comparison, Rates, Step, Target, compare
 from parsec.bench.references import PlainNetwork
 from parsec.bench.workload import CLASSES, SEED, BenchJob, random_images, random_info
 from parsec.config.base import Compute
@@ -44,10 +44,10 @@ PAPER = Training(Stack(cells=20, channels=36), 32, 96, 64, 5)
 def bench_retrain(job: BenchJob, device: torch.device, rates: Rates) -> Iterator[dict[str, Any]]:
     """One comparison; half-way through the epochs, so that drop-path is at work."""
     training = TINY if job.tiny else PAPER if job.paper else SMALL
-    yield hold(_contest(job, training, device).only(job.contender), device, rates)
+    yield compare(_comparison(job, training, device).only(job.contender), device, rates)
 
 
-def _contest(job: BenchJob, training: Training, device: torch.device) -> Contest:
+def _comparison(job: BenchJob, training: Training, device: torch.device) -> Comparison:
     on_cpu, network = device.type == "cpu", training.network
     images = random_images(training.batches * training.batch_size, training.image_size, device)
     # A GPU is given many steps at once, because no step waits for the one before.
@@ -56,7 +56,7 @@ def _contest(job: BenchJob, training: Training, device: torch.device) -> Contest
     if job.paper or not on_cpu:  # On a CPU compiling takes minutes, more than a small benchmark lasts.
         ours[COMPILED] = _steps(training, _compute(job, "on"), images, device, advances)
     side = f"{training.image_size} × {training.image_size}"
-    return Contest(
+    return Comparison(
         title=f"DARTS_V2, {network.cells} cells × {network.channels} channels, {side} pixels, "
         f"batch {training.batch_size}: {advances} step{'s' * (advances > 1)} of training",
         unit="images",

@@ -165,16 +165,16 @@ def bench(job: BenchJob, data: Path | None, output: Path | None) -> None:
     with acquire_gpu(resolve(job.device)) as device:
         rates = measure_rates(device, _activations(device, job), stopwatch_for(device))
         logger.info("copies %.1f GB/s, multiplies %.1f Gop/s", rates.bytes / 1e9, rates.operations / 1e9)
-        contests = []
+        comparisons = []
         for document in _documents(job, device, rates, data):
             print(text(document), end="\n\n", flush=True)
-            contests.append(document)
+            comparisons.append(document)
             if output is not None:
-                write_json(output, record(job, run_start, device, rates, contests))
+                write_json(output, record(job, run_start, device, rates, comparisons))
 
 
 def record(
-    job: BenchJob, run_start: RunStart, device: torch.device, rates: Rates | None, contests: Sequence[Document]
+    job: BenchJob, run_start: RunStart, device: torch.device, rates: Rates | None, comparisons: Sequence[Document]
 ) -> Document:
     """The comparisons so far with machine and versions: what `parsec record` takes."""
     return {
@@ -182,7 +182,7 @@ def record(
         "schema": SCHEMA,
         "device": device_name(device),
         "rates": rates._asdict() if rates else None,
-        "contests": [*contests],
+        "contests": [*comparisons],
         "provenance": provenance(job, run_start, None),
     }
 

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from parsec.bench.harness import Contest, Rates, Step, Target, hold
+from parsec.bench.harness import Comparison, Rates, Step, Target, compare
 from parsec.bench.workload import SEED, BenchJob, Size, Workload, compute, random_images, random_info, sizes, workload
 from parsec.config.base import Compute
 from parsec.config.datasets import Digits, PrepareJob
@@ -101,13 +101,13 @@ GPU_SPEEDUP = 5.0
 
 
 def bench_search(job: BenchJob, device: torch.device, rates: Rates) -> Iterator[dict[str, Any]]:
-    """Two contests at every size, each handed over when it is done."""
+    """Two comparisons at every size, each handed over when it is done."""
     for size in sizes(job, device):
-        yield hold(executor_contest(job, size, device).only(job.contender), device, rates)
-        yield hold(iteration_contest(job, size, device).only(job.contender), device, rates)
+        yield compare(executor_comparison(job, size, device).only(job.contender), device, rates)
+        yield compare(iteration_comparison(job, size, device).only(job.contender), device, rates)
 
 
-def executor_contest(job: BenchJob, size: Size, device: torch.device) -> Contest:
+def executor_comparison(job: BenchJob, size: Size, device: torch.device) -> Comparison:
     """Every executor, and a plain network of modules: children forward and backward."""
     load, on_cpu = workload(job, size, device, size.children), device.type == "cpu"
     steps: dict[str, Step] = {
@@ -118,7 +118,7 @@ def executor_contest(job: BenchJob, size: Size, device: torch.device) -> Contest
     grouped = {f"grouped, S = {s}": load.accumulation(compute(job, "grouped", s)) for s in size.grouped}
     fused = {} if on_cpu else {FUSED: load.accumulation(compute(job, "fused"))}
     wanted = CPU_SPEEDUP.get(size.name) if on_cpu else None
-    return Contest(
+    return Comparison(
         title=f"{size}: {size.children} children forward and backward",
         unit="images × children",
         work=size.batch_size * size.children,
@@ -130,7 +130,7 @@ def executor_contest(job: BenchJob, size: Size, device: torch.device) -> Contest
     )
 
 
-def iteration_contest(job: BenchJob, size: Size, device: torch.device) -> Contest:
+def iteration_comparison(job: BenchJob, size: Size, device: torch.device) -> Comparison:
     """Full iterations of PARSEC, and of first-order DARTS."""
     load, on_cpu = workload(job, size, device, size.samples), device.type == "cpu"
     steps: dict[str, Step] = {
@@ -142,7 +142,7 @@ def iteration_contest(job: BenchJob, size: Size, device: torch.device) -> Contes
     if not on_cpu:
         steps[EAGER] = Iteration(load, compute(job, "sequential"), size.samples)
         steps[REPLAYED] = Iteration(load, compute(job, "fused"), size.samples)
-    return Contest(
+    return Comparison(
         title=f"{size}: a full iteration, K = {size.samples}",
         unit="iterations",
         work=1,

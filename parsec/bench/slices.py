@@ -65,7 +65,7 @@ class Measurement(NamedTuple):
     seconds: float
     """What it takes at most on an H100, by estimate: with less time left it is not begun."""
     run: Callable[[Setup], Result]
-    """Returns a comparison as `hold` makes it, or other numbers by name."""
+    """Returns a comparison as `compare` makes it, or other numbers by name."""
     takes_device: bool = False
     """Whether it acquires the device itself, as runs and other programs do; they would wait for this process."""
 
@@ -136,9 +136,9 @@ def bench_slice(
             if UNEQUAL in log.results.get(each.name, {}):
                 break
     # The record holds everything measured on this device so far, in this call and in earlier ones.
-    contests = [result for result in log.results.values() if "rows" in result]
+    comparisons = [result for result in log.results.values() if "rows" in result]
     facts = {name: result for name, result in log.results.items() if "rows" not in result}
-    document = record(job, run_start, kind, None, contests)
+    document = record(job, run_start, kind, None, comparisons)
     measured = [{key: row.get(key) for key in ("name", "slice", "seconds", "commit", "error")} for row in log.rows]
     write_json(out / RECORD, document | {"facts": facts, "measured": measured, "rehearsal": tiny})
     left = [each.name for each in missing if each.name not in log.results]

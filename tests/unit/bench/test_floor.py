@@ -7,8 +7,8 @@ from parsec.bench.harness import Counts, Rates, measure_rates
 
 def test_floor_is_the_slower_bound():
     rates = Rates(bytes=100.0, operations=1000.0)
-    assert rates.floor(Counts(bytes=50, operations=400)) == 0.5
-    assert rates.floor(Counts(bytes=50, operations=700)) == 0.7
+    assert rates.bound(Counts(bytes=50, operations=400)) == 0.5
+    assert rates.bound(Counts(bytes=50, operations=700)) == 0.7
 
 
 def test_rates_use_the_fastest_measurement():

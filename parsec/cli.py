@@ -6,7 +6,6 @@ Heavy imports are inside the functions, so that help is quick and threads are li
 import functools
 import inspect
 import json
-import logging
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -32,7 +31,7 @@ from parsec.errors import UserError
 from parsec.plugins import source_root
 from parsec.runtime import launch
 from parsec.runtime.faults import OutputError, as_user_error, release_output
-from parsec.runtime.logs import configure
+from parsec.runtime.logs import configure, logger
 from parsec.runtime.system import keep_freed_memory
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
@@ -357,7 +356,7 @@ def bench(
         raise UserError("--tiny: not allowed with --paper; see `parsec bench --help`")
     job: dict[str, Any] = {"what": what, "device": device, "precision": precision, "rounds": rounds}
     job |= {"paper": paper, "tiny": tiny, "size": size, "contender": contender}
-    bench(load_job(json.dumps(job), BenchJob), data, json_file)
+    bench(BenchJob.model_validate(job), data, json_file)
 
 
 @command(PEOPLE, "import-benchmark")
@@ -611,7 +610,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; a user error is one line on stderr and a non-zero exit code."""
     if "_PARSEC_COMPLETE" in os.environ:
         app(prog_name="parsec")  # a shell asks for completions
-    logger = logging.getLogger("parsec")
     try:
         code = _run(list(sys.argv[1:] if arguments is None else arguments))
         # A full disk or a closed pipe behind the standard output shows when what was printed is written.

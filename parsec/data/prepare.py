@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import logging
 import shutil
 from pathlib import Path
 from typing import Any
@@ -30,9 +29,8 @@ from parsec.data.sources.image_folder import open_digits_folder, open_image_fold
 from parsec.errors import DatasetError, UserError
 from parsec.records.code_hash import code_fingerprint
 from parsec.runtime.files import is_partial, remove_partial, reported, write_atomic
+from parsec.runtime.logs import logger
 from parsec.runtime.outputs import check_apart, check_run_folder, mark_folder, remove_written
-
-logger = logging.getLogger("parsec")
 
 RECORD = "dataset.json"
 SPLITS = "splits.json"

@@ -2,7 +2,6 @@
 
 import io
 import json
-import logging
 import tarfile
 import time
 from collections.abc import Iterable, Iterator
@@ -20,8 +19,7 @@ from parsec.data.dataset import INDEX, LABELS, FileRecord, Integers, PartRecord,
 from parsec.data.sources.base import Collection
 from parsec.data.sources.encoded import Encoded, Piece, read_rgb
 from parsec.runtime.files import sha256_of, temporary_path, write_atomic
-
-logger = logging.getLogger("parsec")
+from parsec.runtime.logs import logger
 
 SHARD_BYTES = 55_000_000
 """Largest size of a shard's file."""

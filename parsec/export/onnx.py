@@ -2,7 +2,6 @@
 
 import importlib
 import json
-import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -25,6 +24,7 @@ from parsec.network.cell_network import FixedNetwork
 from parsec.records.documents import read_results
 from parsec.records.provenance import write_json
 from parsec.runtime.files import temporary_path
+from parsec.runtime.logs import logger
 from parsec.runtime.outputs import check_apart, check_run_folder, mark_folder
 from parsec.space.darts import from_dict
 
@@ -159,8 +159,6 @@ TOLERANCE = 1e-3
 OPSET = 18
 NEEDED = {"onnx": "ModelProto", "onnxscript": "script", "onnxruntime": "InferenceSession"}
 """Packages that exporting takes, each with a name that it lacks if only a part of it is installed."""
-
-logger = logging.getLogger("parsec")
 
 
 def export(run: Path, data: Path, output: Path) -> None:

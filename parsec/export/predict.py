@@ -1,6 +1,5 @@
 """Classes of the images in a folder, by a trained network."""
 
-import logging
 import os
 import time
 from collections.abc import Iterator
@@ -16,14 +15,13 @@ from parsec.data.vision import torchvision
 from parsec.errors import DatasetError, UserError
 from parsec.export.onnx import Trained, load_trained
 from parsec.report.tables.base import csv_text
+from parsec.runtime.logs import logger
 from parsec.runtime.outputs import check_file, signature_of, write_outputs
 
 BATCH = 64
 Row = tuple[str, str | None, float | None, str | None]
 COLUMNS = ("image", "class", "probability", "error")
 PROGRESS_SECONDS = 5.0
-
-logger = logging.getLogger("parsec")
 
 
 def predict(run: Path, data: Path, images: Path, output: Path) -> None:

@@ -14,7 +14,7 @@ import pickle
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import torch
 from filelock import FileLock, Timeout
@@ -229,26 +229,22 @@ def _check_plain(value: object, path: str) -> None:
         raise TypeError(f"{path}: a checkpoint cannot hold a {type(value).__name__}")
 
 
-class RunDir:
+class RunDir(NamedTuple):
     """Checkpoints and metrics of a run, kept in step by its main process; see both classes for errors."""
 
-    def __init__(self, checkpoints: Checkpoints, metrics: MetricsFile) -> None:
-        self._checkpoints, self._metrics = checkpoints, metrics
+    checkpoints: Checkpoints
+    metrics: MetricsFile
 
     def load(self) -> dict[str, Any] | None:
         """Newest intact state, None if there is none; rows of metrics that are younger are dropped."""
-        state = self._checkpoints.load()
-        self._metrics.truncate(state["metrics_position"] if state else 0)
+        state = self.checkpoints.load()
+        self.metrics.truncate(state["metrics_position"] if state else 0)
         return state
-
-    def append(self, rows: Iterable[Mapping[str, Any]]) -> None:
-        """Append rows of metrics."""
-        self._metrics.append(rows)
 
     def save(self, step: int, state: dict[str, Any]) -> None:
         """Save the state after `step` steps, once all rows before it are on the disk."""
-        self._metrics.sync()
-        self._checkpoints.save(step, {**state, "metrics_position": self._metrics.position})
+        self.metrics.sync()
+        self.checkpoints.save(step, {**state, "metrics_position": self.metrics.position})
 
 
 @contextlib.contextmanager

@@ -260,7 +260,7 @@ class _Session:
         """Write rows of metrics; refuse to go on once a loss is not finite."""
         # Written first: the rows before a divergence show how it came about.
         if self._run_dir:
-            self._run_dir.append(rows)
+            self._run_dir.metrics.append(rows)
         if rows:
             self._trainer.check_finite()
 
@@ -269,7 +269,7 @@ class _Session:
         start = time.monotonic()
         rows = self._trainer.flush()
         if self._run_dir:
-            self._run_dir.append(rows)
+            self._run_dir.metrics.append(rows)
         self._trainer.check_finite()
         if self._run_dir:
             state = {"trainer": self._trainer.state_dict(), "cost": list(self.cost()), "device": self._device.type}

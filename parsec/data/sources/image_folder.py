@@ -4,7 +4,6 @@ import csv
 import gzip
 import io
 import itertools
-import logging
 import tarfile
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path, PurePosixPath
@@ -33,6 +32,7 @@ from parsec.data.sources.listing import (
     printable,
 )
 from parsec.errors import DatasetError
+from parsec.runtime.logs import logger
 
 
 def _files_of(archive: Path, start: int = 0) -> Iterator[tuple[str, Piece]]:
@@ -133,8 +133,6 @@ _READERS: dict[str, Callable[[Path], Labels]] = {
     f"{DEVKIT}.tar.gz": _devkit_archive,
 }
 
-
-logger = logging.getLogger("parsec")
 
 Named = tuple[str, Piece]
 """Class and place of an image."""

@@ -348,11 +348,7 @@ def retrain(
 
 
 def _dataset(dataset: Dataset) -> tuple[str, Section, Path | None]:
-    """Name of a data set, its section of the settings, and its folder if it is prepared.
-
-    Raises:
-        UserError: a text that is none of what `search` takes.
-    """
+    """Name of a data set, its section of the settings, and its folder if it is prepared."""
     from parsec.data.dataset import read_info
 
     if isinstance(dataset, Mapping):

@@ -52,9 +52,8 @@ def facts(setup: Setup) -> Result:
 
 def rates(setup: Setup) -> Result:
     """Bytes per second of a large copy, and operations per second of a large matrix product by precision."""
-    stopwatch = stopwatch_for(setup.device)
     precisions = [torch.float32] if setup.rehearsal else [torch.float32, torch.bfloat16]
-    return {str(dtype): measure_rates(setup.device, dtype, stopwatch)._asdict() for dtype in precisions}
+    return {str(dtype): measure_rates(setup.device, dtype)._asdict() for dtype in precisions}
 
 
 CHECKED_CHILDREN = 4

@@ -20,7 +20,7 @@ from parsec.bench.checks import (
     rates,
     step_profile,
 )
-from parsec.bench.harness import Comparison, Rates, compare, measure_rates, stopwatch_for
+from parsec.bench.harness import Comparison, Rates, compare, measure_rates
 from parsec.bench.memory import bench_memory
 from parsec.bench.retrain import bench_retrain
 from parsec.bench.search import executor_comparison, iteration_comparison
@@ -31,7 +31,7 @@ from parsec.bench.workload import TINY, BenchJob, Size
 @functools.cache
 def _rates(device: torch.device) -> Rates:
     dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
-    return measure_rates(device, dtype, stopwatch_for(device))
+    return measure_rates(device, dtype)
 
 
 def _timed(

@@ -172,7 +172,7 @@ class Rates(NamedTuple):
         return max(counts.bytes / self.bytes, counts.operations / self.operations)
 
 
-def measure_rates(device: torch.device, dtype: torch.dtype, stopwatch: Stopwatch) -> Rates:
+def measure_rates(device: torch.device, dtype: torch.dtype) -> Rates:
     """Copy and multiply on the device: the fastest of a few rounds each, because it is a bound that is asked for."""
     elements, side = (2**28, 8192) if device.type == "cuda" else (2**25, 2048)
     source, target = torch.ones(2, elements, device=device).unbind()
@@ -181,6 +181,7 @@ def measure_rates(device: torch.device, dtype: torch.dtype, stopwatch: Stopwatch
     left, right = torch.randn(2, side, side, generator=rng, dtype=dtype, device=device).unbind()
     out = torch.empty_like(left)
     steps = {"copy": lambda: target.copy_(source), "product": lambda: torch.mm(left, right, out=out)}
+    stopwatch = stopwatch_for(device)
     in_turn(steps, 1, stopwatch)
     times = in_turn(steps, ROUNDS, stopwatch)
     moved = 2 * elements * source.element_size()

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from parsec.bench.data import bench_loader
-from parsec.bench.harness import Rates, measure_rates, stopwatch_for
+from parsec.bench.harness import Rates, measure_rates
 from parsec.bench.memory import bench_memory
 from parsec.bench.retrain import bench_retrain
 from parsec.bench.search import bench_savings, bench_search
@@ -163,7 +163,7 @@ def bench(job: BenchJob, data: Path | None, output: Path | None) -> None:
     run_start = start_provenance("parsec.bench.run")
     set_deterministic(False)
     with acquire_gpu(resolve(job.device)) as device:
-        rates = measure_rates(device, _activations(device, job), stopwatch_for(device))
+        rates = measure_rates(device, _activations(device, job))
         logger.info("copies %.1f GB/s, multiplies %.1f Gop/s", rates.bytes / 1e9, rates.operations / 1e9)
         comparisons = []
         for document in _documents(job, device, rates, data):

@@ -110,12 +110,9 @@ def _check_space(output: Path, images: int, side: int) -> None:
 
 
 def _check_partial(job: PrepareJob, chosen: Chosen, folder: Path) -> None:
-    """Make `folder` the place of packed parts of these settings, code and images, with their places.
+    """Refuse a folder of packed parts that are not of these settings, code and images; an empty one becomes theirs.
 
     JPEGs take long to encode: what an interrupted call left there is kept, but only if it is of the same job.
-
-    Raises:
-        UserError: it holds the shards of another one.
     """
     listed = hashlib.sha256()
     for images, positions in chosen.values():

@@ -36,11 +36,7 @@ from parsec.runtime.logs import logger
 
 
 def _files_of(archive: Path, start: int = 0) -> Iterator[tuple[str, Piece]]:
-    """Name and place of every file of the archive that begins at byte `start` of a file.
-
-    Raises:
-        DatasetError: not a tar archive, truncated, or with a name that is not UTF-8.
-    """
+    """Name and position of every file of the archive that begins at byte `start` of a file."""
     try:
         with archive.open("rb") as file:
             file.seek(start)

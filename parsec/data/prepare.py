@@ -21,7 +21,7 @@ from parsec.config.datasets import (
     Registered,
 )
 from parsec.data.dataset import INDEX, LABELS, PARTS, DatasetRecord, Integers, PartName, PartRecord, content_hash
-from parsec.data.shards import PixelStatistics, remove_notes, write_packed_part, write_part
+from parsec.data.shards import mean_std, remove_notes, write_packed_part, write_part
 from parsec.data.sources.base import Collection, Source, open_digits, open_registered, stratified
 from parsec.data.sources.cifar import open_cifar
 from parsec.data.sources.encoded import Encoded
@@ -131,9 +131,9 @@ def _write_parts(job: PrepareJob, source: Source, chosen: Chosen, output: Path) 
     form, side = _jpeg(job.dataset), source.image_size
     if form:
         _check_partial(job, chosen, output / PARTIAL)
-    statistics, parts = PixelStatistics(), dict[PartName, PartRecord]()
+    counts, parts = np.zeros((3, 256), dtype=np.int64), dict[PartName, PartRecord]()
     for part, (images, positions) in chosen.items():
-        counted = None if part == "test" else statistics
+        counted = None if part == "test" else counts
         if form is None:
             parts[part] = write_part(output / part, images, positions, side, counted)
         else:
@@ -145,7 +145,7 @@ def _write_parts(job: PrepareJob, source: Source, chosen: Chosen, output: Path) 
             remove_notes(output / PARTIAL / part)
             (output / PARTIAL / part).replace(output / part)
         shutil.rmtree(output / PARTIAL)
-    mean, std = statistics.mean_std()
+    mean, std = mean_std(counts)
     return DatasetRecord(
         name=job.name,
         source=job.dataset.source,

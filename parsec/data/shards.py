@@ -29,28 +29,16 @@ CHUNK = 128
 PROGRESS_SECONDS = 5.0
 
 
-class PixelStatistics:
-    """Mean and standard deviation per channel from a histogram of exact counts, [3, 256]."""
+def mean_std(counts: Integers) -> tuple[Triple, Triple]:
+    """Mean and standard deviation per channel in units of the full range 255, from counts of its 256 values [3, 256].
 
-    def __init__(self) -> None:
-        self._counts = np.zeros((3, 256), dtype=np.int64)
-
-    def add(self, pixels: Pixels) -> None:
-        """Count the pixels of some images [n, H, W, 3]."""
-        for channel, counts in enumerate(self._counts):
-            counts += np.bincount(pixels[..., channel].ravel(), minlength=256)
-
-    def add_counts(self, counts: NDArray[np.int64]) -> None:
-        """Add counts of the 256 values of every channel, [3, 256]."""
-        self._counts += counts
-
-    def mean_std(self) -> tuple[Triple, Triple]:
-        """Mean and standard deviation per channel, in units of the full range 255."""
-        values = np.arange(256) / 255
-        share = self._counts / self._counts.sum(axis=1, keepdims=True)
-        mean = share @ values
-        variance = (share * (values - mean[:, None]) ** 2).sum(axis=1)
-        return tuple(mean.tolist()), tuple(np.sqrt(variance).tolist())
+    The counts are exact, so that the result does not depend on the order of the images.
+    """
+    values = np.arange(256) / 255
+    share = counts / counts.sum(axis=1, keepdims=True)
+    mean = share @ values
+    variance = (share * (values - mean[:, None]) ** 2).sum(axis=1)
+    return tuple(mean.tolist()), tuple(np.sqrt(variance).tolist())
 
 
 class Progress:
@@ -96,10 +84,10 @@ def _decode(images: Collection, positions: Integers, side: int, progress: Progre
     return shard
 
 
-def write_part(
-    folder: Path, images: Collection, positions: Integers, side: int, statistics: PixelStatistics | None
-) -> PartRecord:
+def write_part(folder: Path, images: Collection, positions: Integers, side: int, counts: Integers | None) -> PartRecord:
     """Write the images at `positions` as `images-000.npy` … and `labels.npy`; every file appears whole or not at all.
+
+    The counts of their values are added to `counts`, see `mean_std`.
 
     Raises:
         DatasetError: an image that cannot be decoded.
@@ -109,8 +97,9 @@ def write_part(
     step, progress = images_per_shard(side), Progress(folder.name, len(positions))
     for number, start in enumerate(range(0, len(positions), step)):
         shard = _decode(images, positions[start : start + step], side, progress)
-        if statistics is not None:
-            statistics.add(shard)
+        if counts is not None:
+            for channel, counted in enumerate(counts):
+                counted += np.bincount(shard[..., channel].ravel(), minlength=256)
         name = f"images-{number:03d}.npy"
         files[name] = write_array(folder / name, shard)
     files[LABELS] = write_array(folder / LABELS, images.labels[positions])
@@ -189,7 +178,7 @@ class _Shard(NamedTuple):
 
 
 def write_packed_part(
-    folder: Path, images: Encoded, positions: Integers, form: Jpeg, short_side: int, statistics: PixelStatistics | None
+    folder: Path, images: Encoded, positions: Integers, form: Jpeg, short_side: int, counts: Integers | None
 ) -> PartRecord:
     """Write the images at `positions` as `images-000.tar` …, `index.npy` and `labels.npy`.
 
@@ -208,8 +197,8 @@ def write_packed_part(
         shard = _finished(path) or _write_shard(path, images, chosen, form, short_side, progress)
         files[path.name] = FileRecord(**shard.file)
         rows += [(number, *row) for row in shard.rows]
-        if statistics is not None:
-            statistics.add_counts(np.array(shard.histogram).reshape(3, 256))
+        if counts is not None:
+            counts += np.array(shard.histogram).reshape(3, 256)
     files[INDEX] = write_array(folder / INDEX, np.array(rows, dtype=np.int64).reshape(-1, 5))
     files[LABELS] = write_array(folder / LABELS, images.labels[positions])
     return PartRecord(files=files)

@@ -25,7 +25,7 @@ SIZED, TIMED = ("search", "memory"), ("search", "retrain", "loader")
 Document = dict[str, Any]
 
 
-def text(document: Document) -> str:
+def render(document: Document) -> str:
     """The table of a comparison: of times, of memory or of whole searches."""
     match document["unit"]:
         case "bytes":
@@ -37,15 +37,15 @@ def text(document: Document) -> str:
     return "\n".join([document["title"], *_table(list(rows)), *notes])
 
 
-def duration(value: float) -> str:
+def format_seconds(value: float) -> str:
     """Seconds with three digits, in the unit that fits them."""
     for unit, scale in (("s", 1.0), ("ms", 1e-3)):
         if value >= scale:
-            return f"{number(value / scale)} {unit}"
-    return f"{number(value / 1e-6)} µs"
+            return f"{format_number(value / scale)} {unit}"
+    return f"{format_number(value / 1e-6)} µs"
 
 
-def number(value: float) -> str:
+def format_number(value: float) -> str:
     """A number with three digits at least, none of them an exponent."""
     return f"{value:.{max(0, 2 - math.floor(math.log10(value)))}f}"
 
@@ -64,10 +64,10 @@ def _times(document: Document) -> Iterator[tuple[str, ...]]:
         seen = "floor" in row
         yield (
             row["contender"],
-            *(duration(row[key]) for key in ("median", "fastest", "slowest")),
-            number(row["rate"]),
+            *(format_seconds(row[key]) for key in ("median", "fastest", "slowest")),
+            format_number(row["rate"]),
             f"{row['speedup']:.2f}",
-            duration(row["floor"]) if seen else "-",
+            format_seconds(row["floor"]) if seen else "-",
             f"{row['distance']:.1f}" if seen else "-",
         )
 
@@ -83,10 +83,10 @@ def _times_targets(document: Document) -> Iterator[str]:
                 wanted, found = (f"{value:.2f} ({1 / value:.2f} of the time)" for value in values)
                 wanted = f"a speed of {wanted}"
             case "rate":
-                wanted, found = map(number, values)
+                wanted, found = map(format_number, values)
                 wanted = f"{wanted} {document['unit']}/s"
             case _:
-                wanted, found = map(duration, values)
+                wanted, found = map(format_seconds, values)
                 wanted = f"at most {wanted}"
         verdict = "reached" if target["reached"] else "NOT reached"
         yield f"  must reach {wanted}: {target['contender']} has {found}, {verdict}{where}"
@@ -97,7 +97,7 @@ def _searches(document: Document) -> Iterator[tuple[str, ...]]:
     for row in document["rows"]:
         yield (
             row["contender"],
-            duration(row["seconds"]),
+            format_seconds(row["seconds"]),
             f"{row['speedup']:.2f}",
             *(f"{row[key]:.0f}" for key in ("forward_passes", "backward_passes")),
             f"{row['entropy']:.2f} nats",
@@ -167,7 +167,7 @@ def bench(job: BenchJob, data: Path | None, output: Path | None) -> None:
         logger.info("copies %.1f GB/s, multiplies %.1f Gop/s", rates.bytes / 1e9, rates.operations / 1e9)
         comparisons = []
         for document in _documents(job, device, rates, data):
-            print(text(document), end="\n\n", flush=True)
+            print(render(document), end="\n\n", flush=True)
             comparisons.append(document)
             if output is not None:
                 write_json(output, record(job, run_start, device, rates, comparisons))

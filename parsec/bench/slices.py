@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import torch
 
-from parsec.bench.run import record, text
+from parsec.bench.run import record, render
 from parsec.bench.workload import BenchJob
 from parsec.errors import UserError
 from parsec.records.provenance import start_provenance, write_json
@@ -170,4 +170,4 @@ def _measure(measurement: Measurement, setup: Setup, log: Log) -> None:
         log.add(row | {"seconds": time.monotonic() - began, "error": f"{type(error).__name__}: {first}"})
         return
     log.add(row | {"seconds": time.monotonic() - began, "result": result})
-    print(text(result) if "rows" in result else f"{measurement.name}: {json.dumps(result)[:2000]}", flush=True)
+    print(render(result) if "rows" in result else f"{measurement.name}: {json.dumps(result)[:2000]}", flush=True)

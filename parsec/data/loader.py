@@ -158,7 +158,7 @@ class Images:
         return augment.train(pixels, rng), labels
 
     def ahead(self, indices: Tensor, augment: Augment, rng: ShardedRNG, step: int) -> None:
-        """Nothing: a batch that is memory already costs nothing to prepare."""
+        """Do nothing: a batch in memory needs no preparation."""
 
     def evaluate(self, indices: Tensor, augment: Augment) -> tuple[Tensor, Tensor]:
         """Images as the network is tested on them, and labels."""

@@ -13,15 +13,25 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from parsec.config.base import PUBLISHED, Retrain, Search, fingerprint
+from parsec.config.datasets import REGISTERED, with_image_source
+from parsec.config.job_parts import image_source, prepare_job, retrain_job, search_job
+from parsec.config.load import load, load_job
+from parsec.config.search import check_space
+from parsec.config.settings import Settings
+from parsec.config.training import Network
 from parsec.errors import SettingsError, UserError
 from parsec.plugins import source_hash
+from parsec.records.documents import read_results
+from parsec.runtime.outputs import check_folder, mark_folder
+from parsec.space.published import PUBLISHED as KNOWN
+from parsec.space.published import of_any_space
+from parsec.space.spaces import SPACES
 
 if TYPE_CHECKING:
     import pandas as pd
     import torch
 
-    from parsec.config.settings import Settings
-    from parsec.config.training import Network
     from parsec.network.layers import Cost
     from parsec.network.spaces import SpaceNetworks
     from parsec.prior.distribution import Prior as Distribution
@@ -94,12 +104,8 @@ class Genotype:
         return child_cost(self.architecture, network, classes, _side(stem, image_size))
 
 
-def _network(space: str, cells: int, channels: int, stem: Stem) -> "Network":
+def _network(space: str, cells: int, channels: int, stem: Stem) -> Network:
     """Size of a network, checked as in settings."""
-    from parsec.config.load import load_job
-    from parsec.config.search import check_space
-    from parsec.config.training import Network
-
     network = load_job(json.dumps({"stem": stem, "cells": cells, "channels": channels}), Network)
     try:
         check_space(space, "auto", {"network": network})
@@ -196,8 +202,6 @@ def load_genotype(path_or_name: str | Path) -> Genotype:
     Raises:
         GenotypeError: none of these, or no architecture of its space.
     """
-    from parsec.space.published import of_any_space
-
     return Genotype(of_any_space(str(path_or_name)))
 
 
@@ -210,7 +214,7 @@ class SearchRun:
     @cached_property
     def result(self) -> dict[str, Any]:
         """`result.json`: settings, accuracy with shared weights, complexity, cost and provenance."""
-        return _result(self.folder)
+        return read_results([self.folder / "result.json"])[0]
 
     @property
     def prior(self) -> Prior:
@@ -234,7 +238,7 @@ class RetrainRun:
     @cached_property
     def result(self) -> dict[str, Any]:
         """`result.json`: test errors, complexity, settings, cost and provenance."""
-        return _result(self.folder)
+        return read_results([self.folder / "result.json"])[0]
 
     @property
     def genotype(self) -> Genotype:
@@ -246,12 +250,6 @@ class RetrainRun:
         from parsec.export.onnx import load_trained
 
         return load_trained(self.folder, self.data).module
-
-
-def _result(folder: Path) -> dict[str, Any]:
-    from parsec.records.documents import read_results
-
-    return read_results([folder / "result.json"])[0]
 
 
 def search(
@@ -287,15 +285,13 @@ def search(
     Raises:
         UserError: a wrong setting, a folder that is not ours, a damaged data set, or an interrupted search.
     """
-    from parsec.config.base import Search
-    from parsec.config.job_parts import search_job
     from parsec.search.run import search as run_search
 
     name, section, prepared = _dataset(dataset)
     document: dict[str, Any] = {"space": space, "methods": [method], "seeds": [seed]}
     document |= {"search": {**(search or {}), "dataset": name}, "finetune": {} if init_pi else None}
     document |= {"compute": compute or {}, "running": running or {}}
-    settings = _settings(document, name, section)
+    settings = load({**document, "datasets": {name: dict(section)}})
     results, start = _results_folder(output), Path(init_pi) if init_pi else None
     data = prepared or _prepare(settings, name, results)
     stage: Literal["search", "finetune"] = "finetune" if start else "search"
@@ -335,14 +331,12 @@ def retrain(
     Raises:
         UserError: a wrong setting or genotype, a folder that is not ours, a damaged data set, or an interruption.
     """
-    from parsec.config.base import Retrain
-    from parsec.config.job_parts import retrain_job
     from parsec.retrain.run import retrain as run_retrain
 
     dataset_name, section, prepared = _dataset(dataset)
     document: dict[str, Any] = {"search": {"dataset": dataset_name}, "compute": compute or {}, "running": running or {}}
     document |= {"retrain": {dataset_name: {**(retrain or {}), "runs": [seed]}}}
-    settings = _settings(document, dataset_name, section)
+    settings = load({**document, "datasets": {dataset_name: dict(section)}})
     text, origin, method, search_seed = _origin(genotype, name)
     run = Retrain(dataset_name, origin, method, search_seed, seed)
     results = _results_folder(output)
@@ -354,12 +348,7 @@ def retrain(
 
 
 def _dataset(dataset: Dataset) -> tuple[str, Section, Path | None]:
-    """Name of a data set, its section of the settings, and its folder if it is prepared.
-
-    Raises:
-        UserError: a text that is none of what `search` takes.
-    """
-    from parsec.config.datasets import REGISTERED
+    """Name of a data set, its section of the settings, and its folder if it is prepared."""
     from parsec.data.dataset import read_info
 
     if isinstance(dataset, Mapping):
@@ -385,45 +374,29 @@ def _as_name(text: str) -> str:
     return re.sub(r"[^A-Za-z0-9_-]+", "-", text).strip("-_")[:64] or "data"
 
 
-def _settings(document: dict[str, Any], name: str, section: Section) -> "Settings":
-    """The complete settings of one stage on one data set."""
-    from parsec.config.load import load
-
-    return load({**document, "datasets": {name: dict(section)}})
-
-
 def _results_folder(output: str | Path) -> Path:
     """A folder of results, checked and marked as the workflow does it."""
-    from parsec.runtime.outputs import check_folder, mark_folder
-
     results = Path(output).expanduser()
     check_folder(results, "results")
     mark_folder(results, "results")
     return results
 
 
-def _prepare(settings: "Settings", name: str, results: Path) -> Path:
+def _prepare(settings: Settings, name: str, results: Path) -> Path:
     """Folder of the data set `name` below `results`, prepared unless it is there with the same settings."""
-    from parsec.config.base import fingerprint
-    from parsec.config.datasets import with_image_source
-    from parsec.config.job_parts import image_source, prepare_job
     from parsec.data.prepare import SOURCE, prepare
 
-    job, folder = prepare_job(settings, name), results / "data" / name
+    job = with_image_source(prepare_job(settings, name), image_source(settings, name))
+    folder = results / "data" / name
     source = folder / SOURCE
-    if (folder / "dataset.json").is_file() and source.is_file():
-        before = json.loads(source.read_text(encoding="utf-8")).get("fingerprint")
-        if before == fingerprint(with_image_source(job, image_source(settings, name))):
-            return folder
-    prepare(with_image_source(job, image_source(settings, name)), folder)
+    complete = (folder / "dataset.json").is_file() and source.is_file()
+    if not (complete and json.loads(source.read_text(encoding="utf-8")).get("fingerprint") == fingerprint(job)):
+        prepare(job, folder)
     return folder
 
 
 def _origin(genotype: Genotype | SearchRun | str | Path, name: str | None) -> tuple[str, str, str, int]:
     """A genotype as `parsec retrain` takes it, and its origin, method and seed in paths and tables."""
-    from parsec.config.base import PUBLISHED
-    from parsec.space.published import PUBLISHED as KNOWN
-
     if isinstance(genotype, SearchRun):
         result = genotype.result
         return str(genotype.folder / "genotype.json"), result["stage"], name or result["method"], result["seed"]
@@ -449,7 +422,6 @@ def register_space(name: str, space: "SearchSpace", network: "SpaceNetworks") ->
         UserError: a name that is built in or cannot be part of a path, or a space whose parts do not fit together.
     """
     from parsec.network.spaces import NETWORKS, SpaceNetworks
-    from parsec.space.spaces import SPACES
 
     if not isinstance(network, SpaceNetworks):
         raise UserError(f"space {name!r}: `network` is {network!r}; give an object of a subclass of SpaceNetworks")
@@ -489,6 +461,4 @@ def register_dataset(name: str, open_function: Callable[[], Any]) -> None:
     Raises:
         UserError: a name that cannot be part of a path.
     """
-    from parsec.config.datasets import REGISTERED
-
     REGISTERED.register(name, open_function, source_hash(open_function))

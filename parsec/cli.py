@@ -6,7 +6,6 @@ Heavy imports are inside the functions, so that help is quick and threads are li
 import functools
 import inspect
 import json
-import logging
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -19,11 +18,21 @@ from pydantic import TypeAdapter, ValidationError
 from typer.core import TyperGroup
 
 import parsec
-from parsec.config.base import Name, Positive, Running, Seed
+from parsec.config import docs, load
+from parsec.config.base import Name, Positive, Retrain, Running, Seed
+from parsec.config.datasets import PrepareJob, with_image_source
 from parsec.config.load import load_job
+from parsec.config.retrain import RetrainJob
+from parsec.config.search import DepthsJob, MeasureJob, SearchJob
+from parsec.config.tabular import PREDICTOR_JOBS, ImportJob, PredictedProblem, ProposalJob, SimulateJob
+from parsec.config.training import Stack
+from parsec.config.zero_cost import SCORE_JOBS, AblationJob, FitPiJob, KernelsJob, ScoredSpace
 from parsec.errors import UserError
+from parsec.plugins import source_root
 from parsec.runtime import launch
 from parsec.runtime.faults import OutputError, as_user_error, release_output
+from parsec.runtime.logs import configure, logger
+from parsec.runtime.system import keep_freed_memory
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 PEOPLE, RULES = "Commands for people", "Stages, as the workflow's rules call them"
@@ -60,8 +69,8 @@ settings_app = typer.Typer(**PLAIN, help="Describe the settings.")
 app.add_typer(settings_app, name="settings", rich_help_panel=PEOPLE)
 
 
-def _validated(model: Any, allowed: str) -> Callable[[str], Any]:  # noqa: ANN401 - an annotated type
-    """A type of the settings as the parser of an option, so that both allow the same."""
+def _option(model: Any, metavar: str, allowed: str) -> Callable[..., Any]:  # noqa: ANN401 - an annotated type
+    """An option that allows what a type of the settings does."""
     adapter = TypeAdapter(model)
 
     def convert(text: str) -> Any:  # noqa: ANN401
@@ -70,12 +79,12 @@ def _validated(model: Any, allowed: str) -> Callable[[str], Any]:  # noqa: ANN40
         except ValidationError as error:
             raise typer.BadParameter(f"got {text}; give {allowed}") from error
 
-    return convert
+    return functools.partial(typer.Option, parser=convert, metavar=metavar)
 
 
-as_seed = _validated(Seed, "a whole number from 0 to 2147483647")
-as_count = _validated(Positive, "1 or more")
-as_name = _validated(Name, "at most 64 letters, digits, _ and -, the first a letter or digit")
+_seed = _option(Seed, "INTEGER", "a whole number from 0 to 2147483647")
+_count = _option(Positive, "INTEGER", "1 or more")
+_name = _option(Name, "NAME", "at most 64 letters, digits, _ and -, the first a letter or digit")
 
 
 def as_file(text: str) -> Path:
@@ -84,10 +93,6 @@ def as_file(text: str) -> Path:
         raise typer.BadParameter("got settings as text; give the path of a YAML or JSON file with them")
     return Path(text)
 
-
-_seed = functools.partial(typer.Option, parser=as_seed, metavar="INTEGER")
-_count = functools.partial(typer.Option, parser=as_count, metavar="INTEGER")
-_name = functools.partial(typer.Option, parser=as_name, metavar="NAME")
 
 Settings = Annotated[Path, typer.Option(parser=as_file, metavar="FILE", help="The job's settings, as YAML or JSON.")]
 Data = Annotated[Path, typer.Option(help="Folder of the prepared data set.")]
@@ -102,15 +107,14 @@ Ranks = Annotated[
     int,
     _count(
         help="Processes with a GPU each, across which a search splits sampled architectures and a retraining its "
-        "batches; on all nodes of a SLURM job together.",
+        "batches; on all nodes of a SLURM job together."
     ),
 ]
 CacheOutputs = Annotated[
     bool, typer.Option("--cache-outputs", help="Keep links to the outputs under --state, to restore them if deleted.")
 ]
 GenotypeName = Annotated[
-    str,
-    typer.Option("--genotype", help="Published genotype, such as DARTS_V2; a file with one; or its text."),
+    str, typer.Option("--genotype", help="Published genotype, such as DARTS_V2; a file with one; or its text.")
 ]
 Retraining = Annotated[Path, typer.Argument(help="Folder of a finished retraining.")]
 TrainedOn = Annotated[Path, typer.Option(help="Folder of the prepared data set that it was trained on.")]
@@ -125,15 +129,11 @@ def command(panel: str, name: str | None = None, group: typer.Typer = app) -> Ca
     def register(function: Callable[..., None]) -> Callable[..., None]:
         @functools.wraps(function)
         def run(context: typer.Context, log: Path | None, threads: int | None, **arguments: Any) -> None:  # noqa: ANN401
-            from parsec.runtime.logs import configure
-
             if arguments.get("ranks", 1) > 1 and launch.RANKED not in os.environ:
                 # This process starts the ranks and is none of them.
                 raise typer.Exit(launch.launch(arguments["ranks"], context.obj))
             configure(log)
             _limit_threads(threads)
-            from parsec.runtime.system import keep_freed_memory  # loads torch
-
             keep_freed_memory()
             function(**arguments)
 
@@ -157,8 +157,6 @@ def run(
     where: Annotated[bool, typer.Option("--where", help="Print the folder of the workflow and its presets.")] = False,
 ) -> None:
     """Run the workflow from any folder; other options are Snakemake's, such as --cores 2 --configfile FILE."""
-    from parsec.plugins import source_root
-
     root = source_root()
     if where:
         print(root)
@@ -209,17 +207,17 @@ def table(
 
     if name not in TABLES:
         raise UserError(f"table: no table {name!r}; there are {', '.join(TABLES)}")
-    if name != "accuracy" and (dataset or compare_with):
-        raise UserError(f"--dataset and --compare-with: only for the table accuracy, not {name}")
-    if name != "comparison" and reference:
-        raise UserError(f"--reference: only for the table comparison, not {name}")
-    if name == "accuracy" and dataset is None:
-        raise UserError("--dataset: missing; the table accuracy is of one data set")
     options: dict[str, str | None] = {}
-    if name == "accuracy":
-        options = {"dataset": dataset, "compare_with": compare_with}
-    elif name == "comparison":
+    if name == "comparison":
         options = {"reference": reference or "parsec"}
+    elif reference:
+        raise UserError(f"--reference: only for the table comparison, not {name}")
+    if name == "accuracy":
+        if dataset is None:
+            raise UserError("--dataset: missing; the table accuracy is of one data set")
+        options = {"dataset": dataset, "compare_with": compare_with}
+    elif dataset or compare_with:
+        raise UserError(f"--dataset and --compare-with: only for the table accuracy, not {name}")
     table_writer(name, **options)(inputs, output)
 
 
@@ -247,13 +245,9 @@ def complexity(
     cells: Count,
     channels: Count,
     classes: Annotated[int | None, _count(help="Default: 10 (cifar) or 1000 (imagenet).")] = None,
-    image_size: Annotated[
-        int | None,
-        _count(help="Pixels; default: 32 (cifar) or 224 (imagenet)."),
-    ] = None,
+    image_size: Annotated[int | None, _count(help="Pixels; default: 32 (cifar) or 224 (imagenet).")] = None,
 ) -> None:
     """Print parameters and multiply-adds of a genotype as JSON (no auxiliary head)."""
-    from parsec.config.training import Stack
     from parsec.network.spaces import child_cost
     from parsec.space.published import of_any_space
 
@@ -362,7 +356,7 @@ def bench(
         raise UserError("--tiny: not allowed with --paper; see `parsec bench --help`")
     job: dict[str, Any] = {"what": what, "device": device, "precision": precision, "rounds": rounds}
     job |= {"paper": paper, "tiny": tiny, "size": size, "contender": contender}
-    bench(load_job(json.dumps(job), BenchJob), data, json_file)
+    bench(BenchJob.model_validate(job), data, json_file)
 
 
 @command(PEOPLE, "import-benchmark")
@@ -372,7 +366,6 @@ def import_benchmark(
     output: OutputFile,
 ) -> None:
     """Make the table of NAS-Bench-101 or NAS-Bench-201 from its authors' files."""
-    from parsec.config.tabular import ImportJob
     from parsec.tabular.importing import import_benchmark
 
     import_benchmark(load_job(settings, ImportJob), source, output)
@@ -383,25 +376,19 @@ def show(
     files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Settings files, as given to --configfile.")],
 ) -> None:
     """Print the complete settings of a run, each with the file that it comes from; later files count more."""
-    from parsec.config.load import show
-
-    print(show(files), end="")
+    print(load.show(files), end="")
 
 
 @command(PEOPLE, group=settings_app)
 def reference() -> None:
     """Print the reference of all settings (config/README.md)."""
-    from parsec.config.docs import reference_markdown
-
-    print(reference_markdown(), end="")
+    print(docs.reference_markdown(), end="")
 
 
 @command(PEOPLE, group=settings_app)
 def schema() -> None:
     """Print the JSON schema of the settings (config/schema.json)."""
-    from parsec.config.docs import schema_json
-
-    print(schema_json(), end="")
+    print(docs.schema_json(), end="")
 
 
 @command(RULES)
@@ -414,7 +401,6 @@ def prepare(
     ] = None,
 ) -> None:
     """Turn raw images into memory-mapped shards, split into train, validation and test."""
-    from parsec.config.datasets import PrepareJob, with_image_source
     from parsec.data.prepare import prepare
 
     prepare(with_image_source(load_job(settings, PrepareJob), {"folder": folder, "order": order or None}), output)
@@ -432,7 +418,6 @@ def search(
     cache_outputs: CacheOutputs = False,
 ) -> None:
     """Learn π in one stage: search, finetune or transfer."""
-    from parsec.config.search import SearchJob
     from parsec.search.run import search
 
     search(load_job(settings, SearchJob), data, seed, output, state, init_pi, _running(), cache_outputs)
@@ -453,8 +438,6 @@ def retrain(
     cache_outputs: CacheOutputs = False,
 ) -> None:
     """Train a genotype from scratch and test it; the only command that opens the test set."""
-    from parsec.config.base import Retrain
-    from parsec.config.retrain import RetrainJob
     from parsec.retrain.run import retrain
 
     job = load_job(settings, RetrainJob)
@@ -474,7 +457,6 @@ def score(
     ] = None,
 ) -> None:
     """Score architectures without training them (NASWOT), on one minibatch."""
-    from parsec.config.zero_cost import SCORE_JOBS, ScoredSpace
     from parsec.zero_cost.score import score
 
     job = load_job(settings, SCORE_JOBS[load_job(settings, ScoredSpace).space])
@@ -486,7 +468,6 @@ def fit_pi(
     settings: Settings, scores: Annotated[Path, typer.Option(help="scores.parquet of a scoring.")], output: Output
 ) -> None:
     """Fit π to the best of scored architectures, for a search to start from."""
-    from parsec.config.zero_cost import FitPiJob
     from parsec.zero_cost.fit_prior import fit_pi
 
     fit_pi(load_job(settings, FitPiJob), scores, output)
@@ -495,7 +476,6 @@ def fit_pi(
 @command(RULES)
 def ablate(settings: Settings, data: Data, seed: SeedOption, output: Output, state: State) -> None:
     """Score a few networks repeatedly, with other images, weights and batch sizes."""
-    from parsec.config.zero_cost import AblationJob
     from parsec.zero_cost.ablation import ablate
 
     ablate(load_job(settings, AblationJob), data, seed, output, state, _running())
@@ -504,7 +484,6 @@ def ablate(settings: Settings, data: Data, seed: SeedOption, output: Output, sta
 @command(RULES)
 def kernels(settings: Settings, data: Data, benchmark: Benchmark, seed: SeedOption, output: OutputFile) -> None:
     """Compute NASWOT's kernel matrices across accuracy bins, for a figure."""
-    from parsec.config.zero_cost import KernelsJob
     from parsec.zero_cost.kernel_matrices import kernels
 
     kernels(load_job(settings, KernelsJob), data, benchmark, seed, output)
@@ -519,7 +498,6 @@ def simulate(
     scores: Annotated[Path | None, typer.Option(help="scores.parquet that assisted evolution begins with.")] = None,
 ) -> None:
     """Simulate searches on a tabular benchmark, with many repeats; training is a look-up."""
-    from parsec.config.tabular import SimulateJob
     from parsec.tabular.simulate import simulate
 
     simulate(load_job(settings, SimulateJob), benchmark, scores, seed, output)
@@ -536,7 +514,6 @@ def predictor(
     pi: Annotated[Path | None, typer.Option(help="pi.parquet that a pool of the kind prior samples from.")] = None,
 ) -> None:
     """Search a tabular benchmark with a predictor of accuracy, repeatedly, with every pool."""
-    from parsec.config.tabular import PREDICTOR_JOBS, PredictedProblem
     from parsec.predictor.search import Sources, search_repeatedly
 
     job = load_job(settings, PREDICTOR_JOBS[load_job(settings, PredictedProblem).problem])
@@ -553,7 +530,6 @@ def propose(
     state: State,
 ) -> None:
     """Evaluate a predictor's proposals with importance weights, on NAS-Bench-201; no test column is read."""
-    from parsec.config.tabular import ProposalJob
     from parsec.predictor.proposal import propose
 
     propose(load_job(settings, ProposalJob), benchmark, pi, seed, output, state, _running())
@@ -568,7 +544,6 @@ def measure(
 ) -> None:
     """Measure memory and time of a search step, or the memory of search methods against the depth of their networks."""
     from parsec.bench.memory import measure, measure_depths
-    from parsec.config.search import DepthsJob, MeasureJob
 
     if what == "step":
         measure(load_job(settings, MeasureJob), data, output)
@@ -635,7 +610,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; a user error is one line on stderr and a non-zero exit code."""
     if "_PARSEC_COMPLETE" in os.environ:
         app(prog_name="parsec")  # a shell asks for completions
-    logger = logging.getLogger("parsec")
     try:
         code = _run(list(sys.argv[1:] if arguments is None else arguments))
         # A full disk or a closed pipe behind the standard output shows when what was printed is written.
@@ -653,8 +627,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(given: list[str]) -> int:
-    from parsec.runtime.logs import configure
-
     configure(None)
     for argument in given:
         argument.encode()  # names that are not UTF-8 are refused before the work

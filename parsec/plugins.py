@@ -64,9 +64,7 @@ def source_hash(entry: object) -> str:
 class Registry(Mapping[str, Entry]):
     """Entries by name, in the order of registration; plugins are loaded when a name is not there yet.
 
-    Args:
-        what: what an entry is, for messages.
-        built_in: entries that nobody may replace.
+    `what` an entry is appears in messages; nobody may replace those that are `built_in`.
     """
 
     def __init__(self, what: str, built_in: Mapping[str, Entry]) -> None:
@@ -76,10 +74,7 @@ class Registry(Mapping[str, Entry]):
     def register(self, name: str, entry: Entry, code: str) -> None:
         """Add an entry; one of this name that was added before, as by a cell of a notebook, is replaced.
 
-        Args:
-            name: of the entry.
-            entry: what is registered.
-            code: hash of the source that results depend on, see `source_hash`.
+        `code` is the hash of the source that results depend on, see `source_hash`.
 
         Raises:
             UserError: a name that is built in, or that cannot be part of a path.

@@ -14,8 +14,6 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import stdtr, stdtrit
 
-CONFIDENCE_ENDS = (0.025, 0.975)
-
 
 class Summary(NamedTuple):
     """Mean of n values, their sample standard deviation (n − 1), and the ends of the mean's 95 % t-interval.
@@ -141,7 +139,7 @@ def bootstrap_ends(
         seed: of the resamples.
     """
     indices = np.random.default_rng(seed).integers(n, size=(resamples, n))
-    ends: NDArray[np.float64] = np.nanquantile(np.asarray(statistic(indices), np.float64), CONFIDENCE_ENDS, axis=0)
+    ends: NDArray[np.float64] = np.nanquantile(np.asarray(statistic(indices), np.float64), (0.025, 0.975), axis=0)
     return ends
 
 

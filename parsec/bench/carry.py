@@ -32,6 +32,7 @@ from parsec.runtime.checkpoint import Checkpoints, checkpoint_files
 from parsec.runtime.files import read_json, write_atomic
 from parsec.search.run import search
 
+RUNNING = Running(checkpoint_seconds=120.0, progress_seconds=20.0)
 SAVING = 45.0
 """Seconds of a slice kept back for the last checkpoint and for packing."""
 PART_BYTES, MOST_BYTES = 15 * 2**20, 60 * 2**20
@@ -70,47 +71,34 @@ def settings_of(setup: Setup) -> Settings:
 
 def searched(stage: SearchStageName, setup: Setup) -> Result:
     """Go on with the search of a stage until it or the slice ends."""
-
-    def run(settings: Settings, data: Path, running: Running) -> Path:
-        folder = Search(stage, settings.search.dataset, "parsec", 0).folder
-        before = setup.work / Search("search", settings.search.dataset, "parsec", 0).folder / "pi.parquet"
-        job, output = search_job(settings, stage, "parsec"), setup.work / folder
-        search(job, data, 0, output, setup.work / "state" / folder, before if stage == "finetune" else None, running)
-        return output
-
-    return _carried(run, setup)
+    settings = settings_of(setup)
+    run = Search(stage, settings.search.dataset, "parsec", 0)
+    before = setup.work / run._replace(stage="search").folder / "pi.parquet" if stage == "finetune" else None
+    job = search_job(settings, stage, "parsec")
+    output, state = setup.work / run.folder, setup.work / "state" / run.folder
+    return _carried(setup, settings, output, lambda data: search(job, data, 0, output, state, before, RUNNING))
 
 
 def retrained(setup: Setup) -> Result:
     """Go on with the training from scratch of what the fine-tuning found."""
-
-    def run(settings: Settings, data: Path, running: Running) -> Path:
-        dataset = settings.search.dataset
-        names = Retrain(dataset, "finetune", "parsec", 0, 0)
-        found = setup.work / Search("finetune", dataset, "parsec", 0).folder / "genotype.json"
-        job, state = retrain_job(settings, dataset), setup.work / "state" / names.folder
-        retrain(job, names, data, str(found), setup.work / names.folder, state, running)
-        return setup.work / names.folder
-
-    return _carried(run, setup)
-
-
-def _carried(run: Callable[[Settings, Path, Running], Path], setup: Setup) -> Result:
-    """Unpack, run until little time is left, and pack: the numbers of a finished run, or how far it came."""
     settings = settings_of(setup)
+    dataset = settings.search.dataset
+    run = Retrain(dataset, "finetune", "parsec", 0, 0)
+    genotype = str(setup.work / Search("finetune", dataset, "parsec", 0).folder / "genotype.json")
+    job, output, state = retrain_job(settings, dataset), setup.work / run.folder, setup.work / "state" / run.folder
+    return _carried(setup, settings, output, lambda data: retrain(job, run, data, genotype, output, state, RUNNING))
+
+
+def _carried(setup: Setup, settings: Settings, output: Path, train: Callable[[Path], object]) -> Result:
+    """Unpack, train on the data until little time is left, and pack: numbers of a finished run, or how far it came."""
     unpack(setup.out, setup.work)
     write_atomic(setup.work / "settings.yaml", yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False))
-    data, running = _data(setup), Running(checkpoint_seconds=120.0, progress_seconds=20.0)
-    result: list[Path] = []
-
-    def late() -> bool:
-        return setup.seconds_left < SAVING
-
-    stopped = stopping_when(late, lambda: result.append(run(settings, data, running)))
+    data = _data(setup)
+    stopped = stopping_when(lambda: setup.seconds_left < SAVING, lambda: train(data))
     packed = pack(setup.work, setup.out)
     if stopped is not None:
         return {UNFINISHED: stopped, **packed}
-    document = read_json(result[0] / "result.json", "the result of a run")
+    document = read_json(output / "result.json", "the result of a run")
     return {key: document.get(key) for key in ("kind", "cost", "complexity", "test", "train")} | packed
 
 
@@ -159,6 +147,7 @@ def pack(work: Path, out: Path) -> Result:
         if path.is_file() and "data" not in path.relative_to(work).parts[:1] and path.suffix not in (".pt", ".damaged")
         if path.name != "lock"
     ]
+    # Checkpoints hardly compress, so that their size tells whether they must be rounded to fit.
     size = sum(path.stat().st_size for path in newest)
     rounded = size > MOST_BYTES * 3 // 4
     archive = io.BytesIO()
@@ -174,6 +163,7 @@ def pack(work: Path, out: Path) -> Result:
     if len(content) > MOST_BYTES:
         raise UserError(f"{work}: {len(content) / 2**20:.0f} MiB are too many to be carried; the run stays here")
     parts = [content[start : start + PART_BYTES] for start in range(0, len(content), PART_BYTES)]
+    # Before may have been more parts than now.
     for old in out.glob(f"{PACKED}.*"):
         old.unlink()
     for number, part in enumerate(parts):

@@ -34,10 +34,13 @@ from parsec.search.executors.fused import FusedExecutor
 from parsec.search.executors.self_test import BFLOAT16, FLOAT32, NETWORK, difference, full_float32, run_step, self_test
 from parsec.search.executors.sequential import SequentialExecutor
 
+SIZES = {"small": PAPER_SMALL, "finetune": FINETUNE}
+"""The two networks of the paper's searches."""
+
 
 def sizes(setup: Setup) -> list[Size]:
-    """The two networks of the paper's searches, or the tiny one."""
-    return [TINY] if setup.rehearsal else [PAPER_SMALL, FINETUNE]
+    """Both networks, or in a rehearsal the tiny one."""
+    return [TINY] if setup.rehearsal else [*SIZES.values()]
 
 
 def facts(setup: Setup) -> Result:
@@ -49,20 +52,15 @@ def facts(setup: Setup) -> Result:
 
 def rates(setup: Setup) -> Result:
     """Bytes per second of a large copy, and operations per second of a large matrix product by precision."""
-    stopwatch = stopwatch_for(setup.device)
     precisions = [torch.float32] if setup.rehearsal else [torch.float32, torch.bfloat16]
-    return {str(dtype): measure_rates(setup.device, dtype, stopwatch)._asdict() for dtype in precisions}
+    return {str(dtype): measure_rates(setup.device, dtype)._asdict() for dtype in precisions}
 
 
 CHECKED_CHILDREN = 4
 """Architectures of a step that compares operations, two in flight."""
 
 
-TESTED = (
-    (NETWORK, 32),
-    (Network(cells=4, channels=36), 15),
-    (Network(cells=3, channels=12, stem="imagenet"), 97),
-)
+TESTED = ((NETWORK, 32), (Network(cells=4, channels=36), 15), (Network(cells=3, channels=12, stem="imagenet"), 97))
 """Networks and sides of the images in the tests of executor `fused`."""
 
 
@@ -218,7 +216,7 @@ PROFILED = 40
 
 def step_profile(name: str, setup: Setup) -> Result:
     """Milliseconds of a step of executor `fused` by kernel, the longest first: CUDA kernels, or operations of a CPU."""
-    size = TINY if setup.rehearsal else {"small": PAPER_SMALL, "finetune": FINETUNE}[name]
+    size = TINY if setup.rehearsal else SIZES[name]
     step = workload(setup.job, size, setup.device, size.samples).search_step(compute(setup.job, "fused"))
     step()
     activity = ProfilerActivity.CUDA if setup.device.type == "cuda" else ProfilerActivity.CPU

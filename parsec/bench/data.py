@@ -12,13 +12,13 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from parsec.bench.harness import Contest, Rates, Step, Target, hold
+from parsec.bench.harness import Comparison, Rates, Step, Target, compare
 from parsec.bench.workload import SEED, BenchJob
 from parsec.config.datasets import Digits, PrepareJob
 from parsec.config.training import Augmentation
 from parsec.data.augment import Augment
-from parsec.data.dataset import DatasetInfo, PackedPart, Part, Pixels, open_split, read_info
-from parsec.data.loader import Images, PackedImages, epoch_order
+from parsec.data.dataset import DatasetInfo, PackedPart, Pixels, open_split, read_info
+from parsec.data.loader import AnyImages, Images, PackedImages, epoch_order
 from parsec.data.prepare import prepare
 from parsec.data.vision import torchvision
 from parsec.runtime.rng import ShardedRNG, generator
@@ -30,9 +30,9 @@ MUST = 1.5
 """Images per second, as a multiple of torchvision's with as many workers."""
 
 
-def packed_contest(
+def packed_comparison(
     job: BenchJob, info: DatasetInfo, part: PackedPart, device: torch.device, workers: int, folder: Path
-) -> Contest:
+) -> Comparison:
     """An epoch over a packed part, and over the same JPEGs written below `folder` as files."""
     augmentation = Augmentation(crop="resized", size=min(SIDE, info.image_size))
     augment = Augment(augmentation, info, torch.channels_last)
@@ -40,29 +40,20 @@ def packed_contest(
     ours = f"packed, {torch.get_num_threads()} threads"
     changes = _changes(torchvision.transforms.RandomResizedCrop(augment.image_size), info)
     files = torchvision.datasets.ImageFolder(str(_files(part, folder / "files")), changes)
-    return Contest(
+    return Comparison(
         title=f"{info.name}, {len(part)} JPEGs: random box resized to {augment.image_size}, mirror, normalise",
         unit="images",
         work=len(part) // BATCH * BATCH,
         reference=reference,
         steps={
             reference: _loader(files, device, workers),
-            ours: partial(_packed, PackedImages(part, device, SEED), augment, device),
+            ours: partial(_epoch, PackedImages(part, device, SEED), augment, device),
         },
         rounds=job.rounds or PACKED_ROUNDS,
         # Workers are other processes, and torch does not see what decodes.
         counted_as={reference: None, ours: None},
         targets=(Target((ours,), "speedup", MUST),),
     )
-
-
-def _packed(images: PackedImages, augment: Augment, device: torch.device) -> None:
-    draws = ShardedRNG(generator(SEED, "training augmentation", device=device))
-    batches = epoch_order(len(images), BATCH, SEED, "training order", 0)
-    for step, indices in enumerate(batches):
-        if step + 1 < len(batches):
-            images.ahead(batches[step + 1], augment, draws, step + 1)
-        images.train(indices, augment, draws, step)
 
 
 def _files(part: PackedPart, root: Path) -> Path:
@@ -117,45 +108,42 @@ def bench_loader(job: BenchJob, device: torch.device, rates: Rates, data: Path |
         if data is None:
             data = Path(folder)
             prepare(PrepareJob(name="digits", dataset=Digits(source="digits")), data)
-        yield hold(_contest(job, data, device, Path(folder)).only(job.contender), device, rates)
+        yield compare(_comparison(job, data, device, Path(folder)).only(job.contender), device, rates)
 
 
-def _contest(job: BenchJob, data: Path, device: torch.device, folder: Path) -> Contest:
+def _comparison(job: BenchJob, data: Path, device: torch.device, folder: Path) -> Comparison:
     info, limit = read_info(data), 2 * BATCH if job.tiny else PAPER_IMAGES if job.paper else IMAGES
     part = open_split(data, "train", limit)
     workers = min(torch.get_num_threads(), MOST_WORKERS)
     if isinstance(part, PackedPart):
-        return packed_contest(job, info, part, device, workers, folder)
+        return packed_comparison(job, info, part, device, workers, folder)
     augmentation = Augmentation(padding=info.image_size // 8)
     crop = torchvision.transforms.RandomCrop(info.image_size, padding=augmentation.padding)
     images = _ImageByImage(part.read(np.arange(len(part))), part.labels.tolist(), _changes(crop, info))
     reference = f"torchvision, {workers} worker{'s' * (workers > 1)}"
-    baselines = {
-        reference: _loader(images, device, workers),
-        "torchvision, no worker": _loader(images, device, 0),
-    }
-    return Contest(
+    baselines = {reference: _loader(images, device, workers), "torchvision, no worker": _loader(images, device, 0)}
+    augment = Augment(augmentation, info, torch.channels_last)
+    ours = {RESIDENT: Images(part, device), MAPPED: Images(part, device, resident_bytes=0)}
+    return Comparison(
         title=f"{info.name}, {len(part)} images of {info.image_size} × {info.image_size}: shift, mirror, normalise",
         unit="images",
         work=len(part) // BATCH * BATCH,
         reference=reference,
-        steps=baselines | _ours(part, Augment(augmentation, info, torch.channels_last), device),
+        steps=baselines | {name: partial(_epoch, held, augment, device) for name, held in ours.items()},
         rounds=job.rounds or ROUNDS,
         # Workers are other processes, and torch does not see what is read from a memory map.
         counted_as={**dict.fromkeys(baselines), MAPPED: RESIDENT},
     )
 
 
-def _ours(part: Part, augment: Augment, device: torch.device) -> dict[str, Step]:
-    """An epoch from the device's memory, and one from the memory maps."""
-    held = {RESIDENT: Images(part, device), MAPPED: Images(part, device, resident_bytes=0)}
-    return {name: partial(_epoch, images, augment, device) for name, images in held.items()}
-
-
-def _epoch(images: Images, augment: Augment, device: torch.device) -> None:
-    draws = ShardedRNG(generator(SEED, "training augmentation", device=device))
-    for indices in epoch_order(len(images), BATCH, SEED, "training order", 0):
-        augment.train(images.gather(indices)[0], draws)
+def _epoch(images: AnyImages, augment: Augment, device: torch.device) -> None:
+    """An epoch as a search reads it, with every batch begun while the one before is used."""
+    rng = ShardedRNG(generator(SEED, "training augmentation", device=device))
+    batches = epoch_order(len(images), BATCH, SEED, "training order", 0)
+    for step, indices in enumerate(batches):
+        if step + 1 < len(batches):
+            images.ahead(batches[step + 1], augment, rng, step + 1)
+        images.train(indices, augment, rng, step)
 
 
 class _ImageByImage(Dataset[tuple[Tensor, int]]):

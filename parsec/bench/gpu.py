@@ -9,6 +9,7 @@ import torch
 
 from parsec.bench.carry import retrained, searched
 from parsec.bench.checks import (
+    SIZES,
     builds,
     convolutions,
     executors_equal,
@@ -19,29 +20,27 @@ from parsec.bench.checks import (
     rates,
     step_profile,
 )
-from parsec.bench.harness import Contest, Rates, hold, measure_rates, stopwatch_for
+from parsec.bench.harness import Comparison, Rates, compare, measure_rates
 from parsec.bench.memory import bench_memory
 from parsec.bench.retrain import bench_retrain
-from parsec.bench.search import executor_contest, iteration_contest
+from parsec.bench.search import executor_comparison, iteration_comparison
 from parsec.bench.slices import Measurement, Result, Setup
-from parsec.bench.workload import FINETUNE, PAPER_SMALL, TINY, BenchJob, Size
-
-SIZES = {"small": PAPER_SMALL, "finetune": FINETUNE}
+from parsec.bench.workload import TINY, BenchJob, Size
 
 
 @functools.cache
 def _rates(device: torch.device) -> Rates:
     dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
-    return measure_rates(device, dtype, stopwatch_for(device))
+    return measure_rates(device, dtype)
 
 
 def _timed(
-    contest: Callable[[BenchJob, Size, torch.device], Contest], contender: str | None, name: str, setup: Setup
+    comparison: Callable[[BenchJob, Size, torch.device], Comparison], contender: str | None, name: str, setup: Setup
 ) -> Result:
     """A comparison of times at one size; in a rehearsal of few contenders."""
     size = TINY if setup.rehearsal else SIZES[name]
-    held = contest(setup.job, size, setup.device).only("all children" if setup.rehearsal else contender)
-    return hold(held, setup.device, _rates(setup.device))
+    chosen = comparison(setup.job, size, setup.device).only("all children" if setup.rehearsal else contender)
+    return compare(chosen, setup.device, _rates(setup.device))
 
 
 def _memory(name: str, setup: Setup) -> Result:
@@ -89,9 +88,9 @@ SLICES: dict[int, tuple[Measurement, ...]] = {
     ),
     1: (
         Measurement("rates", 20, rates),
-        _sized("iteration", 60, "small", partial(_timed, iteration_contest, "fused")),
+        _sized("iteration", 60, "small", partial(_timed, iteration_comparison, "fused")),
         _sized("profile", 20, "small", step_profile),
-        _sized("iteration", 120, "finetune", partial(_timed, iteration_contest, "fused")),
+        _sized("iteration", 120, "finetune", partial(_timed, iteration_comparison, "fused")),
         _sized("profile", 30, "finetune", step_profile),
         Measurement("convolutions", 60, convolutions),
         _tests("test_fused.py", 200),
@@ -119,10 +118,10 @@ SLICES: dict[int, tuple[Measurement, ...]] = {
         _tests("test_bench.py", 120),
     ),
     5: (
-        _sized("all iterations", 120, "small", partial(_timed, iteration_contest, None)),
-        _sized("executors", 120, "small", partial(_timed, executor_contest, None)),
-        _sized("all iterations", 200, "finetune", partial(_timed, iteration_contest, None)),
-        _sized("executors", 200, "finetune", partial(_timed, executor_contest, None)),
+        _sized("all iterations", 120, "small", partial(_timed, iteration_comparison, None)),
+        _sized("executors", 120, "small", partial(_timed, executor_comparison, None)),
+        _sized("all iterations", 200, "finetune", partial(_timed, iteration_comparison, None)),
+        _sized("executors", 200, "finetune", partial(_timed, executor_comparison, None)),
     ),
     6: (_run("CIFAR-10: search", partial(searched, "search")),),
     7: (_run("CIFAR-10: fine-tuning", partial(searched, "finetune")),),

@@ -97,11 +97,6 @@ class Counter(TorchDispatchMode):
         super().__init__()  # type: ignore[no-untyped-call]
         self.bytes, self.operations = 0, 0
 
-    @property
-    def counts(self) -> Counts:
-        """Counts so far."""
-        return Counts(self.bytes, self.operations)
-
     def __torch_dispatch__(
         self,
         func: Any,  # noqa: ANN401
@@ -153,12 +148,12 @@ OPERATIONS: dict[Any, Callable[[Sequence[Any], Any], int]] = {
 }
 
 
-def count(step: Callable[[], object]) -> Counts:
+def count(step: Step) -> Counts:
     """Run a step once and count it."""
     counter = Counter()
     with counter:
         step()
-    return counter.counts
+    return Counts(counter.bytes, counter.operations)
 
 
 ROUNDS = 9
@@ -172,20 +167,21 @@ class Rates(NamedTuple):
     operations: float
     """Of a large matrix product in the precision of the activations; a multiplication and an addition are two."""
 
-    def floor(self, counts: Counts) -> float:
+    def bound(self, counts: Counts) -> float:
         """Least seconds of unfused work: the longer of moving its bytes and doing its operations."""
         return max(counts.bytes / self.bytes, counts.operations / self.operations)
 
 
-def measure_rates(device: torch.device, dtype: torch.dtype, stopwatch: Stopwatch) -> Rates:
+def measure_rates(device: torch.device, dtype: torch.dtype) -> Rates:
     """Copy and multiply on the device: the fastest of a few rounds each, because it is a bound that is asked for."""
     elements, side = (2**28, 8192) if device.type == "cuda" else (2**25, 2048)
     source, target = torch.ones(2, elements, device=device).unbind()
     # Random factors: a GPU multiplies ones up to an eighth faster, because they take less power.
-    draws = torch.Generator(device).manual_seed(0)
-    left, right = torch.randn(2, side, side, generator=draws, dtype=dtype, device=device).unbind()
+    rng = torch.Generator(device).manual_seed(0)
+    left, right = torch.randn(2, side, side, generator=rng, dtype=dtype, device=device).unbind()
     out = torch.empty_like(left)
     steps = {"copy": lambda: target.copy_(source), "product": lambda: torch.mm(left, right, out=out)}
+    stopwatch = stopwatch_for(device)
     in_turn(steps, 1, stopwatch)
     times = in_turn(steps, ROUNDS, stopwatch)
     moved = 2 * elements * source.element_size()
@@ -206,7 +202,7 @@ class Target(NamedTuple):
     """Lower limit of a speedup or a rate, or upper limit of a median, in seconds."""
 
 
-class Contest(NamedTuple):
+class Comparison(NamedTuple):
     """Contenders that do the same work."""
 
     title: str
@@ -236,32 +232,33 @@ class Contest(NamedTuple):
         return self._replace(steps=steps, targets=targets, counted_as=counted_as)
 
 
-def hold(contest: Contest, device: torch.device, rates: Rates) -> dict[str, Any]:
+def compare(comparison: Comparison, device: torch.device, rates: Rates) -> dict[str, Any]:
     """Warm up and count every step, then time all in turn: a document with one row a contender."""
-    logger.info("%s: %d contenders, %d rounds", contest.title, len(contest.steps), contest.rounds)
-    counted = _warmed_up(contest, device)
-    times = in_turn(contest.steps, contest.rounds, stopwatch_for(device))
-    reference = times[contest.reference]
-    rows = [_row(name, time, contest.work, reference) for name, time in times.items()]
+    logger.info("%s: %d contenders, %d rounds", comparison.title, len(comparison.steps), comparison.rounds)
+    counted = _warmed_up(comparison, device)
+    times = in_turn(comparison.steps, comparison.rounds, stopwatch_for(device))
+    reference = times[comparison.reference]
+    rows = [_row(name, time, comparison.work, reference) for name, time in times.items()]
     for row in rows:
-        seen = contest.counted_as.get(row["contender"], row["contender"])
-        row |= _beside_floor(row["median"], counted[seen], rates) if seen else {}
+        if seen := comparison.counted_as.get(row["contender"], row["contender"]):
+            floor = rates.bound(counted[seen])
+            row |= {**counted[seen]._asdict(), "floor": floor, "distance": row["median"] / floor}
     return {
-        "title": contest.title,
+        "title": comparison.title,
         "device": device_name(device),
-        "unit": contest.unit,
-        "work": contest.work,
-        "reference": contest.reference,
+        "unit": comparison.unit,
+        "work": comparison.work,
+        "reference": comparison.reference,
         "rows": rows,
-        "targets": [_outcome(target, rows) for target in contest.targets],
+        "targets": [_outcome(target, rows) for target in comparison.targets],
     }
 
 
-def _warmed_up(contest: Contest, device: torch.device) -> dict[str, Counts]:
+def _warmed_up(comparison: Comparison, device: torch.device) -> dict[str, Counts]:
     """Run everything before the clock does; the first run of a step that torch sees is also its count."""
-    counted = {name: count(step) for name, step in contest.steps.items() if name not in contest.counted_as}
-    for name, step in contest.steps.items():
-        for _ in range(CUDA_WARM_UP if device.type == "cuda" else name in contest.counted_as):
+    counted = {name: count(step) for name, step in comparison.steps.items() if name not in comparison.counted_as}
+    for name, step in comparison.steps.items():
+        for _ in range(CUDA_WARM_UP if device.type == "cuda" else name in comparison.counted_as):
             step()
     return counted
 
@@ -277,11 +274,6 @@ def _row(name: str, time: Timing, work: int, reference: Timing) -> Row:
         "rate": work / time.median,
         "speedup": time.speedup(reference),
     }
-
-
-def _beside_floor(median: float, counts: Counts, rates: Rates) -> Row:
-    floor = rates.floor(counts)
-    return {**counts._asdict(), "floor": floor, "distance": median / floor}
 
 
 def _outcome(target: Target, rows: Iterable[Row]) -> Row:

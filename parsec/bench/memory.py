@@ -3,19 +3,19 @@
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 
 from parsec.bench.harness import Step, in_turn, stopwatch_for
-from parsec.bench.workload import SEED, TINY, BenchJob, Size, Workload, compute, sizes, workload
+from parsec.bench.workload import SEED, TINY, BenchJob, Size, Workload, compute, sampled_workload, sizes, workload
 from parsec.config.base import Compute, ExecutorName
 from parsec.config.search import DepthsJob, MeasureJob, SearchJob
 from parsec.data.augment import Augment
 from parsec.data.dataset import DatasetInfo, open_split, read_info
 from parsec.data.loader import epoch_order, open_images
 from parsec.network.cell_network import child_bytes
-from parsec.prior.distribution import ArchitectureBatch, Prior
+from parsec.prior.distribution import Prior
 from parsec.records.provenance import provenance, start_provenance, write_json
 from parsec.runtime.device import acquire_gpu, device_name, memory_format, peak_bytes, resolve, set_deterministic
 from parsec.runtime.logs import logger
@@ -28,14 +28,14 @@ from parsec.search.run import make_task
 from parsec.space.spaces import SPACES
 
 LIMIT = 1.05
-"""Most that a search step of executor `sequential` may hold, relative to its most memory-hungry architecture trained
+"""Most that a search step of executor `sequential` may compare, relative to its most memory-hungry architecture trained
 by itself."""
 SAMPLES = (1, 4, 16)
 
 Row = dict[str, Any]
 
 
-def held(build: Callable[[], Step], device: torch.device) -> int:
+def measure_peak(build: Callable[[], Step], device: torch.device) -> int:
     """Peak bytes of tensors while a step is built, including its weights, and run."""
     return peak_bytes(lambda: build()(), device)
 
@@ -50,10 +50,11 @@ def bench_memory(job: BenchJob, device: torch.device) -> Iterator[dict[str, Any]
 def _comparison(job: BenchJob, size: Size, device: torch.device) -> dict[str, Any]:
     load = workload(job, size, device, max(SAMPLES))
     # The reference: each architecture as a plain network of its own.
-    single = [held(partial(load.plain_child, child, torch.channels_last), device) for child in load.children.genotypes]
+    plain = [partial(load.plain_child, child, torch.channels_last) for child in load.children.genotypes]
+    single = [measure_peak(build, device) for build in plain]
 
     def row(contender: str, build: Callable[[Workload], Step], samples: int = len(single)) -> Row:
-        peak = held(partial(build, load.first(samples)), device)
+        peak = measure_peak(partial(build, load.first(samples)), device)
         reference = max(single[:samples])
         return {"contender": contender, "peak_bytes": peak, "reference_bytes": reference, "ratio": peak / reference}
 
@@ -104,28 +105,12 @@ def _limits(sequential: list[Row], grouped: list[Row]) -> list[Row]:
 def _verdict(quantity: str, limit: float, values: list[tuple[str, float]]) -> Row:
     """Whether the worst contender keeps a limit."""
     contender, worst = max(values, key=lambda pair: pair[1])
-    return {
-        "contender": contender,
-        "quantity": quantity,
-        "target": limit,
-        "found": worst,
-        "reached": worst <= limit,
-    }
+    return {"contender": contender, "quantity": quantity, "target": limit, "found": worst, "reached": worst <= limit}
 
 
 SINGLE = "one child trained alone"
 SEARCH = "search step"
 DARTS = "DARTS supernet"
-
-
-class Setting(NamedTuple):
-    """One row of the measurement."""
-
-    name: str
-    executor: str
-    samples: int
-    """K."""
-    build: Callable[[], Step]
 
 
 def _workload(job: MeasureJob, data: Path, device: torch.device) -> Workload:
@@ -136,53 +121,42 @@ def _workload(job: MeasureJob, data: Path, device: torch.device) -> Workload:
     order = epoch_order(len(split), job.batch_size, SEED, "training order", 0)
     rng = ShardedRNG(generator(SEED, "training augmentation", device=device))
     images, labels = split.train(order[0], augment, rng, 0)
-    prior = Prior()
-    table = prior.children(prior.sample(max(job.measure.samples), generator(SEED, "architectures"))).table
-    return Workload(
-        job.network, len(info.classes), images, labels, ArchitectureBatch(table.to(device)), job.compute.precision
-    )
+    children = max(job.measure.samples)
+    return sampled_workload(job.network, len(info.classes), images, labels, children, job.compute.precision)
 
 
-def _settings(job: MeasureJob, load: Workload) -> list[Setting]:
-    """The most memory-hungry architecture by itself; every executor and K; and a whole iteration of DARTS' supernet."""
+def _steps(job: MeasureJob, load: Workload) -> list[tuple[Row, Callable[[], Step]]]:
+    """Facts and builders of the steps: the most memory-hungry architecture by itself, every executor and K, and DARTS.
+
+    Executors are those made for the device, with as many architectures in flight as the settings allow.
+    """
     layout = memory_format(job.compute.layout)
     single = [partial(load.plain_child, child, layout) for child in load.children.genotypes]
-    hungriest = max(single, key=lambda build: held(build, load.device))
-    settings = [Setting(SINGLE, "sequential", 1, hungriest)]
-    for choice in _computes(job.compute, load.device):
+    hungriest = max(single, key=lambda build: measure_peak(build, load.device))
+    steps: list[tuple[Row, Callable[[], Step]]] = [
+        ({"setting": SINGLE, "executor": "sequential", "samples": 1}, hungriest)
+    ]
+    common = job.compute.model_copy(update={"skip_negligible": False})
+    for executor in ("sequential", "grouped", *(["fused"] if load.device.type == "cuda" else [])):
+        compute = common.model_copy(update={"executor": executor})
         for samples in job.measure.samples:
-            few = load.first(samples)
-            settings.append(Setting(SEARCH, choice.executor, samples, partial(few.search_step, choice)))
-    return [*settings, Setting(DARTS, "darts", 1, partial(load.darts, layout))]
+            row = {"setting": SEARCH, "executor": executor, "samples": samples}
+            steps.append((row, partial(load.first(samples).search_step, compute)))
+    return [*steps, ({"setting": DARTS, "executor": "darts", "samples": 1}, partial(load.darts, layout))]
 
 
-def _computes(compute: Compute, device: torch.device) -> list[Compute]:
-    """Every executor made for the device, with as many architectures in flight as the settings allow."""
-    common = compute.model_copy(update={"skip_negligible": False})
-    names = ("sequential", "grouped", "fused") if device.type == "cuda" else ("sequential", "grouped")
-    return [common.model_copy(update={"executor": name}) for name in names]
-
-
-def _rows(settings: list[Setting], repeats: int, device: torch.device) -> list[dict[str, Any]]:
+def _measured(steps: list[tuple[Row, Callable[[], Step]]], repeats: int, device: torch.device) -> list[Row]:
     """Peak memory of building and running each step, and its time, measured in turn after one warm-up run."""
-    steps = {f"{s.name}, {s.executor}, K = {s.samples}": s.build() for s in settings}
+    names = [f"{row['setting']}, {row['executor']}, K = {row['samples']}" for row, _ in steps]
+    built = {name: build() for name, (_, build) in zip(names, steps, strict=True)}
     stopwatch = stopwatch_for(device)
-    in_turn(steps, 1, stopwatch)
-    times = in_turn(steps, repeats, stopwatch)
+    in_turn(built, 1, stopwatch)
+    times = in_turn(built, repeats, stopwatch)
     rows = []
-    for setting, (name, time) in zip(settings, times.items(), strict=True):
-        peak = held(setting.build, device)
+    for (row, build), (name, time) in zip(steps, times.items(), strict=True):
+        peak = measure_peak(build, device)
         logger.info("measured %s: %.3f s, %.1f MB", name, time.median, peak / 1e6)
-        rows.append(
-            {
-                "setting": setting.name,
-                "executor": setting.executor,
-                "samples": setting.samples,
-                "seconds": time.median,
-                "seconds_spread": list(time.spread),
-                "peak_bytes": peak,
-            }
-        )
+        rows.append({**row, "seconds": time.median, "seconds_spread": list(time.spread), "peak_bytes": peak})
     return rows
 
 
@@ -200,7 +174,7 @@ def measure(job: MeasureJob, data: Path, output: Path) -> None:
             "batch_size": job.batch_size,
             "image_size": load.images.shape[-1],
             "device": device_name(device),
-            "rows": _rows(_settings(job, load), job.measure.repeats, device),
+            "rows": _measured(_steps(job, load), job.measure.repeats, device),
             "provenance": provenance(job, run_start, read_info(data)),
         }
     write_json(output, document)
@@ -223,7 +197,9 @@ def measure_depths(job: DepthsJob, data: Path, output: Path) -> None:
     compute = job.methods[0].compute
     set_deterministic(compute.deterministic)
     with acquire_gpu(resolve(compute.device)) as device:
-        rows = [_row(method, cells, data, info, device) for method in _contenders(job) for cells in job.depths]
+        rows = [
+            _peak_of_search(method, cells, data, info, device) for method in _contenders(job) for cells in job.depths
+        ]
         document = {
             "kind": "depths",
             "device": device_name(device),
@@ -248,7 +224,7 @@ def _contenders(job: DepthsJob) -> list[SearchJob]:
     return contenders
 
 
-def _row(job: SearchJob, cells: int, data: Path, info: DatasetInfo, device: torch.device) -> dict[str, Any]:
+def _peak_of_search(job: SearchJob, cells: int, data: Path, info: DatasetInfo, device: torch.device) -> dict[str, Any]:
     network = job.settings.network.model_copy(update={"cells": cells})
     deep = job.model_copy(update={"settings": job.settings.model_copy(update={"network": network})})
     peak = peak_bytes(lambda: _run(deep, data, info, device), device)

@@ -1,6 +1,6 @@
 """What PARSEC's executors are compared with: plain eager networks of DARTS' search space, one module per edge.
 
-B images.
+B images. Batch norm has no scale and shift in the search network, and has them (`affine`) in one trained from scratch.
 """
 
 from collections.abc import Callable
@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from parsec.bench.harness import Step
 from parsec.config.training import Network
 from parsec.network.layers import SEPARABLE
 from parsec.network.skeleton import (
@@ -22,11 +23,6 @@ from parsec.network.skeleton import (
     stem_channels,
 )
 from parsec.space.darts import CANDIDATES, CELLS, EDGES, NODES, SLOTS, Cell, Genotype, edge_index
-
-
-def norm(channels: int, affine: bool = False) -> nn.Module:
-    """Batch norm: without scale and shift in the search network, with them (`affine`) in one trained from scratch."""
-    return nn.BatchNorm2d(channels, affine=affine)
 
 
 class Zero(nn.Module):
@@ -75,7 +71,7 @@ class FactorizedReduce(nn.Module):
         self.relu = nn.ReLU()
         self.even = Halve(inputs, outputs // 2)
         self.odd = Halve(inputs, outputs // 2)
-        self.norm = norm(outputs, affine)
+        self.norm = nn.BatchNorm2d(outputs, affine=affine)
 
     def forward(self, x: Tensor) -> Tensor:
         """Half the resolution."""
@@ -107,7 +103,7 @@ class Stem(nn.Module):
 
 def relu_conv_norm(inputs: int, outputs: int, affine: bool = False) -> nn.Module:
     """ReLU, 1 × 1 convolution, batch norm."""
-    return nn.Sequential(nn.ReLU(), nn.Conv2d(inputs, outputs, 1, bias=False), norm(outputs, affine))
+    return nn.Sequential(nn.ReLU(), nn.Conv2d(inputs, outputs, 1, bias=False), nn.BatchNorm2d(outputs, affine=affine))
 
 
 def align(shape: CellShape, affine: bool = False) -> nn.Module:
@@ -124,7 +120,8 @@ def _separable(primitive: str, channels: int, stride: int, affine: bool) -> nn.M
         depthwise = nn.Conv2d(
             channels, channels, kind.kernel, step, kind.padding, kind.dilation, groups=channels, bias=False
         )
-        layers += [nn.ReLU(), depthwise, nn.Conv2d(channels, channels, 1, bias=False), norm(channels, affine)]
+        layers += [nn.ReLU(), depthwise, nn.Conv2d(channels, channels, 1, bias=False)]
+        layers.append(nn.BatchNorm2d(channels, affine=affine))
     return nn.Sequential(*layers)
 
 
@@ -143,10 +140,7 @@ def primitive(name: str, channels: int, stride: int, affine: bool = False) -> nn
 
 
 def _pooled(pool: nn.Module, channels: int, affine: bool) -> nn.Module:
-    return pool if affine else nn.Sequential(pool, norm(channels))
-
-
-Step = Callable[[], object]
+    return pool if affine else nn.Sequential(pool, nn.BatchNorm2d(channels, affine=False))
 
 
 class ChildCell(nn.Module):

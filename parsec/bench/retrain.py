@@ -5,7 +5,7 @@ from typing import Any, Literal, NamedTuple
 
 import torch
 
-from parsec.bench.harness import Contest, Rates, Step, Target, hold
+from parsec.bench.harness import Comparison, Rates, Step, Target, compare
 from parsec.bench.references import PlainNetwork
 from parsec.bench.workload import CLASSES, SEED, BenchJob, random_images, random_info
 from parsec.config.base import Compute
@@ -44,10 +44,10 @@ PAPER = Training(Stack(cells=20, channels=36), 32, 96, 64, 5)
 def bench_retrain(job: BenchJob, device: torch.device, rates: Rates) -> Iterator[dict[str, Any]]:
     """One comparison; half-way through the epochs, so that drop-path is at work."""
     training = TINY if job.tiny else PAPER if job.paper else SMALL
-    yield hold(_contest(job, training, device).only(job.contender), device, rates)
+    yield compare(_comparison(job, training, device).only(job.contender), device, rates)
 
 
-def _contest(job: BenchJob, training: Training, device: torch.device) -> Contest:
+def _comparison(job: BenchJob, training: Training, device: torch.device) -> Comparison:
     on_cpu, network = device.type == "cpu", training.network
     images = random_images(training.batches * training.batch_size, training.image_size, device)
     # A GPU is given many steps at once, because no step waits for the one before.
@@ -56,7 +56,7 @@ def _contest(job: BenchJob, training: Training, device: torch.device) -> Contest
     if job.paper or not on_cpu:  # On a CPU compiling takes minutes, more than a small benchmark lasts.
         ours[COMPILED] = _steps(training, _compute(job, "on"), images, device, advances)
     side = f"{training.image_size} × {training.image_size}"
-    return Contest(
+    return Comparison(
         title=f"DARTS_V2, {network.cells} cells × {network.channels} channels, {side} pixels, "
         f"batch {training.batch_size}: {advances} step{'s' * (advances > 1)} of training",
         unit="images",
@@ -75,14 +75,14 @@ def _plain(training: Training, job: BenchJob, images: Images, device: torch.devi
     settings = _settings(training)
     augment = Augment(settings.augmentation, random_info(training.image_size), torch.contiguous_format)
     sgd = torch.optim.SGD(network.parameters(), lr=0.025, momentum=0.9, weight_decay=3e-4)
-    draws, dropped = Streams(SEED, device), drop_path(settings.drop_path, EPOCHS // 2, EPOCHS)
+    streams, dropped = Streams(SEED, device), drop_path(settings.drop_path, EPOCHS // 2, EPOCHS)
 
     def advance() -> None:
-        indices = torch.randperm(len(images), generator=draws.cpu("order"))[: training.batch_size]
+        indices = torch.randperm(len(images), generator=streams.cpu("order"))[: training.batch_size]
         pixels, labels = images.gather(indices)
         sgd.zero_grad()
         with autocast(device, job.precision):
-            logits, auxiliary = network.run(augment.train(pixels, draws.sharded("augmentation")), dropped)
+            logits, auxiliary = network.run(augment.train(pixels, streams.sharded("augmentation")), dropped)
         training_loss(logits, auxiliary, labels, settings.label_smoothing, settings.auxiliary_weight).backward()
         torch.nn.utils.clip_grad_norm_(network.parameters(), settings.optimizer.gradient_clip)
         sgd.step()

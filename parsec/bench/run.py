@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from parsec.bench.data import bench_loader
-from parsec.bench.harness import Rates, measure_rates, stopwatch_for
+from parsec.bench.harness import Rates, measure_rates
 from parsec.bench.memory import bench_memory
 from parsec.bench.retrain import bench_retrain
 from parsec.bench.search import bench_savings, bench_search
@@ -22,28 +22,30 @@ from parsec.runtime.outputs import check_file
 MEBIBYTE = 2**20
 SIZED, TIMED = ("search", "memory"), ("search", "retrain", "loader")
 """Benchmarks that have several sizes, and those that are comparisons of times."""
-Row = dict[str, Any]
 Document = dict[str, Any]
 
 
-def text(document: Document) -> str:
-    """The table of a comparison, of times, of memory or of whole searches."""
-    if document["unit"] == "bytes":
-        return "\n".join([document["title"], *_table(_memory(document)), *_memory_targets(document)])
-    if document["unit"] == "searches":
-        return "\n".join([document["title"], *_table(_searches(document)), _legend(document)])
-    return "\n".join([document["title"], *_table(_times(document)), *_times_targets(document)])
+def render(document: Document) -> str:
+    """The table of a comparison: of times, of memory or of whole searches."""
+    match document["unit"]:
+        case "bytes":
+            rows, notes = _memory(document), _memory_targets(document)
+        case "searches":
+            rows, notes = _searches(document), _searches_legend(document)
+        case _:
+            rows, notes = _times(document), _times_targets(document)
+    return "\n".join([document["title"], *_table(list(rows)), *notes])
 
 
-def duration(value: float) -> str:
+def format_seconds(value: float) -> str:
     """Seconds with three digits, in the unit that fits them."""
     for unit, scale in (("s", 1.0), ("ms", 1e-3)):
         if value >= scale:
-            return f"{number(value / scale)} {unit}"
-    return f"{number(value / 1e-6)} µs"
+            return f"{format_number(value / scale)} {unit}"
+    return f"{format_number(value / 1e-6)} µs"
 
 
-def number(value: float) -> str:
+def format_number(value: float) -> str:
     """A number with three digits at least, none of them an exponent."""
     return f"{value:.{max(0, 2 - math.floor(math.log10(value)))}f}"
 
@@ -56,98 +58,77 @@ def _table(rows: Sequence[Sequence[str]]) -> Iterator[str]:
         yield "  ".join(["  " + first.ljust(widths[0]), *numbers])
 
 
-def _times(document: Document) -> list[tuple[str, ...]]:
-    header = ("", "median", "fastest", "slowest", f"{document['unit']}/s", "speed", "floor", "distance")
-    return [header, *map(_time, document["rows"])]
-
-
-def _time(row: Row) -> tuple[str, ...]:
-    seen = "floor" in row
-    return (
-        row["contender"],
-        *(duration(row[key]) for key in ("median", "fastest", "slowest")),
-        number(row["rate"]),
-        f"{row['speedup']:.2f}",
-        duration(row["floor"]) if seen else "-",
-        f"{row['distance']:.1f}" if seen else "-",
-    )
+def _times(document: Document) -> Iterator[tuple[str, ...]]:
+    yield "", "median", "fastest", "slowest", f"{document['unit']}/s", "speed", "floor", "distance"
+    for row in document["rows"]:
+        seen = "floor" in row
+        yield (
+            row["contender"],
+            *(format_seconds(row[key]) for key in ("median", "fastest", "slowest")),
+            format_number(row["rate"]),
+            f"{row['speedup']:.2f}",
+            format_seconds(row["floor"]) if seen else "-",
+            f"{row['distance']:.1f}" if seen else "-",
+        )
 
 
 def _times_targets(document: Document) -> Iterator[str]:
     yield f"  speed: times as fast as {document['reference']}; distance: median over floor"
     card = document.get("device", "cpu")
+    where = "" if card == "cpu" else f" on {card}"
     for target in document["targets"]:
-        where = "" if card == "cpu" else f" on {card}"
-        yield f"  must reach {_wanted(target, document)}: {_verdict(target)}{where}"
+        values = target["target"], target["found"]
+        match target["quantity"]:
+            case "speedup":
+                wanted, found = (f"{value:.2f} ({1 / value:.2f} of the time)" for value in values)
+                wanted = f"a speed of {wanted}"
+            case "rate":
+                wanted, found = map(format_number, values)
+                wanted = f"{wanted} {document['unit']}/s"
+            case _:
+                wanted, found = map(format_seconds, values)
+                wanted = f"at most {wanted}"
+        verdict = "reached" if target["reached"] else "NOT reached"
+        yield f"  must reach {wanted}: {target['contender']} has {found}, {verdict}{where}"
 
 
-def _wanted(target: Row, document: Document) -> str:
-    match target["quantity"]:
-        case "speedup":
-            return f"a speed of {target['target']:.2f} ({1 / target['target']:.2f} of the time)"
-        case "rate":
-            return f"{number(target['target'])} {document['unit']}/s"
-    return f"at most {duration(target['target'])}"
+def _searches(document: Document) -> Iterator[tuple[str, ...]]:
+    yield "", "time", "speed", "children forward", "backward", "entropy of π", "accuracy"
+    for row in document["rows"]:
+        yield (
+            row["contender"],
+            format_seconds(row["seconds"]),
+            f"{row['speedup']:.2f}",
+            *(f"{row[key]:.0f}" for key in ("forward_passes", "backward_passes")),
+            f"{row['entropy']:.2f} nats",
+            f"{100 * row['accuracy']:.1f} ± {100 * row['accuracy_deviation']:.1f} %",
+        )
 
 
-def _verdict(target: Row) -> str:
-    value = target["found"]
-    shown = {
-        "speedup": f"{value:.2f} ({1 / value:.2f} of the time)",
-        "rate": number(value),
-        "median": duration(value),
-    }[target["quantity"]]
-    return f"{target['contender']} has {shown}, {'reached' if target['reached'] else 'NOT reached'}"
-
-
-def _searches(document: Document) -> list[tuple[str, ...]]:
-    header = ("", "time", "speed", "children forward", "backward", "entropy of π", "accuracy")
-    return [header, *map(_search, document["rows"])]
-
-
-def _search(row: Row) -> tuple[str, ...]:
-    return (
-        row["contender"],
-        duration(row["seconds"]),
-        f"{row['speedup']:.2f}",
-        *(f"{row[key]:.0f}" for key in ("forward_passes", "backward_passes")),
-        f"{row['entropy']:.2f} nats",
-        f"{100 * row['accuracy']:.1f} ± {100 * row['accuracy_deviation']:.1f} %",
-    )
-
-
-def _legend(document: Document) -> str:
-    return (
+def _searches_legend(document: Document) -> Iterator[str]:
+    yield (
         f"  means over seeds; speed: median of times, against {document['reference']}; accuracy: of the mode of π, "
         "with shared weights on the validation half, ± standard deviation"
     )
 
 
-def _memory_targets(document: Document) -> Iterator[str]:
-    yield f"  reference: {document['reference']}"
-    yield from map(_limit, document["targets"])
-
-
-def _memory(document: Document) -> list[tuple[str, ...]]:
-    header = ("", "peak MiB", "× reference", "budget MiB")
-    rows = [
-        (
+def _memory(document: Document) -> Iterator[tuple[str, ...]]:
+    yield "", "peak MiB", "× reference", "budget MiB"
+    for row in document["rows"]:
+        yield (
             row["contender"],
             f"{row['peak_bytes'] / MEBIBYTE:.1f}",
             f"{row['ratio']:.3f}",
             f"{row['budget_bytes'] / MEBIBYTE:.1f}" if "budget_bytes" in row else "-",
         )
-        for row in document["rows"]
-    ]
-    return [header, *rows]
 
 
-def _limit(target: Row) -> str:
-    against = {"ratio": "the reference", "budget": "its budget"}[target["quantity"]]
-    verdict = "kept" if target["reached"] else "NOT kept"
-    return (
-        f"  at most {target['target']:.2f} of {against}: {target['contender']} takes {target['found']:.3f}, {verdict}"
-    )
+def _memory_targets(document: Document) -> Iterator[str]:
+    yield f"  reference: {document['reference']}"
+    for target in document["targets"]:
+        against = {"ratio": "the reference", "budget": "its budget"}[target["quantity"]]
+        taken = f"{target['contender']} takes {target['found']:.3f}, {'kept' if target['reached'] else 'NOT kept'}"
+        yield f"  at most {target['target']:.2f} of {against}: {taken}"
 
 
 def _documents(job: BenchJob, device: torch.device, rates: Rates, data: Path | None) -> Iterator[dict[str, Any]]:
@@ -167,10 +148,7 @@ def _documents(job: BenchJob, device: torch.device, rates: Rates, data: Path | N
 def bench(job: BenchJob, data: Path | None, output: Path | None) -> None:
     """Run a benchmark; print every table and write all so far to `output`, if given, as soon as there is one more.
 
-    Args:
-        job: what is measured, and how.
-        data: folder of the prepared data set that `loader` reads; None for scikit-learn's digits.
-        output: file for the numbers, with machine and versions.
+    `data` is the folder of the prepared data set that `loader` reads; None for scikit-learn's digits.
 
     Raises:
         UserError: an option of another benchmark, or a file that cannot be written.
@@ -185,18 +163,18 @@ def bench(job: BenchJob, data: Path | None, output: Path | None) -> None:
     run_start = start_provenance("parsec.bench.run")
     set_deterministic(False)
     with acquire_gpu(resolve(job.device)) as device:
-        rates = measure_rates(device, _activations(device, job), stopwatch_for(device))
+        rates = measure_rates(device, _activations(device, job))
         logger.info("copies %.1f GB/s, multiplies %.1f Gop/s", rates.bytes / 1e9, rates.operations / 1e9)
-        contests = []
+        comparisons = []
         for document in _documents(job, device, rates, data):
-            print(text(document), end="\n\n", flush=True)
-            contests.append(document)
+            print(render(document), end="\n\n", flush=True)
+            comparisons.append(document)
             if output is not None:
-                write_json(output, record(job, run_start, device, rates, contests))
+                write_json(output, record(job, run_start, device, rates, comparisons))
 
 
 def record(
-    job: BenchJob, run_start: RunStart, device: torch.device, rates: Rates | None, contests: Sequence[Document]
+    job: BenchJob, run_start: RunStart, device: torch.device, rates: Rates | None, comparisons: Sequence[Document]
 ) -> Document:
     """The comparisons so far with machine and versions: what `parsec record` takes."""
     return {
@@ -204,7 +182,7 @@ def record(
         "schema": SCHEMA,
         "device": device_name(device),
         "rates": rates._asdict() if rates else None,
-        "contests": [*contests],
+        "contests": [*comparisons],
         "provenance": provenance(job, run_start, None),
     }
 

@@ -5,12 +5,12 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from parsec.bench.harness import Contest, Rates, Step, Target, hold
+from parsec.bench.harness import Comparison, Rates, Step, Target, compare
 from parsec.bench.workload import SEED, BenchJob, Size, Workload, compute, random_images, random_info, sizes, workload
 from parsec.config.base import Compute
 from parsec.config.datasets import Digits, PrepareJob
@@ -69,11 +69,7 @@ def _task(workload: Workload, compute: Compute, samples: int) -> SearchTask:
     """A search in DARTS' settings of this network; a batch is all the data that it has."""
     count, side = len(workload.images), workload.images.shape[-1]
     stage = SearchStage(
-        dataset="random",
-        network=workload.network,
-        epochs=1,
-        batch_size=count,
-        estimator=Estimator(samples=samples),
+        dataset="random", network=workload.network, epochs=1, batch_size=count, estimator=Estimator(samples=samples)
     )
     images = random_images(count, side, workload.device)
     return SearchTask(
@@ -105,13 +101,13 @@ GPU_SPEEDUP = 5.0
 
 
 def bench_search(job: BenchJob, device: torch.device, rates: Rates) -> Iterator[dict[str, Any]]:
-    """Two contests at every size, each handed over when it is done."""
+    """Two comparisons at every size, each handed over when it is done."""
     for size in sizes(job, device):
-        yield hold(executor_contest(job, size, device).only(job.contender), device, rates)
-        yield hold(iteration_contest(job, size, device).only(job.contender), device, rates)
+        yield compare(executor_comparison(job, size, device).only(job.contender), device, rates)
+        yield compare(iteration_comparison(job, size, device).only(job.contender), device, rates)
 
 
-def executor_contest(job: BenchJob, size: Size, device: torch.device) -> Contest:
+def executor_comparison(job: BenchJob, size: Size, device: torch.device) -> Comparison:
     """Every executor, and a plain network of modules: children forward and backward."""
     load, on_cpu = workload(job, size, device, size.children), device.type == "cpu"
     steps: dict[str, Step] = {
@@ -122,7 +118,7 @@ def executor_contest(job: BenchJob, size: Size, device: torch.device) -> Contest
     grouped = {f"grouped, S = {s}": load.accumulation(compute(job, "grouped", s)) for s in size.grouped}
     fused = {} if on_cpu else {FUSED: load.accumulation(compute(job, "fused"))}
     wanted = CPU_SPEEDUP.get(size.name) if on_cpu else None
-    return Contest(
+    return Comparison(
         title=f"{size}: {size.children} children forward and backward",
         unit="images × children",
         work=size.batch_size * size.children,
@@ -134,7 +130,7 @@ def executor_contest(job: BenchJob, size: Size, device: torch.device) -> Contest
     )
 
 
-def iteration_contest(job: BenchJob, size: Size, device: torch.device) -> Contest:
+def iteration_comparison(job: BenchJob, size: Size, device: torch.device) -> Comparison:
     """Full iterations of PARSEC, and of first-order DARTS."""
     load, on_cpu = workload(job, size, device, size.samples), device.type == "cpu"
     steps: dict[str, Step] = {
@@ -146,7 +142,7 @@ def iteration_contest(job: BenchJob, size: Size, device: torch.device) -> Contes
     if not on_cpu:
         steps[EAGER] = Iteration(load, compute(job, "sequential"), size.samples)
         steps[REPLAYED] = Iteration(load, compute(job, "fused"), size.samples)
-    return Contest(
+    return Comparison(
         title=f"{size}: a full iteration, K = {size.samples}",
         unit="iterations",
         work=1,
@@ -182,13 +178,6 @@ TINY_STAGE = STAGE.model_copy(update={"epochs": 1, "train_images": 128, "validat
 SEEDS = 3
 
 
-class Way(NamedTuple):
-    """One way to run the same search."""
-
-    name: str
-    compute: Compute
-
-
 def bench_savings(job: BenchJob, device: torch.device) -> Iterator[dict[str, Any]]:
     """One comparison of whole searches on the digits: every way with every seed, the ways in turn.
 
@@ -196,31 +185,24 @@ def bench_savings(job: BenchJob, device: torch.device) -> Iterator[dict[str, Any
     ones.
     """
     stage, seeds = (TINY_STAGE, 1) if job.tiny else (STAGE, job.rounds or SEEDS)
-    ways = _ways(job, device)
+    ways = {"sequential": compute(job, "sequential"), "grouped": compute(job, "grouped")}
+    # On a GPU the host does not see which children went backward, and skipping would have to wait for it.
+    if device.type == "cpu":
+        ways["sequential, negligible skipped"] = compute(job, "sequential", skip=True)
+        ways["grouped, negligible skipped"] = compute(job, "grouped", skip=True)
     with tempfile.TemporaryDirectory() as folder:
         prepare(PrepareJob(name="digits", dataset=Digits(source="digits")), Path(folder))
-        runs: dict[str, list[dict[str, float]]] = {way.name: [] for way in ways}
+        runs: dict[str, list[dict[str, float]]] = {name: [] for name in ways}
         for seed in range(seeds):
-            for way in ways:
-                runs[way.name].append(_whole_search(stage, way, seed, Path(folder), device))
-                logger.info("%s, seed %d: %.1f s", way.name, seed, runs[way.name][-1]["seconds"])
-    return iter([_document(stage, seeds, runs)])
+            for name, way in ways.items():
+                runs[name].append(_whole_search(stage, way, seed, Path(folder), device))
+                logger.info("%s, seed %d: %.1f s", name, seed, runs[name][-1]["seconds"])
+    yield _document(stage, seeds, runs)
 
 
-def _ways(job: BenchJob, device: torch.device) -> list[Way]:
-    ways = [
-        Way("sequential", compute(job, "sequential")),
-        Way("grouped", compute(job, "grouped")),
-        Way("sequential, negligible skipped", compute(job, "sequential", skip=True)),
-        Way("grouped, negligible skipped", compute(job, "grouped", skip=True)),
-    ]
-    # On a GPU the host does not see which children went backward, and skipping would have to wait for it.
-    return ways if device.type == "cpu" else ways[:2]
-
-
-def _whole_search(stage: SearchStage, way: Way, seed: int, data: Path, device: torch.device) -> dict[str, float]:
+def _whole_search(stage: SearchStage, way: Compute, seed: int, data: Path, device: torch.device) -> dict[str, float]:
     """Run a whole search; its seconds count only the steps."""
-    job = SearchJob(stage="search", space="darts", method="parsec", settings=stage, compute=way.compute)
+    job = SearchJob(stage="search", space="darts", method="parsec", settings=stage, compute=way)
     trainer = Parsec(make_task(job, data, read_info(data), seed, Prior(), device))
     began = time.perf_counter()
     while trainer.step < trainer.total_steps:

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import torch
 
-from parsec.bench.run import record, text
+from parsec.bench.run import record, render
 from parsec.bench.workload import BenchJob
 from parsec.errors import UserError
 from parsec.records.provenance import start_provenance, write_json
@@ -65,7 +65,7 @@ class Measurement(NamedTuple):
     seconds: float
     """What it takes at most on an H100, by estimate: with less time left it is not begun."""
     run: Callable[[Setup], Result]
-    """Returns a comparison as `hold` makes it, or other numbers by name."""
+    """Returns a comparison as `compare` makes it, or other numbers by name."""
     takes_device: bool = False
     """Whether it acquires the device itself, as runs and other programs do; they would wait for this process."""
 
@@ -125,6 +125,7 @@ def bench_slice(
         logger.warning("no CUDA here: a rehearsal at the smallest sizes, whose numbers say nothing about a GPU")
     run_start = start_provenance("parsec.bench.slices")
     setup, log = Setup(kind, job, out, work, data, end), Log(out, device_name(kind))
+    # Kernels that are wrong are not worth timing.
     _check_equal(number, slices, log)
     missing = [each for each in slices[number] if each.name not in log.results]
     for each in missing:
@@ -134,9 +135,10 @@ def bench_slice(
                 _measure(each, setup._replace(device=device), log)
             if UNEQUAL in log.results.get(each.name, {}):
                 break
-    contests = [result for result in log.results.values() if "rows" in result]
+    # The record holds everything measured on this device so far, in this call and in earlier ones.
+    comparisons = [result for result in log.results.values() if "rows" in result]
     facts = {name: result for name, result in log.results.items() if "rows" not in result}
-    document = record(job, run_start, kind, None, contests)
+    document = record(job, run_start, kind, None, comparisons)
     measured = [{key: row.get(key) for key in ("name", "slice", "seconds", "commit", "error")} for row in log.rows]
     write_json(out / RECORD, document | {"facts": facts, "measured": measured, "rehearsal": tiny})
     left = [each.name for each in missing if each.name not in log.results]
@@ -168,4 +170,4 @@ def _measure(measurement: Measurement, setup: Setup, log: Log) -> None:
         log.add(row | {"seconds": time.monotonic() - began, "error": f"{type(error).__name__}: {first}"})
         return
     log.add(row | {"seconds": time.monotonic() - began, "result": result})
-    print(text(result) if "rows" in result else f"{measurement.name}: {json.dumps(result)[:2000]}", flush=True)
+    print(render(result) if "rows" in result else f"{measurement.name}: {json.dumps(result)[:2000]}", flush=True)

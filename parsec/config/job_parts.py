@@ -14,14 +14,7 @@ import yaml
 from parsec.config.base import Config, SearchStageName
 from parsec.config.datasets import LOCATION_KEYS, REGISTERED, PrepareJob, Registered
 from parsec.config.retrain import RetrainJob
-from parsec.config.search import (
-    DepthsJob,
-    MeasureJob,
-    RandomSearch,
-    SearchJob,
-    SearchStage,
-    Warmup,
-)
+from parsec.config.search import DepthsJob, MeasureJob, RandomSearch, SearchJob, Warmup
 from parsec.config.settings import Settings
 from parsec.config.zero_cost import SCORE_JOBS, AblationJob, AnyScoreJob, FitPiJob, KernelsJob
 from parsec.space.spaces import SPACES
@@ -56,7 +49,7 @@ def search_job(settings: Settings, stage: SearchStageName, name: str) -> SearchJ
         space=read.space,
         method=method,
         variant=name if name in settings.variants else None,
-        settings=getattr(read, stage),
+        settings=read.stages[stage],
         compute=read.compute,
     )
 
@@ -71,7 +64,7 @@ def retrain_job(settings: Settings, dataset: str) -> RetrainJob:
 
 def measure_job(settings: Settings, stage: SearchStageName) -> MeasureJob:
     """Settings of the measurement of a search step."""
-    measured: SearchStage = getattr(settings, stage)
+    measured = settings.stages[stage]
     return MeasureJob(
         stage=stage,
         space=settings.space,

@@ -76,18 +76,18 @@ def _line(tree: Tree, detail: ErrorDetails) -> str:
     location, given, kind = detail["loc"], detail["input"], detail["type"]
     if location and location[-1] == "[key]":
         return f"{tree.locate(location[:-1]).path}: {given!r} cannot be a name; use at most 64 {NAME}"
-    place = tree.locate(location)
+    here = tree.locate(location)
     if kind == "value_error":
-        return _rule(place.path, str(detail["ctx"]["error"]), at_branch=isinstance(given, dict))
+        return _rule(here.path, str(detail["ctx"]["error"]), at_branch=isinstance(given, dict))
     if kind.startswith("union_tag"):
-        return _source(tree, place.path, tree.resolve(place.node), given)
+        return _source(tree, here.path, tree.resolve(here.node), given)
     if kind == "missing":
-        return f"{place.path}: missing; write {tree.allowed(place.node)}"
+        return f"{here.path}: missing; write {tree.allowed(here.node)}"
     if kind == "json_invalid":
         return f"not JSON: {detail['ctx']['error']}"
-    if advice := _number_as_text(tree.resolve(place.node), given):
-        return f"{place.path}: got the text {given!r}; {advice}"
-    return f"{place.path or 'settings'}: got {shown(given)}; allowed: {tree.allowed(place.node)}"
+    if advice := _number_as_text(tree.resolve(here.node), given):
+        return f"{here.path}: got the text {given!r}; {advice}"
+    return f"{here.path or 'settings'}: got {shown(given)}; allowed: {tree.allowed(here.node)}"
 
 
 def _rule(path: str, message: str, at_branch: bool) -> str:

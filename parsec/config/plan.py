@@ -7,7 +7,6 @@ from typing import Literal, get_args
 
 from parsec.config.base import PUBLISHED, SEARCH_STAGES, Retrain, Search, SearchStageName, expanded, overlap
 from parsec.config.settings import Settings
-from parsec.config.tabular import DartsPredictorJob
 from parsec.errors import GenotypeError, SettingsError
 from parsec.space.published import named_or_given
 from parsec.space.spaces import SPACES
@@ -53,13 +52,8 @@ def searches(settings: Settings) -> Iterator[Search]:
                     yield _search(settings, stage, method, seed)
 
 
-def ranked_searches(settings: Settings) -> list[Search]:
-    """Searches whose shared weights are compared with a truth, and the trainings that may be that truth."""
-    return [run for run in searches(settings) if run.stage == "search"]
-
-
 def _search(settings: Settings, stage: SearchStageName, method: str, seed: int) -> Search:
-    return Search(stage, getattr(settings.for_method(method), stage).dataset, method, seed)
+    return Search(stage, settings.for_method(method).stages[stage].dataset, method, seed)
 
 
 def stage_datasets(settings: Settings, stage: SearchStageName) -> list[str]:
@@ -86,8 +80,10 @@ def search_batches(settings: Settings, stage: SearchStageName, method: str) -> l
 
 def parent(settings: Settings, search: Search) -> Search | None:
     """The run whose π this one starts from; None if it starts from uniform, or from a π that no run learnt."""
-    start = getattr(settings.for_method(search.method), search.stage).init_from
-    return None if start in ("uniform", "scores") else _search(settings, start, search.method, search.seed)
+    match settings.for_method(search.method).stages[search.stage].init_from:
+        case "search" | "finetune" as start:
+            return _search(settings, start, search.method, search.seed)
+    return None
 
 
 def lineage(settings: Settings, search: Search | None) -> Iterator[Search]:
@@ -101,8 +97,8 @@ def initial_pi(settings: Settings, search: Search) -> str | None:
     """The `pi.parquet` that a run starts from, below the results folder; None if it starts from uniform."""
     if before := parent(settings, search):
         return f"{before.folder}/pi.parquet"
-    start = getattr(settings.for_method(search.method), search.stage).init_from
-    return f"{fit_folder(settings)}/pi.parquet" if start == "scores" else None
+    start = settings.for_method(search.method).stages[search.stage].init_from
+    return f"{folder(settings, 'fit')}/pi.parquet" if start == "scores" else None
 
 
 def retrains(settings: Settings) -> Iterator[Retrain]:
@@ -144,7 +140,7 @@ def results_with_cost(settings: Settings, dataset: str | None = None) -> list[st
     if dataset is not None:
         origins = (run for training in trainings for run in lineage(settings, genotype_of(settings, training)))
     searched = list(dict.fromkeys(origins))
-    fit = fit_folder(settings)
+    fit = folder(settings, "fit")
     fitted = any(initial_pi(settings, run) == f"{fit}/pi.parquet" for run in searched)
     folders = [*(run.folder for run in searched), *(run.folder for run in trainings)]
     return [f"{path}/result.json" for path in folders] + ([f"{fit}/fit.json"] if fitted else [])
@@ -153,11 +149,6 @@ def results_with_cost(settings: Settings, dataset: str | None = None) -> list[st
 def folder(settings: Settings, kind: str, name: str = "") -> str:
     """Folder of an experiment below the results folder; all experiments have the first seed."""
     return "/".join(filter(None, [kind, name, f"seed{settings.seeds[0]}"]))
-
-
-def fit_folder(settings: Settings) -> str:
-    """Folder of the π that is fitted to scores."""
-    return folder(settings, "fit")
 
 
 def _table_path(settings: Settings, benchmark: Benchmark) -> str | None:
@@ -207,22 +198,9 @@ def predictors(settings: Settings) -> list[str]:
     return [name for name, job in jobs if job.problem == "darts" or benchmark_table(settings, job.problem)]
 
 
-def fitted_scores(settings: Settings) -> str | None:
-    """The scores that π is fitted to, below the results folder."""
-    prior = settings.scores_prior
-    return f"{folder(settings, 'score', prior.scores)}/scores.parquet" if prior else None
-
-
-def assisting_scores(settings: Settings, name: str) -> str | None:
-    """The scores that assisted evolution begins with, below the results folder; None if there is none."""
-    scores = settings.simulations[name].scores
-    return f"{folder(settings, 'score', scores)}/scores.parquet" if scores else None
-
-
-def predictor_scores(settings: Settings, name: str) -> str | None:
-    """Scores that stand for accuracies where a predictor searches darts; None where it searches a table."""
-    job = settings.predictors[name]
-    return f"{folder(settings, 'score', job.scores)}/scores.parquet" if isinstance(job, DartsPredictorJob) else None
+def scores_file(settings: Settings, name: str | None) -> str | None:
+    """The scores of this name under `scores`, below the results folder; None without a name."""
+    return f"{folder(settings, 'score', name)}/scores.parquet" if name else None
 
 
 def predictor_pi(settings: Settings, name: str) -> str | None:
@@ -234,7 +212,7 @@ def predictor_pi(settings: Settings, name: str) -> str | None:
 
 def proposal_pis(settings: Settings) -> list[str]:
     """The π whose proposals are studied, below the results folder: that of the scores, and those of one search."""
-    fitted = [f"{fit_folder(settings)}/pi.parquet"] if settings.scores_prior else []
+    fitted = [f"{folder(settings, 'fit')}/pi.parquet"] if settings.scores_prior else []
     return [*fitted, f"{_first_parsec(settings).folder}/trajectory.parquet"]
 
 

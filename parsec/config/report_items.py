@@ -64,9 +64,10 @@ def experiment_items(settings: Settings) -> Iterator[ReportItem]:
 
 def predictor_problem(settings: Settings, name: str) -> Source:
     """Problem of searches with a predictor: a benchmark's table, or the scores that replace accuracies on darts."""
-    if scores := plan.predictor_scores(settings, name):
-        return Result(scores)
-    return BenchmarkTable(settings.predictors[name].problem)  # type: ignore[arg-type]
+    job = settings.predictors[name]
+    if job.problem == "darts":
+        return Result(f"{plan.folder(settings, 'score', job.scores)}/scores.parquet")
+    return BenchmarkTable(job.problem)
 
 
 def _predictor_sources(settings: Settings, names: list[str]) -> tuple[Source, ...]:
@@ -84,7 +85,7 @@ def _searched_items(settings: Settings) -> Iterator[ReportItem]:
     yield ReportItem("figures", "found", (parquet,))
     if len(settings.methods) > 1:
         yield ReportItem("figures", "found-spending", (parquet,))
-    fit = plan.fit_folder(settings)
+    fit = plan.folder(settings, "fit")
     if any(plan.initial_pi(settings, run) == f"{fit}/pi.parquet" for run in plan.searches(settings)):
         yield ReportItem("tables", "primed", (json, parquet, Result(f"{fit}/fit.json")))
     if settings.proposal:
@@ -133,7 +134,10 @@ def final_outputs(settings: Settings) -> list[str]:
     figures += ["cost"] if settings.retrain else []
     figures += ["spending"] if len(settings.methods) > 1 else []
     figures += ["depths"] if settings.measure.depths else []
-    tables = [*settings.retrain, *(["comparison"] if _has_comparison(settings) else [])]
+    tables = [*settings.retrain]
+    # Of several methods, where something measures what they ended with.
+    if len(settings.methods) > 1 and (settings.retrain or looks_up(settings)):
+        tables.append("comparison")
     items = [f"{item.kind}/{item.name}.csv" for item in experiment_items(settings)]
     return [
         *(f"tables/{name}.csv" for name in tables),
@@ -142,11 +146,6 @@ def final_outputs(settings: Settings) -> list[str]:
         "checklist.md",
         "summary.html",
     ]
-
-
-def _has_comparison(settings: Settings) -> bool:
-    """Whether there are several methods, and something that measures what they ended with."""
-    return len(settings.methods) > 1 and bool(settings.retrain or looks_up(settings))
 
 
 def looks_up(settings: Settings) -> bool:

@@ -12,7 +12,7 @@ from parsec.config.base import (
     Config,
     Fraction,
     Name,
-    Place,
+    PathText,
     Positive,
     SearchStageName,
     Seed,
@@ -31,7 +31,7 @@ class Given(Config):
     """A genotype that no search of this run selected."""
 
     name: Name = Field(description="its name in paths and tables")
-    file: Place | None = Field(
+    file: PathText | None = Field(
         None,
         description="file with a genotype of your own, as JSON or as printed; null: the published one of this name",
     )
@@ -75,9 +75,9 @@ class RetrainStage(Config):
     """Retraining on one data set: the full training set, then one evaluation on the test set."""
 
     origins: UniqueTuple[SearchStageName] = Field(("search",), description="stages whose genotypes are retrained")
-    published: UniqueTuple[Annotated[Given, BeforeValidator(_given, json_schema_input_type=Given | Known | Place)]] = (
-        Field((), description="additional genotypes: published ones such as DARTS_V2, and files with your own")
-    )
+    published: UniqueTuple[
+        Annotated[Given, BeforeValidator(_given, json_schema_input_type=Given | Known | PathText)]
+    ] = Field((), description="additional genotypes: published ones such as DARTS_V2, and files with your own")
     runs: UniqueTuple[Seed] = Field((0,), description="seeds of the trainings per genotype", min_length=1)
     compare_with: Literal["cifar10", "imagenet"] | None = Field(
         None, description="published results printed below ours"

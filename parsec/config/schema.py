@@ -32,7 +32,7 @@ def _cleaned(node: object, names: bool = False) -> object:
     }
 
 
-class Place(NamedTuple):
+class Located(NamedTuple):
     """Where a location leads: the dotted path, and the schema there (empty where the tree has no such key)."""
 
     path: str
@@ -69,7 +69,7 @@ class Tree:
         node = self.resolve(node)
         return node.get("type") != "object" or not node.keys() & {"properties", "patternProperties"}
 
-    def locate(self, location: Sequence[str | int]) -> Place:
+    def locate(self, location: Sequence[str | int]) -> Located:
         """Walk pydantic's location, which holds the chosen source of a union as an extra step."""
         path, node = "", self.root
         for step in location:
@@ -79,7 +79,7 @@ class Tree:
                 continue
             path += f"[{step}]" if isinstance(step, int) else f".{step}" if path else step
             node = self._child(node, step)
-        return Place(path, node)
+        return Located(path, node)
 
     def _child(self, node: Node, step: str | int) -> Node:
         if isinstance(step, int):

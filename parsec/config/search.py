@@ -1,6 +1,6 @@
 """Settings of the stages that learn π, and of the methods that PARSEC is compared with."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Literal, Self, get_args
 
 from pydantic import Field, model_validator
@@ -189,25 +189,20 @@ class SearchStage(Config):
 
 
 def check_space(space: Space, executor: str, networks: Mapping[str, Network]) -> None:
-    """Refuse what a space does not know.
-
-    Args:
-        space: the search space.
-        executor: `compute.executor`.
-        networks: by the path of their key.
+    """Refuse an executor, or networks (by the path of their key), that a space does not know.
 
     Raises:
         ValueError: naming the key, what was given and what is allowed.
     """
     known = SPACES[space]
     if executor not in known.executors:
-        raise ValueError(f"compute.executor: got {executor}; allowed on {space}: {_listed(known.executors)}")
+        raise ValueError(f"compute.executor: got {executor}; allowed on {space}: {' or '.join(known.executors)}")
     least, why = known.least_cells
     for path, network in networks.items():
         if network.cells < least:
             raise ValueError(f"{path}.cells: got {network.cells}; allowed on {space}: {least} or more ({why})")
         if network.stem not in known.stems:
-            raise ValueError(f"{path}.stem: got {network.stem}; allowed on {space}: {_listed(known.stems)}")
+            raise ValueError(f"{path}.stem: got {network.stem}; allowed on {space}: {' or '.join(known.stems)}")
 
 
 def check_relaxed(space: Space, methods: Iterable[str]) -> None:
@@ -220,13 +215,8 @@ def check_relaxed(space: Space, methods: Iterable[str]) -> None:
         return
     for method in methods:
         if method in RELAXED:
-            others = _listed([name for name in get_args(Method) if name not in RELAXED])
+            others = " or ".join(name for name in get_args(Method) if name not in RELAXED)
             raise ValueError(f"methods: got {method}; allowed on {space}, which has no mixed operations: {others}")
-
-
-def _listed(names: Sequence[str]) -> str:
-    """Allowed values in words."""
-    return " or ".join(names)
 
 
 class Measure(Config):

@@ -9,7 +9,20 @@ from typing import Annotated, Any, Self, cast, get_args
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from parsec.config.base import RELAXED, Compute, Config, Method, Name, Place, Running, Seed, Space, UniqueTuple
+from parsec.config.base import (
+    RELAXED,
+    SEARCH_STAGES,
+    Compute,
+    Config,
+    Method,
+    Name,
+    PathText,
+    Running,
+    SearchStageName,
+    Seed,
+    Space,
+    UniqueTuple,
+)
 from parsec.config.datasets import Dataset
 from parsec.config.retrain import RetrainStage
 from parsec.config.search import Measure, SearchStage, check_relaxed, check_space
@@ -39,9 +52,6 @@ class Variant(Config):
         description="settings that differ, nested as in the file: `{search: {estimator: {samples: 8}}}` and the like"
     )
 
-
-STAGES = ("search", "finetune", "transfer")
-"""Stages that learn π."""
 
 NAMED = {"variants", "datasets", "retrain", "scores", "simulations", "predictors"}
 """Sections of named sections, each of which a later file can take away with `NAME: null`."""
@@ -84,17 +94,17 @@ Title = Annotated[str, Field(min_length=1, max_length=120), AfterValidator(_plai
 class Benchmarks(Config):
     """Files of tabular benchmarks. Without a file, what needs it is left out, and the run says so."""
 
-    nasbench201: Place | None = Field(
+    nasbench201: PathText | None = Field(
         None, description="Parquet table of NAS-Bench-201, as `parsec import-benchmark` makes it; null: none"
     )
-    nasbench101: Place | None = Field(None, description="the same of NAS-Bench-101")
+    nasbench101: PathText | None = Field(None, description="the same of NAS-Bench-101")
 
 
 class Settings(Config):
     """Everything that one run of the workflow computes."""
 
     name: Title = Field("PARSEC", description="what this run is, in a few words; the title of its report")
-    results: Place = Field("results", description="folder of the run's outputs, relative to the working directory")
+    results: PathText = Field("results", description="folder of the run's outputs, relative to the working directory")
     space: Space = Field(
         "darts",
         description="search space; on `nasbench201` a network's `cells` are those of a stage, and `retrain` is {}; "
@@ -136,6 +146,11 @@ class Settings(Config):
     compute: Compute = Compute()
     running: Running = Running()
 
+    @property
+    def stages(self) -> dict[SearchStageName, SearchStage]:
+        """The stages that learn π and are not left out, in their order."""
+        return {name: stage for name in SEARCH_STAGES if (stage := getattr(self, name)) is not None}
+
     def method_of(self, name: str) -> Method:
         """The method behind a name under `methods`: itself, or that of the variant."""
         return self.variants[name].method if name in self.variants else cast(Method, name)
@@ -143,7 +158,7 @@ class Settings(Config):
     def runs(self, name: str, stage: str) -> bool:
         """Whether a method or variant runs a stage."""
         stages = self.variants[name].stages if name in self.variants else None
-        return getattr(self, stage) is not None and (stages is None or stage in stages)
+        return stage in self.stages and (stages is None or stage in stages)
 
     def for_method(self, name: str) -> "Settings":
         """The complete settings as a method or variant reads them.
@@ -180,8 +195,7 @@ class Settings(Config):
     @model_validator(mode="after")
     def check_space(self) -> Self:
         """Refuse settings that the search space does not have, before anything is planned."""
-        stages = {"search": self.search, "finetune": self.finetune, "transfer": self.transfer}
-        networks = {f"{name}.network": stage.network for name, stage in stages.items() if stage}
+        networks = {f"{name}.network": stage.network for name, stage in self.stages.items()}
         check_space(self.space, self.compute.executor, networks)
         check_relaxed(self.space, [self.method_of(name) for name in self.methods])
         if self.retrain and (reason := SPACES[self.space].no_retraining):
@@ -200,24 +214,25 @@ class Settings(Config):
             if name in get_args(Method):
                 raise ValueError(f"variants.{name}: a method has this name already; choose another")
             for stage in variant.stages or ():
-                if stage not in STAGES:
-                    raise ValueError(f"variants.{name}.stages: got {stage!r}; allowed: {', '.join(STAGES)}")
+                if stage not in SEARCH_STAGES:
+                    raise ValueError(f"variants.{name}.stages: got {stage!r}; allowed: {', '.join(SEARCH_STAGES)}")
             self._check_changes(name)
 
     def _check_changes(self, name: str) -> None:
         where = f"variants.{name}.changes"
         for section in self.variants[name].changes:
-            if section not in STAGES:
-                raise ValueError(f"{where}: {section} is nothing that a search reads; change {', '.join(STAGES)}")
+            if section not in SEARCH_STAGES:
+                raise ValueError(
+                    f"{where}: {section} is nothing that a search reads; change {', '.join(SEARCH_STAGES)}"
+                )
         changed = self.for_method(name)
-        for stage in STAGES:
-            start = getattr(changed, stage).init_from if self.runs(name, stage) else "uniform"
+        for stage in SEARCH_STAGES:
+            start = changed.stages[stage].init_from if self.runs(name, stage) else "uniform"
             if start not in ("uniform", "scores") and not self.runs(name, start):
                 raise ValueError(f"variants.{name}.stages: {stage} starts from {start}, which it does not run; add it")
 
     def _check_datasets(self) -> None:
-        used = {"search": self.search, "finetune": self.finetune, "transfer": self.transfer}
-        named = {f"{stage}.dataset": s.dataset for stage, s in used.items() if s}
+        named = {f"{name}.dataset": stage.dataset for name, stage in self.stages.items()}
         named |= {f"retrain.{name}": name for name in self.retrain}
         named |= {f"scores.{name}.dataset": scores.dataset for name, scores in self.scores.items()}
         named |= {"ablation.dataset": self.ablation.dataset} if self.ablation else {}
@@ -226,12 +241,13 @@ class Settings(Config):
             if name not in self.datasets:
                 raise ValueError(f"{path}: no data set {name!r} under datasets; there are {', '.join(self.datasets)}")
 
+    def _scores_are_of(self, name: str | None, space: str) -> bool:
+        return name in self.scores and self.scores[name].space == space
+
     def _check_simulations(self) -> None:
         for name, simulation in self.simulations.items():
-            assisted = "assisted_evolution" in simulation.search.methods
-            scores = self.scores.get(simulation.scores or "")
-            if assisted and (scores is None or scores.space != simulation.search.space):
-                space = simulation.search.space
+            space = simulation.search.space
+            if "assisted_evolution" in simulation.search.methods and not self._scores_are_of(simulation.scores, space):
                 raise ValueError(
                     f"simulations.{name}.scores: got {simulation.scores!r}; allowed: a name under scores of the space "
                     f"{space}, because assisted_evolution begins with its scores"
@@ -248,31 +264,26 @@ class Settings(Config):
     def _check_origins(self) -> None:
         for name, stage in self.retrain.items():
             for origin in stage.origins:
-                if getattr(self, origin) is None:
+                if origin not in self.stages:
                     raise ValueError(f"retrain.{name}.origins: the stage {origin} is left out (null)")
 
     def _check_scores_prior(self) -> None:
         # π is fitted to scores of its own space, and only a search that reads a π of that form starts from it.
         fitted = self.scores_prior
-        scores = self.scores.get(fitted.scores) if fitted else None
-        if fitted and (scores is None or scores.space != self.space):
+        if fitted and not self._scores_are_of(fitted.scores, self.space):
             raise ValueError(
                 f"scores_prior.scores: got {fitted.scores!r}; allowed: a name under scores of the space {self.space}"
             )
-        for stage in STAGES:
+        for stage in SEARCH_STAGES:
             for name in self.methods:
-                if self.runs(name, stage) and getattr(self.for_method(name), stage).init_from == "scores":
-                    self._check_start_from_scores(name, stage)
-
-    def _check_start_from_scores(self, name: str, stage: str) -> None:
-        if stage != "search" or self.scores_prior is None or self.space != "nasbench201":
-            raise ValueError(
-                f"{stage}.init_from: got scores; allowed: in the stage search on nasbench201, with a scores_prior"
-            )
-        if self.method_of(name) in RELAXED:
-            raise ValueError(
-                f"search.init_from: got scores; allowed with {name}: uniform, because its π has another form"
-            )
+                if not self.runs(name, stage) or self.for_method(name).stages[stage].init_from != "scores":
+                    continue
+                if stage != "search" or fitted is None or self.space != "nasbench201":
+                    allowed = "in the stage search on nasbench201, with a scores_prior"
+                    raise ValueError(f"{stage}.init_from: got scores; allowed: {allowed}")
+                if self.method_of(name) in RELAXED:
+                    allowed = "uniform, because its π has another form"
+                    raise ValueError(f"search.init_from: got scores; allowed with {name}: {allowed}")
 
     def _check_proposal(self) -> None:
         # Proposals are studied where all architectures can be summed over.
@@ -285,12 +296,10 @@ class Settings(Config):
         searched = any(self.method_of(name) == "parsec" for name in self.methods)
         for name, made in self.predictors.items():
             where = f"predictors.{name}"
-            if made.problem == "darts":
-                scores = self.scores.get(made.scores)
-                if scores is None or scores.space != "darts":
-                    raise ValueError(
-                        f"{where}.scores: got {made.scores!r}; allowed: a name under scores of the space darts"
-                    )
+            if made.problem == "darts" and not self._scores_are_of(made.scores, "darts"):
+                raise ValueError(
+                    f"{where}.scores: got {made.scores!r}; allowed: a name under scores of the space darts"
+                )
             if any(pool.kind == "prior" for pool in made.pools) and not (searched and self.space == made.problem):
                 raise ValueError(
                     f"{where}.pools: got the kind prior; allowed where parsec searches {made.problem}, from whose π it "

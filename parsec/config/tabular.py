@@ -196,9 +196,7 @@ class ProposalJob(Config):
         (0.0, 0.5, 1.0), description="shares of a search's epochs after which its π is studied", min_length=1
     )
     trained: UniqueTuple[Annotated[Positive, Field(le=15_625)]] = Field(
-        (20, 50, 100),
-        description="distinct architectures sampled from π that the predictor is fitted to",
-        min_length=1,
+        (20, 50, 100), description="distinct architectures sampled from π that the predictor is fitted to", min_length=1
     )
     betas: UniqueTuple[Strength] = Field(
         (0.0, 0.25, 0.5, 1.0, 2.0), description="β; 0 is π itself, 1 the best for a perfect predictor", min_length=1

@@ -38,8 +38,7 @@ class Score(Config):
     )
     augmentation: ScoreAugmentation = ScoreAugmentation()
     initialisation: Initialisation = Field(
-        "default",
-        description="of all weights: PyTorch's; normal (0, 1); uniform [0, 1); orthogonal; identity",
+        "default", description="of all weights: PyTorch's; normal (0, 1); uniform [0, 1); orthogonal; identity"
     )
     outputs: Positive = Field(1, description="outputs of the network; the authors give it one")
 
@@ -203,8 +202,7 @@ class Fit(Config):
     """Which of the scored architectures π is fitted to, and how."""
 
     scored: Positive | None = Field(
-        None,
-        description="scored architectures, sampled at random, that are considered and count as cost; null: all",
+        None, description="scored architectures, sampled at random, that are considered and count as cost; null: all"
     )
     keep: Positive = Field(50, description="the best of them by score, to which π is fitted")
     pseudo_count: Annotated[float, Field(gt=0.0)] = Field(

@@ -12,11 +12,10 @@ from typing import NamedTuple
 import numpy as np
 import torch
 import torch.nn.functional as F
-from numpy.typing import NDArray
 from torch import Tensor
 
 from parsec.config.training import Augmentation
-from parsec.data.dataset import DatasetInfo
+from parsec.data.dataset import DatasetInfo, Integers
 from parsec.errors import DatasetError
 from parsec.runtime.rng import ShardedRNG
 
@@ -60,20 +59,20 @@ def resized_centre(images: Tensor, short_side: int, side: int) -> Tensor:
     return centre(images, side)
 
 
-def random_shift(images: Tensor, padding: int, side: int, mirrored: Tensor, draws: ShardedRNG) -> Tensor:
+def random_shift(images: Tensor, padding: int, side: int, mirrored: Tensor, rng: ShardedRNG) -> Tensor:
     """Surround uint8 images [B, 3, H, W] with a black border and cut a window of side h at a random place.
 
     Two draws: the row and the column of every window, uniform (DARTS recipe).
     """
     padded = F.pad(images, (padding,) * 4)
-    places = padded.shape[-1] - side + 1
-    top, left = draws.integers(places, 2, len(images))
+    offsets = padded.shape[-1] - side + 1
+    top, left = rng.integers(offsets, 2, len(images))
     return window(padded, top, left, side, mirrored)
 
 
-def _boxes(count: int, least: float, draws: ShardedRNG) -> tuple[Tensor, ...]:
+def _boxes(count: int, least: float, rng: ShardedRNG) -> tuple[Tensor, ...]:
     """Left, top, width and height of a random box for each image, [B], in shares of the side."""
-    area, ratio, x, y = draws.uniform(4, ATTEMPTS, count)
+    area, ratio, x, y = rng.uniform(4, ATTEMPTS, count)
     area = least + (1 - least) * area
     low, high = (math.log(bound) for bound in RATIOS)
     ratio = torch.exp(low + (high - low) * ratio)
@@ -92,13 +91,13 @@ def _grid(start: Tensor, extent: Tensor, side: int) -> Tensor:
     return 2 * (start[:, None] + extent[:, None] * pieces) - 1
 
 
-def random_resized(images: Tensor, least: float, side: int, mirrored: Tensor, draws: ShardedRNG) -> Tensor:
+def random_resized(images: Tensor, least: float, side: int, mirrored: Tensor, rng: ShardedRNG) -> Tensor:
     """Cut a random box out of every float image [B, 3, H, H] and resize it, bilinear, to [B, 3, h, h].
 
     Area uniform in [least, 1] of the image, aspect ratio log-uniform in `RATIOS`. Positions are computed elementwise:
     the matrix product of `affine_grid` would lose digits under autocast and TF32.
     """
-    left, top, width, height = _boxes(len(images), least, draws)
+    left, top, width, height = _boxes(len(images), least, rng)
     left, width = torch.where(mirrored, left + width, left), torch.where(mirrored, -width, width)
     columns, rows = _grid(left, width, side), _grid(top, height, side)
     shape = (len(images), side, side)
@@ -130,13 +129,12 @@ def adjust(images: Tensor, brightness: Tensor, contrast: Tensor, saturation: Ten
     return _blend(images, _grey(images), saturation)
 
 
-def jitter(images: Tensor, strength: float, draws: ShardedRNG) -> Tensor:
+def jitter(images: Tensor, strength: float, rng: ShardedRNG) -> Tensor:
     """Change images by factors uniform in [1 − strength, 1 + strength]; one draw of [3, B]."""
-    uniform = draws.uniform(3, len(images))[..., None, None, None]
+    uniform = rng.uniform(3, len(images))[..., None, None, None]
     return adjust(images, *(1 + strength * (2 * uniform - 1)))
 
 
-Integers = NDArray[np.int64]
 SHARE = 224 / 256
 """Side of the square that is evaluated, as a share of the short side: 224 of 256 pixels, ImageNet's custom."""
 
@@ -156,24 +154,23 @@ class View(NamedTuple):
 def evaluation_view(side: int, image_size: int, resized: bool) -> View:
     """The view of a network that sees `side` pixels of images whose short side is stored as `image_size`.
 
-    Evaluation has the scale of training. Where training cuts windows out of stored pixels (`crop: pad` and `none`),
-    it sees their middle as it is. Where training resizes boxes of the whole image (`crop: resized`), the image is
-    made so small that the middle `SHARE` of it is seen: 224 of 256 pixels, 32 of 36. It is never made larger than it
-    is stored, so that a `side` above `SHARE` of `image_size` sees more of it, and `image_size` the whole centre square.
+    Evaluation has the scale of training: the middle of the pixels as they are stored where training cuts windows out
+    of them, and the middle `SHARE` (224 of 256 pixels, 32 of 36) where training resizes boxes of the whole image
+    (`resized`). No image is made larger than it is stored, so that a larger `side` sees more than `SHARE` of it.
     """
     # The same whole number of pixels on both sides: a middle that is half a pixel off shows in small images.
     margin = round(side * (1 / SHARE - 1) / 2)
     return View(min(side + 2 * margin, image_size) if resized else image_size, side)
 
 
-def random_boxes(sizes: Integers, least: float, draws: ShardedRNG) -> Integers:
+def random_boxes(sizes: Integers, least: float, rng: ShardedRNG) -> Integers:
     """Boxes (left, top, width, height in pixels, [B, 4]) in images of `sizes` (width, height; [B, 2]).
 
     Area uniform in [least, 1] of the image, aspect ratio log-uniform in `RATIOS`, place uniform; the first of several
     draws that fits is taken, else the largest centred box of the nearest allowed ratio (Szegedy et al., 1409.4842).
     """
     # All attempts are drawn at once, so that an image takes a fixed number of random numbers, whichever attempt fits.
-    area, ratio, x, y = draws.uniform(4, ATTEMPTS, len(sizes)).double()
+    area, ratio, x, y = rng.uniform(4, ATTEMPTS, len(sizes)).double()
     whole = torch.from_numpy(sizes).double()
     low, high = (math.log(bound) for bound in RATIOS)
     area = (least + (1 - least) * area) * whole.prod(1)
@@ -183,8 +180,8 @@ def random_boxes(sizes: Integers, least: float, draws: ShardedRNG) -> Integers:
     # The first attempt that fits; 0 where none does, whose boxes are replaced below.
     first = fits.to(torch.uint8).argmax(0, keepdim=True)
     size = torch.stack([side.gather(0, first).squeeze(0) for side in drawn], 1)
-    place = torch.stack([share.gather(0, first).squeeze(0) for share in (x, y)], 1)
-    corner = (place * (whole - size + 1)).floor()
+    position = torch.stack([share.gather(0, first).squeeze(0) for share in (x, y)], 1)
+    corner = (position * (whole - size + 1)).floor()
     boxes = torch.cat([corner, size], 1).long().numpy()
     none = ~fits.any(0).numpy()
     boxes[none] = _centred(sizes[none])
@@ -207,14 +204,7 @@ def centre_squares(sizes: Integers) -> Integers:
 FULL = 255.0
 
 
-class _Moments(NamedTuple):
-    """Mean and standard deviation of values in [0, 1], [3, 1, 1] on a device."""
-
-    mean: Tensor
-    std: Tensor
-
-
-def cutout(images: Tensor, side: int, draws: ShardedRNG) -> Tensor:
+def cutout(images: Tensor, side: int, rng: ShardedRNG) -> Tensor:
     """Set a square of every image [B, 3, h, w] to zero (DeVries and Taylor, arXiv 1708.04552).
 
     Its centre is a random pixel, two draws of [B], so that a part of it may lie outside (DARTS recipe).
@@ -222,7 +212,7 @@ def cutout(images: Tensor, side: int, draws: ShardedRNG) -> Tensor:
     count, _, height, width = images.shape
     inside = []
     for length in (height, width):
-        pixel = draws.integers(length, count)[:, None]
+        pixel = rng.integers(length, count)[:, None]
         offset = torch.arange(length, device=images.device) - (pixel - side // 2)
         inside.append((offset >= 0) & (offset < side))
     hole = inside[0][:, :, None] & inside[1][:, None, :]
@@ -237,58 +227,34 @@ class Augment:
     """
 
     def __init__(self, settings: Augmentation, info: DatasetInfo, memory_format: torch.memory_format) -> None:
-        self._settings = settings
-        self._memory_format = memory_format
-        self._info = info
-        self._moments: dict[torch.device, _Moments] = {}
-        self._size = settings.size or info.image_size
-        if self._size > info.image_size:
+        self.settings, self.info, self._memory_format = settings, info, memory_format
+        self.image_size = settings.size or info.image_size
+        """Side of the images that the network sees, pixels."""
+        if self.image_size > info.image_size:
             raise DatasetError(
-                f"augmentation.size {self._size} is larger than the {info.image_size} pixels of {info.name}; "
+                f"augmentation.size {self.image_size} is larger than the {info.image_size} pixels of {info.name}; "
                 "lower it, or prepare the data set with a larger image_size"
             )
         if min(info.std) <= 0:
             raise DatasetError(f"a channel of {info.name} has the same value everywhere and cannot be normalised")
-        self.view = evaluation_view(self._size, info.image_size, self.resizes)
-        """View of an image in evaluation."""
-
-    @property
-    def image_size(self) -> int:
-        """Side of the images that the network sees, pixels."""
-        return self._size
-
-    @property
-    def stored_size(self) -> int:
-        """Short side of the images as they are stored, pixels."""
-        return self._info.image_size
-
-    @property
-    def resizes(self) -> bool:
+        self.resizes = settings.crop == "resized"
         """Whether training images are random boxes resized, which a decoder can do better than a batch of pixels."""
-        return self._settings.crop == "resized"
+        self.view = evaluation_view(self.image_size, info.image_size, self.resizes)
+        """View of an image in evaluation."""
+        self._moments: dict[torch.device, list[Tensor]] = {}
 
-    @property
-    def least_area(self) -> float:
-        """Smallest area of such a box, share of the image."""
-        return self._settings.scale
-
-    @property
-    def flips(self) -> bool:
-        """Whether half of the training images are mirrored."""
-        return self._settings.flip
-
-    def train(self, images: Tensor, draws: ShardedRNG, cropped: bool = False) -> Tensor:
+    def train(self, images: Tensor, rng: ShardedRNG, cropped: bool = False) -> Tensor:
         """Change uint8 images [B, 3, H, W] at random: normalised float32 [B, 3, h, w] in the memory format.
 
         Images that are `cropped` have the network's size already, and are neither cut nor mirrored any more.
         """
-        settings = self._settings
-        values = self._unit(images) if cropped else self._cropped(images, self._mirrored(images, draws), draws)
+        settings = self.settings
+        values = self._unit(images) if cropped else self._cropped(images, rng)
         if settings.colour_jitter:
-            values = jitter(values, settings.colour_jitter, draws)
+            values = jitter(values, settings.colour_jitter, rng)
         values = self._normalised(values)
         if settings.cutout:
-            values = cutout(values, settings.cutout, draws)
+            values = cutout(values, settings.cutout, rng)
         return values.contiguous(memory_format=self._memory_format)
 
     def evaluate(self, images: Tensor, cropped: bool = False) -> Tensor:
@@ -299,18 +265,18 @@ class Augment:
         values = self._unit(images if cropped else resized_centre(images, *self.view))
         return self._normalised(values).contiguous(memory_format=self._memory_format)
 
-    def _mirrored(self, images: Tensor, draws: ShardedRNG) -> Tensor:
-        if not self._settings.flip:
-            return torch.zeros(len(images), dtype=torch.bool, device=images.device)
-        return draws.uniform(len(images)) < 0.5
-
-    def _cropped(self, images: Tensor, mirrored: Tensor, draws: ShardedRNG) -> Tensor:
-        settings, side = self._settings, self._size
+    def _cropped(self, images: Tensor, rng: ShardedRNG) -> Tensor:
+        """Values in [0, 1] of the network's size, half of the images mirrored."""
+        settings, side = self.settings, self.image_size
+        if settings.flip:
+            mirrored = rng.uniform(len(images)) < 0.5
+        else:
+            mirrored = torch.zeros(len(images), dtype=torch.bool, device=images.device)
         match settings.crop:
             case "pad":
-                return self._unit(random_shift(images, settings.padding, side, mirrored, draws))
+                return self._unit(random_shift(images, settings.padding, side, mirrored, rng))
             case "resized":
-                return random_resized(self._unit(images), settings.scale, side, mirrored, draws)
+                return random_resized(self._unit(images), settings.scale, side, mirrored, rng)
             case "none":
                 origin = torch.zeros(len(images), dtype=torch.int64, device=images.device)
                 return self._unit(window(centre(images, side), origin, origin, side, mirrored))
@@ -320,11 +286,11 @@ class Augment:
         return images.to(torch.float32, memory_format=self._memory_format).div_(FULL)
 
     def _normalised(self, values: Tensor) -> Tensor:
-        mean, std = self._moments_on(values.device)
+        if values.device not in self._moments:
+            # Copied once per device, because the host waits for a copy.
+            self._moments[values.device] = [
+                torch.tensor(moment, dtype=torch.float32, device=values.device).view(3, 1, 1)
+                for moment in (self.info.mean, self.info.std)
+            ]
+        mean, std = self._moments[values.device]
         return values.sub_(mean).div_(std)
-
-    def _moments_on(self, device: torch.device) -> _Moments:
-        if device not in self._moments:
-            mean, std = (torch.tensor(m, dtype=torch.float32, device=device) for m in (self._info.mean, self._info.std))
-            self._moments[device] = _Moments(mean.view(3, 1, 1), std.view(3, 1, 1))
-        return self._moments[device]

@@ -1,18 +1,19 @@
 """A prepared data set: its schema, its splits as arrays or packed JPEG files, and how they are opened."""
 
 import hashlib
-import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Any, Literal, overload
+from typing import Annotated, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
+from parsec.config.base import Config, Positive
 from parsec.errors import DatasetError
+from parsec.runtime.files import sha256_of
 from parsec.runtime.logs import logger
 
 PartName = Literal["train", "validation", "test"]
@@ -21,63 +22,49 @@ LABELS = "labels.npy"
 INDEX = "index.npy"
 Storage = Literal["pixels", "jpeg"]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-Triple = Annotated[list[float], Field(min_length=3, max_length=3)]
+Triple = tuple[float, float, float]
 
 
-class _Branch(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
-
-
-class FileRecord(_Branch):
+class FileRecord(Config):
     """Hash and size of a file, so that damage shows."""
 
     sha256: Sha256
-    bytes: Annotated[int, Field(ge=1)]
+    bytes: Positive
 
 
-class PartRecord(_Branch):
+class PartRecord(Config):
     """The files of one part by name, shards and `labels.npy`."""
 
     files: dict[str, FileRecord]
 
 
-class DatasetRecord(_Branch):
-    """A prepared data set; mean and standard deviation are those of the training and validation pixels, in [0, 1]."""
+class DatasetInfo(Config):
+    """Facts that stages need of a data set; mean and standard deviation per channel, of values in [0, 1]."""
 
-    schema_version: Annotated[Literal[1], Field(alias="schema")] = 1
     name: str
-    source: str
-    classes: list[str]
-    image_size: Annotated[int, Field(ge=1)]
-    channels: Literal[3] = 3
+    classes: tuple[str, ...]
+    image_size: Positive
     mean: Triple
     std: Triple
     counts: dict[PartName, int]
-    parts: dict[PartName, PartRecord]
     content_hash: Sha256
     stand_in: str | None
-    storage: Storage = "pixels"
 
 
-class SourceRecord(_Branch):
-    """`source.json`: where the images came from; apart from `dataset.json`, which depends only on images and split."""
+class DatasetRecord(DatasetInfo):
+    """`dataset.json` of a prepared data set; mean and standard deviation are those of training and validation."""
 
     schema_version: Annotated[Literal[1], Field(alias="schema")] = 1
-    served_by: str
-    settings: dict[str, Any]
-    fingerprint: str
+    source: str
+    channels: Literal[3] = 3
+    parts: dict[PartName, PartRecord]
+    storage: Storage = "pixels"
 
 
 def content_hash(parts: dict[PartName, PartRecord]) -> str:
     """SHA-256 over the hashes of all files: equal images, labels and splits have equal hashes."""
     lines = [f"{part}/{file} {entry.sha256}" for part in PARTS for file, entry in sorted(parts[part].files.items())]
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
-
-
-def as_json(record: DatasetRecord | SourceRecord) -> str:
-    """The text of `dataset.json` or `source.json`."""
-    document = record.model_dump(mode="json", by_alias=True)
-    return json.dumps(document, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
 
 
 Pixels = NDArray[np.uint8]
@@ -87,22 +74,15 @@ OPEN_SHARDS = 256
 """Shards kept open at once: every memory map holds a file descriptor, and there may be thousands of shards."""
 
 
-class Shards(Sequence[Pixels]):
+class Shards:
     """The shards of one or more parts, [n, H, W, 3] each, memory-mapped when they are first read."""
 
     def __init__(self, paths: Sequence[Path]) -> None:
         self.paths = tuple(paths)
         self.lengths = np.array([len(_open_shard(path)) for path in paths], dtype=np.int64)
-        self._open: Callable[[Path], Pixels] = lru_cache(maxsize=OPEN_SHARDS)(_open_shard)
+        self._open = lru_cache(maxsize=OPEN_SHARDS)(_open_shard)
 
-    @overload
-    def __getitem__(self, index: int) -> Pixels: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[Pixels]: ...
-    def __getitem__(self, index: int | slice) -> Pixels | list[Pixels]:
-        """One shard, or several."""
-        if isinstance(index, slice):
-            return [self._open(path) for path in self.paths[index]]
+    def __getitem__(self, index: int) -> Pixels:
         return self._open(self.paths[index])
 
     def __len__(self) -> int:
@@ -178,49 +158,22 @@ HASHED_BYTES = 1_000_000_000
 """Parts up to this size are hashed when they are opened; of larger ones only the sizes are checked."""
 
 
-@dataclass(frozen=True)
-class DatasetInfo:
-    """Facts that stages need of a data set; mean and standard deviation per channel, of values in [0, 1]."""
-
-    name: str
-    classes: tuple[str, ...]
-    image_size: int
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
-    counts: dict[str, int]
-    content_hash: str
-    stand_in: str | None
-
-
-def _read_record(folder: Path) -> DatasetRecord:
-    path = folder / "dataset.json"
-    try:
-        return DatasetRecord.model_validate_json(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, NotADirectoryError) as error:
-        raise DatasetError(f"no data set in {folder}: {path.name} is missing; `prepare` makes it") from error
-    except (ValidationError, UnicodeDecodeError) as error:
-        raise DatasetError(f"{path} is damaged or of another version; `prepare` makes it again") from error
-
-
-def read_info(folder: Path, name: str | None = None) -> DatasetInfo:
-    """Read the facts of the data set in `folder`, which must be the one of this `name` if given.
+def read_info(folder: Path, name: str | None = None) -> DatasetRecord:
+    """Read the record of the data set in `folder`, which must be the one of this `name` if given.
 
     Raises:
         DatasetError: there is none, its record is damaged, or it is another one.
     """
-    record = _read_record(folder)
+    path = folder / "dataset.json"
+    try:
+        record = DatasetRecord.model_validate_json(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise DatasetError(f"no data set in {folder}: {path.name} is missing; `prepare` makes it") from error
+    except (ValidationError, UnicodeDecodeError) as error:
+        raise DatasetError(f"{path} is damaged or of another version; `prepare` makes it again") from error
     if name is not None and record.name != name:
         raise DatasetError(f"{folder}: holds {record.name}, but the settings want {name}; give its folder")
-    return DatasetInfo(
-        name=record.name,
-        classes=tuple(record.classes),
-        image_size=record.image_size,
-        mean=tuple(record.mean),
-        std=tuple(record.std),
-        counts={str(part): count for part, count in record.counts.items()},
-        content_hash=record.content_hash,
-        stand_in=record.stand_in,
-    )
+    return record
 
 
 def _check_file(path: Path, expected: FileRecord, hashed: bool) -> None:
@@ -229,16 +182,8 @@ def _check_file(path: Path, expected: FileRecord, hashed: bool) -> None:
         raise DatasetError(f"{path} is missing; {remedy}")
     if (size := path.stat().st_size) != expected.bytes:
         raise DatasetError(f"{path} has {size} bytes instead of {expected.bytes}; {remedy}")
-    if hashed:
-        with path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-        if digest != expected.sha256:
-            raise DatasetError(f"{path} has changed since it was written (SHA-256 {digest[:12]}…); {remedy}")
-
-
-def _shard_number(name: str) -> tuple[int, str]:
-    """Sort key of shard names: `images-1000.npy` comes after `images-999.npy`."""
-    return len(name), name
+    if hashed and (digest := sha256_of(path)) != expected.sha256:
+        raise DatasetError(f"{path} has changed since it was written (SHA-256 {digest[:12]}…); {remedy}")
 
 
 def open_split(folder: Path, part: PartName, limit: int | None = None) -> AnyPart:
@@ -247,12 +192,14 @@ def open_split(folder: Path, part: PartName, limit: int | None = None) -> AnyPar
     Raises:
         DatasetError: a missing, truncated or changed file, named; parts above 1 GB are not hashed.
     """
-    record = _read_record(folder)
+    record = read_info(folder)
     files = record.parts[part].files
     hashed = sum(entry.bytes for entry in files.values()) <= HASHED_BYTES
     for name, entry in files.items():
         _check_file(folder / part / name, entry, hashed)
-    shards = [folder / part / name for name in sorted(files, key=_shard_number) if name not in (LABELS, INDEX)]
+    # By length first: `images-1000.npy` comes after `images-999.npy`.
+    names = sorted(files.keys() - {LABELS, INDEX}, key=lambda name: (len(name), name))
+    shards = [folder / part / name for name in names]
     labels: Integers = np.load(folder / part / LABELS, allow_pickle=False)
     rows = np.arange(len(labels)) if limit is None else first_balanced(labels, limit)
     if record.storage == "jpeg":

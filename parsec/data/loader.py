@@ -6,17 +6,16 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import numpy as np
 import torch
 import torch.nn.functional as F
-from numpy.typing import NDArray
 from torch import Tensor
 
 from parsec.data.augment import Augment, View, centre, centre_squares, random_boxes, resized_centre
-from parsec.data.dataset import AnyPart, PackedPart, Part
+from parsec.data.dataset import AnyPart, Integers, PackedPart, Part, Pixels
 from parsec.errors import DatasetError
 from parsec.runtime.device import to_device
 from parsec.runtime.rng import ShardedRNG, generator
 
 
-def epoch_order(count: int, batch_size: int, seed: int, stream: str, epoch: int) -> torch.Tensor:
+def epoch_order(count: int, batch_size: int, seed: int, stream: str, epoch: int) -> Tensor:
     """Positions of one epoch's batches, int64 [steps, batch_size] on the CPU; the images left over are dropped.
 
     Raises:
@@ -29,7 +28,7 @@ def epoch_order(count: int, batch_size: int, seed: int, stream: str, epoch: int)
     return order[: steps * batch_size].view(steps, batch_size)
 
 
-def evaluation_batches(count: int, batch_size: int) -> list[torch.Tensor]:
+def evaluation_batches(count: int, batch_size: int) -> list[Tensor]:
     """Positions 0 … count − 1 in order, in batches of int64; the last may be smaller."""
     return list(torch.split(torch.arange(count), batch_size)) if count else []
 
@@ -38,9 +37,7 @@ FACTOR = 2
 """Halvings are the scales at which decoding is faster; others cost more than they save."""
 
 
-def decode(
-    jpeg: NDArray[np.uint8], size: NDArray[np.int64], box: NDArray[np.int64], side: int, mirrored: bool = False
-) -> torch.Tensor:
+def decode(jpeg: Pixels, size: Integers, box: Integers, side: int, mirrored: bool = False) -> Tensor:
     """The box (left, top, width, height) of an image of `size` (width, height), uint8 [side, side, 3].
 
     Bilinear with antialiasing, as torchvision's resized crops of Pillow images.
@@ -66,12 +63,11 @@ def decode(
     return square.flip(1) if mirrored else square
 
 
-Integers = NDArray[np.int64]
 Pending = list[Future[Tensor]]
 
 
 class PackedImages:
-    """The images of one part; see `loader.Images`, whose place it takes.
+    """The images of one part, stored as JPEGs; the methods are those of `Images`.
 
     Box and flip of an image depend only on seed, step and position in the batch, so that batches can be decoded ahead,
     and a resumed run sees the same images as one that was not interrupted.
@@ -87,16 +83,16 @@ class PackedImages:
     def __len__(self) -> int:
         return len(self._part)
 
-    def train(self, indices: Tensor, augment: Augment, draws: ShardedRNG, step: int) -> tuple[Tensor, Tensor]:
+    def train(self, indices: Tensor, augment: Augment, rng: ShardedRNG, step: int) -> tuple[Tensor, Tensor]:
         """Augmented training images [B, 3, h, w] and labels [B] on the device; `indices` are int64 [B] on the CPU."""
         key = (step, indices.numpy().tobytes())
-        pending = self._ahead.pop(key, None) or self._begin(indices, augment, draws, step)
+        pending = self._ahead.pop(key, None) or self._begin(indices, augment, rng, step)
         self._ahead = {other: begun for other, begun in self._ahead.items() if other[0] > step}
-        return augment.train(self._collected(pending), draws, augment.resizes), self._labels_of(indices)
+        return augment.train(self._collected(pending), rng, augment.resizes), self._labels_of(indices)
 
-    def ahead(self, indices: Tensor, augment: Augment, draws: ShardedRNG, step: int) -> None:
+    def ahead(self, indices: Tensor, augment: Augment, rng: ShardedRNG, step: int) -> None:
         """Begin to decode what `train` will be asked for with the same arguments."""
-        self._ahead[step, indices.numpy().tobytes()] = self._begin(indices, augment, draws, step)
+        self._ahead[step, indices.numpy().tobytes()] = self._begin(indices, augment, rng, step)
 
     def evaluate(self, indices: Tensor, augment: Augment) -> tuple[Tensor, Tensor]:
         """Images as the network is tested on them, and labels."""
@@ -108,15 +104,15 @@ class PackedImages:
         squares = self._decode(chosen, centre_squares(self._part.sizes(chosen)), view.short_side)
         return centre(self._collected(squares), view.side)
 
-    def _begin(self, indices: Tensor, augment: Augment, draws: ShardedRNG, step: int) -> Pending:
+    def _begin(self, indices: Tensor, augment: Augment, rng: ShardedRNG, step: int) -> Pending:
         chosen = indices.numpy()
         sizes = self._part.sizes(chosen)
         if not augment.resizes:
             # The centre square that would be stored as pixels, so that both storage forms train on the same windows.
-            return self._decode(chosen, centre_squares(sizes), augment.stored_size)
-        own = draws.with_generator(generator(self._seed, "boxes", step))
-        boxes = random_boxes(sizes, augment.least_area, own)
-        mirrored = own.uniform(len(sizes)) < (0.5 if augment.flips else 0.0)
+            return self._decode(chosen, centre_squares(sizes), augment.info.image_size)
+        own = rng.with_generator(generator(self._seed, "boxes", step))
+        boxes = random_boxes(sizes, augment.settings.scale, own)
+        mirrored = own.uniform(len(sizes)) < (0.5 if augment.settings.flip else 0.0)
         return self._decode(chosen, boxes, augment.image_size, mirrored.tolist())
 
     def _decode(self, chosen: Integers, boxes: Integers, side: int, mirrored: Sequence[bool] | None = None) -> Pending:
@@ -134,7 +130,6 @@ class PackedImages:
 
 
 RESIDENT_BYTES = 4 * 2**30
-Batch = tuple[torch.Tensor, torch.Tensor]
 COPIED_AT_ONCE = 8192
 """Images read between disk and device when a part becomes resident; bounds the memory of the copy."""
 
@@ -157,29 +152,24 @@ class Images:
     def __len__(self) -> int:
         return len(self._part)
 
-    @property
-    def resident(self) -> bool:
-        """Whether the images lie in the device's memory."""
-        return self._resident is not None
-
-    def train(self, indices: torch.Tensor, augment: Augment, draws: ShardedRNG, step: int) -> Batch:
+    def train(self, indices: Tensor, augment: Augment, rng: ShardedRNG, step: int) -> tuple[Tensor, Tensor]:
         """Augmented training images [B, 3, h, w] and labels [B] on the device; `indices` are int64 [B] on the CPU."""
         pixels, labels = self.gather(indices)
-        return augment.train(pixels, draws), labels
+        return augment.train(pixels, rng), labels
 
-    def ahead(self, indices: torch.Tensor, augment: Augment, draws: ShardedRNG, step: int) -> None:
-        """Nothing: a batch that is memory already costs nothing to prepare."""
+    def ahead(self, indices: Tensor, augment: Augment, rng: ShardedRNG, step: int) -> None:
+        """Do nothing: a batch in memory needs no preparation."""
 
-    def evaluate(self, indices: torch.Tensor, augment: Augment) -> Batch:
+    def evaluate(self, indices: Tensor, augment: Augment) -> tuple[Tensor, Tensor]:
         """Images as the network is tested on them, and labels."""
         pixels, labels = self.gather(indices)
         return augment.evaluate(pixels), labels
 
-    def pixels(self, indices: torch.Tensor, view: View) -> torch.Tensor:
+    def pixels(self, indices: Tensor, view: View) -> Tensor:
         """Images as evaluation sees them, before normalisation: uint8 [B, 3, side, side] on the device."""
         return resized_centre(self.gather(indices)[0], *view)
 
-    def gather(self, indices: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def gather(self, indices: Tensor) -> tuple[Tensor, Tensor]:
         """Images uint8 [B, 3, H, W] (channels last in memory) and labels int64 [B] on the device.
 
         `indices` are int64 [B] on the CPU.
@@ -191,7 +181,7 @@ class Images:
             pixels = to_device(torch.from_numpy(self._part.read(indices.numpy())), self._device)
         return pixels.permute(0, 3, 1, 2), self._labels.index_select(0, chosen)
 
-    def _load(self) -> torch.Tensor:
+    def _load(self) -> Tensor:
         shape = (len(self._part), *self._part.images[0].shape[1:])
         store = torch.empty(shape, dtype=torch.uint8, device=self._device)
         for start in range(0, len(self._part), COPIED_AT_ONCE):

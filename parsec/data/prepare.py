@@ -2,9 +2,9 @@
 
 import hashlib
 import json
-import logging
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -20,26 +20,17 @@ from parsec.config.datasets import (
     PrepareJob,
     Registered,
 )
-from parsec.data.dataset import (
-    INDEX,
-    LABELS,
-    PARTS,
-    DatasetRecord,
-    PartName,
-    PartRecord,
-    SourceRecord,
-    as_json,
-    content_hash,
-)
-from parsec.data.shards import PixelStatistics, check_partial, remove_notes, write_packed_part, write_part
-from parsec.data.sources.base import Collection, Integers, Source, stratified
+from parsec.data.dataset import INDEX, LABELS, PARTS, DatasetRecord, Integers, PartName, PartRecord, content_hash
+from parsec.data.shards import mean_std, remove_notes, write_packed_part, write_part
+from parsec.data.sources.base import Collection, Source, open_digits, open_registered, stratified
+from parsec.data.sources.cifar import open_cifar
 from parsec.data.sources.encoded import Encoded
+from parsec.data.sources.image_folder import open_digits_folder, open_image_folder
 from parsec.errors import DatasetError, UserError
 from parsec.records.code_hash import code_fingerprint
 from parsec.runtime.files import is_partial, remove_partial, reported, write_atomic
+from parsec.runtime.logs import logger
 from parsec.runtime.outputs import check_apart, check_run_folder, mark_folder, remove_written
-
-logger = logging.getLogger("parsec")
 
 RECORD = "dataset.json"
 SPLITS = "splits.json"
@@ -56,31 +47,19 @@ Chosen = dict[PartName, tuple[Collection, Integers]]
 def open_source(dataset: Dataset, output: Path) -> Source:
     """Open the source that the settings name; what it must store first goes below `output`.
 
-    Torchvision takes seconds to import, so that only the sources that use it are imported.
-
     Raises:
         DatasetError: the source is missing, damaged or not what it claims to be.
     """
     match dataset:
         case Digits():
-            from parsec.data.sources.base import open_digits
-
-            return open_digits(dataset)
+            return open_digits()
         case DigitsFolder():
-            from parsec.data.sources.base import open_digits_folder
-
             return open_digits_folder(dataset, output)
         case Cifar10() | Cifar100():
-            from parsec.data.sources.cifar import open_cifar
-
             return open_cifar(dataset, output)
         case ImageFolder():
-            from parsec.data.sources.image_folder import open_image_folder
-
             return open_image_folder(dataset)
         case Registered():
-            from parsec.data.sources.base import open_registered
-
             return open_registered(dataset)
 
 
@@ -130,56 +109,47 @@ def _check_space(output: Path, images: int, side: int) -> None:
         )
 
 
-def _splits_json(chosen: Chosen, seed: int) -> str:
-    indices = {part: images.indices[positions].tolist() for part, (images, positions) in chosen.items()}
-    return json.dumps({"schema": 1, "split_seed": seed, "indices": indices}) + "\n"
+def _check_partial(job: PrepareJob, chosen: Chosen, folder: Path) -> None:
+    """Refuse a folder of packed parts that are not of these settings, code and images; an empty one becomes theirs.
 
-
-def _write_parts(
-    chosen: Chosen, side: int, output: Path, form: Jpeg | None
-) -> tuple[dict[PartName, PartRecord], PixelStatistics]:
-    statistics, parts = PixelStatistics(), {}
-    for part, (images, positions) in chosen.items():
-        counted = None if part == "test" else statistics
-        if form is None:
-            parts[part] = write_part(output / part, images, positions, side, counted)
-        else:
-            assert isinstance(images, Encoded)
-            parts[part] = write_packed_part(output / PARTIAL / part, images, positions, form, side, counted)
-    return parts, statistics
-
-
-def _finish_parts(output: Path) -> None:
-    """Put packed parts in their place, now that all are complete."""
-    for part in PARTS:
-        remove_notes(output / PARTIAL / part)
-        (output / PARTIAL / part).replace(output / part)
-    shutil.rmtree(output / PARTIAL)
-
-
-def _identity(job: PrepareJob, chosen: Chosen) -> str:
-    """Identity of the shards that an interrupted call left: their settings, code, and images with their places."""
+    JPEGs take long to encode: what an interrupted call left there is kept, but only if it is of the same job.
+    """
     listed = hashlib.sha256()
     for images, positions in chosen.values():
         assert isinstance(images, Encoded)
         listed.update(images.labels[positions].tobytes())
         listed.update("\n".join(str(images.pieces[position]) for position in positions).encode())
-    return f"{fingerprint(job)}-{listed.hexdigest()[:16]}-{code_fingerprint('parsec.data.shards')}"
+    identity = f"{fingerprint(job)}-{listed.hexdigest()[:16]}-{code_fingerprint('parsec.data.shards')}"
+    note = folder / "identity"
+    if note.is_file() and note.read_text(encoding="utf-8") != identity:
+        raise UserError(f"{folder} holds shards of other settings, images or code; delete it to start from scratch")
+    write_atomic(note, identity)
 
 
-def _record(job: PrepareJob, source: Source, chosen: Chosen, output: Path) -> DatasetRecord:
-    form = _jpeg(job.dataset)
+def _write_parts(job: PrepareJob, source: Source, chosen: Chosen, output: Path) -> DatasetRecord:
+    """Write the files of all parts; returns the record that describes them."""
+    form, side = _jpeg(job.dataset), source.image_size
     if form:
-        # JPEGs take long to encode: complete shards of an interrupted call are kept if they are of the same job.
-        check_partial(output / PARTIAL, _identity(job, chosen))
-    parts, statistics = _write_parts(chosen, source.image_size, output, form)
+        _check_partial(job, chosen, output / PARTIAL)
+    counts, parts = np.zeros((3, 256), dtype=np.int64), dict[PartName, PartRecord]()
+    for part, (images, positions) in chosen.items():
+        counted = None if part == "test" else counts
+        if form is None:
+            parts[part] = write_part(output / part, images, positions, side, counted)
+        else:
+            assert isinstance(images, Encoded)
+            parts[part] = write_packed_part(output / PARTIAL / part, images, positions, form, side, counted)
     if form:
-        _finish_parts(output)
-    mean, std = statistics.mean_std()
+        # Packed parts come to their place now that all are complete.
+        for part in PARTS:
+            remove_notes(output / PARTIAL / part)
+            (output / PARTIAL / part).replace(output / part)
+        shutil.rmtree(output / PARTIAL)
+    mean, std = mean_std(counts)
     return DatasetRecord(
         name=job.name,
         source=job.dataset.source,
-        classes=list(source.classes),
+        classes=source.classes,
         image_size=source.image_size,
         mean=mean,
         std=std,
@@ -191,9 +161,8 @@ def _record(job: PrepareJob, source: Source, chosen: Chosen, output: Path) -> Da
     )
 
 
-def _source_json(job: PrepareJob, source: Source) -> str:
-    settings = job.model_dump(mode="json")
-    return as_json(SourceRecord(served_by=source.served_by, settings=settings, fingerprint=fingerprint(job)))
+def _write_document(path: Path, document: dict[str, Any]) -> None:
+    write_atomic(path, json.dumps(document, indent=1, sort_keys=True, ensure_ascii=False) + "\n")
 
 
 def prepare(job: PrepareJob, output: Path) -> None:
@@ -215,10 +184,14 @@ def prepare(job: PrepareJob, output: Path) -> None:
         if not _jpeg(job.dataset):
             _check_space(output, sum(len(positions) for _, positions in chosen.values()), source.image_size)
         _clear(output)
-        record = _record(job, source, chosen, output)
-        write_atomic(output / SPLITS, _splits_json(chosen, job.dataset.split_seed))
-        write_atomic(output / SOURCE, _source_json(job, source))
+        record = _write_parts(job, source, chosen, output)
+        indices = {part: images.indices[positions].tolist() for part, (images, positions) in chosen.items()}
+        splits = {"schema": 1, "split_seed": job.dataset.split_seed, "indices": indices}
+        write_atomic(output / SPLITS, json.dumps(splits) + "\n")
+        # Where the images came from is apart from the record, which depends only on images and split.
+        served = {"schema": 1, "served_by": source.served_by, "fingerprint": fingerprint(job)}
+        _write_document(output / SOURCE, {**served, "settings": job.model_dump(mode="json")})
         # The record comes last: a folder with a record is complete.
-        write_atomic(output / RECORD, as_json(record))
+        _write_document(output / RECORD, record.model_dump(mode="json", by_alias=True))
     counts = ", ".join(f"{record.counts[part]} {part}" for part in PARTS)
     logger.info("%s: %s images, served by %s", job.name, counts, source.served_by)

@@ -1,9 +1,7 @@
 """Writing the splits of a prepared data set, as pixels or as packed JPEG files."""
 
-import hashlib
 import io
 import json
-import logging
 import tarfile
 import time
 from collections.abc import Iterable, Iterator
@@ -17,13 +15,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from parsec.config.datasets import Jpeg
-from parsec.data.dataset import INDEX, LABELS, FileRecord, PartRecord
-from parsec.data.sources.base import Collection, Integers, Pixels
+from parsec.data.dataset import INDEX, LABELS, FileRecord, Integers, PartRecord, Pixels, Triple
+from parsec.data.sources.base import Collection
 from parsec.data.sources.encoded import Encoded, Piece, read_rgb
-from parsec.errors import UserError
-from parsec.runtime.files import temporary_path, write_atomic
-
-logger = logging.getLogger("parsec")
+from parsec.runtime.files import sha256_of, temporary_path, write_atomic
+from parsec.runtime.logs import logger
 
 SHARD_BYTES = 55_000_000
 """Largest size of a shard's file."""
@@ -33,28 +29,16 @@ CHUNK = 128
 PROGRESS_SECONDS = 5.0
 
 
-class PixelStatistics:
-    """Mean and standard deviation per channel from a histogram of exact counts, [3, 256]."""
+def mean_std(counts: Integers) -> tuple[Triple, Triple]:
+    """Mean and standard deviation per channel in units of the full range 255, from counts of its 256 values [3, 256].
 
-    def __init__(self) -> None:
-        self._counts = np.zeros((3, 256), dtype=np.int64)
-
-    def add(self, pixels: Pixels) -> None:
-        """Count the pixels of some images [n, H, W, 3]."""
-        for channel, counts in enumerate(self._counts):
-            counts += np.bincount(pixels[..., channel].ravel(), minlength=256)
-
-    def add_counts(self, counts: NDArray[np.int64]) -> None:
-        """Add counts of the 256 values of every channel, [3, 256]."""
-        self._counts += counts
-
-    def mean_std(self) -> tuple[list[float], list[float]]:
-        """Per channel, in units of the full range 255."""
-        values = np.arange(256) / 255
-        share = self._counts / self._counts.sum(axis=1, keepdims=True)
-        mean = share @ values
-        variance = (share * (values - mean[:, None]) ** 2).sum(axis=1)
-        return mean.tolist(), np.sqrt(variance).tolist()
+    The counts are exact, so that the result does not depend on the order of the images.
+    """
+    values = np.arange(256) / 255
+    share = counts / counts.sum(axis=1, keepdims=True)
+    mean = share @ values
+    variance = (share * (values - mean[:, None]) ** 2).sum(axis=1)
+    return tuple(mean.tolist()), tuple(np.sqrt(variance).tolist())
 
 
 class Progress:
@@ -84,9 +68,11 @@ def write_array(path: Path, array: NDArray[np.generic]) -> FileRecord:
     with temporary_path(path) as temporary:
         with temporary.open("wb") as file:
             np.save(file, array, allow_pickle=False)
-        with temporary.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-        return FileRecord(sha256=digest, bytes=temporary.stat().st_size)
+        return _file_record(temporary)
+
+
+def _file_record(path: Path) -> FileRecord:
+    return FileRecord(sha256=sha256_of(path), bytes=path.stat().st_size)
 
 
 def _decode(images: Collection, positions: Integers, side: int, progress: Progress) -> Pixels:
@@ -98,10 +84,10 @@ def _decode(images: Collection, positions: Integers, side: int, progress: Progre
     return shard
 
 
-def write_part(
-    folder: Path, images: Collection, positions: Integers, side: int, statistics: PixelStatistics | None = None
-) -> PartRecord:
+def write_part(folder: Path, images: Collection, positions: Integers, side: int, counts: Integers | None) -> PartRecord:
     """Write the images at `positions` as `images-000.npy` … and `labels.npy`; every file appears whole or not at all.
+
+    The counts of their values are added to `counts`, see `mean_std`.
 
     Raises:
         DatasetError: an image that cannot be decoded.
@@ -111,8 +97,9 @@ def write_part(
     step, progress = images_per_shard(side), Progress(folder.name, len(positions))
     for number, start in enumerate(range(0, len(positions), step)):
         shard = _decode(images, positions[start : start + step], side, progress)
-        if statistics is not None:
-            statistics.add(shard)
+        if counts is not None:
+            for channel, counted in enumerate(counts):
+                counted += np.bincount(shard[..., channel].ravel(), minlength=256)
         name = f"images-{number:03d}.npy"
         files[name] = write_array(folder / name, shard)
     files[LABELS] = write_array(folder / LABELS, images.labels[positions])
@@ -191,7 +178,7 @@ class _Shard(NamedTuple):
 
 
 def write_packed_part(
-    folder: Path, images: Encoded, positions: Integers, form: Jpeg, short_side: int, statistics: PixelStatistics | None
+    folder: Path, images: Encoded, positions: Integers, form: Jpeg, short_side: int, counts: Integers | None
 ) -> PartRecord:
     """Write the images at `positions` as `images-000.tar` …, `index.npy` and `labels.npy`.
 
@@ -210,8 +197,8 @@ def write_packed_part(
         shard = _finished(path) or _write_shard(path, images, chosen, form, short_side, progress)
         files[path.name] = FileRecord(**shard.file)
         rows += [(number, *row) for row in shard.rows]
-        if statistics is not None:
-            statistics.add_counts(np.array(shard.histogram).reshape(3, 256))
+        if counts is not None:
+            counts += np.array(shard.histogram).reshape(3, 256)
     files[INDEX] = write_array(folder / INDEX, np.array(rows, dtype=np.int64).reshape(-1, 5))
     files[LABELS] = write_array(folder / LABELS, images.labels[positions])
     return PartRecord(files=files)
@@ -237,13 +224,15 @@ def _write_shard(
     with temporary_path(path) as temporary:
         with tarfile.open(temporary, "w", format=tarfile.USTAR_FORMAT) as tar:
             for index, stored in zip(images.indices[chosen], _encoded(images, chosen, form, short_side), strict=True):
-                rows.append((_append(tar, int(index), stored), len(stored.content), stored.width, stored.height))
+                # Under its number in the source; the content begins after the header of the member.
+                member = tarfile.TarInfo(f"{int(index):08d}.jpg")
+                member.size = len(stored.content)
+                rows.append((tar.offset + tarfile.BLOCKSIZE, member.size, stored.width, stored.height))
+                tar.addfile(member, io.BytesIO(stored.content))
                 histogram += stored.histogram
                 progress.advance(1)
-        with temporary.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-        record = {"sha256": digest, "bytes": temporary.stat().st_size}
-    shard = _Shard(record, rows, histogram.tolist())
+        record = _file_record(temporary)
+    shard = _Shard(record.model_dump(), rows, histogram.tolist())
     # The note is written after the shard, so that a shard with a note is complete.
     write_atomic(_note(path), json.dumps(shard._asdict()))
     return shard
@@ -257,28 +246,7 @@ def _encoded(images: Encoded, chosen: Integers, form: Jpeg, short_side: int) -> 
             yield from pool.map(lambda i: encode(images.pieces[i], short_side, form.quality), chunk)
 
 
-def _append(tar: tarfile.TarFile, index: int, stored: Stored) -> int:
-    """Add an image under its number in the source; the byte at which its content begins."""
-    member = tarfile.TarInfo(f"{index:08d}.jpg")
-    member.size = len(stored.content)
-    start = tar.offset + tarfile.BLOCKSIZE
-    tar.addfile(member, io.BytesIO(stored.content))
-    return start
-
-
 def remove_notes(folder: Path) -> None:
     """Take away the notes of a part when the data set is complete."""
     for note in folder.glob("images-*.json"):
         note.unlink()
-
-
-def check_partial(folder: Path, identity: str) -> None:
-    """Make `folder` one of these settings and images: what another left there would be taken for its own.
-
-    Raises:
-        UserError: it holds the shards of other settings, images or code.
-    """
-    note = folder / "identity"
-    if note.is_file() and note.read_text(encoding="utf-8") != identity:
-        raise UserError(f"{folder} holds shards of other settings, images or code; delete it to start from scratch")
-    write_atomic(note, identity)

@@ -11,29 +11,19 @@ from typing import Any
 
 import torch
 
-_MISSING_OPERATOR = "operator torchvision::nms does not exist"
-_OPERATORS = ("nms", "qnms")
-
-
-def _declare_operators() -> None:
-    for operator in _OPERATORS:
-        torch.library.define(f"torchvision::{operator}", "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-
-
-def _drop_half_imported() -> None:
-    for name in [name for name in sys.modules if name.partition(".")[0] == "torchvision"]:
-        del sys.modules[name]
-
 
 def load() -> ModuleType:
     """Import torchvision, declaring its operator schemas if exactly they are what is missing."""
     try:
         return importlib.import_module("torchvision")
     except RuntimeError as error:
-        if str(error) != _MISSING_OPERATOR:
+        if str(error) != "operator torchvision::nms does not exist":
             raise
-    _drop_half_imported()
-    _declare_operators()
+    # What the failed import left would be taken for the whole package.
+    for name in [name for name in sys.modules if name.partition(".")[0] == "torchvision"]:
+        del sys.modules[name]
+    for operator in ("nms", "qnms"):
+        torch.library.define(f"torchvision::{operator}", "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
     return importlib.import_module("torchvision")
 
 

@@ -2,7 +2,6 @@
 
 import importlib
 import json
-import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -25,6 +24,7 @@ from parsec.network.cell_network import FixedNetwork
 from parsec.records.documents import read_results
 from parsec.records.provenance import write_json
 from parsec.runtime.files import temporary_path
+from parsec.runtime.logs import logger
 from parsec.runtime.outputs import check_apart, check_run_folder, mark_folder
 from parsec.space.darts import from_dict
 
@@ -95,10 +95,12 @@ def load_trained(run: Path, data: Path) -> Trained:
     record, info = _checked(result, path), read_info(data)
     if record.provenance.dataset_hash != info.content_hash:
         raise UserError(f"{data}: not the images that {run} was trained on (another hash); give its data set")
+    # The network sees images of the size that it was trained on, however large they are stored.
     seen = record.provenance.settings.settings.augmentation
     side = seen.size or info.image_size
     if side > info.image_size:
         raise UserError(f"{path}: its images have {side} pixels, those of {data} {info.image_size}; give its data set")
+    # The weights tell whether there is an auxiliary head, and must be those of exactly this network.
     weights = _weights(run / "weights.safetensors")
     auxiliary = any(name.startswith("auxiliary.") for name in weights)
     try:
@@ -157,8 +159,6 @@ TOLERANCE = 1e-3
 OPSET = 18
 NEEDED = {"onnx": "ModelProto", "onnxscript": "script", "onnxruntime": "InferenceSession"}
 """Packages that exporting takes, each with a name that it lacks if only a part of it is installed."""
-
-logger = logging.getLogger("parsec")
 
 
 def export(run: Path, data: Path, output: Path) -> None:

@@ -1,6 +1,5 @@
 """Classes of the images in a folder, by a trained network."""
 
-import logging
 import os
 import time
 from collections.abc import Iterator
@@ -16,14 +15,13 @@ from parsec.data.vision import torchvision
 from parsec.errors import DatasetError, UserError
 from parsec.export.onnx import Trained, load_trained
 from parsec.report.tables.base import csv_text
+from parsec.runtime.logs import logger
 from parsec.runtime.outputs import check_file, signature_of, write_outputs
 
 BATCH = 64
 Row = tuple[str, str | None, float | None, str | None]
 COLUMNS = ("image", "class", "probability", "error")
 PROGRESS_SECONDS = 5.0
-
-logger = logging.getLogger("parsec")
 
 
 def predict(run: Path, data: Path, images: Path, output: Path) -> None:
@@ -65,11 +63,11 @@ def _images(folder: Path) -> list[Path]:
         entered = []
         for name in sorted(folders):
             path = Path(root, name)
-            place = Path(os.path.realpath(path))
-            inside = path.is_symlink() and (place.is_relative_to(top) or top.is_relative_to(place))
-            if not name.startswith(".") and not inside and place not in seen:
+            real = Path(os.path.realpath(path))
+            inside = path.is_symlink() and (real.is_relative_to(top) or top.is_relative_to(real))
+            if not name.startswith(".") and not inside and real not in seen:
                 entered.append(name)
-                seen.add(place)
+                seen.add(real)
         folders[:] = entered
     if hidden:
         logger.info("%s: %d hidden files and folders are left out", folder, hidden)

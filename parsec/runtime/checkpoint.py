@@ -14,8 +14,7 @@ import pickle
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import torch
 from filelock import FileLock, Timeout
@@ -102,6 +101,8 @@ def finite(value: object) -> object:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
+KEPT = 2
+"""Checkpoints in a folder: the newest, and one more in case that it is damaged."""
 _COMMENT_BYTES = 64
 """Length of the archive's comment: a SHA-256 in hexadecimal."""
 _TYPES = {"fingerprint": str, "step": int, "state": dict}
@@ -118,17 +119,15 @@ class Checkpoints:
         CheckpointError: another process holds the folder.
     """
 
-    def __init__(self, folder: Path, fingerprint: str, keep: int = 2) -> None:
-        self._folder, self._fingerprint, self._keep = folder, fingerprint, keep
+    def __init__(self, folder: Path, fingerprint: str) -> None:
+        self._folder, self._fingerprint = folder, fingerprint
         self._lock = lock_dir(folder)
         remove_partial(folder)
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
     def close(self) -> None:
@@ -136,7 +135,7 @@ class Checkpoints:
         self._lock.release()
 
     def save(self, step: int, state: dict[str, Any]) -> None:
-        """Write the state after `step` steps and remove all but the newest `keep` checkpoints.
+        """Write the state after `step` steps and remove all but the newest `KEPT` checkpoints.
 
         `state` consists of dictionaries, lists and tuples of tensors, numbers and text: what `weights_only` loads.
 
@@ -153,7 +152,7 @@ class Checkpoints:
         digest = hashlib.sha256(archive.getbuffer()).hexdigest()
         archive.write(digest.encode())
         write_atomic(self._folder / f"step-{step:012d}.pt", archive.getbuffer())
-        for old in checkpoint_files(self._folder)[: -self._keep]:
+        for old in checkpoint_files(self._folder)[:-KEPT]:
             old.unlink()
 
     def load(self) -> dict[str, Any] | None:
@@ -230,51 +229,31 @@ def _check_plain(value: object, path: str) -> None:
         raise TypeError(f"{path}: a checkpoint cannot hold a {type(value).__name__}")
 
 
-class RunDir:
+class RunDir(NamedTuple):
     """Checkpoints and metrics of a run, kept in step by its main process; see both classes for errors."""
 
-    def __init__(self, checkpoints: Checkpoints, metrics: MetricsFile) -> None:
-        self._checkpoints, self._metrics = checkpoints, metrics
+    checkpoints: Checkpoints
+    metrics: MetricsFile
 
     def load(self) -> dict[str, Any] | None:
         """Newest intact state, None if there is none; rows of metrics that are younger are dropped."""
-        state = self._checkpoints.load()
-        self._metrics.truncate(state["metrics_position"] if state else 0)
+        state = self.checkpoints.load()
+        self.metrics.truncate(state["metrics_position"] if state else 0)
         return state
-
-    def append(self, rows: Iterable[Mapping[str, Any]]) -> None:
-        """Append rows of metrics."""
-        self._metrics.append(rows)
 
     def save(self, step: int, state: dict[str, Any]) -> None:
         """Save the state after `step` steps, once all rows before it are on the disk."""
-        self._metrics.sync()
-        self._checkpoints.save(step, {**state, "metrics_position": self._metrics.position})
-
-
-class NullRunDir:
-    """Stands for `RunDir` in all other ranks, which read and write nothing."""
-
-    def load(self) -> None:
-        """None: the main process broadcasts its state."""
-
-    def append(self, rows: Iterable[Mapping[str, Any]]) -> None:
-        """Drop the rows."""
-
-    def save(self, step: int, state: dict[str, Any]) -> None:
-        """Drop the state."""
+        self.metrics.sync()
+        self.checkpoints.save(step, {**state, "metrics_position": self.metrics.position})
 
 
 @contextlib.contextmanager
-def open_run_dir(folder: Path, fingerprint: str, is_main_process: bool) -> Iterator[RunDir | NullRunDir]:
-    """Run directory `folder` of the settings with this fingerprint; its main process holds the lock."""
+def open_run_dir(folder: Path, fingerprint: str, is_main_process: bool) -> Iterator[RunDir | None]:
+    """Run directory `folder` of the settings with this fingerprint, locked; None in all ranks but the main process."""
     if not is_main_process:
-        yield NullRunDir()
+        yield None
         return
-    with (
-        Checkpoints(folder, fingerprint) as checkpoints,
-        contextlib.closing(MetricsFile(folder / METRICS)) as metrics,
-    ):
+    with Checkpoints(folder, fingerprint) as checkpoints, contextlib.closing(MetricsFile(folder / METRICS)) as metrics:
         yield RunDir(checkpoints, metrics)
 
 

@@ -70,8 +70,6 @@ def acquire_free(
     Raises:
         DeviceError: there are too few devices, or the folder belongs to another user.
     """
-    if not ids:
-        raise DeviceError("there is no device to use; use compute.device: cpu")
     if len(ids) < ranks.local_count:
         raise DeviceError(
             f"{ranks.local_count} ranks need a device each, but there are {len(ids)}; ask for fewer ranks"

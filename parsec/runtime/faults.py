@@ -6,10 +6,10 @@ import re
 import sys
 
 from parsec.errors import Interrupted, OutOfMemoryError, UserError
+from parsec.runtime.files import DISK_FULL
 
 _WORDS = ("can't allocate memory", "out of memory", "std::bad_alloc", "could not create a ")
 """Texts of torch's RuntimeErrors if the CPU's memory runs out (the last is oneDNN's); GPUs have their own error."""
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class OutputError(UserError):
@@ -56,7 +56,7 @@ def _explained(error: BaseException) -> UserError | None:
             return UserError(
                 f"a package is missing or half installed ({_line(error)}); run the README's install command again"
             )
-        case OSError() if error.errno in _FULL and error.filename is None:
+        case OSError() if error.errno in DISK_FULL and error.filename is None:
             return OutputError("the output: no space left on the disk; free some and run the same command again")
         case OSError() if error.filename is not None:
             return UserError(f"{error.filename}: {os.strerror(error.errno or 0)}; check the path and its permissions")

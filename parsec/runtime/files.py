@@ -1,6 +1,7 @@
 """Atomic writes: a reader sees the old content of a file or the new one, never a part of it."""
 
 import errno
+import hashlib
 import json
 import os
 import re
@@ -14,7 +15,7 @@ from typing import Any
 from parsec.errors import UserError
 
 PARTIAL = ".partial-"
-_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _REFUSED = {
     *(errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.EEXIST),
     *(errno.ENOENT, errno.ENAMETOOLONG, errno.ELOOP, errno.EINVAL, errno.EXDEV),
@@ -34,7 +35,7 @@ def reported(path: Path) -> Iterator[None]:
         raise
     except Exception as error:
         code = error.errno if isinstance(error, OSError) else None
-        if code in _FULL or "No space left on device" in str(error):
+        if code in DISK_FULL or "No space left on device" in str(error):
             raise UserError(f"{path}: no space left on the disk; free some and run the same command again") from error
         if code in _REFUSED:
             raise UserError(
@@ -67,6 +68,12 @@ def sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a file, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def partial_path(path: Path) -> Path:

@@ -8,40 +8,9 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NoReturn
 
 from parsec.errors import LaunchError, RankLostError
-
-
-class Step(NamedTuple):
-    """A SLURM job step with one process per node."""
-
-    nodes: int
-    number: int
-    """Index of this node."""
-    name: str
-    """Unique among steps and attempts of a step."""
-    port: int
-    """Port of the rendezvous on the first node; unlikely to be that of another job there."""
-
-
-def current_step() -> Step | None:
-    """Step of this process if it has several nodes, else None.
-
-    Raises:
-        LaunchError: the step has more processes than nodes.
-    """
-    nodes = int(os.environ.get("SLURM_STEP_NUM_NODES", 1))
-    if nodes == 1:
-        return None
-    if int(os.environ["SLURM_STEP_NUM_TASKS"]) != nodes:
-        raise LaunchError(
-            f"srun started {os.environ['SLURM_STEP_NUM_TASKS']} processes on {nodes} nodes; one per node is needed, "
-            "which starts the ranks there: give srun --ntasks-per-node=1"
-        )
-    job, number = os.environ["SLURM_JOB_ID"], os.environ["SLURM_STEP_ID"]
-    name = f"{job}.{number}-{os.environ.get('SLURM_RESTART_COUNT', 0)}"
-    return Step(nodes, int(os.environ["SLURM_NODEID"]), name, 15000 + (31 * int(job) + int(number)) % 15000)
 
 
 def other_nodes() -> bool:
@@ -63,16 +32,6 @@ def on_all_nodes(command: list[str]) -> NoReturn:
 def _job_property(name: str) -> str:
     """Property of the job; asked of SLURM, because Snakemake passes few of SLURM's variables on to its jobs."""
     return _property(name, "job", os.environ["SLURM_JOB_ID"])
-
-
-def first_address() -> str:
-    """Address at which SLURM reaches the first node of this step; host names need not resolve."""
-    return address(_lines("scontrol", "show", "hostnames", os.environ["SLURM_STEP_NODELIST"])[0])
-
-
-def address(node: str) -> str:
-    """Address at which SLURM reaches a node."""
-    return _property("NodeAddr", "node", node)
 
 
 def _property(name: str, kind: str, which: str) -> str:
@@ -148,19 +107,34 @@ def launch(count: int, arguments: Sequence[str]) -> int:
 
 def _rendezvous(count: int) -> dict[str, Any]:
     """Options of the launcher: ranks that this process starts, number of nodes, and where the nodes meet."""
-    step = current_step()
-    if step is None:
+    nodes = int(os.environ.get("SLURM_STEP_NUM_NODES", 1))
+    if nodes == 1:
         # A free port and a random name, so that runs on one machine do not meet.
         local = {"rdzv_endpoint": "localhost:0", "run_id": secrets.token_hex(8)}
         return {"min_nodes": 1, "max_nodes": 1, "nproc_per_node": count, **local}
-    if count % step.nodes:
-        raise LaunchError(f"--ranks: {count} cannot be shared out equally over {step.nodes} nodes; give a multiple")
+    if int(os.environ["SLURM_STEP_NUM_TASKS"]) != nodes:
+        raise LaunchError(
+            f"srun started {os.environ['SLURM_STEP_NUM_TASKS']} processes on {nodes} nodes; one per node is needed, "
+            "which starts the ranks there: give srun --ntasks-per-node=1"
+        )
+    if count % nodes:
+        raise LaunchError(f"--ranks: {count} cannot be shared out equally over {nodes} nodes; give a multiple")
+    job, step = os.environ["SLURM_JOB_ID"], os.environ["SLURM_STEP_ID"]
+    first = _lines("scontrol", "show", "hostnames", os.environ["SLURM_STEP_NODELIST"])[0]
+    # A port that is unlikely to be another job's there.
+    port = 15000 + (31 * int(job) + int(step)) % 15000
     return {
-        "min_nodes": step.nodes,
-        "max_nodes": step.nodes,
-        "nproc_per_node": count // step.nodes,
-        "rdzv_endpoint": f"{first_address()}:{step.port}",
-        "rdzv_configs": {"is_host": step.number == 0},
-        "run_id": step.name,
-        "local_addr": address(os.environ["SLURMD_NODENAME"]),
+        "min_nodes": nodes,
+        "max_nodes": nodes,
+        "nproc_per_node": count // nodes,
+        "rdzv_endpoint": f"{_address(first)}:{port}",
+        "rdzv_configs": {"is_host": int(os.environ["SLURM_NODEID"]) == 0},
+        # Unique among steps and attempts of a step.
+        "run_id": f"{job}.{step}-{os.environ.get('SLURM_RESTART_COUNT', 0)}",
+        "local_addr": _address(os.environ["SLURMD_NODENAME"]),
     }
+
+
+def _address(node: str) -> str:
+    """Address at which SLURM reaches a node of this step; host names need not resolve."""
+    return _property("NodeAddr", "node", node)

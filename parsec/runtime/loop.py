@@ -3,17 +3,16 @@
 import signal
 import threading
 import time
-from abc import ABC, abstractmethod
 from datetime import timedelta
 from pathlib import Path
-from types import FrameType, TracebackType
+from types import FrameType
 from typing import Any, NamedTuple, Protocol, Self
 
 import torch
 
 from parsec.config.base import Running
 from parsec.errors import CheckpointError, DivergedError, Interrupted
-from parsec.runtime.checkpoint import NullRunDir, RunDir, checkpoint_files, open_run_dir
+from parsec.runtime.checkpoint import RunDir, checkpoint_files, open_run_dir
 from parsec.runtime.device import peak_memory_bytes
 from parsec.runtime.distributed import SINGLE_PROCESS, Ranks
 from parsec.runtime.logs import logger
@@ -38,9 +37,7 @@ class StopRequest:
             self._before = {number: signal.signal(number, self._record) for number in _SIGNALS}
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
@@ -81,23 +78,10 @@ class Trainer(Protocol):
         """Continue from a state, whose tensors are on the CPU."""
 
 
-class RowTrainer(ABC):
+class RowTrainer(Trainer):
     """Trainer without weights: the rows of a step follow from its number, which is the whole state."""
 
     step = 0
-
-    @property
-    @abstractmethod
-    def total_steps(self) -> int:
-        """Number of steps to do."""
-
-    @abstractmethod
-    def advance(self) -> list[dict[str, Any]]:
-        """Do one step; returns its rows."""
-
-    @abstractmethod
-    def progress(self) -> str:
-        """One-line summary of the work so far."""
 
     def flush(self) -> list[dict[str, Any]]:
         """No rows: none is held back."""
@@ -212,7 +196,7 @@ class _Session:
     def __init__(
         self,
         trainer: Trainer,
-        run_dir: RunDir | NullRunDir,
+        run_dir: RunDir | None,
         running: Running,
         label: str,
         device: torch.device,
@@ -232,7 +216,7 @@ class _Session:
 
     def resume(self) -> None:
         """Restore trainer and metrics from the newest checkpoint, if there is one."""
-        state = self._ranks.broadcast_state(self._run_dir.load())
+        state = self._ranks.broadcast_state(self._run_dir.load() if self._run_dir else None)
         if state is None:
             return
         # Random streams of the CPU and of a GPU differ, so a run stays on its kind of device.
@@ -275,16 +259,19 @@ class _Session:
     def append(self, rows: list[dict[str, Any]]) -> None:
         """Write rows of metrics; refuse to go on once a loss is not finite."""
         # Written first: the rows before a divergence show how it came about.
-        self._run_dir.append(rows)
+        if self._run_dir:
+            self._run_dir.metrics.append(rows)
         if rows:
             self._trainer.check_finite()
 
     def save(self) -> None:
         """Write a checkpoint, unless the state is not finite."""
         start = time.monotonic()
-        self._run_dir.append(self._trainer.flush())
+        rows = self._trainer.flush()
+        if self._run_dir:
+            self._run_dir.metrics.append(rows)
         self._trainer.check_finite()
-        if self._ranks.is_main_process:
+        if self._run_dir:
             state = {"trainer": self._trainer.state_dict(), "cost": list(self.cost()), "device": self._device.type}
             self._run_dir.save(self._trainer.step, state)
         self._last_save_time, self._saved_step = time.monotonic(), self._trainer.step

@@ -5,7 +5,6 @@ Hard links to them, which take no space, stay next to the run's state until the 
 """
 
 import contextlib
-import hashlib
 import json
 import os
 import re
@@ -17,7 +16,7 @@ from typing import Any, NamedTuple
 from parsec.errors import CheckpointError
 from parsec.runtime.checkpoint import checkpoint_files, lock_dir, remove_checkpoints
 from parsec.runtime.distributed import SINGLE_PROCESS, Ranks
-from parsec.runtime.files import remove_partial, reported, temporary_path, write_atomic
+from parsec.runtime.files import remove_partial, reported, sha256_of, temporary_path, write_atomic
 from parsec.runtime.launch import rank
 from parsec.runtime.logs import logger
 from parsec.runtime.outputs import (
@@ -169,12 +168,7 @@ class OutputCache:
 
 @contextlib.contextmanager
 def locked_outputs(paths: RunPaths, code: str, ranks: Ranks = SINGLE_PROCESS) -> Iterator[OutputCache]:
-    """Output cache of a run, whose state is locked from the first step until the outputs are final.
-
-    Args:
-        paths: folders of the run.
-        code: fingerprint of the code that runs.
-        ranks: processes of the run, of which the first holds the lock.
+    """Output cache of a run of this code, whose first rank locks the state until the outputs are final.
 
     Raises:
         CheckpointError: another process runs on this state.
@@ -220,11 +214,7 @@ def _check_same(folder: Path, identity: str, settings: Mapping[str, Any], remedy
 
 def _manifest(identity: str, code: str, folder: Path, names: tuple[str, ...]) -> dict[str, Any]:
     """Manifest of the cache: what its files belong to, and the SHA-256 of each."""
-    digests = {}
-    for name in names:
-        with (folder / name).open("rb") as file:
-            digests[name] = hashlib.file_digest(file, "sha256").hexdigest()
-    return {"identity": identity, "code": code, "files": digests}
+    return {"identity": identity, "code": code, "files": {name: sha256_of(folder / name) for name in names}}
 
 
 def _link(source: Path, target: Path) -> None:

@@ -163,8 +163,9 @@ def check_file(path: Path, signature: str | None = None) -> None:
         if path.is_dir():
             raise UserError(f"{path}: is a folder; give a file")
         _check_writable(path)
-    if signature is not None and path.exists():
-        _check_same(path, signature)
+    replaced = signature is not None and path.exists()
+    if replaced and not (path.is_file() and signature_of(path.read_bytes()) == signature):
+        raise UserError(f"{path}: exists and is another kind of file than would be written; give another name")
 
 
 def write_outputs(contents: Mapping[Path, bytes | str]) -> None:
@@ -207,11 +208,6 @@ def signature_of(content: bytes) -> str:
 def parquet_signature(columns: Iterable[str]) -> str:
     """Signature of a Parquet file with these columns."""
     return f"parquet {', '.join(columns)}"
-
-
-def _check_same(path: Path, signature: str) -> None:
-    if not path.is_file() or signature_of(path.read_bytes()) != signature:
-        raise UserError(f"{path}: exists and is another kind of file than would be written; give another name")
 
 
 def _check_writable(path: Path) -> None:

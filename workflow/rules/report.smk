@@ -1,13 +1,3 @@
-# Rules that are made from another do not inherit its localrule.
-localrules:
-    figure_accuracy,
-    figure_operations,
-    figure_spending,
-    figure_cost,
-    figure_executor,
-    figure_depths,
-
-
 rule table:
     input:
         results=lambda w: input_results(*plan.results_with_cost(settings, w.dataset)),
@@ -55,100 +45,46 @@ rule comparison:
         " {input:q}"
 
 
-rule figure_entropy:
-    input:
-        lambda wildcards: input_runs(plan.searches(settings), "metrics.jsonl", "result.json"),
-    output:
-        **report_files("figures", "entropy", "entropy", "2 Search", figure="entropy and effective sample size"),
-    log:
-        "<results>/logs/figures/entropy.log",
-    localrule: True
-    conda:
-        CPU_ENVIRONMENT
-    params:
-        code=params_code(figure_code("entropy")),
-        figure="entropy",
-        prefix=subpath(output.svg, strip_suffix=".svg"),
-    message:
-        "Figure {params.figure}"
-    shell:
-        "python -m parsec figure {params.figure} --output {params.prefix:q} --log {log:q} {input:q}"
+METRICS = [lambda wildcards: input_runs(plan.searches(settings), "metrics.jsonl", "result.json")]
+COSTS = [lambda wildcards: input_results(*plan.results_with_cost(settings))]
+# Category in the report, what the figure shows there, and what it is made from.
+FIGURES = {
+    "entropy": ("2 Search", "entropy and effective sample size", METRICS),
+    "accuracy": ("2 Search", "accuracy of the mode of π", METRICS),
+    "operations": ("2 Search", "expected operations", METRICS),
+    "spending": ("4 Cost", "accuracy over search cost", METRICS + (COSTS if settings.retrain else [])),
+    "cost": (
+        "4 Cost",
+        "test error over search cost",
+        [*COSTS, input_published(*(stage.compare_with for stage in settings.retrain.values()))],
+    ),
+    "executor": ("4 Cost", "memory and time of a step, {stage}", ["<results>/measure/{stage}/executor.json"]),
+    "depths": ("4 Cost", "memory over depth", ["<results>/measure/depths.json"]),
+}
 
+for figure, (category, shows, files) in FIGURES.items():
+    path = "executor-{stage}" if figure == "executor" else figure
 
-use rule figure_entropy as figure_accuracy with:
-    output:
-        **report_files("figures", "accuracy", "accuracy", "2 Search", figure="accuracy of the mode of π"),
-    log:
-        "<results>/logs/figures/accuracy.log",
-    params:
-        code=params_code(figure_code("accuracy")),
-        figure="accuracy",
-
-
-use rule figure_entropy as figure_operations with:
-    output:
-        **report_files("figures", "operations", "operations", "2 Search", figure="expected operations"),
-    log:
-        "<results>/logs/figures/operations.log",
-    params:
-        code=params_code(figure_code("operations")),
-        figure="operations",
-
-
-use rule figure_entropy as figure_spending with:
-    input:
-        lambda wildcards: input_runs(plan.searches(settings), "metrics.jsonl", "result.json"),
-        lambda wildcards: input_results(*plan.results_with_cost(settings)) if settings.retrain else [],
-    output:
-        **report_files("figures", "spending", "spending", "4 Cost", figure="accuracy over search cost"),
-    log:
-        "<results>/logs/figures/spending.log",
-    params:
-        code=params_code(figure_code("spending")),
-        figure="spending",
-
-
-use rule figure_entropy as figure_cost with:
-    input:
-        lambda wildcards: input_results(*plan.results_with_cost(settings)),
-        input_published(*(stage.compare_with for stage in settings.retrain.values())),
-    output:
-        **report_files("figures", "cost", "cost", "4 Cost", figure="test error over search cost"),
-    log:
-        "<results>/logs/figures/cost.log",
-    params:
-        code=params_code(figure_code("cost")),
-        figure="cost",
-
-
-use rule figure_entropy as figure_executor with:
-    input:
-        "<results>/measure/{stage}/executor.json",
-    output:
-        **report_files(
-            "figures",
-            "executor-{stage}",
-            "executor",
-            "4 Cost",
-            figure="memory and time of a step, {stage}",
-        ),
-    log:
-        "<results>/logs/figures/executor-{stage}.log",
-    params:
-        code=params_code(figure_code("executor")),
-        figure="executor",
-
-
-use rule figure_entropy as figure_depths with:
-    input:
-        "<results>/measure/depths.json",
-    output:
-        **report_files("figures", "depths", "depths", "4 Cost", figure="memory over depth"),
-    log:
-        "<results>/logs/figures/depths.log",
-    params:
-        code=params_code(figure_code("depths")),
-        figure="depths",
+    rule:
+        name:
+            f"figure_{figure}"
+        input:
+            *files,
+        output:
+            **report_files("figures", path, figure, category, figure=shows),
+        log:
+            f"<results>/logs/figures/{path}.log",
+        localrule: True
+        conda:
+            CPU_ENVIRONMENT
+        params:
+            code=params_code(figure_code(figure)),
+            figure=figure,
+            prefix=subpath(output.svg, strip_suffix=".svg"),
+        message:
+            "Figure {params.figure}"
+        shell:
+            "python -m parsec figure {params.figure} --output {params.prefix:q} --log {log:q} {input:q}"
 
 
 # A job draws π over time and the cells of a batch of searches; only the first batch is in the report.

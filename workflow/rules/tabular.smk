@@ -36,7 +36,7 @@ rule score:
 rule fit_pi:
     input:
         settings="<results>/jobs/fit_pi.yaml",
-        scores=lambda wildcards: input_results(plan.fitted_scores(settings)),
+        scores=lambda wildcards: input_results(plan.scores_file(settings, settings.scores_prior.scores)),
     output:
         pi="<results>/fit/seed{seed}/pi.parquet",
         fit="<results>/fit/seed{seed}/fit.json",
@@ -111,7 +111,7 @@ rule simulate:
     input:
         settings="<results>/jobs/simulate/{name}.yaml",
         benchmark=lambda wildcards: input_source(BenchmarkTable(settings.simulations[wildcards.name].search.space)),
-        scores=lambda wildcards: input_results(plan.assisting_scores(settings, wildcards.name)),
+        scores=lambda wildcards: input_results(plan.scores_file(settings, settings.simulations[wildcards.name].scores)),
     output:
         "<results>/simulate/{name}/seed{seed}/simulations.parquet",
     log:
@@ -215,7 +215,10 @@ rule ranking:
         benchmark=lambda wildcards: (
             input_source(BenchmarkTable("nasbench201")) if report_items.looks_up(settings) else []
         ),
-        runs=lambda wildcards: input_runs(plan.ranked_searches(settings), "result.json", "ranking.parquet"),
+        # Searches whose shared weights are compared with a truth, and the trainings that may be that truth.
+        runs=lambda wildcards: input_runs(
+            [run for run in plan.searches(settings) if run.stage == "search"], "result.json", "ranking.parquet"
+        ),
     output:
         "<results>/ranking/ranking.json",
     log:

@@ -1,25 +1,18 @@
 """Interface of a source of images, the split of its training images, and the sources that read no files.
 
-These are functions that plugins register, and the handwritten digits that scikit-learn ships: as they are, and written
-out as an image folder.
+These are functions that plugins register, and the handwritten digits that scikit-learn ships.
 """
 
-import logging
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
-from PIL import Image
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 
-from parsec.config.datasets import REGISTERED, Digits, DigitsFolder, Registered
+from parsec.config.datasets import REGISTERED, Registered
+from parsec.data.dataset import Integers, Pixels
 from parsec.errors import DatasetError
-
-Pixels = NDArray[np.uint8]
-Integers = NDArray[np.int64]
 
 
 class Collection(Protocol):
@@ -28,12 +21,10 @@ class Collection(Protocol):
     @property
     def labels(self) -> Integers:
         """Class of every image, [N]."""
-        ...
 
     @property
     def indices(self) -> Integers:
         """Number of every image in the source's own order, [N]; it names the image in `splits.json`."""
-        ...
 
     def read(self, positions: Integers) -> Pixels:
         """Decode the images at some positions, [n, side, side, 3].
@@ -41,7 +32,6 @@ class Collection(Protocol):
         Raises:
             DatasetError: an image that cannot be decoded, named.
         """
-        ...
 
 
 class InMemory(NamedTuple):
@@ -68,13 +58,9 @@ class Source(NamedTuple):
 
 
 def stratified(labels: Integers, fraction: float, seed: int, names: Sequence[str] = ()) -> tuple[Integers, Integers]:
-    """Split images into a larger or smaller rest and a `fraction`; positions in ascending order.
+    """Split images with labels [N] into the rest and a `fraction`, with equal shares of every class; positions ascend.
 
-    Args:
-        labels: class of every image, [N].
-        fraction: share of the second side.
-        seed: of the draw.
-        names: of the classes, for messages.
+    `names` are those of the classes, for messages.
 
     Raises:
         DatasetError: a class with one image, or fewer images on a side than classes.
@@ -98,14 +84,10 @@ def stratified(labels: Integers, fraction: float, seed: int, names: Sequence[str
 
 
 def open_registered(settings: Registered) -> Source:
-    """The images of a registered data set, once it is known that they can be stored.
-
-    Its function takes no arguments. It returns four arrays (NumPy, or tensors on the CPU): training images, their
-    labels, test images, their labels; images uint8 [N, side, side, 3], labels whole numbers [N] from 0. Or it returns a
-    `Source`, whose images are read as they are stored.
+    """The images of a registered data set, once it is known that they can be stored; see `parsec.register_dataset`.
 
     Raises:
-        DatasetError: something else.
+        DatasetError: its function returned something else than arrays of images and labels, or a `Source`.
     """
     name = settings.registered
     opened = REGISTERED[name]()
@@ -144,8 +126,6 @@ def _collection(name: str, images: Any, labels: Any) -> InMemory:  # noqa: ANN40
     return InMemory(pixels, classes.astype(np.int64), np.arange(len(pixels)))
 
 
-logger = logging.getLogger("parsec")
-
 SIDE = 8
 INK_LEVELS = 16
 TEST_FRACTION = 0.2
@@ -154,45 +134,11 @@ TEST_SEED = 1797
 CLASSES = tuple("0123456789")
 
 
-def _load() -> tuple[Pixels, Integers]:
+def open_digits() -> Source:
+    """The 1,797 digits, 8 × 8 pixels; four fifths for training, a fixed stratified fifth for testing."""
     bunch = load_digits()
     grey = np.rint(np.asarray(bunch.images) * (255 / INK_LEVELS)).astype(np.uint8)
-    return np.repeat(grey[..., None], 3, axis=3), np.asarray(bunch.target, dtype=np.int64)
-
-
-def open_digits(settings: Digits) -> Source:
-    """The 1,797 digits, 8 × 8 pixels; four fifths for training, a fixed stratified fifth for testing."""
-    pixels, labels = _load()
-    training, test = stratified(labels, TEST_FRACTION, TEST_SEED)
-    parts = [InMemory(pixels[chosen], labels[chosen], chosen) for chosen in (training, test)]
-    return Source(CLASSES, SIDE, parts[0], parts[1], served_by="scikit-learn")
-
-
-def _write_png(pixels: Pixels, side: int, path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(pixels).resize((side, side), Image.Resampling.BICUBIC).save(path)
-
-
-def write_digits_folder(folder: Path, side: int) -> None:
-    """Write the digits as PNGs in ImageNet's layout, `train/<class>/` and `val/<class>/`; earlier ones are removed."""
-    for old in folder.glob("*/*/digit-*.png"):
-        old.unlink()
-    source = open_digits(Digits(source="digits"))
-    for name, part in (("train", source.training), ("val", source.test)):
-        images = part.read(np.arange(len(part.labels)))
-        for image, label, index in zip(images, part.labels, part.indices, strict=True):
-            _write_png(image, side, folder / name / CLASSES[label] / f"digit-{index:04d}.png")
-
-
-def open_digits_folder(settings: DigitsFolder, output: Path) -> Source:
-    """The digits through the image-folder reader, from PNGs that are first written to `output/folder`."""
-    from parsec.data.sources.image_folder import open_folder
-
-    folder, side = output / "folder", settings.image_size
-    logger.info("writing the digits as PNGs of %d × %d pixels", side, side)
-    write_digits_folder(folder, side)
-    sentence = (
-        f"scikit-learn's handwritten digits, enlarged from {SIDE} × {SIDE} to {side} × {side} pixels "
-        "and written as an image folder, stand in for ImageNet"
-    )
-    return open_folder(folder, side)._replace(served_by="scikit-learn", stand_in=sentence)
+    pixels, labels = np.repeat(grey[..., None], 3, axis=3), np.asarray(bunch.target, dtype=np.int64)
+    chosen = stratified(labels, TEST_FRACTION, TEST_SEED)
+    training, test = (InMemory(pixels[positions], labels[positions], positions) for positions in chosen)
+    return Source(CLASSES, SIDE, training, test, served_by="scikit-learn")

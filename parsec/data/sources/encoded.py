@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from PIL import ExifTags, Image, UnidentifiedImageError
 
-from parsec.data.sources.base import Integers, Pixels
+from parsec.data.dataset import Integers, Pixels
 from parsec.data.vision import torchvision
 from parsec.errors import DatasetError
 
@@ -108,11 +108,7 @@ def _orientation(image: Image.Image) -> int:
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:
-    """The image with at most 8 bits per channel.
-
-    Raises:
-        ValueError: values whose range is not known.
-    """
+    """The image with at most 8 bits per channel; a ValueError for values whose range is not known."""
     if image.mode.startswith("I;16") or (image.mode == "I" and image.format in SIXTEEN_BITS_AS_32):
         return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
     if image.mode in ("I", "F"):

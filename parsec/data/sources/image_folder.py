@@ -4,18 +4,18 @@ import csv
 import gzip
 import io
 import itertools
-import logging
 import tarfile
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path, PurePosixPath
 
 import numpy as np
+from PIL import Image
 from scipy.io import loadmat
 from scipy.io.matlab import MatReadError
 
 from parsec.config.base import expanded, seed_of
-from parsec.config.datasets import ImageFolder
-from parsec.data.sources.base import Source
+from parsec.config.datasets import DigitsFolder, ImageFolder
+from parsec.data.sources.base import CLASSES, SIDE, Source, open_digits
 from parsec.data.sources.encoded import DAMAGED, Encoded, Piece, Square, squared
 from parsec.data.sources.listing import (
     ANNOTATIONS,
@@ -32,14 +32,11 @@ from parsec.data.sources.listing import (
     printable,
 )
 from parsec.errors import DatasetError
+from parsec.runtime.logs import logger
 
 
-def pieces(archive: Path, start: int = 0) -> Iterator[tuple[str, Piece]]:
-    """Name and place of every file of the archive that begins at byte `start` of a file.
-
-    Raises:
-        DatasetError: not a tar archive, truncated, or with a name that is not UTF-8.
-    """
+def _files_of(archive: Path, start: int = 0) -> Iterator[tuple[str, Piece]]:
+    """Name and position of every file of the archive that begins at byte `start` of a file."""
     try:
         with archive.open("rb") as file:
             file.seek(start)
@@ -52,10 +49,10 @@ def pieces(archive: Path, start: int = 0) -> Iterator[tuple[str, Piece]]:
         raise DatasetError(f"{archive} is no intact tar archive ({error}); get it again") from error
 
 
-def classes_of(archive: Path) -> Iterator[tuple[str, Piece]]:
+def _images_of_class_archives(archive: Path) -> Iterator[tuple[str, Piece]]:
     """Class and place of every image of an archive with one archive per class, as ILSVRC2012's training images."""
-    for name, inner in pieces(archive):
-        for _, image in pieces(archive, inner.offset):
+    for name, inner in _files_of(archive):
+        for _, image in _files_of(archive, inner.offset):
             yield PurePosixPath(name).stem, image
 
 
@@ -99,10 +96,6 @@ def _solution(path: Path) -> Labels:
     return {image: prediction[0] for image, prediction in words.items()}
 
 
-def _devkit_folder(path: Path) -> Labels:
-    return _devkit(lambda name: (path.parent / name).read_bytes())
-
-
 def _devkit_archive(path: Path) -> Labels:
     # Read to its end, because only there does gzip check what it read; SciPy crashes on some damaged matrices.
     with tarfile.open(fileobj=io.BytesIO(gzip.decompress(path.read_bytes()))) as tar:
@@ -132,12 +125,10 @@ def _devkit(content: Callable[[str], bytes]) -> Labels:
 _READERS: dict[str, Callable[[Path], Labels]] = {
     ANNOTATIONS: _annotations,
     SOLUTION: _solution,
-    DEVKIT: _devkit_folder,
+    DEVKIT: lambda path: _devkit(lambda name: (path.parent / name).read_bytes()),
     f"{DEVKIT}.tar.gz": _devkit_archive,
 }
 
-
-logger = logging.getLogger("parsec")
 
 Named = tuple[str, Piece]
 """Class and place of an image."""
@@ -148,9 +139,9 @@ def _in_class_folders(listing: Listing, folders: list[Folder]) -> Iterator[Named
     _check_one_class_each(listing)
     if not folders:
         raise DatasetError(f"{listing.root}: holds no class folders; put images into {listing.root}/<class>/")
-    by_class = sorted((folder.place.partition("/")[0], folder) for folder in folders)
+    by_class = sorted((folder.relative.partition("/")[0], folder) for folder in folders)
     for label, inner in itertools.groupby(by_class, key=lambda pair: pair[0]):
-        images = [f"{listing.root}/{folder.place}/{name}" for _, folder in inner for name in folder.images]
+        images = [f"{listing.root}/{folder.relative}/{name}" for _, folder in inner for name in folder.images]
         if not images:
             raise DatasetError(f"{listing.root}/{label}: holds no image ({', '.join(EXTENSIONS)}); fill or remove it")
         yield from ((label, Piece(path)) for path in images)
@@ -158,11 +149,11 @@ def _in_class_folders(listing: Listing, folders: list[Folder]) -> Iterator[Named
 
 def _check_one_class_each(listing: Listing) -> None:
     """Images that a symbolic link shows in a second class have no class that could be learnt."""
-    for place, first in listing.repeated:
-        here, there = (path.partition("/")[0] if "/" in path else "" for path in (place, first))
+    for repeated, first in listing.repeated:
+        here, there = (path.partition("/")[0] if "/" in path else "" for path in (repeated, first))
         if here and there and here != there:
             raise DatasetError(
-                f"{listing.root}: {first} and {place} are the same by a link; remove one of the two classes"
+                f"{listing.root}: {first} and {repeated} are the same by a link; remove one of the two classes"
             )
 
 
@@ -183,30 +174,30 @@ def _labelled(folder: Path, part: str) -> Iterator[Named]:
         raise DatasetError(
             f"no folder {root}; an image folder holds train/<class>/ and val/<class>/, or ILSVRC2012's archives"
         )
-    return classes_of(archive) if part == "train" else _flat(folder, sorted(pieces(archive)))
+    return _images_of_class_archives(archive) if part == "train" else _flat(folder, sorted(_files_of(archive)))
 
 
 def _listed(folder: Path, listing: Listing, part: str) -> Iterator[Named]:
     """Images of class folders if there are any, else those of a flat `val`."""
-    for what, places in (
+    for what, paths in (
         ("hidden files and folders", listing.hidden),
-        ("links to what is listed already", [place for place, _ in listing.repeated]),
+        ("links to what is listed already", [path for path, _ in listing.repeated]),
     ):
-        _say_left_out(listing, what, places)
+        _say_left_out(listing, what, paths)
     top, *below = listing.folders
     if part == "val":
         # Tiny-ImageNet's images lie in a folder that is no class.
-        images = [inner for inner in below if inner.place == "images" and (folder / ANNOTATIONS).is_file()]
+        images = [inner for inner in below if inner.relative == "images" and (folder / ANNOTATIONS).is_file()]
         flat = next((inner for inner in images if inner.images), top)
         if flat is not top or (top.images and not any(inner.images for inner in below)):
-            return _flat(folder, [(name, Piece(str(Path(listing.root, flat.place, name)))) for name in flat.images])
+            return _flat(folder, [(name, Piece(str(Path(listing.root, flat.relative, name)))) for name in flat.images])
     _say_left_out(listing, "images beside the class folders", top.images)
     return _in_class_folders(listing, below)
 
 
-def _say_left_out(listing: Listing, what: str, places: list[str]) -> None:
-    if places:
-        logger.info("%s: %s left out: %d, the first %s", listing.root, what, len(places), printable(places[0]))
+def _say_left_out(listing: Listing, what: str, paths: list[str]) -> None:
+    if paths:
+        logger.info("%s: %s left out: %d, the first %s", listing.root, what, len(paths), printable(paths[0]))
 
 
 def _collection(named: list[Named], classes: tuple[str, ...], square: Square) -> Encoded:
@@ -244,13 +235,9 @@ def _drawn(every: list[str], count: int | None, seed: int, folder: Path) -> tupl
 
 
 def open_folder(folder: Path, side: int, count: int | None = None, seed: int = 0) -> Source:
-    """List the images of a folder; they are decoded later, resized by the short side, their centre kept.
+    """List the images of a folder; they are decoded later, the short side resized to `side` pixels, the centre kept.
 
-    Args:
-        folder: in one of the layouts above.
-        side: short side, pixels.
-        count: number of classes; None: all.
-        seed: of the random choice of classes.
+    `count` classes are chosen at random with `seed`; None: all are taken.
 
     Raises:
         DatasetError: images that are missing, without labels, or whose classes differ between `train` and `val`; or
@@ -273,3 +260,23 @@ def open_image_folder(settings: ImageFolder) -> Source:
     """The image folder that the settings name."""
     folder = Path(expanded(settings.folder, "dataset.folder"))
     return open_folder(folder, settings.image_size, settings.classes, settings.split_seed)
+
+
+def open_digits_folder(settings: DigitsFolder, output: Path) -> Source:
+    """The handwritten digits, from PNGs in ImageNet's layout that are first written to `output/folder`."""
+    folder, side = output / "folder", settings.image_size
+    logger.info("writing the digits as PNGs of %d × %d pixels", side, side)
+    for old in folder.glob("*/*/digit-*.png"):
+        old.unlink()
+    digits = open_digits()
+    for name, images in (("train", digits.training), ("val", digits.test)):
+        pixels = images.read(np.arange(len(images.labels)))
+        for image, label, index in zip(pixels, images.labels, images.indices, strict=True):
+            path = folder / name / CLASSES[label] / f"digit-{index:04d}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(image).resize((side, side), Image.Resampling.BICUBIC).save(path)
+    sentence = (
+        f"scikit-learn's handwritten digits, enlarged from {SIDE} × {SIDE} to {side} × {side} pixels "
+        "and written as an image folder, stand in for ImageNet"
+    )
+    return open_folder(folder, side)._replace(served_by="scikit-learn", stand_in=sentence)

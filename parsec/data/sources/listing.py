@@ -24,7 +24,7 @@ SIZED = 200_000
 class Folder(NamedTuple):
     """A folder and the names of the images in it, sorted."""
 
-    place: str
+    relative: str
     """Path below the root of the listing; empty: the root itself."""
     real: str
     """Path without symbolic links."""
@@ -34,14 +34,14 @@ class Folder(NamedTuple):
 
 
 class Listing(NamedTuple):
-    """The folders below a root, sorted by place; every folder and every image once."""
+    """The folders below a root, sorted by path; every folder and every image once."""
 
     root: str
     folders: list[Folder]
     hidden: list[str]
     """Files and folders whose names begin with a dot, left out as what editors and file managers leave behind."""
     repeated: list[tuple[str, str]]
-    """Places that symbolic links repeat, left out, each with the place that is listed; a folder's ends in `/`."""
+    """Paths that symbolic links repeat, left out, each with the path that is listed; a folder's ends in `/`."""
 
 
 def list_images(root: Path) -> Listing:
@@ -54,13 +54,13 @@ def list_images(root: Path) -> Listing:
     waiting = [("", os.path.realpath(root))]
     try:
         while waiting:
-            place, real = waiting.pop()
+            relative, real = waiting.pop()
             # By real path: a folder that links show again is listed once.
             if real in seen:
-                listing.repeated.append((f"{place}/", f"{seen[real]}/"))
+                listing.repeated.append((f"{relative}/", f"{seen[real]}/"))
                 continue
-            seen[real] = place
-            folder = Folder(place, real, [], set())
+            seen[real] = relative
+            folder = Folder(relative, real, [], set())
             listing.folders.append(folder)
             # The last one is popped first, so this visits folders in the order of their names.
             waiting += reversed(_entered(listing, folder))
@@ -73,25 +73,25 @@ def list_images(root: Path) -> Listing:
 
 
 def _entered(listing: Listing, folder: Folder) -> list[tuple[str, str]]:
-    """Note the images of a folder; place and real path of the folders in it."""
+    """Note the images of a folder; relative and real path of the folders in it."""
     inner = []
-    with os.scandir(os.path.join(listing.root, folder.place)) as entries:  # noqa: PTH118 (a million of them)
+    with os.scandir(os.path.join(listing.root, folder.relative)) as entries:  # noqa: PTH118 (a million of them)
         for entry in sorted(entries, key=lambda entry: entry.name):
-            place, link = f"{folder.place}/{entry.name}".lstrip("/"), entry.is_symlink()
+            relative, link = f"{folder.relative}/{entry.name}".lstrip("/"), entry.is_symlink()
             if entry.name.startswith("."):
-                listing.hidden.append(place)
+                listing.hidden.append(relative)
             elif Path(entry.path).is_dir() if link else entry.is_dir():
-                check_name(listing.root, place)
+                check_name(listing.root, relative)
                 real = os.path.realpath(entry.path) if link else f"{folder.real}/{entry.name}"
                 # A link to a folder that holds this one or the root would lead back to where it is.
                 if any(
                     f"{inside}/".startswith(f"{real.rstrip('/')}/") for inside in (folder.real, listing.folders[0].real)
                 ):
-                    listing.repeated.append((f"{place}/", ""))
+                    listing.repeated.append((f"{relative}/", ""))
                 else:
-                    inner.append((place, real))
+                    inner.append((relative, real))
             elif entry.name.lower().endswith(EXTENSIONS):
-                check_name(listing.root, place)
+                check_name(listing.root, relative)
                 if not (Path(entry.path).is_file() if link else entry.is_file()):
                     raise DatasetError(f"{entry.path} is no regular file; remove it")
                 folder.images.append(entry.name)
@@ -99,16 +99,16 @@ def _entered(listing: Listing, folder: Folder) -> list[tuple[str, str]]:
     return inner
 
 
-def check_name(root: str, place: str) -> None:
+def check_name(root: str, name: str) -> None:
     """Refuse a name that no text file, such as the record of the data set, could hold.
 
     Raises:
         DatasetError: it is not UTF-8.
     """
     try:
-        place.encode()
+        name.encode()
     except UnicodeEncodeError as error:
-        raise DatasetError(f"{root}: the name {printable(place)} is not UTF-8; rename it") from error
+        raise DatasetError(f"{root}: the name {printable(name)} is not UTF-8; rename it") from error
 
 
 def printable(name: str) -> str:
@@ -119,15 +119,15 @@ def printable(name: str) -> str:
 def _leave_out_linked_twice(listing: Listing) -> None:
     """Keep the first of an image and all links to it; images that lie in the root itself come last."""
     seen: dict[str, str] = {}
-    for folder in sorted(listing.folders, key=lambda folder: (not folder.place, folder.place)):
+    for folder in sorted(listing.folders, key=lambda folder: (not folder.relative, folder.relative)):
         kept = []
         for name in folder.images:
-            place, path = f"{folder.place}/{name}".lstrip("/"), f"{folder.real}/{name}"
+            relative, path = f"{folder.relative}/{name}".lstrip("/"), f"{folder.real}/{name}"
             real = os.path.realpath(path) if name in folder.links else path
             if real in seen:
-                listing.repeated.append((place, seen[real]))
+                listing.repeated.append((relative, seen[real]))
             else:
-                seen[real] = place
+                seen[real] = relative
                 kept.append(name)
         folder.images[:] = kept
 
@@ -148,7 +148,7 @@ def listing_fingerprint(folder: Path) -> str | None:
         for part, listing in listings.items():
             for inner in listing.folders:
                 sizes = [os.stat(f"{inner.real}/{name}").st_size for name in inner.images if sized]  # noqa: PTH116
-                digest.update(repr((part, inner.place, inner.images, sizes)).encode())
+                digest.update(repr((part, inner.relative, inner.images, sizes)).encode())
         for path in (folder / name for name in (*ARCHIVES.values(), *labels)):
             if path.is_file():
                 digest.update(repr((path.name, path.stat().st_size)).encode())

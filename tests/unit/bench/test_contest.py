@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from parsec.bench import harness
-from parsec.bench.harness import Contest, Rates, Target, hold
+from parsec.bench.harness import Comparison, Rates, Target, compare
 
 CPU = torch.device("cpu")
 RATES = Rates(bytes=80.0, operations=1e9)
@@ -37,8 +37,8 @@ def held(monkeypatch):
     def hold_one(targets=(), counted_as=None):
         steps = Steps(monkeypatch, {"slow": 8.0, "fast": 2.0, "best": 1.0})
         named = {name: steps[name] for name in steps.seconds}
-        one = Contest("title", "images", 16, "slow", named, 2, targets, counted_as or {})
-        return hold(one, CPU, RATES), steps.ran
+        one = Comparison("title", "images", 16, "slow", named, 2, targets, counted_as or {})
+        return compare(one, CPU, RATES), steps.ran
 
     return hold_one
 
@@ -74,7 +74,7 @@ def test_uncounted_steps_borrow_or_omit_floor(held):
 def test_only_keeps_reference_and_named_contenders(held):
     targets = Target(("fast", "best"), "speedup", 4.0), Target(("best",), "median", 1.0)
     steps = dict.fromkeys(("slow", "fast", "best"), lambda: None)
-    contest = Contest("title", "images", 16, "slow", steps, 2, targets, {"fast": "best"})
+    contest = Comparison("title", "images", 16, "slow", steps, 2, targets, {"fast": "best"})
     assert contest.only(None) == contest
     kept = contest.only("fas")
     assert [*kept.steps] == ["slow", "fast"]

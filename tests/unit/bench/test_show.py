@@ -2,7 +2,7 @@
 
 import pytest
 
-from parsec.bench.run import duration, text
+from parsec.bench.run import format_seconds, render
 
 
 @pytest.mark.parametrize(
@@ -10,7 +10,7 @@ from parsec.bench.run import duration, text
     [(123.4, "123 s"), (1.0, "1.00 s"), (0.9996, "1000 ms"), (0.0123, "12.3 ms"), (4.56e-6, "4.56 µs")],
 )
 def test_durations_have_three_digits(seconds, shown):
-    assert duration(seconds) == shown
+    assert format_seconds(seconds) == shown
 
 
 def row(contender, median, **more):
@@ -31,7 +31,7 @@ def document(*targets):
 
 
 def test_a_comparison_is_an_aligned_table():
-    title, header, first, second, note = text(document()).splitlines()
+    title, header, first, second, note = render(document()).splitlines()
     assert title == "What is compared"
     assert header.split() == ["median", "fastest", "slowest", "images/s", "speed", "floor", "distance"]
     assert " ".join(first.split()) == "the reference 2.00 s 1.80 s 2.40 s 5.00 1.00 100 ms 20.0"
@@ -58,7 +58,7 @@ def test_a_comparison_is_an_aligned_table():
     ],
 )
 def test_targets_are_printed_with_measured_values(target, expected):
-    assert text(document(target | {"contender": "ours"})).splitlines()[-1].strip() == expected
+    assert render(document(target | {"contender": "ours"})).splitlines()[-1].strip() == expected
 
 
 def test_memory_has_bytes_and_budgets():
@@ -68,7 +68,7 @@ def test_memory_has_bytes_and_budgets():
     ]
     limit = {"quantity": "ratio", "contender": "sequential", "target": 1.05, "found": 0.75, "reached": True}
     memory = {"title": "t", "unit": "bytes", "reference": "one child", "rows": rows, "targets": [limit]}
-    lines = text(memory).splitlines()
+    lines = render(memory).splitlines()
     assert lines[2].split() == ["sequential", "3.0", "0.750", "-"]
     assert lines[3].split() == ["grouped", "6.0", "1.500", "8.0"]
     assert lines[-1].strip() == "at most 1.05 of the reference: sequential takes 0.750, kept"

@@ -48,10 +48,9 @@ TEST, TEST_LABELS = make_images(10, seed=2)
 @pytest.fixture
 def known(monkeypatch: pytest.MonkeyPatch) -> None:
     """Take the small made-up arrays for the real ones."""
-    monkeypatch.setattr(cifar, "TRAINING_SHA256", hashlib.sha256(TRAINING.tobytes()).hexdigest())
-    monkeypatch.setattr(cifar, "TEST_SHA256", hashlib.sha256(TEST.tobytes()).hexdigest())
-    monkeypatch.setattr(cifar, "TRAINING_LABELS_SHA256", hashlib.sha256(bytes(TRAINING_LABELS)).hexdigest())
-    monkeypatch.setattr(cifar, "TEST_LABELS_SHA256", hashlib.sha256(bytes(TEST_LABELS)).hexdigest())
+    decoded = (TRAINING.tobytes(), TEST.tobytes(), bytes(TRAINING_LABELS), bytes(TEST_LABELS))
+    digests = [hashlib.sha256(content).hexdigest() for content in decoded]
+    monkeypatch.setattr(cifar, "DECODED_SHA256", dict(zip(cifar.DECODED_SHA256, digests, strict=True)))
 
 
 def pickled(path: Path, content: dict[str, object]) -> tuple[str, str]:

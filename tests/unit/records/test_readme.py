@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from parsec.bench.run import text
+from parsec.bench.run import render
 from parsec.errors import UserError
 from parsec.records.archive import with_tables
 
@@ -40,7 +40,7 @@ def test_benchmark_lines_are_in_a_record():
     lines = page.split("<!-- bench -->")[1].split("<!-- end of bench -->")[0].split("```")[1].splitlines()[1:]
     documents = [json.loads(path.read_text()) for path in ROOT.glob("results/records/benchmarks/*.json")]
     printed = [
-        line for document in documents for contest in document["contests"] for line in text(contest).splitlines()
+        line for document in documents for contest in document["contests"] for line in render(contest).splitlines()
     ]
     assert len(lines) > 10
     assert [line for line in lines if line and line not in printed] == []

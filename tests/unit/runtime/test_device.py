@@ -134,5 +134,5 @@ def test_device_is_free_after_an_error(tmp_path):
 
 
 def test_no_device_is_one_line(tmp_path):
-    with pytest.raises(DeviceError, match="no device"), acquire_free([], tmp_path):
+    with pytest.raises(DeviceError, match="need a device each, but there are 0"), acquire_free([], tmp_path):
         pass

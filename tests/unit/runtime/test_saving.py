@@ -7,7 +7,7 @@ import torch
 
 from parsec.config.base import Running
 from parsec.runtime import loop
-from parsec.runtime.checkpoint import Checkpoints, NullRunDir
+from parsec.runtime.checkpoint import Checkpoints
 from parsec.runtime.distributed import SINGLE_PROCESS
 from parsec.runtime.loop import RunCost
 
@@ -81,7 +81,7 @@ def test_slow_saves_are_further_apart(saves, tmp_path, asked, seconds, expected)
 
 def test_save_interval_has_a_limit():
     running = Running(checkpoint_seconds=300.0, progress_seconds=1.0)
-    session = loop._Session(Still(), NullRunDir(), running, "still", torch.device("cpu"), "", SINGLE_PROCESS)
+    session = loop._Session(Still(), None, running, "still", torch.device("cpu"), "", SINGLE_PROCESS)
     session._last_save_seconds = 1000.0
     assert session._save_interval() == loop.LONGEST_WAIT
 

@@ -238,7 +238,7 @@ def make_comparison_table(inputs: Sequence[Path], reference: str = "parsec") -> 
 def _few_images(runs: pd.DataFrame) -> list[str]:
     """A note where all test errors are of the same few images."""
     images = runs["test_images"].unique() if "test_images" in runs else []
-    return [few_images_note(int(images[0]))] if len(images) == 1 and images[0] > 0 else []
+    return [few_images_note(int(images[0]))] if len(images) == 1 and pd.notna(images[0]) else []
 
 
 def _lines(group: pd.DataFrame, measured: list[Outcome], reference: str) -> list[Line]:

@@ -64,7 +64,7 @@ def make_found_table(inputs: Sequence[Path]) -> TableResult:
     Raises:
         UserError: no file of `lookup` was given, one is damaged, or the same run is in two.
     """
-    documents = [read_document(path, "lookup") for path in inputs if path.suffix == ".json"]
+    documents = [read_document(path, "lookup") for path in inputs if path.suffix in (".json", ".jsonl")]
     if not documents:
         raise UserError("the table found needs what `parsec lookup` wrote; give its JSON files")
     runs = pd.DataFrame([run for document in documents for run in document["runs"]])

@@ -29,8 +29,8 @@ logger = logging.getLogger(__name__)
 def ranking(runs: Iterable[Path], benchmark: Path | None, output: Path) -> None:
     """Compare `ranking.parquet` of searches with the truth; writes a JSON with one row per search and moment.
 
-    A line warns of every method whose τ at the end is not above zero: a search on such weights is blind. Without the
-    table of NAS-Bench-201 as `benchmark`, searches with `random.ranked` among the `runs`, of one space, tell the truth.
+    A line warns of every method whose τ at the end is not above zero: a search on such weights is blind. The truth is
+    the table of NAS-Bench-201, `benchmark`, or without it the searches with `random.ranked` among `runs`, of one space.
 
     Raises:
         UserError: a run is missing or damaged, or nothing knows the truth.

@@ -275,6 +275,8 @@ def place_labels(axes: Axes, labels: Sequence[Label], size: float = 7) -> None:
         boxes = [
             _text_box(centre, (dx * point, dy * point), (extent.width + 2 * point, extent.height)) for dx, dy in offsets
         ]
+        # A spot costs what it covers of other names and marks, ten times what leaves the axes, and its distance, with a
+        # penalty where another point is nearer to the name than its own.
         covers = [np.vstack([box, _leader(centre, mark, box)]) for box in boxes]
         outside = [extent.width * extent.height - _shared(box[None], inside) for box in boxes]
         unclear = [bool((_gaps(box, marks) < _gaps(box, mark[None])).any()) for box in boxes]

@@ -79,7 +79,8 @@ def keep(results: Path, record: Path, figures: Sequence[str] = ()) -> None:
 def _lines(results: Path) -> str:
     """The content of `results.jsonl`: the documents of exactly the runs that the settings ask for, and `DOCUMENTS`."""
     settings = load(results / SETTINGS)
-    files = [f"{run.folder}/result.json" for run in (*plan.searches(settings), *plan.retrains(settings))]
+    folders = [run.folder for run in plan.searches(settings)] + [run.folder for run in plan.retrains(settings)]
+    files = [f"{folder}/result.json" for folder in folders]
     documents = read_results(results / file for file in files)
     for kind, pattern in DOCUMENTS.items():
         paths = sorted(results.glob(pattern))

@@ -4,9 +4,8 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 
-from parsec.records.parquet import ABLATION_FILE, KERNEL_FIELDS, KERNELS_FILE, SCORES_FILE
+from parsec.records.parquet import ABLATION_FILE, KERNELS_FILE, SCORES_FILE
 from parsec.space.nasbench201 import SIZE, architectures
 from parsec.tabular.nasbench201 import DATA
 from parsec.tabular.simulate import SIMULATIONS_FILE
@@ -81,7 +80,7 @@ def write_some_kernels(path):
         for low in (0.0, 50.0)
         for index in range(2)
     ]
-    KERNELS_FILE.write(path, pa.Table.from_pylist(rows, schema=KERNEL_FIELDS), {"seed": 0})
+    KERNELS_FILE.write(path, rows, {"seed": 0})
     return path
 
 

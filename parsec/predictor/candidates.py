@@ -1,5 +1,6 @@
 """Candidate pools of a predictor-based search, and acquisition functions over the ensemble's predictions."""
 
+import functools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,9 +18,7 @@ from parsec.space import darts
 from parsec.space.darts import CELLS, NODES, PRIMITIVES, SLOTS, Cell, Genotype
 from parsec.space.nasbench201 import architectures
 from parsec.space.spaces import DARTS, NASBENCH201
-from parsec.tabular.problem import A, FactoredProblem, Graphs, Problem
-
-FloatArray = NDArray[np.float64]
+from parsec.tabular.problem import A, FactoredProblem, FloatArray, Graphs, Problem
 
 
 class Studied(NamedTuple):
@@ -44,7 +43,8 @@ def read_studied(files: Sequence[Path], moments: Sequence[float]) -> list[Studie
         PriorError: a file that is missing, damaged or of another space; or two π's of one name.
     """
     table = choices()
-    studied = [_studied(name, prior, table) for path in files for name, prior in _priors(path, moments)]
+    priors = [named for path in files for named in _priors(path, moments)]
+    studied = [Studied(name, prior.entropy(), prior.log_prob(table).detach()) for name, prior in priors]
     names = [each.name for each in studied]
     if repeated := next((name for name in names if names.count(name) > 1), None):
         raise PriorError(f"{repeated} was given twice; give every π once")
@@ -67,15 +67,11 @@ def read_marginals(job: AnyPredictorJob, path: Path | None) -> FloatArray | None
 
 def _priors(path: Path, moments: Sequence[float]) -> Iterator[tuple[str, Prior]]:
     about, history = read_metadata(path), read_history(path, "separate", NASBENCH201.name)
-    places = np.rint(np.array(moments) * (len(history) - 1)).astype(int) if len(history) > 1 else np.array([0])
-    for place in dict.fromkeys(places.tolist()):
-        epoch, prior = history[place]
+    indices = np.rint(np.array(moments) * (len(history) - 1)).astype(int) if len(history) > 1 else np.array([0])
+    for index in dict.fromkeys(indices.tolist()):
+        epoch, prior = history[index]
         made = f"{about.get('stage')} {about.get('method')}, seed {about.get('seed')}"
         yield (made if about.get("stage") == "scores" else f"{made}, epoch {epoch}"), prior
-
-
-def _studied(name: str, prior: Prior, table: Tensor) -> Studied:
-    return Studied(name, prior.entropy(), prior.log_prob(table).detach())
 
 
 Predictions = NDArray[np.float32]
@@ -88,17 +84,13 @@ def pick(predicted: Predictions, count: int, rule: Acquisition, rng: np.random.G
     `thompson` takes for every choice the best that is left by a member drawn at random, which stands for a draw from
     the posterior; the other rules rank once.
     """
-    if rule == "thompson":
-        return _one_by_one(predicted, min(count, predicted.shape[1]), rng)
-    value = predicted.mean(0) + (predicted.std(0) if rule == "upper_bound" else 0.0)
-    return np.argsort(-value, kind="stable")[:count]
-
-
-def _one_by_one(predicted: Predictions, count: int, rng: np.random.Generator) -> NDArray[np.int64]:
-    left, taken = predicted.copy(), np.empty(count, np.int64)
-    for place, member in enumerate(rng.integers(len(predicted), size=count)):
-        taken[place] = left[member].argmax()
-        left[:, taken[place]] = -np.inf
+    if rule != "thompson":
+        value = predicted.mean(0) + (predicted.std(0) if rule == "upper_bound" else 0.0)
+        return np.argsort(-value, kind="stable")[:count]
+    left, taken = predicted.copy(), np.empty(min(count, predicted.shape[1]), np.int64)
+    for position, member in enumerate(rng.integers(len(predicted), size=len(taken))):
+        taken[position] = left[member].argmax()
+        left[:, taken[position]] = -np.inf
     return taken
 
 
@@ -195,10 +187,11 @@ def evolution(
     for generation in range(GENERATIONS):
         # The pool grows by equal shares; parents are the best of all architectures scored so far.
         aim = size * (generation + 1) // GENERATIONS
-        around = _new((other for parent in parents for other in problem.neighbours(parent)), {**seen, **_set(scored)})
+        known = {**seen, **dict.fromkeys(scored)}
+        around = _new((other for parent in parents for other in problem.neighbours(parent)), known)
         rng.shuffle(around)
         scored = filled(problem, [*scored, *around][:aim], aim, seen, rng)
-        parents = [scored[place] for place in pick(score(scored), PARENTS, rule, rng)] if scored else parents
+        parents = [scored[index] for index in pick(score(scored), PARENTS, rule, rng)] if scored else parents
     return scored
 
 
@@ -210,7 +203,7 @@ def filled(
     Raises:
         BenchmarkError: the space has fewer than `size`.
     """
-    chosen, idle = _set(proposed), 0
+    chosen, idle = dict.fromkeys(proposed), 0
     while len(chosen) < size:
         drawn = problem.draw(size - len(chosen), rng)
         before = len(chosen)
@@ -221,13 +214,9 @@ def filled(
     return list(chosen)
 
 
-def _set(items: Iterable[Any]) -> dict[Any, None]:
-    """Different ones in their order; a Python set's order is not that of the draws."""
-    return dict.fromkeys(items)
-
-
 def _new(items: Iterable[Any], seen: Mapping[Any, Any]) -> list[Any]:
-    return [each for each in _set(items) if each not in seen]
+    """Different ones that are not trained, in the order of the draws, which a set would lose."""
+    return [each for each in dict.fromkeys(items) if each not in seen]
 
 
 def _edited(problem: Problem[A], architecture: A, rng: np.random.Generator) -> A:
@@ -243,11 +232,9 @@ VERTICES = INPUTS + EDGES + 1
 
 
 class Darts:
-    """Canonical genotypes, and the number that stands for their accuracy.
+    """Canonical genotypes, and the number that stands for their accuracy; `worth` gives it and is asked once for each.
 
-    Args:
-        worth: maps an architecture to that number; it is asked once for each.
-        reached: the numbers of a uniform sample [N], which stands for the space where random search is counted.
+    `reached` are the numbers of a uniform sample [N], which stands for the space where random search is counted.
     """
 
     name = "darts"
@@ -256,8 +243,7 @@ class Darts:
 
     def __init__(self, worth: Callable[[Genotype], float], reached: FloatArray) -> None:
         self.reached = reached
-        self._worth = worth
-        self._known: dict[Genotype, float] = {}
+        self._worth = functools.cache(worth)
 
     def draw(self, count: int, rng: np.random.Generator) -> list[Genotype]:
         """See `Problem.draw`."""
@@ -274,33 +260,27 @@ class Darts:
 
     def accuracy(self, architecture: Genotype) -> float:
         """The score, in the unit of the score."""
-        if architecture not in self._known:
-            self._known[architecture] = self._worth(architecture)
-        return self._known[architecture]
+        return self._worth(architecture)
 
     def graphs(self, architectures: Sequence[Genotype]) -> Graphs:
         """Two cells of 11 vertices that no edge joins; a kind in the normal cell is another than in the reduction."""
         adjacency = np.zeros((len(architectures), len(CELLS) * VERTICES, len(CELLS) * VERTICES), np.float32)
         features = np.zeros((len(architectures), len(CELLS) * VERTICES, len(CELLS) * len(KINDS)), np.float32)
         for row, cells in enumerate(architectures):
-            for place, cell in enumerate(cells):
-                here = slice(place * VERTICES, (place + 1) * VERTICES)
-                kinds = features[row, here, place * len(KINDS) : (place + 1) * len(KINDS)]
+            for i, cell in enumerate(cells):
+                here = slice(i * VERTICES, (i + 1) * VERTICES)
+                kinds = features[row, here, i * len(KINDS) : (i + 1) * len(KINDS)]
                 _fill(adjacency[row, here, here], kinds, cell)
         return Graphs(adjacency, features)
 
 
 def _fill(adjacency: NDArray[np.float32], kinds: NDArray[np.float32], cell: Cell) -> None:
-    """An edge's primitive reads a cell's input, or both primitives of the node that the edge comes from."""
     kinds[range(INPUTS), [KINDS.index("input 0"), KINDS.index("input 1")]] = 1
     kinds[-1, KINDS.index("output")] = 1
-    for place, edge in enumerate(edge for node in cell for edge in node):
-        vertex = INPUTS + place
+    for vertex, edge in enumerate((edge for node in cell for edge in node), INPUTS):
         kinds[vertex, KINDS.index(edge.primitive)] = 1
-        adjacency[_sources(edge.input), vertex] = 1
+        # A primitive reads an input of the cell, or both primitives of the node that its edge comes from.
+        first = INPUTS + (edge.input - INPUTS) * SLOTS
+        read = [edge.input] if edge.input < INPUTS else list(range(first, first + SLOTS))
+        adjacency[read, vertex] = 1
         adjacency[vertex, -1] = 1
-
-
-def _sources(source: int) -> list[int]:
-    first = INPUTS + (source - INPUTS) * SLOTS
-    return [source] if source < INPUTS else list(range(first, first + SLOTS))

@@ -78,8 +78,8 @@ class Networks(NamedTuple):
     def __call__(self, graphs: Encoded) -> Tensor:
         """Predictions [R, E, n] for graphs that differ between repeats: [R, n, ...]."""
         hidden = graphs.inputs.flatten(1, 2)[:, None]
-        for place, (weight, bias) in enumerate(self.layers[:-1]):
-            read = hidden if place == 0 else _with_means(hidden, graphs.spread)
+        for i, (weight, bias) in enumerate(self.layers[:-1]):
+            read = hidden if i == 0 else _with_means(hidden, graphs.spread)
             hidden = torch.relu(read @ weight + bias[:, :, None])
         count, vertices = graphs.weights.shape[-2:]
         pooled = (hidden.unflatten(2, (count, vertices)) * graphs.weights[:, None, ..., None]).sum(3)
@@ -93,8 +93,8 @@ class Networks(NamedTuple):
 
     def of(self, repeat: int) -> Self:
         """The members of one repeat, R = 1, without gradients."""
-        place = slice(repeat, repeat + 1)
-        return type(self)(tuple(Layer(*(part.detach()[place] for part in layer)) for layer in self.layers))
+        only = slice(repeat, repeat + 1)
+        return type(self)(tuple(Layer(*(part.detach()[only] for part in layer)) for layer in self.layers))
 
     def predict(self, graphs: Encoded) -> Tensor:
         """Predictions [E, n] of the members of one repeat for graphs [n, ...]."""
@@ -114,22 +114,17 @@ def _with_means(hidden: Tensor, spread: Tensor) -> Tensor:
 
 
 def initial(features: int, width: int, depth: int, members: int, generators: Sequence[torch.Generator]) -> Networks:
-    """Networks with fresh weights, those of a repeat drawn from its own generator (normal, He et al. 2015).
+    """Networks with fresh weights (normal, He et al. 2015), those of a repeat from its own generator, on the CPU.
 
-    Args:
-        features: F of the graphs.
-        width: outputs of a graph convolution.
-        depth: graph convolutions, at least one.
-        members: E.
-        generators: one per repeat, on the CPU.
+    `features` is the graphs' F; `depth`, at least one, the number of graph convolutions, each with `width` outputs.
     """
-    inner = [(3 * (width if place else features), width) for place in range(depth)]
-    return Networks(tuple(_layer(*shape, members, generators) for shape in [*inner, (width, 1)]))
-
-
-def _layer(inputs: int, outputs: int, members: int, generators: Sequence[torch.Generator]) -> Layer:
-    drawn = [torch.randn(members, inputs, outputs, generator=generator) for generator in generators]
-    return Layer(math.sqrt(2 / inputs) * torch.stack(drawn), torch.zeros(len(generators), members, outputs))
+    layers = []
+    convolutions = [(3 * (features if i == 0 else width), width) for i in range(depth)]
+    for inputs, outputs in [*convolutions, (width, 1)]:
+        drawn = [torch.randn(members, inputs, outputs, generator=generator) for generator in generators]
+        bias = torch.zeros(len(generators), members, outputs)
+        layers.append(Layer(math.sqrt(2 / inputs) * torch.stack(drawn), bias))
+    return Networks(tuple(layers))
 
 
 class Fitted(NamedTuple):

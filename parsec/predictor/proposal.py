@@ -4,7 +4,7 @@ import hashlib
 import itertools
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -66,11 +66,7 @@ def mean_log_likelihood(accuracies: FloatArray, classes: int) -> FloatArray:
     It is a log a + (1 − a) log((1 − a)/(C − 1)): with probability a, its accuracy, the classifier is right, and it says
     so, a for its answer and the rest for the other classes in equal parts. Below chance it is taken for a guess,
     −log C. The literature gives no such rule; this one rises with the accuracy and has the unit of the loss that a
-    search sees.
-
-    Args:
-        accuracies: percent.
-        classes: C.
+    search sees. Accuracies are in percent; `classes` is C.
     """
     right = np.clip(accuracies / 100.0, 1.0 / classes, ALMOST)
     log_likelihood: FloatArray = right * np.log(right) + (1 - right) * np.log((1 - right) / (classes - 1))
@@ -125,7 +121,7 @@ class Weighing:
         weights = [generator(self._seed, "weights", studied.name, trained, repeat) for repeat in repeats]
         fitted = fit(graphs, reached, self._job.predictor, weights)
         whole = self._encoder(self._everything)
-        return torch.stack([fitted.predict(place, whole).double().mean(0) for place in range(len(repeats))])
+        return torch.stack([fitted.predict(i, whole).double().mean(0) for i in range(len(repeats))])
 
     def _uniform(self, studied: Studied, trained: int, repeat: int) -> Tensor:
         stream = generator(self._seed, "children", studied.name, trained, repeat)
@@ -164,27 +160,14 @@ def propose(
             PROPOSALS_FILE.write(output / "proposal.parquet", read_metrics(state), {"seed": seed, **stage.record(None)})
 
 
-class Block(NamedTuple):
-    """Repeats whose predictors are trained together."""
-
-    studied: Studied
-    trained: int
-    repeats: range
-
-
-def _blocks(job: ProposalJob, studied: Sequence[Studied]) -> Iterator[Block]:
-    for each in studied:
-        for trained in job.trained:
-            for first in range(0, job.repeats, job.block):
-                yield Block(each, trained, range(first, min(first + job.block, job.repeats)))
-
-
 class Blocks(RowTrainer):
     """All blocks of repeats, one after another; each draws from streams of its own."""
 
     def __init__(self, job: ProposalJob, seed: int, problem: NasBench201, studied: Sequence[Studied]) -> None:
         self._weighing = Weighing(job, seed, problem)
-        self._blocks = list(_blocks(job, studied))
+        firsts = range(0, job.repeats, job.block)
+        blocks = [range(first, min(first + job.block, job.repeats)) for first in firsts]
+        self._blocks = [(each, trained, repeats) for each in studied for trained in job.trained for repeats in blocks]
 
     @property
     def total_steps(self) -> int:
@@ -199,5 +182,5 @@ class Blocks(RowTrainer):
 
     def progress(self) -> str:
         """Where the study stands, for one line."""
-        block = self._blocks[max(self.step - 1, 0)]
-        return f"{self.step}/{self.total_steps} blocks, {block.studied.name}, {block.trained} trained architectures"
+        studied, trained, _ = self._blocks[max(self.step - 1, 0)]
+        return f"{self.step}/{self.total_steps} blocks, {studied.name}, {trained} trained architectures"

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,6 +21,7 @@ from parsec.errors import UserError
 from parsec.predictor.candidates import Darts, Predictions, Score, Seen, filled, pick, propose, read_marginals
 from parsec.predictor.gcn import Encoder, Fitted, fit
 from parsec.records.documents import read_document
+from parsec.records.parquet import required
 from parsec.records.provenance import SCHEMA, write_json
 from parsec.records.stage import Stage
 from parsec.runtime.checkpoint import read_metrics
@@ -31,9 +32,8 @@ from parsec.space.darts import Genotype
 from parsec.tabular import nasbench101, nasbench201
 from parsec.tabular.nasbench101 import NasBench101
 from parsec.tabular.nasbench201 import NasBench201
-from parsec.tabular.problem import Problem
+from parsec.tabular.problem import FloatArray, Problem
 
-FloatArray = NDArray[np.float64]
 Searched = NasBench101 | NasBench201 | Darts
 
 
@@ -56,11 +56,7 @@ def open_problem(job: AnyPredictorJob, benchmark: Path, data: Path | None = None
 
 
 def read_reached(job: AnyPredictorJob, benchmark: Path) -> FloatArray:
-    """Accuracies (on darts: scores) of the architectures of a table, or of a uniform sample of darts, [N].
-
-    Raises:
-        UserError: see `open_problem`.
-    """
+    """Accuracies of the architectures of a table, or scores of a uniform sample of darts, [N]; as `open_problem`."""
     if isinstance(job, DartsPredictorJob):
         from parsec.zero_cost.score import read_sample
 
@@ -90,31 +86,55 @@ def check_size(job: AnyPredictorJob, problem: Searched) -> None:
         )
 
 
-class Searches:
-    """Searches on one problem with one pool; those of several repeats run together, because it is faster.
+class Blocks(RowTrainer):
+    """Searches on one problem with every pool, by blocks of repeats that run together, because it is faster.
 
     The first architectures of a repeat depend only on seed and repeat, so that repeats are paired between pools.
     """
 
-    def __init__(
-        self, problem: Problem[Any], job: AnyPredictorJob, seed: int, prior: NDArray[np.float64] | None = None
-    ) -> None:
-        self._problem, self._job, self._seed, self._prior = problem, job, seed, prior
+    def __init__(self, job: AnyPredictorJob, seed: int, problem: Problem[Any], prior: FloatArray | None = None) -> None:
+        self._job, self._seed, self._problem, self._prior = job, seed, problem, prior
         self._encoder = Encoder(problem)
+        firsts = range(0, job.repeats, job.block)
+        blocks = [range(first, min(first + job.block, job.repeats)) for first in firsts]
+        self._blocks = [(pool, repeats) for pool in job.pools for repeats in blocks]
 
-    def run(self, pool: Pool, repeats: Sequence[int]) -> list[dict[Any, float]]:
-        """For each repeat the trained architectures and their validation accuracy, in the order of training.
+    @property
+    def total_steps(self) -> int:
+        """Blocks to do."""
+        return len(self._blocks)
 
-        Raises:
-            BenchmarkError: the problem is too small for the budget or the pool.
-        """
+    def advance(self) -> list[dict[str, Any]]:
+        """Search in one block of repeats: its rows of `trained.parquet`."""
+        pool, repeats = self._blocks[self.step]
+        searches = self._search(pool, repeats)
+        self.step += 1
+        return [
+            {
+                "pool": pool.name,
+                "repeat": repeat,
+                "order": order,
+                "architecture": _named(architecture),
+                "accuracy": accuracy,
+            }
+            for repeat, seen in zip(repeats, searches, strict=True)
+            for order, (architecture, accuracy) in enumerate(seen.items(), 1)
+        ]
+
+    def progress(self) -> str:
+        """Where the searches stand, for one line."""
+        pool, repeats = self._blocks[max(self.step - 1, 0)]
+        return f"{self.step}/{self.total_steps} blocks, pool {pool.name}, repeats up to {repeats[-1] + 1}"
+
+    def _search(self, pool: Pool, repeats: Sequence[int]) -> list[dict[Any, float]]:
+        """For each repeat the trained architectures and their validation accuracy, in the order of training."""
         job, seed = self._job, self._seed
         searches = [self._started(repeat) for repeat in repeats]
         streams = [np.random.default_rng(seed_of(seed, "predictor", pool.name, repeat)) for repeat in repeats]
         for number in range(job.rounds):
             fitted = self._fitted(searches, [generator(seed, "weights", number, repeat) for repeat in repeats])
-            for place, (seen, rng) in enumerate(zip(searches, streams, strict=True)):
-                self._train(seen, self._chosen(pool, seen, partial(self._score, fitted, place), rng))
+            for i, (seen, rng) in enumerate(zip(searches, streams, strict=True)):
+                self._train(seen, self._chosen(pool, seen, partial(self._score, fitted, i), rng))
         return searches
 
     def _started(self, repeat: int) -> dict[Any, float]:
@@ -131,17 +151,17 @@ class Searches:
         reached = torch.tensor([list(seen.values()) for seen in searches], dtype=torch.float32)
         return fit(graphs, reached, self._job.predictor, generators)
 
-    def _score(self, fitted: Fitted, place: int, architectures: Sequence[Any]) -> Predictions:
-        predicted: NDArray[np.float32] = fitted.predict(place, self._encoder(architectures)).numpy()
+    def _score(self, fitted: Fitted, repeat: int, architectures: Sequence[Any]) -> Predictions:
+        predicted: NDArray[np.float32] = fitted.predict(repeat, self._encoder(architectures)).numpy()
         return predicted
 
     def _chosen(self, pool: Pool, seen: Seen, score: Score, rng: np.random.Generator) -> list[Any]:
         """The best of a pool that are not trained yet; uniform ones where the pool holds too few."""
         job = self._job
         proposed = propose(self._problem, pool, seen, score, job.acquisition, rng, self._prior)
-        new = [place for place, each in enumerate(proposed) if each not in seen]
+        new = [i for i, each in enumerate(proposed) if each not in seen]
         taken = pick(score(proposed)[:, new], job.per_round, job.acquisition, rng)
-        return filled(self._problem, [proposed[new[place]] for place in taken], job.per_round, seen, rng)
+        return filled(self._problem, [proposed[new[i]] for i in taken], job.per_round, seen, rng)
 
 
 class Sources(NamedTuple):
@@ -181,41 +201,6 @@ def search_repeatedly(
             write_json(output / "predictor.json", about)
 
 
-class Blocks(RowTrainer):
-    """All blocks of repeats of all pools, one after another; each draws from streams of its own."""
-
-    def __init__(self, job: AnyPredictorJob, seed: int, problem: Searched, prior: FloatArray | None = None) -> None:
-        self._searches = Searches(problem, job, seed, prior)
-        self._blocks = list(_blocks(job))
-
-    @property
-    def total_steps(self) -> int:
-        """Blocks to do."""
-        return len(self._blocks)
-
-    def advance(self) -> list[dict[str, Any]]:
-        """Search in one block of repeats: its rows of `trained.parquet`."""
-        pool, repeats = self._blocks[self.step]
-        searches = self._searches.run(pool, repeats)
-        self.step += 1
-        return [
-            {
-                "pool": pool.name,
-                "repeat": repeat,
-                "order": order,
-                "architecture": _named(architecture),
-                "accuracy": accuracy,
-            }
-            for repeat, seen in zip(repeats, searches, strict=True)
-            for order, (architecture, accuracy) in enumerate(seen.items(), 1)
-        ]
-
-    def progress(self) -> str:
-        """Where the searches stand, for one line."""
-        pool, repeats = self._blocks[max(self.step - 1, 0)]
-        return f"{self.step}/{self.total_steps} blocks, pool {pool.name}, repeats up to {repeats[-1] + 1}"
-
-
 def _named(architecture: int | Genotype) -> int | str:
     """The number in the table, or the content of `genotype.json`."""
     return (
@@ -223,12 +208,6 @@ def _named(architecture: int | Genotype) -> int | str:
         if isinstance(architecture, Genotype)
         else architecture
     )
-
-
-def _blocks(job: AnyPredictorJob) -> Iterator[tuple[Pool, Sequence[int]]]:
-    for pool in job.pools:
-        for first in range(0, job.repeats, job.block):
-            yield pool, range(first, min(first + job.block, job.repeats))
 
 
 def fields(job: AnyPredictorJob) -> pa.Schema:
@@ -239,7 +218,7 @@ def fields(job: AnyPredictorJob) -> pa.Schema:
     """
     types = {"pool": pa.string(), "repeat": pa.int32(), "order": pa.int32()}
     types |= {"architecture": pa.int64() if isinstance(job, PredictorJob) else pa.string(), "accuracy": pa.float64()}
-    return pa.schema([pa.field(name, kind, nullable=False) for name, kind in types.items()])
+    return pa.schema(required(**types))
 
 
 class Run(NamedTuple):

@@ -47,12 +47,8 @@ def keep(results: Path, record: Path, figures: Sequence[str] = ()) -> None:
     """Keep the finished run in `results` as the folder `record`, then renew the pages next to it.
 
     A record has the settings, one `results.jsonl` with all documents of the run, the tables, the checklist and the
-    figures that pages show. Everything is read and checked before anything is written.
-
-    Args:
-        results: folder of the run.
-        record: folder to be made.
-        figures: files to keep for a page, by their paths within `results/figures`.
+    `figures` that pages show, by their paths within `results/figures`. All is read and checked before anything is
+    written.
 
     Raises:
         UserError: the run is not finished, a file of it is missing or damaged, or the record exists already.
@@ -84,8 +80,8 @@ def _lines(results: Path) -> str:
     """The content of `results.jsonl`: the documents of exactly the runs that the settings ask for, and `DOCUMENTS`."""
     settings = load(results / SETTINGS)
     folders = [run.folder for run in plan.searches(settings)] + [run.folder for run in plan.retrains(settings)]
-    documents = read_results(results / folder / "result.json" for folder in folders)
     files = [f"{folder}/result.json" for folder in folders]
+    documents = read_results(results / file for file in files)
     for kind, pattern in DOCUMENTS.items():
         paths = sorted(results.glob(pattern))
         documents += [read_document(path, kind) for path in paths]
@@ -202,6 +198,7 @@ def _introduction(runs: Sequence[Path]) -> list[str]:
     if not runs:
         return lines
     example = runs[0].name
+    table = min((path.name for path in runs[0].glob("tables/*.csv")), default="NAME.csv")
     return [
         *lines,
         "To run one again, with the settings of its record:",
@@ -214,14 +211,10 @@ def _introduction(runs: Sequence[Path]) -> list[str]:
         "",
         "```python",
         f'pandas.read_json("results/records/{example}/{RESULTS_FILE}", lines=True)',
-        f'pandas.read_csv("results/records/{example}/{_first_table(runs[0])}")',
+        f'pandas.read_csv("results/records/{example}/tables/{table}")',
         "```",
         "",
     ]
-
-
-def _first_table(record: Path) -> str:
-    return next((f"tables/{path.name}" for path in sorted(record.glob("tables/*.csv"))), "tables/NAME.csv")
 
 
 def _section(title: str, columns: str, rows: Iterable[str]) -> list[str]:
@@ -341,18 +334,18 @@ def claims_page(records: Path, waiting: Sequence[Mapping[str, str]]) -> str:
 
 
 def _claim_rows(claim: Claim, records: Path, waiting: Sequence[Mapping[str, str]]) -> Iterator[str]:
-    """One row per record with evidence on the claim, and one per pending run."""
+    """One row per record with evidence on the claim, and one per pending run; the first one names the claim."""
+    rows = [
+        (shown.ours, f"[{path.stem}]({path.relative_to(records)})", shown.scale, shown.verdict)
+        for path, shown in _evidence_for(claim, records)
+    ]
+    pending = (run for run in waiting if claim.open and run["what"].startswith(claim.open))
+    rows += [("–", f"`{run['command']}`", run["needs"], "not yet run") for run in pending]
     mark = " †" if claim.certainty == "secondary" else ""
     named = (claim.text, f"{claim.published}{mark} ({claim.source})")
-    for path, shown in _evidence_for(claim, records):
-        yield _claim_row(*named, shown.ours, f"[{path.stem}]({path.relative_to(records)})", shown.scale, shown.verdict)
+    for cells in rows or [("–", "–", "–", "not yet run")]:
+        yield f"| {' | '.join(cell.replace('|', '/') for cell in (*named, *cells))} |"
         named = ("", "")
-    for run in waiting:
-        if claim.open and run["what"].startswith(claim.open):
-            yield _claim_row(*named, "–", f"`{run['command']}`", run["needs"], "not yet run")
-            named = ("", "")
-    if any(named):
-        yield _claim_row(*named, "–", "–", "–", "not yet run")
 
 
 def _evidence_for(claim: Claim, records: Path) -> Iterator[tuple[Path, Evidence]]:
@@ -362,7 +355,3 @@ def _evidence_for(claim: Claim, records: Path) -> Iterator[tuple[Path, Evidence]
         shown = READERS[claim.claim](record, claim)
         if shown:
             yield record, shown
-
-
-def _claim_row(*cells: str) -> str:
-    return f"| {' | '.join(cell.replace('|', '/') for cell in cells)} |"

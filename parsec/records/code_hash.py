@@ -102,8 +102,8 @@ def _file_of(name: str, package: Path) -> Path | None:
     first, *rest = name.split(".")
     if first != package.name:
         return None
-    place = package.joinpath(*rest)
-    return next((path for path in (place / "__init__.py", place.with_suffix(".py")) if path.is_file()), None)
+    location = package.joinpath(*rest)
+    return next((path for path in (location / "__init__.py", location.with_suffix(".py")) if path.is_file()), None)
 
 
 def _imports(tree: ast.Module, here: str) -> Iterator[tuple[str, str]]:

@@ -1,6 +1,7 @@
 """JSON documents that stages write and reports read: checked, and translated from earlier versions, in one place.
 
-A document is a file of its own below the results, or a line in the `results.jsonl` of a record.
+A document is a file of its own below the results, or a line in the `results.jsonl` of a record. What reads one raises a
+`UserError` if a file is missing, damaged or of another kind, or a key is missing or wrong; the first such key is named.
 """
 
 import json
@@ -38,7 +39,7 @@ RENAMES = {
     2: Renames(
         {"child_images": "forward_images", **{f"{section}.start": "init_from" for section in _LEARNING_STAGES}},
         {"executor": _EXECUTORS, "method": _METHODS, "methods": _METHODS, "base": _METHODS},
-    ),
+    )
 }
 """By the version that introduced them. Only versions up to `SCHEMA` are in force; raise it together with the rename."""
 
@@ -46,13 +47,10 @@ GONE = {"prior": {"factors": "separate", "inputs": "independent"}, "adaptive": N
 """Keys of settings that are gone, with the value that asked for what is always done now."""
 
 
-def translated(document: Mapping[str, Any], since: int = 1, until: int | None = None) -> dict[str, Any]:
-    """A document or a settings tree of version `since` under the names of version `until`, by default the present one.
-
-    New names are left as they are, so that translating twice changes nothing.
-    """
+def translated(document: Mapping[str, Any], since: int = 1) -> dict[str, Any]:
+    """A document or a settings tree of version `since` under the present names; those are left as they are."""
     result: dict[str, Any] = dict(document)
-    for version in range(since + 1, (until or SCHEMA) + 1):
+    for version in range(since + 1, SCHEMA + 1):
         result = _renamed(result, RENAMES[version], "")
     return result
 
@@ -343,30 +341,17 @@ KINDS: dict[str, type[_Open]] = {
     "predictor": _Predictor,
     "bench": _Bench,
 }
-WRITTEN_BY = {
-    "fit": "fit-pi",
-    "measure": "measure step",
-    "depths": "measure depths",
-    "bench": "bench --json",
-}
+WRITTEN_BY = {"fit": "fit-pi", "measure": "measure step", "depths": "measure depths", "bench": "bench --json"}
 """Command that writes a kind, where its name differs."""
 
 
 def read_results(paths: Iterable[Path]) -> list[dict[str, Any]]:
-    """The results of runs in these files, in this order: each a `result.json` or `fit.json`, or a `results.jsonl`.
-
-    Raises:
-        UserError: a file is missing, damaged or no result, or a key is missing or wrong; the first such key is named.
-    """
+    """The results of runs in these files, in this order: each a `result.json` or `fit.json`, or a `results.jsonl`."""
     return read_documents(paths, *RESULTS)
 
 
 def read_documents(paths: Iterable[Path], *kinds: str) -> list[dict[str, Any]]:
-    """The documents of these kinds in these files; a `results.jsonl` may hold others, which are left out.
-
-    Raises:
-        UserError: as `read_results`.
-    """
+    """The documents of these kinds in these files; a `results.jsonl` may hold others, which are left out."""
     documents = []
     for path in map(Path, paths):
         if path.suffix == ".jsonl":
@@ -377,11 +362,7 @@ def read_documents(paths: Iterable[Path], *kinds: str) -> list[dict[str, Any]]:
 
 
 def read_document(path: Path, kind: str) -> dict[str, Any]:
-    """The only document of this kind in a file.
-
-    Raises:
-        UserError: as `read_results`, or a `results.jsonl` holds several or none.
-    """
+    """The only document of this kind in a file; a `results.jsonl` that holds several or none is refused."""
     documents = read_documents([path], kind)
     if len(documents) != 1:
         raise UserError(f"{path}: holds {len(documents)} documents of kind {kind}; give a file with one")
@@ -389,11 +370,7 @@ def read_document(path: Path, kind: str) -> dict[str, Any]:
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:
-    """All documents of a `results.jsonl`, as written.
-
-    Raises:
-        UserError: missing, unreadable, or not one JSON mapping per line.
-    """
+    """All documents of a `results.jsonl`, as written."""
     try:
         documents = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
     except OSError as error:

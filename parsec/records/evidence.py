@@ -72,13 +72,13 @@ Reader = Callable[[Path, Claim], Evidence | None]
 """From a record and a claim to the evidence; None if the record has no such file or no row on the claim."""
 
 
-def read_claims(path: Path | None = None) -> list[Claim]:
+def read_claims() -> list[Claim]:
     """All claims, in the order of the file.
 
     Raises:
         UserError: the file is missing or damaged.
     """
-    path = path or published_folder() / "claims.csv"
+    path = published_folder() / "claims.csv"
     try:
         with path.open(encoding="utf-8", newline="") as file:
             return [Claim(**row) for row in csv.DictReader(file)]
@@ -118,11 +118,6 @@ def ends(low: float, high: float) -> str:
     return "" if pd.isna(low) else f" [{low:.2f}, {high:.2f}]".replace("-", "−")
 
 
-def interval(row: "pd.Series[Any]", name: str) -> str:
-    """A mean with its 95 % interval."""
-    return difference_text(row[f"{name}_mean"], row[f"{name}_low"], row[f"{name}_high"])
-
-
 def verdict_of_interval(low: float, high: float, better: int) -> str:
     """Whether the 95 % interval is on the better side of zero, on the other, or on both; `better` is the sign."""
     if pd.isna(low):
@@ -136,14 +131,8 @@ def reproduced(low: float, high: float, value: float, margin: float, better: int
     """Whether a mean with this 95 % interval is as good as a published value, within a margin.
 
     It is if even the worse end of the interval is, and it is not if even the better end is not. In between, the margin
-    stays undecided, but the interval may exclude the value itself.
-
-    Args:
-        low: lower end.
-        high: upper end.
-        value: published.
-        margin: largest difference that still counts as reproduced.
-        better: −1 where less is better, 1 where more is, 0 where the value itself is the target.
+    stays undecided, but the interval may exclude the value itself. `better` is −1 where less is better, 1 where more
+    is, 0 where the value itself is the target.
     """
     if pd.isna(low):
         return SINGLE
@@ -240,10 +229,9 @@ def _difference(record: Path, find: Mapping[str, str], outcome: str, better: int
     rows = table[(table[list(find)] == pd.Series(find)).all(axis=1)].dropna(subset=f"{name}_mean")
     if rows.empty:
         return None
-    row = rows.iloc[0]
-    verdict = verdict_of_interval(row[f"{name}_low"], row[f"{name}_high"], better)
-    ours = f"{words} {interval(row, name)} points, {row[f'{name}_n']:.0f} pairs"
-    return Evidence(ours, title(record), verdict + REDUCED)
+    mean, low, high, n = rows.iloc[0][[f"{name}_{part}" for part in ("mean", "low", "high", "n")]]
+    ours = f"{words} {difference_text(mean, low, high)} points, {n:.0f} pairs"
+    return Evidence(ours, title(record), verdict_of_interval(low, high, better) + REDUCED)
 
 
 def collapse(record: Path, claim: Claim) -> Evidence | None:
@@ -253,16 +241,16 @@ def collapse(record: Path, claim: Claim) -> Evidence | None:
         return None
     mean = read_document(record / RESULTS_FILE, "lookup")["mean"]["cifar10"]
     # PARSEC as it is written, and the variant that the comparison has in its first row.
-    found, verdicts = [], []
+    shown, verdicts = [], []
     for name in dict.fromkeys(("parsec", table["method"].iloc[0])):
         row = table.set_index("method").loc[name]
         skips = "" if pd.isna(row["skip_share"]) else f", {100 * row['skip_share']:.0f} % skip connections"
         accuracy = with_std(row["test_cifar10_mean"], row["test_cifar10_std"])
         accuracy += ends(row["test_cifar10_low"], row["test_cifar10_high"])
-        found.append(f"{_named(name)}: {accuracy}{skips}, n = {_counted(row['runs'], 'search')}")
+        shown.append(f"{_named(name)}: {accuracy}{skips}, n = {_counted(row['runs'], 'search')}")
         verdict = verdict_of_interval(row["test_cifar10_low"] - mean, row["test_cifar10_high"] - mean, 1)
         verdicts.append(verdict if name == "parsec" else f"{verdict} with `{name}`")
-    ours = f"{'; '.join(found)}; a random architecture: {mean:.2f} %"
+    ours = f"{'; '.join(shown)}; a random architecture: {mean:.2f} %"
     return Evidence(ours, title(record), ", ".join(verdicts) + REDUCED)
 
 
@@ -332,10 +320,10 @@ def assisted(record: Path, claim: Claim) -> Evidence | None:
     parts, verdicts = list[str](), list[str]()
     for spent in helped.index:
         means = [Estimate.from_interval(*frame.loc[spent, ["low", "high", "n"]]) for frame in (helped, plain)]
-        ends = difference_interval(*means)
-        apart = difference_text(helped["mean"][spent] - plain["mean"][spent], *ends)
+        low, high = difference_interval(*means)
+        apart = difference_text(helped["mean"][spent] - plain["mean"][spent], low, high)
         parts.append(f"{spent:.0f} trainings: {helped['mean'][spent]:.2f} − {plain['mean'][spent]:.2f} = {apart}")
-        verdicts.append(verdict_of_interval(*ends, 1))
+        verdicts.append(verdict_of_interval(low, high, 1))
     ours = f"test accuracy (%) after {'; '.join(parts)}; {helped['n'].iloc[0]:.0f} repeats on {ONE_DRAW}"
     return Evidence(ours, REPLAYED, f"{together(verdicts)}, on {ONE_DRAW}")
 

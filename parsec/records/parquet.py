@@ -23,17 +23,16 @@ class RowsFile(NamedTuple):
     """Command that writes it."""
     version: str = "1"
 
-    def write(self, path: Path, rows: pa.Table | Sequence[Mapping[str, Any]], about: Mapping[str, Any]) -> None:
+    def write(self, path: Path, rows: Sequence[Mapping[str, Any]], about: Mapping[str, Any]) -> None:
         """Write the rows, whole or not at all; `about` becomes the metadata `about`, as JSON.
 
         Raises:
             UserError: no space is left, or the folder cannot be written to.
         """
-        if not isinstance(rows, pa.Table):
-            rows = pa.Table.from_pylist([dict(row) for row in rows], schema=self.fields)
+        table = pa.Table.from_pylist([dict(row) for row in rows], schema=self.fields)
         metadata = {"schema": self.version, "about": json.dumps(about, sort_keys=True, allow_nan=False)}
         with temporary_path(path) as temporary:
-            pq.write_table(rows.replace_schema_metadata(metadata), temporary, write_page_checksum=True)
+            pq.write_table(table.replace_schema_metadata(metadata), temporary, write_page_checksum=True)
 
     def read(self, path: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
         """Rows and `about` of a file.
@@ -52,50 +51,48 @@ class RowsFile(NamedTuple):
         return table.to_pandas(), json.loads(metadata[b"about"])
 
 
+def required(**types: pa.DataType) -> list[pa.Field]:
+    """Columns that hold a value in every row."""
+    return [pa.field(name, kind, nullable=False) for name, kind in types.items()]
+
+
 SCORE_FIELDS = pa.schema(
     [
-        pa.field("architecture", pa.string(), nullable=False),
-        pa.field("index", pa.int32(), nullable=False),
+        *required(architecture=pa.string(), index=pa.int32()),
         pa.field("score", pa.float64()),
-        pa.field("status", pa.string(), nullable=False),
+        *required(status=pa.string()),
         pa.field("reason", pa.string()),
-        pa.field("seconds", pa.float64(), nullable=False),
+        *required(seconds=pa.float64()),
     ]
 )
 """`score` is null where `status` is `failed`, and `reason` where it is `scored`."""
 SCORES_FILE = RowsFile(SCORE_FIELDS, "scores", "score")
 
-ABLATION_FIELDS = pa.schema(
-    [pa.field("condition", pa.string(), nullable=False), pa.field("repeat", pa.int32(), nullable=False), *SCORE_FIELDS]
-)
+ABLATION_FIELDS = pa.schema([*required(condition=pa.string(), repeat=pa.int32()), *SCORE_FIELDS])
 ABLATION_FILE = RowsFile(ABLATION_FIELDS, "ablated scores", "ablate")
 
 KERNEL_FIELDS = pa.schema(
-    [
-        pa.field("low", pa.float64(), nullable=False),
-        pa.field("high", pa.float64(), nullable=False),
-        pa.field("index", pa.int32(), nullable=False),
-        pa.field("accuracy", pa.float64(), nullable=False),
-        pa.field("kernel", pa.list_(pa.float32()), nullable=False),
-    ]
+    required(
+        low=pa.float64(), high=pa.float64(), index=pa.int32(), accuracy=pa.float64(), kernel=pa.list_(pa.float32())
+    )
 )
 """Ends of the bin and accuracy in percent; the kernel [N, N] row by row, its diagonal 1."""
 KERNELS_FILE = RowsFile(KERNEL_FIELDS, "kernels", "kernels")
 
 PROPOSAL_FIELDS = pa.schema(
-    [
-        pa.field("prior", pa.string(), nullable=False),
-        pa.field("entropy", pa.float64(), nullable=False),
-        pa.field("images", pa.int32(), nullable=False),
-        pa.field("trained", pa.int32(), nullable=False),
-        pa.field("beta", pa.float64(), nullable=False),
-        pa.field("defence", pa.float64(), nullable=False),
-        pa.field("samples", pa.int32(), nullable=False),
-        pa.field("repeat", pa.int32(), nullable=False),
-        pa.field("share", pa.float64(), nullable=False),
-        pa.field("limit", pa.float64(), nullable=False),
-        pa.field("error", pa.float64(), nullable=False),
-    ]
+    required(
+        prior=pa.string(),
+        entropy=pa.float64(),
+        images=pa.int32(),
+        trained=pa.int32(),
+        beta=pa.float64(),
+        defence=pa.float64(),
+        samples=pa.int32(),
+        repeat=pa.int32(),
+        share=pa.float64(),
+        limit=pa.float64(),
+        error=pa.float64(),
+    )
 )
 """`share`: effective sample size by K; `limit`: the same as K grows, exactly; `error`: squared distance of the
 estimated gradient of log p(y|π) with respect to the logits from the exact one. `entropy` is that of π in nats."""

@@ -34,7 +34,7 @@ def machine() -> dict[str, Any]:
     """Processor, cores that this process may use, memory (bytes), platform, and the GPUs or None."""
     return {
         "cpu": cpu_model(),
-        "cores": _cores(),
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
         "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
         "platform": f"{platform.system()} {platform.release()} {platform.machine()}",
         "gpu": gpu(),
@@ -49,12 +49,6 @@ def cpu_model() -> str:
             if key.strip() == "model name":
                 return value.strip()
     return platform.processor() or platform.machine()
-
-
-def _cores() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 @functools.cache
@@ -138,13 +132,7 @@ def start_provenance(module: str) -> RunStart:
 
 
 def provenance(job: Config, run_start: RunStart, info: Dataset | None) -> dict[str, Any]:
-    """The `provenance` of a result file; call it when the work is done.
-
-    Args:
-        job: settings that the stage read.
-        run_start: from `start_provenance`, before the work.
-        info: the data set, or None if none was read.
-    """
+    """The `provenance` of a result file, when the work is done; `info` is the data set, None if none was read."""
     import torch  # the rest of the records must load without it
 
     return {

@@ -55,10 +55,7 @@ class Records:
         return [result for result in self.searches if result.get("space") == "nasbench201"]
 
 
-Question = Callable[[Records], Answer]
-
-
-def distinct(results: list[Result], key: str) -> list[str]:
+def _distinct(results: list[Result], key: str) -> list[str]:
     """The different values of a key of the provenance, as text, in the order of their first mention."""
     return list(dict.fromkeys(str(result["provenance"][key]) for result in results))
 
@@ -70,7 +67,7 @@ def _code(results: list[Result]) -> Answer:
     if not results:
         return Answer("no", "no such result")
     states = [result["provenance"]["git"] for result in results]
-    prints = listing(f"`{text[:12]}`" for text in distinct(results, "code_fingerprint"))
+    prints = listing(f"`{text[:12]}`" for text in _distinct(results, "code_fingerprint"))
     if any(state is None for state in states):
         return Answer("partly", f"no git commit was recorded; code fingerprints {prints}")
     commits = listing(f"`{state['commit'][:12]}`" for state in states)
@@ -85,25 +82,18 @@ def _settings(results: list[Result], seed: str) -> Answer:
     """Whether settings and seeds are recorded; `seed` is the key of the latter."""
     if not results:
         return Answer("no", "no such result")
-    prints = listing(f"`{text}`" for text in distinct(results, "settings_fingerprint"))
+    prints = listing(f"`{text}`" for text in _distinct(results, "settings_fingerprint"))
     seeds = f"{'training' if seed == 'run' else 'search'} seeds {listing(sorted({r[seed] for r in results}))}"
     return Answer("yes", f"every result holds its settings (fingerprints {prints}); {seeds}")
 
 
-def tuning(records: Records) -> Answer:
-    """How hyper-parameters were tuned."""
-    return Answer("no", "the records do not show how settings were chosen, nor what that cost")
-
-
-def whole_cost(records: Records) -> Answer:
-    """Cost of search and training."""
+def _whole_cost(records: Records) -> Answer:
     searched, trained = cost_text(cumulative(records.searches)), cost_text(cumulative(records.retrains))
     text = f"search, all stages and seeds: {searched}; training from scratch: {trained}; restarts are included"
     return Answer("yes" if records.searches and records.retrains else "partly", text)
 
 
-def setup(records: Records) -> Answer:
-    """Everything else about the set-up."""
+def _setup(records: Records) -> Answer:
     missing = [name for name in DETAILS if any(r["provenance"].get(name) is None for r in records.all)]
     if missing:
         return Answer("partly", f"not in every result: {listing(missing)}")
@@ -118,9 +108,8 @@ def _plural(count: int, name: str) -> str:
     return f"{count} {name}" if count == 1 else f"{count} {name}s"
 
 
-def same_benchmark(records: Records) -> Answer:
-    """One data set, space and training for all methods that are compared."""
-    protocol = same_protocol(records)
+def _same_benchmark(records: Records) -> Answer:
+    protocol = _same_protocol(records)
     text = f"methods: {listing(records.methods)}; {protocol.evidence}"
     if protocol.value == "no":
         return Answer("no", text)
@@ -128,17 +117,15 @@ def same_benchmark(records: Records) -> Answer:
     return Answer("yes" if len(records.methods) > 1 else "partly", text + note)
 
 
-def confounders(records: Records) -> Answer:
-    """Hardware and versions."""
-    machines, versions = distinct(records.all, "machine"), distinct(records.all, "versions")
-    threads = distinct(records.all, "threads")
+def _confounders(records: Records) -> Answer:
+    machines, versions = _distinct(records.all, "machine"), _distinct(records.all, "versions")
+    threads = _distinct(records.all, "threads")
     text = f"{_plural(len(machines), 'machine')}, {_plural(len(versions), 'set')} of library versions"
     single = len(machines) == len(versions) == len(threads) == 1
     return Answer("yes" if single else "partly", f"{text}, threads per process: {listing(threads)}")
 
 
-def ablations(records: Records) -> Answer:
-    """More than one setting of the same stage and method."""
+def _ablations(records: Records) -> Answer:
     if not records.searches:
         return Answer("no", "no search among the results")
     # An ablation shows as several settings of one stage and method on one data set.
@@ -151,8 +138,7 @@ def ablations(records: Records) -> Answer:
     return Answer("no", "every stage ran with one setting only")
 
 
-def same_protocol(records: Records) -> Answer:
-    """One setting of the final training and one data hash per data set."""
+def _same_protocol(records: Records) -> Answer:
     if records.tabular and not records.retrains:
         return Answer("yes", "every genotype was trained by the authors of the benchmark, all in the same way")
     if not records.retrains:
@@ -165,22 +151,20 @@ def same_protocol(records: Records) -> Answer:
     return Answer("yes", f"one training setting and one data hash on each of {listing(kinds.index)}")
 
 
-def over_time(records: Records) -> Answer:
-    """Performance as a function of time."""
+def _over_time(records: Records) -> Answer:
     if not records.searches:
         return Answer("no", "no search among the results")
     return Answer("partly", "accuracy of the mode after every epoch of every search; test error at one budget only")
 
 
-def random_search(records: Records) -> Answer:
-    """Random search at the same budget."""
+def _random_search(records: Records) -> Answer:
     if "random" in records.methods:
         return Answer("yes", "random search (architectures trained alone in the search network) is one of the methods")
     return Answer("no", f"methods: {listing(records.methods)}")
 
 
-def several_runs(records: Records) -> Answer:
-    """Independent searches and trainings with their seeds; of a benchmark its own trainings count."""
+def _several_runs(records: Records) -> Answer:
+    # Of a benchmark its own trainings count.
     if records.tabular and not records.retrains:
         searched = {result["seed"] for result in records.tabular}
         text = f"{_plural(len(searched), 'search seed')}; accuracies are means over the benchmark's trainings"
@@ -192,14 +176,13 @@ def several_runs(records: Records) -> Answer:
     return Answer("yes" if enough == 2 else "partly" if enough else "no", text)
 
 
-def benchmarks(records: Records) -> Answer:
-    """Tabular or surrogate benchmarks."""
+def _benchmarks(records: Records) -> Answer:
     if records.tabular:
         return Answer("yes", f"{len(records.tabular)} searches on NAS-Bench-201, whose accuracies are looked up")
     return Answer("no", "no result of a tabular or surrogate benchmark is among the records")
 
 
-SECTIONS: dict[str, tuple[tuple[str, Question], ...]] = {
+SECTIONS: dict[str, tuple[tuple[str, Callable[[Records], Answer]], ...]] = {
     "Releasing code": (
         (
             "Code of the training pipeline that evaluates the final architectures",
@@ -211,19 +194,22 @@ SECTIONS: dict[str, tuple[tuple[str, Question], ...]] = {
         ("Hyper-parameters and seeds of the NAS method", lambda records: _settings(records.searches, "seed")),
     ),
     "Comparing methods": (
-        ("Same benchmark for all methods: data, split, space, training code", same_benchmark),
-        ("Confounding factors controlled: hardware, library versions, run times", confounders),
-        ("Ablation studies", ablations),
-        ("Same evaluation protocol for all methods", same_protocol),
-        ("Performance compared over time", over_time),
-        ("Comparison with random search", random_search),
-        ("Several runs, with their seeds", several_runs),
-        ("Tabular or surrogate benchmarks", benchmarks),
+        ("Same benchmark for all methods: data, split, space, training code", _same_benchmark),
+        ("Confounding factors controlled: hardware, library versions, run times", _confounders),
+        ("Ablation studies", _ablations),
+        ("Same evaluation protocol for all methods", _same_protocol),
+        ("Performance compared over time", _over_time),
+        ("Comparison with random search", _random_search),
+        ("Several runs, with their seeds", _several_runs),
+        ("Tabular or surrogate benchmarks", _benchmarks),
     ),
     "Reporting": (
-        ("How hyper-parameters were tuned, and what that took", tuning),
-        ("Cost of the whole method, end to end", whole_cost),
-        ("All details of the experimental set-up", setup),
+        (
+            "How hyper-parameters were tuned, and what that took",
+            lambda _: Answer("no", "the records do not show how settings were chosen, nor what that cost"),
+        ),
+        ("Cost of the whole method, end to end", _whole_cost),
+        ("All details of the experimental set-up", _setup),
     ),
 }
 
@@ -234,14 +220,6 @@ INTRODUCTION = (
     "searches and {retrains} trainings from scratch. What they do not show is answered with no."
 )
 COLUMNS = list_columns(["Item", "Answer", "Evidence"], "lll")
-
-
-def checklist_tables(records: Records) -> list[Table]:
-    """One table per section of the checklist."""
-    return [
-        Table("checklist", title, COLUMNS, [Section("", [[item, *question(records)] for item, question in items])], [])
-        for title, items in SECTIONS.items()
-    ]
 
 
 def _limits(records: Records) -> list[str]:
@@ -265,14 +243,16 @@ def write_checklist(results: list[Path], output: Path, left_out: Sequence[str] =
     by_kind = {kind: [d for d in documents if d["kind"] == kind] for kind in ("search", "retrain")}
     records = Records(by_kind["search"], by_kind["retrain"])
     introduction = INTRODUCTION.format(searches=len(records.searches), retrains=len(records.retrains))
-    tables, lists = checklist_tables(records), {"Selection and data": _limits(records), "Left out": list(left_out)}
 
     lines, body = [f"# {TITLE}", "", introduction, ""], [f"<p>{html_text(introduction)}</p>"]
-    for table in tables:
-        lines += [f"## {table.caption}", "", *markdown_grid(table), ""]
-        body += [html_heading(table.caption), html_table(table)]
-    for title, items in ((title, items) for title, items in lists.items() if items):
-        lines += [f"## {title}", "", *(f"- {markdown_text(item)}" for item in items), ""]
-        body += [html_heading(title), html_list(items)]
+    for title, questions in SECTIONS.items():
+        rows = [[item, *answer(records)] for item, answer in questions]
+        table = Table("checklist", title, COLUMNS, [Section("", rows)], [])
+        lines += [f"## {title}", "", *markdown_grid(table), ""]
+        body += [html_heading(title), html_table(table)]
+    for title, items in {"Selection and data": _limits(records), "Left out": list(left_out)}.items():
+        if items:
+            lines += [f"## {title}", "", *(f"- {markdown_text(item)}" for item in items), ""]
+            body += [html_heading(title), html_list(items)]
     page = html_page(TITLE, body)
     write_outputs({output: "\n".join(lines[:-1]) + "\n", output.with_suffix(".html"): page})

@@ -1,4 +1,7 @@
-"""Inputs of tables and figures: published rows, run folders, and the cost of every search behind a result."""
+"""Inputs of tables and figures: published rows, run folders, and the cost of every search behind a result.
+
+What reads a file raises a `UserError` for one that is missing, damaged or empty.
+"""
 
 import functools
 from collections.abc import Iterable
@@ -20,11 +23,7 @@ FAMILIES = ("gradient-based", "evolution", "RL", "SMBO", "hypernetwork", "traini
 
 
 def read_rows(path: Path) -> pd.DataFrame:
-    """Rows of one CSV, every value as the text that it is.
-
-    Raises:
-        UserError: the file is missing or not a table.
-    """
+    """Rows of one CSV, every value as the text that it is."""
     try:
         rows = pd.read_csv(path, dtype=str, keep_default_na=False)
     except (OSError, ValueError) as error:
@@ -36,11 +35,7 @@ def read_rows(path: Path) -> pd.DataFrame:
 
 
 def published_rows(table: str, folder: Path | None = None) -> pd.DataFrame:
-    """Rows of a published table: PARSEC's first, then by kind of method, best first.
-
-    Raises:
-        UserError: no such table, or a damaged one.
-    """
+    """Rows of a published table: PARSEC's first, then by kind of method, best first."""
     path = (folder or published_folder()) / f"{table}.csv"
     rows = read_rows(path)
     try:
@@ -81,21 +76,14 @@ class Reference(NamedTuple):
 
 
 @functools.cache
-def references(folder: Path | None = None) -> tuple[Reference, ...]:
-    """The papers behind published rows, `config/published/references.csv`.
-
-    Raises:
-        UserError: the table is missing or damaged.
-    """
-    path = (folder or published_folder()) / "references.csv"
+def references() -> tuple[Reference, ...]:
+    """The papers behind published rows, `config/published/references.csv`."""
+    path = published_folder() / "references.csv"
     try:
-        rows = read_rows(path)[list(Reference._fields)].to_dict("records")
+        rows = read_rows(path)[list(Reference._fields)]
     except KeyError as error:
         raise UserError(f"{path}: no table of references ({error}); restore config/published") from error
-    named = (
-        {str(name): value for name, value in row.items()} | {"named": tuple(row["named"].split(";"))} for row in rows
-    )
-    return tuple(Reference(**row) for row in named)
+    return tuple(Reference(*row)._replace(named=tuple(row.named.split(";"))) for row in rows.itertuples(index=False))
 
 
 GPU_DAYS = "GPU-days"
@@ -229,11 +217,7 @@ def run_title(path: Path) -> str:
 
 
 def read_trajectory(path: Path) -> pd.DataFrame:
-    """Rows of `trajectory.parquet` in the folder of a run, in the order of the file.
-
-    Raises:
-        UserError: the file is missing or damaged.
-    """
+    """Rows of `trajectory.parquet` in the folder of a run, in the order of the file."""
     file = run_folder(path) / "trajectory.parquet"
     columns = ["epoch", "step", "cell", "node", "slot", "factor", "choice", "probability"]
     try:

@@ -30,10 +30,7 @@ from parsec.tabular.problem import FloatArray
 def lookup(runs: Iterable[Path], benchmark: Path, output: Path) -> None:
     """Look up selected architectures: `<output>.json` has one entry per run, `<output>.parquet` one row per epoch.
 
-    Args:
-        runs: folders of searches on NAS-Bench-201.
-        benchmark: the benchmark's table (Parquet).
-        output: path without ending.
+    `runs` are folders of searches on NAS-Bench-201, `benchmark` is its table (Parquet).
 
     Raises:
         BenchmarkError: the table is missing, damaged or another one.
@@ -100,12 +97,12 @@ def _named(index: int, columns: ReportColumns) -> dict[str, Any]:
     """Index, text, test accuracies in percent and ranks (1 is the best of 15,625) of an architecture."""
     accuracies = {data: float(columns.test[data][index]) for data in DATA}
     # Rank 1 is the best; architectures of equal accuracy share the better rank.
-    better = {data: int((columns.test[data] > accuracy).sum()) for data, accuracy in accuracies.items()}
+    ranks = {data: 1 + int((columns.test[data] > accuracy).sum()) for data, accuracy in accuracies.items()}
     return {
         "index": index,
         "architecture": str(architectures()[index]),
         **{f"test_{data}": accuracy for data, accuracy in accuracies.items()},
-        **{f"rank_{data}": 1 + count for data, count in better.items()},
+        **{f"rank_{data}": rank for data, rank in ranks.items()},
     }
 
 
@@ -115,15 +112,12 @@ def of_result(result: dict[str, Any], columns: ReportColumns) -> dict[str, Any]:
     `base` is the method behind a variant, `start` the stage whose π it started from, null for uniform.
     """
     recorded = {key: result[key] for key in (*KEYS, "entropy", "mode_accuracy", "children", "forward_images", "cost")}
-    fingerprint = result["provenance"]["settings_fingerprint"]
-    architecture = _named(index_of(from_dict(result["genotype"])), columns)
-    start = result["parent"] and result["parent"]["stage"]
     return {
         **recorded,
         "base": base_method(result),
-        "start": start,
-        **architecture,
-        "settings_fingerprint": fingerprint,
+        "start": result["parent"] and result["parent"]["stage"],
+        **_named(index_of(from_dict(result["genotype"])), columns),
+        "settings_fingerprint": result["provenance"]["settings_fingerprint"],
     }
 
 
@@ -153,14 +147,10 @@ def of_epochs(folder: Path, result: dict[str, Any], columns: ReportColumns) -> p
 
 def _selected(metrics: pd.DataFrame, epoch: int, probabilities: FloatArray) -> Architecture | None:
     """Selection of a search if it had ended after this epoch; None if it had no unique choice."""
-    if "genotype" not in metrics:
-        return _mode(probabilities)
-    recorded = metrics["genotype"].get(epoch)
-    return from_dict(recorded) if isinstance(recorded, dict) else None
-
-
-def _mode(probabilities: FloatArray) -> Architecture | None:
-    """The likeliest architecture; None if several are."""
+    if "genotype" in metrics:
+        recorded = metrics["genotype"].get(epoch)
+        return from_dict(recorded) if isinstance(recorded, dict) else None
+    # Other searches select the mode of π, if there is only one.
     if ((probabilities == probabilities.max(1, keepdims=True)).sum(1) > 1).any():
         return None
     return Architecture(tuple(OPERATIONS[choice] for choice in probabilities.argmax(1)))

@@ -1,6 +1,6 @@
 """Search methods as tables and figures show them: printed name, kind, colour, marker and line style."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 BLACK, ORANGE, SKY, GREEN, BLUE, VERMILLION, PURPLE = (
@@ -79,23 +79,19 @@ def display_name(name: str, base: str | None = None) -> str:
     return f"{METHODS[method].name}, {own.replace('-', ' ').replace('_', ' ')}"
 
 
-def described(bases: Mapping[str, str | None] | Iterable[str]) -> dict[str, Method]:
+def described(bases: Mapping[str, str | None]) -> dict[str, Method]:
     """Methods and variants of one run, in the order of legends: each method, then its variants by name.
 
-    A variant has its method's colour, lighter or darker, and open markers, so that it differs from the method and,
-    up to 42 of them, from every other variant.
-
-    Args:
-        bases: method behind each name, None where unknown; or names only.
+    `bases` are the method behind each name, None where unknown. A variant has its method's colour, lighter or darker,
+    and open markers, so that it differs from the method and, up to 42 of them, from every other variant.
     """
-    known = dict(bases) if isinstance(bases, Mapping) else dict.fromkeys(bases)
     methods: dict[str, Method] = {}
     for base, method in METHODS.items():
-        if base in known:
+        if base in bases:
             methods[base] = method
-        variants = sorted(name for name in known if name not in METHODS and base_of(name, known[name]) == base)
+        variants = sorted(name for name in bases if name not in METHODS and base_of(name, bases[name]) == base)
         for i, name in enumerate(variants):
-            methods[name] = method._replace(name=display_name(name, known[name]), line=_variant(method.line, i))
+            methods[name] = method._replace(name=display_name(name, bases[name]), line=_variant(method.line, i))
     return methods
 
 

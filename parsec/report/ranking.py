@@ -29,12 +29,8 @@ logger = logging.getLogger(__name__)
 def ranking(runs: Iterable[Path], benchmark: Path | None, output: Path) -> None:
     """Compare `ranking.parquet` of searches with the truth; writes a JSON with one row per search and moment.
 
-    A line warns of every method whose τ at the end is not above zero: a search on such weights is blind.
-
-    Args:
-        runs: folders of searches on one space, those with `random.ranked` among them.
-        benchmark: table of NAS-Bench-201, or None.
-        output: path of the JSON.
+    A line warns of every method whose τ at the end is not above zero: a search on such weights is blind. The truth is
+    the table of NAS-Bench-201, `benchmark`, or without it the searches with `random.ranked` among `runs`, of one space.
 
     Raises:
         UserError: a run is missing or damaged, or nothing knows the truth.
@@ -106,8 +102,8 @@ def blind(rows: pd.DataFrame) -> dict[str, str]:
     taus = {}
     ends = rows[rows["moment"] == END].dropna(subset="truth") if len(rows) else rows
     for (method, base), group in ends.groupby(["method", "base"], sort=False) if len(ends) else ():
-        found = summarise(group["truth"].to_list())
-        if (found.mean if found.low is None else found.low) <= 0:
-            interval = "" if found.low is None else f" [{found.low:.2f}, {found.high:.2f}]"
-            taus[display_name(method, base)] = f"τ {found.mean:.2f}{interval}, n = {found.n}"
+        summary = summarise(group["truth"].to_list())
+        if (summary.mean if summary.low is None else summary.low) <= 0:
+            interval = "" if summary.low is None else f" [{summary.low:.2f}, {summary.high:.2f}]"
+            taus[display_name(method, base)] = f"τ {summary.mean:.2f}{interval}, n = {summary.n}"
     return taus

@@ -82,15 +82,7 @@ def figure_writer(name: str) -> Callable[[list[Path], Path], None]:
 
 
 def plot_runs(folders: Iterable[Path], output: Path) -> None:
-    """Draw π over time and the cells of every search as `<output>/<figure>-<stage>-<method>-seed<k>`.
-
-    Args:
-        folders: folders of searches.
-        output: folder for the figures.
-
-    Raises:
-        UserError: a file of a run is missing or damaged.
-    """
+    """Draw π over time and the cells of the searches in `folders` as `<output>/<figure>-<stage>-<method>-seed<k>`."""
     for folder in folders:
         run = read_results([folder / "result.json"])[0]
         name = f"{run['stage']}-{run['method']}-seed{run['seed']}"

@@ -10,16 +10,9 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from parsec.stats import bootstrap_ends
-
-FloatArray = NDArray[np.float64]
-
-
-def trainings_needed(size: int, good: int) -> float:
-    """E[T] = (N + 1) / (M + 1)."""
-    return (size + 1) / (good + 1)
+from parsec.tabular.problem import FloatArray
 
 
 def missed(size: int, good: int, budget: int) -> FloatArray:
@@ -34,17 +27,12 @@ def needed_within(size: int, good: int, budget: int) -> float:
     return float(missed(size, good, budget)[:-1].sum())
 
 
-def shares(size: int, good: int, draws: int, seed: int) -> FloatArray:
+def shares(size: int, good: int, draws: int) -> FloatArray:
     """[draws]: the share p of a space that is at least as good as number M of a uniform sample of N.
 
     Whatever the distribution of the accuracies, p ~ Beta(M, N − M + 1), as long as no two of them are equal.
     """
-    return np.random.default_rng((seed, size, good)).beta(good, size - good + 1, size=draws)
-
-
-def needed_of_share(share: FloatArray) -> FloatArray:
-    """E[T] = 1 / p."""
-    return 1.0 / share
+    return np.random.default_rng((0, size, good)).beta(good, size - good + 1, size=draws)
 
 
 def needed_within_of_share(share: FloatArray, budget: int) -> FloatArray:
@@ -116,11 +104,9 @@ def targets(accuracies: FloatArray) -> list[Target]:
 
 
 def needed(trained: FloatArray, target: Target) -> FloatArray:
-    """[R]: number of trained architectures until the target; infinite where it is not among them.
+    """[R]: number of trained architectures until the target, of accuracies in the order of training [R, B].
 
-    Args:
-        trained: accuracies in the order of training [R, B].
-        target: what is looked for.
+    Infinite where the target is not among them.
     """
     good = trained >= target.accuracy
     return np.where(good.any(1), good.argmax(1) + 1.0, np.inf)
@@ -133,33 +119,19 @@ class Expected(NamedTuple):
     draws: FloatArray
 
 
-class RandomSearch(NamedTuple):
-    """Expected number of trainings of random search until a target."""
-
-    needed: Expected
-    """E[T]."""
-    within: Expected
-    """E[min(T, B)]."""
-
-
-def random_expected(target: Target, size: int, budget: int, sampled: bool = False, seed: int = 0) -> RandomSearch:
-    """Expectations of random search in a space of this size, or of which that many were drawn if `sampled`.
-
-    The value is that of the mean share M / (N + 1) if `sampled`.
-    """
+def random_expected(target: Target, size: int, budget: int, sampled: bool = False) -> tuple[Expected, Expected]:
+    """E[T] and E[min(T, B)] in a space of this size, or of which that many were drawn if `sampled`."""
     if not sampled:
-        exact = trainings_needed(size, target.good), needed_within(size, target.good, budget)
-        return RandomSearch(*(Expected(value, np.full(RESAMPLES, value)) for value in exact))
+        exact = (size + 1) / (target.good + 1), needed_within(size, target.good, budget)
+        needed, within = (Expected(value, np.full(RESAMPLES, value)) for value in exact)
+        return needed, within
     # The share p is uncertain: its mean gives the value, draws from its Beta distribution give the interval.
-    mean, draws = np.array([target.good / (size + 1)]), shares(size, target.good, RESAMPLES, seed)
-    needed_, within = needed_of_share, needed_within_of_share
-    return RandomSearch(
-        Expected(float(needed_(mean)[0]), needed_(draws)),
-        Expected(float(within(mean, budget)[0]), within(draws, budget)),
-    )
+    mean, draws = np.array([target.good / (size + 1)]), shares(size, target.good, RESAMPLES)
+    within_mean, within_draws = (needed_within_of_share(share, budget) for share in (mean, draws))
+    return Expected(float(1.0 / mean[0]), 1.0 / draws), Expected(float(within_mean[0]), within_draws)
 
 
-def gain(times: FloatArray, target: Target, size: int, budget: int, sampled: bool = False, seed: int = 0) -> Gain:
+def gain(times: FloatArray, target: Target, size: int, budget: int, sampled: bool = False) -> Gain:
     """The gain of a search over random search.
 
     Args:
@@ -168,35 +140,32 @@ def gain(times: FloatArray, target: Target, size: int, budget: int, sampled: boo
         size: N, architectures of the space, or of the sample of it.
         budget: B, trained architectures of a repeat.
         sampled: whether a uniform sample stands for the space.
-        seed: of the bootstrap.
     """
     # Repeats that missed the target count as the budget, which bounds their number from below.
-    within, reached = np.minimum(times, budget), np.isfinite(times)
-    random = random_expected(target, size, budget, sampled, seed)
-    middle = float(np.median(times)) if np.isfinite(np.median(times)) else None
+    capped, reached = np.minimum(times, budget), np.isfinite(times)
+    needed, within = random_expected(target, size, budget, sampled)
+    middle = float(np.median(times))
     return Gain(
-        interval(reached.astype(float), seed=seed),
-        middle,
-        _against(within, random.needed, operator.truediv, seed),
+        interval(reached.astype(float)),
+        middle if np.isfinite(middle) else None,
+        _against(capped, needed, operator.truediv),
         not reached.all(),
-        _against(within, random.within, operator.truediv, seed),
+        _against(capped, within, operator.truediv),
     )
 
 
-def saved(times: FloatArray, target: Target, size: int, budget: int, sampled: bool = False, seed: int = 0) -> Interval:
+def saved(times: FloatArray, target: Target, size: int, budget: int, sampled: bool = False) -> Interval:
     """Trainings that a search saves over random search, both capped at the budget; arguments as of `gain`."""
-    random = random_expected(target, size, budget, sampled, seed)
-    return _against(np.minimum(times, budget), random.within, operator.sub, seed)
+    _, within = random_expected(target, size, budget, sampled)
+    return _against(np.minimum(times, budget), within, operator.sub)
 
 
-def interval(values: FloatArray, seed: int = 0) -> Interval:
+def interval(values: FloatArray) -> Interval:
     """The mean of values [R], with its percentiles 2.5 and 97.5 over draws of repeats."""
-    return _against(values, Expected(0.0, np.zeros(RESAMPLES)), lambda _, mean: mean, seed)
+    return _against(values, Expected(0.0, np.zeros(RESAMPLES)), lambda _, mean: mean)
 
 
-def _against(values: FloatArray, random: Expected, compare: Callable[[Any, Any], Any], seed: int) -> Interval:
+def _against(values: FloatArray, random: Expected, compare: Callable[[Any, Any], Any]) -> Interval:
     """An expectation of random search, compared with the mean of values [R]: `compare(random, mean)`."""
-    low, high = bootstrap_ends(
-        lambda indices: compare(random.draws, values[indices].mean(1)), len(values), RESAMPLES, seed
-    )
+    low, high = bootstrap_ends(lambda indices: compare(random.draws, values[indices].mean(1)), len(values), RESAMPLES)
     return Interval(float(compare(random.value, values.mean())), float(low), float(high))

@@ -1,9 +1,10 @@
 """The page at the front of the report: test error per method, entropy of π, and what made the results."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from math import fsum, log
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pandas as pd
 
@@ -48,18 +49,19 @@ def write_summary(inputs: Sequence[Path], output: Path) -> None:
         UserError: a file is missing or damaged, or the search behind a training is not among them.
     """
     documents = {path: read_documents([path], *RESULTS, "lookup") for path in inputs}
-    looked_up = [path for path, found in documents.items() if any(d["kind"] == "lookup" for d in found)]
-    results = [d for found in documents.values() for d in found if d["kind"] != "lookup"]
+    looked_up = [path for path, held in documents.items() if any(d["kind"] == "lookup" for d in held)]
+    results = [d for held in documents.values() for d in held if d["kind"] != "lookup"]
     tables = [*_errors(results)]
     tables += [make_found_table(looked_up).table] if looked_up else []
     tables += [*_entropies(results), _provenance(results)]
+    tables = [table.without_empty_columns() for table in tables]
     body = [f"<p>{html_text(INTRODUCTION)}</p>"]
-    for table in (table.without_empty_columns() for table in tables):
+    for table in tables:
         body += [html_heading(table.caption), html_table(table)]
-    lines = [TITLE, *(line for table in tables for line in _terminal_lines(table))]
     introduction = (source_root() / "workflow" / "report" / "workflow.rst").read_text(encoding="utf-8")
-    front = [introduction, *(rst_table(table.without_empty_columns()) for table in tables)]
-    page = {output: html_page(TITLE, body), output.with_suffix(".rst"): "\n\n".join(front)}
+    lines = [TITLE, *(line for table in tables for line in _terminal_lines(table))]
+    page = {output: html_page(TITLE, body)}
+    page[output.with_suffix(".rst")] = "\n\n".join([introduction, *map(rst_table, tables)])
     write_outputs(page | {output.with_suffix(".txt"): "".join(f"{line}\n" for line in lines)})
 
 
@@ -91,43 +93,40 @@ def _errors(results: list[Result]) -> Iterator[Table]:
     yield Table(ERRORS, caption, columns, sections, [STATISTICS, *few_images_notes(every)])
 
 
-class _Searches(NamedTuple):
-    """Searches of one method in one stage on one data set."""
-
-    method: str
-    base: str
-    """Method behind a variant."""
-    stage: str
-    dataset: str
-    entropy: Summary
-    uniform: float
+def _uniform_entropy(searches: list[Result]) -> float:
     """Largest possible entropy, that of a uniform π."""
-    accuracy: Summary
-
-
-def _uniform_entropy(result: Result) -> float:
-    factors = SPACES[result["space"]].factors(form_of(base_method(result)))
+    factors = SPACES[searches[0]["space"]].factors(form_of(base_method(searches[0])))
     return fsum(log(len(factor.choices)) for factor in factors)
+
+
+def _entropy(searches: list[Result]) -> Summary:
+    return summarise([result["entropy"] for result in searches])
+
+
+def _mode_accuracy(searches: list[Result]) -> Summary:
+    return summarise([100 * result["mode_accuracy"] for result in searches])
 
 
 def _entropies(results: list[Result]) -> Iterator[Table]:
     """Entropy of π after the last epoch, per stage and method that changes π."""
     groups: dict[tuple[str, str, str], list[Result]] = {}
-    for result in (result for result in results if result["kind"] == "search"):
-        if base_method(result) not in UNIFORM:
+    for result in results:
+        if result["kind"] == "search" and base_method(result) not in UNIFORM:
             groups.setdefault((result["stage"], result["dataset"], result["method"]), []).append(result)
     if not groups:
         return
-    rows = [_of_group(*key, found) for key, found in sorted(groups.items(), key=lambda item: _order(*item[0]))]
+    # PARSEC first, then by stage.
+    order = sorted(groups, key=lambda key: (key[2] != "parsec", SEARCH_STAGES.index(key[0]), key[2], key[1]))
+    rows = [groups[key] for key in order]
     columns = [
-        Column("Method", lambda row: display_name(row.method, row.base), "l"),
-        Column("Stage", lambda row: TITLES[row.stage], "l"),
-        Column("Data set", lambda row: row.dataset, "l"),
-        Column("n", lambda row: str(row.entropy.n)),
-        Column("Entropy of π (nats)", lambda row: mean_and_std(row.entropy)),
-        number_column("Uniform π (nats)", lambda row: row.uniform, rows, digits=4),
-        number_column("Entropy left (%)", lambda row: 100 * row.entropy.mean / row.uniform, rows, digits=2),
-        Column("Accuracy of the mode (%)", lambda row: mean_and_std(row.accuracy)),
+        Column("Method", lambda row: display_name(row[0]["method"], base_method(row[0])), "l"),
+        Column("Stage", lambda row: TITLES[row[0]["stage"]], "l"),
+        Column("Data set", lambda row: str(row[0]["dataset"]), "l"),
+        Column("n", lambda row: str(len(row))),
+        Column("Entropy of π (nats)", lambda row: mean_and_std(_entropy(row))),
+        number_column("Uniform π (nats)", _uniform_entropy, rows, digits=4),
+        number_column("Entropy left (%)", lambda row: 100 * _entropy(row).mean / _uniform_entropy(row), rows, digits=2),
+        Column("Accuracy of the mode (%)", lambda row: mean_and_std(_mode_accuracy(row))),
     ]
     notes = [
         "Entropy after the last epoch, mean ± sample standard deviation over n searches; that of a uniform π is the "
@@ -138,22 +137,11 @@ def _entropies(results: list[Result]) -> Iterator[Table]:
     yield Table(ENTROPIES, "Entropy of π at the end of the searches", columns, [Section.of("", rows, columns)], notes)
 
 
-def _order(stage: str, dataset: str, method: str) -> tuple[Any, ...]:
-    """PARSEC first, then by stage."""
-    return method != "parsec", SEARCH_STAGES.index(stage), method, dataset
-
-
-def _of_group(stage: str, dataset: str, method: str, found: list[Result]) -> _Searches:
-    entropy = summarise([result["entropy"] for result in found])
-    accuracy = summarise([100 * result["mode_accuracy"] for result in found])
-    return _Searches(method, base_method(found[0]), stage, dataset, entropy, _uniform_entropy(found[0]), accuracy)
-
-
 def _provenance(results: list[Result]) -> Table:
     """Code, machine and versions of all results."""
-    made = [result["provenance"] for result in results]
+    made, kinds = [result["provenance"] for result in results], Counter(result["kind"] for result in results)
     facts = {
-        "Results": f"{_count(results, 'search')} searches, {_count(results, 'retrain')} trainings from scratch",
+        "Results": f"{kinds['search']} searches, {kinds['retrain']} trainings from scratch",
         "Commit": listing(map(_commit, (each["git"] for each in made))),
         "Machine": listing(map(_machine, (each["machine"] for each in made))),
         "Device": listing(_device(result) for result in results),
@@ -165,10 +153,6 @@ def _provenance(results: list[Result]) -> Table:
     columns = list_columns(["What", "Of these results"], "ll")
     rows = [[name, text] for name, text in facts.items()]
     return Table("summary-provenance", "What made these results", columns, [Section("", rows)], [])
-
-
-def _count(results: Iterable[Result], kind: str) -> int:
-    return sum(result["kind"] == kind for result in results)
 
 
 def _commit(git: dict[str, Any] | None) -> str:

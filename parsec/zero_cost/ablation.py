@@ -16,18 +16,18 @@ from parsec.runtime.loop import RowTrainer
 from parsec.zero_cost.candidates import NasBench201Pool
 from parsec.zero_cost.score import Scoring, minibatch
 
-Minibatch = Callable[[ScoreJob, int], Tensor]
-"""Settings and a seed → the images [N, 3, H, W]."""
-
 
 class Ablation(RowTrainer):
     """Rows by condition, repeat and network, in this order.
 
     What a condition does not vary is what `score` has with the same seed, so that repeats differ in only one factor;
     repeat number r has the same minibatch under all conditions that draw one of the same size from the same images.
+    `minibatch` makes the images [N, 3, H, W] from settings and a seed.
     """
 
-    def __init__(self, job: AblationJob, seed: int, indices: Sequence[int], minibatch: Minibatch) -> None:
+    def __init__(
+        self, job: AblationJob, seed: int, indices: Sequence[int], minibatch: Callable[[ScoreJob, int], Tensor]
+    ) -> None:
         self._job, self._seed, self._indices, self._minibatch = job, seed, indices, minibatch
         self._scoring: tuple[int, Scoring] | None = None
 
@@ -38,29 +38,30 @@ class Ablation(RowTrainer):
 
     def advance(self) -> list[dict[str, Any]]:
         """Take one score: its row."""
-        group, place = divmod(self.step, len(self._indices))
+        group, index = divmod(self.step, len(self._indices))
         number, repeat = divmod(group, self._job.repeats)
         condition = self._job.conditions[number]
-        scoring = self._scoring_of(group, condition, repeat)
-        scoring.step = place
+        # One minibatch serves all networks of a condition and a repeat.
+        if self._scoring is None or self._scoring[0] != group:
+            self._scoring = (group, self._scoring_of(condition, repeat))
+        scoring = self._scoring[1]
+        scoring.step = index
         rows = scoring.advance()
         self.step += 1
         return [{"condition": condition.name, "repeat": repeat, **row} for row in rows]
 
-    def _scoring_of(self, group: int, condition: Condition, repeat: int) -> Scoring:
-        if self._scoring is None or self._scoring[0] != group:
-            job = ScoreJob(
-                space=self._job.space,
-                dataset=self._job.dataset,
-                architectures=len(self._indices),
-                score=condition.score,
-                compute=self._job.compute,
-            )
-            repeat_seed = seed_of(self._seed, "repeat", repeat)
-            images = self._minibatch(job, repeat_seed if condition.varies == "images" else self._seed)
-            weights = repeat_seed if condition.varies == "weights" else self._seed
-            self._scoring = (group, Scoring(job, weights, self._indices, images))
-        return self._scoring[1]
+    def _scoring_of(self, condition: Condition, repeat: int) -> Scoring:
+        job = ScoreJob(
+            space=self._job.space,
+            dataset=self._job.dataset,
+            architectures=len(self._indices),
+            score=condition.score,
+            compute=self._job.compute,
+        )
+        repeat_seed = seed_of(self._seed, "repeat", repeat)
+        images = self._minibatch(job, repeat_seed if condition.varies == "images" else self._seed)
+        weights = repeat_seed if condition.varies == "weights" else self._seed
+        return Scoring(job, weights, self._indices, images)
 
     def progress(self) -> str:
         """Where the work stands, for one line."""

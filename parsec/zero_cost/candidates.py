@@ -5,7 +5,7 @@ import itertools
 import json
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -29,7 +29,7 @@ A = TypeVar("A")
 class Pool(Protocol[A]):
     """The architectures that a scoring chooses from."""
 
-    about: Mapping[str, Any]
+    about: Mapping[str, Any] = {}
     """Metadata of the architectures in `scores.parquet`."""
 
     def indices(self, count: int | None, seed: int) -> list[int]:
@@ -40,6 +40,7 @@ class Pool(Protocol[A]):
 
     def text(self, architecture: A) -> str:
         """The architecture in one line, as the rows of `scores.parquet` name it."""
+        return str(architecture)
 
     def network(self, architecture: A, outputs: int, side: int) -> nn.Module:
         """Its network: images [B, 3, side, side] to [B, outputs]. Weights come from the global generator."""
@@ -51,13 +52,10 @@ def shuffled(size: int, count: int | None, seed: int) -> list[int]:
     return sorted(order) if count is None else order[:count]
 
 
-class Drawn(Generic[A]):
-    """Architectures drawn at random; number i is draw number i of the seed, and repeats are left out.
+class Drawn(Pool[A]):
+    """Architectures that `draw` draws; number i is draw number i of the seed.
 
-    Args:
-        draw: draws one.
-        name: names an architecture, the same for equal networks.
-        seed: of the draws.
+    Repeats are left out: `name` gives equal networks the same name.
     """
 
     def __init__(self, draw: Callable[[np.random.Generator], A], name: Callable[[A], object], seed: int) -> None:
@@ -85,10 +83,8 @@ class Drawn(Generic[A]):
         return self._draw(np.random.default_rng(seed_of(self._seed, "architectures", index)))
 
 
-class NasBench201Pool:
+class NasBench201Pool(Pool[nasbench201.Architecture]):
     """All of NAS-Bench-201, by the index in the benchmark's files."""
-
-    about: Mapping[str, Any] = {}
 
     def indices(self, count: int | None, seed: int) -> list[int]:
         """See `Pool.indices`."""
@@ -97,10 +93,6 @@ class NasBench201Pool:
     def __getitem__(self, index: int) -> nasbench201.Architecture:
         return nasbench201.architectures()[index]
 
-    def text(self, architecture: nasbench201.Architecture) -> str:
-        """The benchmark's string."""
-        return str(architecture)
-
     def network(self, architecture: nasbench201.Architecture, outputs: int, side: int) -> nn.Module:
         """The network of the benchmark."""
         return network201.BenchmarkNetwork(architecture, outputs)
@@ -108,8 +100,6 @@ class NasBench201Pool:
 
 class DartsPool(Drawn[Genotype]):
     """Samples of the uniform prior of the DARTS space, in networks of one size."""
-
-    about: Mapping[str, Any] = {}
 
     def __init__(self, network: Network, seed: int) -> None:
         super().__init__(darts.draw, Genotype.canonical, seed)
@@ -131,7 +121,6 @@ class NasBench101Pool(Drawn[nasbench101.Architecture]):
         super().__init__(nasbench101.draw, nasbench101.Architecture.canonical, seed)
         self._job = job
         self._table: tuple[nasbench101.Architecture, ...] | None = None
-        self.about: Mapping[str, Any] = {}
         if table is not None:
             self._table, names = read_architectures(table)
             digest = hashlib.sha256("\n".join(names).encode()).hexdigest()
@@ -151,10 +140,6 @@ class NasBench101Pool(Drawn[nasbench101.Architecture]):
 
     def __getitem__(self, index: int) -> nasbench101.Architecture:
         return super().__getitem__(index) if self._table is None else self._table[index]
-
-    def text(self, architecture: nasbench101.Architecture) -> str:
-        """Adjacency and operations."""
-        return str(architecture)
 
     def network(self, architecture: nasbench101.Architecture, outputs: int, side: int) -> nn.Module:
         """The network of the benchmark, at the size of the settings."""

@@ -16,7 +16,7 @@ from parsec.records.provenance import SCHEMA, provenance, start_provenance, writ
 from parsec.runtime.logs import logger
 from parsec.runtime.outputs import check_run_folder, mark_folder
 from parsec.space.nasbench201 import parse
-from parsec.space.spaces import SPACES, Architecture, from_text
+from parsec.space.spaces import SPACES, from_text
 
 STAGE = "scores"
 """Stage that `pi.parquet` records as its origin."""
@@ -37,11 +37,14 @@ def fit_pi(job: FitPiJob, scores: Path, output: Path) -> None:
     settings = about["provenance"]["settings"]
     if settings["space"] != job.space:
         raise UserError(f"{scores}: scores of {settings['space']}, but the settings want {job.space}; give such scores")
-    seen = looked_at(rows, job.scored, about["seed"], scores)
-    kept = best(seen, job.keep, scores)
-    space = SPACES[job.space]
-    chosen = np.array([space.encode(_architecture(job, text), "separate") for text in kept["architecture"]])
+    seen = _looked_at(rows, job.scored, about["seed"], scores)
+    kept = _best(seen, job.keep, scores)
+
+    # π from how often the best architectures make each choice.
+    space, read = SPACES[job.space], parse if job.space == "nasbench201" else from_text
+    chosen = np.array([space.encode(read(text), "separate") for text in kept["architecture"]])
     prior = Prior("separate", fit(chosen, space.factors("separate"), job.pseudo_count), space)
+
     metadata = {"space": job.space, "stage": STAGE, "dataset": settings["dataset"], "method": settings["score"]["kind"]}
     metadata |= {"seed": str(about["seed"]), "epoch": "0", "settings_fingerprint": fingerprint(job)}
     metadata |= {"parent_fingerprint": "", "code_fingerprint": run_start.code}
@@ -57,24 +60,16 @@ def fit_pi(job: FitPiJob, scores: Path, output: Path) -> None:
     logger.info("fit-pi: the best %d of %d, π of %.2f nats", len(kept), len(seen), document["entropy"])
 
 
-def looked_at(rows: pd.DataFrame, count: int | None, seed: int, path: Path) -> pd.DataFrame:
-    """So many rows of a `scores.parquet`, drawn without replacement; a larger number keeps those of a smaller one.
-
-    Raises:
-        UserError: fewer are scored.
-    """
+def _looked_at(rows: pd.DataFrame, count: int | None, seed: int, path: Path) -> pd.DataFrame:
+    """So many rows of a `scores.parquet`, drawn without replacement; a larger number keeps those of a smaller one."""
     if count is not None and count > len(rows):
         raise UserError(f"{path}: {len(rows)} architectures, fewer than scored ({count}); score more, or lower it")
     drawn = np.random.default_rng(seed_of(seed, "fit-pi")).permutation(len(rows))
     return rows if count is None else rows.iloc[drawn[:count]]
 
 
-def best(rows: pd.DataFrame, count: int, path: Path) -> pd.DataFrame:
-    """The rows of the highest scores; a failed architecture is never among them.
-
-    Raises:
-        UserError: fewer have a score.
-    """
+def _best(rows: pd.DataFrame, count: int, path: Path) -> pd.DataFrame:
+    """The rows of the highest scores; a failed architecture is never among them."""
     scored = rows[rows["status"] == "scored"]
     if count > len(scored):
         raise UserError(f"{path}: {len(scored)} architectures have a score, fewer than keep ({count}); lower keep")
@@ -85,7 +80,3 @@ def _cost(seen: pd.DataFrame, scoring: dict[str, Any]) -> dict[str, Any]:
     """Share of the scoring's cost for the architectures that were used; its energy cannot be split."""
     seconds = float(seen["seconds"].sum())
     return {**scoring, "device_seconds": seconds, "wall_seconds": seconds, "energy_joules": None}
-
-
-def _architecture(job: FitPiJob, text: str) -> Architecture:
-    return parse(text) if job.space == "nasbench201" else from_text(text)

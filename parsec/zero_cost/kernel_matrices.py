@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
 from parsec.config.base import seed_of
@@ -46,11 +45,7 @@ def kernels(job: KernelsJob, data: Path, benchmark: Path, seed: int, output: Pat
             matrix = scoring.matrix(architectures()[row["index"]], row["index"])
             rows.append({**row, "kernel": (matrix / matrix[0, 0]).ravel()})
             logger.info("kernels %d/%d", done, len(chosen))
-    KERNELS_FILE.write(
-        output,
-        pa.Table.from_pylist(rows, schema=KERNEL_FIELDS),
-        {"seed": seed, "provenance": provenance(job, run_start, info)},
-    )
+    KERNELS_FILE.write(output, rows, {"seed": seed, "provenance": provenance(job, run_start, info)})
 
 
 def _chosen(job: KernelsJob, accuracies: NDArray[np.float64], seed: int) -> Iterator[dict[str, Any]]:

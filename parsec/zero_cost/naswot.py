@@ -18,7 +18,6 @@ from parsec.config.zero_cost import Initialisation
 from parsec.network.layers import initialise
 
 Layer = nn.Conv2d | nn.Linear
-Draw = Callable[[Layer, torch.Generator], object]
 
 
 def _identity(layer: Layer, generator: torch.Generator) -> Tensor:
@@ -26,7 +25,7 @@ def _identity(layer: Layer, generator: torch.Generator) -> Tensor:
     return nn.init.dirac_(layer.weight, layer.groups) if isinstance(layer, nn.Conv2d) else nn.init.eye_(layer.weight)
 
 
-_DRAWS: dict[Initialisation, Draw] = {
+_DRAWS: dict[Initialisation, Callable[[Layer, torch.Generator], object]] = {
     "normal": lambda layer, generator: nn.init.normal_(layer.weight, generator=generator),
     "uniform": lambda layer, generator: nn.init.uniform_(layer.weight, generator=generator),
     "orthogonal": lambda layer, generator: nn.init.orthogonal_(layer.weight, generator=generator),

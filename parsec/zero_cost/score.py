@@ -1,7 +1,7 @@
 """Scoring the candidates of a search space with NASWOT."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -70,18 +70,8 @@ class Scoring(RowTrainer):
         seconds = time.perf_counter() - began
         self.step, self._seconds = self.step + 1, self._seconds + seconds
         self._failed += reason is not None
-        status = "scored" if reason is None else "failed"
-        text = self._pool.text(architecture)
-        return [
-            {
-                "architecture": text,
-                "index": index,
-                "score": score,
-                "status": status,
-                "reason": reason,
-                "seconds": seconds,
-            }
-        ]
+        row = {"architecture": self._pool.text(architecture), "index": index, "score": score}
+        return [row | {"status": "scored" if reason is None else "failed", "reason": reason, "seconds": seconds}]
 
     def score(self, architecture: object, name: int | str) -> tuple[float | None, str | None]:
         """The score with the weights that follow from the seed and `name`, or why there is none."""
@@ -131,7 +121,9 @@ def score(
     stage.check(data=data)
     info = read_info(data, job.dataset)
     pool = pool_of(job, seed, table)
-    identity = f"{fingerprint(job)}-seed{seed}-{info.content_hash[:16]}{_shortened(pool.about)}"
+    # Scorings of different tables have different states.
+    suffix = f"-{pool.about['table']['architectures_hash'][:16]}" if "table" in pool.about else ""
+    identity = f"{fingerprint(job)}-seed{seed}-{info.content_hash[:16]}{suffix}"
     stands_for = {**job.model_dump(mode="json"), "seed": seed, "images": info.content_hash, **pool.about}
     with stage.hold():
         stage.restored(identity, stands_for)
@@ -152,24 +144,15 @@ def minibatch(job: AnyScoreJob, data: Path, info: DatasetInfo, seed: int, device
     augment = Augment(settings.augmentation, info, layout)
     if settings.images == "noise":
         shape = (settings.batch_size, 3, augment.image_size, augment.image_size)
-        return to_device(torch.randn(shape, generator=generator(seed, "noise")), device).contiguous(
-            memory_format=layout
-        )
-    part = open_split(data, "train")
-    if len(part) < settings.batch_size:
-        raise DatasetError(f"{data / 'train'}: {len(part)} images are fewer than batch_size ({settings.batch_size})")
-    drawn = torch.randperm(len(part), generator=generator(seed, "images"))[: settings.batch_size]
-    # Nothing else is read, so the part is not made resident.
-    images = Images(part, device, resident_bytes=0) if isinstance(part, Part) else open_images(part, device, seed)
+        noise = to_device(torch.randn(shape, generator=generator(seed, "noise")), device)
+        return noise.contiguous(memory_format=layout)
+    split = open_split(data, "train")
+    if len(split) < settings.batch_size:
+        raise DatasetError(f"{data / 'train'}: {len(split)} images are fewer than batch_size ({settings.batch_size})")
+    drawn = torch.randperm(len(split), generator=generator(seed, "images"))[: settings.batch_size]
+    # Nothing else is read, so the split is not made resident.
+    images = Images(split, device, resident_bytes=0) if isinstance(split, Part) else open_images(split, device, seed)
     return images.train(drawn, augment, ShardedRNG(generator(seed, "augmentation", device=device)), 0)[0]
-
-
-def _shortened(about: Mapping[str, Any]) -> str:
-    """Suffix that distinguishes the states of scorings of different tables; empty without a table."""
-    return f"-{about['table']['architectures_hash'][:16]}" if "table" in about else ""
-
-
-Worth = Callable[[Genotype], float]
 
 
 def read_sample(path: Path) -> tuple[NDArray[np.float64], dict[str, Any]]:
@@ -188,7 +171,7 @@ def read_sample(path: Path) -> tuple[NDArray[np.float64], dict[str, Any]]:
     return rows["score"].fillna(rows["score"].min()).to_numpy(np.float64), about
 
 
-def scorer(path: Path, data: Path) -> Worth:
+def scorer(path: Path, data: Path) -> Callable[[Genotype], float]:
     """Function that scores an architecture as in a `scores.parquet`, on the CPU; without a score: their worst.
 
     The weights follow from the architecture and the seed of the scores.

@@ -80,6 +80,7 @@ def _arcs(cell: Cell, flipped: tuple[bool, ...]) -> list[Arc]:
 
 
 def _longer(arc: Arc, arcs: list[Arc]) -> int:
+    """How many longer arcs leave the same side of its source."""
     return sum((a.source, a.side) == (arc.source, arc.side) and a.target > arc.target for a in arcs)
 
 
@@ -159,14 +160,12 @@ NODE_NAMES = {0: "in", BENCHMARK_NODES - 1: "out"}
 
 def benchmark_arcs(architecture: Architecture) -> list[Arc]:
     """All edges but those without an operation; longer ones leave a node further to the left."""
-    arcs = []
-    for (source, node), operation in zip(EDGES, architecture.operations, strict=True):
-        fan = sum(s == source and n > node and ((s, n) in BELOW) == ((source, node) in BELOW) for s, n in EDGES)
-        arcs.append(Arc(source, node, -1 if (source, node) in BELOW else 1, operation, fan))
-    arcs = [arc for arc in arcs if arc.primitive != "none"]
+    edges = zip(EDGES, architecture.operations, strict=True)
+    arcs = [Arc(*edge, -1 if edge in BELOW else 1, operation) for edge, operation in edges]
+    drawn = [arc._replace(fan=_longer(arc, arcs)) for arc in arcs if arc.primitive != "none"]
     return [
-        arc._replace(last=sum((a.target, a.side) == (arc.target, arc.side) and a.source < arc.source for a in arcs))
-        for arc in arcs
+        arc._replace(last=sum((a.target, a.side) == (arc.target, arc.side) and a.source < arc.source for a in drawn))
+        for arc in drawn
     ]
 
 

@@ -1,8 +1,9 @@
 """Figures on costs: test error against search cost, and memory and time of search steps."""
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -20,25 +21,13 @@ from parsec.errors import UserError
 from parsec.records.documents import read_document, read_results
 from parsec.report.figures.curves import number_range
 from parsec.report.figures.style import DOUBLE, Drawing, Label, from_zero, legend_below, new_figure, place_labels
-from parsec.report.inputs import (
-    CPU_HOURS,
-    GPU_DAYS,
-    TITLES,
-    Result,
-    base_method,
-    protocol,
-    published_rows,
-)
-from parsec.report.methods import BLACK, GREY, Dash, Line, Method, described
-from parsec.report.tables.accuracy import Row, our_rows, same_data, stand_ins
+from parsec.report.inputs import CPU_HOURS, GPU_DAYS, TITLES, Result, base_method, protocol, published_rows
+from parsec.report.methods import BLACK, GREY, Line, Method, described
+from parsec.report.tables.accuracy import our_rows, same_data, stand_ins
 from parsec.report.tables.base import significant
 
-FAMILIES = {
-    "gradient-based": "o",
-    "evolution": "^",
-    "RL": "s",
-    "random": "x",
-}
+FAMILIES = {"gradient-based": "o", "evolution": "^", "RL": "s", "random": "x"}
+"""Markers of published results by kind of search; all others have `OTHER`."""
 OTHER = "D"
 PAPER = "PARSEC, published"
 SOURCES = {"ours": "this run", "published": "published"}
@@ -46,21 +35,18 @@ STAGES = {"search": "", "finetune": ", fine-tuned", "transfer": ", transferred"}
 """What follows the name of a method where results come from several stages."""
 
 COLUMNS = ["source", "label", "method", "architecture", "data_set", "cost", "unit", "error", "std", "n"]
-"""One row an architecture: cost in `unit`, error and its standard deviation in percent, over `n` searches."""
-
-
-def _our_point(row: Row, data_set: str) -> tuple[Any, ...]:
-    unit = GPU_DAYS if GPU_DAYS in row.cost else CPU_HOURS
-    label = f"ours, {TITLES[row.origin].lower()}"
-    extra = "".join(f" (+ {significant(v, 2)} {name})" for name, v in row.cost.items() if name != unit)
-    point = (row.cost[unit], unit, row.top1.mean, row.top1.std, len(row.runs_by_seed))
-    return "ours", label + extra, row.method, row.architecture, data_set, *point
+"""One row per architecture: cost in `unit`, error and its standard deviation in percent, over `n` searches."""
 
 
 def _our_points(results: list[Result]) -> pd.DataFrame:
-    data_sets = dict.fromkeys(result["dataset"] for result in results if result["kind"] == "retrain")
-    rows = [(row, name) for name in data_sets for row in our_rows(results, name) if any(row.cost.values())]
-    return pd.DataFrame([_our_point(*row) for row in rows], columns=COLUMNS).astype({"std": float})
+    data_sets, points = dict.fromkeys(r["dataset"] for r in results if r["kind"] == "retrain"), []
+    for data_set, row in ((name, row) for name in data_sets for row in our_rows(results, name)):
+        if any(row.cost.values()):
+            unit = GPU_DAYS if GPU_DAYS in row.cost else CPU_HOURS
+            extra = "".join(f" (+ {significant(v, 2)} {name})" for name, v in row.cost.items() if name != unit)
+            named = ("ours", f"ours, {TITLES[row.origin].lower()}{extra}", row.method, row.architecture, data_set)
+            points.append((*named, row.cost[unit], unit, row.top1.mean, row.top1.std, len(row.runs_by_seed)))
+    return pd.DataFrame(points, columns=COLUMNS).astype({"std": float})
 
 
 def _published_points(path: Path) -> pd.DataFrame:
@@ -158,9 +144,8 @@ def _names(points: pd.DataFrame, methods: dict[str, Method]) -> list[Label]:
             colour = method.line.colour
         for pattern, shorter in {} if method else SHORTER.items():
             name = re.sub(pattern, shorter, name)
-        labels.append(
-            Label(point["cost"], point["error"], name, colour, *[point["std"] if point["std"] > 0 else 0.0] * 2)
-        )
+        spread = point["std"] if point["std"] > 0 else 0.0
+        labels.append(Label(point["cost"], point["error"], name, colour, spread, spread))
     return labels
 
 
@@ -232,7 +217,7 @@ def plot_depths(inputs: list[Path]) -> Drawing:
     figure = new_figure(DOUBLE, 2.8)
     axes = figure.add_subplot()
     measured = list(rows.groupby(["method", "executor"], sort=False))
-    methods = described(rows["method"].unique())
+    methods = described(dict.fromkeys(rows["method"]))
     # Open markers, the first ones largest, show lines that lie on one another.
     for i, name in enumerate(methods):
         for (_, executor), line in (each for each in measured if each[0][0] == name):
@@ -243,11 +228,8 @@ def plot_depths(inputs: list[Path]) -> Drawing:
                 label += ", K architectures at once" if at_once else ", one architecture at a time"
                 look |= {"linestyle": (0, (4, 1.5)), "marker": "*", "markersize": 10} if at_once else {}
             axes.plot(line["cells"], line["peak_bytes"] / MEBIBYTE, **look, label=label)
-    axes.set_xscale("log")
+    _measured_axis(axes, rows["cells"])
     axes.set_yscale("log")
-    axes.xaxis.set_major_locator(FixedLocator(sorted(set(rows["cells"]))))
-    axes.xaxis.set_minor_locator(NullLocator())
-    axes.xaxis.set_major_formatter(ScalarFormatter())
     axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
     axes.yaxis.set_major_formatter(ScalarFormatter())
     axes.yaxis.set_minor_formatter(NullFormatter())
@@ -261,18 +243,11 @@ GIBIBYTE = 2**30
 STEP = "search step"
 
 
-class Level(NamedTuple):
-    """A horizontal line: what does not depend on K."""
-
-    label: str
-    colour: str
-    dash: Dash
-
-
-LEVELS = {
-    "one child trained alone": Level("training step of one architecture", BLACK, (0, (4, 2))),
-    "DARTS supernet": Level("step of the DARTS supernet", GREY, (0, (1, 1))),
+LEVELS: dict[str, dict[str, Any]] = {
+    "one child trained alone": {"label": "training step of one architecture", "color": BLACK, "linestyle": (0, (4, 2))},
+    "DARTS supernet": {"label": "step of the DARTS supernet", "color": GREY, "linestyle": (0, (1, 1))},
 }
+"""Horizontal lines by setting: what does not depend on K."""
 EXECUTORS = {
     "sequential": "K architectures one after another",
     "grouped": "K architectures at once, grouped convolutions",
@@ -285,8 +260,7 @@ LINES = [method.line for method in described({"parsec": None, **dict.fromkeys(EX
 
 def _plot_levels(axes: Axes, others: pd.DataFrame, column: str, unit: float = 1.0) -> None:
     for setting, value in zip(others["setting"], others[column], strict=True):
-        level = LEVELS[setting]
-        axes.axhline(value / unit, color=level.colour, linestyle=level.dash, linewidth=1.0, label=level.label)
+        axes.axhline(value / unit, **LEVELS[setting], linewidth=1.0)
 
 
 def _plot_memory(axes: Axes, others: pd.DataFrame, steps: pd.DataFrame) -> None:
@@ -307,13 +281,12 @@ def _plot_time(axes: Axes, others: pd.DataFrame, steps: pd.DataFrame) -> None:
     axes.set_ylabel("Time per step (s)")
 
 
-def _samples_axis(axes: Axes, samples: list[int]) -> None:
-    axes.set_xscale("log", base=2)
-    axes.xaxis.set_major_locator(FixedLocator(samples))
+def _measured_axis(axes: Axes, measured: Iterable[int], base: int = 10) -> None:
+    """A logarithmic horizontal axis that names just the numbers that were measured."""
+    axes.set_xscale("log", base=base)
+    axes.xaxis.set_major_locator(FixedLocator(sorted(set(measured))))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(ScalarFormatter())
-    axes.set_xlim(min(samples) / 1.3, max(samples) * 1.3)
-    axes.set_xlabel("K, sampled architectures per step")
 
 
 def plot_executor(inputs: list[Path]) -> Drawing:
@@ -332,7 +305,9 @@ def plot_executor(inputs: list[Path]) -> Drawing:
     _plot_time(time, others, steps)
     for axes in (memory, time):
         from_zero([axes])
-        _samples_axis(axes, sorted(table["samples"].unique()))
+        _measured_axis(axes, table["samples"], base=2)
+        axes.set_xlim(table["samples"].min() / 1.3, table["samples"].max() * 1.3)
+        axes.set_xlabel("K, sampled architectures per step")
     network = document["network"]
     size = f"{network['cells']} cells × {network['channels']} channels, batch of {document['batch_size']}"
     device = "CPU" if document["device"] == "cpu" else document["device"]

@@ -13,7 +13,6 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 from parsec.errors import UserError
 from parsec.report.figures.style import (
     DOUBLE,
-    NASBENCH201,
     PRIMITIVES,
     Drawing,
     every,
@@ -233,7 +232,7 @@ def _plot_shares(axes: Axes, shares: pd.DataFrame) -> None:
     seeds = shares.pivot(index="epoch", columns=["primitive", "seed"], values="share").astype(float)
     # Spaces differ in their primitives; a form without `none` has no column of it.
     means = 100 * seeds.dropna(axis=1, how="all").dropna().T.groupby(level="primitive").mean().T
-    names = [name for name in dict.fromkeys([*PRIMITIVES, *NASBENCH201, *means]) if name in means]
+    names = [name for name in dict.fromkeys([*PRIMITIVES, *means]) if name in means]
     colours = [primitive_line(name).colour for name in names]
     labels = [primitive_label(name) for name in names]
     axes.stackplot(means.index, means[names].T, colors=colours, labels=labels, edgecolor="white", linewidth=0.4)
@@ -241,14 +240,6 @@ def _plot_shares(axes: Axes, shares: pd.DataFrame) -> None:
     axes.set_yticks([0, 50, 100])
     axes.set_ylim(0, 101)
     axes.grid(False)
-
-
-def _searched_cells(runs: pd.DataFrame) -> tuple[str, ...]:
-    """The cells that are searched, in the order in which they were recorded."""
-    cells = {tuple(operations) for operations in runs["operations"]}
-    if len(cells) != 1:
-        raise UserError("the figure operations shows runs on one search space; draw each space separately")
-    return cells.pop()
 
 
 def _operations_note(groups: list[Group], cells: tuple[str, ...], without: str) -> str:
@@ -267,7 +258,11 @@ def plot_operations(inputs: list[Path]) -> Drawing:
     must not be hidden in a mean over all.
     """
     runs = read_runs(inputs).dropna(subset="operations")
-    cells = _searched_cells(runs)
+    spaces = {tuple(operations) for operations in runs["operations"]}
+    if len(spaces) != 1:
+        raise UserError("the figure operations shows runs on one search space; draw each space separately")
+    # The cells that are searched, in the order in which they were recorded.
+    cells = spaces.pop()
     shares = pd.concat([_shares(runs, cell) for cell in cells])
     groups, without = learning(grouped(runs))
     figure, blocks = facets([len(groups)] * len(cells), 1.5 if len(groups) < 4 else 0.95)

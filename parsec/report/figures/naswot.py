@@ -15,16 +15,9 @@ from parsec.records.parquet import ABLATION_FILE, KERNELS_FILE
 from parsec.report.figures.curves import number_range
 from parsec.report.figures.style import DOUBLE, Drawing, every, legend_below, new_figure, series
 from parsec.report.methods import BLUE, GREY
-from parsec.report.methods import METHODS as KNOWN
-from parsec.report.tables.naswot import (
-    KINDS,
-    LABELS,
-    ScoreFile,
-    correlation,
-    read_inputs,
-    read_score_file,
-    score_matrix,
-)
+from parsec.report.methods import METHODS as LOOKS
+from parsec.report.tables.nasbench201 import LABELS
+from parsec.report.tables.naswot import KINDS, ScoreFile, correlation, read_inputs, read_score_file, score_matrix
 from parsec.report.tables.naswot_search import METHODS, SimulationRuns, incumbents, read_simulation_runs, replay
 from parsec.stats import summarise
 from parsec.tabular.nasbench201 import DATA, ReportColumns, read_report_columns
@@ -141,20 +134,15 @@ def _curves(simulated: SimulationRuns, truth: ReportColumns) -> Iterator[dict[st
         best = incumbents(simulated.rows[simulated.rows["method"] == method], points, simulated.cost)
         for data in DATA:
             for i, spent in enumerate(points):
-                reached = summarise([float(value) for value in truth.test[data][best[:, i]]])
+                reached = summarise(truth.test[data][best[:, i]].tolist())
                 yield {"method": method, "spent": spent, "unit": simulated.cost, "test_of": data, **reached._asdict()}
 
 
 def _levels(scored: ScoreFile, truth: ReportColumns) -> Iterator[dict[str, object]]:
     for drawn in replay([scored]):
         for data in DATA:
-            reached = summarise([float(value) for value in truth.test[data][drawn.chosen]])
-            named = {
-                "method": "naswot",
-                "candidates": drawn.candidates,
-                "spent": 0.0,
-                "test_of": data,
-            }
+            reached = summarise(truth.test[data][drawn.chosen].tolist())
+            named = {"method": "naswot", "candidates": drawn.candidates, "spent": 0.0, "test_of": data}
             yield {**named, **reached._asdict()}
 
 
@@ -169,7 +157,7 @@ def _panel(axes: Axes, rows: pd.DataFrame, simulated: SimulationRuns) -> None:
     for method, label in METHODS.items():
         line = rows[rows["method"] == method]
         if len(line):
-            look = KNOWN[method].line
+            look = LOOKS[method].line
             axes.plot(line["spent"], line["mean"], label=label, markevery=every(len(line)), **look.plot())
             axes.fill_between(line["spent"], line["low"], line["high"], color=look.colour, alpha=0.2, linewidth=0)
     for level in rows[rows["method"] == "naswot"].to_dict("records"):
@@ -214,11 +202,8 @@ def plot_kernels(inputs: list[Path]) -> Drawing:
     scale.set_clim(least, 1)
     figure.colorbar(scale, ax=grid, shrink=0.4, label="Share of units that agree")
     apart = [picture[~np.eye(len(picture), dtype=bool)] for picture in pictures]
-    numbers = {
-        "mean": [float(values.mean()) for values in apart],
-        "greatest": [float(values.max()) for values in apart],
-    }
-    return Drawing(figure, rows.drop(columns="kernel").assign(**numbers))
+    mean, greatest = ([float(measure(values)) for values in apart] for measure in (np.mean, np.max))
+    return Drawing(figure, rows.drop(columns="kernel").assign(mean=mean, greatest=greatest))
 
 
 SHOWN = 1000

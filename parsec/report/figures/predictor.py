@@ -15,8 +15,9 @@ from parsec.report import sample_efficiency
 from parsec.report.figures.curves import number_range
 from parsec.report.figures.style import DOUBLE, SINGLE, Drawing, every, legend_below, new_figure, series
 from parsec.report.methods import BLACK, GREY
-from parsec.report.tables.predictor import RANDOM, FloatArray, Study, read_studies
+from parsec.report.tables.predictor import RANDOM, Study, read_studies
 from parsec.report.tables.proposals import read
+from parsec.tabular.problem import FloatArray
 
 POOLS = {
     "all": "whole space",

@@ -37,15 +37,6 @@ def choice_label(name: str) -> str:
     return input_label(name) if name in INPUTS else primitive_label(name)
 
 
-def by_slot(rows: pd.DataFrame) -> Slots:
-    """The rows of a trajectory as one table per categorical choice."""
-    slots = rows.groupby(["cell", "node", "slot", "factor"], sort=False)
-    return {
-        key: slot.pivot(index="epoch", columns="choice", values="probability")[slot["choice"].unique()]
-        for key, slot in slots
-    }
-
-
 PITCH = 0.092
 """Height of one choice. This and all below in inches."""
 TOP, HEADING, TITLE, AXIS, BOTTOM = 0.28, 0.24, 0.17, 0.34, 0.6
@@ -135,7 +126,10 @@ def plot_pi(inputs: list[Path]) -> Drawing:
     if len(inputs) != 1:
         raise UserError(f"the figure pi shows one run, got {len(inputs)}; give one run folder")
     rows = read_trajectory(inputs[0])
-    slots = by_slot(rows)
+    slots: Slots = {
+        key: slot.pivot(index="epoch", columns="choice", values="probability")[slot["choice"].unique()]
+        for key, slot in rows.groupby(["cell", "node", "slot", "factor"], sort=False)
+    }
     # One colour scale for all panels, up to the next tenth.
     highest = math.ceil(10 * float(rows["probability"].max()) - 1e-9) / 10
     cells = {

@@ -14,9 +14,6 @@ def plot_ranking(inputs: list[Path]) -> Drawing:
     """Documents of `parsec ranking` → τ of the shared weights over images passed forward.
 
     A dot per search and moment (end of the warm-up, end of the search), and a line through the means of the ends.
-
-    Raises:
-        UserError: a file that is missing, damaged or another one.
     """
     rows, _ = read_rankings(inputs)
     methods = described(dict(zip(rows["method"], rows["base"], strict=True)))

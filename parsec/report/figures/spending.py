@@ -1,12 +1,14 @@
 """Figures of accuracy over search cost: of retrained architectures, with shared weights, and on NAS-Bench-201."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
+from parsec.config.base import PUBLISHED
 from parsec.records.documents import read_results
 from parsec.report.figures.cost import FEW, STAGES, log_axis
 from parsec.report.figures.curves import Group, count_text, grouped, number_range, plot_seeds, read_epochs, seeds_note
@@ -23,7 +25,7 @@ from parsec.report.figures.style import (
     panel_title,
     place_labels,
 )
-from parsec.report.inputs import KEYS, TITLES, by_key, lineage, read_runs, run_folder
+from parsec.report.inputs import KEYS, TITLES, read_runs, run_folder
 from parsec.report.methods import Method, described
 from parsec.report.tables.comparison import read_compared
 from parsec.report.tables.nasbench201 import LABELS
@@ -37,27 +39,12 @@ SPENT = {
 BAND = 0.15
 
 
-def _searches(inputs: Sequence[Path]) -> tuple[pd.DataFrame, list[Path]]:
-    """Epochs of the searches, with what they had spent by then; and the results of all inputs."""
-    # A fit of π to scores has a document of its own name.
-    documents = (path if path.name == "fit.json" else run_folder(path) / "result.json" for path in inputs)
-    results = list(dict.fromkeys(documents))
-    kinds = {path: result["kind"] for path, result in zip(results, read_results(results), strict=True)}
-    runs = read_runs(path for path, kind in kinds.items() if kind == "search")
+def _searches(paths: Iterable[Path]) -> pd.DataFrame:
+    """Epochs of the searches, with what they had spent by then."""
+    runs = read_runs(paths)
     # Epoch 0 has no training time.
     elapsed = runs["seconds"].fillna(0.0).groupby([runs[key] for key in KEYS], sort=False, observed=True).cumsum()
-    return runs.assign(elapsed=elapsed, accuracy=100 * runs["mode_accuracy"]), results
-
-
-def _retrained(results: list[Path]) -> pd.DataFrame:
-    """One row per search whose architecture was trained from scratch: its test error, and the cost of its lineage."""
-    documents = read_results(results)
-    if not any(document["kind"] == "retrain" and document["origin"] != "published" for document in documents):
-        return pd.DataFrame()
-    rows, searches = read_compared(results), by_key(documents)
-    bases = [lineage(searches, key)[0]["provenance"]["settings"].get("method") for key in
-        zip(rows["stage"], rows["method"], rows["seed"], strict=True)]  # fmt: skip
-    return rows.rename(columns={"seconds": "elapsed"}).assign(base=bases)
+    return runs.assign(elapsed=elapsed, accuracy=100 * runs["mode_accuracy"])
 
 
 def _with_bars(rows: pd.DataFrame) -> set[str]:
@@ -85,7 +72,7 @@ def _plot_points(axes: Axes, rows: pd.DataFrame, spent: str, methods: dict[str, 
     return labels
 
 
-def _plot_retrained(rows: pd.DataFrame) -> Any:  # noqa: ANN401
+def _plot_retrained(rows: pd.DataFrame) -> Figure:
     methods = described(dict(zip(rows["method"], rows["base"], strict=True)))
     outcomes = rows["outcome"].unique()
     # At one budget of images all methods have about the same cost on that axis, which then shows nothing.
@@ -111,7 +98,7 @@ def _plot_retrained(rows: pd.DataFrame) -> Any:  # noqa: ANN401
     return figure
 
 
-def _plot_shared(runs: pd.DataFrame) -> Any:  # noqa: ANN401
+def _plot_shared(runs: pd.DataFrame) -> Figure:
     """A panel per method: accuracies with a search's own weights compare within the method only."""
     groups = grouped(runs)
     figure, (block,) = facets([len(groups)], 1.6 if len(groups) < 4 else 1.1)
@@ -123,8 +110,7 @@ def _plot_shared(runs: pd.DataFrame) -> Any:  # noqa: ANN401
         panel_title(axes, group.title)
     from_zero(block)
     name_axes(block, "Validation\naccuracy (%)", "Images (thousands)")
-    title = "Accuracy with the weights of the search itself: not comparable between methods"
-    figure.suptitle(title, fontsize=8)
+    figure.suptitle("Accuracy with the weights of the search itself: not comparable between methods", fontsize=8)
     note = "Over images through sampled architectures, of the architecture with which the search would end. "
     legend_below(figure, [], note + seeds_note(groups))
     return figure
@@ -136,13 +122,17 @@ def plot_spending(inputs: list[Path]) -> Drawing:
     With results of retraining: test error in percent of the selected architectures, over the cost of their searches.
     Without: validation accuracy in percent, with the weights of the search itself, a panel per method.
     """
-    runs, results = _searches(inputs)
-    retrained = _retrained(results)
+    # A fit of π to scores has a document of its own name.
+    documents = (path if path.name == "fit.json" else run_folder(path) / "result.json" for path in inputs)
+    paths = list(dict.fromkeys(documents))
+    results = read_results(paths)
+    runs = _searches(path for path, result in zip(paths, results, strict=True) if result["kind"] == "search")
     shown = [*KEYS, "epoch", *SPENT, "accuracy"]
-    if retrained.empty:
+    if not any(result["kind"] == "retrain" and result["origin"] != PUBLISHED for result in results):
         runs = runs[runs["stage"] == "search"].sort_values(["method", "seed", "epoch"], ignore_index=True)
         return Drawing(_plot_shared(runs), runs[shown])
     runs = runs.sort_values(["stage", "method", "seed", "epoch"], ignore_index=True)[shown]
+    retrained = read_compared(paths).rename(columns={"seconds": "elapsed"})
     return Drawing(_plot_retrained(retrained), _with_errors(runs, retrained))
 
 
@@ -192,8 +182,7 @@ def plot_found_spending(inputs: list[Path]) -> Drawing:
         name_axes(block, f"{LABELS[data]}\ntest acc. (%)", "Images (thousands)")
     spent = rows.groupby("method")["elapsed"].max()
     note = f"Images through sampled architectures; the searches took {number_range(spent.astype(int))} s. Line: median "
-    note += (
-        f"of {count_text(groups)} searches from where all select an architecture on; band: range; grey: other methods."
-    )
+    note += f"of {count_text(groups)} searches from where all select an architecture on; band: range; "
+    note += "grey: other methods."
     legend_below(figure, [], note)
     return Drawing(figure, rows[[*KEYS, "epoch", *SPENT, *(f"test_{data}" for data in DATA)]])

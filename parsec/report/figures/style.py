@@ -39,15 +39,11 @@ PRIMITIVES = {
     "dil_conv_5x5": Line(PURPLE, (0, (5, 1.5)), "s"),
     "max_pool_3x3": Line(VERMILLION, (0, (1, 1)), ""),
     "avg_pool_3x3": Line(ORANGE, (0, (1, 1)), "^"),
-}
-NASBENCH201 = {
     "none": Line(GREY, (0, (5, 1.5)), ""),
-    "skip_connect": PRIMITIVES["skip_connect"],
     "nor_conv_1x1": Line(GREEN, (0, (5, 1.5)), ""),
     "nor_conv_3x3": Line(BLUE, "-", ""),
-    "avg_pool_3x3": PRIMITIVES["avg_pool_3x3"],
 }
-"""Operations of NAS-Bench-201; those that DARTS has too look as they do there."""
+"""Of DARTS, then those that only NAS-Bench-201 has; lines differ within each space."""
 SHORT = {
     "none": "none",
     "skip_connect": "skip",
@@ -67,7 +63,7 @@ def series(index: int) -> Line:
 
 def primitive_line(name: str) -> Line:
     """Line of a primitive; grey for one that this palette does not know."""
-    return PRIMITIVES.get(name) or NASBENCH201.get(name, Line(GREY, "-", "x"))
+    return PRIMITIVES.get(name, Line(GREY, "-", "x"))
 
 
 def primitive_label(name: str) -> str:
@@ -145,12 +141,8 @@ CHARACTER = 0.058
 def facets(blocks: Sequence[int], height: float, columns: int = COLUMNS) -> tuple[Figure, list[list[Axes]]]:
     """Small multiples: blocks of the given numbers of panels, one below the other, in rows of up to `columns`.
 
-    Panels of a block share the vertical axis; only the first of a row names it.
-
-    Args:
-        blocks: number of panels of each block.
-        height: inches per row of panels; less where they would not fit a page.
-        columns: panels side by side, at most.
+    Panels of a block share the vertical axis; only the first of a row names it. A row has `height` inches, less where
+    all rows would not fit a page.
     """
     # As few rows as there can be, and then as few columns.
     largest = max(blocks)
@@ -269,21 +261,23 @@ def place_labels(axes: Axes, labels: Sequence[Label], size: float = 7) -> None:
     figure: Any = axes.figure
     figure.draw_without_rendering()
     point = figure.dpi / 72
-    places = [axes.transData.transform((label.x, label.y)) for label in labels]
+    centres = [axes.transData.transform((label.x, label.y)) for label in labels]
     marks = np.array([_mark_box(axes, label, MARK * point) for label in labels]).reshape(-1, 4)
     taken, inside = marks, np.array([axes.bbox.extents])
-    for label, place, mark in zip(labels, places, marks, strict=True):
+    for label, centre, mark in zip(labels, centres, marks, strict=True):
         text = axes.annotate(label.text, (label.x, label.y), (0, 0), textcoords="offset points", fontsize=size)
         extent = text.get_window_extent()
         text.remove()
         # Names above and below begin at the end of the error bar.
-        up, down = (float(length) / point - MARK for length in (mark[3] - place[1], place[1] - mark[1]))
+        up, down = (float(length) / point - MARK for length in (mark[3] - centre[1], centre[1] - mark[1]))
         spots = list(product(DISTANCES, SIDES))
         offsets = [(dx * d, dy * (d + (up if dy > 0 else down) * (dx == 0))) for d, (dx, dy) in spots]
         boxes = [
-            _text_box(place, (dx * point, dy * point), (extent.width + 2 * point, extent.height)) for dx, dy in offsets
+            _text_box(centre, (dx * point, dy * point), (extent.width + 2 * point, extent.height)) for dx, dy in offsets
         ]
-        covers = [np.vstack([box, _leader(place, mark, box)]) for box in boxes]
+        # A spot costs what it covers of other names and marks, ten times what leaves the axes, and its distance, with a
+        # penalty where another point is nearer to the name than its own.
+        covers = [np.vstack([box, _leader(centre, mark, box)]) for box in boxes]
         outside = [extent.width * extent.height - _shared(box[None], inside) for box in boxes]
         unclear = [bool((_gaps(box, marks) < _gaps(box, mark[None])).any()) for box in boxes]
         far = [FAR * distance + UNCLEAR * other for (distance, _), other in zip(spots, unclear, strict=True)]
@@ -299,16 +293,16 @@ def _mark_box(axes: Axes, label: Label, half: float) -> Boxes:
     return np.array([x - half, low - half, x + half, high + half])
 
 
-def _text_box(place: Boxes, offset: tuple[float, float], size: tuple[float, float]) -> Boxes:
+def _text_box(centre: Boxes, offset: tuple[float, float], size: tuple[float, float]) -> Boxes:
     """A text at an offset from a point, aligned towards it, as `_write_label` does it."""
-    corner = place + np.array(offset) + (np.sign(offset) - 1) / 2 * size
+    corner = centre + np.array(offset) + (np.sign(offset) - 1) / 2 * size
     return np.concatenate([corner, corner + size])
 
 
-def _leader(place: Boxes, mark: Boxes, box: Boxes) -> Boxes:
+def _leader(centre: Boxes, mark: Boxes, box: Boxes) -> Boxes:
     """Small squares along the line from a point to its name, without its ends."""
     t = np.linspace(0, 1, 16)[:, None]
-    line = (1 - t) * place + t * (box[:2] + box[2:]) / 2
+    line = (1 - t) * centre + t * (box[:2] + box[2:]) / 2
     within = [((line > each[:2]) & (line < each[2:])).all(axis=1) for each in (mark, box)]
     line = line[~within[0] & ~within[1]]
     return np.hstack([line - 1.5, line + 1.5])

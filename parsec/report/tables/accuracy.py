@@ -160,13 +160,10 @@ STATISTICS = (
 SECONDARY = "† quoted from a secondary source, not read in the paper that it comes from."
 
 
-def _plain(name: str) -> str:
-    return re.sub(r"[^a-z0-9]", "", name.lower())
-
-
 def same_data(dataset: str, stand_ins: set[str], published: str) -> bool:
     """Whether our data set is the one behind the published rows: by name, and no stand-in for it."""
-    return not stand_ins and _plain(dataset) != "" and _plain(published).startswith(_plain(dataset))
+    ours, theirs = (re.sub(r"[^a-z0-9]", "", name.lower()) for name in (dataset, published))
+    return not stand_ins and ours != "" and theirs.startswith(ours)
 
 
 def stand_ins(results: Iterable[Result]) -> set[str]:
@@ -214,7 +211,7 @@ def selection(rows: list[Row]) -> list[str]:
     return [f"Selection: {sentence.rstrip('.')}." for sentence in dict.fromkeys(sentences)]
 
 
-def _place(result: Result) -> str:
+def _device(result: Result) -> str:
     """Device and threads of a result: `AMD EPYC, 1 thread`."""
     if result["cost"]["accelerator"]:
         return str(result["cost"]["device"])
@@ -226,25 +223,16 @@ def hardware(rows: list[Row]) -> list[str]:
     """Definition of search cost, and the machines of searches and trainings."""
     searches = [result for row in rows for result in row.searches]
     trainings = [result for row in rows for result in row.trainings]
-    notes = [f"Trained from scratch on {listing(map(_place, trainings))}."]
-    if any(row.origin != PUBLISHED for row in rows):
+    notes = [f"Trained from scratch on {listing(map(_device, trainings))}."]
+    if searches:
         text = "Search cost is the time for which the device was held, summed over the stages behind a genotype"
-        notes.insert(
-            0, f"{text}, mean over searches, without training from scratch ({listing(map(_place, searches))})."
-        )
+        text += f", mean over searches, without training from scratch ({listing(map(_device, searches))})."
+        notes.insert(0, text)
     return notes
 
 
-CLASS_COLUMNS = ("architecture", "data_set", "origin", "method", "stem", "cells", "channels", "epochs")
-"""Columns that identify the row of the table to which errors per class belong."""
-
-
-def raw_ours(rows: Iterable[Row], dataset: str) -> pd.DataFrame:
-    """Our rows; errors in percent over searches, the interval is Student's t at 95 %."""
-    return pd.DataFrame([_raw(row, dataset) for row in rows], dtype=object)
-
-
 def _raw(row: Row, dataset: str) -> dict[str, Any]:
+    """A row of the CSV; errors in percent over searches, the interval is Student's t at 95 %."""
     return {
         "section": "ours",
         "architecture": row.architecture,
@@ -253,7 +241,15 @@ def _raw(row: Row, dataset: str) -> dict[str, Any]:
         "method": row.method,
         "searches": len(row.runs_by_seed),
         "trainings": len(row.trainings),
-        **_errors(row),
+        "top1_error_mean": row.top1.mean,
+        "top1_error_std": row.top1.std,
+        "top1_error_low95": row.top1.low,
+        "top1_error_high95": row.top1.high,
+        "top1_error_std_of_trainings": summarise([result["test"]["top1_error"] for result in row.trainings]).std,
+        "top5_error_mean": row.top5 and row.top5.mean,
+        "top5_error_std": row.top5 and row.top5.std,
+        "balanced_error_mean": row.balanced and row.balanced.mean,
+        "balanced_error_std": row.balanced and row.balanced.std,
         "parameters": row.complexity("parameters"),
         "multiply_adds": row.complexity("multiply_adds"),
         "search_cost_gpu_days": row.cost.get(GPU_DAYS),
@@ -267,27 +263,11 @@ def _raw(row: Row, dataset: str) -> dict[str, Any]:
     }
 
 
-def _errors(row: Row) -> dict[str, float | None]:
-    return {
-        "top1_error_mean": row.top1.mean,
-        "top1_error_std": row.top1.std,
-        "top1_error_low95": row.top1.low,
-        "top1_error_high95": row.top1.high,
-        "top1_error_std_of_trainings": summarise([result["test"]["top1_error"] for result in row.trainings]).std,
-        "top5_error_mean": row.top5 and row.top5.mean,
-        "top5_error_std": row.top5 and row.top5.std,
-        "balanced_error_mean": row.balanced and row.balanced.mean,
-        "balanced_error_std": row.balanced and row.balanced.std,
-    }
-
-
-def raw_classes(rows: Iterable[Row], dataset: str) -> pd.DataFrame:
+def _raw_classes(rows: Iterable[Row], dataset: str) -> pd.DataFrame:
     """Test errors of our rows per class, in percent, over the trainings that were recorded with them."""
-    return pd.DataFrame(
-        [line for row in rows for line in _class_lines(row, dataset)],
-        columns=[*CLASS_COLUMNS, "class", "test_images", "trainings", "error_mean", "error_std"],
-        dtype=object,
-    )
+    row_of_table = ["architecture", "data_set", "origin", "method", "stem", "cells", "channels", "epochs"]
+    columns = [*row_of_table, "class", "test_images", "trainings", "error_mean", "error_std"]
+    return pd.DataFrame([line for row in rows for line in _class_lines(row, dataset)], columns=columns, dtype=object)
 
 
 def _class_lines(row: Row, dataset: str) -> Iterator[tuple[Any, ...]]:
@@ -303,7 +283,7 @@ def _class_lines(row: Row, dataset: str) -> Iterator[tuple[Any, ...]]:
         yield (*about, csv_text(name), *numbers)
 
 
-def raw_published(rows: pd.DataFrame, data_set: str, columns: Iterable[str]) -> pd.DataFrame:
+def _raw_published(rows: pd.DataFrame, data_set: str, columns: Iterable[str]) -> pd.DataFrame:
     """Published rows under the same columns; empty where the publication has no value."""
     names = {"top1_error": "top1_error_mean", "top5_error": "top5_error_mean"}
     counts = {
@@ -356,8 +336,6 @@ class Printed(NamedTuple):
 
 
 NAME = Printed(Column("Architecture", lambda row: row.architecture, "l"), ("architecture",))
-ERROR = Column("Test error (%)", lambda row: mean_and_std(row.top1))
-TOP1 = Column("Top-1 error (%)", lambda row: mean_and_std(row.top1))
 TOP5 = Printed(Column("Top-5 error (%)", lambda row: mean_and_std(row.top5)), ("top5_error",))
 BALANCED = Printed(Column("Balanced error (%)", lambda row: mean_and_std(row.balanced)))
 WRONG = Printed(Column("Wrong test images", _wrong))
@@ -366,7 +344,6 @@ FAMILY = Printed(Column("Type of search", lambda row: row.family or NOTHING, "l"
 SOURCE = Printed(Column("Source", lambda row: "", "l"))
 
 BALANCED_NOTE = "Balanced error is the mean over classes of each one's error; classes have unequally many test images."
-CAPTION = "Classification error on the test images of {}"
 IMAGENET = "imagenet"
 """Stem of networks whose tables have top-5 errors and multiply-adds, as in the papers."""
 
@@ -375,9 +352,10 @@ def columns_of(rows: list[Row], theirs: pd.DataFrame, large: bool) -> list[Print
     """Columns of our rows and of published ones; balanced error follows top-1 error where the two differ."""
     balanced = any(row.balanced and mean_and_std(row.balanced) != mean_and_std(row.top1) for row in rows)
     balanced &= all(row.balanced is not None for row in rows)
+    top1 = Column("Top-1 error (%)" if large else "Test error (%)", lambda row: mean_and_std(row.top1))
     return [
         NAME,
-        Printed(TOP1 if large else ERROR, ("top1_error", "top1_error_std")),
+        Printed(top1, ("top1_error", "top1_error_std")),
         *([BALANCED] if balanced else []),
         *([TOP5] if large else []),
         COUNT,
@@ -412,44 +390,35 @@ def _published_section(rows: pd.DataFrame, columns: list[Printed], data_set: str
     return Section(f"Published, {data_set}", lines), list(sources)
 
 
-def _stem(rows: list[Row], dataset: str) -> str:
-    stems = {row.network[0] for row in rows}
-    if len(stems) != 1:
-        names = ", ".join(sorted(stems)) or "no retraining"
-        raise UserError(
-            f"table of {dataset}: needs retraining results of one stem, got {names}; give one run's results"
-        )
-    return stems.pop()
-
-
-def make_accuracy_table(
-    inputs: Sequence[Path], dataset: str, compare_with: str | None = None, published: Path | None = None
-) -> TableResult:
+def make_accuracy_table(inputs: Sequence[Path], dataset: str, compare_with: str | None = None) -> TableResult:
     """Our results on one data set, above published ones if asked for; `classes` has our errors per class.
 
     Args:
         inputs: result files of retrainings and of all searches behind them.
         dataset: name of our data set.
         compare_with: name of the published table to print below ours.
-        published: folder of the published tables; `config/published` if None.
     """
     rows = our_rows(read_results(inputs), dataset)
-    large = _stem(rows, dataset) == IMAGENET
-    data, sources = raw_ours(rows, dataset), list[str]()
+    stems = {row.network[0] for row in rows}
+    if len(stems) != 1:
+        got = ", ".join(sorted(stems)) or "no retraining"
+        raise UserError(f"table of {dataset}: needs retraining results of one stem, got {got}; give one run's results")
+    data, sources = pd.DataFrame([_raw(row, dataset) for row in rows], dtype=object), list[str]()
 
     # Published rows: the same columns as far as they are known, with numbered sources.
-    rules = protocol(compare_with, published) if compare_with else None
-    theirs = published_rows(compare_with, published) if compare_with else pd.DataFrame()
-    printed = columns_of(rows, theirs, large)
+    rules = protocol(compare_with) if compare_with else None
+    theirs = published_rows(compare_with) if compare_with else pd.DataFrame()
+    printed = columns_of(rows, theirs, large=IMAGENET in stems)
     columns = [each.column for each in printed]
     sections = [Section.of(f"This run, {dataset}" if rules else "", rows, columns)]
     if rules:
         section, sources = _published_section(theirs, printed, rules["data_set"])
         sections.append(section)
-        data = pd.concat([data, raw_published(theirs, rules["data_set"], data.columns)])
+        data = pd.concat([data, _raw_published(theirs, rules["data_set"], data.columns)])
 
     notes = [STATISTICS, *few_images_notes(rows), *scale(rows, dataset, rules), *selection(rows), *hardware(rows)]
     notes += [SECONDARY] if rules else []
     notes += [BALANCED_NOTE] if BALANCED in printed else []
-    table = Table(dataset, CAPTION.format(dataset), columns, sections, notes, sources)
-    return TableResult(table, data, {"classes": raw_classes(rows, dataset)})
+    caption = f"Classification error on the test images of {dataset}"
+    table = Table(dataset, caption, columns, sections, notes, sources)
+    return TableResult(table, data, {"classes": _raw_classes(rows, dataset)})

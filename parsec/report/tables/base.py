@@ -140,12 +140,12 @@ def count_column(
 
 def cost_columns(name: str, cost: Callable[[Any], Cost]) -> list[Column]:
     """One column per unit of a search cost; renderers drop the column of a unit that no row has."""
-    return [Column(f"{name} ({unit})", partial(_amount, cost, unit)) for unit in SECONDS]
 
+    def cell(unit: str, row: Any) -> str:  # noqa: ANN401 - rows of any kind
+        amount = cost(row).get(unit)
+        return NOTHING if amount is None else significant(amount, 2)
 
-def _amount(cost: Callable[[Any], Cost], unit: str, row: Any) -> str:  # noqa: ANN401 - rows of any kind
-    amount = cost(row).get(unit)
-    return NOTHING if amount is None else significant(amount, 2)
+    return keyed_columns({unit: f"{name} ({unit})" for unit in SECONDS}, cell)
 
 
 @dataclass(frozen=True)
@@ -196,19 +196,17 @@ class Table:
 def frame_table(name: str, data: pd.DataFrame) -> Table:
     """The columns of a data frame in which its rows differ, as a printed table."""
     shown = [key for key in data if data[key].nunique(dropna=False) > 1 or len(data) == 1]
-    columns = [Column(key.replace("_", " ").capitalize(), partial(_plain, key), _side(data[key])) for key in shown]
+
+    def cell(key: str, row: Mapping[str, Any]) -> str:
+        value = row[key]
+        if value is None or (isinstance(value, float) and math.isnan(value)):
+            return NOTHING
+        return f"{value:.2f}" if isinstance(value, float) else str(value)
+
+    columns = keyed_columns({key: key.replace("_", " ").capitalize() for key in shown}, cell)
+    sides = ["l" if any(isinstance(value, str) for value in data[key]) else "r" for key in shown]
+    columns = [column._replace(align=side) for column, side in zip(columns, sides, strict=True)]
     return Table(name, name.capitalize(), columns, [Section.of("", data.to_dict("records"), columns)], [])
-
-
-def _plain(key: str, row: Mapping[str, Any]) -> str:
-    value = row[key]
-    if value is None or (isinstance(value, float) and math.isnan(value)):
-        return NOTHING
-    return f"{value:.2f}" if isinstance(value, float) else str(value)
-
-
-def _side(values: "pd.Series[Any]") -> str:
-    return "l" if any(isinstance(value, str) for value in values) else "r"
 
 
 class TableResult(NamedTuple):

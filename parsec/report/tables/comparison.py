@@ -27,24 +27,15 @@ from parsec.report.tables.base import (
     number_column,
     significant,
 )
-from parsec.report.tables.nasbench201 import LABELS
+from parsec.report.tables.nasbench201 import ACCURACIES
 from parsec.stats import Paired, Summary, difference_text, holm, paired, summarise
 from parsec.tabular.nasbench201 import DATA
 
 COSTS = ["tau", "forward_images", "seconds", "peak_bytes", "joules", "parameters", "multiply_adds", "skip_share"]
 
 
-class Outcome(NamedTuple):
-    """One measurement of a selected architecture: its column, and its printed heading."""
-
-    name: str
-    heading: str
-
-
-def outcomes(runs: pd.DataFrame) -> list[Outcome]:
-    """The measurements that these rows have, in their order."""
-    known = [Outcome("top1_error", "Test error (%)"), *(Outcome(f"test_{d}", f"{LABELS[d]} (%)") for d in DATA)]
-    return [outcome for outcome in known if outcome.name in runs]
+OUTCOMES = {"top1_error": "Test error (%)", **{f"test_{data}": heading for data, heading in ACCURACIES.items()}}
+"""Columns of what is measured of a selected architecture, and their printed headings."""
 
 
 def read_compared(inputs: Iterable[Path]) -> pd.DataFrame:
@@ -60,7 +51,10 @@ def read_compared(inputs: Iterable[Path]) -> pd.DataFrame:
     results = [document for document in documents if document["kind"] not in ("lookup", "ranking")]
     lookups = [document for document in documents if document["kind"] == "lookup"]
     searches = by_key(results)
-    rows = [*_retrained(results), *(row for lookup in lookups for row in _looked_up(lookup))]
+    rows = list(_retrained(results))
+    for run in (run for lookup in lookups for run in lookup["runs"]):
+        tested = {f"test_{data}": run[f"test_{data}"] for data in DATA}
+        rows.append({**{key: run[key] for key in ("stage", "method", "seed")}, "outcome": "nasbench201", **tested})
     if not rows:
         raise UserError("the comparison needs retrainings or a lookup of what the searches found; give their files")
     taus = {
@@ -87,20 +81,16 @@ def _retrained(results: list[Result]) -> Iterator[dict[str, Any]]:
         yield {**named, "top1_error": error, "test_images": few_test_images(runs), **runs[0]["complexity"]}
 
 
-def _looked_up(lookup: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    for run in lookup["runs"]:
-        tested = {f"test_{data}": run[f"test_{data}"] for data in DATA}
-        yield {"stage": run["stage"], "outcome": "nasbench201", "method": run["method"], "seed": run["seed"], **tested}
-
-
 def _costs(searches: dict[SearchKey, Result], key: SearchKey) -> dict[str, Any]:
     """Sums over the search and those whose π it started from; memory is the largest of them."""
     # A search that started from another's π is charged for both.
     chain = lineage(searches, key)
+    # Missing where the machine has no meter, and in older results.
+    joules = [result["cost"].get("energy_joules") for result in chain]
     return {
         "forward_images": sum(result["forward_images"] for result in chain),
         "seconds": sum(result["cost"]["device_seconds"] for result in chain),
-        "joules": sum(_joules(result) for result in chain),
+        "joules": math.nan if None in joules else float(sum(joules)),
         "peak_bytes": max(result["cost"]["peak_memory_bytes"] for result in chain),
         "base": base_method(chain[0]),
         **chain[0]["complexity"],
@@ -108,15 +98,8 @@ def _costs(searches: dict[SearchKey, Result], key: SearchKey) -> dict[str, Any]:
     }
 
 
-def _joules(result: Result) -> float:
-    """Energy; missing where the machine has no meter, and in older results."""
-    joules = result["cost"].get("energy_joules")
-    return math.nan if joules is None else float(joules)
-
-
 Key = tuple[str, str]
 """Method and stage."""
-Outcomes = dict[Key, "pd.Series[float]"]
 LEVEL = 0.05
 """Adjusted p from which on no difference is called significant."""
 NOT_SIGNIFICANT = "n.s."
@@ -188,9 +171,10 @@ class Line(NamedTuple):
         """`COSTS`, mean over runs."""
         return self.runs[COSTS].mean()
 
-    def outcome_text(self, name: str) -> str:
-        """Mean and deviation of an outcome; a dash where it was not measured."""
-        return mean_and_std(self.outcomes[name].summary if name in self.outcomes else None)
+
+def _outcome(name: str, line: Line) -> str:
+    """Mean and deviation of an outcome; a dash where it was not measured."""
+    return mean_and_std(line.outcomes[name].summary if name in line.outcomes else None)
 
 
 def _method_name(line: Line) -> str:
@@ -205,22 +189,19 @@ def make_comparison_table(inputs: Sequence[Path], reference: str = "parsec") -> 
     """Result files, as `read_compared` takes them → one section per data set, one row per method and stage.
 
     Differences are to the last stage of the method or variant `reference`.
-
-    Raises:
-        UserError: as `read_compared`.
     """
     runs = read_compared(inputs)
-    measured, lines = outcomes(runs), dict[str, list[Line]]()
+    measured, lines = [name for name in OUTCOMES if name in runs], dict[str, list[Line]]()
     for where, group in runs.groupby("outcome", sort=False):
-        lines[str(where)] = _lines(group, [o for o in measured if group[o.name].notna().all()], reference)
+        lines[str(where)] = _lines(group, [name for name in measured if group[name].notna().all()], reference)
     # The difference to the reference is printed for the first outcome only; the CSV has it for all.
-    first, *others = keyed_columns(dict(measured), lambda name, line: line.outcome_text(name))
+    first, *others = keyed_columns({name: OUTCOMES[name] for name in measured}, _outcome)
     looked_up = "nasbench201" in lines
     numbers = (
         Column("n", lambda line: str(len(line.runs))),
         first,
-        Column("Difference", lambda line: _difference_cells(line, measured[0].name)[0]),
-        Column("p", lambda line: _difference_cells(line, measured[0].name)[1]),
+        Column("Difference", lambda line: _difference_cells(line, measured[0])[0]),
+        Column("p", lambda line: _difference_cells(line, measured[0])[1]),
         *others,
         *_cost_columns([line for each in lines.values() for line in each], looked_up),
     )
@@ -238,21 +219,21 @@ def make_comparison_table(inputs: Sequence[Path], reference: str = "parsec") -> 
 def _few_images(runs: pd.DataFrame) -> list[str]:
     """A note where all test errors are of the same few images."""
     images = runs["test_images"].unique() if "test_images" in runs else []
-    return [few_images_note(int(images[0]))] if len(images) == 1 and images[0] > 0 else []
+    return [few_images_note(int(images[0]))] if len(images) == 1 and pd.notna(images[0]) else []
 
 
-def _lines(group: pd.DataFrame, measured: list[Outcome], reference: str) -> list[Line]:
+def _lines(group: pd.DataFrame, measured: list[str], reference: str) -> list[Line]:
     """One line per method and stage, the reference's last stage first."""
     runs = {key: rows.set_index("seed").sort_index() for key, rows in group.groupby(["method", "stage"], sort=False)}
     stages = [stage for stage in SEARCH_STAGES if (reference, stage) in runs]
     first = (reference, stages[-1]) if stages else None
     keys = sorted(runs, key=lambda key: key != first)
-    columns = {o.name: _compare({key: runs[key][o.name] for key in keys}, first) for o in measured}
+    columns = {name: _compare({key: runs[key][name] for key in keys}, first) for name in measured}
     lines = {key: {name: compared[key] for name, compared in columns.items()} for key in keys}
     return [Line(method, stage, runs[method, stage], outcomes) for (method, stage), outcomes in lines.items()]
 
 
-def _compare(values: Outcomes, reference: Key | None) -> dict[Key, Comparison]:
+def _compare(values: dict[Key, "pd.Series[float]"], reference: Key | None) -> dict[Key, Comparison]:
     """One outcome for all methods: summaries, and differences to the reference with Holm-adjusted p."""
     # Holm's adjustment is over the methods that were tested against the reference on this outcome.
     differences = {key: _difference(key, values, reference) for key in values}
@@ -261,7 +242,7 @@ def _compare(values: Outcomes, reference: Key | None) -> dict[Key, Comparison]:
     return {key: Comparison(summarise(v.to_list()), differences[key], adjusted.get(key)) for key, v in values.items()}
 
 
-def _difference(key: Key, values: Outcomes, reference: Key | None) -> Paired | None:
+def _difference(key: Key, values: dict[Key, "pd.Series[float]"], reference: Key | None) -> Paired | None:
     """To the reference, over the seeds that both have; None for itself, and where it did not run."""
     if reference is None or key == reference:
         return None

@@ -165,8 +165,11 @@ def latex(table: Table) -> str:
     # Sources are numbered as the rows cite them, unless the rows cite their papers.
     numbered = enumerate(zip(keys, table.sources, strict=True), 1)
     notes += [f"{key or f'[{i}]'} {latex_text(source)}." for i, (key, source) in numbered]
-    lines += [r"\end{longtable}", *_notes(notes), r"\endgroup"]
-    return "\n".join(lines) + "\n"
+    lines.append(r"\end{longtable}")
+    if notes:
+        items = [rf"\item {{}}{note}" for note in notes]
+        lines += [r"\begin{itemize}\setlength{\itemsep}{0pt}\raggedright", *items, r"\end{itemize}"]
+    return "\n".join([*lines, r"\endgroup"]) + "\n"
 
 
 def _section(section: Section, columns: int, width: float, keys: Sequence[str], first: bool) -> list[str]:
@@ -197,17 +200,10 @@ def _cell(text: str, keys: Sequence[str]) -> str:
     return ("{}" if text.startswith("[") else "") + latex_text(text)
 
 
-def _notes(notes: Sequence[str]) -> list[str]:
-    if not notes:
-        return []
-    items = [rf"\item {{}}{note}" for note in notes]
-    return [r"\begin{itemize}\setlength{\itemsep}{0pt}\raggedright", *items, r"\end{itemize}"]
-
-
 def _cited(source: str) -> list[Reference]:
     """References that a source names, in the order in which it does."""
-    found = [(source.find(name), each) for each in references() for name in each.named if name in source]
-    return list(dict.fromkeys(reference for _, reference in sorted(found)))
+    mentions = [(source.find(name), each) for each in references() for name in each.named if name in source]
+    return list(dict.fromkeys(reference for _, reference in sorted(mentions)))
 
 
 def citation(source: str) -> str:

@@ -59,12 +59,8 @@ FOUND_NOTES = [
 
 
 def make_found_table(inputs: Sequence[Path]) -> TableResult:
-    """Files of `lookup` (JSON) and, if given, the published rows (CSV) → the table and its numbers.
-
-    Raises:
-        UserError: no file of `lookup` was given, one is damaged, or the same run is in two.
-    """
-    documents = [read_document(path, "lookup") for path in inputs if path.suffix == ".json"]
+    """Files of `lookup` (JSON) and, if given, the published rows (CSV) → the table and its numbers."""
+    documents = [read_document(path, "lookup") for path in inputs if path.suffix in (".json", ".jsonl")]
     if not documents:
         raise UserError("the table found needs what `parsec lookup` wrote; give its JSON files")
     runs = pd.DataFrame([run for document in documents for run in document["runs"]])
@@ -75,9 +71,10 @@ def make_found_table(inputs: Sequence[Path]) -> TableResult:
     theirs = [row for path in inputs if path.suffix == ".csv" for row in _rows_of(path)]
     sources = list(dict.fromkeys(row["source"] for row in theirs))
     published = [_found_published(row, sources) for row in theirs]
-    bounds = [_bound(documents[0], key, name) for key, name in BOUNDS.items()]
-    trivial = [_trivial(row) for row in documents[0].get("trivial", [])]
-    parts = {"This run": ours, "Without a search": trivial, "The whole space": bounds, "Published": published}
+    whole, trivial = documents[0], documents[0].get("trivial", [])
+    bounds = [_without_search(name, 1, whole[key], {}) for key, name in BOUNDS.items()]
+    drawn = [_without_search(row["name"], row["architectures"], row["mean"], row["std"]) for row in trivial]
+    parts = {"This run": ours, "Without a search": drawn, "The whole space": bounds, "Published": published}
     sections = [Section.of(title, rows, FOUND_COLUMNS) for title, rows in parts.items() if rows]
     caption = "Architectures selected on NAS-Bench-201"
     table = Table("nasbench201-found", caption, FOUND_COLUMNS, sections, FOUND_NOTES, sources)
@@ -94,7 +91,7 @@ def _ours(runs: pd.DataFrame) -> dict[str, Any]:
     added = "" if stage == "search" else f", {stage}"
     return {
         "method": f"{method}{added}",
-        "printed": f"{display_name(method, runs.get('base', pd.Series([None])).iloc[0])}{added}",
+        "printed": f"{display_name(method, runs['base'].iloc[0] if 'base' in runs else None)}{added}",
         "runs": len(runs),
         **{data: summarise(runs[f"test_{data}"].to_list()) for data in DATA},
         "rank": fmean(runs["rank_cifar10"]),
@@ -106,7 +103,7 @@ def _ours(runs: pd.DataFrame) -> dict[str, Any]:
 
 
 def _rows_of(path: Path) -> list[dict[str, Any]]:
-    """One row a published method: the final paper's, test accuracies by data set."""
+    """One row per published method: the final paper's, test accuracies by data set."""
     rows = read_rows(path)
     try:
         kept = (
@@ -141,19 +138,12 @@ def _found_published(row: dict[str, Any], sources: list[str]) -> dict[str, Any]:
 BOUNDS = {"best": "Best architecture of each data set", "mean": "Mean of all architectures"}
 
 
-def _bound(document: dict[str, Any], key: str, name: str) -> dict[str, Any]:
-    """The best architecture per data set, or the mean over the whole space: exact numbers of no run."""
-    exact: dict[str, Any] = {data: summarise([document[key][data]]) for data in DATA}
-    return {"method": name, "runs": None, **exact, "rank": None, "cost": {}, "searched_on": None, "cited": ""}
-
-
-def _trivial(row: dict[str, Any]) -> dict[str, Any]:
-    """Mean over architectures that need no search, and their standard deviation where there are several."""
-    count = row["architectures"]
+def _without_search(name: str, count: int, mean: dict[str, float], std: dict[str, float]) -> dict[str, Any]:
+    """Exact numbers of no run: the mean over `count` architectures, and their deviation where there are several."""
     exact: dict[str, Any] = {
-        data: Summary(count, row["mean"][data], row["std"][data] if count > 1 else None, None, None) for data in DATA
+        data: Summary(count, mean[data], std[data] if count > 1 else None, None, None) for data in DATA
     }
-    return {"method": row["name"], "runs": None, **exact, "rank": None, "cost": {}, "searched_on": None, "cited": ""}
+    return {"method": name, "runs": None, **exact, "rank": None, "cost": {}, "searched_on": None, "cited": ""}
 
 
 def _found_numbers(row: dict[str, Any]) -> dict[str, Any]:
@@ -210,19 +200,15 @@ class Pair(NamedTuple):
 
 
 def for_good(holds: NDArray[np.bool_]) -> int | None:
-    """The first place from which it holds to the end; None if it does not hold at the end."""
-    # It holds for good from the epoch after the last at which it did not.
+    """The first index from which it holds to the end; None if it does not hold at the end."""
+    # That is the one after the last at which it did not hold.
     failed = np.flatnonzero(~holds)
     first = int(failed[-1]) + 1 if len(failed) else 0
     return first if first < len(holds) else None
 
 
 def make_warm_start_table(inputs: Sequence[Path]) -> TableResult:
-    """Files of `lookup` (JSON, then Parquet) and `fit.json` → one section per criterion, one row per seed.
-
-    Raises:
-        UserError: other files, or a search from scores without the one from uniform beside it.
-    """
+    """Files of `lookup` (JSON, then Parquet) and `fit.json` → one section per criterion, one row per seed."""
     if len(inputs) != 3:
         raise UserError("primed: give the JSON and the Parquet file of `lookup` and the fit.json of `fit-pi`")
     pairs, fitted = list(_pairs(inputs[0], inputs[1])), read_document(inputs[2], "fit")

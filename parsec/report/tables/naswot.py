@@ -1,4 +1,7 @@
-"""Tables on NASWOT: rank correlations with trained accuracy, and their ablation."""
+"""Tables on NASWOT: rank correlations with trained accuracy, and their ablation.
+
+What reads a file raises a `UserError` for one that is missing, damaged or of another space.
+"""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -16,28 +19,24 @@ from parsec.plugins import published_folder
 from parsec.records.parquet import ABLATION_FILE, SCORES_FILE
 from parsec.report.inputs import read_rows
 from parsec.report.tables.base import NOTHING, Column, Section, Table, TableResult, significant, text_column
+from parsec.report.tables.nasbench201 import LABELS
 from parsec.space.nasbench201 import SIZE
 from parsec.stats import bootstrap_ends
 from parsec.tabular.nasbench101 import read_search_columns
 from parsec.tabular.nasbench201 import DATA, Data, ReportColumns, read_report_columns, read_validation
+from parsec.tabular.problem import FloatArray
 
 FIRST_TRAIN, FIRST_EVAL, ICML = "arXiv-v1 code (tag v1.0, no eval())", "arXiv-v1 paper (code with eval())", "ICML2021"
 """Versions of the paper; the first one's numbers exist with batch norm in train and in eval mode."""
 
 
-def naswot_rows(space: str, folder: Path | None = None, **equal: str) -> pd.DataFrame:
-    """Published rows of a search space whose columns have the given values; all values are text, as printed.
-
-    Raises:
-        UserError: the table is missing or damaged.
-    """
-    rows = read_rows((folder or published_folder()) / "naswot.csv")
+def naswot_rows(space: str, **equal: str) -> pd.DataFrame:
+    """Published rows of a search space whose columns have the given values; all values are text, as printed."""
+    rows = read_rows(published_folder() / "naswot.csv")
     for name, value in {"search_space": space, **equal}.items():
         rows = rows[rows[name] == value]
     return rows.reset_index(drop=True)
 
-
-FloatArray = NDArray[np.float64]
 
 RESAMPLES = 1000
 UNTRAINED = 15.0
@@ -57,14 +56,10 @@ class Correlation(NamedTuple):
     """Spearman's."""
 
 
-def correlation(rows: pd.DataFrame, accuracies: FloatArray, above: float = 0.0, seed: int = 0) -> Correlation:
-    """Correlate the rows of a `scores.parquet` with accuracies.
+def correlation(rows: pd.DataFrame, accuracies: FloatArray, above: float = 0.0) -> Correlation:
+    """Correlate the rows of a `scores.parquet` with accuracies in percent, by the index of the benchmark.
 
-    Args:
-        rows: as `read_scores` gives them.
-        accuracies: percent, by the index of the benchmark.
-        above: architectures up to this accuracy are left out.
-        seed: of the bootstrap.
+    Architectures up to the accuracy `above` are left out.
 
     Raises:
         ValueError: fewer than two architectures are left.
@@ -80,13 +75,11 @@ def correlation(rows: pd.DataFrame, accuracies: FloatArray, above: float = 0.0, 
         # A resample of one architecture over and over has no order: NaN.
         return [kendalltau(scores[each], reached[each]).statistic for each in indices]
 
-    low, high = map(float, bootstrap_ends(resampled, len(scored), RESAMPLES, seed))
+    low, high = map(float, bootstrap_ends(resampled, len(scored), RESAMPLES))
     tau, rho = kendalltau(scores, reached).statistic, spearmanr(scores, reached).statistic
     return Correlation(len(scored), len(rows) - len(scored), float(tau), low, high, float(rho))
 
 
-LABELS = {"cifar10": "CIFAR-10", "cifar100": "CIFAR-100", "in16": "ImageNet16-120"}
-"""Data sets of NAS-Bench-201 as the papers print them."""
 KINDS = {"relu_log_determinant": "log-determinant", "jacobian_eigenvalues": "Jacobian eigenvalues"}
 
 
@@ -113,7 +106,7 @@ class ScoreFile(NamedTuple):
         """What it is, in the rows of a CSV."""
         return {"score": self.kind, "mode": self.mode, "dataset": self.dataset, "seed": self.seed}
 
-    def by_index(self) -> NDArray[np.float64]:
+    def by_index(self) -> FloatArray:
         """Scores by the benchmark's index, [15625]; NaN where none is known, −∞ where scoring failed."""
         scores = np.full(SIZE, np.nan)
         failed = (self.rows["status"] == "failed").to_numpy()
@@ -122,11 +115,7 @@ class ScoreFile(NamedTuple):
 
 
 def read_score_file(path: Path, space: str = "nasbench201") -> ScoreFile:
-    """One `scores.parquet` of this space.
-
-    Raises:
-        UserError: missing, damaged, or scores of another space.
-    """
+    """One `scores.parquet` of this space."""
     rows, about = SCORES_FILE.read(path)
     settings = about["provenance"]["settings"]
     if settings["space"] != space:
@@ -209,7 +198,7 @@ def score_matrix(rows: pd.DataFrame) -> pd.DataFrame:
     return rows.pivot(index="index", columns="repeat", values="score").dropna()
 
 
-def _measured(rows: pd.DataFrame, varied: dict[str, str], accuracies: NDArray[np.float64]) -> Iterator[dict[str, Any]]:
+def _measured(rows: pd.DataFrame, varied: dict[str, str], accuracies: FloatArray) -> Iterator[dict[str, Any]]:
     for name, varies in varied.items():
         matrix = score_matrix(rows[rows["condition"] == name])
         scores = matrix.to_numpy(dtype=float)
@@ -227,7 +216,7 @@ def _measured(rows: pd.DataFrame, varied: dict[str, str], accuracies: NDArray[np
         }
 
 
-def _within(scores: NDArray[np.float64]) -> float | None:
+def _within(scores: FloatArray) -> float | None:
     """Spread over repeats; from differences, so that equal scores have none at all."""
     if scores.shape[1] < 2:
         return None
@@ -294,9 +283,7 @@ def make_correlation_table(inputs: list[Path]) -> TableResult:
     return TableResult(table, pd.DataFrame(rows))
 
 
-def _ours(
-    scored: ScoreFile, truth: ReportColumns, validation: dict[Data, NDArray[np.float64]]
-) -> Iterator[dict[str, Any]]:
+def _ours(scored: ScoreFile, truth: ReportColumns, validation: dict[Data, FloatArray]) -> Iterator[dict[str, Any]]:
     cases = [("CIFAR-10 test", "half", above, truth.half) for above in (UNTRAINED, 0.0)]
     cases += [(f"{LABELS[d]} test", "all", 0.0, truth.test[d]) for d in DATA]
     cases += [(f"{LABELS[d]} validation", *PROTOCOLS[d], values) for d, values in validation.items()]
@@ -344,10 +331,8 @@ def make_correlation101_table(inputs: list[Path]) -> TableResult:
     theirs = naswot_rows("NAS-Bench-101", metric="kendall_tau")
     unknown = dict.fromkeys(("n", "failed", "architectures"))
     published = [{"title": KINDS["relu_log_determinant"], "published": value, **unknown} for value in theirs["value"]]
-    sections = [
-        Section.of(title, section, CORRELATION101_COLUMNS)
-        for title, section in (("This run", rows), ("Published", published))
-    ]
+    parts = {"This run": rows, "Published": published}
+    sections = [Section.of(title, part, CORRELATION101_COLUMNS) for title, part in parts.items()]
     caption = "Training-free scores and trained accuracy on NAS-Bench-101"
     sources = list(dict.fromkeys(theirs["source"]))
     table = Table(NAME, caption, CORRELATION101_COLUMNS, sections, CORRELATION101_NOTES, sources)

@@ -21,11 +21,11 @@ from parsec.report.tables.base import (
     mean_and_std,
     significant,
 )
+from parsec.report.tables.nasbench201 import ACCURACIES, LABELS
 from parsec.report.tables.naswot import (
     FIRST_EVAL,
     FIRST_TRAIN,
     ICML,
-    LABELS,
     ScoreFile,
     after_table,
     by_scoring,
@@ -34,9 +34,9 @@ from parsec.report.tables.naswot import (
 )
 from parsec.stats import Summary, summarise, summarise_clusters
 from parsec.tabular.nasbench201 import DATA, Data, ReportColumns, read_report_columns, read_validation
+from parsec.tabular.problem import FloatArray
 from parsec.tabular.simulate import SIMULATIONS_FILE
 
-FloatArray = NDArray[np.float64]
 REPEATS = 500
 """As in the paper's tables."""
 
@@ -49,8 +49,7 @@ class SimulationRuns(NamedTuple):
     """One file of simulated searches."""
 
     rows: pd.DataFrame
-    space: str
-    dataset: str
+    dataset: Data
     """Whose validation accuracy the searches saw."""
     budget: int
     """Trainings of a repeat."""
@@ -72,22 +71,20 @@ class SimulationRuns(NamedTuple):
 
 
 def read_simulation_runs(path: Path, space: str) -> SimulationRuns:
-    """A `simulations.parquet` of a space.
-
-    Raises:
-        UserError: missing, damaged, or of another space.
-    """
+    """A `simulations.parquet` of a space."""
     rows, about = SIMULATIONS_FILE.read(path)
     settings = about["provenance"]["settings"]
     if settings["space"] != space:
         raise UserError(f"{path}: searches of {settings['space']}; give searches of {space}")
-    return SimulationRuns(
-        rows, space, settings["dataset"], settings["budget"], settings["repeats"], settings["seconds"]
-    )
+    return SimulationRuns(rows, *(settings[key] for key in ("dataset", "budget", "repeats", "seconds")))
 
 
-def incumbents(rows: pd.DataFrame, spent: NDArray[np.float64], cost: str = "trained") -> NDArray[np.int64]:
-    """Numbers of the best architectures so far after spending so much each: [repeats, points] of one method's rows.
+Indices = NDArray[np.int64]
+"""Numbers of architectures in the benchmark's files."""
+
+
+def incumbents(rows: pd.DataFrame, spent: FloatArray, cost: str = "trained") -> Indices:
+    """The best architectures so far after spending so much each: [repeats, points] of one method's rows.
 
     Before a first training has ended it is the one of that training.
     """
@@ -99,8 +96,6 @@ def incumbents(rows: pd.DataFrame, spent: NDArray[np.float64], cost: str = "trai
     return np.array(architectures, dtype=np.int64)
 
 
-Indices = NDArray[np.int64]
-"""As published."""
 COUNTS = (10, 100, 1000)
 """N, as published."""
 
@@ -144,8 +139,6 @@ def _repeats(scored: ScoreFile, count: int, repeats: int) -> tuple[Indices, Indi
     return sample[np.arange(repeats), scores[sample].argmax(axis=1)], sample
 
 
-ACCURACIES = {data: f"{label} (%)" for data, label in LABELS.items()}
-"""Headings of accuracies by data set."""
 SEARCH_COLUMNS = (
     Column("Method", lambda line: line.method, "l"),
     Column("N", lambda line: _or_dash(line.candidates)),
@@ -259,15 +252,19 @@ def _search_published(split: str, sources: list[str]) -> list[Section]:
 def _search_printed(rows: pd.DataFrame, sources: Sequence[str]) -> list[list[str]]:
     lines = []
     for (method, count), group in rows.groupby(["method", "sample_size_n"], sort=False):
-        by_data = group.set_index("dataset")
-        reached = [f"{by_data['value'][label]} ± {by_data['std'][label]}" for label in LABELS.values()]
-        first = group.iloc[0]
+        first, reached = group.iloc[0], _printed_accuracies(group)
         name = str(method).replace("Optimal (best of sample)", "Best of the sample").partition("-v1")[0]
         source = f"[{sources.index(first['source']) + 1}]"
         draws = first["runs"] if name == "NASWOT" else NOTHING
         size, seconds = str(count) or NOTHING, first["search_time_s"] or NOTHING
         lines.append([name, size, first["runs"], draws, *reached, seconds, source])
     return lines
+
+
+def _printed_accuracies(rows: pd.DataFrame) -> list[str]:
+    """Mean and deviation as published, one cell per data set, from the rows of one method."""
+    by_data = rows.set_index("dataset")
+    return [f"{by_data['value'][label]} ± {by_data['std'][label]}" for label in LABELS.values()]
 
 
 EVOLUTION_COLUMNS = list_columns(["Search", "n", *ACCURACIES.values(), "Source"], "lrrrrl")
@@ -313,15 +310,9 @@ def _reached(simulated: SimulationRuns, truth: ReportColumns) -> Iterator[dict[s
         best = incumbents(simulated.rows[simulated.rows["method"] == method], points, cost)
         for i, spent in enumerate(points):
             for data in DATA:
-                reached = summarise([float(value) for value in truth.test[data][best[:, i]]])
-                yield {
-                    "searched_on": simulated.dataset,
-                    "method": method,
-                    "spent": spent,
-                    "unit": cost,
-                    "test_of": data,
-                    **reached._asdict(),
-                }
+                reached = summarise(truth.test[data][best[:, i]].tolist())
+                named = {"searched_on": simulated.dataset, "method": method, "spent": spent, "unit": cost}
+                yield {**named, "test_of": data, **reached._asdict()}
 
 
 def _sections(simulated: SimulationRuns, rows: list[dict[str, Any]]) -> Iterator[Section]:
@@ -329,12 +320,8 @@ def _sections(simulated: SimulationRuns, rows: list[dict[str, Any]]) -> Iterator
         here = [row for row in rows if row["spent"] == spent]
         lines = []
         for method in dict.fromkeys(row["method"] for row in here):
-            cells = [
-                mean_and_std(Summary(*(row[field] for field in Summary._fields)))
-                for row in here
-                if row["method"] == method
-            ]
-            lines.append([METHODS[method], str(simulated.repeats), *cells, ""])
+            reached = [Summary(*(row[key] for key in Summary._fields)) for row in here if row["method"] == method]
+            lines.append([METHODS[method], str(simulated.repeats), *map(mean_and_std, reached), ""])
         yield Section(f"This run, search on {LABELS[simulated.dataset]}, {spent:,.0f} {UNITS[unit]}, test", lines)
 
 
@@ -344,13 +331,11 @@ def _evolution_published() -> tuple[list[Section], list[str]]:
     sources = list(dict.fromkeys(rows["source"]))
     sections = []
     for split, group in rows.groupby("split"):
-        lines = [_evolution_printed(method, group, sources) for method in PUBLISHED if method in set(group["method"])]
+        lines = []
+        for method in (method for method in PUBLISHED if method in set(group["method"])):
+            rows_of_method = group[group["method"] == method]
+            first, reached = rows_of_method.iloc[0], _printed_accuracies(rows_of_method)
+            source = f"[{sources.index(first['source']) + 1}]"
+            lines.append([PUBLISHED[method], first["runs"] or NOTHING, *reached, source])
         sections.append(Section(f"Published, 12,000 s, {split}", lines))
     return sections, sources
-
-
-def _evolution_printed(method: str, rows: pd.DataFrame, sources: list[str]) -> list[str]:
-    printed = rows[rows["method"] == method].set_index("dataset")
-    cells = [f"{printed['value'][label]} ± {printed['std'][label]}" for label in LABELS.values()]
-    first = printed.iloc[0]
-    return [PUBLISHED[method], first["runs"] or NOTHING, *cells, f"[{sources.index(first['source']) + 1}]"]

@@ -25,8 +25,9 @@ from parsec.report.sample_efficiency import (
 )
 from parsec.report.tables.base import NOTHING, Column, Section, Table, TableResult, keyed_columns, text_column
 from parsec.tabular import nasbench101, nasbench201
+from parsec.tabular.nasbench201 import DATA
+from parsec.tabular.problem import FloatArray
 
-FloatArray = NDArray[np.float64]
 RANDOM = "random search, exact"
 
 
@@ -60,6 +61,10 @@ class Study(NamedTuple):
     def times(self, pool: str, target: Target) -> FloatArray:
         """Trained architectures until the target [R]; infinite where the budget was too small."""
         return needed(self.reached[pool], target)
+
+    def within(self, pool: str, target: Target) -> FloatArray:
+        """The same, capped at the budget [R]."""
+        return np.minimum(self.times(pool, target), self.job.budget)
 
 
 def read_studies(inputs: Sequence[Path]) -> list[Study]:
@@ -105,15 +110,15 @@ class Verdict(NamedTuple):
     differences: tuple[tuple[str, Interval], ...]
     """Names of the differences, and their intervals."""
     verdict: str
+    repeats: int
 
 
 CLAIMS_COLUMNS = (
-    Column("Claim", lambda row: row[0].claim, "l"),
-    Column("n", lambda row: str(row[1])),
-    Column("Trained architectures saved or lost, 95 % interval", lambda row: _differences(row[0]), "l"),
-    Column("Verdict", lambda row: row[0].verdict, "l"),
+    Column("Claim", lambda row: row.claim, "l"),
+    Column("n", lambda row: str(row.repeats)),
+    Column("Trained architectures saved or lost, 95 % interval", lambda row: _differences(row), "l"),
+    Column("Verdict", lambda row: row.verdict, "l"),
 )
-"""Of a verdict and the number of repeats."""
 CLAIMS_NOTE = (
     "Numbers of trained architectures until a target is found, capped at the budget, are compared in n pairs of "
     "repeats that began with the same architectures. A claim holds if the 95 % bootstrap interval of the mean "
@@ -129,7 +134,7 @@ def make_claims_table(inputs: Sequence[Path]) -> TableResult:
     sections = [
         Section.of(
             f"{study.title}, {target.name}",
-            ((verdict, study.job.repeats) for verdict in rows if verdict.target == target.name),
+            (verdict for verdict in rows if verdict.target == target.name),
             CLAIMS_COLUMNS,
         )
         for study, rows in answers
@@ -168,13 +173,13 @@ def _over_random(study: Study, target: Target, pool: str, scoring: str) -> Verdi
     size, budget, sampled = len(study.accuracies), study.job.budget, not study.tabular
     fewer = saved(study.times(pool, target), target, size, budget, sampled)
     claim = f"{scoring} trains fewer than random search"
-    return Verdict(claim, target.name, ((f"random − {pool}", fewer),), _one_sided(fewer))
+    return _one_sided(study, target, claim, f"random − {pool}", fewer)
 
 
 def _drop(study: Study, target: Target, uniform: str) -> Verdict:
-    lost = interval(_within(study, uniform, target) - _within(study, "all", target))
+    lost = interval(study.within(uniform, target) - study.within("all", target))
     claim = f"the uniform subset {uniform} trains more than the whole space"
-    return Verdict(claim, target.name, ((f"{uniform} − all", lost),), _one_sided(lost))
+    return _one_sided(study, target, claim, f"{uniform} − all", lost)
 
 
 def _recovery(study: Study, target: Target, smart: Pool) -> Iterator[Verdict]:
@@ -185,25 +190,25 @@ def _recovery(study: Study, target: Target, smart: Pool) -> Iterator[Verdict]:
     uniform = f"uniform-{smart.size}"
     if uniform not in study.architectures:
         return
-    ours = _within(study, smart.name, target)
-    fewer = interval(_within(study, uniform, target) - ours)
-    if "all" not in study.architectures:
-        claim = f"the subset {smart.name} trains fewer than {uniform}"
-        yield Verdict(claim, target.name, ((f"{uniform} − {smart.name}", fewer),), _one_sided(fewer))
-        return
-    # Recovered in part: better than the uniform subset, and still worse than the whole space.
-    left = interval(ours - _within(study, "all", target))
-    verdict = IN_PART if fewer.low > 0 and left.low > 0 else _one_sided(fewer)
-    differences = ((f"{uniform} − {smart.name}", fewer), (f"{smart.name} − all", left))
-    yield Verdict(f"the subset {smart.name} recovers what {uniform} loses", target.name, differences, verdict)
+    ours = study.within(smart.name, target)
+    fewer = interval(study.within(uniform, target) - ours)
+    better = f"the subset {smart.name} trains fewer than {uniform}"
+    verdict = _one_sided(study, target, better, f"{uniform} − {smart.name}", fewer)
+    if "all" in study.architectures:
+        # Recovered in part: better than the uniform subset, and still worse than the whole space.
+        left = interval(ours - study.within("all", target))
+        verdict = verdict._replace(
+            claim=f"the subset {smart.name} recovers what {uniform} loses",
+            differences=(*verdict.differences, (f"{smart.name} − all", left)),
+            verdict=IN_PART if fewer.low > 0 and left.low > 0 else verdict.verdict,
+        )
+    yield verdict
 
 
-def _one_sided(difference: Interval) -> str:
-    return HOLDS if difference.low > 0 else OPPOSITE if difference.high < 0 else UNDECIDED
-
-
-def _within(study: Study, pool: str, target: Target) -> FloatArray:
-    return np.minimum(study.times(pool, target), study.job.budget)
+def _one_sided(study: Study, target: Target, claim: str, name: str, difference: Interval) -> Verdict:
+    """The verdict on the claim that a difference is above zero."""
+    verdict = HOLDS if difference.low > 0 else OPPOSITE if difference.high < 0 else UNDECIDED
+    return Verdict(claim, target.name, ((name, difference),), verdict, study.job.repeats)
 
 
 def _differences(verdict: Verdict) -> str:
@@ -217,7 +222,6 @@ def _claims_numbers(study: Study, verdict: Verdict) -> Iterator[dict[str, object
 
 
 BEST = "best of the space by validation"
-DATA = ("cifar10", "cifar100", "in16")
 
 
 def make_selected_table(inputs: Sequence[Path]) -> TableResult:
@@ -238,7 +242,12 @@ def make_selected_table(inputs: Sequence[Path]) -> TableResult:
         "Without a test accuracy: the table of the benchmark has none.",
     ][: 1 + any(not _tests(study) for study, _ in selections)]
     caption = "Accuracy of the architecture chosen by predictor-based search"
-    numbers = (line for study, rows in selections for line in _selected_numbers(study, rows))
+    numbers = (
+        {"problem": study.job.problem, "data": study.job.target, "pool": pool, "accuracy": name, **accuracy._asdict()}
+        for study, rows in selections
+        for pool, row in rows.items()
+        for name, accuracy in row.items()
+    )
     return TableResult(Table("predictor-chosen", caption, columns, sections, notes), pd.DataFrame(numbers))
 
 
@@ -280,18 +289,6 @@ def _cell(row: Row, name: str) -> str:
     if accuracy is None:
         return ""
     return f"{accuracy.value:.2f}" if accuracy.low == accuracy.high else bracketed(accuracy, 2)
-
-
-def _selected_numbers(study: Study, rows: Mapping[str, Row]) -> Iterator[dict[str, object]]:
-    for pool, row in rows.items():
-        for name, accuracy in row.items():
-            yield {
-                "problem": study.job.problem,
-                "data": study.job.target,
-                "pool": pool,
-                "accuracy": name,
-                **accuracy._asdict(),
-            }
 
 
 GAIN_COLUMNS = (
@@ -361,8 +358,8 @@ def _gain_numbers(study: Study, target: Target) -> Iterator[dict[str, Any]]:
     size, budget, sampled = len(study.accuracies), study.job.budget, not study.tabular
     common: dict[str, Any] = {"problem": study.job.problem, "data": study.job.target, "quality": target.name}
     common |= {"good": target.good, "architectures": size, "budget": budget, "repeats": study.job.repeats}
-    random = random_expected(target, size, budget, sampled)
-    common |= {"random_needed": random.needed.value, "random_needed_within": random.within.value}
+    random_needed, random_within = random_expected(target, size, budget, sampled)
+    common |= {"random_needed": random_needed.value, "random_needed_within": random_within.value}
     for pool in study.architectures:
         result = gain(study.times(pool, target), target, size, budget, sampled)
         row = common | {"pool": pool, "median_needed": result.median, "gain_is_upper_bound": result.bounded}

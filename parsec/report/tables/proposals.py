@@ -29,20 +29,15 @@ PROPOSAL_NOTES = (
 
 
 def read(path: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """The rows of `proposal.parquet` summed up, and the settings of its job; see `summary`.
+    """One row for every `CASE` and β of a `proposal.parquet`, and the settings of its job.
+
+    Means over repeats, with the ends of their 95 % bootstrap intervals. `share` and `limit` as in the file; `gained`:
+    `share` less that of β = 0; `error`: mean error by that of β = 0.
 
     Raises:
         UserError: missing, damaged or another file.
     """
     rows, about = PROPOSALS_FILE.read(path)
-    return summary(rows), about["provenance"]["settings"]
-
-
-def summary(rows: pd.DataFrame) -> pd.DataFrame:
-    """One row for every `CASE` and β: means over repeats, with the ends of their 95 % bootstrap intervals.
-
-    `share` and `limit` as in the file; `gained`: `share` less that of β = 0; `error`: mean error by that of β = 0.
-    """
     repeats = rows["repeat"].nunique()
     summaries = []
     for case, group in rows.sort_values("repeat", kind="stable").groupby(CASE, sort=False):
@@ -50,7 +45,7 @@ def summary(rows: pd.DataFrame) -> pd.DataFrame:
         for beta, each in values.items():
             named = dict(zip(CASE, case, strict=True))
             summaries.append(named | {"beta": beta, "repeats": repeats} | _measured(each, values[0.0]))
-    return pd.DataFrame(summaries)
+    return pd.DataFrame(summaries), about["provenance"]["settings"]
 
 
 def _measured(rows: pd.DataFrame, rows_of_pi: pd.DataFrame) -> dict[str, float]:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 
+from parsec.errors import UserError
 from parsec.records.documents import read_documents
 from parsec.report.methods import described
 from parsec.report.ranking import blind
@@ -35,19 +36,17 @@ def read_rankings(inputs: Iterable[Path]) -> tuple[pd.DataFrame, str]:
     """Rows of documents that `parsec ranking` wrote, one per search and moment; and what the truth is.
 
     Raises:
-        UserError: a file is missing, damaged or another one.
+        UserError: a file is missing, damaged or another one, or holds no ranking.
     """
     documents = read_documents(inputs, "ranking")
     rows = pd.DataFrame([row for document in documents for row in document["rows"]])
+    if rows.empty:
+        raise UserError("the ranking needs what `parsec ranking` wrote; give its JSON files")
     return rows, " and ".join(dict.fromkeys(document["truth"] for document in documents))
 
 
 def make_ranking_table(inputs: Sequence[Path]) -> TableResult:
-    """Documents of `parsec ranking` → one row per method, stage and moment.
-
-    Raises:
-        UserError: as `read_rankings`.
-    """
+    """Documents of `parsec ranking` → one row per method, stage and moment."""
     rows, truth = read_rankings(inputs)
     methods = described(dict(zip(rows["method"], rows["base"], strict=True)))
     groups = rows.groupby(["method", "stage", "moment", "forward_images"], sort=False)

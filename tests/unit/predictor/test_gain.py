@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from parsec.report import sample_efficiency
-from parsec.report.sample_efficiency import Target, gain, interval, needed, saved, targets
+from parsec.report.sample_efficiency import Target, gain, interval, needed, random_expected, saved, targets
 
 SIZE, GOOD, BUDGET = 60, 5, 8
 
@@ -21,15 +21,12 @@ def times(orders):
 
 
 def test_random_search_is_exact(times):
-    assert sample_efficiency.trainings_needed(SIZE, GOOD) == pytest.approx(times.mean(), rel=0.02)
-    assert sample_efficiency.needed_within(SIZE, GOOD, BUDGET) == pytest.approx(
-        np.minimum(times, BUDGET).mean(), rel=0.02
-    )
+    needed, within = random_expected(Target("", 0.0, GOOD), SIZE, BUDGET)
+    assert needed.value == pytest.approx(times.mean(), rel=0.02)
+    assert within.value == pytest.approx(np.minimum(times, BUDGET).mean(), rel=0.02)
     missed = sample_efficiency.missed(SIZE, GOOD, BUDGET)
     assert missed == pytest.approx([(times > count).mean() for count in range(BUDGET + 1)], abs=0.01)
-    assert sample_efficiency.needed_within(SIZE, GOOD, SIZE) == pytest.approx(
-        sample_efficiency.trainings_needed(SIZE, GOOD)
-    )
+    assert sample_efficiency.needed_within(SIZE, GOOD, SIZE) == pytest.approx(needed.value)
 
 
 def test_random_search_best_is_exact(orders):
@@ -71,7 +68,7 @@ def test_qualities_count_equal_accuracies():
 
 def test_interval_has_nominal_coverage():
     rng = np.random.default_rng(0)
-    drawn = [interval(rng.exponential(size=60), seed=place) for place in range(200)]
+    drawn = [interval(rng.exponential(size=60)) for _ in range(200)]
     assert 0.88 <= np.mean([each.low <= 1.0 <= each.high for each in drawn]) <= 0.99
 
 
@@ -93,9 +90,12 @@ def test_sampled_space_gain_covers_true_gain():
 
 
 def test_uncertain_share_random_search_is_exact():
-    shares = sample_efficiency.shares(999, 10, 100_000, 0)
+    shares = sample_efficiency.shares(999, 10, 100_000)
     assert shares.mean() == pytest.approx(10 / 1000, rel=0.01)
-    assert sample_efficiency.needed_of_share(shares).mean() == pytest.approx(999 / 9, rel=0.01)  # E[1/p] of that Beta
+    assert (1 / shares).mean() == pytest.approx(999 / 9, rel=0.01)  # E[1/p] of that Beta
+    needed, _ = random_expected(Target("", 0.0, 10), 999, 20, sampled=True)
+    assert needed.value == pytest.approx(1000 / 10)
+    assert needed.draws.mean() == pytest.approx(999 / 9, rel=0.03)
     drawn = np.random.default_rng(1).geometric(0.03, size=50_000)
     within = sample_efficiency.needed_within_of_share(np.array([0.03]), 20)
     assert within[0] == pytest.approx(np.minimum(drawn, 20).mean(), rel=0.01)

@@ -10,7 +10,6 @@ from synthetic import retrain_result, search_result
 
 from parsec.errors import UserError
 from parsec.records.documents import (
-    RENAMES,
     RESULTS_FILE,
     current_settings,
     read_document,
@@ -147,10 +146,9 @@ NEW = {
 
 
 def test_old_names_are_translated():
-    newest = max(RENAMES)
-    assert translated(OLD, 1, newest) == NEW
-    assert translated(NEW, 1, newest) == NEW
-    assert translated(OLD, newest, newest) == OLD
+    assert translated(OLD) == NEW
+    assert translated(NEW) == NEW
+    assert translated(OLD, since=SCHEMA) == OLD
 
 
 def test_old_result_stays_readable(tmp_path):

@@ -34,6 +34,13 @@ def test_differences_are_paired_by_seed(inputs):
     assert printed[1][3].startswith("+1.17 [")
 
 
+def test_many_test_images_need_no_note(study):
+    results = [study.search(), study.retrain(3.0, tested={"images": 10_000})]
+    assert not any("one wrong image" in note for note in make_comparison_table(results).table.notes)
+    few = make_comparison_table([results[0], study.retrain(3.0)])
+    assert any("one wrong image is 0.28 %" in note for note in few.table.notes)
+
+
 def test_differences_to_another_reference(inputs):
     table, data, _ = make_comparison_table(inputs, reference="darts")
     rows = data.set_index("method")

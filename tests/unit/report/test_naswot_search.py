@@ -11,7 +11,8 @@ from parsec.cli import main
 from parsec.errors import UserError
 from parsec.report.registry import table_writer
 from parsec.report.tables import naswot_search
-from parsec.report.tables.naswot import LABELS, ScoreFile, read_score_file
+from parsec.report.tables.nasbench201 import LABELS
+from parsec.report.tables.naswot import ScoreFile, read_score_file
 from parsec.report.tables.naswot_search import incumbents
 from parsec.tabular.nasbench201 import DATA
 

@@ -3,13 +3,12 @@
 import itertools
 
 import numpy as np
-import pyarrow as pa
 import pytest
 
 from parsec.cli import main
 from parsec.config.tabular import ProposalJob
 from parsec.errors import UserError
-from parsec.records.parquet import PROPOSAL_FIELDS, PROPOSALS_FILE
+from parsec.records.parquet import PROPOSALS_FILE
 from parsec.report.figures import predictor as figure
 from parsec.report.tables import proposals
 
@@ -29,7 +28,7 @@ def study(tmp_path):
         rows.append(given | {"share": share, "limit": 0.5, "error": error})
     path = tmp_path / "proposal.parquet"
     about = {"provenance": {"settings": JOB.model_dump(mode="json")}}
-    PROPOSALS_FILE.write(path, pa.Table.from_pylist(rows, schema=PROPOSAL_FIELDS), about)
+    PROPOSALS_FILE.write(path, rows, about)
     return path
 
 

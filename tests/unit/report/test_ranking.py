@@ -72,6 +72,13 @@ def test_missing_ranking_is_named(study, benchmark, tmp_path):
         ranking([folder], benchmark, tmp_path / "ranking.json")
 
 
+def test_record_without_ranking_is_one_line(study):
+    record = study.folder / "results.jsonl"
+    record.write_bytes(study.search().read_bytes() + b"\n")
+    with pytest.raises(UserError, match="needs what `parsec ranking` wrote"):
+        make_ranking_table([record])
+
+
 def test_tables_show_means_over_searches(searched, study, benchmark, tmp_path):
     true = read_report_columns(benchmark).test["cifar10"][range(0, 15000, 1500)]
     runs = [searched("parsec", seed, sampled("end", sign * true)) for seed, sign in ((0, -1), (1, 1), (2, -1))]

@@ -44,6 +44,10 @@ def test_looked_up_accuracies_stand_for_errors(study, tmp_path):
     text = summary([*searches, study.lookup()], tmp_path / "s.html")
     assert "90.50 ± 0.71" in text
     assert re.search("Architectures selected on NAS-Bench-201", text)
+    # A record has them all in one file.
+    lines = [path.read_bytes() + b"\n" for path in (*searches, study.folder / "lookup/parsec.json")]
+    (study.folder / "results.jsonl").write_bytes(b"".join(lines))
+    assert "90.50 ± 0.71" in summary([study.folder / "results.jsonl"], tmp_path / "r.html")
 
 
 def test_missing_search_is_an_error(study, tmp_path):

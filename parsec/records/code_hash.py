@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 _PACKAGE = Path(__file__).resolve().parents[1]
+QUOTES = ("'", '"', '"""', "'''")
+"""Of strings, in the order in which Python prefers them."""
 
 
 @functools.cache
@@ -129,7 +131,24 @@ def _normalised(tree: ast.Module) -> str:
                 error.args = [argument for argument in error.args if not _is_text(argument)]
             case ast.Call():
                 node.keywords = [k for k in node.keywords if k.arg != "description" or not _is_text(k.value)]
-    return ast.unparse(tree)
+    return ast.unparse(_Quoted().visit(tree))
+
+
+class _Quoted(ast.NodeTransformer):
+    """Puts f-strings in quotes that do not occur in them: Python 3.12 and 3.13 may nest them, 3.11 and 3.14 do not."""
+
+    def visit_JoinedStr(self, node: ast.JoinedStr) -> ast.Name:
+        self.generic_visit(node)
+        text = ast.unparse(node).removeprefix("f")
+        inside = text[3:-3] if text[:3] in QUOTES else text[1:-1]
+        quotes = next(quotes for quotes in QUOTES if quotes not in inside)
+        return ast.Name(f"f{quotes}{inside}{quotes}")
+
+    def visit_FormattedValue(self, node: ast.FormattedValue) -> ast.FormattedValue:
+        node.value = self.visit(node.value)
+        if node.format_spec:  # an f-string without quotes
+            self.generic_visit(node.format_spec)
+        return node
 
 
 def _is_text(node: ast.expr) -> bool:

@@ -212,5 +212,7 @@ def parquet_signature(columns: Iterable[str]) -> str:
 
 def _check_writable(path: Path) -> None:
     """Try to write into the folder of `path`, or into the first that exists above it; nothing is left there."""
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+        path.lstat()  # from Python 3.14 on, `exists` and `is_dir` answer False to what is refused here
     parent = next(folder for folder in path.absolute().parents if os.path.lexists(folder))
     tempfile.TemporaryFile(dir=parent).close()

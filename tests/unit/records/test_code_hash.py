@@ -104,6 +104,24 @@ def test_edits_with_effect(package, name, old, new):
     assert fingerprint(package) != edited(package, name, old, new)
 
 
+NESTED = r'''plain = [
+    f"{x['a']} {x:{'>' if right else '<'}{w}} {x!r:>5}",
+    f"{f'{x}'}",
+    f"it's {x}",
+    f'"{x}"',
+    f"",
+    f"a\n{x}{{",
+    f"""{x['"']}""",
+]
+'''
+
+
+def test_all_versions_of_python_agree(package):
+    # Python 3.12 and 3.13 write quotes within quotes into f-strings, where 3.11 and 3.14 take others.
+    (package / "plain.py").write_text(NESTED)
+    assert fingerprint(package) == "5f85306eb92cf13d"
+
+
 def test_fingerprint_is_cached_per_process(package):
     code_fingerprint.cache_clear()
     before = code_fingerprint("toy.late", package=package)

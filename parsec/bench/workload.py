@@ -214,7 +214,7 @@ def workload(job: BenchJob, size: Size, device: torch.device, children: int) -> 
 def sampled_workload(
     network: Network, classes: int, images: Tensor, labels: Tensor, children: int, precision: Precision
 ) -> Workload:
-    """The workload of a minibatch with so many children, sampled from the uniform π."""
+    """The workload of a minibatch and `children` architectures sampled from the uniform π."""
     prior = Prior()
     table = prior.children(prior.sample(children, generator(SEED, "architectures"))).table
     return Workload(network, classes, images, labels, ArchitectureBatch(table.to(images.device)), precision)

@@ -173,7 +173,7 @@ def tap_instructions(launch, instructions):
     strips, executed = launch["out_height"] // 4, 0
     for side in (3, 5):
         same = [span for span in innermost if sum("FFMA" in text for text in bodies[span]) == 16 * side]
-        # Of those with so many products, the shortest is that of stride 1.
+        # The shortest loop with that many products is that of stride 1.
         span = min(same, key=lengths.__getitem__)
         outer = min((lengths[other] for other in around(span)), default=lengths[span]) - lengths[span]
         if launch.name == "weight_gradient_kernel":  # a column of taps is a program, which walks down several columns

@@ -195,7 +195,7 @@ def load_prior(path: str | Path, epoch: int | None = None) -> Prior:
 
 
 def load_genotype(path_or_name: str | Path) -> Genotype:
-    """A published genotype by its name, such as `DARTS_V2`, or the one in a file, or in the text itself.
+    """A published genotype by name, such as `DARTS_V2`, or the one that a file or the text itself describes.
 
     Files hold a `genotype.json` or the printed `Genotype(normal=[...], ...)`.
 

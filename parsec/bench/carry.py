@@ -200,7 +200,7 @@ def _rounded(path: Path) -> bytes:
 
 
 def _restore(path: Path) -> None:
-    """Turn a rounded checkpoint back into one that a run can continue from."""
+    """Restore a rounded checkpoint, so that a run can continue from it."""
     document = torch.load(path, map_location="cpu", weights_only=True)
     state = _changed(document["state"], "", _unround)
     with Checkpoints(path.parent, document["fingerprint"]) as checkpoints:

@@ -233,7 +233,7 @@ class Comparison(NamedTuple):
 
 
 def compare(comparison: Comparison, device: torch.device, rates: Rates) -> dict[str, Any]:
-    """Warm up and count every step, then time all in turn: a document with one row a contender."""
+    """Warm up and count every step, then time all in turn: a document with one row per contender."""
     logger.info("%s: %d contenders, %d rounds", comparison.title, len(comparison.steps), comparison.rounds)
     counted = _warmed_up(comparison, device)
     times = in_turn(comparison.steps, comparison.rounds, stopwatch_for(device))

@@ -28,7 +28,7 @@ from parsec.search.run import make_task
 from parsec.space.spaces import SPACES
 
 LIMIT = 1.05
-"""Most that a search step of executor `sequential` may compare, relative to its most memory-hungry architecture trained
+"""Most that a search step of executor `sequential` may hold, relative to its most memory-hungry architecture trained
 by itself."""
 SAMPLES = (1, 4, 16)
 

@@ -84,7 +84,7 @@ class Retrainer:
         """Row of the last complete epoch."""
 
     def advance(self) -> list[dict[str, Any]]:
-        """Take one step; after the last one of an epoch, returns the row of its metrics.
+        """Take one step; the last step of an epoch returns its row of metrics.
 
         Raises:
             DivergedError: an epoch ended with a loss or weights that are not finite.

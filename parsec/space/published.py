@@ -76,7 +76,7 @@ PUBLISHED = {
 
 
 def named_or_given(given: str) -> Genotype:
-    """A published genotype by its name, or the one in a file, or in the text itself.
+    """A published genotype by name, or the one that a file or the text itself describes.
 
     Raises:
         GenotypeError: none of these, or no genotype of the DARTS space.

@@ -216,7 +216,7 @@ class Comparison(NamedTuple):
     rounds: int
     targets: tuple[Target, ...] = ()
     counted_as: Mapping[str, str | None] = {}
-    """For contenders whose kernels torch does not see: one with the same work that it sees, or None for no floor."""
+    """For contenders whose kernels torch does not see: one with the same work that it sees, or None for no bound."""
 
     def only(self, text: str | None) -> Self:
         """The same with the reference and those contenders only whose names contain `text`; all without a text."""
@@ -241,8 +241,8 @@ def compare(comparison: Comparison, device: torch.device, rates: Rates) -> dict[
     rows = [_row(name, time, comparison.work, reference) for name, time in times.items()]
     for row in rows:
         if seen := comparison.counted_as.get(row["contender"], row["contender"]):
-            floor = rates.bound(counted[seen])
-            row |= {**counted[seen]._asdict(), "floor": floor, "distance": row["median"] / floor}
+            bound = rates.bound(counted[seen])
+            row |= {**counted[seen]._asdict(), "bound": bound, "over_bound": row["median"] / bound}
     return {
         "title": comparison.title,
         "device": device_name(device),

@@ -59,21 +59,21 @@ def _table(rows: Sequence[Sequence[str]]) -> Iterator[str]:
 
 
 def _times(document: Document) -> Iterator[tuple[str, ...]]:
-    yield "", "median", "fastest", "slowest", f"{document['unit']}/s", "speed", "floor", "distance"
+    yield "", "median", "fastest", "slowest", f"{document['unit']}/s", "speedup", "bound", "× bound"
     for row in document["rows"]:
-        seen = "floor" in row
+        seen = "bound" in row
         yield (
             row["contender"],
             *(format_seconds(row[key]) for key in ("median", "fastest", "slowest")),
             format_number(row["rate"]),
             f"{row['speedup']:.2f}",
-            format_seconds(row["floor"]) if seen else "-",
-            f"{row['distance']:.1f}" if seen else "-",
+            format_seconds(row["bound"]) if seen else "-",
+            f"{row['over_bound']:.1f}" if seen else "-",
         )
 
 
 def _times_targets(document: Document) -> Iterator[str]:
-    yield f"  speed: times as fast as {document['reference']}; distance: median over floor"
+    yield f"  speedup: against {document['reference']}, of the same run; × bound: median over the roofline bound"
     card = document.get("device", "cpu")
     where = "" if card == "cpu" else f" on {card}"
     for target in document["targets"]:
@@ -81,7 +81,7 @@ def _times_targets(document: Document) -> Iterator[str]:
         match target["quantity"]:
             case "speedup":
                 wanted, found = (f"{value:.2f} ({1 / value:.2f} of the time)" for value in values)
-                wanted = f"a speed of {wanted}"
+                wanted = f"a speedup of {wanted}"
             case "rate":
                 wanted, found = map(format_number, values)
                 wanted = f"{wanted} {document['unit']}/s"
@@ -93,7 +93,7 @@ def _times_targets(document: Document) -> Iterator[str]:
 
 
 def _searches(document: Document) -> Iterator[tuple[str, ...]]:
-    yield "", "time", "speed", "children forward", "backward", "entropy of π", "accuracy"
+    yield "", "time", "speedup", "children forward", "backward", "entropy of π", "accuracy"
     for row in document["rows"]:
         yield (
             row["contender"],
@@ -107,7 +107,7 @@ def _searches(document: Document) -> Iterator[tuple[str, ...]]:
 
 def _searches_legend(document: Document) -> Iterator[str]:
     yield (
-        f"  means over seeds; speed: median of times, against {document['reference']}; accuracy: of the mode of π, "
+        f"  means over seeds; speedup: median of times, against {document['reference']}; accuracy: of the mode of π, "
         "with shared weights on the validation half, ± standard deviation"
     )
 
@@ -182,7 +182,7 @@ def record(
         "schema": SCHEMA,
         "device": device_name(device),
         "rates": rates._asdict() if rates else None,
-        "contests": [*comparisons],
+        "comparisons": [*comparisons],
         "provenance": provenance(job, run_start, None),
     }
 

@@ -36,7 +36,8 @@ DOCUMENTS = {
 }
 """By kind: where the results have documents other than those of searches and trainings."""
 TABLE = re.compile(
-    r"(?P<start><!-- table (?P<record>[\w.-]+)/(?P<name>[\w.-]+)(?:, rows (?P<rows>[\d ,-]+))? -->)"
+    r"(?P<start><!-- table (?P<record>[\w.-]+)/(?P<name>[\w.-]+)"
+    r"(?:, rows (?P<rows>\d[\d ,-]*))?(?:, columns (?P<columns>\d[\d ,-]*))? -->)"
     r"(?:(?:(?!<!-- ).)*(?P<end><!-- end of table -->))?",
     re.DOTALL,
 )
@@ -130,7 +131,7 @@ def renew(records: Path) -> None:
 def with_tables(page: str, records: Path) -> str:
     """A page whose tables are those of records: between `<!-- table RECORD/NAME -->` and `<!-- end of table -->`.
 
-    `<!-- table RECORD/NAME, rows 1-4, 9-12 -->` leaves out the others; 1 is the first one below the heading.
+    `<!-- table RECORD/NAME, rows 1-4, 9-12, columns 1-3 -->` leaves out the others; row 1 is the first below the heading.
 
     Raises:
         UserError: a record has no such table, or the end of a table is missing.
@@ -143,13 +144,22 @@ def with_tables(page: str, records: Path) -> str:
         if not table.is_file():
             raise UserError(f"{table}: missing; name a table of a record")
         lines = [line for line in table.read_text(encoding="utf-8").splitlines() if line.startswith("|")]
-        heading, rows = lines[:2], lines[2:]
-        if match["rows"]:
-            ranges = [[int(end) for end in part.split("-")] for part in match["rows"].split(",")]
-            rows = [row for ends in ranges for row in rows[ends[0] - 1 : ends[-1]]]
-        return "\n".join([match["start"], "", *heading, *rows, "", match["end"]])
+        lines = lines[:2] + _selected(lines[2:], match["rows"])
+        if match["columns"]:
+            # A | within a cell is written as \|.
+            cells = [re.split(r"(?<!\\)\|", line)[1:-1] for line in lines]
+            lines = ["|".join(["", *_selected(row, match["columns"]), ""]) for row in cells]
+        return "\n".join([match["start"], "", *lines, "", match["end"]])
 
     return TABLE.sub(filled, page)
+
+
+def _selected(items: list[str], ranges: str | None) -> list[str]:
+    """Those that `ranges` names, as 1-4, 9: the first is 1; all of them without."""
+    if ranges is None:
+        return items
+    ends = [[int(end) for end in part.split("-")] for part in ranges.split(",") if part.strip()]
+    return [item for each in ends for item in items[each[0] - 1 : each[-1]]]
 
 
 def fill_page(page: Path, records: Path) -> None:
@@ -247,7 +257,7 @@ def _run_row(record: Path) -> str:
 def _benchmark_row(path: Path) -> str:
     document = read_document(path, "bench")
     made = document["provenance"]
-    targets = [_target(target) for contest in document["contests"] for target in contest["targets"]]
+    targets = [_target(target) for comparison in document["comparisons"] for target in comparison["targets"]]
     cells = (_machine(made["machine"]), made["threads"], "; ".join(targets) or "–", _commit(made["git"]))
     return f"| [{path.stem}]({BENCHMARKS}/{path.name}) | " + " | ".join(map(str, cells)) + " |"
 

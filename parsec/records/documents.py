@@ -314,7 +314,7 @@ class _Target(_Open):
     reached: bool
 
 
-class _Contest(_Open):
+class _Comparison(_Open):
     targets: list[_Target]
 
 
@@ -326,7 +326,7 @@ class _BenchProvenance(_Open):
 
 class _Bench(_Open):
     kind: Literal["bench"]
-    contests: list[_Contest]
+    comparisons: list[_Comparison]
     provenance: _BenchProvenance
 
 

@@ -187,10 +187,10 @@ def memory(record: Path, claim: Claim) -> Evidence | None:
     if record.suffix != ".json":
         return None
     document = read_document(record, "bench")
-    sized = [c for c in document["contests"] if any(t["quantity"] == "ratio" for t in c["targets"])]
+    sized = [c for c in document["comparisons"] if any(t["quantity"] == "ratio" for t in c["targets"])]
     if not sized:
         return None
-    targets = [target for contest in sized for target in contest["targets"] if target["quantity"] == "ratio"]
+    targets = [target for comparison in sized for target in comparison["targets"] if target["quantity"] == "ratio"]
     worst, gpu = max(target["found"] for target in targets), document["provenance"]["machine"]["gpu"]
     ours = f"executor `sequential`: at most {worst:.2f} of the hungriest child trained by itself"
     verdict = f"{HOLDS if all(target['reached'] for target in targets) else FAILS} with executor `sequential`"

@@ -40,6 +40,6 @@ def test_every_benchmark_runs_on_a_gpu(what, tmp_path, capsys):
     document = json.loads(path.read_text())
     assert document["device"] == torch.cuda.get_device_name()
     printed = capsys.readouterr().out
-    for contest in document["contests"]:
-        assert contest["title"] in printed
-        assert all(row.get("median", row.get("peak_bytes")) > 0 for row in contest["rows"])
+    for comparison in document["comparisons"]:
+        assert comparison["title"] in printed
+        assert all(row.get("median", row.get("peak_bytes")) > 0 for row in comparison["rows"])

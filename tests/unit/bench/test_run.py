@@ -11,7 +11,7 @@ from parsec.cli import main
 from parsec.config.base import Compute
 
 TIMED = {"contender", "seconds", "median", "fastest", "slowest", "rate", "speedup"}
-FLOOR = {"bytes", "operations", "floor", "distance"}
+BOUND = {"bytes", "operations", "bound", "over_bound"}
 
 
 @pytest.fixture
@@ -23,28 +23,28 @@ def bench(capsys, tmp_path):
         assert main(["bench", *arguments, "--tiny", "--rounds", "2", "--device", "cpu", "--json", str(path)]) == 0
         document = json.loads(path.read_text())
         printed = capsys.readouterr().out
-        for contest in document["contests"]:
-            assert contest["title"] in printed
-            assert all(row["contender"] in printed for row in contest["rows"])
+        for comparison in document["comparisons"]:
+            assert comparison["title"] in printed
+            assert all(row["contender"] in printed for row in comparison["rows"])
         return document
 
     return run
 
 
-def contenders(contest):
-    return [row["contender"] for row in contest["rows"]]
+def contenders(comparison):
+    return [row["contender"] for row in comparison["rows"]]
 
 
 def test_search_compares_executors_and_iterations(bench):
     document = bench("search")
-    executors, iterations = document["contests"]
+    executors, iterations = document["comparisons"]
     assert contenders(executors)[:3] == ["plain modules, contiguous", "plain modules, channels last", "sequential"]
     assert contenders(executors)[3:] == ["grouped, S = 1", "grouped, S = 2"]
     assert [name[:6] for name in contenders(iterations)] == ["DARTS ", "DARTS ", "PARSEC", "PARSEC"]
-    for contest in document["contests"]:
-        assert all(set(row) == TIMED | FLOOR and len(row["seconds"]) == 2 for row in contest["rows"])
-        for row in contest["rows"]:
-            assert row["distance"] == pytest.approx(row["median"] / row["floor"])
+    for comparison in document["comparisons"]:
+        assert all(set(row) == TIMED | BOUND and len(row["seconds"]) == 2 for row in comparison["rows"])
+        for row in comparison["rows"]:
+            assert row["over_bound"] == pytest.approx(row["median"] / row["bound"])
     plain, last, one, *grouped = (row["operations"] for row in executors["rows"])
     assert plain == last >= one >= grouped[0] >= grouped[1], "children in flight share what they have in common"
     assert min(row["bytes"] for row in iterations["rows"][:2]) > 2 * max(row["bytes"] for row in iterations["rows"][2:])
@@ -58,11 +58,11 @@ def test_document_records_machine_settings_and_rates(bench):
     assert provenance["settings"]["what"] == "retrain"
     assert provenance["settings"]["rounds"] == 2
     assert {"machine", "versions", "git", "threads", "code_fingerprint"} <= set(provenance)
-    assert contenders(document["contests"][0]) == ["plain modules, contiguous", "eager, channels last"]
+    assert contenders(document["comparisons"][0]) == ["plain modules, contiguous", "eager, channels last"]
 
 
 def test_memory_rows_compare_child_and_darts(bench):
-    [comparison] = bench("memory")["contests"]
+    [comparison] = bench("memory")["comparisons"]
     one = [f"sequential, K = {samples}" for samples in (1, 4, 16)]
     grouped, auto = ["grouped, S = K = 1", "grouped, S = K = 2"], comparison["rows"][-2]
     assert contenders(comparison) == [*one, *grouped, auto["contender"], "DARTS supernet"]
@@ -87,11 +87,11 @@ def test_memory_limits_are_judged_by_worst(monkeypatch):
 
 
 def test_loader_compares_with_torchvision(bench):
-    [contest] = bench("loader")["contests"]
-    assert contest["reference"].startswith("torchvision")
-    assert contenders(contest) == [contest["reference"], "torchvision, no worker", "resident", "memory-mapped"]
-    assert contest["work"] == 128
-    assert [set(row) >= FLOOR for row in contest["rows"]] == [False, False, True, True]
+    [comparison] = bench("loader")["comparisons"]
+    assert comparison["reference"].startswith("torchvision")
+    assert contenders(comparison) == [comparison["reference"], "torchvision, no worker", "resident", "memory-mapped"]
+    assert comparison["work"] == 128
+    assert [set(row) >= BOUND for row in comparison["rows"]] == [False, False, True, True]
 
 
 @pytest.mark.parametrize(
@@ -119,7 +119,7 @@ def test_comparisons_are_written_as_they_are_done(monkeypatch, tmp_path):
     def documents(job, device, rates, data):
         for title in ("first", "second"):
             yield {"title": title, "device": "cpu", "unit": "images", "reference": "-", "rows": [], "targets": []}
-            seen.append([contest["title"] for contest in json.loads(path.read_text())["contests"]])
+            seen.append([comparison["title"] for comparison in json.loads(path.read_text())["comparisons"]])
 
     monkeypatch.setattr(run, "_documents", documents)
     assert main(["bench", "search", "--device", "cpu", "--json", str(path)]) == 0
@@ -157,8 +157,8 @@ def test_paper_sizes_require_the_flag():
 
 
 def test_savings_of_whole_searches(bench):
-    [contest] = bench("savings")["contests"]
-    rows = {row["contender"]: row for row in contest["rows"]}
+    [comparison] = bench("savings")["comparisons"]
+    rows = {row["contender"]: row for row in comparison["rows"]}
     assert set(rows) == {
         "sequential",
         "sequential, negligible skipped",

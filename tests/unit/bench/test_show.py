@@ -19,7 +19,7 @@ def row(contender, median, **more):
 
 
 def document(*targets):
-    rows = [row("the reference", 2.0, floor=0.1, distance=20.0), row("ours", 0.5)]
+    rows = [row("the reference", 2.0, bound=0.1, over_bound=20.0), row("ours", 0.5)]
     return {
         "title": "What is compared",
         "device": "a card",
@@ -33,7 +33,7 @@ def document(*targets):
 def test_a_comparison_is_an_aligned_table():
     title, header, first, second, note = render(document()).splitlines()
     assert title == "What is compared"
-    assert header.split() == ["median", "fastest", "slowest", "images/s", "speed", "floor", "distance"]
+    assert header.split() == ["median", "fastest", "slowest", "images/s", "speedup", "bound", "×", "bound"]
     assert " ".join(first.split()) == "the reference 2.00 s 1.80 s 2.40 s 5.00 1.00 100 ms 20.0"
     assert " ".join(second.split()) == "ours 500 ms 450 ms 600 ms 20.0 4.00 - -"
     assert len({len(line) for line in (header, first, second)}) == 1
@@ -45,7 +45,7 @@ def test_a_comparison_is_an_aligned_table():
     [
         (
             {"quantity": "speedup", "target": 2.0, "found": 4.0, "reached": True},
-            "must reach a speed of 2.00 (0.50 of the time): ours has 4.00 (0.25 of the time), reached on a card",
+            "must reach a speedup of 2.00 (0.50 of the time): ours has 4.00 (0.25 of the time), reached on a card",
         ),
         (
             {"quantity": "median", "target": 0.025, "found": 0.5, "reached": False},

@@ -47,7 +47,7 @@ def test_rehearsal_is_marked_and_not_kept(rehearsal, tmp_path, capsys):
     assert (document["kind"], document["device"], document["rehearsal"]) == ("bench", "cpu", True)
     assert document["provenance"]["machine"]["cpu"]
     assert {"machine", "operations equal", "executors equal"} <= set(document["facts"])
-    assert all(contest["rows"] for contest in document["contests"])
+    assert all(comparison["rows"] for comparison in document["comparisons"])
     assert main(["record", str(rehearsal / RECORD), str(tmp_path / "benchmarks" / "gpu.json")]) == 2
     assert "a rehearsal without a GPU" in capsys.readouterr().err
 

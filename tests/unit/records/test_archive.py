@@ -20,7 +20,7 @@ RUNS = {
     "search/digits/parsec/seed0": search_result(),
     "retrain/digits/search/parsec/seed0/run0": retrain_result(),
 }
-BENCH = json.dumps({"kind": "bench", "contests": [], "provenance": search_result()["provenance"]})
+BENCH = json.dumps({"kind": "bench", "comparisons": [], "provenance": search_result()["provenance"]})
 
 
 @pytest.fixture
@@ -133,7 +133,7 @@ def benchmark(tmp_path):
     """What a benchmark wrote."""
     target = {"contender": "stacked", "quantity": "speedup", "found": 3.21, "target": 1.3, "reached": True}
     made = search_result()["provenance"]
-    document = {"kind": "bench", "contests": [{"targets": [target]}], "provenance": made}
+    document = {"kind": "bench", "comparisons": [{"targets": [target]}], "provenance": made}
     (tmp_path / "search.json").write_text(json.dumps(document))
     return tmp_path / "search.json"
 

@@ -262,7 +262,7 @@ def test_memory_verdict_per_executor(records, gpu, suffix):
     common = {"contender": "one", "target": 1.05, "reached": True}
     targets = [common | {"quantity": "ratio", "found": 0.9}, common | {"quantity": "budget", "found": 1.0}]
     made = PROVENANCE | {"machine": PROVENANCE["machine"] | {"gpu": gpu}}
-    document = {"kind": "bench", "contests": [{"targets": targets}], "provenance": made}
+    document = {"kind": "bench", "comparisons": [{"targets": targets}], "provenance": made}
     path = records / "benchmarks" / "memory.json"
     path.write_text(json.dumps(document))
     one = "executor `sequential`: at most 0.90 of the hungriest child trained by itself"
@@ -271,7 +271,7 @@ def test_memory_verdict_per_executor(records, gpu, suffix):
         "a record from before auto was measured"
     )
     for ratio, verdict in ((10.6, "does not hold"), (0.9, "holds")):
-        document["contests"][0]["rows"] = [{"contender": "auto (stacked, S = 16), K = 16", "ratio": ratio}]
+        document["comparisons"][0]["rows"] = [{"contender": "auto (stacked, S = 16), K = 16", "ratio": ratio}]
         path.write_text(json.dumps(document))
         cells = row_of(records, "A search needs no more memory")
         assert cells[2] == f"{one}; executor `auto`: at most {ratio:.2f} (auto (stacked, S = 16), K = 16)"

@@ -13,6 +13,12 @@ from parsec.records.archive import with_tables
 ROOT = Path(__file__).resolve().parents[3]
 
 
+def test_results_of_the_readme_are_a_records():
+    page = (ROOT / "README.md").read_text()
+    assert page.count("<!-- table ") == page.count("<!-- end of table -->") == 1
+    assert with_tables(page, ROOT / "results/records") == page
+
+
 def test_tables_of_results_are_the_records():
     page = (ROOT / "workflow/docs/results.md").read_text()
     assert page.count("<!-- table ") == page.count("<!-- end of table -->") > 3
@@ -29,6 +35,10 @@ def test_tables_are_filled_in_place(tmp_path):
     page = "text\n<!-- table run/some, rows 1, 3-4 -->\nold\n<!-- end of table -->\nmore\n"
     filled = page.replace("old", "\n| a |\n| - |\n| 1 |\n| 3 |\n| 4 |\n")
     assert with_tables(page, tmp_path) == filled == with_tables(filled, tmp_path)
+    wide = tmp_path / "run/tables/wide.md"
+    wide.write_text("| a | b | c |\n| - | - | - |\n| 1 | x \\| y | 3 |\n| 4 | 5 | 6 |\n")
+    page = "<!-- table run/wide, rows 1, columns 2-3 -->\n<!-- end of table -->"
+    assert "\n| b | c |\n| - | - |\n| x \\| y | 3 |\n" in with_tables(page, tmp_path)
     with pytest.raises(UserError, match="without <!-- end of table -->"):
         with_tables("<!-- table run/some -->\n<!-- table run/some -->\n<!-- end of table -->", tmp_path)
     with pytest.raises(UserError, match=r"other\.md: missing; name a table of a record"):
@@ -40,7 +50,7 @@ def test_benchmark_lines_are_in_a_record():
     lines = page.split("<!-- bench -->")[1].split("<!-- end of bench -->")[0].split("```")[1].splitlines()[1:]
     documents = [json.loads(path.read_text()) for path in ROOT.glob("results/records/benchmarks/*.json")]
     printed = [
-        line for document in documents for contest in document["contests"] for line in render(contest).splitlines()
+        line for document in documents for comparison in document["comparisons"] for line in render(comparison).splitlines()
     ]
     assert len(lines) > 10
     assert [line for line in lines if line and line not in printed] == []

@@ -1,4 +1,4 @@
-"""A comparison: ratios to the reference of the same run, floors of what torch sees, and verdicts on targets."""
+"""A comparison: ratios to the reference of the same run, bounds of what torch sees, and verdicts on targets."""
 
 import pytest
 import torch
@@ -56,27 +56,27 @@ def test_rates_and_speedups_share_one_run(held):
     assert rows(document)["slow"]["speedup"] == 1.0
 
 
-def test_floor_counts_work_of_the_step(held):
+def test_bound_counts_work_of_the_step(held):
     fast = rows(held()[0])["fast"]
     moved = 4 * 10 + 4 * 20
     assert (fast["bytes"], fast["operations"]) == (moved, 0)
-    assert fast["floor"] == pytest.approx(moved / 80.0)
-    assert fast["distance"] == pytest.approx(2.0 / (moved / 80.0))
+    assert fast["bound"] == pytest.approx(moved / 80.0)
+    assert fast["over_bound"] == pytest.approx(2.0 / (moved / 80.0))
 
 
-def test_uncounted_steps_borrow_or_omit_floor(held):
+def test_uncounted_steps_borrow_or_omit_bound(held):
     document, ran = held(counted_as={"best": "fast", "slow": None})
-    assert rows(document)["best"]["floor"] == rows(document)["fast"]["floor"]
-    assert "floor" not in rows(document)["slow"]
+    assert rows(document)["best"]["bound"] == rows(document)["fast"]["bound"]
+    assert "bound" not in rows(document)["slow"]
     assert sorted(ran) == sorted(["slow", "fast", "best"] * 3), "they are warmed up all the same"
 
 
 def test_only_keeps_reference_and_named_contenders(held):
     targets = Target(("fast", "best"), "speedup", 4.0), Target(("best",), "median", 1.0)
     steps = dict.fromkeys(("slow", "fast", "best"), lambda: None)
-    contest = Comparison("title", "images", 16, "slow", steps, 2, targets, {"fast": "best"})
-    assert contest.only(None) == contest
-    kept = contest.only("fas")
+    comparison = Comparison("title", "images", 16, "slow", steps, 2, targets, {"fast": "best"})
+    assert comparison.only(None) == comparison
+    kept = comparison.only("fas")
     assert [*kept.steps] == ["slow", "fast"]
     assert kept.targets == (Target(("fast",), "speedup", 4.0),)
     assert kept.counted_as == {"fast": None}, "what it was counted as is not there"

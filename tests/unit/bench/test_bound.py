@@ -1,4 +1,4 @@
-"""The floor is the longer of moving a step's bytes and doing its operations, at rates that are measured."""
+"""The roofline bound is the longer of moving a step's bytes and doing its operations, at rates that are measured."""
 
 import torch
 
@@ -6,7 +6,7 @@ from parsec.bench import harness
 from parsec.bench.harness import Counts, Rates, measure_rates
 
 
-def test_floor_is_the_slower_bound():
+def test_bound_is_the_slower_of_both():
     rates = Rates(bytes=100.0, operations=1000.0)
     assert rates.bound(Counts(bytes=50, operations=400)) == 0.5
     assert rates.bound(Counts(bytes=50, operations=700)) == 0.7

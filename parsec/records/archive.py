@@ -131,7 +131,7 @@ def renew(records: Path) -> None:
 def with_tables(page: str, records: Path) -> str:
     """A page whose tables are those of records: between `<!-- table RECORD/NAME -->` and `<!-- end of table -->`.
 
-    `<!-- table RECORD/NAME, rows 1-4, 9-12, columns 1-3 -->` leaves out the others; row 1 is the first below the heading.
+    `<!-- table RECORD/NAME, rows 1-4, 9-12, columns 1-3 -->` leaves out the others; row 1 follows the heading.
 
     Raises:
         UserError: a record has no such table, or the end of a table is missing.

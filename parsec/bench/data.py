@@ -17,7 +17,7 @@ from parsec.bench.workload import SEED, BenchJob
 from parsec.config.datasets import Digits, PrepareJob
 from parsec.config.training import Augmentation
 from parsec.data.augment import Augment
-from parsec.data.dataset import DatasetInfo, PackedPart, Pixels, open_split, read_info
+from parsec.data.dataset import DatasetInfo, PackedSplit, Pixels, open_split, read_info
 from parsec.data.loader import AnyImages, Images, PackedImages, epoch_order
 from parsec.data.prepare import prepare
 from parsec.data.vision import torchvision
@@ -31,23 +31,23 @@ MUST = 1.5
 
 
 def packed_comparison(
-    job: BenchJob, info: DatasetInfo, part: PackedPart, device: torch.device, workers: int, folder: Path
+    job: BenchJob, info: DatasetInfo, split: PackedSplit, device: torch.device, workers: int, folder: Path
 ) -> Comparison:
-    """An epoch over a packed part, and over the same JPEGs written below `folder` as files."""
+    """An epoch over a packed split, and over the same JPEGs written below `folder` as files."""
     augmentation = Augmentation(crop="resized", size=min(SIDE, info.image_size))
     augment = Augment(augmentation, info, torch.channels_last)
     reference = f"torchvision's ImageFolder, {workers} worker{'s' * (workers > 1)}"
     ours = f"packed, {torch.get_num_threads()} threads"
     changes = _changes(torchvision.transforms.RandomResizedCrop(augment.image_size), info)
-    files = torchvision.datasets.ImageFolder(str(_files(part, folder / "files")), changes)
+    files = torchvision.datasets.ImageFolder(str(_files(split, folder / "files")), changes)
     return Comparison(
-        title=f"{info.name}, {len(part)} JPEGs: random box resized to {augment.image_size}, mirror, normalise",
+        title=f"{info.name}, {len(split)} JPEGs: random box resized to {augment.image_size}, mirror, normalise",
         unit="images",
-        work=len(part) // BATCH * BATCH,
+        work=len(split) // BATCH * BATCH,
         reference=reference,
         steps={
             reference: _loader(files, device, workers),
-            ours: partial(_epoch, PackedImages(part, device, SEED), augment, device),
+            ours: partial(_epoch, PackedImages(split, device, SEED), augment, device),
         },
         rounds=job.rounds or PACKED_ROUNDS,
         # Workers are other processes, and torch does not see what decodes.
@@ -56,12 +56,12 @@ def packed_comparison(
     )
 
 
-def _files(part: PackedPart, root: Path) -> Path:
+def _files(split: PackedSplit, root: Path) -> Path:
     """The same bytes, one file per image and one folder per class."""
-    for position, label in enumerate(part.labels):
+    for position, label in enumerate(split.labels):
         path = root / f"{label:04d}" / f"{position:06d}.jpg"
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(part.jpeg(position).tobytes())
+        path.write_bytes(split.jpeg(position).tobytes())
     return root
 
 
@@ -103,7 +103,7 @@ RESIDENT, MAPPED = "resident", "memory-mapped"
 
 
 def bench_loader(job: BenchJob, device: torch.device, rates: Rates, data: Path | None) -> Iterator[dict[str, Any]]:
-    """An epoch over a part of the data set in `data`, or of scikit-learn's digits."""
+    """An epoch over a split of the data set in `data`, or of scikit-learn's digits."""
     with tempfile.TemporaryDirectory() as folder:
         if data is None:
             data = Path(folder)
@@ -113,21 +113,21 @@ def bench_loader(job: BenchJob, device: torch.device, rates: Rates, data: Path |
 
 def _comparison(job: BenchJob, data: Path, device: torch.device, folder: Path) -> Comparison:
     info, limit = read_info(data), 2 * BATCH if job.tiny else PAPER_IMAGES if job.paper else IMAGES
-    part = open_split(data, "train", limit)
+    split = open_split(data, "train", limit)
     workers = min(torch.get_num_threads(), MOST_WORKERS)
-    if isinstance(part, PackedPart):
-        return packed_comparison(job, info, part, device, workers, folder)
+    if isinstance(split, PackedSplit):
+        return packed_comparison(job, info, split, device, workers, folder)
     augmentation = Augmentation(padding=info.image_size // 8)
     crop = torchvision.transforms.RandomCrop(info.image_size, padding=augmentation.padding)
-    images = _ImageByImage(part.read(np.arange(len(part))), part.labels.tolist(), _changes(crop, info))
+    images = _ImageByImage(split.read(np.arange(len(split))), split.labels.tolist(), _changes(crop, info))
     reference = f"torchvision, {workers} worker{'s' * (workers > 1)}"
     baselines = {reference: _loader(images, device, workers), "torchvision, no worker": _loader(images, device, 0)}
     augment = Augment(augmentation, info, torch.channels_last)
-    ours = {RESIDENT: Images(part, device), MAPPED: Images(part, device, resident_bytes=0)}
+    ours = {RESIDENT: Images(split, device), MAPPED: Images(split, device, resident_bytes=0)}
     return Comparison(
-        title=f"{info.name}, {len(part)} images of {info.image_size} × {info.image_size}: shift, mirror, normalise",
+        title=f"{info.name}, {len(split)} images of {info.image_size} × {info.image_size}: shift, mirror, normalise",
         unit="images",
-        work=len(part) // BATCH * BATCH,
+        work=len(split) // BATCH * BATCH,
         reference=reference,
         steps=baselines | {name: partial(_epoch, held, augment, device) for name, held in ours.items()},
         rounds=job.rounds or ROUNDS,

@@ -15,7 +15,7 @@ from parsec.bench.harness import Step
 from parsec.bench.references import Darts, PlainChild, darts_iteration
 from parsec.config.base import Compute, Config, ExecutorName, Positive
 from parsec.config.training import Network
-from parsec.data.dataset import DatasetInfo, Part, Shards
+from parsec.data.dataset import DatasetInfo, Shards, Split
 from parsec.data.loader import Images
 from parsec.errors import UserError
 from parsec.network.layers import initialise
@@ -120,7 +120,7 @@ def random_images(count: int, side: int, device: torch.device) -> Images:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "images.npy"
         np.save(path, pixels)
-        return Images(Part(Shards([path]), np.arange(count), rng.integers(CLASSES, size=count)), device)
+        return Images(Split(Shards([path]), np.arange(count), rng.integers(CLASSES, size=count)), device)
 
 
 def random_info(side: int) -> DatasetInfo:

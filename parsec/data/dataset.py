@@ -16,8 +16,8 @@ from parsec.errors import DatasetError
 from parsec.runtime.files import sha256_of
 from parsec.runtime.logs import logger
 
-PartName = Literal["train", "validation", "test"]
-PARTS: tuple[PartName, ...] = ("train", "validation", "test")
+SplitName = Literal["train", "validation", "test"]
+SPLITS: tuple[SplitName, ...] = ("train", "validation", "test")
 LABELS = "labels.npy"
 INDEX = "index.npy"
 Storage = Literal["pixels", "jpeg"]
@@ -32,8 +32,8 @@ class FileRecord(Config):
     bytes: Positive
 
 
-class PartRecord(Config):
-    """The files of one part by name, shards and `labels.npy`."""
+class SplitRecord(Config):
+    """The files of one split by name, shards and `labels.npy`."""
 
     files: dict[str, FileRecord]
 
@@ -46,7 +46,7 @@ class DatasetInfo(Config):
     image_size: Positive
     mean: Triple
     std: Triple
-    counts: dict[PartName, int]
+    counts: dict[SplitName, int]
     content_hash: Sha256
     stand_in: str | None
 
@@ -57,13 +57,15 @@ class DatasetRecord(DatasetInfo):
     schema_version: Annotated[Literal[1], Field(alias="schema")] = 1
     source: str
     channels: Literal[3] = 3
-    parts: dict[PartName, PartRecord]
+    splits: dict[SplitName, SplitRecord]
     storage: Storage = "pixels"
 
 
-def content_hash(parts: dict[PartName, PartRecord]) -> str:
+def content_hash(splits: dict[SplitName, SplitRecord]) -> str:
     """SHA-256 over the hashes of all files: equal images, labels and splits have equal hashes."""
-    lines = [f"{part}/{file} {entry.sha256}" for part in PARTS for file, entry in sorted(parts[part].files.items())]
+    lines = [
+        f"{split}/{file} {entry.sha256}" for split in SPLITS for file, entry in sorted(splits[split].files.items())
+    ]
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
@@ -75,7 +77,7 @@ OPEN_SHARDS = 256
 
 
 class Shards:
-    """The shards of one or more parts, [n, H, W, 3] each, memory-mapped when they are first read."""
+    """The shards of one or more splits, [n, H, W, 3] each, memory-mapped when they are first read."""
 
     def __init__(self, paths: Sequence[Path]) -> None:
         self.paths = tuple(paths)
@@ -95,7 +97,7 @@ def _open_shard(path: Path) -> Pixels:
 
 
 @dataclass(frozen=True)
-class Part:
+class Split:
     """Labelled images: image i is row `rows[i]` of the shards laid end to end; `rows` and `labels` are int64 [N]."""
 
     images: Shards
@@ -127,7 +129,7 @@ def first_balanced(labels: Integers, limit: int) -> Integers:
 
 
 @dataclass(frozen=True)
-class PackedPart:
+class PackedSplit:
     """Labelled JPEGs: image i is row i of `index`, int64 [N, 5] (shard, offset, length, width, height)."""
 
     paths: tuple[Path, ...]
@@ -152,7 +154,7 @@ def _shard(path: Path) -> NDArray[np.uint8]:
     return np.memmap(path, dtype=np.uint8, mode="r")
 
 
-AnyPart = Part | PackedPart
+AnySplit = Split | PackedSplit
 
 HASHED_BYTES = 1_000_000_000
 """Parts up to this size are hashed when they are opened; of larger ones only the sizes are checked."""
@@ -186,26 +188,26 @@ def _check_file(path: Path, expected: FileRecord, hashed: bool) -> None:
         raise DatasetError(f"{path} has changed since it was written (SHA-256 {digest[:12]}…); {remedy}")
 
 
-def open_split(folder: Path, part: PartName, limit: int | None = None) -> AnyPart:
-    """Open one part; `limit` keeps at most that many images, the first of every class in equal numbers.
+def open_split(folder: Path, split: SplitName, limit: int | None = None) -> AnySplit:
+    """Open one split; `limit` keeps at most that many images, the first of every class in equal numbers.
 
     Raises:
-        DatasetError: a missing, truncated or changed file, named; parts above 1 GB are not hashed.
+        DatasetError: a missing, truncated or changed file, named; splits above 1 GB are not hashed.
     """
     record = read_info(folder)
-    files = record.parts[part].files
+    files = record.splits[split].files
     hashed = sum(entry.bytes for entry in files.values()) <= HASHED_BYTES
     for name, entry in files.items():
-        _check_file(folder / part / name, entry, hashed)
+        _check_file(folder / split / name, entry, hashed)
     # By length first: `images-1000.npy` comes after `images-999.npy`.
     names = sorted(files.keys() - {LABELS, INDEX}, key=lambda name: (len(name), name))
-    shards = [folder / part / name for name in names]
-    labels: Integers = np.load(folder / part / LABELS, allow_pickle=False)
+    shards = [folder / split / name for name in names]
+    labels: Integers = np.load(folder / split / LABELS, allow_pickle=False)
     rows = np.arange(len(labels)) if limit is None else first_balanced(labels, limit)
     if record.storage == "jpeg":
-        index: Integers = np.load(folder / part / INDEX, allow_pickle=False)
-        return PackedPart(tuple(shards), index[rows], labels[rows])
-    return Part(Shards(shards), rows, labels[rows])
+        index: Integers = np.load(folder / split / INDEX, allow_pickle=False)
+        return PackedSplit(tuple(shards), index[rows], labels[rows])
+    return Split(Shards(shards), rows, labels[rows])
 
 
 def warn_of_fewer(where: Path, asked: int | None, there: int) -> None:
@@ -214,14 +216,14 @@ def warn_of_fewer(where: Path, asked: int | None, there: int) -> None:
         logger.warning("%s: %d images were asked for, and there are %d: all are used", where, asked, there)
 
 
-def together(first: AnyPart, second: AnyPart) -> AnyPart:
-    """The images of two parts of one data set as one, in order."""
+def together(first: AnySplit, second: AnySplit) -> AnySplit:
+    """The images of two splits of one data set as one, in order."""
     labels = np.concatenate([first.labels, second.labels])
-    if isinstance(first, Part) and isinstance(second, Part):
+    if isinstance(first, Split) and isinstance(second, Split):
         rows = np.concatenate([first.rows, second.rows + int(first.images.lengths.sum())])
-        return Part(Shards([*first.images.paths, *second.images.paths]), rows, labels)
-    assert isinstance(first, PackedPart)
-    assert isinstance(second, PackedPart)
-    # The shards of the second part are counted after those of the first.
+        return Split(Shards([*first.images.paths, *second.images.paths]), rows, labels)
+    assert isinstance(first, PackedSplit)
+    assert isinstance(second, PackedSplit)
+    # The shards of the second split are counted after those of the first.
     index = np.concatenate([first.index, second.index + np.array([len(first.paths), 0, 0, 0, 0])])
-    return PackedPart((*first.paths, *second.paths), index, labels)
+    return PackedSplit((*first.paths, *second.paths), index, labels)

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from parsec.data.augment import Augment, View, centre, centre_squares, random_boxes, resized_centre
-from parsec.data.dataset import AnyPart, Integers, PackedPart, Part, Pixels
+from parsec.data.dataset import AnySplit, Integers, PackedSplit, Pixels, Split
 from parsec.errors import DatasetError
 from parsec.runtime.device import to_device
 from parsec.runtime.rng import ShardedRNG, generator
@@ -67,21 +67,21 @@ Pending = list[Future[Tensor]]
 
 
 class PackedImages:
-    """The images of one part, stored as JPEGs; the methods are those of `Images`.
+    """The images of one split, stored as JPEGs; the methods are those of `Images`.
 
     Box and flip of an image depend only on seed, step and position in the batch, so that batches can be decoded ahead,
     and a resumed run sees the same images as one that was not interrupted.
     """
 
-    def __init__(self, part: PackedPart, device: torch.device | str, seed: int) -> None:
-        self._part, self._seed = part, seed
+    def __init__(self, split: PackedSplit, device: torch.device | str, seed: int) -> None:
+        self._split, self._seed = split, seed
         self._device = torch.device(device)
-        self._labels = torch.from_numpy(part.labels).to(self._device)
+        self._labels = torch.from_numpy(split.labels).to(self._device)
         self._pool = ThreadPoolExecutor(torch.get_num_threads(), thread_name_prefix="decode")
         self._ahead: dict[tuple[int, bytes], Pending] = {}
 
     def __len__(self) -> int:
-        return len(self._part)
+        return len(self._split)
 
     def train(self, indices: Tensor, augment: Augment, rng: ShardedRNG, step: int) -> tuple[Tensor, Tensor]:
         """Augmented training images [B, 3, h, w] and labels [B] on the device; `indices` are int64 [B] on the CPU."""
@@ -101,12 +101,12 @@ class PackedImages:
     def pixels(self, indices: Tensor, view: View) -> Tensor:
         """Images as evaluation sees them, before normalisation: uint8 [B, 3, side, side] on the device."""
         chosen = indices.numpy()
-        squares = self._decode(chosen, centre_squares(self._part.sizes(chosen)), view.short_side)
+        squares = self._decode(chosen, centre_squares(self._split.sizes(chosen)), view.short_side)
         return centre(self._collected(squares), view.side)
 
     def _begin(self, indices: Tensor, augment: Augment, rng: ShardedRNG, step: int) -> Pending:
         chosen = indices.numpy()
-        sizes = self._part.sizes(chosen)
+        sizes = self._split.sizes(chosen)
         if not augment.resizes:
             # The centre square that would be stored as pixels, so that both storage forms train on the same windows.
             return self._decode(chosen, centre_squares(sizes), augment.info.image_size)
@@ -116,8 +116,8 @@ class PackedImages:
         return self._decode(chosen, boxes, augment.image_size, mirrored.tolist())
 
     def _decode(self, chosen: Integers, boxes: Integers, side: int, mirrored: Sequence[bool] | None = None) -> Pending:
-        jpegs = [self._part.jpeg(int(position)) for position in chosen]
-        images = zip(jpegs, self._part.sizes(chosen), boxes, mirrored or [False] * len(chosen), strict=True)
+        jpegs = [self._split.jpeg(int(position)) for position in chosen]
+        images = zip(jpegs, self._split.sizes(chosen), boxes, mirrored or [False] * len(chosen), strict=True)
         return [self._pool.submit(decode, jpeg, size, box, side, flip) for jpeg, size, box, flip in images]
 
     def _collected(self, pending: Pending) -> Tensor:
@@ -131,26 +131,26 @@ class PackedImages:
 
 RESIDENT_BYTES = 4 * 2**30
 COPIED_AT_ONCE = 8192
-"""Images read between disk and device when a part becomes resident; bounds the memory of the copy."""
+"""Images read between disk and device when a split becomes resident; bounds the memory of the copy."""
 
 
-def open_images(part: AnyPart, device: torch.device | str, seed: int) -> "AnyImages":
-    """The images of a part, however it is stored; `seed` is that of the boxes cut out of packed images."""
-    return Images(part, device) if isinstance(part, Part) else PackedImages(part, device, seed)
+def open_images(split: AnySplit, device: torch.device | str, seed: int) -> "AnyImages":
+    """The images of a split, however it is stored; `seed` is that of the boxes cut out of packed images."""
+    return Images(split, device) if isinstance(split, Split) else PackedImages(split, device, seed)
 
 
 class Images:
-    """The images of one part, ready to be gathered into batches."""
+    """The images of one split, ready to be gathered into batches."""
 
-    def __init__(self, part: Part, device: torch.device | str, resident_bytes: int = RESIDENT_BYTES) -> None:
-        self._part = part
+    def __init__(self, split: Split, device: torch.device | str, resident_bytes: int = RESIDENT_BYTES) -> None:
+        self._split = split
         self._device = torch.device(device)
-        self._labels = torch.from_numpy(part.labels).to(self._device)
-        size = len(part) * int(np.prod(part.images[0].shape[1:])) if len(part) else 0
+        self._labels = torch.from_numpy(split.labels).to(self._device)
+        size = len(split) * int(np.prod(split.images[0].shape[1:])) if len(split) else 0
         self._resident = self._load() if size <= resident_bytes else None
 
     def __len__(self) -> int:
-        return len(self._part)
+        return len(self._split)
 
     def train(self, indices: Tensor, augment: Augment, rng: ShardedRNG, step: int) -> tuple[Tensor, Tensor]:
         """Augmented training images [B, 3, h, w] and labels [B] on the device; `indices` are int64 [B] on the CPU."""
@@ -178,15 +178,15 @@ class Images:
         if self._resident is not None:
             pixels = self._resident.index_select(0, chosen)
         else:
-            pixels = to_device(torch.from_numpy(self._part.read(indices.numpy())), self._device)
+            pixels = to_device(torch.from_numpy(self._split.read(indices.numpy())), self._device)
         return pixels.permute(0, 3, 1, 2), self._labels.index_select(0, chosen)
 
     def _load(self) -> Tensor:
-        shape = (len(self._part), *self._part.images[0].shape[1:])
+        shape = (len(self._split), *self._split.images[0].shape[1:])
         store = torch.empty(shape, dtype=torch.uint8, device=self._device)
-        for start in range(0, len(self._part), COPIED_AT_ONCE):
-            positions = np.arange(start, min(start + COPIED_AT_ONCE, len(self._part)))
-            store[start : start + COPIED_AT_ONCE] = torch.from_numpy(self._part.read(positions))
+        for start in range(0, len(self._split), COPIED_AT_ONCE):
+            positions = np.arange(start, min(start + COPIED_AT_ONCE, len(self._split)))
+            store[start : start + COPIED_AT_ONCE] = torch.from_numpy(self._split.read(positions))
         return store
 
 

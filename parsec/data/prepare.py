@@ -20,8 +20,8 @@ from parsec.config.datasets import (
     PrepareJob,
     Registered,
 )
-from parsec.data.dataset import INDEX, LABELS, PARTS, DatasetRecord, Integers, PartName, PartRecord, content_hash
-from parsec.data.shards import mean_std, remove_notes, write_packed_part, write_part
+from parsec.data.dataset import INDEX, LABELS, SPLITS, DatasetRecord, Integers, SplitName, SplitRecord, content_hash
+from parsec.data.shards import mean_std, remove_notes, write_packed_split, write_split
 from parsec.data.sources.base import Collection, Source, open_digits, open_registered, stratified
 from parsec.data.sources.cifar import open_cifar
 from parsec.data.sources.encoded import Encoded
@@ -33,15 +33,15 @@ from parsec.runtime.logs import logger
 from parsec.runtime.outputs import check_apart, check_run_folder, mark_folder, remove_written
 
 RECORD = "dataset.json"
-SPLITS = "splits.json"
+SPLITS_FILE = "splits.json"
 SOURCE = "source.json"
-PART_FILES = ("images-*.npy", "images-*.tar", "images-*.json", INDEX, LABELS, ".snakemake_timestamp")
-"""Files in the folder of a part; the last is Snakemake's, in a folder that is an output of a rule."""
+SPLIT_FILES = ("images-*.npy", "images-*.tar", "images-*.json", INDEX, LABELS, ".snakemake_timestamp")
+"""Files in the folder of a split; the last is Snakemake's, in a folder that is an output of a rule."""
 PARTIAL = "partial"
-"""Folder of packed parts that are not complete; no output of a rule, so that a job that was killed goes on from it."""
+"""Folder of packed splits that are not complete; no output of a rule, so that a job that was killed goes on from it."""
 SPACE_MARGIN = 1.05
 
-Chosen = dict[PartName, tuple[Collection, Integers]]
+Chosen = dict[SplitName, tuple[Collection, Integers]]
 
 
 def open_source(dataset: Dataset, output: Path) -> Source:
@@ -77,10 +77,10 @@ def _choose(source: Source, dataset: Dataset) -> Chosen:
 
 def _clear(output: Path) -> None:
     """Take away what an earlier run left, the record first, so that no record ever describes other files."""
-    for name in (RECORD, SPLITS, SOURCE):
+    for name in (RECORD, SPLITS_FILE, SOURCE):
         (output / name).unlink(missing_ok=True)
-    for part in PARTS:
-        remove_written(output / part, PART_FILES)
+    for split in SPLITS:
+        remove_written(output / split, SPLIT_FILES)
     remove_partial(output)
 
 
@@ -93,14 +93,14 @@ def check_output(job: PrepareJob, output: Path) -> None:
     folder = getattr(job.dataset, "folder", None)
     source = None if folder is None else Path(expanded(folder, "dataset.folder"))
     check_apart({"--output": output}, {"the data set's folder": source})
-    check_run_folder(output, "prepare", job.name, [RECORD, *PARTS])
-    for path in (path for part in PARTS for path in (output / part).glob("*")):
-        if not is_partial(path) and not any(map(path.match, PART_FILES)):
+    check_run_folder(output, "prepare", job.name, [RECORD, *SPLITS])
+    for path in (path for split in SPLITS for path in (output / split).glob("*")):
+        if not is_partial(path) and not any(map(path.match, SPLIT_FILES)):
             raise UserError(f"{path}: nothing that parsec wrote; move it out of {path.parent}, which is to be replaced")
 
 
 def _check_space(output: Path, images: int, side: int) -> None:
-    present = sum(file.stat().st_size for part in PARTS for file in (output / part).glob("*.npy"))
+    present = sum(file.stat().st_size for split in SPLITS for file in (output / split).glob("*.npy"))
     needed, free = int(images * side * side * 3 * SPACE_MARGIN), shutil.disk_usage(output).free + present
     if needed > free:
         raise DatasetError(
@@ -110,7 +110,7 @@ def _check_space(output: Path, images: int, side: int) -> None:
 
 
 def _check_partial(job: PrepareJob, chosen: Chosen, folder: Path) -> None:
-    """Refuse a folder of packed parts that are not of these settings, code and images; an empty one becomes theirs.
+    """Refuse a folder of packed splits that are not of these settings, code and images; an empty one becomes theirs.
 
     JPEGs take long to encode: what an interrupted call left there is kept, but only if it is of the same job.
     """
@@ -126,24 +126,24 @@ def _check_partial(job: PrepareJob, chosen: Chosen, folder: Path) -> None:
     write_atomic(note, identity)
 
 
-def _write_parts(job: PrepareJob, source: Source, chosen: Chosen, output: Path) -> DatasetRecord:
-    """Write the files of all parts; returns the record that describes them."""
+def _write_splits(job: PrepareJob, source: Source, chosen: Chosen, output: Path) -> DatasetRecord:
+    """Write the files of all splits; returns the record that describes them."""
     form, side = _jpeg(job.dataset), source.image_size
     if form:
         _check_partial(job, chosen, output / PARTIAL)
-    counts, parts = np.zeros((3, 256), dtype=np.int64), dict[PartName, PartRecord]()
-    for part, (images, positions) in chosen.items():
-        counted = None if part == "test" else counts
+    counts, splits = np.zeros((3, 256), dtype=np.int64), dict[SplitName, SplitRecord]()
+    for split, (images, positions) in chosen.items():
+        counted = None if split == "test" else counts
         if form is None:
-            parts[part] = write_part(output / part, images, positions, side, counted)
+            splits[split] = write_split(output / split, images, positions, side, counted)
         else:
             assert isinstance(images, Encoded)
-            parts[part] = write_packed_part(output / PARTIAL / part, images, positions, form, side, counted)
+            splits[split] = write_packed_split(output / PARTIAL / split, images, positions, form, side, counted)
     if form:
-        # Packed parts come to their place now that all are complete.
-        for part in PARTS:
-            remove_notes(output / PARTIAL / part)
-            (output / PARTIAL / part).replace(output / part)
+        # Packed splits come to their place now that all are complete.
+        for split in SPLITS:
+            remove_notes(output / PARTIAL / split)
+            (output / PARTIAL / split).replace(output / split)
         shutil.rmtree(output / PARTIAL)
     mean, std = mean_std(counts)
     return DatasetRecord(
@@ -153,9 +153,9 @@ def _write_parts(job: PrepareJob, source: Source, chosen: Chosen, output: Path) 
         image_size=source.image_size,
         mean=mean,
         std=std,
-        counts={part: len(positions) for part, (_, positions) in chosen.items()},
-        parts=parts,
-        content_hash=content_hash(parts),
+        counts={split: len(positions) for split, (_, positions) in chosen.items()},
+        splits=splits,
+        content_hash=content_hash(splits),
         stand_in=source.stand_in,
         storage="jpeg" if form else "pixels",
     )
@@ -184,14 +184,14 @@ def prepare(job: PrepareJob, output: Path) -> None:
         if not _jpeg(job.dataset):
             _check_space(output, sum(len(positions) for _, positions in chosen.values()), source.image_size)
         _clear(output)
-        record = _write_parts(job, source, chosen, output)
-        indices = {part: images.indices[positions].tolist() for part, (images, positions) in chosen.items()}
+        record = _write_splits(job, source, chosen, output)
+        indices = {split: images.indices[positions].tolist() for split, (images, positions) in chosen.items()}
         splits = {"schema": 1, "split_seed": job.dataset.split_seed, "indices": indices}
-        write_atomic(output / SPLITS, json.dumps(splits) + "\n")
+        write_atomic(output / SPLITS_FILE, json.dumps(splits) + "\n")
         # Where the images came from is apart from the record, which depends only on images and split.
         served = {"schema": 1, "served_by": source.served_by, "fingerprint": fingerprint(job)}
         _write_document(output / SOURCE, {**served, "settings": job.model_dump(mode="json")})
         # The record comes last: a folder with a record is complete.
         _write_document(output / RECORD, record.model_dump(mode="json", by_alias=True))
-    counts = ", ".join(f"{record.counts[part]} {part}" for part in PARTS)
+    counts = ", ".join(f"{record.counts[split]} {split}" for split in SPLITS)
     logger.info("%s: %s images, served by %s", job.name, counts, source.served_by)

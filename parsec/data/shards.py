@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from parsec.config.datasets import Jpeg
-from parsec.data.dataset import INDEX, LABELS, FileRecord, Integers, PartRecord, Pixels, Triple
+from parsec.data.dataset import INDEX, LABELS, FileRecord, Integers, Pixels, SplitRecord, Triple
 from parsec.data.sources.base import Collection
 from parsec.data.sources.encoded import Encoded, Piece, read_rgb
 from parsec.runtime.files import sha256_of, temporary_path, write_atomic
@@ -42,7 +42,7 @@ def mean_std(counts: Integers) -> tuple[Triple, Triple]:
 
 
 class Progress:
-    """Lines that say how far a part is, every few seconds."""
+    """Lines that say how far a split is, every few seconds."""
 
     def __init__(self, label: str, total: int) -> None:
         self._label, self._total, self._done = label, total, 0
@@ -84,7 +84,9 @@ def _decode(images: Collection, positions: Integers, side: int, progress: Progre
     return shard
 
 
-def write_part(folder: Path, images: Collection, positions: Integers, side: int, counts: Integers | None) -> PartRecord:
+def write_split(
+    folder: Path, images: Collection, positions: Integers, side: int, counts: Integers | None
+) -> SplitRecord:
     """Write the images at `positions` as `images-000.npy` … and `labels.npy`; every file appears whole or not at all.
 
     The counts of their values are added to `counts`, see `mean_std`.
@@ -103,7 +105,7 @@ def write_part(folder: Path, images: Collection, positions: Integers, side: int,
         name = f"images-{number:03d}.npy"
         files[name] = write_array(folder / name, shard)
     files[LABELS] = write_array(folder / LABELS, images.labels[positions])
-    return PartRecord(files=files)
+    return SplitRecord(files=files)
 
 
 SPARE = 2
@@ -177,9 +179,9 @@ class _Shard(NamedTuple):
     histogram: list[int]
 
 
-def write_packed_part(
+def write_packed_split(
     folder: Path, images: Encoded, positions: Integers, form: Jpeg, short_side: int, counts: Integers | None
-) -> PartRecord:
+) -> SplitRecord:
     """Write the images at `positions` as `images-000.tar` …, `index.npy` and `labels.npy`.
 
     `index.npy` is int64 [N, 5]: shard, offset and length in bytes, width and height in pixels. A shard that an
@@ -201,7 +203,7 @@ def write_packed_part(
             counts += np.array(shard.histogram).reshape(3, 256)
     files[INDEX] = write_array(folder / INDEX, np.array(rows, dtype=np.int64).reshape(-1, 5))
     files[LABELS] = write_array(folder / LABELS, images.labels[positions])
-    return PartRecord(files=files)
+    return SplitRecord(files=files)
 
 
 def _note(path: Path) -> Path:
@@ -247,6 +249,6 @@ def _encoded(images: Encoded, chosen: Integers, form: Jpeg, short_side: int) -> 
 
 
 def remove_notes(folder: Path) -> None:
-    """Take away the notes of a part when the data set is complete."""
+    """Take away the notes of a split when the data set is complete."""
     for note in folder.glob("images-*.json"):
         note.unlink()

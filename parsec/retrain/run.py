@@ -16,7 +16,7 @@ from parsec.config.base import RETRAIN_FILES, Retrain, Running, fingerprint, see
 from parsec.config.retrain import RetrainJob
 from parsec.config.training import Network
 from parsec.data.augment import Augment
-from parsec.data.dataset import AnyPart, DatasetInfo, open_split, read_info, together, warn_of_fewer
+from parsec.data.dataset import AnySplit, DatasetInfo, open_split, read_info, together, warn_of_fewer
 from parsec.data.loader import AnyImages, evaluation_batches, open_images
 from parsec.errors import SettingsError
 from parsec.network.cell_network import FixedNetwork, network_cost
@@ -151,7 +151,7 @@ def _make_task(
     )
 
 
-def training_images(data: Path, info: DatasetInfo, limit: int | None) -> AnyPart:
+def training_images(data: Path, info: DatasetInfo, limit: int | None) -> AnySplit:
     """Training and validation split together, or `limit` images of them in proportion to the sizes of the splits."""
     train, validation = info.counts["train"], info.counts["validation"]
     count = train + validation if limit is None else min(limit, train + validation)

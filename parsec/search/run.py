@@ -9,7 +9,7 @@ import torch
 from parsec.config.base import SEARCH_FILES, Running, fingerprint, seed_of
 from parsec.config.search import SearchJob
 from parsec.data.augment import Augment
-from parsec.data.dataset import DatasetInfo, PartName, open_split, read_info, warn_of_fewer
+from parsec.data.dataset import DatasetInfo, SplitName, open_split, read_info, warn_of_fewer
 from parsec.data.loader import AnyImages, open_images
 from parsec.errors import DatasetError, SettingsError
 from parsec.network.spaces import child_cost
@@ -84,7 +84,7 @@ def _check_start(job: SearchJob, init_pi: Path | None) -> None:
 
 
 def _images(
-    job: SearchJob, data: Path, split: PartName, limit: int | None, device: torch.device, seed: int
+    job: SearchJob, data: Path, split: SplitName, limit: int | None, device: torch.device, seed: int
 ) -> AnyImages:
     images = open_images(open_split(data, split, limit), device, seed_of(seed, split))
     warn_of_fewer(data / split, limit, len(images))

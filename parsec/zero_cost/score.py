@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from parsec.config.base import Running, fingerprint
 from parsec.config.zero_cost import AnyScoreJob, DartsScoreJob
 from parsec.data.augment import Augment
-from parsec.data.dataset import DatasetInfo, Part, open_split, read_info
+from parsec.data.dataset import DatasetInfo, Split, open_split, read_info
 from parsec.data.loader import Images, open_images
 from parsec.errors import DatasetError, UserError
 from parsec.records.parquet import SCORES_FILE
@@ -151,7 +151,7 @@ def minibatch(job: AnyScoreJob, data: Path, info: DatasetInfo, seed: int, device
         raise DatasetError(f"{data / 'train'}: {len(split)} images are fewer than batch_size ({settings.batch_size})")
     drawn = torch.randperm(len(split), generator=generator(seed, "images"))[: settings.batch_size]
     # Nothing else is read, so the split is not made resident.
-    images = Images(split, device, resident_bytes=0) if isinstance(split, Part) else open_images(split, device, seed)
+    images = Images(split, device, resident_bytes=0) if isinstance(split, Split) else open_images(split, device, seed)
     return images.train(drawn, augment, ShardedRNG(generator(seed, "augmentation", device=device)), 0)[0]
 
 

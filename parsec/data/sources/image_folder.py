@@ -166,18 +166,18 @@ def _flat(folder: Path, named: Iterable[tuple[str, Piece]]) -> Iterator[Named]:
         yield labels[stem], piece
 
 
-def _labelled(folder: Path, part: str) -> Iterator[Named]:
-    root, archive = folder / part, folder / ARCHIVES[part]
+def _labelled(folder: Path, split: str) -> Iterator[Named]:
+    root, archive = folder / split, folder / ARCHIVES[split]
     if root.is_dir():
-        return _listed(folder, list_images(root), part)
+        return _listed(folder, list_images(root), split)
     if not archive.is_file():
         raise DatasetError(
             f"no folder {root}; an image folder holds train/<class>/ and val/<class>/, or ILSVRC2012's archives"
         )
-    return _images_of_class_archives(archive) if part == "train" else _flat(folder, sorted(_files_of(archive)))
+    return _images_of_class_archives(archive) if split == "train" else _flat(folder, sorted(_files_of(archive)))
 
 
-def _listed(folder: Path, listing: Listing, part: str) -> Iterator[Named]:
+def _listed(folder: Path, listing: Listing, split: str) -> Iterator[Named]:
     """Images of class folders if there are any, else those of a flat `val`."""
     for what, paths in (
         ("hidden files and folders", listing.hidden),
@@ -185,7 +185,7 @@ def _listed(folder: Path, listing: Listing, part: str) -> Iterator[Named]:
     ):
         _say_left_out(listing, what, paths)
     top, *below = listing.folders
-    if part == "val":
+    if split == "val":
         # Tiny-ImageNet's images lie in a folder that is no class.
         images = [inner for inner in below if inner.relative == "images" and (folder / ANNOTATIONS).is_file()]
         flat = next((inner for inner in images if inner.images), top)
@@ -245,10 +245,10 @@ def open_folder(folder: Path, side: int, count: int | None = None, seed: int = 0
     """
     if (folder / "test").is_dir():
         logger.info("%s is not read: the test set is val", folder / "test")
-    training, test = (list(_labelled(folder, part)) for part in ARCHIVES)
+    training, test = (list(_labelled(folder, split)) for split in ARCHIVES)
     every, tested = (sorted({name for name, _ in named}) for named in (training, test))
-    for part, names in (("train", every), ("val", tested)):
-        _check_several_classes(folder / part, names)
+    for split, names in (("train", every), ("val", tested)):
+        _check_several_classes(folder / split, names)
     _check_same_classes(set(every), set(tested), folder)
     classes = _drawn(every, count, seed, folder)
     kept = [[(name, piece) for name, piece in named if name in classes] for named in (training, test)]

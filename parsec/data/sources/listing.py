@@ -141,14 +141,14 @@ def listing_fingerprint(folder: Path) -> str | None:
     digest = hashlib.sha256()
     labels = (META, TRUTH, SOLUTION, ANNOTATIONS, f"{DEVKIT}.tar.gz")
     try:
-        if not all((folder / part).is_dir() or (folder / archive).is_file() for part, archive in ARCHIVES.items()):
+        if not all((folder / split).is_dir() or (folder / archive).is_file() for split, archive in ARCHIVES.items()):
             return None
-        listings = {part: list_images(folder / part) for part in ARCHIVES if (folder / part).is_dir()}
+        listings = {split: list_images(folder / split) for split in ARCHIVES if (folder / split).is_dir()}
         sized = sum(len(inner.images) for listing in listings.values() for inner in listing.folders) <= SIZED
-        for part, listing in listings.items():
+        for split, listing in listings.items():
             for inner in listing.folders:
                 sizes = [os.stat(f"{inner.real}/{name}").st_size for name in inner.images if sized]  # noqa: PTH116
-                digest.update(repr((part, inner.relative, inner.images, sizes)).encode())
+                digest.update(repr((split, inner.relative, inner.images, sizes)).encode())
         for path in (folder / name for name in (*ARCHIVES.values(), *labels)):
             if path.is_file():
                 digest.update(repr((path.name, path.stat().st_size)).encode())

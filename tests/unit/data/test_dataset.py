@@ -109,7 +109,7 @@ def test_shards_are_read_in_numeric_order(digits: Path, sharded: Path) -> None:
     for old, new in (("images-007", "images-1000"), ("images-006", "images-999")):
         (sharded / "train" / f"{old}.npy").rename(sharded / "train" / f"{new}.npy")
         record = json.loads(text)
-        files = record["parts"]["train"]["files"]
+        files = record["splits"]["train"]["files"]
         files[f"{new}.npy"] = files.pop(f"{old}.npy")
         text = json.dumps(record, sort_keys=True)
     (sharded / "dataset.json").write_text(text)

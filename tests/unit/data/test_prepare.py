@@ -19,7 +19,7 @@ from parsec.data.dataset import open_split, read_info
 from parsec.data.prepare import prepare
 from parsec.errors import DatasetError
 
-PARTS = ("train", "validation", "test")
+SPLITS = ("train", "validation", "test")
 IMAGE_BYTES = 8 * 8 * 3
 
 
@@ -36,22 +36,22 @@ def tree(folder: Path) -> dict[str, bytes]:
 
 
 def test_parts_are_disjoint_and_complete(digits: Path) -> None:
-    together = sorted(i for part in indices(digits).values() for i in part)
+    together = sorted(i for split in indices(digits).values() for i in split)
     assert together == list(range(1797))
-    assert {part: len(members) for part, members in indices(digits).items()} == read_info(digits).counts
+    assert {split: len(members) for split, members in indices(digits).items()} == read_info(digits).counts
 
 
 def test_every_class_keeps_its_share(digits: Path) -> None:
     target = load_digits().target
-    for part, share in (("train", 0.4), ("validation", 0.4), ("test", 0.2)):
-        counts = np.bincount(target[indices(digits)[part]])
+    for split, share in (("train", 0.4), ("validation", 0.4), ("test", 0.2)):
+        counts = np.bincount(target[indices(digits)[split]])
         assert np.abs(counts - share * np.bincount(target)).max() <= 1.5
 
 
 def test_stored_images_and_labels_match_source(digits: Path) -> None:
     bunch = load_digits()
-    for part in PARTS:
-        opened, chosen = open_split(digits, part), indices(digits)[part]
+    for split in SPLITS:
+        opened, chosen = open_split(digits, split), indices(digits)[split]
         images = opened.read(np.arange(len(opened)))
         assert np.array_equal(images[..., 0], np.rint(bunch.images[chosen] * 255 / 16))
         assert np.array_equal(images[..., 0], images[..., 2])
@@ -59,8 +59,8 @@ def test_stored_images_and_labels_match_source(digits: Path) -> None:
 
 
 def test_normalisation_statistics_exclude_test_images(digits: Path) -> None:
-    parts = [open_split(digits, part) for part in ("train", "validation")]
-    pixels = np.concatenate([part.read(np.arange(len(part))) for part in parts]) / 255
+    parts = [open_split(digits, split) for split in ("train", "validation")]
+    pixels = np.concatenate([split.read(np.arange(len(split))) for split in parts]) / 255
     info = read_info(digits)
     np.testing.assert_allclose(info.mean, pixels.mean(axis=(0, 1, 2)), rtol=1e-12)
     np.testing.assert_allclose(info.std, pixels.std(axis=(0, 1, 2)), rtol=1e-12)
@@ -68,9 +68,9 @@ def test_normalisation_statistics_exclude_test_images(digits: Path) -> None:
 
 def test_record_names_files_hashes_and_settings(digits: Path) -> None:
     record = json.loads((digits / "dataset.json").read_text())
-    for part in PARTS:
-        for name, entry in record["parts"][part]["files"].items():
-            content = (digits / part / name).read_bytes()
+    for split in SPLITS:
+        for name, entry in record["splits"][split]["files"].items():
+            content = (digits / split / name).read_bytes()
             assert entry == {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
     assert record["schema"] == 1
     assert record["channels"] == 3

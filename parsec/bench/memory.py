@@ -88,7 +88,7 @@ def _auto_choice(load: Workload, job: BenchJob) -> str:
 
 def _budget(load: Workload, in_flight: int) -> int:
     """Bytes that `memory_gib` must allow for S architectures in flight, plus weights and gradient."""
-    flat = load.executor(Compute(executor="sequential")).supernet.bank.flat
+    flat = load.executor(Compute(executor="sequential")).supernet.weights.flat
     maps = in_flight * child_bytes(load.network, len(load.images), load.images.shape[-1])
     return maps + 2 * flat.numel() * flat.element_size()
 

@@ -175,8 +175,8 @@ def _shared(sources: Mapping[str, Node]) -> Iterator[tuple[list[str], Node]]:
 
 
 def _table(tree: Tree, group: Group) -> str:
-    about = group.node.get("description", "What a run is and what it computes; the sections follow.")
-    head = f"### {group.title}\n\n{about}\n\n| key | allowed | default | meaning |\n| --- | --- | --- | --- |\n"
+    text = group.node.get("description", "What a run is and what it computes; the sections follow.")
+    head = f"### {group.title}\n\n{text}\n\n| key | allowed | default | meaning |\n| --- | --- | --- | --- |\n"
     return head + "\n".join(_rows(tree, group.node, group.prefix)) + "\n"
 
 

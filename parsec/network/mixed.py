@@ -57,7 +57,7 @@ class MixedSupernet:
             images: normalised images.
         """
         shapes, runs = self.supernet.shapes, live(weights)
-        weights = spread(weights, self.supernet.bank.flat)
+        weights = spread(weights, self.supernet.weights.flat)
         before, last = self.supernet.stem(images)
         for index, shape in enumerate(shapes):
             kind = CELLS.index(shape.kind)
@@ -65,7 +65,7 @@ class MixedSupernet:
             ends = index == len(shapes) - 1
             nodes = states.maps[2:] if ends else [states.rectified(2 + node) for node in range(NODES)]
             before, last = last, join(nodes)
-        return self.supernet.classify(last.mean((2, 3), dtype=self.supernet.bank.flat.dtype))
+        return self.supernet.classify(last.mean((2, 3), dtype=self.supernet.weights.flat.dtype))
 
     def _cell(self, index: int, shape: CellShape, weights: Tensor, runs: Live, before: Tensor, last: Tensor) -> _States:
         """Maps of a cell: its two inputs and its nodes."""
@@ -112,7 +112,7 @@ class MixedBenchmarkSupernet:
             images: normalised images.
         """
         runs = live(weights)[0]
-        mixed = spread(weights, self.supernet.bank.flat)[0]
+        mixed = spread(weights, self.supernet.weights.flat)[0]
         x = self.supernet.stem(images)
         for stage in range(STAGES):
             x = self.supernet.residual(stage, x) if stage else x

@@ -184,7 +184,7 @@ class BenchmarkSupernet:
         dtype: torch.dtype = torch.float32,
     ) -> None:
         self.network = network
-        self.bank = SharedParameters(
+        self.weights = SharedParameters(
             _stacked_shapes(network), _plain_shapes(network, classes), generator, device, dtype
         )
 
@@ -199,26 +199,26 @@ class BenchmarkSupernet:
 
     def stem(self, images: Tensor) -> Tensor:
         """Input of the first cell, [B, C, H, W]."""
-        return normalise(F.conv2d(images, self.bank("stem"), padding=1))
+        return normalise(F.conv2d(images, self.weights("stem"), padding=1))
 
     def residual(self, stage: int, x: Tensor) -> Tensor:
         """The residual block before a stage: [B, C, H, W] to [B, 2C, ⌈H/2⌉, ⌈W/2⌉]."""
         name = f"residuals.{stage}"
-        inner = normalise(F.conv2d(F.relu(x), self.bank(f"{name}.first"), stride=HALVING, padding=1))
-        inner = normalise(F.conv2d(F.relu(inner), self.bank(f"{name}.second"), padding=1))
-        return F.conv2d(F.avg_pool2d(x, HALVING, ceil_mode=True), self.bank(f"{name}.shortcut")) + inner
+        inner = normalise(F.conv2d(F.relu(x), self.weights(f"{name}.first"), stride=HALVING, padding=1))
+        inner = normalise(F.conv2d(F.relu(inner), self.weights(f"{name}.second"), padding=1))
+        return F.conv2d(F.avg_pool2d(x, HALVING, ceil_mode=True), self.weights(f"{name}.shortcut")) + inner
 
     def classify(self, x: Tensor) -> Tensor:
         """Logits (B × classes) of the last cell's map."""
-        means = F.relu(normalise(x)).mean((2, 3), dtype=self.bank.flat.dtype)
+        means = F.relu(normalise(x)).mean((2, 3), dtype=self.weights.flat.dtype)
         # Likelihoods are exponentiated, so the logits behind them are never rounded to bfloat16.
         with torch.autocast(means.device.type, enabled=False):
-            return F.linear(means, self.bank("classifier.weight"), self.bank("classifier.bias"))
+            return F.linear(means, self.weights("classifier.weight"), self.weights("classifier.bias"))
 
     def convolve(self, cell: str, operation: str, edge: int, rectified: Tensor) -> Tensor:
         """A convolution with the weights of one edge of a cell, on a map after ReLU."""
         kernel = KERNELS[operation]
-        return normalise(F.conv2d(rectified, self.bank(f"{cell}.{operation}", edge), padding=kernel // 2))
+        return normalise(F.conv2d(rectified, self.weights(f"{cell}.{operation}", edge), padding=kernel // 2))
 
     def _cell(self, cell: str, child: Architecture, x: Tensor) -> Tensor:
         """Sum up those nodes that the last one reads; what all convolutions of a node read is rectified once."""

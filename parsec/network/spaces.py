@@ -41,7 +41,7 @@ class SharedWeights(Protocol):
     """The network of shared weights of a space."""
 
     @property
-    def bank(self) -> Parameters:
+    def weights(self) -> Parameters:
         """Its weights."""
 
     def __call__(self, child: Child, images: Tensor) -> Tensor:
@@ -78,7 +78,7 @@ class SharedModule:
 
     def __init__(self, module: nn.Module) -> None:
         self.module = module.train()
-        self.bank = FlatParameters(list(module.parameters()))
+        self.weights = FlatParameters(list(module.parameters()))
 
     def __call__(self, child: Child, images: Tensor) -> Tensor:
         """Logits (B × classes) of one child on `images` (B × 3 × H × W)."""

@@ -140,7 +140,7 @@ class Supernet:
             stacked |= _stacked_shapes(index, shape)
             plain |= _plain_shapes(index, shape)
         plain |= {"classifier.weight": (classes, output_channels(network)), "classifier.bias": (classes,)}
-        self.bank = SharedParameters(stacked, plain, generator, device, dtype)
+        self.weights = SharedParameters(stacked, plain, generator, device, dtype)
 
     def __call__(self, child: Genotype, images: Tensor) -> Tensor:
         """Logits (B × classes) of one child on `images` (B × 3 × H × W)."""
@@ -152,22 +152,22 @@ class Supernet:
                 last,
                 join(states if ends else [_relu(*pair) for pair in zip(states, rectified, strict=True)]),
             )
-        return self.classify(last.mean((2, 3), dtype=self.bank.flat.dtype))
+        return self.classify(last.mean((2, 3), dtype=self.weights.flat.dtype))
 
     def classify(self, features: Tensor) -> Tensor:
         """Logits (… × classes) of the last cell's channel means (… × 4 C)."""
         # Likelihoods are exponentiated, so the logits behind them are never rounded to bfloat16.
         with torch.autocast(features.device.type, enabled=False):
-            return F.linear(features, self.bank("classifier.weight"), self.bank("classifier.bias"))
+            return F.linear(features, self.weights("classifier.weight"), self.weights("classifier.bias"))
 
     def stem(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """The two inputs of the first cell, after ReLU: everything that reads the output of a stem or cell does so."""
         if self.network.stem == "cifar":
-            x = F.relu(normalise(F.conv2d(x, self.bank("stem.0"), padding=1)))
+            x = F.relu(normalise(F.conv2d(x, self.weights("stem.0"), padding=1)))
             return x, x
-        x = F.relu(normalise(F.conv2d(x, self.bank("stem.0"), stride=2, padding=1)))
-        before = F.relu(normalise(F.conv2d(x, self.bank("stem.1"), stride=2, padding=1)))
-        return before, F.relu(normalise(F.conv2d(before, self.bank("stem.2"), stride=2, padding=1)))
+        x = F.relu(normalise(F.conv2d(x, self.weights("stem.0"), stride=2, padding=1)))
+        before = F.relu(normalise(F.conv2d(x, self.weights("stem.1"), stride=2, padding=1)))
+        return before, F.relu(normalise(F.conv2d(before, self.weights("stem.2"), stride=2, padding=1)))
 
     def _cell(
         self, index: int, shape: CellShape, cell: Cell, before: Tensor, last: Tensor
@@ -186,11 +186,11 @@ class Supernet:
     def align(self, index: int, shape: CellShape, before: Tensor, last: Tensor) -> tuple[Tensor, Tensor]:
         """Bring rectified outputs of the two cells before, of G children, to this cell's channels and resolution."""
         name = f"cells.{index}"
-        aligned = project(last, self.bank(f"{name}.last"), last.shape[1] // shape.channels_previous)
+        aligned = project(last, self.weights(f"{name}.last"), last.shape[1] // shape.channels_previous)
         if shape.after_reduction:
-            return halve(before, self.bank(f"{name}.before.even"), self.bank(f"{name}.before.odd")), aligned
+            return halve(before, self.weights(f"{name}.before.even"), self.weights(f"{name}.before.odd")), aligned
         groups = before.shape[1] // shape.channels_before_previous
-        return project(before, self.bank(f"{name}.before"), groups), aligned
+        return project(before, self.weights(f"{name}.before"), groups), aligned
 
     def _edge(self, index: int, shape: CellShape, node: int, edge: Edge, x: Tensor, rectified: Tensor | None) -> Tensor:
         stride = edge_stride(shape, edge.input)
@@ -214,7 +214,7 @@ class Supernet:
 
     def _gathered(self, name: str, rows: Sequence[int]) -> Tensor:
         """Weights of these edges, one after another."""
-        weights = [self.bank(name, row) for row in rows]
+        weights = [self.weights(name, row) for row in rows]
         return weights[0] if len(weights) == 1 else torch.cat(weights)
 
 
@@ -264,7 +264,7 @@ def stacked_logits(supernet: Supernet, children: Sequence[Genotype], images: Ten
         place, cells = Place(supernet, index, shape), [getattr(child, shape.kind) for child in children]
         states = _cell(place, cells, before, last)
         before, last = last, _output(states, NODES * shape.channels, rectified=index < len(supernet.shapes) - 1)
-    features = last.maps.mean((2, 3), dtype=supernet.bank.flat.dtype)
+    features = last.maps.mean((2, 3), dtype=supernet.weights.flat.dtype)
     logits = supernet.classify(features.unflatten(1, (max(last.owners) + 1, -1)))
     return logits.transpose(0, 1).index_select(0, to_device(torch.tensor(last.owners), logits.device))
 

@@ -21,7 +21,7 @@ from parsec.space.spaces import DARTS, NASBENCH201
 from parsec.tabular.problem import A, FactoredProblem, FloatArray, Graphs, Problem
 
 
-class Studied(NamedTuple):
+class PriorTable(NamedTuple):
     """One π over all 15,625 architectures."""
 
     name: str
@@ -36,7 +36,7 @@ def choices() -> Tensor:
     return torch.tensor([NASBENCH201.encode(architecture, "separate") for architecture in architectures()])
 
 
-def read_studied(files: Sequence[Path], moments: Sequence[float]) -> list[Studied]:
+def read_prior_tables(files: Sequence[Path], moments: Sequence[float]) -> list[PriorTable]:
     """The π of every `pi.parquet`, and those of every `trajectory.parquet` after these shares of its epochs.
 
     Raises:
@@ -44,11 +44,11 @@ def read_studied(files: Sequence[Path], moments: Sequence[float]) -> list[Studie
     """
     table = choices()
     priors = [named for path in files for named in _priors(path, moments)]
-    studied = [Studied(name, prior.entropy(), prior.log_prob(table).detach()) for name, prior in priors]
-    names = [each.name for each in studied]
+    tables = [PriorTable(name, prior.entropy(), prior.log_prob(table).detach()) for name, prior in priors]
+    names = [each.name for each in tables]
     if repeated := next((name for name in names if names.count(name) > 1), None):
         raise PriorError(f"{repeated} was given twice; give every π once")
-    return studied
+    return tables
 
 
 def read_marginals(job: AnyPredictorJob, path: Path | None) -> FloatArray | None:
@@ -66,12 +66,12 @@ def read_marginals(job: AnyPredictorJob, path: Path | None) -> FloatArray | None
 
 
 def _priors(path: Path, moments: Sequence[float]) -> Iterator[tuple[str, Prior]]:
-    about, history = read_metadata(path), read_history(path, "separate", NASBENCH201.name)
+    metadata, history = read_metadata(path), read_history(path, "separate", NASBENCH201.name)
     indices = np.rint(np.array(moments) * (len(history) - 1)).astype(int) if len(history) > 1 else np.array([0])
     for index in dict.fromkeys(indices.tolist()):
         epoch, prior = history[index]
-        made = f"{about.get('stage')} {about.get('method')}, seed {about.get('seed')}"
-        yield (made if about.get("stage") == "scores" else f"{made}, epoch {epoch}"), prior
+        made = f"{metadata.get('stage')} {metadata.get('method')}, seed {metadata.get('seed')}"
+        yield (made if metadata.get("stage") == "scores" else f"{made}, epoch {epoch}"), prior
 
 
 Predictions = NDArray[np.float32]

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from parsec.config.base import Running, fingerprint
 from parsec.config.tabular import ProposalJob
-from parsec.predictor.candidates import Studied, choices, read_studied
+from parsec.predictor.candidates import PriorTable, choices, read_prior_tables
 from parsec.predictor.gcn import Encoder, fit
 from parsec.prior.distribution import draw
 from parsec.records.parquet import PROPOSALS_FILE
@@ -82,19 +82,19 @@ class Weighing:
         self._everything = range(len(self._likelihood))
         self._operations = torch.nn.functional.one_hot(choices()).double()
 
-    def rows(self, studied: Studied, trained: int, repeats: range) -> Iterator[dict[str, Any]]:
+    def rows(self, prior: PriorTable, trained: int, repeats: range) -> Iterator[dict[str, Any]]:
         """Rows of `proposal.parquet` for one π and one number of trained architectures."""
-        predicted = self._predicted(studied, trained, repeats)
-        uniform = torch.stack([self._uniform(studied, trained, repeat) for repeat in repeats])
+        predicted = self._predicted(prior, trained, repeats)
+        uniform = torch.stack([self._uniform(prior, trained, repeat) for repeat in repeats])
         for images in self._job.images:
             likelihood = images * self._likelihood
-            exact = self._mean((studied.log_prior + likelihood).softmax(-1))
+            exact = self._mean((prior.log_prior + likelihood).softmax(-1))
             for beta, defence in itertools.product(self._job.betas, self._job.defences):
-                log_q = defended(tilted(studied.log_prior, images * predicted, beta), studied.log_prior, defence)
-                about = {"prior": studied.name, "entropy": studied.entropy, "images": images, "trained": trained}
-                about |= {"beta": beta, "defence": defence}
-                for row in self._proposed(studied.log_prior, likelihood, log_q, uniform, exact):
-                    yield about | row | {"repeat": repeats[row["repeat"]]}
+                log_q = defended(tilted(prior.log_prior, images * predicted, beta), prior.log_prior, defence)
+                common = {"prior": prior.name, "entropy": prior.entropy, "images": images, "trained": trained}
+                common |= {"beta": beta, "defence": defence}
+                for row in self._proposed(prior.log_prior, likelihood, log_q, uniform, exact):
+                    yield common | row | {"repeat": repeats[row["repeat"]]}
 
     def _proposed(
         self, log_prior: Tensor, likelihood: Tensor, log_q: Tensor, uniform: Tensor, exact: Tensor
@@ -109,22 +109,22 @@ class Weighing:
                 named = zip(("share", "limit", "error"), map(float, numbers), strict=True)
                 yield {"samples": count, "repeat": repeat, **dict(named)}
 
-    def _predicted(self, studied: Studied, trained: int, repeats: range) -> Tensor:
+    def _predicted(self, prior: PriorTable, trained: int, repeats: range) -> Tensor:
         """Log-likelihoods of an image that the ensembles expect of all architectures, float64 [R, N].
 
         They are fitted to different architectures drawn from π, as a search would have trained them.
         """
-        streams = [generator(self._seed, "trained", studied.name, trained, repeat) for repeat in repeats]
-        drawn = [studied.log_prior.exp().multinomial(trained, generator=stream) for stream in streams]
+        streams = [generator(self._seed, "trained", prior.name, trained, repeat) for repeat in repeats]
+        drawn = [prior.log_prior.exp().multinomial(trained, generator=stream) for stream in streams]
         graphs = self._encoder.together([indices.tolist() for indices in drawn])
         reached = torch.stack([self._likelihood[indices] for indices in drawn]).float()
-        weights = [generator(self._seed, "weights", studied.name, trained, repeat) for repeat in repeats]
+        weights = [generator(self._seed, "weights", prior.name, trained, repeat) for repeat in repeats]
         fitted = fit(graphs, reached, self._job.predictor, weights)
         whole = self._encoder(self._everything)
         return torch.stack([fitted.predict(i, whole).double().mean(0) for i in range(len(repeats))])
 
-    def _uniform(self, studied: Studied, trained: int, repeat: int) -> Tensor:
-        stream = generator(self._seed, "children", studied.name, trained, repeat)
+    def _uniform(self, prior: PriorTable, trained: int, repeat: int) -> Tensor:
+        stream = generator(self._seed, "children", prior.name, trained, repeat)
         return torch.rand(max(self._job.samples), dtype=torch.float64, generator=stream)
 
     def _mean(self, weights: Tensor, indices: Tensor | Sequence[int] | slice = slice(None)) -> Tensor:
@@ -155,7 +155,7 @@ def propose(
     identity = f"{fingerprint(job)}-seed{seed}-{read[:16]}"
     with stage.hold():
         stage.restored(identity, {**job.model_dump(mode="json"), "seed": seed, "accuracies and pi": read})
-        stage.train(Blocks(job, seed, problem, read_studied(files, job.moments)))
+        stage.train(Blocks(job, seed, problem, read_prior_tables(files, job.moments)))
         with stage.outputs():
             PROPOSALS_FILE.write(output / "proposal.parquet", read_metrics(state), {"seed": seed, **stage.record(None)})
 
@@ -163,11 +163,11 @@ def propose(
 class Blocks(RowTrainer):
     """All blocks of repeats, one after another; each draws from streams of its own."""
 
-    def __init__(self, job: ProposalJob, seed: int, problem: NasBench201, studied: Sequence[Studied]) -> None:
+    def __init__(self, job: ProposalJob, seed: int, problem: NasBench201, priors: Sequence[PriorTable]) -> None:
         self._weighing = Weighing(job, seed, problem)
         firsts = range(0, job.repeats, job.block)
         blocks = [range(first, min(first + job.block, job.repeats)) for first in firsts]
-        self._blocks = [(each, trained, repeats) for each in studied for trained in job.trained for repeats in blocks]
+        self._blocks = [(each, trained, repeats) for each in priors for trained in job.trained for repeats in blocks]
 
     @property
     def total_steps(self) -> int:
@@ -182,5 +182,5 @@ class Blocks(RowTrainer):
 
     def progress(self) -> str:
         """Where the study stands, for one line."""
-        studied, trained, _ = self._blocks[max(self.step - 1, 0)]
-        return f"{self.step}/{self.total_steps} blocks, {studied.name}, {trained} trained architectures"
+        prior, trained, _ = self._blocks[max(self.step - 1, 0)]
+        return f"{self.step}/{self.total_steps} blocks, {prior.name}, {trained} trained architectures"

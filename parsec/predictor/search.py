@@ -194,11 +194,11 @@ def search_repeatedly(
     with stage.hold():
         stage.restored(identity, {**job.model_dump(mode="json"), "seed": seed, "accuracies": accuracies, "pi": pi})
         stage.train(Blocks(job, seed, problem, prior))
-        about = {"schema": SCHEMA, "kind": "predictor", "seed": seed, "architectures": len(problem.reached)}
-        about |= {"accuracies_hash": accuracies, "job": job.model_dump(mode="json"), **stage.record(None)}
+        document = {"schema": SCHEMA, "kind": "predictor", "seed": seed, "architectures": len(problem.reached)}
+        document |= {"accuracies_hash": accuracies, "job": job.model_dump(mode="json"), **stage.record(None)}
         with stage.outputs():
             write_trained(output / "trained.parquet", job, read_metrics(state))
-            write_json(output / "predictor.json", about)
+            write_json(output / "predictor.json", document)
 
 
 def _named(architecture: int | Genotype) -> int | str:

@@ -124,18 +124,18 @@ def open_prior(path: Path, epoch: int | None = None) -> tuple[Prior, dict[str, s
     Raises:
         PriorError: as `read_prior`; a space that is not known, or no such epoch.
     """
-    about = read_metadata(path)
-    space = about.get("space", "")
+    metadata = read_metadata(path)
+    space = metadata.get("space", "")
     if space not in SPACES:
         raise PriorError(f"{path}: π belongs to space {space!r}; register it first, there are {', '.join(SPACES)}")
     # A form that the space does not have is refused by the comparison of the choices.
-    form: Form = "edges" if about["factors"] == "edges" else "separate"
+    form: Form = "edges" if metadata["factors"] == "edges" else "separate"
     history = read_history(path, form, space)
     wanted = [prior for known, prior in history if epoch in (None, known)]
     if not wanted:
         known = ", ".join(str(known) for known, _ in history)
         raise PriorError(f"{path}: no π after epoch {epoch}; there are {known}")
-    return wanted[-1], about
+    return wanted[-1], metadata
 
 
 def _checked(path: Path, form: Form, space: str) -> tuple[list[Row], dict[str, str]]:
@@ -157,9 +157,9 @@ def read_history(path: Path, form: Form, space: str) -> list[tuple[int, Prior]]:
     Raises:
         PriorError: as `read_prior`.
     """
-    rows, about = _checked(path, form, space)
+    rows, metadata = _checked(path, form, space)
     if rows and "epoch" not in rows[0]:
-        return [(int(about.get("epoch", -1)), _by_name(path, rows, Prior(form, space=SPACES[space])))]
+        return [(int(metadata.get("epoch", -1)), _by_name(path, rows, Prior(form, space=SPACES[space])))]
     by_epoch: dict[int, list[Row]] = {}
     for row in rows:
         if not isinstance(row["epoch"], int):

@@ -23,19 +23,19 @@ class RowsFile(NamedTuple):
     """Command that writes it."""
     version: str = "1"
 
-    def write(self, path: Path, rows: Sequence[Mapping[str, Any]], about: Mapping[str, Any]) -> None:
-        """Write the rows, whole or not at all; `about` becomes the metadata `about`, as JSON.
+    def write(self, path: Path, rows: Sequence[Mapping[str, Any]], origin: Mapping[str, Any]) -> None:
+        """Write the rows, whole or not at all; `origin` becomes the metadata `about`, as JSON.
 
         Raises:
             UserError: no space is left, or the folder cannot be written to.
         """
         table = pa.Table.from_pylist([dict(row) for row in rows], schema=self.fields)
-        metadata = {"schema": self.version, "about": json.dumps(about, sort_keys=True, allow_nan=False)}
+        metadata = {"schema": self.version, "about": json.dumps(origin, sort_keys=True, allow_nan=False)}
         with temporary_path(path) as temporary:
             pq.write_table(table.replace_schema_metadata(metadata), temporary, write_page_checksum=True)
 
     def read(self, path: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
-        """Rows and `about` of a file.
+        """Rows and origin of a file.
 
         Raises:
             UserError: missing, damaged, or another table.

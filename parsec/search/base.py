@@ -309,7 +309,7 @@ class SearchTrainer(ABC):
         if self.epoch > epoch:
             self.history.append(self._snapshot())
             if self.shares_weights and self.epoch == self.settings.warmup.epochs:
-                self.warmup_weights = self.supernet.bank.flat.detach().clone()
+                self.warmup_weights = self.supernet.weights.flat.detach().clone()
                 self.warmup_images = self.forward_images
             self._stop_if_out_of_time()
             rows.append(self._epoch_row())
@@ -382,7 +382,7 @@ class SearchTrainer(ABC):
             DivergedError: with the first step found, the settings that matter, and what to lower.
         """
         self._rows.read()
-        learned = (self.supernet.bank.flat, self.prior.logits)
+        learned = (self.supernet.weights.flat, self.prior.logits)
         if self._rows.first_bad is None and all(bool(values.isfinite().all()) for values in learned):
             return
         step = self._rows.first_bad or self.step
@@ -414,7 +414,7 @@ class SearchTrainer(ABC):
         return {
             "step": self.step,
             "evaluated": self.evaluated,
-            "weights": self.supernet.bank.flat.detach(),
+            "weights": self.supernet.weights.flat.detach(),
             "weight_optimizer": self.weight_optimizer.state_dict(),
             "warmup_weights": self.warmup_weights,
             "warmup_images": self.warmup_images,
@@ -434,7 +434,7 @@ class SearchTrainer(ABC):
         self.step, self.evaluated, self._last_step = state["step"], state["evaluated"], state["last_step"]
         self._epoch_seconds, self._device_seconds = state["epoch_seconds"], state["device_seconds"]
         with torch.no_grad():
-            self.supernet.bank.flat.copy_(state["weights"])
+            self.supernet.weights.flat.copy_(state["weights"])
             self.prior.logits.copy_(state["logits"])
         self.weight_optimizer.load_state_dict(state["weight_optimizer"])
         if self.prior_optimizer:

@@ -19,38 +19,38 @@ Loss = Callable[[], Tensor]
 """A loss at the current v and π."""
 
 
-def _gradients(bank: Parameters, logits: Tensor, loss: Loss) -> tuple[Tensor, Tensor, Tensor]:
+def _gradients(weights: Parameters, logits: Tensor, loss: Loss) -> tuple[Tensor, Tensor, Tensor]:
     """A loss, its gradient of the logits, and that of v, a copy."""
-    bank.gradient.zero_()
+    weights.gradient.zero_()
     logits.grad = None
     value = loss()
     value.backward()
     assert logits.grad is not None
     gradient, logits.grad = logits.grad, None
-    return value.detach(), gradient, bank.gradient.clone()
+    return value.detach(), gradient, weights.gradient.clone()
 
 
-def hessian_product(bank: Parameters, logits: Tensor, loss: Loss, vector: Tensor, reach: float = REACH) -> Tensor:
+def hessian_product(weights: Parameters, logits: Tensor, loss: Loss, vector: Tensor, reach: float = REACH) -> Tensor:
     """∇²_{π,v} L · vector by the central difference of the gradient of π at v ± ε vector (DARTS, equation 8).
 
     ε = reach / ‖vector‖. v is restored; a zero vector has the product zero. Where the step crosses kinks of ReLUs, as
     it does with 0.01, this is the curvature over a step of this length, not that at v.
     """
-    before, length = bank.flat.detach().clone(), float(vector.norm())
+    before, length = weights.flat.detach().clone(), float(vector.norm())
     if length == 0.0:
         return torch.zeros_like(logits)
     # ∇_π L at v + ε vector and at v − ε vector.
     epsilon = reach / length
-    bank.flat.detach().copy_(before + epsilon * vector)
-    _, forward, _ = _gradients(bank, logits, loss)
-    bank.flat.detach().copy_(before - epsilon * vector)
-    _, backward, _ = _gradients(bank, logits, loss)
-    bank.flat.detach().copy_(before)
+    weights.flat.detach().copy_(before + epsilon * vector)
+    _, forward, _ = _gradients(weights, logits, loss)
+    weights.flat.detach().copy_(before - epsilon * vector)
+    _, backward, _ = _gradients(weights, logits, loss)
+    weights.flat.detach().copy_(before)
     return (forward - backward) / (2 * epsilon)
 
 
 def unrolled_gradient(
-    bank: Parameters,
+    weights: Parameters,
     logits: Tensor,
     train: Loss,
     validation: Loss,
@@ -62,7 +62,7 @@ def unrolled_gradient(
     """The validation loss after one v-step, and its gradient with respect to the logits (DARTS, equation 7).
 
     Args:
-        bank: holds v, which is restored; its gradient is overwritten.
+        weights: holds v, which is restored; its gradient is overwritten.
         logits: of π.
         train: the loss of the v-step that is looked ahead.
         validation: the loss that is descended.
@@ -72,14 +72,14 @@ def unrolled_gradient(
         reach: length of the step of the finite difference.
     """
     # v' = v − ξ (momentum + ∇_v L_train + weight decay): the v-step that is looked ahead.
-    before = bank.flat.detach().clone()
-    _, _, gradient = _gradients(bank, logits, train)
-    bank.flat.detach().sub_(rate * (velocity + gradient + weight_decay * before))
+    before = weights.flat.detach().clone()
+    _, _, gradient = _gradients(weights, logits, train)
+    weights.flat.detach().sub_(rate * (velocity + gradient + weight_decay * before))
     # ∇_π L_val and ∇_v' L_val at v'; then v is restored.
-    loss, direct, vector = _gradients(bank, logits, validation)
-    bank.flat.detach().copy_(before)
+    loss, direct, vector = _gradients(weights, logits, validation)
+    weights.flat.detach().copy_(before)
     # Equation 7: ∇_π L_val − ξ ∇²_{π,v} L_train · ∇_v' L_val.
-    return loss, direct - rate * hessian_product(bank, logits, train, vector, reach)
+    return loss, direct - rate * hessian_product(weights, logits, train, vector, reach)
 
 
 class Darts(Relaxed):
@@ -116,11 +116,11 @@ class DartsSecondOrder(Darts):
 
     def prior_step(self, train: Batch, validation: Batch, rate: float) -> Tensor:
         """Take the π-step through one v-step ahead; the loss on the validation batch after it."""
-        weights, flat = self.settings.weights, self.supernet.bank.flat
+        weights, flat = self.settings.weights, self.supernet.weights.flat
         # The v-step that is looked ahead includes SGD's momentum; before the first step there is none.
         velocity = self.weight_optimizer.state[flat].get("momentum_buffer")
         loss, gradient = unrolled_gradient(
-            self.supernet.bank,
+            self.supernet.weights,
             self.prior.logits,
             lambda: self.loss(self._mixture(), train),
             lambda: self.loss(self._mixture(), validation),

@@ -56,7 +56,7 @@ class Parsec(SearchTrainer):
         share = self.settings.warmup.weightless_share
         self.warmup_prior = self.prior if share is None else self.prior.with_weightless_share(share)
         # DARTS' optimizers: SGD for v, Adam for π.
-        self.weight_optimizer = sgd([self.supernet.bank.flat], self.settings.weights)
+        self.weight_optimizer = sgd([self.supernet.weights.flat], self.settings.weights)
         self.prior_optimizer = adam([self.prior.logits], self.settings.prior)
 
     def train_step(self, epoch: int) -> Metrics:
@@ -96,7 +96,7 @@ class Parsec(SearchTrainer):
         tempered = temperature(self.settings.estimator, len(labels))
         stats = weighted_backward(self.executor, architectures, images, labels, tempered)
         # Clip as DARTS does, then the SGD step at this epoch's learning rate.
-        torch.nn.utils.clip_grad_norm_([self.supernet.bank.flat], self.settings.weights.gradient_clip)
+        torch.nn.utils.clip_grad_norm_([self.supernet.weights.flat], self.settings.weights.gradient_clip)
         self.weight_optimizer.param_groups[0]["lr"] = rate
         self.weight_optimizer.step()
         return {

@@ -35,7 +35,7 @@ class SamplingTrainer(SearchTrainer):
         task, start = self.task, generator(self.task.seed, *stream)
         self.supernet = shared_weights(task.prior.space, self.settings.network, task.classes, start, task.device)
         self._single = SequentialExecutor(self.supernet, partial(autocast, task.device, task.job.compute.precision))
-        self.weight_optimizer = sgd([self.supernet.bank.flat], self.settings.weights)
+        self.weight_optimizer = sgd([self.supernet.weights.flat], self.settings.weights)
 
     def sample(self, rng: torch.Generator) -> Architecture:
         """One architecture from the prior."""
@@ -50,10 +50,10 @@ class SamplingTrainer(SearchTrainer):
         """One SGD step of v on one architecture; the mean loss per image, 0-d, float64."""
         images, labels = batch
         self.evaluated += 1
-        self.supernet.bank.gradient.zero_()
+        self.supernet.weights.gradient.zero_()
         loss = summed_cross_entropy(self.logits(child, images), labels) / len(labels)
         loss.backward()
-        torch.nn.utils.clip_grad_norm_([self.supernet.bank.flat], self.settings.weights.gradient_clip)
+        torch.nn.utils.clip_grad_norm_([self.supernet.weights.flat], self.settings.weights.gradient_clip)
         self.weight_optimizer.param_groups[0]["lr"] = rate
         self.weight_optimizer.step()
         return loss.detach()

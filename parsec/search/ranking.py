@@ -42,7 +42,7 @@ def rank(trainer: SearchTrainer) -> pd.DataFrame:
     without shared weights have no rows, unless `random.ranked` asks for trainings of the sample.
     """
     task, settings = trainer.task, trainer.settings
-    flat, rows = trainer.supernet.bank.flat, list[dict[str, Any]]()
+    flat, rows = trainer.supernet.weights.flat, list[dict[str, Any]]()
     sample = ranked_architectures(settings, trainer.prior.space)
     if trainer.ranked_accuracies is not None:
         # Trained alone, one after another: the accuracy of each was measured when its training ended.

@@ -50,7 +50,7 @@ class Relaxed(SearchTrainer):
         self.prior = task.prior.to("cpu")
         if settings.init_from == "uniform":
             self._perturb(settings.relaxation.initial_deviation)
-        self.weight_optimizer = sgd([self.supernet.bank.flat], settings.weights)
+        self.weight_optimizer = sgd([self.supernet.weights.flat], settings.weights)
         self.prior_optimizer = adam([self.prior.logits], settings.relaxation)
 
     def _perturb(self, deviation: float) -> None:
@@ -77,7 +77,7 @@ class Relaxed(SearchTrainer):
 
     def backward(self, loss: Tensor) -> None:
         """Overwrite the gradient of v, and that of π where the loss depends on it."""
-        self.supernet.bank.gradient.zero_()
+        self.supernet.weights.gradient.zero_()
         self.prior.logits.grad = None
         loss.backward()
 
@@ -88,7 +88,7 @@ class Relaxed(SearchTrainer):
 
     def step_weights(self, rate: float) -> None:
         """Descend the gradient of v, clipped."""
-        torch.nn.utils.clip_grad_norm_([self.supernet.bank.flat], self.settings.weights.gradient_clip)
+        torch.nn.utils.clip_grad_norm_([self.supernet.weights.flat], self.settings.weights.gradient_clip)
         self.weight_optimizer.param_groups[0]["lr"] = rate
         self.weight_optimizer.step()
 

@@ -67,10 +67,10 @@ def import_benchmark(job: ImportJob, source: Path, output: Path) -> None:
     read, table_of = READERS[job.benchmark]
     items: Iterable[object] = read(source)
     table: pa.Table = table_of(_told(items, job.benchmark), source)  # type: ignore[operator]
-    about = {"source": source.name, "provenance": provenance(job, run_start, Source(_content_hash(source)))}
+    origin = {"source": source.name, "provenance": provenance(job, run_start, Source(_content_hash(source)))}
     check_file(output, parquet_signature(table.column_names))
     with temporary_path(output) as temporary:
-        metadata = {"about": json.dumps(about, sort_keys=True, allow_nan=False)}
+        metadata = {"about": json.dumps(origin, sort_keys=True, allow_nan=False)}
         pq.write_table(table.replace_schema_metadata(metadata), temporary, write_page_checksum=True)
     logger.info("%s: %s architectures", output, f"{table.num_rows:,}")
 

@@ -180,9 +180,9 @@ def simulate(job: SimulateJob, benchmark: Path, scores: Path | None, seed: int, 
     for name, start in _starts(job, problem, scores).items():
         logger.info("simulate %s: %d repeats of up to %d trainings", name, job.repeats, job.budget)
         rows += [{"method": name, **row} for row in _repeats(job, name, start, problem, budget, seed)]
-    about = {"seed": seed, "provenance": provenance(job, run_start, None)}
+    origin = {"seed": seed, "provenance": provenance(job, run_start, None)}
     mark_folder(output, "simulate", run=run)
-    SIMULATIONS_FILE.write(output / "simulations.parquet", rows, about)
+    SIMULATIONS_FILE.write(output / "simulations.parquet", rows, origin)
 
 
 def _problem(job: SimulateJob, path: Path) -> tuple[Problem[int], NDArray[np.float64] | None]:
@@ -214,11 +214,11 @@ def _scores(job: SimulateJob, path: Path | None) -> Mapping[int, float]:
     """Scores by the number of the architecture; −∞ for a failed one."""
     if path is None:
         raise UserError("simulate: assisted_evolution begins with scores; give --scores, or leave it out of methods")
-    rows, about = SCORES_FILE.read(path)
-    space = about["provenance"]["settings"]["space"]
+    rows, origin = SCORES_FILE.read(path)
+    space = origin["provenance"]["settings"]["space"]
     if space != job.space:
         raise UserError(f"{path}: scores of {space}, but the settings want {job.space}; give scores of {job.space}")
-    if job.space == "nasbench101" and "table" not in about:
+    if job.space == "nasbench101" and "table" not in origin:
         raise UserError(f"{path}: scores of drawn cells; give scores of the table's: `score --benchmark`")
     return dict(zip(rows["index"].tolist(), rows["score"].fillna(-np.inf).tolist(), strict=True))
 

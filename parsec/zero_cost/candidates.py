@@ -29,7 +29,7 @@ A = TypeVar("A")
 class Pool(Protocol[A]):
     """The architectures that a scoring chooses from."""
 
-    about: Mapping[str, Any] = {}
+    origin: Mapping[str, Any] = {}
     """Metadata of the architectures in `scores.parquet`."""
 
     def indices(self, count: int | None, seed: int) -> list[int]:
@@ -124,7 +124,7 @@ class NasBench101Pool(Drawn[nasbench101.Architecture]):
         if table is not None:
             self._table, names = read_architectures(table)
             digest = hashlib.sha256("\n".join(names).encode()).hexdigest()
-            self.about = {"table": {"file": table.name, "architectures_hash": digest}}
+            self.origin = {"table": {"file": table.name, "architectures_hash": digest}}
 
     def indices(self, count: int | None, seed: int) -> list[int]:
         """See `Pool.indices`.

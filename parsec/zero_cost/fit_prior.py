@@ -33,11 +33,11 @@ def fit_pi(job: FitPiJob, scores: Path, output: Path) -> None:
     run_start = start_provenance("parsec.zero_cost.fit_prior")
     run = f"fit-pi of {scores} (settings {fingerprint(job)})"
     check_run_folder(output, "fit-pi", run, ["pi.parquet", "fit.json"])
-    rows, about = SCORES_FILE.read(scores)
-    settings = about["provenance"]["settings"]
+    rows, origin = SCORES_FILE.read(scores)
+    settings = origin["provenance"]["settings"]
     if settings["space"] != job.space:
         raise UserError(f"{scores}: scores of {settings['space']}, but the settings want {job.space}; give such scores")
-    seen = _looked_at(rows, job.scored, about["seed"], scores)
+    seen = _looked_at(rows, job.scored, origin["seed"], scores)
     kept = _best(seen, job.keep, scores)
 
     # π from how often the best architectures make each choice.
@@ -46,12 +46,12 @@ def fit_pi(job: FitPiJob, scores: Path, output: Path) -> None:
     prior = Prior("separate", fit(chosen, space.factors("separate"), job.pseudo_count), space)
 
     metadata = {"space": job.space, "stage": STAGE, "dataset": settings["dataset"], "method": settings["score"]["kind"]}
-    metadata |= {"seed": str(about["seed"]), "epoch": "0", "settings_fingerprint": fingerprint(job)}
+    metadata |= {"seed": str(origin["seed"]), "epoch": "0", "settings_fingerprint": fingerprint(job)}
     metadata |= {"parent_fingerprint": "", "code_fingerprint": run_start.code}
     mark_folder(output, "fit-pi", run=run)
     write_prior(output / "pi.parquet", prior, metadata)
     document: dict[str, Any] = {"schema": SCHEMA, "kind": "fit", "stage": STAGE, "method": metadata["method"]}
-    document |= {"seed": about["seed"], "parent": None, "scored": len(seen), "cost": _cost(seen, about["cost"])}
+    document |= {"seed": origin["seed"], "parent": None, "scored": len(seen), "cost": _cost(seen, origin["cost"])}
     document |= {"forward_images": len(seen) * settings["score"]["batch_size"]}
     document |= {"failed": int((seen["status"] == "failed").sum()), "kept": kept["architecture"].tolist()}
     document |= {"entropy": prior.entropy()}

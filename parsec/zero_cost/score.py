@@ -122,16 +122,16 @@ def score(
     info = read_info(data, job.dataset)
     pool = pool_of(job, seed, table)
     # Scorings of different tables have different states.
-    suffix = f"-{pool.about['table']['architectures_hash'][:16]}" if "table" in pool.about else ""
+    suffix = f"-{pool.origin['table']['architectures_hash'][:16]}" if "table" in pool.origin else ""
     identity = f"{fingerprint(job)}-seed{seed}-{info.content_hash[:16]}{suffix}"
-    stands_for = {**job.model_dump(mode="json"), "seed": seed, "images": info.content_hash, **pool.about}
+    stands_for = {**job.model_dump(mode="json"), "seed": seed, "images": info.content_hash, **pool.origin}
     with stage.hold():
         stage.restored(identity, stands_for)
         images = minibatch(job, data, info, seed, stage.device)
         stage.train(Scoring(job, seed, pool.indices(job.architectures, seed), images, pool))
         with stage.outputs():
-            about = {"seed": seed, **stage.record(info), **pool.about}
-            SCORES_FILE.write(output / "scores.parquet", read_metrics(state), about)
+            origin = {"seed": seed, **stage.record(info), **pool.origin}
+            SCORES_FILE.write(output / "scores.parquet", read_metrics(state), origin)
 
 
 def minibatch(job: AnyScoreJob, data: Path, info: DatasetInfo, seed: int, device: torch.device) -> Tensor:
@@ -163,12 +163,12 @@ def read_sample(path: Path) -> tuple[NDArray[np.float64], dict[str, Any]]:
     Raises:
         UserError: the file is missing, damaged, of another space, or without any score.
     """
-    rows, about = SCORES_FILE.read(path)
-    space = about["provenance"]["settings"]["space"]
+    rows, origin = SCORES_FILE.read(path)
+    space = origin["provenance"]["settings"]["space"]
     if space != "darts" or rows["score"].isna().all():
         raise UserError(f"{path}: scores of {space}, or none at all; give those of architectures of darts")
     rows = rows.sort_values("index")
-    return rows["score"].fillna(rows["score"].min()).to_numpy(np.float64), about
+    return rows["score"].fillna(rows["score"].min()).to_numpy(np.float64), origin
 
 
 def scorer(path: Path, data: Path) -> Callable[[Genotype], float]:
@@ -179,14 +179,14 @@ def scorer(path: Path, data: Path) -> Callable[[Genotype], float]:
     Raises:
         UserError: see `read_sample`; or `data` is not the data set of the scores.
     """
-    reached, about = read_sample(path)
-    job = DartsScoreJob.model_validate(about["provenance"]["settings"])
+    reached, origin = read_sample(path)
+    job = DartsScoreJob.model_validate(origin["provenance"]["settings"])
     info = read_info(data)
-    if info.content_hash != about["provenance"]["dataset_hash"]:
+    if info.content_hash != origin["provenance"]["dataset_hash"]:
         raise UserError(f"{data}: not the data set that {path} was scored on ({job.dataset}); give its folder")
-    images = minibatch(job, data, info, about["seed"], torch.device("cpu"))
-    pool = DartsPool(job.network, about["seed"])
-    scoring, worst = Scoring(job, about["seed"], (), images, pool), float(reached.min())
+    images = minibatch(job, data, info, origin["seed"], torch.device("cpu"))
+    pool = DartsPool(job.network, origin["seed"])
+    scoring, worst = Scoring(job, origin["seed"], (), images, pool), float(reached.min())
 
     def worth(genotype: Genotype) -> float:
         score, _ = scoring.score(genotype, pool.text(genotype))

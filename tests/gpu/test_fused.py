@@ -56,7 +56,7 @@ def step(executor, children, images, labels, temperature=4.0):
     """Log-likelihoods, loss, effective sample size, gradient."""
     likelihoods = executor.log_likelihoods(children, images, labels).clone()
     seen = weighted_backward(executor, children, images, labels, temperature)
-    return likelihoods, seen.loss, seen.effective_sample_size, executor.supernet.bank.gradient.clone()
+    return likelihoods, seen.loss, seen.effective_sample_size, executor.supernet.weights.gradient.clone()
 
 
 def assert_close(result, expected, rtol, atol):

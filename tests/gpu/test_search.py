@@ -79,7 +79,7 @@ def test_equal_searches_write_equal_bytes(tmp_path):
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_search_step_memory_matches_single_child(precision):
-    """Weights and gradients, of the bank and of the child trained alone, are there before and so not counted."""
+    """Weights and gradients, of the supernet and of the child trained alone, are there before and so not counted."""
     device, network = torch.device("cuda"), Network(cells=8, channels=16)
     images, labels = batch(device, 64, 32)
     child = of_convolutions()
@@ -136,7 +136,7 @@ def test_float64_results_match_cpu():
         images, labels = batch(device, 8, 13, torch.float64)
         seen = weighted_backward(one, some, images, labels, temperature=8.0)
         log_likelihoods = one.log_likelihoods(some, images, labels)
-        results = (seen.loss, seen.effective_sample_size, log_likelihoods, one.supernet.bank.gradient)
+        results = (seen.loss, seen.effective_sample_size, log_likelihoods, one.supernet.weights.gradient)
         per_device.append([result.cpu() for result in results])
     for on_cpu, on_gpu in zip(*per_device, strict=True):
         scale = float(on_cpu.abs().max())

@@ -1,6 +1,6 @@
 """Interface of the kernels' backends: the launches of a step of S architectures, in the order of a cell.
 
-`weights` is the result of `Tables.weights` and `weight_gradient` the bank's flat gradient; `rows` and `edges` are
+`weights` is the result of `Tables.weights` and `weight_gradient` the supernet's flat gradient; `rows` and `edges` are
 tables (see `layout.Tables`), `states` and `gradients` flat buffers of a cell's maps and their gradients (see
 `layout.Maps`). Maps are [row, N, H, W, C], in the precision of activations; `statistics` [row, 2 (mean, 1/σ), C] and
 `partials` are float32, or float64 if the weights are. Kernels touch only their own rows; summation order is
@@ -73,7 +73,7 @@ class Operations(Protocol):
         normalised: bool,
         first: bool,
     ) -> None:
-        """Backward of `conv1x1` and batch norm: adds the input's gradient to `targets`, and the weights' to the bank's.
+        """Backward of `conv1x1` and batch norm: adds the input's gradient to `targets`, and the weights' to their own.
 
         `first`: the input's gradient is the first of several, and is written instead; only without halves.
         `normalised`: whether `z` holds results after batch norm, or before. Of two consecutive rows that are edges of

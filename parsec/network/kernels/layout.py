@@ -128,7 +128,7 @@ KIND, SOURCE, STRIDE, KERNEL, DILATION, REPEATS, DEPTHWISE_SIZE, UPSTREAM, DEPTH
 """Columns of an edge's row: what it does; first element of its source among the states (and of the source's gradient
 among the gradients); stride, kernel side, dilation, repeats; elements of a depthwise weight. The last three have an
 entry for each of two stages, `STAGE` columns apart: first elements, −1 where there is none, of the gradient that comes
-in (among the gradients) and of the weights (in the bank)."""
+in (among the gradients) and of the weights (in the supernet's vector)."""
 STAGE = 3
 
 CONV_COLUMNS = 5
@@ -138,7 +138,7 @@ comes in, and of the weights of either half; the source is −1 in a row with no
 
 
 def _stage_names(cell: int, primitive: str, shape: CellShape) -> list[str]:
-    """Names in the bank of the weights of a primitive, in the order of a lookup's parts; empty where there is none."""
+    """Names of the shared weights of a primitive, in the order of a lookup's parts; empty where there is none."""
     if primitive in SEPARABLE:
         repeats = SEPARABLE[primitive].repeats
         names = [f"cells.{cell}.{primitive}.{r}.{part}" for r in range(repeats) for part in ("depthwise", "pointwise")]
@@ -152,24 +152,24 @@ class Tables:
     """Tables of a network's cells on the device, with which architectures are encoded there.
 
     Args:
-        bank: the weights, whose places in the flat vector are looked up.
+        shared: the weights, whose places in the flat vector are looked up.
         shapes: the cells.
         device: where the tables are made.
     """
 
-    def __init__(self, bank: SharedParameters, shapes: list[CellShape], device: torch.device) -> None:
+    def __init__(self, shared: SharedParameters, shapes: list[CellShape], device: torch.device) -> None:
         names = [[_stage_names(i, p, shape) for p in PRIMITIVES] for i, shape in enumerate(shapes)]
-        first = [[[bank.start(n) if n else -1 for n in parts] for parts in cell] for cell in names]
-        step = [[[bank.entry_size(n) if n else 0 for n in parts] for parts in cell] for cell in names]
+        first = [[[shared.start(n) if n else -1 for n in parts] for parts in cell] for cell in names]
+        step = [[[shared.entry_size(n) if n else 0 for n in parts] for parts in cell] for cell in names]
         self._first, self._step = torch.tensor(first, device=device), torch.tensor(step, device=device)
         self._kinds = torch.tensor([CELLS.index(shape.kind) for shape in shapes], device=device)
         self._reduction = torch.tensor([shape.reduction for shape in shapes], device=device).view(-1, 1, 1)
         self._channels = torch.tensor([shape.channels for shape in shapes], device=device).view(-1, 1, 1)
         self._facts = torch.tensor([_facts(primitive) for primitive in PRIMITIVES], device=device)
-        self._taps_first = _taps_first(bank, shapes).to(device)
+        self._taps_first = _taps_first(shared, shapes).to(device)
 
     def weights(self, flat: Tensor) -> Tensor:
-        """Copy of the bank's vector with depthwise weights [k², C] instead of [C, k²], each in its old place.
+        """Copy of the supernet's vector with depthwise weights [k², C] instead of [C, k²], each in its old place.
 
         The channels of a tap then lie side by side, as those of a pixel do.
         """
@@ -222,13 +222,13 @@ class Tables:
         return torch.stack(columns, -1), torch.stack([torch.where(halve, each, none) for each in halvings], -1)
 
 
-def _taps_first(bank: SharedParameters, shapes: list[CellShape]) -> Tensor:
-    """For every number of `Tables.weights`, its place in the bank (int32)."""
-    index = torch.arange(bank.flat.numel(), dtype=torch.int32)
+def _taps_first(shared: SharedParameters, shapes: list[CellShape]) -> Tensor:
+    """For every number of `Tables.weights`, its position in the supernet's vector (int32)."""
+    index = torch.arange(shared.flat.numel(), dtype=torch.int32)
     for cell, shape in enumerate(shapes):
         for primitive, kind in SEPARABLE.items():
             for repeat in range(kind.repeats):
-                start = bank.start(f"cells.{cell}.{primitive}.{repeat}.depthwise")
+                start = shared.start(f"cells.{cell}.{primitive}.{repeat}.depthwise")
                 size = EDGES * shape.channels * kind.kernel**2
                 part = index[start : start + size].view(EDGES, shape.channels, -1)
                 part.view(-1).copy_(part.transpose(1, 2).flatten())

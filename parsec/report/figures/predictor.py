@@ -15,7 +15,7 @@ from parsec.report import sample_efficiency
 from parsec.report.figures.curves import number_range
 from parsec.report.figures.style import DOUBLE, SINGLE, Drawing, every, legend_below, new_figure, series
 from parsec.report.methods import BLACK, GREY
-from parsec.report.tables.predictor import RANDOM, Study, read_studies
+from parsec.report.tables.predictor import RANDOM, PredictorRun, read_predictor_runs
 from parsec.report.tables.proposals import read
 from parsec.tabular.problem import FloatArray
 
@@ -35,33 +35,33 @@ POINTS = 60
 
 def plot_predictor(inputs: list[Path]) -> Drawing:
     """Pairs of a run's folder and its benchmark → median and quartiles over repeats, one panel per run."""
-    studies = read_studies(inputs)
-    figure = new_figure(SINGLE if len(studies) == 1 else DOUBLE, 2.8)
-    grid = figure.subplots(1, len(studies), squeeze=False)[0]
+    runs = read_predictor_runs(inputs)
+    figure = new_figure(SINGLE if len(runs) == 1 else DOUBLE, 2.8)
+    grid = figure.subplots(1, len(runs), squeeze=False)[0]
     numbers = []
-    for axes, study in zip(grid, studies, strict=True):
-        numbers.append(pd.concat(_curves(study)))
-        _panel(axes, study, numbers[-1])
-    repeats = number_range(len(study.reached[pool]) for study in studies for pool in study.architectures)
+    for axes, run in zip(grid, runs, strict=True):
+        numbers.append(pd.concat(_curves(run)))
+        _panel(axes, run, numbers[-1])
+    repeats = number_range(len(run.reached[pool]) for run in runs for pool in run.architectures)
     note = f"Median and quartiles over n = {repeats} repeats"
-    note += "; dotted: the best of the space." if any(study.tabular for study in studies) else "."
+    note += "; dotted: the best of the space." if any(run.tabular for run in runs) else "."
     legend_below(figure, grid, note)
     return Drawing(figure, pd.concat(numbers))
 
 
-def _curves(study: Study) -> Iterator[pd.DataFrame]:
-    for pool in study.architectures:
-        best = np.maximum.accumulate(study.reached[pool], axis=1)
-        yield _frame(study, pool, np.arange(1, study.job.budget + 1), np.quantile(best, SHARES, axis=0))
+def _curves(run: PredictorRun) -> Iterator[pd.DataFrame]:
+    for pool in run.architectures:
+        best = np.maximum.accumulate(run.reached[pool], axis=1)
+        yield _frame(run, pool, np.arange(1, run.job.budget + 1), np.quantile(best, SHARES, axis=0))
     # Random search: quartiles of the exact distribution instead of repeats.
-    at = np.unique(np.linspace(1, study.job.budget, POINTS).astype(int))
-    exact = [[sample_efficiency.best_so_far(study.accuracies, int(count), share) for count in at] for share in SHARES]
-    yield _frame(study, RANDOM, at, np.array(exact))
+    at = np.unique(np.linspace(1, run.job.budget, POINTS).astype(int))
+    exact = [[sample_efficiency.best_so_far(run.accuracies, int(count), share) for count in at] for share in SHARES]
+    yield _frame(run, RANDOM, at, np.array(exact))
 
 
-def _frame(study: Study, pool: str, trained: NDArray[np.int64], quartiles: FloatArray) -> pd.DataFrame:
+def _frame(run: PredictorRun, pool: str, trained: NDArray[np.int64], quartiles: FloatArray) -> pd.DataFrame:
     named = dict(zip(QUARTILES, quartiles, strict=True))
-    return pd.DataFrame({"run": study.title, "pool": pool, "trained": trained, **named})
+    return pd.DataFrame({"run": run.title, "pool": pool, "trained": trained, **named})
 
 
 def pool_label(name: str) -> str:
@@ -70,20 +70,20 @@ def pool_label(name: str) -> str:
     return POOLS[kind].format(size=size) if kind in POOLS else name
 
 
-def _panel(axes: Axes, study: Study, curves: pd.DataFrame) -> None:
+def _panel(axes: Axes, run: PredictorRun, curves: pd.DataFrame) -> None:
     for i, (pool, curve) in enumerate(curves.groupby("pool", sort=False)):
         line = series(i).plot() if pool != RANDOM else {"color": BLACK, "linestyle": "--"}
         axes.plot(curve["trained"], curve["median"], label=pool_label(str(pool)), markevery=every(len(curve)), **line)
         axes.fill_between(curve["trained"], curve["lower"], curve["upper"], color=line["color"], alpha=0.15, lw=0)
-    top = float(study.accuracies.max() if study.tabular else curves["upper"].max())
-    if study.tabular:
+    top = float(run.accuracies.max() if run.tabular else curves["upper"].max())
+    if run.tabular:
         axes.axhline(top, color=GREY, linewidth=0.6, linestyle=":")
     # What the first few random architectures reach is of no interest and would take all the height.
-    low = float(curves.loc[curves["trained"] >= min(study.job.start, study.job.budget), "lower"].min())
+    low = float(curves.loc[curves["trained"] >= min(run.job.start, run.job.budget), "lower"].min())
     axes.set_ylim(low - 0.1 * (top - low), top + 0.05 * (top - low))
-    axes.set_xlabel("Trained architectures" if study.tabular else "Scored architectures")
-    axes.set_ylabel("Best validation accuracy so far (%)" if study.tabular else "Best score so far")
-    axes.set_title(study.title)
+    axes.set_xlabel("Trained architectures" if run.tabular else "Scored architectures")
+    axes.set_ylabel("Best validation accuracy so far (%)" if run.tabular else "Best score so far")
+    axes.set_title(run.title)
 
 
 MEASURES = {"share": "Effective sample size / K", "error": "Error of the gradient\n/ that under π"}

@@ -271,7 +271,7 @@ def _raw_classes(rows: Iterable[Row], dataset: str) -> pd.DataFrame:
 
 
 def _class_lines(row: Row, dataset: str) -> Iterator[tuple[Any, ...]]:
-    about = (row.architecture, dataset, row.origin, row.method, *row.network, row.epochs)
+    common = (row.architecture, dataset, row.origin, row.method, *row.network, row.epochs)
     by_class: dict[str, list[dict[str, Any]]] = {}
     for result in row.trainings:
         for entry in result["test"].get("classes", []):
@@ -280,7 +280,7 @@ def _class_lines(row: Row, dataset: str) -> Iterator[tuple[Any, ...]]:
         errors = [entry["top1_error"] for entry in entries if entry["top1_error"] is not None]
         summary = summarise(errors) if errors else None
         numbers = (entries[0]["images"], len(errors), summary and summary.mean, summary and summary.std)
-        yield (*about, csv_text(name), *numbers)
+        yield (*common, csv_text(name), *numbers)
 
 
 def _raw_published(rows: pd.DataFrame, data_set: str, columns: Iterable[str]) -> pd.DataFrame:

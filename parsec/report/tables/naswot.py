@@ -116,13 +116,13 @@ class ScoreFile(NamedTuple):
 
 def read_score_file(path: Path, space: str = "nasbench201") -> ScoreFile:
     """One `scores.parquet` of this space."""
-    rows, about = SCORES_FILE.read(path)
-    settings = about["provenance"]["settings"]
+    rows, origin = SCORES_FILE.read(path)
+    settings = origin["provenance"]["settings"]
     if settings["space"] != space:
         raise UserError(f"{path}: scores of {settings['space']}; give scores of {space}")
     score = settings["score"]
     text = json.dumps(settings, sort_keys=True)
-    return ScoreFile(rows, score["kind"], score["mode"], settings["dataset"], about["seed"], text)
+    return ScoreFile(rows, score["kind"], score["mode"], settings["dataset"], origin["seed"], text)
 
 
 def by_scoring(scored: Sequence[ScoreFile]) -> list[list[ScoreFile]]:
@@ -181,13 +181,13 @@ def make_ablation_table(inputs: list[Path]) -> TableResult:
     paths = after_table("naswot-ablation", inputs, "ablation.parquet")
     accuracies, rows, sections = read_report_columns(inputs[0]).test["cifar10"], list[dict[str, Any]](), []
     for path in paths:
-        scores, about = ABLATION_FILE.read(path)
-        settings = about["provenance"]["settings"]
+        scores, origin = ABLATION_FILE.read(path)
+        settings = origin["provenance"]["settings"]
         varied = {condition["name"]: condition["varies"] for condition in settings["conditions"]}
         measured = [{"dataset": settings["dataset"], **row} for row in _measured(scores, varied, accuracies)]
         rows += measured
         label = LABELS.get(settings["dataset"], settings["dataset"])
-        sections.append(Section.of(f"This run, images of {label}, seed {about['seed']}", measured, ABLATION_COLUMNS))
+        sections.append(Section.of(f"This run, images of {label}, seed {origin['seed']}", measured, ABLATION_COLUMNS))
     caption = "Ablations of training-free scores on NAS-Bench-201"
     table = Table("naswot-ablation", caption, ABLATION_COLUMNS, sections, ABLATION_NOTES)
     return TableResult(table, pd.DataFrame(rows))

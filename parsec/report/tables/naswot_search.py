@@ -72,8 +72,8 @@ class SimulationRuns(NamedTuple):
 
 def read_simulation_runs(path: Path, space: str) -> SimulationRuns:
     """A `simulations.parquet` of a space."""
-    rows, about = SIMULATIONS_FILE.read(path)
-    settings = about["provenance"]["settings"]
+    rows, origin = SIMULATIONS_FILE.read(path)
+    settings = origin["provenance"]["settings"]
     if settings["space"] != space:
         raise UserError(f"{path}: searches of {settings['space']}; give searches of {space}")
     return SimulationRuns(rows, *(settings[key] for key in ("dataset", "budget", "repeats", "seconds")))

@@ -31,7 +31,7 @@ from parsec.tabular.problem import FloatArray
 RANDOM = "random search, exact"
 
 
-class Study(NamedTuple):
+class PredictorRun(NamedTuple):
     """One run: what its searches trained, and the space that they searched."""
 
     job: AnyPredictorJob
@@ -67,18 +67,18 @@ class Study(NamedTuple):
         return np.minimum(self.times(pool, target), self.job.budget)
 
 
-def read_studies(inputs: Sequence[Path]) -> list[Study]:
-    """Studies from pairs: a run's folder, then the benchmark's file.
+def read_predictor_runs(inputs: Sequence[Path]) -> list[PredictorRun]:
+    """Runs from pairs: a run's folder, then the benchmark's file.
 
     Raises:
         UserError: an odd number of inputs, a damaged file, or another benchmark than the one searched.
     """
     if len(inputs) % 2:
         raise UserError("predictor: give the folder of each run followed by the file of the benchmark it searched")
-    return [_study(folder, benchmark) for folder, benchmark in zip(inputs[::2], inputs[1::2], strict=True)]
+    return [_read_predictor_run(folder, benchmark) for folder, benchmark in zip(inputs[::2], inputs[1::2], strict=True)]
 
 
-def _study(folder: Path, benchmark: Path) -> Study:
+def _read_predictor_run(folder: Path, benchmark: Path) -> PredictorRun:
     job, rows, seen = read_run(folder)
     accuracies = read_reached(job, benchmark)
     if content_hash(accuracies) != seen:
@@ -88,7 +88,7 @@ def _study(folder: Path, benchmark: Path) -> Study:
         {pool.name: groups[pool.name][column].to_numpy().reshape(job.repeats, job.budget) for pool in job.pools}
         for column in ("architecture", "accuracy")
     )
-    return Study(job, benchmark, named, reached, accuracies)
+    return PredictorRun(job, benchmark, named, reached, accuracies)
 
 
 def bracketed(estimate: Interval, digits: int) -> str:
@@ -130,73 +130,72 @@ CLAIMS_NOTE = (
 
 def make_claims_table(inputs: Sequence[Path]) -> TableResult:
     """Pairs of a run's folder and its benchmark → one row per claim and target."""
-    answers = [(study, list(verdicts(study))) for study in read_studies(inputs)]
+    answers = [(run, list(verdicts(run))) for run in read_predictor_runs(inputs)]
     sections = [
         Section.of(
-            f"{study.title}, {target.name}",
+            f"{run.title}, {target.name}",
             (verdict for verdict in rows if verdict.target == target.name),
             CLAIMS_COLUMNS,
         )
-        for study, rows in answers
-        for target in study.targets
+        for run, rows in answers
+        for target in run.targets
     ]
     caption = "The claims of Mauch et al. on the number of architectures that are trained until a target is found"
-    numbers = (row for study, rows in answers for each in rows for row in _claims_numbers(study, each))
+    numbers = (row for run, rows in answers for each in rows for row in _claims_numbers(run, each))
     return TableResult(
         Table("predictor-claims", caption, CLAIMS_COLUMNS, sections, [CLAIMS_NOTE]), pd.DataFrame(numbers)
     )
 
 
-def verdicts(study: Study) -> Iterator[Verdict]:
-    """All claims that the pools of a study can answer, for every target."""
-    for target in study.targets:
-        if "all" in study.architectures:
-            yield _over_random(study, target, "all", "scoring the whole space")
-        for pool in study.job.pools:
-            if pool.kind == "uniform" and "all" in study.architectures:
-                yield _drop(study, target, pool.name)
+def verdicts(run: PredictorRun) -> Iterator[Verdict]:
+    """All claims that the pools of a run can answer, for every target."""
+    for target in run.targets:
+        if "all" in run.architectures:
+            yield _over_random(run, target, "all", "scoring the whole space")
+        for pool in run.job.pools:
+            if pool.kind == "uniform" and "all" in run.architectures:
+                yield _drop(run, target, pool.name)
             elif pool.kind == "uniform":
-                yield _over_random(study, target, pool.name, f"scoring the uniform subset {pool.name}")
+                yield _over_random(run, target, pool.name, f"scoring the uniform subset {pool.name}")
             elif pool.kind != "all":
-                yield from _recovery(study, target, pool)
+                yield from _recovery(run, target, pool)
 
 
-def sentences(study: Study) -> list[str]:
+def sentences(run: PredictorRun) -> list[str]:
     """The verdicts in words, one sentence per claim and target."""
     return [
-        f"{study.title}, {each.target}: {each.claim}: {each.verdict} ({_differences(each)})."
-        for each in verdicts(study)
+        f"{run.title}, {each.target}: {each.claim}: {each.verdict} ({_differences(each)})." for each in verdicts(run)
     ]
 
 
-def _over_random(study: Study, target: Target, pool: str, scoring: str) -> Verdict:
-    size, budget, sampled = len(study.accuracies), study.job.budget, not study.tabular
-    fewer = saved(study.times(pool, target), target, size, budget, sampled)
+def _over_random(run: PredictorRun, target: Target, pool: str, scoring: str) -> Verdict:
+    size, budget, sampled = len(run.accuracies), run.job.budget, not run.tabular
+    fewer = saved(run.times(pool, target), target, size, budget, sampled)
     claim = f"{scoring} trains fewer than random search"
-    return _one_sided(study, target, claim, f"random − {pool}", fewer)
+    return _one_sided(run, target, claim, f"random − {pool}", fewer)
 
 
-def _drop(study: Study, target: Target, uniform: str) -> Verdict:
-    lost = interval(study.within(uniform, target) - study.within("all", target))
+def _drop(run: PredictorRun, target: Target, uniform: str) -> Verdict:
+    lost = interval(run.within(uniform, target) - run.within("all", target))
     claim = f"the uniform subset {uniform} trains more than the whole space"
-    return _one_sided(study, target, claim, f"{uniform} − all", lost)
+    return _one_sided(run, target, claim, f"{uniform} − all", lost)
 
 
-def _recovery(study: Study, target: Target, smart: Pool) -> Iterator[Verdict]:
+def _recovery(run: PredictorRun, target: Target, smart: Pool) -> Iterator[Verdict]:
     """Against the uniform subset of the same size; recovered in full where the whole space is not clearly better.
 
     Where the whole space cannot be scored, only whether there is anything to recover.
     """
     uniform = f"uniform-{smart.size}"
-    if uniform not in study.architectures:
+    if uniform not in run.architectures:
         return
-    ours = study.within(smart.name, target)
-    fewer = interval(study.within(uniform, target) - ours)
+    ours = run.within(smart.name, target)
+    fewer = interval(run.within(uniform, target) - ours)
     better = f"the subset {smart.name} trains fewer than {uniform}"
-    verdict = _one_sided(study, target, better, f"{uniform} − {smart.name}", fewer)
-    if "all" in study.architectures:
+    verdict = _one_sided(run, target, better, f"{uniform} − {smart.name}", fewer)
+    if "all" in run.architectures:
         # Recovered in part: better than the uniform subset, and still worse than the whole space.
-        left = interval(ours - study.within("all", target))
+        left = interval(ours - run.within("all", target))
         verdict = verdict._replace(
             claim=f"the subset {smart.name} recovers what {uniform} loses",
             differences=(*verdict.differences, (f"{smart.name} − all", left)),
@@ -205,19 +204,19 @@ def _recovery(study: Study, target: Target, smart: Pool) -> Iterator[Verdict]:
     yield verdict
 
 
-def _one_sided(study: Study, target: Target, claim: str, name: str, difference: Interval) -> Verdict:
+def _one_sided(run: PredictorRun, target: Target, claim: str, name: str, difference: Interval) -> Verdict:
     """The verdict on the claim that a difference is above zero."""
     verdict = HOLDS if difference.low > 0 else OPPOSITE if difference.high < 0 else UNDECIDED
-    return Verdict(claim, target.name, ((name, difference),), verdict, study.job.repeats)
+    return Verdict(claim, target.name, ((name, difference),), verdict, run.job.repeats)
 
 
 def _differences(verdict: Verdict) -> str:
     return "; ".join(f"{name}: {bracketed(difference, 1)}" for name, difference in verdict.differences)
 
 
-def _claims_numbers(study: Study, verdict: Verdict) -> Iterator[dict[str, object]]:
+def _claims_numbers(run: PredictorRun, verdict: Verdict) -> Iterator[dict[str, object]]:
     for name, difference in verdict.differences:
-        common = {"problem": study.job.problem, "data": study.job.target, "quality": verdict.target}
+        common = {"problem": run.job.problem, "data": run.job.target, "quality": verdict.target}
         yield {**common, "claim": verdict.claim, "verdict": verdict.verdict, "difference": name, **difference._asdict()}
 
 
@@ -226,25 +225,25 @@ BEST = "best of the space by validation"
 
 def make_selected_table(inputs: Sequence[Path]) -> TableResult:
     """Pairs of a run's folder and its benchmark → accuracies in percent of the chosen architectures."""
-    selections = [(study, dict(_rows(study))) for study in read_studies(inputs) if study.tabular]
+    selections = [(run, dict(_rows(run))) for run in read_predictor_runs(inputs) if run.tabular]
     if not selections:
         raise UserError("predictor-chosen: no run on a table was given; the architectures of darts have no accuracy")
     names = [name for name in DATA if any(name in row for _, rows in selections for row in rows.values())]
     headings = {"validation": "Validation (%)"} | {name: f"{name} test (%)" for name in names}
     accuracies = keyed_columns(headings, lambda name, item: _cell(item[1], name))
     sections, columns = list[Section](), list[Column]()
-    for study, rows in selections:
-        columns = [Column("Pool", lambda item: str(item[0]), "l"), _repeats_column(study), *accuracies]
-        sections.append(Section.of(study.title, rows.items(), columns))
+    for run, rows in selections:
+        columns = [Column("Pool", lambda item: str(item[0]), "l"), _repeats_column(run), *accuracies]
+        sections.append(Section.of(run.title, rows.items(), columns))
     notes = [
         "Mean over n repeats and its 95 % bootstrap interval; rows without n are exact. The searches see validation "
         "accuracy only.",
         "Without a test accuracy: the table of the benchmark has none.",
-    ][: 1 + any(not _tests(study) for study, _ in selections)]
+    ][: 1 + any(not _tests(run) for run, _ in selections)]
     caption = "Accuracy of the architecture chosen by predictor-based search"
     numbers = (
-        {"problem": study.job.problem, "data": study.job.target, "pool": pool, "accuracy": name, **accuracy._asdict()}
-        for study, rows in selections
+        {"problem": run.job.problem, "data": run.job.target, "pool": pool, "accuracy": name, **accuracy._asdict()}
+        for run, rows in selections
         for pool, row in rows.items()
         for name, accuracy in row.items()
     )
@@ -254,29 +253,29 @@ def make_selected_table(inputs: Sequence[Path]) -> TableResult:
 Row = Mapping[str, Interval]
 
 
-def _repeats_column(study: Study) -> Column:
+def _repeats_column(run: PredictorRun) -> Column:
     """Repeats behind the mean of a pool; none where a row is exact."""
-    return Column("n", lambda item: str(study.job.repeats) if item[0] in study.architectures else NOTHING)
+    return Column("n", lambda item: str(run.job.repeats) if item[0] in run.architectures else NOTHING)
 
 
-def _rows(study: Study) -> Iterator[tuple[str, Row]]:
-    columns = {"validation": study.accuracies, **_tests(study)}
-    for pool, architectures in study.architectures.items():
+def _rows(run: PredictorRun) -> Iterator[tuple[str, Row]]:
+    columns = {"validation": run.accuracies, **_tests(run)}
+    for pool, architectures in run.architectures.items():
         # Each repeat selects the trained architecture with the best validation accuracy.
-        best = np.take_along_axis(architectures, study.reached[pool].argmax(1)[:, None], axis=1)[:, 0]
+        best = np.take_along_axis(architectures, run.reached[pool].argmax(1)[:, None], axis=1)[:, 0]
         yield pool, {name: interval(values[best]) for name, values in columns.items()}
     # Random search is exact: the probability that it selects rank 1, 2, … of the space.
-    order = np.argsort(-study.accuracies, kind="stable")
-    shares = sample_efficiency.chosen(len(order), study.job.budget)
+    order = np.argsort(-run.accuracies, kind="stable")
+    shares = sample_efficiency.chosen(len(order), run.job.budget)
     yield RANDOM, {name: _known(float(shares @ values[order])) for name, values in columns.items()}
     yield BEST, {name: _known(float(values[order[0]])) for name, values in columns.items()}
 
 
-def _tests(study: Study) -> dict[str, FloatArray]:
-    if study.job.problem == "nasbench101":
-        tests = nasbench101.read_report_columns(study.benchmark)
+def _tests(run: PredictorRun) -> dict[str, FloatArray]:
+    if run.job.problem == "nasbench101":
+        tests = nasbench101.read_report_columns(run.benchmark)
         return {} if tests is None else {"cifar10": tests}
-    return {str(name): values for name, values in nasbench201.read_report_columns(study.benchmark).test.items()}
+    return {str(name): values for name, values in nasbench201.read_report_columns(run.benchmark).test.items()}
 
 
 def _known(value: float) -> Interval:
@@ -320,23 +319,23 @@ SAMPLED = (
 
 def make_gain_table(inputs: Sequence[Path]) -> TableResult:
     """Pairs of a run's folder and its benchmark → gains, and the verdicts on the paper's claims as notes."""
-    studies = read_studies(inputs)
+    runs = read_predictor_runs(inputs)
     sections, numbers = [], list[dict[str, Any]]()
-    for study in studies:
-        for target in study.targets:
-            rows = list(_gain_numbers(study, target))
+    for run in runs:
+        for target in run.targets:
+            rows = list(_gain_numbers(run, target))
             numbers += rows
-            title = f"{study.title}, {target.name}: {target.good} of {len(study.accuracies)} architectures"
+            title = f"{run.title}, {target.name}: {target.good} of {len(run.accuracies)} architectures"
             section = Section.of(title, rows, GAIN_COLUMNS)
-            section.rows.append(_random_cells(study, target))
+            section.rows.append(_random_cells(run, target))
             sections.append(section)
     budgets = [
-        f"{study.title}: n = {study.job.repeats} repeats with each pool, {study.job.budget} trained architectures "
-        f"each, {study.job.start} of them at random."
-        for study in studies
+        f"{run.title}: n = {run.job.repeats} repeats with each pool, {run.job.budget} trained architectures "
+        f"each, {run.job.start} of them at random."
+        for run in runs
     ]
-    notes = GAIN_NOTES if all(study.tabular for study in studies) else (*GAIN_NOTES, SAMPLED)
-    verdicts = [sentence for study in studies for sentence in sentences(study)]
+    notes = GAIN_NOTES if all(run.tabular for run in runs) else (*GAIN_NOTES, SAMPLED)
+    verdicts = [sentence for run in runs for sentence in sentences(run)]
     caption = "Sample efficiency of predictor-based search over random search"
     table = Table("predictor", caption, GAIN_COLUMNS, sections, [*budgets, *notes, *verdicts])
     return TableResult(table, pd.DataFrame(numbers))
@@ -346,22 +345,22 @@ def _estimate(row: dict[str, Any], name: str) -> Interval:
     return Interval(*(row[f"{name}_{end}"] for end in Interval._fields))
 
 
-def _random_cells(study: Study, target: Target) -> list[str]:
+def _random_cells(run: PredictorRun, target: Target) -> list[str]:
     """The row of random search itself, from the exact distribution of the number that it trains."""
-    missed = sample_efficiency.missed(len(study.accuracies), target.good, study.job.budget)
+    missed = sample_efficiency.missed(len(run.accuracies), target.good, run.job.budget)
     middle = int((missed > 0.5).sum())
-    name = RANDOM if study.tabular else "random search, in the sample"
+    name = RANDOM if run.tabular else "random search, in the sample"
     return [name, NOTHING, f"{100 * (1 - missed[-1]):.1f}", f"{middle}" if missed[-1] <= 0.5 else NOTHING, "1", "1"]
 
 
-def _gain_numbers(study: Study, target: Target) -> Iterator[dict[str, Any]]:
-    size, budget, sampled = len(study.accuracies), study.job.budget, not study.tabular
-    common: dict[str, Any] = {"problem": study.job.problem, "data": study.job.target, "quality": target.name}
-    common |= {"good": target.good, "architectures": size, "budget": budget, "repeats": study.job.repeats}
+def _gain_numbers(run: PredictorRun, target: Target) -> Iterator[dict[str, Any]]:
+    size, budget, sampled = len(run.accuracies), run.job.budget, not run.tabular
+    common: dict[str, Any] = {"problem": run.job.problem, "data": run.job.target, "quality": target.name}
+    common |= {"good": target.good, "architectures": size, "budget": budget, "repeats": run.job.repeats}
     random_needed, random_within = random_expected(target, size, budget, sampled)
     common |= {"random_needed": random_needed.value, "random_needed_within": random_within.value}
-    for pool in study.architectures:
-        result = gain(study.times(pool, target), target, size, budget, sampled)
+    for pool in run.architectures:
+        result = gain(run.times(pool, target), target, size, budget, sampled)
         row = common | {"pool": pool, "median_needed": result.median, "gain_is_upper_bound": result.bounded}
         for name in ("reached", "gain", "within"):
             row |= {f"{name}_{end}": number for end, number in getattr(result, name)._asdict().items()}

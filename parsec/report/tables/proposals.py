@@ -37,7 +37,7 @@ def read(path: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
     Raises:
         UserError: missing, damaged or another file.
     """
-    rows, about = PROPOSALS_FILE.read(path)
+    rows, origin = PROPOSALS_FILE.read(path)
     repeats = rows["repeat"].nunique()
     summaries = []
     for case, group in rows.sort_values("repeat", kind="stable").groupby(CASE, sort=False):
@@ -45,7 +45,7 @@ def read(path: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
         for beta, each in values.items():
             named = dict(zip(CASE, case, strict=True))
             summaries.append(named | {"beta": beta, "repeats": repeats} | _measured(each, values[0.0]))
-    return pd.DataFrame(summaries), about["provenance"]["settings"]
+    return pd.DataFrame(summaries), origin["provenance"]["settings"]
 
 
 def _measured(rows: pd.DataFrame, rows_of_pi: pd.DataFrame) -> dict[str, float]:

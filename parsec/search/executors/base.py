@@ -38,7 +38,7 @@ class Executor(Protocol):
     def add_gradients(
         self, children: ArchitectureBatch, images: Tensor, labels: Tensor, temperature: float, weights: OnlineWeights
     ) -> None:
-        """Add −(1/B) Σ_k exp(log w_k − m) ∇_v log p(y|X,v,α_k) to the bank's gradient, m the largest log weight so far.
+        """Add −(1/B) Σ_k exp(log w_k − m) ∇_v log p(y|X,v,α_k) to the gradient, m the largest log weight so far.
 
         Whenever m grows, the gradient and the sums in `weights` of earlier architectures are rescaled.
         """
@@ -47,11 +47,11 @@ class Executor(Protocol):
 def weighted_backward(
     executor: Executor, children: ArchitectureBatch, images: Tensor, labels: Tensor, temperature: float = 1.0
 ) -> StepStats:
-    """Write −(1/B) Σ_k ω_k ∇_v log p(y|X,v,α_k) into the bank's gradient (PARSEC's v-step, negated to descend).
+    """Write −(1/B) Σ_k ω_k ∇_v log p(y|X,v,α_k), PARSEC's v-step negated to descend, into the supernet's gradient.
 
     With the factor 1/B the learning rates of DARTS, chosen for mean losses, apply.
     """
-    gradient, weights = executor.supernet.bank.gradient.zero_(), OnlineWeights(images.device)
+    gradient, weights = executor.supernet.weights.gradient.zero_(), OnlineWeights(images.device)
     # Accumulates −(1/B) Σ_k w_k ∇_v log p with unnormalised weights w_k relative to the largest so far …
     executor.add_gradients(children, images, labels, temperature, weights)
     # … so that dividing by Σ w_k gives the normalised ω_k.

@@ -44,7 +44,7 @@ def build_executor(
 
 
 def _build(supernet: SharedWeights, compute: Compute, batch_size: int, image_size: int, ranks: Ranks) -> Executor:
-    device, skip = supernet.bank.flat.device, compute.skip_negligible
+    device, skip = supernet.weights.flat.device, compute.skip_negligible
     context = partial(autocast, device, compute.precision)
     if not isinstance(supernet, Supernet):
         if compute.executor not in ("auto", "sequential"):
@@ -77,13 +77,13 @@ def _fused_bytes(
     """Bytes per architecture in flight of executor `fused`."""
     # Activations have the precision that autocast gives the results of the stem.
     with context():
-        item_bytes = 2 if torch.is_autocast_enabled(supernet.bank.flat.device.type) else 4
+        item_bytes = 2 if torch.is_autocast_enabled(supernet.weights.flat.device.type) else 4
     return child_bytes(supernet.network, batch_size, image_size, item_bytes, TABLE_MAPS)
 
 
 def _grouped_in_flight(supernet: Supernet, compute: Compute, batch_size: int, image_size: int) -> int:
     """S of executor `grouped`; for `auto`, as many as fit (possibly zero)."""
-    device, bytes_each = supernet.bank.flat.device, child_bytes(supernet.network, batch_size, image_size)
+    device, bytes_each = supernet.weights.flat.device, child_bytes(supernet.network, batch_size, image_size)
     if compute.executor == "auto" and not compute.samples_in_flight:
         in_flight = _fitting(compute, device, bytes_each)
     else:

@@ -48,7 +48,7 @@ class CUDAGraphRunner:
 
     @property
     def _replays(self) -> bool:
-        return self.supernet.bank.flat.device.type == "cuda"
+        return self.supernet.weights.flat.device.type == "cuda"
 
     def logits(self, child: Genotype, images: Tensor) -> Tensor:
         """Logits (B × classes) of one architecture."""
@@ -97,7 +97,7 @@ class CUDAGraphRunner:
 
     def _capture(self, step: Step, inputs: list[Tensor]) -> CapturedStep:
         """Capture a step; gradients stay as they are."""
-        device, gradient = self.supernet.bank.flat.device, self.supernet.bank.gradient
+        device, gradient = self.supernet.weights.flat.device, self.supernet.weights.gradient
         before = gradient.clone()
         buffers = [x.to(device, copy=True) for x in inputs]
         # Run twice on a side stream first, as PyTorch requires: kernels are compiled and plans made outside the graph.

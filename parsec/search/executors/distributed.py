@@ -39,7 +39,7 @@ class DistributedExecutor:
         self, children: ArchitectureBatch, images: Tensor, labels: Tensor, temperature: float, weights: OnlineWeights
     ) -> None:
         """See `Executor.add_gradients`; two collectives and no second buffer."""
-        gradient = self.supernet.bank.gradient
+        gradient = self.supernet.weights.gradient
         # The gradient of earlier calls is the same on all ranks and must count once: only the main process goes on from
         # `weights`; on the others, empty weights multiply that gradient by exp(−∞) = 0.
         own_weights = weights if self._ranks.is_main_process else OnlineWeights(images.device)

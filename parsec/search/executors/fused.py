@@ -130,7 +130,7 @@ def _projection_rows(
 ) -> list[list[int]]:
     """Table rows, one per architecture, of the projection that makes input `position` of a cell from `source`."""
     names = [name, name] if halves == 1 else [f"{name}.even", f"{name}.odd"]
-    weights = [supernet.bank.start(each) for each in names]
+    weights = [supernet.weights.start(each) for each in names]
     return [
         [
             source.start + child * source.stride,
@@ -158,12 +158,12 @@ class CellState(NamedTuple):
 
 
 class Cells:
-    """Runs cells with the weights of `bank` through the launches of `operations`."""
+    """Runs cells with the weights of `shared` through the launches of `operations`."""
 
-    def __init__(self, bank: SharedParameters, operations: Operations) -> None:
-        self.bank, self.operations = bank, operations
-        self.weights = bank.flat.detach()
-        """Replaced at the start of each step by `Tables.weights` of the bank's current values."""
+    def __init__(self, shared: SharedParameters, operations: Operations) -> None:
+        self.shared, self.operations = shared, operations
+        self.weights = shared.flat.detach()
+        """Replaced at the start of each step by `Tables.weights` of the supernet's current values."""
 
     def _partials(self, rows: int, pixels: int, channels: int) -> Tensor:
         return self.weights.new_empty(rows, tiles(pixels, channels), 2, channels)
@@ -235,7 +235,7 @@ class Cells:
         targets: list[Tensor],
         last: bool,
     ) -> None:
-        """Add the gradients of a cell's inputs to `targets` and those of its weights to the bank's.
+        """Add the gradients of a cell's inputs to `targets` and those of its weights to the shared weights'.
 
         `gradients` holds those of the cell's nodes from later cells, and zero for its inputs; `last`: there is none.
         """
@@ -253,7 +253,7 @@ class Cells:
                 scales,
                 gradients,
                 target,
-                self.bank.gradient,
+                self.shared.gradient,
                 projection,
                 normalised=True,
                 first=first,
@@ -263,7 +263,7 @@ class Cells:
         """Backward of `_node`: adds to the gradients of the states that the node read, and to those of the weights."""
         run, maps, states, edges = self.operations, plan.maps, saved.states, rows.edges[node]
         z, statistics = saved.z[node], saved.statistics[node]
-        weight_gradient = self.bank.gradient
+        weight_gradient = self.shared.gradient
         run.separable_back(edges, self.weights, states, saved.h[node], z, statistics, gradients, weight_gradient, maps)
         # Pooling and skip connections have no weights.
         run.pool_back(edges, states, z[0], statistics[0], gradients, maps)
@@ -349,9 +349,9 @@ class FusedExecutor:
     ) -> None:
         self.supernet, self.autocast, self.in_flight = supernet, autocast, in_flight
         self.skip_negligible = skip_negligible
-        bank = supernet.bank
-        self._cells = Cells(bank, launches or operations(bank.flat.device))
-        self._tables = Tables(bank, supernet.shapes, bank.flat.device)
+        shared = supernet.weights
+        self._cells = Cells(shared, launches or operations(shared.flat.device))
+        self._tables = Tables(shared, supernet.shapes, shared.flat.device)
         self._plans: dict[tuple[int, torch.Size, torch.Size], Plan] = {}
 
     def logits(self, child: Genotype, images: Tensor) -> Tensor:
@@ -381,7 +381,7 @@ class FusedExecutor:
         """See `Executor.add_gradients`: S architectures forward, then backward with their weights, then the next S."""
         # The stem runs once for all; autograd records it, and its gradients are summed over all architectures.
         stem = self._stem(images)
-        dtype, gradient = self.supernet.bank.flat.dtype, self.supernet.bank.gradient
+        dtype, gradient = self.supernet.weights.flat.dtype, self.supernet.weights.gradient
         stem_gradients = [torch.zeros_like(x, dtype=dtype) for x in stem]
         for chunk in self._chunks(children):
             # Forward without autograd; only the classifier after the mean over pixels is recorded.
@@ -410,7 +410,7 @@ class FusedExecutor:
 
     def _stem(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Read the weights as they are now, and run the stem, which all architectures share."""
-        self._cells.weights = self._tables.weights(self.supernet.bank.flat.detach())
+        self._cells.weights = self._tables.weights(self.supernet.weights.flat.detach())
         with self.autocast():
             return self.supernet.stem(images)
 
@@ -442,7 +442,7 @@ class FusedExecutor:
     def _pooled(self, forward: ForwardPass) -> Tensor:
         """Mean over the pixels of the last cell's output, S × B × channels."""
         nodes = _node_view(forward.plan.cells[-1].maps, forward.maps[-1])
-        return nodes.mean((3, 4), dtype=self.supernet.bank.flat.dtype).permute(1, 2, 0, 3).flatten(2)
+        return nodes.mean((3, 4), dtype=self.supernet.weights.flat.dtype).permute(1, 2, 0, 3).flatten(2)
 
     def _logits(self, children: ArchitectureBatch, stem: tuple[Tensor, Tensor]) -> Tensor:
         return self.supernet.classify(self._pooled(self._forward(children, stem, keep=False)))

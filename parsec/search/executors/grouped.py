@@ -55,7 +55,7 @@ class GroupedExecutor:
         self, children: ArchitectureBatch, images: Tensor, labels: Tensor, temperature: float, weights: OnlineWeights
     ) -> None:
         """See `Executor.add_gradients`: one forward and one backward pass per S architectures."""
-        gradient = self.supernet.bank.gradient
+        gradient = self.supernet.weights.gradient
         for group in self._groups(children):
             # −log p(y|X,v,α_k) of the S architectures, and log w_k = log p(y|X,v,α_k) / T.
             negative = summed_cross_entropy(self._logits(group, images), labels)

@@ -69,7 +69,7 @@ def run_step(executor: Executor, children: ArchitectureBatch, images: Tensor, la
     """The executor's part of a π-step and of a v-step."""
     log_likelihoods = executor.log_likelihoods(children, images, labels)
     stats = weighted_backward(executor, children, images, labels, TEMPERATURE)
-    return Step(log_likelihoods, stats.loss, executor.supernet.bank.gradient.clone())
+    return Step(log_likelihoods, stats.loss, executor.supernet.weights.gradient.clone())
 
 
 def difference(step: Step, expected: Step, rounded: bool) -> Difference:

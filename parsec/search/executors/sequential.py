@@ -50,7 +50,7 @@ class SequentialExecutor:
         self, children: ArchitectureBatch, images: Tensor, labels: Tensor, temperature: float, weights: OnlineWeights
     ) -> None:
         """See `Executor.add_gradients`: one forward and one backward pass per architecture, and no second buffer."""
-        gradient = self.supernet.bank.gradient
+        gradient = self.supernet.weights.gradient
         with sharing_casts(images.device):
             for child in children.genotypes:
                 # −log p(y|X,v,α_k), and log w_k = log p(y|X,v,α_k) / T.

@@ -36,7 +36,7 @@ def test_plain_child_matches_sequential_executor_gradients(children, pair, stem,
         loss = F.cross_entropy(plain.to(memory_format=layout)(images), labels)
         loss.backward()
         torch.testing.assert_close(seen.loss, loss.detach(), rtol=1e-11, atol=0)
-        scale = float(supernet.bank.gradient.abs().max())
+        scale = float(supernet.weights.gradient.abs().max())
         for leaf in {id(leaf): leaf for _, leaf in pairs}.values():
             torch.testing.assert_close(gradient_of(leaf, pairs), leaf.grad, rtol=0, atol=1e-11 * scale)
 

@@ -115,7 +115,7 @@ def backward_compared(network, sides, children, dtype=torch.float32, temperature
     table = FusedExecutor(supernet, autocast, skip_negligible=True, launches=launches)
     weighted_backward(table, children, images, labels, temperature)
     assert launches.called == set(OPERATIONS)
-    assert supernet.bank.gradient.isfinite().all()
+    assert supernet.weights.gradient.isfinite().all()
 
 
 @pytest.mark.parametrize(
@@ -166,6 +166,6 @@ def test_nan_reaches_every_likelihood():
     """A broken child must not look like a good one."""
     supernet = Supernet(Network(cells=3, channels=2), 5, torch.Generator().manual_seed(0))
     images, labels = torch.randn(2, 3, 6, 6), torch.tensor([0, 3])
-    supernet.bank("cells.1.last").data.fill_(torch.nan)
+    supernet.weights("cells.1.last").data.fill_(torch.nan)
     table = FusedExecutor(supernet, contextlib.nullcontext, launches=fused)
     assert table.log_likelihoods(children((1, 1), [[primitive] for primitive in ALL]), images, labels).isnan().all()

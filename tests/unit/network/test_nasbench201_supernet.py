@@ -21,26 +21,26 @@ def supernet():
 
 
 def owners(child, supernet):
-    """The plain network of a child, and which leaf of the bank each of its weights is."""
+    """The plain network of a child, and which leaf of the supernet each of its weights is."""
     network = BenchmarkNetwork(child, CLASSES, NETWORK.cells, NETWORK.channels).double().train()
-    bank, stage, cell, pairs = supernet.bank, 0, 0, []
-    pairs.append((network.stem[0].weight, bank("stem")))
+    shared, stage, cell, pairs = supernet.weights, 0, 0, []
+    pairs.append((network.stem[0].weight, shared("stem")))
     for block in network.blocks:
         if isinstance(block, Residual):
             stage, cell = stage + 1, 0
             first, second = (conv_of(part) for part in block.convs)
-            pairs += [(first.weight, bank(f"residuals.{stage}.first"))]
-            pairs += [(second.weight, bank(f"residuals.{stage}.second"))]
-            pairs += [(block.shortcut[1].weight, bank(f"residuals.{stage}.shortcut"))]
+            pairs += [(first.weight, shared(f"residuals.{stage}.first"))]
+            pairs += [(second.weight, shared(f"residuals.{stage}.second"))]
+            pairs += [(block.shortcut[1].weight, shared(f"residuals.{stage}.shortcut"))]
         if isinstance(block, Cell):
             layers = [layer for node in block.edges for layer in node]
             for edge, (operation, layer) in enumerate(zip(child.operations, layers, strict=True)):
                 if operation.startswith("nor_conv"):
-                    pairs.append((conv_of(layer).weight, bank(f"{cell_name(stage, cell)}.{operation}", edge)))
+                    pairs.append((conv_of(layer).weight, shared(f"{cell_name(stage, cell)}.{operation}", edge)))
             cell += 1
     pairs += [
-        (network.classifier.weight, bank("classifier.weight")),
-        (network.classifier.bias, bank("classifier.bias")),
+        (network.classifier.weight, shared("classifier.weight")),
+        (network.classifier.bias, shared("classifier.bias")),
     ]
     with torch.no_grad():
         for own, shared in pairs:
@@ -65,7 +65,7 @@ def test_child_matches_plain_network(supernet, child):
         torch.testing.assert_close(shared.grad, own.grad if own.grad is not None else torch.zeros_like(own))
     # Weights that the child does not use get no gradient: all that there is belongs to a pair.
     assert sum(shared.grad.abs().sum() for _, shared in pairs).item() == pytest.approx(
-        supernet.bank.gradient.abs().sum().item()
+        supernet.weights.gradient.abs().sum().item()
     )
 
 
@@ -73,5 +73,6 @@ def test_every_weight_has_its_own_slot(supernet):
     widths = [4, 8, 16]
     cells = NETWORK.cells * len(EDGES) * sum((9 + 1) * c * c for c in widths)
     residuals = sum(c * c // 2 * 9 + c * c * 9 + c * c // 2 for c in widths[1:])
-    assert supernet.bank.flat.numel() == cells + residuals + 4 * 3 * 9 + CLASSES * 16 + CLASSES
-    assert len({supernet.bank.start(f"{cell_name(s, c)}.nor_conv_3x3") for s in range(STAGES) for c in range(3)}) == 9
+    assert supernet.weights.flat.numel() == cells + residuals + 4 * 3 * 9 + CLASSES * 16 + CLASSES
+    names = [f"{cell_name(stage, cell)}.nor_conv_3x3" for stage in range(STAGES) for cell in range(3)]
+    assert len({supernet.weights.start(name) for name in names}) == 9

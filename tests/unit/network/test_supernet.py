@@ -24,7 +24,7 @@ def images(side, count=3):
 
 
 def edge_weights(layer, index, primitive, node, source):
-    """Pairs of a fixed edge's parameters and their address in the bank."""
+    """Pairs of a fixed edge's parameters and their address in the supernet."""
     name = f"cells.{index}.{primitive}"
     if primitive in SEPARABLE:
         row = edge_index(node, source)
@@ -63,7 +63,7 @@ def twin(shared, child, side):
     pairs += [(linear.weight, ("classifier.weight", None)), (linear.bias, ("classifier.bias", None))]
     with torch.no_grad():
         for parameter, address in pairs:
-            parameter.copy_(shared.bank(*address))
+            parameter.copy_(shared.weights(*address))
     return network, pairs
 
 
@@ -84,9 +84,9 @@ def test_child_matches_fixed_network_with_gradients(random_genotype, stem, side,
         # A cell whose nodes all ignore one of its inputs gives that projection no gradient at all.
         gradient = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
         gradients[address] = gradients.get(address, 0.0) + gradient
-    scale = float(shared.bank.gradient.abs().max())
+    scale = float(shared.weights.gradient.abs().max())
     for address, gradient in gradients.items():
-        torch.testing.assert_close(shared.bank(*address).grad, gradient, rtol=0, atol=1e-9 * scale)
+        torch.testing.assert_close(shared.weights(*address).grad, gradient, rtol=0, atol=1e-9 * scale)
 
 
 @pytest.mark.parametrize("primitive", PRIMITIVES)
@@ -100,10 +100,10 @@ def test_unused_edges_get_zero_gradient(random_genotype):
     shared, child = supernet(Network(cells=3, channels=4)), random_genotype(0)
     _, pairs = twin(shared, child, 8)
     shared(child, images(8)).square().sum().backward()
-    assert all(shared.bank(*address).grad.any() for _, address in pairs if address[1] is not None)
+    assert all(shared.weights(*address).grad.any() for _, address in pairs if address[1] is not None)
     for _, address in pairs:
-        shared.bank(*address).grad.zero_()
-    assert not shared.bank.gradient.any()
+        shared.weights(*address).grad.zero_()
+    assert not shared.weights.gradient.any()
 
 
 def covering_children():
@@ -119,16 +119,16 @@ def test_every_weight_gets_some_gradient(stem, side):
     shared = supernet(Network(stem=stem, cells=3, channels=2))
     for child in covering_children():
         shared(child, images(side, count=2)).square().sum().backward()
-    assert bool((shared.bank.gradient != 0).all())
+    assert bool((shared.weights.gradient != 0).all())
 
 
 def test_initial_weights_depend_only_on_seed():
     network = Network(cells=3, channels=4)
     torch.manual_seed(1)
-    first = supernet(network, seed=3, dtype=torch.float32).bank.flat
+    first = supernet(network, seed=3, dtype=torch.float32).weights.flat
     torch.manual_seed(2)
-    assert torch.equal(supernet(network, seed=3, dtype=torch.float32).bank.flat, first)
-    assert not torch.equal(supernet(network, seed=4, dtype=torch.float32).bank.flat, first)
+    assert torch.equal(supernet(network, seed=3, dtype=torch.float32).weights.flat, first)
+    assert not torch.equal(supernet(network, seed=4, dtype=torch.float32).weights.flat, first)
 
 
 def test_channels_last_gives_the_same_numbers(random_genotype):

@@ -12,7 +12,7 @@ from parsec.cli import main
 from parsec.config.base import Running
 from parsec.config.tabular import Predictor, ProposalJob
 from parsec.errors import Interrupted, PriorError
-from parsec.predictor.candidates import read_studied
+from parsec.predictor.candidates import read_prior_tables
 from parsec.predictor.proposal import Blocks, Weighing, mean_log_likelihood, propose
 from parsec.prior.distribution import Prior
 from parsec.prior.parquet import write_prior, write_trajectory
@@ -46,7 +46,7 @@ def start(table, trajectory, tmp_path):
 
 def test_search_files_yield_priors_per_epoch(trajectory):
     files = [trajectory.with_name("pi.parquet"), trajectory]
-    priors = read_studied(files, (0.0, 0.5, 0.6, 1.0))
+    priors = read_prior_tables(files, (0.0, 0.5, 0.6, 1.0))
     search = "search parsec, seed 0, epoch"
     assert [each.name for each in priors] == ["scores parsec, seed 0", *(f"{search} {epoch}" for epoch in range(3))]
     for each in priors:
@@ -54,7 +54,7 @@ def test_search_files_yield_priors_per_epoch(trajectory):
         assert float(-(each.log_prior.exp() * each.log_prior).sum()) == pytest.approx(each.entropy)
     assert priors[1].entropy == pytest.approx(np.log(15_625))
     with pytest.raises(PriorError, match="given twice"):
-        read_studied([*files, trajectory], (0.0,))
+        read_prior_tables([*files, trajectory], (0.0,))
 
 
 def test_predictor_improves_weights_and_gradient(start, problem):
@@ -77,8 +77,8 @@ def test_predictor_improves_weights_and_gradient(start, problem):
 def test_gradient_error_falls_as_inverse_samples(trajectory, problem):
     """It falls like 1/K under π and under a defended proposal: both have the exact gradient for their limit."""
     job = JOB.model_copy(update={"samples": (8, 200), "images": (1,), "defences": (0.2,)})
-    (studied,) = read_studied([trajectory], (1.0,))
-    rows = pd.DataFrame(Weighing(job, 0, problem).rows(studied, 40, range(4)))
+    (prior,) = read_prior_tables([trajectory], (1.0,))
+    rows = pd.DataFrame(Weighing(job, 0, problem).rows(prior, 40, range(4)))
     means = rows.groupby(["beta", "samples"]).error.mean().unstack()
     assert (means[8] / means[200]).to_numpy() == pytest.approx(25, rel=0.6)
 

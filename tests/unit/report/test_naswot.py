@@ -118,8 +118,8 @@ def scores101(nasbench101, tmp_path):
         ]
         rows[3] |= {"score": None, "status": "failed", "reason": "singular"}
         score = {"kind": "relu_log_determinant", "mode": "train"}
-        about = {"seed": 0, "provenance": {"settings": {"space": space, "dataset": "cifar10", "score": score}}}
-        SCORES_FILE.write(tmp_path / "scores.parquet", rows, about)
+        origin = {"seed": 0, "provenance": {"settings": {"space": space, "dataset": "cifar10", "score": score}}}
+        SCORES_FILE.write(tmp_path / "scores.parquet", rows, origin)
         return tmp_path / "scores.parquet"
 
     return made

@@ -27,8 +27,8 @@ def study(tmp_path):
         given |= {"beta": beta, "defence": defence, "samples": samples, "repeat": repeat}
         rows.append(given | {"share": share, "limit": 0.5, "error": error})
     path = tmp_path / "proposal.parquet"
-    about = {"provenance": {"settings": JOB.model_dump(mode="json")}}
-    PROPOSALS_FILE.write(path, rows, about)
+    origin = {"provenance": {"settings": JOB.model_dump(mode="json")}}
+    PROPOSALS_FILE.write(path, rows, origin)
     return path
 
 

@@ -28,7 +28,7 @@ def test_one_row_per_setting(digits, tmp_path):
     peaks = {(executor, samples): peak for (_, executor, samples), peak in zip(steps, searches, strict=True)}
     assert peaks["grouped", 1] < peaks["grouped", 2], "two children are in flight"
     assert peaks["sequential", 2] < peaks["grouped", 2]
-    assert alone < peaks["sequential", 1], "the bank has the weights of all children"
+    assert alone < peaks["sequential", 1], "the supernet has the weights of all children"
     assert darts > 2 * max(searches)
     assert all(row["seconds_spread"] == [row["seconds"]] * 2 for row in document["rows"]), "there is one repeat"
     assert (document["network"]["channels"], document["batch_size"], document["image_size"]) == (2, 4, 7)

@@ -91,7 +91,7 @@ def test_diverged_search_is_not_saved(make, method):
     advance(trainer, 1)
     trainer.check_finite()
     with torch.no_grad():
-        trainer.supernet.bank.flat[5] = math.nan
+        trainer.supernet.weights.flat[5] = math.nan
     with pytest.raises(DivergedError, match="epoch 1, step 1"):
         trainer.check_finite()
 

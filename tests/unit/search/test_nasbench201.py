@@ -56,7 +56,7 @@ def test_resumes_from_state(make_task):
     for _ in range(2):
         rest.advance()
     assert torch.equal(rest.prior.logits, whole.prior.logits)
-    assert torch.equal(rest.supernet.bank.flat, whole.supernet.bank.flat)
+    assert torch.equal(rest.supernet.weights.flat, whole.supernet.weights.flat)
 
 
 def test_finetune_needs_prior_of_space(start):

@@ -157,10 +157,10 @@ def test_steps_read_their_own_split(make_task, monkeypatch):
 
 def test_warmup_leaves_prior_uniform(make_task):
     trainer = Parsec(make_task(warmup=Warmup(epochs=1)))
-    before = trainer.supernet.bank.flat.detach().clone()
+    before = trainer.supernet.weights.flat.detach().clone()
     rows = advance(trainer, 3)
     assert not trainer.prior.logits.any()
-    assert not torch.equal(trainer.supernet.bank.flat, before)
+    assert not torch.equal(trainer.supernet.weights.flat, before)
     assert all("ess_prior" not in row and "validation_loss" not in row for row in rows)
     advance(trainer, 1)
     assert trainer.prior.logits.any()
@@ -235,7 +235,7 @@ def test_nonfinite_state_is_never_saved(make_task, spoiled):
     trainer = Parsec(make_task())
     advance(trainer, 1)
     trainer.check_finite()
-    values = {"weights": trainer.supernet.bank.flat, "logits": trainer.prior.logits}[spoiled]
+    values = {"weights": trainer.supernet.weights.flat, "logits": trainer.prior.logits}[spoiled]
     with torch.no_grad():
         values.view(-1)[5] = math.nan
     with pytest.raises(DivergedError, match="epoch 1, step 1"):
@@ -298,7 +298,7 @@ def after(make_task, executor, steps=2):
     for _ in range(steps):
         trainer.advance()
     trainer.flush()
-    return trainer.prior.logits.detach(), trainer.supernet.bank.flat.detach()
+    return trainer.prior.logits.detach(), trainer.supernet.weights.flat.detach()
 
 
 @pytest.mark.parametrize("executor", ["grouped", "fused"])

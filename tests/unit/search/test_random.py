@@ -126,7 +126,7 @@ def test_random_trains_each_from_scratch(make, monkeypatch):
 
 
 def first(trainer):
-    return float(trainer.supernet.bank.flat.detach()[0])
+    return float(trainer.supernet.weights.flat.detach()[0])
 
 
 def test_first_of_equal_candidates_wins(make, monkeypatch):

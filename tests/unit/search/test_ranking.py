@@ -45,10 +45,10 @@ def test_sample_is_the_same_everywhere(make_task):
 @pytest.mark.parametrize("method", SHARED)
 def test_every_sharing_method_is_ranked(finished, method):
     trainer = finished(method)
-    before = trainer.supernet.bank.flat.detach().clone()
+    before = trainer.supernet.weights.flat.detach().clone()
     rows = rank(trainer)
     assert rows["moment"].tolist() == ["end"] * 3
-    assert torch.equal(trainer.supernet.bank.flat, before)
+    assert torch.equal(trainer.supernet.weights.flat, before)
     assert (rows["forward_images"] == trainer.forward_images).all()
 
 
@@ -61,7 +61,7 @@ def test_warmup_is_ranked_by_its_weights(finished):
     order = torch.randperm(48, generator=generator(trainer.task.seed, "ranking order"))
     images, labels = trainer.task.validation.evaluate(order[:16], trainer.task.augment)
     architecture = ranked_architectures(trainer.settings, trainer.prior.space)[0]
-    weights = trainer.supernet.bank.flat.detach()
+    weights = trainer.supernet.weights.flat.detach()
     for first, moment in ((3, weights.clone()), (0, trainer.warmup_weights)):
         weights.copy_(moment)
         with torch.no_grad():

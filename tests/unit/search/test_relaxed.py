@@ -77,10 +77,10 @@ class Smallest:
     def __init__(self, kind, shape):
         draws = torch.Generator().manual_seed(0)
         network = kind(Network(cells=3, channels=2), 5, draws, dtype=torch.float64)
-        self.mixed, self.bank = mixed_op_network(network), network.bank
+        self.mixed, self.weights = mixed_op_network(network), network.weights
         self.logits = torch.randn(shape, generator=draws, dtype=torch.float64).requires_grad_()
         self.images = torch.randn(2, 8, 3, 8, 8, generator=draws, dtype=torch.float64)
-        self.vector = torch.randn(self.bank.flat.shape, generator=draws, dtype=torch.float64)
+        self.vector = torch.randn(self.weights.flat.shape, generator=draws, dtype=torch.float64)
         self.labels = torch.arange(16).view(2, 8) % 5
 
     def train(self):
@@ -92,7 +92,7 @@ class Smallest:
     def exact(self):
         """∇²_{π,v} L · vector by automatic differentiation, twice."""
         self.train()
-        leaves = list(self.bank._leaves.values())
+        leaves = list(self.weights._leaves.values())
         gradients = torch.autograd.grad(self.train(), leaves, create_graph=True, allow_unused=True)
         pieces = [self.vector[leaf.storage_offset() :][: leaf.numel()].view_as(leaf) for leaf in leaves]
         along = sum((g * piece).sum() for g, piece in zip(gradients, pieces, strict=True) if g is not None)
@@ -106,18 +106,18 @@ SMALLEST = [(Supernet, (2, 14, 8)), (BenchmarkSupernet, (1, 6, 5))]
 def test_finite_difference_approaches_hessian_product(kind, shape):
     """With a step too short for the kinks of rectifiers; v is left as it was."""
     tiny = Smallest(kind, shape)
-    before, exact = tiny.bank.flat.detach().clone(), tiny.exact()
-    product = hessian_product(tiny.bank, tiny.logits, tiny.train, tiny.vector, reach=1e-6)
+    before, exact = tiny.weights.flat.detach().clone(), tiny.exact()
+    product = hessian_product(tiny.weights, tiny.logits, tiny.train, tiny.vector, reach=1e-6)
     torch.testing.assert_close(product, exact, rtol=0, atol=1e-5 * float(exact.abs().max()))
-    assert torch.equal(tiny.bank.flat, before)
-    assert not hessian_product(tiny.bank, tiny.logits, tiny.train, torch.zeros_like(tiny.vector)).any()
+    assert torch.equal(tiny.weights.flat, before)
+    assert not hessian_product(tiny.weights, tiny.logits, tiny.train, torch.zeros_like(tiny.vector)).any()
 
 
 @pytest.mark.parametrize(("kind", "shape"), SMALLEST)
 def test_second_order_gradient_is_exact_slope(kind, shape):
     """Against a difference quotient of the whole of equation 7 along one direction of π."""
     tiny, losses = Smallest(kind, shape), []
-    given = (tiny.bank, tiny.logits, tiny.train, tiny.validation, 0.01, 3e-4, 0.1 * tiny.vector, 1e-6)
+    given = (tiny.weights, tiny.logits, tiny.train, tiny.validation, 0.01, 3e-4, 0.1 * tiny.vector, 1e-6)
     direction = torch.randn(shape, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
     gradient = unrolled_gradient(*given)[1]
     for step in (1e-6, -2e-6):
@@ -135,7 +135,7 @@ def test_second_order_looks_one_step_ahead(make_task, monkeypatch):
     task = make_task(method="darts_second_order", space="nasbench201", prior_rate=1e-6, weights=weights)
     trainer = DartsSecondOrder(task)
     trainer.advance()
-    before, flat, original = [], trainer.supernet.bank.flat.detach(), trainer.loss
+    before, flat, original = [], trainer.supernet.weights.flat.detach(), trainer.loss
     monkeypatch.setattr(trainer, "loss", lambda *given: before.append(flat.clone()) or original(*given))
     trainer.advance()
     torch.testing.assert_close(before[1], flat, rtol=0, atol=1e-4)
@@ -206,13 +206,13 @@ def test_gdas_argmax_on_nasbench201(make_task):
 
 def test_snas_learns_from_training_batch(make_task, monkeypatch):
     trainer = Snas(make_task(method="snas", space="nasbench201"))
-    seen, weights = spied(trainer, monkeypatch), trainer.supernet.bank.flat.detach().clone()
+    seen, weights = spied(trainer, monkeypatch), trainer.supernet.weights.flat.detach().clone()
     monkeypatch.setattr(trainer.batches, "validation", lambda _: pytest.fail("no validation batch is learnt from"))
     logits = trainer.prior.logits.detach().clone()
     trainer.advance()
     assert len(seen) == trainer.children == 1
     assert not torch.equal(trainer.prior.logits, logits)
-    assert not torch.equal(trainer.supernet.bank.flat, weights)
+    assert not torch.equal(trainer.supernet.weights.flat, weights)
 
 
 def test_snas_samples_sharpen(make_task, monkeypatch):

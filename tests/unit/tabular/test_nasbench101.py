@@ -188,9 +188,9 @@ def test_the_authors_file_becomes_the_table(write_file, tmp_path):
     frame = pd.read_parquet(output)
     assert frame.params.tolist() == [1.000001, 2.0]
     assert frame.runs.tolist() == [2, 1]
-    about = json.loads(pq.read_schema(output).metadata[b"about"])
-    assert about["provenance"]["settings"] == {"benchmark": "nasbench101"}
-    assert len(about["provenance"]["dataset_hash"]) == 64
+    origin = json.loads(pq.read_schema(output).metadata[b"about"])
+    assert origin["provenance"]["settings"] == {"benchmark": "nasbench101"}
+    assert len(origin["provenance"]["dataset_hash"]) == 64
 
 
 @pytest.mark.parametrize(

@@ -55,7 +55,7 @@ def start(searched, scores, tmp_path):
 
 def test_every_method_and_repeat_is_there(start, searched, tmp_path):
     assert start("a") == 0
-    rows, about = SIMULATIONS_FILE.read(tmp_path / "a" / "simulations.parquet")
+    rows, origin = SIMULATIONS_FILE.read(tmp_path / "a" / "simulations.parquet")
     truth = pd.read_parquet(searched)["cifar10_val_12"].to_numpy()
     assert rows.groupby("method").repeat.nunique().to_dict() == dict.fromkeys(
         ["assisted_evolution", "evolution", "random", "reinforce"], 3
@@ -67,7 +67,7 @@ def test_every_method_and_repeat_is_there(start, searched, tmp_path):
         assert repeat.trained.is_monotonic_increasing
     assert rows.trained.max() <= 15
     assert rows.seconds.isna().all()
-    assert about["provenance"]["settings"]["budget"] == 15
+    assert origin["provenance"]["settings"]["budget"] == 15
 
 
 def test_assisted_evolution_starts_from_scored_architectures(start, tmp_path):

@@ -82,7 +82,7 @@ def batch(seed, count):
 
 def test_replays_equal_sequential_steps(executors):
     one, runner = executors
-    gradient = one.supernet.bank.gradient
+    gradient = one.supernet.weights.gradient
     for seed, count in ((0, 5), (1, 5), (2, 3), (3, 5)):
         children, images, labels = batch(seed, count)
         expected = weighted_backward(one, children, images, labels, 2.0), gradient.clone()
@@ -105,7 +105,7 @@ def test_evaluation_is_replayed(executors):
 def test_failed_capture_raises_its_error_and_restores_gradient(executors, monkeypatch):
     _, runner = executors
     children, images, labels = batch(0, 2)
-    gradient = runner.supernet.bank.gradient.fill_(3.0)
+    gradient = runner.supernet.weights.gradient.fill_(3.0)
     add_gradients, calls = runner.fused.add_gradients, []
 
     def third_fails(*args):

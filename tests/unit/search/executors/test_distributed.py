@@ -39,7 +39,7 @@ def children(random_genotype):
 
 def in_two_parts(one, children, images, labels):
     """The gradient of children that come in two calls."""
-    gradient, weights = one.supernet.bank.gradient.zero_(), OnlineWeights()
+    gradient, weights = one.supernet.weights.gradient.zero_(), OnlineWeights()
     for part in (children[:3], children[3:]):
         one.add_gradients(part, images, labels, 1.0, weights)
     return gradient / weights.total, weights.packed() / weights.total
@@ -50,9 +50,9 @@ def everything(one, children):
     results = []
     for count in COUNTS:
         likelihoods = one.log_likelihoods(children[:count], *batch())
-        one.supernet.bank.gradient.fill_(99.0)
+        one.supernet.weights.gradient.fill_(99.0)
         seen = weighted_backward(one, children[:count], *batch(), temperature=2.0)
-        results += [likelihoods, *seen, one.supernet.bank.gradient.clone()]
+        results += [likelihoods, *seen, one.supernet.weights.gradient.clone()]
     return [*results, *in_two_parts(one, children, *batch())]
 
 

@@ -48,13 +48,13 @@ def assert_equal(one, table, children, images, labels, temperature):
     logits = one.logits(children.genotypes[-1], images).detach()
     torch.testing.assert_close(table.logits(children.genotypes[-1], images), logits, rtol=1e-10, atol=1e-12)
     seen = weighted_backward(one, children, images, labels, temperature)
-    gradient = one.supernet.bank.gradient.clone()
-    one.supernet.bank.gradient.fill_(99.0)
+    gradient = one.supernet.weights.gradient.clone()
+    one.supernet.weights.gradient.fill_(99.0)
     result = weighted_backward(table, children, images, labels, temperature)
     torch.testing.assert_close(result, seen, rtol=1e-10, atol=0)
     scale = float(gradient.abs().max())
-    torch.testing.assert_close(table.supernet.bank.gradient, gradient, rtol=1e-9, atol=1e-12 * scale)
-    assert torch.equal(table.supernet.bank.gradient == 0, gradient == 0), "weights that no child uses stay untouched"
+    torch.testing.assert_close(table.supernet.weights.gradient, gradient, rtol=1e-9, atol=1e-12 * scale)
+    assert torch.equal(table.supernet.weights.gradient == 0, gradient == 0), "weights that no child uses stay untouched"
 
 
 @pytest.mark.parametrize("in_flight", [1, 3, None])
@@ -92,9 +92,9 @@ def test_activations_follow_stem_dtype(random_genotype):
     assert log_likelihoods.dtype == torch.float64
     torch.testing.assert_close(log_likelihoods, one.log_likelihoods(children, images, labels), rtol=0.03, atol=0)
     weighted_backward(one, children, images, labels)
-    expected = one.supernet.bank.gradient.clone()
+    expected = one.supernet.weights.gradient.clone()
     weighted_backward(table, children, images, labels)
-    assert torch.cosine_similarity(table.supernet.bank.gradient, expected, dim=0) > 0.95
+    assert torch.cosine_similarity(table.supernet.weights.gradient, expected, dim=0) > 0.95
     table.autocast = contextlib.nullcontext
     assert not torch.equal(table.log_likelihoods(children, images, labels), log_likelihoods), (
         "activations were bfloat16"
@@ -134,7 +134,7 @@ def test_memory_bound_holds_what_is_allocated(monkeypatch, network, children, in
         images = torch.randn(64, 3, 32, 32).contiguous(memory_format=torch.channels_last)
         with Allocations() as allocations:
             weighted_backward(executor, batch, images, torch.zeros(64, dtype=torch.int64))
-    weights = 2 * supernet.bank.flat.numel() * 4  # the kernels' copy, and parts of their gradients
+    weights = 2 * supernet.weights.flat.numel() * 4  # the kernels' copy, and parts of their gradients
     bound = in_flight * child_bytes(network, 64, 32, 2, TABLE_MAPS)
     assert allocations.peak - weights <= bound < 1.5 * allocations.peak
 
@@ -193,11 +193,11 @@ def test_negligible_architectures_skip_backward(random_genotype, monkeypatch):
     children, (images, labels) = ArchitectureBatch.of([random_genotype(seed) for seed in range(4)]), batch(8, 8)
     table.skip_negligible = True
     assert_equal(one, table, children, images, labels, temperature=10.0)
-    expected, gradient = weighted_backward(one, children, images, labels, 1e-3), one.supernet.bank.gradient.clone()
+    expected, gradient = weighted_backward(one, children, images, labels, 1e-3), one.supernet.weights.gradient.clone()
     live, pool_back = [], reference.pool_back
     monkeypatch.setattr(reference, "pool_back", lambda edges, *rest: (live.append(edges), pool_back(edges, *rest)))
     result = weighted_backward(table, children, images, labels, 1e-3)
     assert {int((edges[:, 0] >= 0).sum()) for edges in live} == {2}, "two edges a node, those of one child"
     torch.testing.assert_close(result, expected, rtol=1e-10, atol=0)
     scale = float(gradient.abs().max())
-    torch.testing.assert_close(table.supernet.bank.gradient, gradient, rtol=1e-9, atol=1e-12 * scale)
+    torch.testing.assert_close(table.supernet.weights.gradient, gradient, rtol=1e-9, atol=1e-12 * scale)

@@ -28,9 +28,9 @@ def batch(side, layout=torch.channels_last, dtype=torch.float64):
 def outcome(executor, children, images, labels, temperature=8.0):
     """Everything that a step takes from an executor: log-likelihoods, loss, effective sample size, gradient of v."""
     log_likelihoods = executor.log_likelihoods(children, images, labels)
-    executor.supernet.bank.gradient.fill_(99.0)
+    executor.supernet.weights.gradient.fill_(99.0)
     seen = weighted_backward(executor, children, images, labels, temperature)
-    return log_likelihoods, *seen, executor.supernet.bank.gradient.clone()
+    return log_likelihoods, *seen, executor.supernet.weights.gradient.clone()
 
 
 def assert_same(result, expected):
@@ -98,10 +98,10 @@ def test_bfloat16_activations_float32_logits(random_genotype):
     assert logits.dtype == torch.float32
     assert not torch.equal(logits, net(children.genotypes[0], images))
     weighted_backward(stacked, children, images, labels, temperature=1e3)
-    rounded = net.bank.gradient.clone()
+    rounded = net.weights.gradient.clone()
     assert rounded.dtype == torch.float32
     weighted_backward(GroupedExecutor(net, contextlib.nullcontext, 3), children, images, labels, temperature=1e3)
-    assert 0.9 < torch.cosine_similarity(rounded, net.bank.gradient, dim=0) < 1.0
+    assert 0.9 < torch.cosine_similarity(rounded, net.weights.gradient, dim=0) < 1.0
 
 
 @pytest.mark.parametrize(

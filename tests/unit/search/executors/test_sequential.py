@@ -40,7 +40,7 @@ def children(random_genotype):
 def two_passes(one, children, images, labels, temperature):
     """Loss, effective sample size and gradient from a first pass for ω and a second one for the gradient."""
     weights = importance_weights(one.log_likelihoods(children, images, labels), temperature)
-    gradient = one.supernet.bank.gradient.zero_()
+    gradient = one.supernet.weights.gradient.zero_()
     losses = [F.cross_entropy(one.supernet(child, images), labels) for child in children.genotypes]
     loss = sum(weight * each for weight, each in zip(weights, losses, strict=True))
     loss.backward()
@@ -52,20 +52,20 @@ def two_passes(one, children, images, labels, temperature):
 def test_gradient_equals_two_passes(children, temperature, order):
     one, (images, labels) = executor(), batch()
     loss, size, gradient = two_passes(one, children, images, labels, temperature)
-    one.supernet.bank.gradient.fill_(99.0)
+    one.supernet.weights.gradient.fill_(99.0)
     seen = weighted_backward(
         one, children if order > 0 else ArchitectureBatch(children.table.flip(0)), images, labels, temperature
     )
     torch.testing.assert_close(seen.loss, loss, rtol=1e-12, atol=0)
     assert not seen.loss.requires_grad
     torch.testing.assert_close(seen.effective_sample_size, size, rtol=1e-12, atol=0)
-    accumulated, scale = one.supernet.bank.gradient, float(gradient.abs().max())
+    accumulated, scale = one.supernet.weights.gradient, float(gradient.abs().max())
     torch.testing.assert_close(accumulated, gradient, rtol=0, atol=1e-12 * scale)
 
 
 def test_single_architecture_is_plain_training(children):
     one, (images, labels) = executor(), batch()
-    gradient = one.supernet.bank.gradient.zero_()
+    gradient = one.supernet.weights.gradient.zero_()
     F.cross_entropy(one.supernet(children.genotypes[0], images), labels).backward()
     expected = gradient.clone()
     seen = weighted_backward(one, children[:1], images, labels)
@@ -86,11 +86,11 @@ def test_log_likelihoods_sum_over_minibatch(children):
 def test_log_likelihoods_leave_gradients(children):
     one, (images, labels) = executor(), batch()
     assert not one.log_likelihoods(children, images, labels).requires_grad
-    assert not one.supernet.bank.gradient.any()
+    assert not one.supernet.weights.gradient.any()
     weighted_backward(one, children, images, labels)
-    before = one.supernet.bank.gradient.clone()
+    before = one.supernet.weights.gradient.clone()
     one.log_likelihoods(children, images, labels)
-    assert torch.equal(one.supernet.bank.gradient, before)
+    assert torch.equal(one.supernet.weights.gradient, before)
 
 
 def test_forward_uses_autocast(children):
@@ -110,11 +110,11 @@ def test_forward_uses_autocast(children):
     one.log_likelihoods(children, images, labels)
     assert len(entered) == 1 + 2 * len(children)
     assert seen.loss.dtype == torch.float64
-    rounded = one.supernet.bank.gradient.clone()
+    rounded = one.supernet.weights.gradient.clone()
     assert rounded.dtype == torch.float32
     exact = SequentialExecutor(one.supernet, contextlib.nullcontext)
     weighted_backward(exact, children, images, labels, temperature=1e3)
-    assert 0.9 < torch.cosine_similarity(rounded, one.supernet.bank.gradient, dim=0) < 1.0
+    assert 0.9 < torch.cosine_similarity(rounded, one.supernet.weights.gradient, dim=0) < 1.0
 
 
 def test_memory_of_one_architecture(children):

@@ -1,4 +1,4 @@
-"""The bank: one vector of weights and one of gradients, and tensors that share their memory."""
+"""Shared parameters: one vector of weights and one of gradients, and tensors that share their memory."""
 
 import pytest
 import torch
@@ -10,12 +10,12 @@ STACKED = {"edges.depthwise": (3, 4, 1, 5, 5), "edges.pointwise": (3, 4, 8, 1, 1
 PLAIN = {"classifier.weight": (10, 16), "classifier.bias": (10,)}
 
 
-def bank(seed=0, dtype=torch.float64, stacked=STACKED, plain=PLAIN):
+def shared(seed=0, dtype=torch.float64, stacked=STACKED, plain=PLAIN):
     return SharedParameters(stacked, plain, torch.Generator().manual_seed(seed), dtype=dtype)
 
 
 def test_tensors_are_views_of_flat_vector():
-    made = bank()
+    made = shared()
     assert made.flat.numel() == 3 * (4 * 25 + 4 * 8) + 170
     shapes = [tuple(made(name, edge).shape) for name, edge in (("edges.depthwise", 2), ("classifier.bias", None))]
     assert shapes == [(4, 1, 5, 5), (10,)]
@@ -26,14 +26,14 @@ def test_tensors_are_views_of_flat_vector():
 
 
 def test_start_and_size_locate_a_tensor():
-    made = bank()
+    made = shared()
     start, size = made.start("edges.pointwise"), made.entry_size("edges.pointwise")
     assert torch.equal(made.flat[start + size : start + 2 * size], made("edges.pointwise", 1).flatten())
     assert torch.equal(made.flat[made.start("classifier.weight") :][:160], made("classifier.weight").flatten())
 
 
 def test_backward_accumulates_only_in_used_edge():
-    made = bank()
+    made = shared()
     used = made("edges.pointwise", 1)
     for _ in range(2):
         (3.0 * used).sum().backward()
@@ -44,26 +44,26 @@ def test_backward_accumulates_only_in_used_edge():
 
 
 def test_optimizing_flat_vector_updates_tensors():
-    made = bank()
+    made = shared()
     before = made("classifier.weight").detach().clone()
     made("classifier.weight").sum().backward()
     torch.optim.SGD([made.flat], lr=0.5).step()
     torch.testing.assert_close(made("classifier.weight").detach(), before - 0.5)
 
 
-def test_edge_use_avoids_bank_sized_allocations():
-    made = bank(stacked={"edges": (1000, 50, 50)}, plain={})
+def test_edge_use_avoids_full_sized_allocations():
+    made = shared(stacked={"edges": (1000, 50, 50)}, plain={})
     peak = peak_bytes(lambda: made("edges", 7).square().sum().backward(), torch.device("cpu"))
     assert 0 < peak < made.flat.nbytes / 100
 
 
 def test_initial_values_depend_only_on_seed():
     torch.manual_seed(1)
-    first = bank(seed=5).flat.detach()
+    first = shared(seed=5).flat.detach()
     torch.manual_seed(2)
-    assert torch.equal(bank(seed=5).flat.detach(), first)
-    assert torch.equal(bank(seed=5, dtype=torch.float32).flat.detach(), first.float())
-    assert not torch.equal(bank(seed=6).flat.detach(), first)
+    assert torch.equal(shared(seed=5).flat.detach(), first)
+    assert torch.equal(shared(seed=5, dtype=torch.float32).flat.detach(), first.float())
+    assert not torch.equal(shared(seed=6).flat.detach(), first)
 
 
 @pytest.mark.parametrize(
@@ -71,11 +71,11 @@ def test_initial_values_depend_only_on_seed():
 )
 def test_initial_values_have_pytorchs_spread(name, edge, fan_in):
     wide = {key: (shape[0], 400, *shape[2:]) for key, shape in STACKED.items()}
-    values = bank(stacked=wide, plain={"classifier.weight": (400, 16)})(name, edge).detach()
+    values = shared(stacked=wide, plain={"classifier.weight": (400, 16)})(name, edge).detach()
     assert float(values.abs().max()) <= fan_in**-0.5
     assert float(values.std()) == pytest.approx((3 * fan_in) ** -0.5, rel=0.05)
     assert abs(float(values.mean())) < 0.1 * fan_in**-0.5
 
 
 def test_biases_start_at_zero():
-    assert not bank()("classifier.bias").any()
+    assert not shared()("classifier.bias").any()

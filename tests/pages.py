@@ -4,7 +4,7 @@ import re
 import tomllib
 from pathlib import Path
 
-from place import ROOT
+from workspace import ROOT
 
 PAGES = ROOT / "workflow" / "docs"
 

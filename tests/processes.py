@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-from place import PROFILE, Place
+from workspace import PROFILE, Workspace
 
 ATTEMPTS = 20
 """How often a run is begun again that ended before it could be stopped."""
@@ -83,11 +83,11 @@ def caught(
 
 
 def caught_search(
-    place: Place, target: str, ready: Callable[[], bool] = lambda: True
+    workspace: Workspace, target: str, ready: Callable[[], bool] = lambda: True
 ) -> tuple[subprocess.Popen[str], psutil.Process]:
     """Snakemake, just started, and its search, stopped while it is `ready`; begun again if it had ended before."""
     for _ in range(ATTEMPTS):
-        process = place.start(*PROFILE, target)
+        process = workspace.start(*PROFILE, target)
         while process.poll() is None:
             for search in below(process, "search"):
                 if ready() and freeze(search):
@@ -97,5 +97,5 @@ def caught_search(
             time.sleep(0.005)
         said = process.communicate()
         assert process.returncode == 0, said
-        shutil.rmtree(place.results / "search")
+        shutil.rmtree(workspace.results / "search")
     raise AssertionError("every search ended before it was stopped")

@@ -241,16 +241,16 @@ class State:
         return self._pieces[rectified][number]
 
 
-class Pick(NamedTuple):
-    """A primitive on one map of one state; picks that are equal are computed once."""
+class ActiveEdge(NamedTuple):
+    """A primitive on one map of one state; those of several children that are equal are computed once."""
 
     primitive: str
     source: int
     map: int
 
 
-class Place(NamedTuple):
-    """A cell of the stack."""
+class SharedCell(NamedTuple):
+    """A cell of the stack, with the weights that all children share."""
 
     supernet: Supernet
     number: int
@@ -261,28 +261,28 @@ def stacked_logits(supernet: Supernet, children: Sequence[Genotype], images: Ten
     """Logits (S × B × classes) of S children on `images` (B × 3 × H × W)."""
     before, last = (State(maps, maps.shape[1], [0] * len(children)) for maps in supernet.stem(images))
     for index, shape in enumerate(supernet.shapes):
-        place, cells = Place(supernet, index, shape), [getattr(child, shape.kind) for child in children]
-        states = _cell(place, cells, before, last)
+        shared, cells = SharedCell(supernet, index, shape), [getattr(child, shape.kind) for child in children]
+        states = _cell(shared, cells, before, last)
         before, last = last, _output(states, NODES * shape.channels, rectified=index < len(supernet.shapes) - 1)
     features = last.maps.mean((2, 3), dtype=supernet.weights.flat.dtype)
     logits = supernet.classify(features.unflatten(1, (max(last.owners) + 1, -1)))
     return logits.transpose(0, 1).index_select(0, to_device(torch.tensor(last.owners), logits.device))
 
 
-def _cell(place: Place, cells: Sequence[Cell], before: State, last: State) -> list[State]:
+def _cell(shared: SharedCell, cells: Sequence[Cell], before: State, last: State) -> list[State]:
     """The nodes of one cell of every child, on the rectified outputs of the two cells before."""
-    channels = place.shape.channels
-    aligned = place.supernet.align(place.number, place.shape, before.maps, last.maps)
+    channels = shared.shape.channels
+    aligned = shared.supernet.align(shared.number, shared.shape, before.maps, last.maps)
     states = [State(maps, channels, whole.owners) for maps, whole in zip(aligned, (before, last), strict=True)]
     for node in range(NODES):
-        picks = [
-            sorted(Pick(edge.primitive, edge.input, states[edge.input].owners[child]) for edge in cell[node])
+        edges = [
+            sorted(ActiveEdge(edge.primitive, edge.input, states[edge.input].owners[child]) for edge in cell[node])
             for child, cell in enumerate(cells)
         ]
-        # Children with the same choices so far share a map, so that only different picks are computed.
-        results = _results(place, node, states, sorted({pick for pair in picks for pick in pair}))
-        owners, firsts = _numbered([tuple(pair) for pair in picks])
-        slots = (join([results[picks[child][slot]] for child in firsts]) for slot in range(len(picks[0])))
+        # Children with the same choices so far share a map, so that only different edges are computed.
+        results = _results(shared, node, states, sorted({edge for pair in edges for edge in pair}))
+        owners, firsts = _numbered([tuple(pair) for pair in edges])
+        slots = (join([results[edges[child][slot]] for child in firsts]) for slot in range(len(edges[0])))
         states.append(State(sum(slots, start=next(slots)), channels, owners))
     return states[2:]
 
@@ -294,25 +294,27 @@ def _numbered(keys: Sequence[Hashable]) -> tuple[list[int], list[int]]:
     return owners, [owners.index(number) for number in range(len(numbers))]
 
 
-def _results(place: Place, node: int, states: Sequence[State], picks: Sequence[Pick]) -> dict[Pick, Tensor]:
-    """The map [B, C, H, W] of every pick; those of one primitive and stride are computed together."""
+def _results(
+    shared: SharedCell, node: int, states: Sequence[State], edges: Sequence[ActiveEdge]
+) -> dict[ActiveEdge, Tensor]:
+    """The map [B, C, H, W] of every edge; those of one primitive and stride are computed together."""
     # Maps are joined along channels, so that each primitive runs once per stride, as one grouped operation.
-    groups: dict[tuple[str, int], list[Pick]] = {}
-    for pick in picks:
-        groups.setdefault((pick.primitive, edge_stride(place.shape, pick.source)), []).append(pick)
-    results: dict[Pick, Tensor] = {}
+    groups: dict[tuple[str, int], list[ActiveEdge]] = {}
+    for edge in edges:
+        groups.setdefault((edge.primitive, edge_stride(shared.shape, edge.source)), []).append(edge)
+    results: dict[ActiveEdge, Tensor] = {}
     for (primitive, stride), members in groups.items():
         rectified = needs_relu(primitive, stride)
-        inputs = [states[pick.source].piece(pick.map, rectified) for pick in members]
+        inputs = [states[edge.source].piece(edge.map, rectified) for edge in members]
         if primitive == SKIP and not rectified:
             results |= zip(members, inputs, strict=True)
             continue
-        edges = [(node, pick.source) for pick in members]
         if rectified:
-            maps = place.supernet.convolve(place.number, primitive, edges, stride, join(inputs))
+            pairs = [(node, edge.source) for edge in members]
+            maps = shared.supernet.convolve(shared.number, primitive, pairs, stride, join(inputs))
         else:
             maps = pool(primitive, join(inputs), stride)
-        results |= zip(members, pieces(maps, place.shape.channels), strict=True)
+        results |= zip(members, pieces(maps, shared.shape.channels), strict=True)
     return results
 
 

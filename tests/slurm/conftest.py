@@ -6,9 +6,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from place import PROFILE, Place, new_place
 from slurm.cluster import Cluster, missing
 from slurm.disturb import FOLDER, TARGET, Search, Story
+from workspace import PROFILE, Workspace, new_workspace
 
 AT_ONCE = 6
 
@@ -27,31 +27,31 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 
 
 @pytest.fixture(scope="session")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Place:
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     """A prepared data set, and under `reference` a search of seconds that ran on this machine without SLURM."""
-    place = new_place(tmp_path_factory.mktemp("undisturbed") / "place")
-    place.change("search.epochs", 40)
-    done = place.run(*PROFILE, TARGET)
+    workspace = new_workspace(tmp_path_factory.mktemp("undisturbed") / "workspace")
+    workspace.change("search.epochs", 40)
+    done = workspace.run(*PROFILE, TARGET)
     assert done.returncode == 0, done.stderr
-    (place.results / FOLDER).rename(place.base / "reference")
-    return place
+    (workspace.results / FOLDER).rename(workspace.base / "reference")
+    return workspace
 
 
 @pytest.fixture(scope="session")
-def reference(undisturbed: Place) -> bytes:
+def reference(undisturbed: Workspace) -> bytes:
     """The π of the search that nobody disturbed."""
     return (undisturbed.base / "reference/pi.parquet").read_bytes()
 
 
 @pytest.fixture(scope="session")
 def stories(
-    request: pytest.FixtureRequest, cluster: Cluster, undisturbed: Place, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest, cluster: Cluster, undisturbed: Workspace, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[dict[str, Future[Story]]]:
     """All stories of the tests that were asked for, begun."""
 
     def tell(item: pytest.Item) -> Story:
-        base = shutil.copytree(undisturbed.base, tmp_path_factory.mktemp("story") / "place")
-        search = Search(Place(Path(base), limits=()), cluster)
+        base = shutil.copytree(undisturbed.base, tmp_path_factory.mktemp("story") / "workspace")
+        search = Search(Workspace(Path(base), limits=()), cluster)
         try:
             return item.get_closest_marker("story").kwargs["of"](search)
         finally:

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
-from place import Place
 from processes import freeze
 from slurm.cluster import Cluster, wait_until
+from workspace import Workspace
 
 FOLDER = "search/digits/parsec/seed0"
 TARGET = f"results/{FOLDER}/pi.parquet"
@@ -39,26 +39,26 @@ class Story:
 
 @dataclass(frozen=True)
 class Search:
-    """One search of the tiny chain, run through the project's own profile in a place of its own."""
+    """One search of the tiny chain, run through the project's own profile in a workspace of its own."""
 
-    place: Place
+    workspace: Workspace
     cluster: Cluster
     calls: list[subprocess.Popen[str]] = field(default_factory=list)
 
     @property
     def log(self) -> Path:
-        return self.place.results / f"logs/{FOLDER}.log"
+        return self.workspace.results / f"logs/{FOLDER}.log"
 
     def start(self, *asked: str, options: tuple[str, ...] = ()) -> subprocess.Popen[str]:
         """Snakemake as a user of a cluster calls it, with some of the search's resources set."""
         resources = [f"search:{each}" for each in ("slurm_partition=first", *asked)]
-        self.calls.append(self.place.start(*PROFILE, *options, "--set-resources", *resources, "--", TARGET))
+        self.calls.append(self.workspace.start(*PROFILE, *options, "--set-resources", *resources, "--", TARGET))
         return self.calls[-1]
 
     def end(self) -> Story:
         """Wait for the last call, and look at what there is."""
         said = self.said()
-        folder = self.place.results / FOLDER
+        folder = self.workspace.results / FOLDER
         result = json.loads((folder / "result.json").read_text())
         steps = tuple(map(int, re.findall(r"continues after step (\d+)", self.log.read_text())))
         states = tuple(state for _, state in self.jobs())
@@ -68,7 +68,7 @@ class Search:
 
     def logs(self) -> str:
         """The log of the search, and those that SLURM wrote of its jobs that failed."""
-        written = (self.place.results / "logs/slurm/rule_search").rglob("*.log")
+        written = (self.workspace.results / "logs/slurm/rule_search").rglob("*.log")
         return "\n".join(file.read_text() for file in [self.log, *written])
 
     def said(self) -> str:
@@ -79,7 +79,7 @@ class Search:
         """Numbers and states of the SLURM jobs that were submitted here, oldest first."""
         lines = self.cluster.run("squeue", "-h", "--states=all", "-o", "%A %T %Z").splitlines()
         rows = [line.split(maxsplit=2) for line in lines]
-        return sorted((int(job), state) for job, state, folder in rows if folder == str(self.place.work))
+        return sorted((int(job), state) for job, state, folder in rows if folder == str(self.workspace.work))
 
     def job(self) -> str:
         """Number of the newest SLURM job."""
@@ -100,7 +100,7 @@ class Search:
 
         SLURM wakes processes before it ends them.
         """
-        state = self.place.results / "state" / FOLDER
+        state = self.workspace.results / "state" / FOLDER
         wait_until(lambda: any(state.glob("step-*.pt")), PATIENCE)
         stopped: list[psutil.Process] = []
 
@@ -117,7 +117,7 @@ class Search:
 
     def _trains(self, process: psutil.Process) -> bool:
         try:
-            return process.cwd() == str(self.place.work) and process.cmdline()[1:4] == ["-m", "parsec", "search"]
+            return process.cwd() == str(self.workspace.work) and process.cmdline()[1:4] == ["-m", "parsec", "search"]
         except psutil.Error:
             return False
 

@@ -4,16 +4,16 @@ import re
 import shutil
 import signal
 
-from place import Place
 from slurm.cluster import Cluster, wait_until
 from slurm.disturb import PATIENCE, PROFILE, TARGET, Search
+from workspace import Workspace
 
 
-def test_training_jobs_request_single_gpu_task(cluster: Cluster, undisturbed: Place, tmp_path):
-    place = Place(shutil.copytree(undisturbed.base, tmp_path / "place"), limits=())
-    place.change("compute.device", "auto")
-    search = Search(place, cluster)
-    search.calls.append(place.start(*PROFILE, "--", TARGET, "results/data/digits-folder/dataset.json"))
+def test_training_jobs_request_single_gpu_task(cluster: Cluster, undisturbed: Workspace, tmp_path):
+    workspace = Workspace(shutil.copytree(undisturbed.base, tmp_path / "workspace"), limits=())
+    workspace.change("compute.device", "auto")
+    search = Search(workspace, cluster)
+    search.calls.append(workspace.start(*PROFILE, "--", TARGET, "results/data/digits-folder/dataset.json"))
     try:
         wait_until(lambda: len(search.jobs()) == 2, PATIENCE)
         asked = [cluster.run("scontrol", "show", "job", str(job)) for job, _ in search.jobs()]

@@ -9,8 +9,8 @@ import sys
 import numpy as np
 import pytest
 import torch
-from place import ROOT
 from safetensors.torch import load_file
+from workspace import ROOT
 
 import parsec
 import parsec.search.run

@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 from pages import blocks, install_plugin, write_scripts
-from place import ROOT
+from workspace import ROOT
 
 RUN_ALL = "import runpy, sys\nfor script in sys.argv[1:]:\n    runpy.run_path(script, run_name='__main__')\n"
 """All scripts in one process, because importing PyTorch takes longer than most of them; each has names of its own."""

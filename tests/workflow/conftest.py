@@ -5,29 +5,29 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from place import PROFILE, Place, counts, new_place
+from workspace import PROFILE, Workspace, counts, new_workspace
 
 
 @pytest.fixture(scope="session")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Place, str]:
+def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Workspace, str]:
     """The tiny run, and what it printed. Read it; to change it, take `copy`."""
-    place = new_place(tmp_path_factory.mktemp("chain") / "place")
-    done = place.run(*PROFILE, "--cores", "2")
+    workspace = new_workspace(tmp_path_factory.mktemp("chain") / "workspace")
+    done = workspace.run(*PROFILE, "--cores", "2")
     assert done.returncode == 0, done.stdout + done.stderr
-    return place, done.stdout + done.stderr
+    return workspace, done.stdout + done.stderr
 
 
 @pytest.fixture
-def copy(finished: tuple[Place, str], tmp_path: Path) -> Place:
+def copy(finished: tuple[Workspace, str], tmp_path: Path) -> Workspace:
     """A copy of the finished run that a test may change."""
-    shutil.copytree(finished[0].base, tmp_path / "place")
-    return Place(tmp_path / "place")
+    shutil.copytree(finished[0].base, tmp_path / "workspace")
+    return Workspace(tmp_path / "workspace")
 
 
 @pytest.fixture
-def fresh(tmp_path: Path) -> Place:
-    """A place where nothing has run yet."""
-    return new_place(tmp_path / "place")
+def fresh(tmp_path: Path) -> Workspace:
+    """A workspace where nothing has run yet."""
+    return new_workspace(tmp_path / "workspace")
 
 
 @pytest.fixture

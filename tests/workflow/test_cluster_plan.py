@@ -3,14 +3,14 @@
 import re
 
 import pytest
-from place import Place
+from workspace import Workspace
 
 SLURM = ("--workflow-profile", "workflow/profiles/slurm")
 SIGNAL = "--signal=TERM@120"
 
 
 @pytest.fixture
-def asked(fresh: Place):
+def asked(fresh: Workspace):
     """A function options → GPUs and `slurm_extra` of a planned search, and what Snakemake says besides."""
     fresh.change("compute.device", "auto")
     # A quiet profile and a message of a rule's own hide the resources of a job.
@@ -18,7 +18,7 @@ def asked(fresh: Place):
     fresh.rewrite("workflow/rules/search.smk", lambda text: re.sub(r"    message:\n +\".*\n", "", text))
 
     def plan(*options: str) -> tuple[str | None, str | None, str]:
-        done = Place(fresh.base, limits=()).run("--dry-run", "--until", "search", *options)
+        done = Workspace(fresh.base, limits=()).run("--dry-run", "--until", "search", *options)
         assert done.returncode == 0, done.stdout + done.stderr
         (resources,) = [line for line in (done.stdout + done.stderr).splitlines() if "gpu=" in line]
         named = dict(pair.split("=", 1) for pair in resources.partition(": ")[2].split(", "))

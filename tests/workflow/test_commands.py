@@ -16,9 +16,9 @@ from typing import Any, NamedTuple
 
 import pytest
 import typer
-from place import ROOT, environment
 from snakemake.cli import get_argument_parser as snakemake_parser
 from snakemake.cli import parse_args
+from workspace import ROOT, environment
 
 from parsec.cli import app
 from parsec.config.datasets import PrepareJob

@@ -3,13 +3,13 @@
 import json
 
 import pandas as pd
-from place import Place
+from workspace import Workspace
 
 METHODS = ["parsec", "darts", "mean"]
 BUDGET = 20_000
 
 
-def test_methods_are_compared_at_one_budget(fresh: Place) -> None:
+def test_methods_are_compared_at_one_budget(fresh: Workspace) -> None:
     for path, value in {
         "methods": METHODS,
         "variants.mean": {

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from place import ROOT, SOURCES, counts
+from workspace import ROOT, SOURCES, counts
 
 TINY = ROOT / "tests" / "workflow" / "tiny.yaml"
 MODULE = """

@@ -3,8 +3,8 @@
 import random
 
 import pytest
-from place import PROFILE
 from processes import caught_search, rows
+from workspace import PROFILE
 
 TARGET = "results/search/digits/parsec/seed0/pi.parquet"
 

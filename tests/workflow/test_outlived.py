@@ -4,8 +4,8 @@ import shutil
 
 import psutil
 import pytest
-from place import PROFILE
 from processes import caught_search, thaw
+from workspace import PROFILE
 
 TARGET = "results/search/digits/parsec/seed0/pi.parquet"
 

@@ -3,7 +3,7 @@
 import subprocess
 
 from pages import blocks, install_plugin
-from place import PROFILE, counts, environment
+from workspace import PROFILE, counts, environment
 
 
 def test_own_space_goes_through_the_workflow(fresh):

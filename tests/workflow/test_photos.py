@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 from PIL import Image
-from place import ROOT, Place, environment
+from workspace import ROOT, Workspace, environment
 
 PART = {"train": 12, "val": 4}
 """Images of a class."""
@@ -56,9 +56,9 @@ def tiny_imagenet(shared_data: Callable[[str], Path], tmp_path: Path) -> Path:
     return folder
 
 
-def chain(place: Place, folder: Path, size: int, crop: int, **data: object) -> None:
+def chain(workspace: Workspace, folder: Path, size: int, crop: int, **data: object) -> None:
     """The tiny settings with search and retraining on these photographs."""
-    settings = yaml.safe_load((place.base / "settings.yaml").read_text())
+    settings = yaml.safe_load((workspace.base / "settings.yaml").read_text())
     settings["datasets"] = {"photos": {"source": "image_folder", "folder": str(folder), "image_size": size, **data}}
     augmentation = {"crop": "resized", "size": crop, "scale": 0.3, "colour_jitter": 0.4}
     stage = settings["search"] | {"dataset": "photos", "augmentation": augmentation, "train_images": None}
@@ -66,19 +66,19 @@ def chain(place: Place, folder: Path, size: int, crop: int, **data: object) -> N
     training = settings["retrain"]["digits-folder"] | {"origins": ["search"], "augmentation": augmentation}
     training |= {"train_images": None, "compare_with": None}
     settings |= {"search": stage, "finetune": None, "transfer": None, "retrain": {"photos": training}}
-    (place.base / "settings.yaml").write_text(yaml.safe_dump(settings))
-    done = place.run("--cores", "2")
+    (workspace.base / "settings.yaml").write_text(yaml.safe_dump(settings))
+    done = workspace.run("--cores", "2")
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def parsec(place: Place, *options: str) -> str:
+def parsec(workspace: Workspace, *options: str) -> str:
     command = [sys.executable, "-m", "parsec", *options]
-    done = subprocess.run(command, cwd=place.work, env=environment(), capture_output=True, text=True, timeout=600)
+    done = subprocess.run(command, cwd=workspace.work, env=environment(), capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
 
-def test_photographs_of_some_classes_as_shards(fresh: Place, imagenette: Path, tmp_path: Path) -> None:
+def test_photographs_of_some_classes_as_shards(fresh: Workspace, imagenette: Path, tmp_path: Path) -> None:
     chain(fresh, imagenette, 128, 64, classes=4, jpeg={"quality": 90})
     data, run = fresh.results / "data" / "photos", fresh.results / "retrain/photos/search/parsec/seed0/run0"
     info = json.loads((data / "dataset.json").read_text())
@@ -94,7 +94,7 @@ def test_photographs_of_some_classes_as_shards(fresh: Place, imagenette: Path, t
     assert set(predicted["class"]) <= set(info["classes"])
 
 
-def test_tiny_imagenet_accepts_flat_validation(fresh: Place, tiny_imagenet: Path) -> None:
+def test_tiny_imagenet_accepts_flat_validation(fresh: Workspace, tiny_imagenet: Path) -> None:
     chain(fresh, tiny_imagenet, 32, 32)
     result = json.loads((fresh.results / "retrain/photos/search/parsec/seed0/run0/result.json").read_text())
     assert result["test"]["images"] == 200
@@ -108,7 +108,7 @@ retrain: {photos: {network: {cells: 3, channels: 2}, epochs: 1, batch_size: 4}}
 """
 
 
-def test_ten_lines_of_readme_run(fresh: Place) -> None:
+def test_ten_lines_of_readme_run(fresh: Workspace) -> None:
     """The README's settings for own images, with a second file merged over them for time."""
     rng = np.random.default_rng(0)
     for number, name in enumerate(("train/cat", "train/dog", "val/cat", "val/dog")):

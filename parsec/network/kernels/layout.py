@@ -152,7 +152,7 @@ class Tables:
     """Tables of a network's cells on the device, with which architectures are encoded there.
 
     Args:
-        shared: the weights, whose places in the flat vector are looked up.
+        shared: the weights, whose positions in the flat vector are looked up.
         shapes: the cells.
         device: where the tables are made.
     """
@@ -169,7 +169,7 @@ class Tables:
         self._taps_first = _taps_first(shared, shapes).to(device)
 
     def weights(self, flat: Tensor) -> Tensor:
-        """Copy of the supernet's vector with depthwise weights [k², C] instead of [C, k²], each in its old place.
+        """Copy of the supernet's vector with depthwise weights [k², C] instead of [C, k²], each in its old position.
 
         The channels of a tap then lie side by side, as those of a pixel do.
         """
@@ -202,7 +202,7 @@ class Tables:
         nodes_start = 2 * children * input_size
         from_input = (source * children + child) * input_size
         from_node = nodes_start + ((source - 2) * children + child) * node_size
-        place = torch.where(source < 2, from_input, from_node)
+        offset = torch.where(source < 2, from_input, from_node)
         above = nodes_start + (node * children + child) * node_size
         inside = nodes_start + NODES * children * node_size + row * node_size
         twice = repeats == 2
@@ -213,12 +213,12 @@ class Tables:
         weights = self._first[cell, primitive] + entry[..., None] * self._step[cell, primitive]
         depthwise, pointwise, depthwise_1, pointwise_1, even, odd = weights.unbind(-1)
         halve = kind == HALVE
-        none = torch.full_like(place, -1)
-        columns = [kind, place, stride, kernel, dilation, repeats, self._channels * kernel * kernel]
+        none = torch.full_like(offset, -1)
+        columns = [kind, offset, stride, kernel, dilation, repeats, self._channels * kernel * kernel]
         # The gradient of an edge's result belongs to its last stage; the first of two gets its own from the second.
         columns += [torch.where(twice, inside, above), depthwise, pointwise]
         columns += [torch.where(twice, above, none), depthwise_1, pointwise_1]
-        halvings = [place, place, above, even, odd]
+        halvings = [offset, offset, above, even, odd]
         return torch.stack(columns, -1), torch.stack([torch.where(halve, each, none) for each in halvings], -1)
 
 

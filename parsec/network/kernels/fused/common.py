@@ -75,7 +75,7 @@ def scratch(like: Tensor, *shape: int) -> Tensor:
 
 
 @triton.jit
-def places(tile, pixels, height, width, P: tl.constexpr):
+def positions(tile, pixels, height, width, P: tl.constexpr):
     """Pixels of a tile: number, whether it exists, image, row, column."""
     pixel = tile * P + tl.arange(0, P)
     rest = pixel % (height * width)
@@ -174,15 +174,15 @@ WIDTH = 128
 
 @triton.jit
 def add_parts(
-    partials, row_step, count, width, places, step, size, gradient, at, row, rows,
+    partials, row_step, count, width, offsets, step, size, gradient, at, row, rows,
     R: tl.constexpr, T: tl.constexpr,
 ):  # fmt: skip
-    """The first of all rows with one place adds up the parts of each of them, row by row, into `gradient`.
+    """The first of all rows with one offset adds up the parts of each of them, row by row, into `gradient`.
 
-    Children that chose the same edge and primitive share its weights, so that several rows have one place.
+    Children that chose the same edge and primitive share its weights, so that several rows have one offset.
     """
-    place, others, part = tl.load(places + row * step), tl.arange(0, R), tl.arange(0, T)
-    same = (tl.load(places + others * step, mask=others < rows, other=-1) == place) & (place >= 0)
+    offset, others, part = tl.load(offsets + row * step), tl.arange(0, R), tl.arange(0, T)
+    same = (tl.load(offsets + others * step, mask=others < rows, other=-1) == offset) & (offset >= 0)
     if tl.min(tl.where(same, others, R), 0) == row:
         inside = at < size
         total = tl.zeros(at.shape, tl.float32)
@@ -194,5 +194,5 @@ def add_parts(
                 mask = (index < count)[:, None] & inside[None, :]
                 total += tl.sum(tl.load(base + index[:, None] * width + at[None, :], mask=mask, other=0.0), 0)
             other = tl.min(tl.where(same & (others > other), others, R), 0)
-        total += tl.load(gradient + place + at, mask=inside, other=0.0)
-        tl.store(gradient + place + at, total, mask=inside)
+        total += tl.load(gradient + offset + at, mask=inside, other=0.0)
+        tl.store(gradient + offset + at, total, mask=inside)

@@ -40,13 +40,13 @@ CHUNK, COLUMNS = 16, 32
 
 
 @triton.jit
-def places(tile, width, C: tl.constexpr, LANES: tl.constexpr, VECTOR: tl.constexpr):
+def positions(tile, width, C: tl.constexpr, LANES: tl.constexpr, VECTOR: tl.constexpr):
     """Image, column and channels of every lane, neighbouring channels side by side, and whether it has a column."""
     lane, groups = tl.arange(0, LANES), C // VECTOR
     columns: tl.constexpr = LANES // (C // VECTOR)
-    place = tile * columns + lane // groups
+    position = tile * columns + lane // groups
     channels = (lane % groups * VECTOR)[:, None] + tl.arange(0, VECTOR)[None, :]
-    return (place // width)[:, None], (place % width)[:, None], channels, (lane < columns * groups)[:, None]
+    return (position // width)[:, None], (position % width)[:, None], channels, (lane < columns * groups)[:, None]
 
 
 @triton.jit
@@ -150,7 +150,7 @@ def depthwise_kernel(
         edge, row, x, pixels, height, width, out_height, out_width, STAGE, C
     )
     dilation = tl.load(edge + DILATION).to(tl.int32)
-    image, column, channels, ok = places(tile, out_width, C, LANES, VECTOR)
+    image, column, channels, ok = positions(tile, out_width, C, LANES, VECTOR)
     ok = ok & (image < batch)
     weight = weights + aligned_weights(tl.load(edge + DEPTHWISE + STAGE * STAGE_COLUMNS), C) + channels
     out = h + row.to(tl.int64) * pixels * C
@@ -211,12 +211,12 @@ def input_gradient(
         )
         for pixel in tl.static_range(WINDOW):
             row = top + pixel * dilation
-            here, place = ok & (row < h), own + row * w * C
-            value = tl.load(base + place, mask=here, other=0.0).to(tl.float32)
+            here, offset = ok & (row < h), own + row * w * C
+            value = tl.load(base + offset, mask=here, other=0.0).to(tl.float32)
             value = tl.where(value > 0.0, total[pixel], 0.0)
             if ADD:
-                value += tl.load(target + place, mask=here, other=0.0).to(tl.float32)
-            tl.store(target + place, value.to(target.dtype.element_ty), mask=here)
+                value += tl.load(target + offset, mask=here, other=0.0).to(tl.float32)
+            tl.store(target + offset, value.to(target.dtype.element_ty), mask=here)
 
 
 @triton.jit(do_not_specialize=["batch", "height", "width", "out_height", "out_width", "start", "step"])
@@ -232,7 +232,7 @@ def input_gradient_kernel(
     pixels = batch * out_height * out_width
     base, h, w, stride = stage_input(edge, row, x, pixels, height, width, out_height, out_width, STAGE, C)
     dilation = tl.load(edge + DILATION).to(tl.int32)
-    image, column, channels, ok = places(tile, w, C, LANES, VECTOR)
+    image, column, channels, ok = positions(tile, w, C, LANES, VECTOR)
     ok = ok & (image < batch)
     weight = weights + aligned_weights(tl.load(edge + DEPTHWISE + STAGE * STAGE_COLUMNS), C) + channels
     above = dh + row.to(tl.int64) * pixels * C
@@ -270,8 +270,8 @@ def weight_gradient(
     """Gradients of the weights of one column of taps, at some columns of the result."""
     total = (tl.zeros([COLUMNS, c.shape[0]], tl.float32),) * SIDE
     for index in range(per):
-        place = (first + index) * COLUMNS + tl.arange(0, COLUMNS)[:, None]
-        image, column = place // out_width, place % out_width
+        position = (first + index) * COLUMNS + tl.arange(0, COLUMNS)[:, None]
+        image, column = position // out_width, position % out_width
         ok = (image < batch) & (c < C)[None, :]
         across = column * stride + (right - SIDE // 2) * dilation
         here = ok & inside(across, w)

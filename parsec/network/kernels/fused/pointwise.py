@@ -17,7 +17,7 @@ from parsec.network.kernels.fused.common import (
     groups,
     norm,
     parts,
-    places,
+    positions,
     rectified,
     replaced,
     scratch,
@@ -63,7 +63,7 @@ def conv1x1_kernel(
     if source < 0:
         return
     weight = weights + tl.load(rows + row * CONV_COLUMNS + CONV_EVEN + half)
-    pixel, ok, image, y, across = places(tile, pixels, out_height, out_width, P)
+    pixel, ok, image, y, across = positions(tile, pixels, out_height, out_width, P)
     # The halves of a factorised reduction (DARTS) read even and odd pixels; with one half, this is every pixel.
     y, across = y * HALVES + half, across * HALVES + half
     here = ok & (y < height) & (across < width)
@@ -77,8 +77,8 @@ def conv1x1_kernel(
             c = start + tl.arange(0, CHUNK)
             value = tl.load(base + at[:, None] + c[None, :], mask=here[:, None] & (c < BLOCK)[None, :], other=0.0)
             value = rectified(value).to(x.dtype.element_ty)
-            place = out[None, :] * (BLOCKS * BLOCK) + block * BLOCK + c[:, None]
-            w = tl.load(weight + place, mask=(c < BLOCK)[:, None] & (out < C)[None, :], other=0.0)
+            offset = out[None, :] * (BLOCKS * BLOCK) + block * BLOCK + c[:, None]
+            w = tl.load(weight + offset, mask=(c < BLOCK)[:, None] & (out < C)[None, :], other=0.0)
             # `ieee`: float32 is not rounded to TF32, so that results match the executor `sequential`.
             total = tl.dot(value, w.to(x.dtype.element_ty), total, input_precision="ieee")
     sums = partials + (row * tl.num_programs(0) + tile) * 2 * ROW + half * C
@@ -95,7 +95,7 @@ def conv1x1(rows: Tensor, weights: Tensor, x: Tensor, z: Tensor, partials: Tenso
 @triton.jit
 def input_pixels(tile, half, pixels, height, width, out_height, out_width, HALVES: tl.constexpr, P: tl.constexpr):
     """Pixels of the input that a tile of results is made from, and whether they exist; see `conv1x1_kernel`."""
-    _, ok, image, y, across = places(tile, pixels, out_height, out_width, P)
+    _, ok, image, y, across = positions(tile, pixels, out_height, out_width, P)
     y, across = y * HALVES + half, across * HALVES + half
     return (image * height + y) * width + across, ok & (y < height) & (across < width)
 
@@ -132,8 +132,8 @@ def conv_input_back_kernel(
     read, ok = input_pixels(tile, half, pixels, height, width, out_height, out_width, HALVES, P)
     for index in range(BLOCKS * chunks):
         block, c = index // chunks, index % chunks * CHUNK + tl.arange(0, CHUNK)
-        place = out[:, None] * (BLOCKS * BLOCK) + block * BLOCK + c[None, :]
-        w = tl.load(weight + place, mask=(out < C)[:, None] & (c < BLOCK)[None, :], other=0.0)
+        offset = out[:, None] * (BLOCKS * BLOCK) + block * BLOCK + c[None, :]
+        w = tl.load(weight + offset, mask=(out < C)[:, None] & (c < BLOCK)[None, :], other=0.0)
         dx = tl.dot(gradient, w.to(gradient.dtype), input_precision="ieee")
         here, inside = block * stride + read[:, None] * BLOCK + c[None, :], ok[:, None] & (c < BLOCK)[None, :]
         # The ReLU comes before the convolution, so that its gradient is masked by the sign of the input.

@@ -132,19 +132,19 @@ def reduce_edges_kernel(
     """Some weights of one stage of one edge: see `add_parts`."""
     block, row, stage = tl.program_id(0), tl.program_id(1), tl.program_id(2)
     edge = edges + row * EDGE_COLUMNS
-    places = edges + stage * STAGE_COLUMNS
+    offsets = edges + stage * STAGE_COLUMNS
     depthwise_blocks: tl.constexpr = (25 * C + WIDTH - 1) // WIDTH
     # Parts of a stage: those of the depthwise weights of all rows, then those of the pointwise weights.
     pointwise = rows.to(tl.int64) * depthwise_count * 25 * C
     partials += stage * (pointwise + rows.to(tl.int64) * pointwise_count * C * C)
     if block < depthwise_blocks:
         add_parts(
-            partials, depthwise_count * 25 * C, depthwise_count, 25 * C, places + DEPTHWISE, EDGE_COLUMNS,
+            partials, depthwise_count * 25 * C, depthwise_count, 25 * C, offsets + DEPTHWISE, EDGE_COLUMNS,
             tl.load(edge + DEPTHWISE_SIZE), gradient, block * WIDTH + tl.arange(0, WIDTH), row, rows, R, T,
         )  # fmt: skip
     else:
         add_parts(
-            partials + pointwise, pointwise_count * C * C, pointwise_count, C * C, places + POINTWISE, EDGE_COLUMNS,
+            partials + pointwise, pointwise_count * C * C, pointwise_count, C * C, offsets + POINTWISE, EDGE_COLUMNS,
             C * C, gradient, (block - depthwise_blocks) * WIDTH + tl.arange(0, WIDTH), row, rows, R, T,
         )  # fmt: skip
 

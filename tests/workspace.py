@@ -18,7 +18,7 @@ SOURCES = ("Snakefile", "workflow", "parsec", "config", "envs")
 
 
 @dataclass(frozen=True)
-class Place:
+class Workspace:
     """A copy of the source tree, and beside it a working directory with the results of its runs."""
 
     base: Path
@@ -102,13 +102,13 @@ def counts(output: str) -> dict[str, int]:
     return {row[0]: int(row[1]) for row in rows if len(row) == 2 and row[1].isdigit() and row[0] != "all"}
 
 
-def new_place(base: Path) -> Place:
+def new_workspace(base: Path) -> Workspace:
     """Copy the source tree and the tiny settings below `base`."""
-    place = Place(base)
-    place.work.mkdir(parents=True)
-    place.sources.mkdir()
+    workspace = Workspace(base)
+    workspace.work.mkdir(parents=True)
+    workspace.sources.mkdir()
     for name in SOURCES:
         copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy2
-        copy(ROOT / name, place.sources / name)
+        copy(ROOT / name, workspace.sources / name)
     shutil.copy(ROOT / "tests/workflow/tiny.yaml", base / "settings.yaml")
-    return place
+    return workspace

@@ -25,7 +25,7 @@ from parsec.plugins import source_hash
 from parsec.records.documents import read_results
 from parsec.runtime.outputs import check_folder, mark_folder
 from parsec.space.published import PUBLISHED as KNOWN
-from parsec.space.published import of_any_space
+from parsec.space.published import read_architecture
 from parsec.space.spaces import SPACES
 
 if TYPE_CHECKING:
@@ -202,7 +202,7 @@ def load_genotype(path_or_name: str | Path) -> Genotype:
     Raises:
         GenotypeError: none of these, or no architecture of its space.
     """
-    return Genotype(of_any_space(str(path_or_name)))
+    return Genotype(read_architecture(str(path_or_name)))
 
 
 @dataclass(frozen=True)

@@ -161,8 +161,8 @@ def run(
     if where:
         print(root)
         return
-    given = any(word.startswith("--workflow-profile") for word in context.args)
-    profile = [] if given else ["--workflow-profile", str(root / "workflow" / "profiles" / "default")]
+    has_profile = any(word.startswith("--workflow-profile") for word in context.args)
+    profile = [] if has_profile else ["--workflow-profile", str(root / "workflow" / "profiles" / "default")]
     snakefile = ["--snakefile", str(root / "workflow" / "Snakefile")]
     # No process in between, so that Snakemake gets signals and gives the exit code.
     os.execv(sys.executable, [sys.executable, "-m", "snakemake", *snakefile, *profile, *context.args])
@@ -179,8 +179,8 @@ def _limit_threads(count: int | None) -> None:
 
 def _running() -> Running:
     """How often to save and to report: from the environment, so that it never triggers a re-run."""
-    given = {key: os.environ.get(f"PARSEC_{key.upper()}") for key in ("checkpoint_seconds", "progress_seconds")}
-    return load_job(json.dumps({key: _number(text) for key, text in given.items() if text}), Running)
+    values = {key: os.environ.get(f"PARSEC_{key.upper()}") for key in ("checkpoint_seconds", "progress_seconds")}
+    return load_job(json.dumps({key: _number(text) for key, text in values.items() if text}), Running)
 
 
 def _number(text: str) -> float | str:
@@ -249,13 +249,13 @@ def complexity(
 ) -> None:
     """Print parameters and multiply-adds of a genotype as JSON (no auxiliary head)."""
     from parsec.network.spaces import child_cost
-    from parsec.space.published import of_any_space
+    from parsec.space.published import read_architecture
 
     size = {"stem": network, "cells": cells, "channels": channels}
     checked = load_job(json.dumps(size), Stack)
     default_classes, default_size = {"cifar": (10, 32), "imagenet": (1000, 224)}[network]
     classes, image_size = classes or default_classes, image_size or default_size
-    cost = child_cost(of_any_space(genotype), checked, classes, image_size)
+    cost = child_cost(read_architecture(genotype), checked, classes, image_size)
     print(json.dumps({**cost._asdict(), **size, "classes": classes, "image_size": image_size}))
 
 
@@ -626,20 +626,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return code
 
 
-def _run(given: list[str]) -> int:
+def _run(arguments: list[str]) -> int:
     configure(None)
-    for argument in given:
+    for argument in arguments:
         argument.encode()  # names that are not UTF-8 are refused before the work
     root = typer.main.get_command(app)
     try:
         # Not `root.main`, which has its own ideas of Ctrl-C and closed pipes.
-        with root.make_context("parsec", list(given), obj=given) as context:
+        with root.make_context("parsec", list(arguments), obj=arguments) as context:
             root.invoke(context)
     except typer.Exit as end:
         return end.exit_code
     except typer.TyperException as error:
         where = getattr(error, "ctx", None)
-        page = where.command_path if where else " ".join(["parsec", *given[:1]])
+        page = where.command_path if where else " ".join(["parsec", *arguments[:1]])
         raise UserError(f"{_problem(error)}; see `{page} --help`") from None
     return 0
 

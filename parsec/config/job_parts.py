@@ -95,14 +95,14 @@ def score_job(settings: Settings, name: str) -> AnyScoreJob:
     """Settings of a scoring."""
     scores = settings.scores[name]
     # Every draw is a job of its own, which does not depend on how many there are.
-    given = {key: value for key, value in scores if key != "draws"}
-    return SCORE_JOBS[scores.space](**given, compute=settings.compute)
+    fields = {key: value for key, value in scores if key != "draws"}
+    return SCORE_JOBS[scores.space](**fields, compute=settings.compute)
 
 
 def fit_pi_job(settings: Settings) -> FitPiJob:
     """Settings of fitting π to scores."""
-    given = {key: value for key, value in _present(settings.scores_prior) if key != "scores"}
-    return FitPiJob(**given, space=settings.space)
+    fields = {key: value for key, value in _present(settings.scores_prior) if key != "scores"}
+    return FitPiJob(**fields, space=settings.space)
 
 
 MODULES = {

@@ -73,21 +73,21 @@ def _unknown(tree: Tree, detail: ErrorDetails) -> tuple[str, str]:
 
 
 def _line(tree: Tree, detail: ErrorDetails) -> str:
-    location, given, kind = detail["loc"], detail["input"], detail["type"]
+    location, value, kind = detail["loc"], detail["input"], detail["type"]
     if location and location[-1] == "[key]":
-        return f"{tree.locate(location[:-1]).path}: {given!r} cannot be a name; use at most 64 {NAME}"
+        return f"{tree.locate(location[:-1]).path}: {value!r} cannot be a name; use at most 64 {NAME}"
     here = tree.locate(location)
     if kind == "value_error":
-        return _rule(here.path, str(detail["ctx"]["error"]), at_branch=isinstance(given, dict))
+        return _rule(here.path, str(detail["ctx"]["error"]), at_branch=isinstance(value, dict))
     if kind.startswith("union_tag"):
-        return _source(tree, here.path, tree.resolve(here.node), given)
+        return _source(tree, here.path, tree.resolve(here.node), value)
     if kind == "missing":
         return f"{here.path}: missing; write {tree.allowed(here.node)}"
     if kind == "json_invalid":
         return f"not JSON: {detail['ctx']['error']}"
-    if advice := _number_as_text(tree.resolve(here.node), given):
-        return f"{here.path}: got the text {given!r}; {advice}"
-    return f"{here.path or 'settings'}: got {shown(given)}; allowed: {tree.allowed(here.node)}"
+    if advice := _number_as_text(tree.resolve(here.node), value):
+        return f"{here.path}: got the text {value!r}; {advice}"
+    return f"{here.path or 'settings'}: got {shown(value)}; allowed: {tree.allowed(here.node)}"
 
 
 def _rule(path: str, message: str, at_branch: bool) -> str:
@@ -97,9 +97,9 @@ def _rule(path: str, message: str, at_branch: bool) -> str:
     return f"{path}.{message}" if at_branch else f"{path}: {message}"
 
 
-def _source(tree: Tree, path: str, node: Node, given: Mapping[str, object]) -> str:
+def _source(tree: Tree, path: str, node: Node, value: Mapping[str, object]) -> str:
     key, tags = node["discriminator"]["propertyName"], list(tree.sources(node))
-    tag = given.get(key)
+    tag = value.get(key)
     if tag is None:
         return f"{path}.{key}: missing; write one of {', '.join(tags)}"
     near = get_close_matches(str(tag), tags, n=1)
@@ -107,22 +107,22 @@ def _source(tree: Tree, path: str, node: Node, given: Mapping[str, object]) -> s
     return f"{path}.{key}: got {shown(tag)}; allowed: one of {', '.join(tags)}{hint}"
 
 
-def _number_as_text(node: Node, given: object) -> str:
+def _number_as_text(node: Node, value: object) -> str:
     """YAML 1.1 takes `3e-4` and `1.0e5` for text; so does Snakemake every value inside `--config 'key={…}'`."""
-    if node.get("type") not in ("integer", "number") or not isinstance(given, str):
+    if node.get("type") not in ("integer", "number") or not isinstance(value, str):
         return ""
-    power = re.fullmatch(r"([-+]?\d+)(\.\d*)?[eE]([-+]?)(\d+)", given.strip())
+    power = re.fullmatch(r"([-+]?\d+)(\.\d*)?[eE]([-+]?)(\d+)", value.strip())
     if power and node["type"] == "number":
         whole, point, sign, digits = power.groups()
         fraction = point if point and point != "." else ".0"
         return f"YAML needs a point and a signed power: write {whole}{fraction}e{sign or '+'}{digits}"
     try:
-        number = float(given)
+        number = float(value)
     except ValueError:
         return ""
     if node["type"] == "integer" and not number.is_integer():
         return ""
-    written = f"{number:.0f}" if node["type"] == "integer" else given.strip()
+    written = f"{number:.0f}" if node["type"] == "integer" else value.strip()
     return f"write {written} without quotes, and lists or sections in a file for --configfile, not in --config"
 
 

@@ -8,7 +8,7 @@ from typing import Literal, get_args
 from parsec.config.base import PUBLISHED, SEARCH_STAGES, Retrain, Search, SearchStageName, expanded, overlap
 from parsec.config.settings import Settings
 from parsec.errors import GenotypeError, SettingsError
-from parsec.space.published import named_or_given
+from parsec.space.published import read_genotype
 from parsec.space.spaces import SPACES
 
 BATCH = 10
@@ -37,7 +37,7 @@ def on_this_machine(settings: Settings) -> Settings:
     for dataset in settings.retrain:
         for name, file in genotype_files(settings, dataset).items():
             try:
-                named_or_given(file)
+                read_genotype(file)
             except GenotypeError as error:
                 raise GenotypeError(f"retrain.{dataset}.published: {name}: {error}") from error
     return settings.model_copy(update={"results": results})

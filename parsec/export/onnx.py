@@ -139,10 +139,10 @@ def _weights(path: Path) -> dict[str, Tensor]:
 
 def _unfit(weights: dict[str, Tensor], wanted: dict[str, Tensor]) -> list[str]:
     """Differences between weights and those that a network wants, one line per tensor."""
-    shapes = [{name: f"{list(t.shape)} {t.dtype}" for name, t in given.items()} for given in (weights, wanted)]
+    shapes = [{name: f"{list(t.shape)} {t.dtype}" for name, t in tensors.items()} for tensors in (weights, wanted)]
     lines = []
     for name in dict.fromkeys((*wanted, *weights)):
-        ours, theirs = (given.get(name) for given in shapes)
+        ours, theirs = (tensors.get(name) for tensors in shapes)
         if ours is None:
             lines.append(f"{name} is missing")
         elif theirs is None:

@@ -37,9 +37,9 @@ class _Pieces(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Context, *gradients: Tensor | None) -> tuple[Tensor, None]:
-        given = next(gradient for gradient in gradients if gradient is not None)
-        whole = _empty(ctx.shape, given)
-        for part, gradient in zip(whole.split(given.shape[1], dim=1), gradients, strict=True):
+        example = next(gradient for gradient in gradients if gradient is not None)
+        whole = _empty(ctx.shape, example)
+        for part, gradient in zip(whole.split(example.shape[1], dim=1), gradients, strict=True):
             if gradient is None:
                 part.zero_()
             else:

@@ -180,9 +180,9 @@ def _by_name(path: Path, rows: list[Row], prior: Prior) -> Prior:
     logits, probabilities = ([row_of[key][name] for key in wanted] for name in ("logit", "probability"))
     filled = torch.zeros_like(prior.mask, dtype=torch.float64)
     filled[prior.mask] = _finite(path, "logit", logits)
-    given = torch.zeros_like(filled)
-    given[prior.mask] = _finite(path, "probability", probabilities)
-    _check_distribution(path, prior, given, filled)
+    stored = torch.zeros_like(filled)
+    stored[prior.mask] = _finite(path, "probability", probabilities)
+    _check_distribution(path, prior, stored, filled)
     return Prior(prior.form, filled, prior.space)
 
 
@@ -193,8 +193,8 @@ def _finite(path: Path, name: str, values: list[object]) -> Tensor:
     return numbers
 
 
-def _check_distribution(path: Path, prior: Prior, given: Tensor, logits: Tensor) -> None:
-    sums = given.sum(1)
+def _check_distribution(path: Path, prior: Prior, stored: Tensor, logits: Tensor) -> None:
+    sums = stored.sum(1)
     worst = int((sums - 1).abs().argmax())
     factor = prior.factors[worst]
     if abs(float(sums[worst]) - 1) > TOLERANCE:
@@ -202,5 +202,5 @@ def _check_distribution(path: Path, prior: Prior, given: Tensor, logits: Tensor)
         raise PriorError(f"{path}: the probabilities of {where} sum to {float(sums[worst]):.6g}, not to 1")
     with torch.no_grad():
         implied = Prior(prior.form, logits, prior.space).marginals()
-    if float((implied - given).abs().max()) > TOLERANCE:
+    if float((implied - stored).abs().max()) > TOLERANCE:
         raise PriorError(f"{path}: the probabilities of π do not belong to its logits; give the file as written")

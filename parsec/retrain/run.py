@@ -28,7 +28,7 @@ from parsec.runtime.distributed import Ranks
 from parsec.runtime.files import write_atomic
 from parsec.runtime.outputs import METRICS
 from parsec.space.darts import Genotype
-from parsec.space.published import content_of, named_or_given
+from parsec.space.published import content_of, read_genotype
 
 MAX_CHANNELS = 4096
 TOP = 5
@@ -66,7 +66,7 @@ def retrain(
     label = run.folder.replace("retrain/", "retrain ", 1)
     stage = Stage("parsec.retrain.run", job, label, output, state, RETRAIN_FILES, running, job.compute, cache_outputs)
     stage.check(data=data)
-    info, architecture = read_info(data, job.dataset), named_or_given(genotype)
+    info, architecture = read_info(data, job.dataset), read_genotype(genotype)
     with stage.hold():
         # The training split includes the validation split; the test split is not opened yet.
         seed = seed_of(run.run, "retrain", run.seed)

@@ -75,67 +75,67 @@ PUBLISHED = {
 """By the names that their authors gave them; searched on CIFAR-10 except for the last one, searched on ImageNet."""
 
 
-def named_or_given(given: str) -> Genotype:
+def read_genotype(source: str) -> Genotype:
     """A published genotype by name, or the one that a file or the text itself describes.
 
     Raises:
         GenotypeError: none of these, or no genotype of the DARTS space.
     """
-    genotype = of_any_space(given)
+    genotype = read_architecture(source)
     if not isinstance(genotype, Genotype):
         space = genotype.as_dict()["space"]
-        raise GenotypeError(f"{_label(given)}the genotype belongs to space {space!r}, not to darts")
+        raise GenotypeError(f"{_label(source)}the genotype belongs to space {space!r}, not to darts")
     return genotype
 
 
-def of_any_space(given: str) -> Architecture:
+def read_architecture(source: str) -> Architecture:
     """The same, of whichever space it is.
 
     Raises:
         GenotypeError: none of these, or no architecture of its space.
     """
-    content = content_of(given)
+    content = content_of(source)
     if content is None:
-        return PUBLISHED[given]
+        return PUBLISHED[source]
     try:
         # Editors of Windows put a mark before UTF-8.
         return from_text(content.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
-        raise GenotypeError(f"{given}: not UTF-8 text; give a genotype.json or a text file") from error
+        raise GenotypeError(f"{source}: not UTF-8 text; give a genotype.json or a text file") from error
     except GenotypeError as error:
-        raise GenotypeError(f"{_label(given)}{error}") from error
+        raise GenotypeError(f"{_label(source)}{error}") from error
 
 
-def content_of(given: str) -> bytes | None:
+def content_of(source: str) -> bytes | None:
     """The bytes of a genotype that is given by a file or by its text; None if it is given by its published name.
 
     Raises:
         GenotypeError: neither a name nor text nor a file of the size of a genotype.
     """
-    if given in PUBLISHED:
+    if source in PUBLISHED:
         return None
-    if _is_text(given):
-        return given.encode("utf-8", "surrogateescape")
-    path = Path(given)
+    if _is_text(source):
+        return source.encode("utf-8", "surrogateescape")
+    path = Path(source)
     try:
         # Anything but a regular file, such as a pipe, might never end.
         if path.is_file():
             with path.open("rb") as file:
                 content = file.read(LARGEST + 1)
             if len(content) > LARGEST:
-                raise GenotypeError(f"{given}: larger than {LARGEST:,} bytes, so no genotype; give another file")
+                raise GenotypeError(f"{source}: larger than {LARGEST:,} bytes, so no genotype; give another file")
             return content
         reason = "nor a readable file"
     except (OSError, ValueError) as error:
         reason = f"nor a readable file ({getattr(error, 'strerror', None) or error})"
-    raise GenotypeError(f"{given}: neither a published genotype ({', '.join(PUBLISHED)}) {reason}")
+    raise GenotypeError(f"{source}: neither a published genotype ({', '.join(PUBLISHED)}) {reason}")
 
 
-def _is_text(given: str) -> bool:
+def _is_text(source: str) -> bool:
     """Whether an argument is a genotype itself: JSON, the printed form or NAS-Bench-201's string."""
-    return bool(re.match(r"\s*[{|]|[^/]*\bGenotype\s*\(\s*[a-z\[(]", given))
+    return bool(re.match(r"\s*[{|]|[^/]*\bGenotype\s*\(\s*[a-z\[(]", source))
 
 
-def _label(given: str) -> str:
+def _label(source: str) -> str:
     """How a message begins: with the file, if it was one."""
-    return "" if _is_text(given) else f"{given}: "
+    return "" if _is_text(source) else f"{source}: "

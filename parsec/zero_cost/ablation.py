@@ -13,7 +13,7 @@ from parsec.records.parquet import ABLATION_FILE
 from parsec.records.stage import Stage
 from parsec.runtime.checkpoint import read_metrics
 from parsec.runtime.loop import RowTrainer
-from parsec.zero_cost.candidates import NasBench201Pool
+from parsec.zero_cost.candidates import NasBench201Candidates
 from parsec.zero_cost.score import Scoring, minibatch
 
 
@@ -78,7 +78,7 @@ def ablate(job: AblationJob, data: Path, seed: int, output: Path, state: Path, r
     identity = f"{fingerprint(job)}-seed{seed}-{info.content_hash[:16]}"
     with stage.hold():
         stage.restored(identity, {**job.model_dump(mode="json"), "seed": seed, "images": info.content_hash})
-        indices = NasBench201Pool().indices(job.networks, seed)
+        indices = NasBench201Candidates().indices(job.networks, seed)
         stage.train(Ablation(job, seed, indices, lambda one, number: minibatch(one, data, info, number, stage.device)))
         with stage.outputs():
             rows = read_metrics(state)

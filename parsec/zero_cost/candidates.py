@@ -26,7 +26,7 @@ from parsec.tabular.nasbench101 import read_architectures
 A = TypeVar("A")
 
 
-class Pool(Protocol[A]):
+class CandidateSet(Protocol[A]):
     """The architectures that a scoring chooses from."""
 
     origin: Mapping[str, Any] = {}
@@ -52,7 +52,7 @@ def shuffled(size: int, count: int | None, seed: int) -> list[int]:
     return sorted(order) if count is None else order[:count]
 
 
-class Drawn(Pool[A]):
+class SampledCandidates(CandidateSet[A]):
     """Architectures that `draw` draws; number i is draw number i of the seed.
 
     Repeats are left out: `name` gives equal networks the same name.
@@ -62,7 +62,7 @@ class Drawn(Pool[A]):
         self._draw, self._name, self._seed = draw, name, seed
 
     def indices(self, count: int | None, seed: int) -> list[int]:
-        """See `Pool.indices`.
+        """See `CandidateSet.indices`.
 
         Raises:
             SettingsError: all are asked for.
@@ -83,11 +83,11 @@ class Drawn(Pool[A]):
         return self._draw(np.random.default_rng(seed_of(self._seed, "architectures", index)))
 
 
-class NasBench201Pool(Pool[nasbench201.Architecture]):
+class NasBench201Candidates(CandidateSet[nasbench201.Architecture]):
     """All of NAS-Bench-201, by the index in the benchmark's files."""
 
     def indices(self, count: int | None, seed: int) -> list[int]:
-        """See `Pool.indices`."""
+        """See `CandidateSet.indices`."""
         return shuffled(nasbench201.SIZE, count, seed)
 
     def __getitem__(self, index: int) -> nasbench201.Architecture:
@@ -98,7 +98,7 @@ class NasBench201Pool(Pool[nasbench201.Architecture]):
         return network201.BenchmarkNetwork(architecture, outputs)
 
 
-class DartsPool(Drawn[Genotype]):
+class DartsCandidates(SampledCandidates[Genotype]):
     """Samples of the uniform prior of the DARTS space, in networks of one size."""
 
     def __init__(self, network: Network, seed: int) -> None:
@@ -114,7 +114,7 @@ class DartsPool(Drawn[Genotype]):
         return PlainNetwork(architecture, self._network, outputs, side, auxiliary=False)
 
 
-class NasBench101Pool(Drawn[nasbench101.Architecture]):
+class NasBench101Candidates(SampledCandidates[nasbench101.Architecture]):
     """The different architectures of a table of NAS-Bench-101, by their number in it; without one, draws."""
 
     def __init__(self, job: NasBench101ScoreJob, seed: int, table: Path | None) -> None:
@@ -127,7 +127,7 @@ class NasBench101Pool(Drawn[nasbench101.Architecture]):
             self.origin = {"table": {"file": table.name, "architectures_hash": digest}}
 
     def indices(self, count: int | None, seed: int) -> list[int]:
-        """See `Pool.indices`.
+        """See `CandidateSet.indices`.
 
         Raises:
             SettingsError: more than the table holds, or all without a table.
@@ -146,7 +146,7 @@ class NasBench101Pool(Drawn[nasbench101.Architecture]):
         return network101.BenchmarkNetwork(architecture, outputs, self._job.channels, self._job.modules)
 
 
-def pool_of(job: AnyScoreJob, seed: int, table: Path | None) -> Pool[Any]:
+def candidate_set(job: AnyScoreJob, seed: int, table: Path | None) -> CandidateSet[Any]:
     """The architectures that a job chooses from.
 
     Raises:
@@ -154,7 +154,7 @@ def pool_of(job: AnyScoreJob, seed: int, table: Path | None) -> Pool[Any]:
         SettingsError: a table for a space that needs none.
     """
     if isinstance(job, NasBench101ScoreJob):
-        return NasBench101Pool(job, seed, table)
+        return NasBench101Candidates(job, seed, table)
     if table is not None:
         raise SettingsError(f"--benchmark: the space {job.space} takes no table of architectures; leave it out")
-    return NasBench201Pool() if isinstance(job, ScoreJob) else DartsPool(job.network, seed)
+    return NasBench201Candidates() if isinstance(job, ScoreJob) else DartsCandidates(job.network, seed)

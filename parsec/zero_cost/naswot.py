@@ -127,10 +127,10 @@ def jacobian_correlation(network: Forward, images: Tensor) -> Tensor:
     Row i of J is the gradient of the outputs, summed over images and classes, with respect to image i, flattened. The
     authors give the network one output, and batch norm the statistics of the batch; their first tables used eval mode.
     """
-    given = images.detach().requires_grad_()
+    inputs = images.detach().requires_grad_()
     with torch.enable_grad():
         # An output that does not depend on the images has gradient zero, which is no error of the program.
-        (gradient,) = torch.autograd.grad(network(given).sum(), given, allow_unused=True, materialize_grads=True)
+        (gradient,) = torch.autograd.grad(network(inputs).sum(), inputs, allow_unused=True, materialize_grads=True)
     return torch.corrcoef(gradient.flatten(1).double())
 
 

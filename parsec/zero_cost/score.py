@@ -24,7 +24,7 @@ from parsec.runtime.device import autocast, memory_format, to_device
 from parsec.runtime.loop import RowTrainer
 from parsec.runtime.rng import ShardedRNG, generator
 from parsec.space.darts import Genotype
-from parsec.zero_cost.candidates import DartsPool, NasBench201Pool, Pool, pool_of
+from parsec.zero_cost.candidates import CandidateSet, DartsCandidates, NasBench201Candidates, candidate_set
 from parsec.zero_cost.naswot import (
     Matrix,
     UnscoredError,
@@ -42,17 +42,22 @@ SCORES = {
 
 
 class Scoring(RowTrainer):
-    """The scores of the architectures of `pool` at `indices` on the normalised `images` [N, 3, H, W]; see `Trainer`.
+    """The scores of the `candidates` at `indices` on the normalised `images` [N, 3, H, W]; see `Trainer`.
 
     The weights of an architecture depend only on seed and index, so that a score does not depend on what was scored
     before; they are drawn on the CPU, the same for every device.
     """
 
     def __init__(
-        self, job: AnyScoreJob, seed: int, indices: Sequence[int], images: Tensor, pool: Pool[Any] | None = None
+        self,
+        job: AnyScoreJob,
+        seed: int,
+        indices: Sequence[int],
+        images: Tensor,
+        candidates: CandidateSet[Any] | None = None,
     ) -> None:
         self._job, self._seed, self._indices, self._images = job, seed, indices, images
-        self._pool: Pool[Any] = pool or NasBench201Pool()
+        self._candidates: CandidateSet[Any] = candidates or NasBench201Candidates()
         self._matrix, self._number = SCORES[job.score.kind]
         self._failed = 0
         self._seconds = 0.0
@@ -65,12 +70,12 @@ class Scoring(RowTrainer):
     def advance(self) -> list[dict[str, Any]]:
         """Score one architecture: its row of `scores.parquet`."""
         index = self._indices[self.step]
-        architecture, began = self._pool[index], time.perf_counter()
+        architecture, began = self._candidates[index], time.perf_counter()
         score, reason = self.score(architecture, index)
         seconds = time.perf_counter() - began
         self.step, self._seconds = self.step + 1, self._seconds + seconds
         self._failed += reason is not None
-        row = {"architecture": self._pool.text(architecture), "index": index, "score": score}
+        row = {"architecture": self._candidates.text(architecture), "index": index, "score": score}
         return [row | {"status": "scored" if reason is None else "failed", "reason": reason, "seconds": seconds}]
 
     def score(self, architecture: object, name: int | str) -> tuple[float | None, str | None]:
@@ -91,7 +96,7 @@ class Scoring(RowTrainer):
 
     def _network(self, architecture: object, name: int | str) -> nn.Module:
         settings, side = self._job.score, self._images.shape[-1]
-        network = self._pool.network(architecture, settings.outputs, side).train(settings.mode == "train")
+        network = self._candidates.network(architecture, settings.outputs, side).train(settings.mode == "train")
         draw_weights(network, settings.initialisation, generator(self._seed, "weights", name))
         return network
 
@@ -120,17 +125,17 @@ def score(
     stage = Stage("parsec.zero_cost.score", job, label, output, state, names, running, job.compute)
     stage.check(data=data)
     info = read_info(data, job.dataset)
-    pool = pool_of(job, seed, table)
+    candidates = candidate_set(job, seed, table)
     # Scorings of different tables have different states.
-    suffix = f"-{pool.origin['table']['architectures_hash'][:16]}" if "table" in pool.origin else ""
+    suffix = f"-{candidates.origin['table']['architectures_hash'][:16]}" if "table" in candidates.origin else ""
     identity = f"{fingerprint(job)}-seed{seed}-{info.content_hash[:16]}{suffix}"
-    stands_for = {**job.model_dump(mode="json"), "seed": seed, "images": info.content_hash, **pool.origin}
+    stands_for = {**job.model_dump(mode="json"), "seed": seed, "images": info.content_hash, **candidates.origin}
     with stage.hold():
         stage.restored(identity, stands_for)
         images = minibatch(job, data, info, seed, stage.device)
-        stage.train(Scoring(job, seed, pool.indices(job.architectures, seed), images, pool))
+        stage.train(Scoring(job, seed, candidates.indices(job.architectures, seed), images, candidates))
         with stage.outputs():
-            origin = {"seed": seed, **stage.record(info), **pool.origin}
+            origin = {"seed": seed, **stage.record(info), **candidates.origin}
             SCORES_FILE.write(output / "scores.parquet", read_metrics(state), origin)
 
 
@@ -185,11 +190,11 @@ def scorer(path: Path, data: Path) -> Callable[[Genotype], float]:
     if info.content_hash != origin["provenance"]["dataset_hash"]:
         raise UserError(f"{data}: not the data set that {path} was scored on ({job.dataset}); give its folder")
     images = minibatch(job, data, info, origin["seed"], torch.device("cpu"))
-    pool = DartsPool(job.network, origin["seed"])
-    scoring, worst = Scoring(job, origin["seed"], (), images, pool), float(reached.min())
+    candidates = DartsCandidates(job.network, origin["seed"])
+    scoring, worst = Scoring(job, origin["seed"], (), images, candidates), float(reached.min())
 
     def worth(genotype: Genotype) -> float:
-        score, _ = scoring.score(genotype, pool.text(genotype))
+        score, _ = scoring.score(genotype, candidates.text(genotype))
         return worst if score is None or pd.isna(score) else score
 
     return worth

@@ -11,7 +11,7 @@ import yaml
 from parsec.cli import main
 from parsec.config import plan
 from parsec.config.load import load
-from parsec.space.published import DARTS_V1, DARTS_V2, named_or_given
+from parsec.space.published import DARTS_V1, DARTS_V2, read_genotype
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "workflow" / "docs" / "genotypes.md"
@@ -68,7 +68,7 @@ def written(tmp_path, monkeypatch):
 
 
 def test_documented_forms_give_one_genotype(written):
-    assert named_or_given("my_genotype.txt") == named_or_given("my_genotype.json") == DARTS_V2
+    assert read_genotype("my_genotype.txt") == read_genotype("my_genotype.json") == DARTS_V2
     assert json.loads(written["json"]) == DARTS_V2.as_dict()
 
 

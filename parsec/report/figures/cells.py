@@ -23,7 +23,7 @@ from parsec.report.methods import GREY, METHODS, base_of
 from parsec.space.darts import NODES, Cell, Genotype, input_name
 from parsec.space.nasbench201 import EDGES, Architecture
 from parsec.space.nasbench201 import NODES as BENCHMARK_NODES
-from parsec.space.published import of_any_space
+from parsec.space.published import read_architecture
 
 HEIGHT = 0.2
 BASE = 0.08
@@ -255,7 +255,7 @@ def plot_cells(inputs: list[Path]) -> Drawing:
     """One genotype.json → its cells; of DARTS, arcs above and below are the two slots of a node in either order."""
     if len(inputs) != 1:
         raise UserError(f"the figure cells shows one genotype, got {len(inputs)}; give one genotype.json")
-    architecture, title = of_any_space(str(inputs[0])), _title(inputs[0])
+    architecture, title = read_architecture(str(inputs[0])), _title(inputs[0])
     if isinstance(architecture, Architecture):
         return plot_architecture(architecture, title)
     assert isinstance(architecture, Genotype)

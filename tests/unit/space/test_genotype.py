@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from parsec.errors import GenotypeError
 from parsec.space.darts import NODES, PRIMITIVES, SLOTS, from_dict, genotype
 from parsec.space.factors import decode, encode
-from parsec.space.published import DARTS_V1, DARTS_V2, LARGEST, named_or_given, of_any_space
+from parsec.space.published import DARTS_V1, DARTS_V2, LARGEST, read_architecture, read_genotype
 from parsec.space.spaces import from_text
 
 
@@ -191,12 +191,12 @@ def test_nested_pair_errors_name_both_indices():
 def test_genotypes_load_from_name_file_text(tmp_path):
     path = tmp_path / "Genotype (1).txt"
     path.write_text("\ufeff" + printed(DARTS_V1), encoding="utf-8")
-    assert named_or_given("DARTS_V2") is DARTS_V2
-    assert named_or_given(str(path)) == named_or_given(printed(DARTS_V1)) == DARTS_V1
+    assert read_genotype("DARTS_V2") is DARTS_V2
+    assert read_genotype(str(path)) == read_genotype(printed(DARTS_V1)) == DARTS_V1
     cell = "|nor_conv_3x3~0|+|none~0|skip_connect~1|+|avg_pool_3x3~0|none~1|nor_conv_1x1~2|"
-    assert str(of_any_space(cell)) == cell
+    assert str(read_architecture(cell)) == cell
     with pytest.raises(GenotypeError, match=r"^the genotype belongs to space 'nasbench201', not to darts"):
-        named_or_given(cell)
+        read_genotype(cell)
 
 
 @pytest.mark.parametrize(
@@ -213,7 +213,7 @@ def test_file_without_genotype_is_named(content, message, tmp_path):
     # A folder is no file, nor is a pipe, which might never end.
     os.mkfifo(path) if content is None else path.write_bytes(content)
     with pytest.raises(GenotypeError, match=f"^{path}: {message}"):
-        named_or_given(str(path))
+        read_genotype(str(path))
 
 
 def test_published_genotypes_match_darts_code():

@@ -12,7 +12,7 @@ from parsec.config.base import Compute, Running
 from parsec.config.zero_cost import AblationJob, Condition, Score, published_conditions
 from parsec.records.parquet import ABLATION_FILE, SCORES_FILE
 from parsec.zero_cost.ablation import Ablation, ablate
-from parsec.zero_cost.candidates import NasBench201Pool
+from parsec.zero_cost.candidates import NasBench201Candidates
 
 ALWAYS = Running(checkpoint_seconds=0.0, progress_seconds=600.0)
 SCORE = Score(batch_size=8)
@@ -69,7 +69,7 @@ def test_fixed_factors_match_plain_scoring(run, start):
 def test_image_repeats_keep_the_weights(job):
     """With images that never change, what is left to differ between repeats is the weights."""
     images = torch.rand(8, 3, 8, 8, generator=torch.Generator().manual_seed(0))
-    ablation = Ablation(job, 0, NasBench201Pool().indices(2, 0), lambda *_: images)
+    ablation = Ablation(job, 0, NasBench201Candidates().indices(2, 0), lambda *_: images)
     rows = pd.DataFrame([row for _ in range(12) for row in ablation.advance()])
     scores = rows.groupby(["condition", "index"]).score.nunique()
     assert scores["images"].tolist() == [1, 1]

@@ -21,7 +21,7 @@ from parsec.runtime.rng import generator
 from parsec.space.darts import draw
 from parsec.space.nasbench101 import from_columns, neighbours, parse
 from parsec.space.spaces import from_text
-from parsec.zero_cost.candidates import pool_of
+from parsec.zero_cost.candidates import candidate_set
 from parsec.zero_cost.naswot import draw_weights, log_determinant, relu_kernel
 from parsec.zero_cost.score import Scoring, minibatch, score
 
@@ -99,8 +99,8 @@ def test_darts_supports_all_scores_and_initialisations(start):
     for kind in ("relu_log_determinant", "jacobian_eigenvalues"):
         rows, _ = start(kind, darts(2, score=Score(batch_size=8, kind=kind)))
         assert rows.status.tolist() == ["scored"] * 2
-    pool = pool_of(darts(), 0, None)
-    network = pool.network(pool[0], 1, 8)
+    candidates = candidate_set(darts(), 0, None)
+    network = candidates.network(candidates[0], 1, 8)
     draw_weights(network, "identity", torch.Generator().manual_seed(0))
     depthwise = [layer.weight for layer in network.modules() if isinstance(layer, nn.Conv2d) and layer.groups > 1]
     assert depthwise

@@ -140,9 +140,9 @@ class Prior:
         """
         from parsec.runtime.rng import generator
 
-        chosen = self.distribution.sample(n, generator(seed, "samples of load_prior"))
+        indices = self.distribution.sample(n, generator(seed, "samples of load_prior"))
         decode, form = self.distribution.space.decode, self.distribution.form
-        return [Genotype(decode(row, form)) for row in chosen.tolist()]
+        return [Genotype(decode(row, form)) for row in indices.tolist()]
 
     def mode(self) -> Genotype:
         """The most probable architecture; of a relaxed method the one that its space derives.
@@ -174,9 +174,9 @@ class Prior:
 
         if genotype.space != self.space:
             raise UserError(f"the genotype belongs to space {genotype.space}, π to {self.space}; give one of its space")
-        chosen = self.distribution.space.encode(genotype.architecture, self.distribution.form)
+        indices = self.distribution.space.encode(genotype.architecture, self.distribution.form)
         with torch.no_grad():
-            return float(self.distribution.log_prob(torch.tensor([chosen])))
+            return float(self.distribution.log_prob(torch.tensor([indices])))
 
 
 def load_prior(path: str | Path, epoch: int | None = None) -> Prior:
@@ -439,13 +439,13 @@ def _check_space(name: str, space: "SearchSpace") -> None:
     factors = space.factors("separate")
     if math.prod(space.shape) != len(factors):
         raise UserError(f"space {name!r}: its shape {space.shape} does not hold its {len(factors)} separate factors")
-    for chosen in ([0] * len(factors), [len(factor.choices) - 1 for factor in factors]):
-        architecture = space.decode(chosen, "separate")
-        if list(space.encode(architecture, "separate")) != chosen:
-            raise UserError(f"space {name!r}: `encode` is not the inverse of `decode` for {chosen}")
+    for indices in ([0] * len(factors), [len(factor.choices) - 1 for factor in factors]):
+        architecture = space.decode(indices, "separate")
+        if list(space.encode(architecture, "separate")) != indices:
+            raise UserError(f"space {name!r}: `encode` is not the inverse of `decode` for {indices}")
         document = architecture.as_dict()
         if document.get("space") != name or space.from_dict(json.loads(json.dumps(document))) != architecture:
-            raise UserError(f"space {name!r}: `from_dict` does not read what `as_dict` of {chosen} gives: {document}")
+            raise UserError(f"space {name!r}: `from_dict` does not read what `as_dict` of {indices} gives: {document}")
 
 
 def register_dataset(name: str, open_function: Callable[[], Any]) -> None:

@@ -100,24 +100,26 @@ class PackedImages:
 
     def pixels(self, indices: Tensor, view: View) -> Tensor:
         """Images as evaluation sees them, before normalisation: uint8 [B, 3, side, side] on the device."""
-        chosen = indices.numpy()
-        squares = self._decode(chosen, centre_squares(self._split.sizes(chosen)), view.short_side)
+        positions = indices.numpy()
+        squares = self._decode(positions, centre_squares(self._split.sizes(positions)), view.short_side)
         return centre(self._collected(squares), view.side)
 
     def _begin(self, indices: Tensor, augment: Augment, rng: ShardedRNG, step: int) -> Pending:
-        chosen = indices.numpy()
-        sizes = self._split.sizes(chosen)
+        positions = indices.numpy()
+        sizes = self._split.sizes(positions)
         if not augment.resizes:
             # The centre square that would be stored as pixels, so that both storage forms train on the same windows.
-            return self._decode(chosen, centre_squares(sizes), augment.info.image_size)
+            return self._decode(positions, centre_squares(sizes), augment.info.image_size)
         own = rng.with_generator(generator(self._seed, "boxes", step))
         boxes = random_boxes(sizes, augment.settings.scale, own)
         mirrored = own.uniform(len(sizes)) < (0.5 if augment.settings.flip else 0.0)
-        return self._decode(chosen, boxes, augment.image_size, mirrored.tolist())
+        return self._decode(positions, boxes, augment.image_size, mirrored.tolist())
 
-    def _decode(self, chosen: Integers, boxes: Integers, side: int, mirrored: Sequence[bool] | None = None) -> Pending:
-        jpegs = [self._split.jpeg(int(position)) for position in chosen]
-        images = zip(jpegs, self._split.sizes(chosen), boxes, mirrored or [False] * len(chosen), strict=True)
+    def _decode(
+        self, positions: Integers, boxes: Integers, side: int, mirrored: Sequence[bool] | None = None
+    ) -> Pending:
+        jpegs = [self._split.jpeg(int(position)) for position in positions]
+        images = zip(jpegs, self._split.sizes(positions), boxes, mirrored or [False] * len(positions), strict=True)
         return [self._pool.submit(decode, jpeg, size, box, side, flip) for jpeg, size, box, flip in images]
 
     def _collected(self, pending: Pending) -> Tensor:
@@ -174,12 +176,12 @@ class Images:
 
         `indices` are int64 [B] on the CPU.
         """
-        chosen = to_device(indices, self._device)
+        positions = to_device(indices, self._device)
         if self._resident is not None:
-            pixels = self._resident.index_select(0, chosen)
+            pixels = self._resident.index_select(0, positions)
         else:
             pixels = to_device(torch.from_numpy(self._split.read(indices.numpy())), self._device)
-        return pixels.permute(0, 3, 1, 2), self._labels.index_select(0, chosen)
+        return pixels.permute(0, 3, 1, 2), self._labels.index_select(0, positions)
 
     def _load(self) -> Tensor:
         shape = (len(self._split), *self._split.images[0].shape[1:])

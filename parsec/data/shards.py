@@ -78,9 +78,9 @@ def _file_record(path: Path) -> FileRecord:
 def _decode(images: Collection, positions: Integers, side: int, progress: Progress) -> Pixels:
     shard = np.empty((len(positions), side, side, 3), dtype=np.uint8)
     for start in range(0, len(positions), CHUNK):
-        chosen = positions[start : start + CHUNK]
-        shard[start : start + CHUNK] = images.read(chosen)
-        progress.advance(len(chosen))
+        chunk = positions[start : start + CHUNK]
+        shard[start : start + CHUNK] = images.read(chunk)
+        progress.advance(len(chunk))
     return shard
 
 
@@ -194,9 +194,9 @@ def write_packed_split(
     progress = Progress(folder.name, len(positions))
     files, rows = {}, []
     for number, start in enumerate(range(0, len(positions), IMAGES_PER_SHARD)):
-        chosen = positions[start : start + IMAGES_PER_SHARD]
+        members = positions[start : start + IMAGES_PER_SHARD]
         path = folder / f"images-{number:03d}.tar"
-        shard = _finished(path) or _write_shard(path, images, chosen, form, short_side, progress)
+        shard = _finished(path) or _write_shard(path, images, members, form, short_side, progress)
         files[path.name] = FileRecord(**shard.file)
         rows += [(number, *row) for row in shard.rows]
         if counts is not None:
@@ -219,13 +219,14 @@ def _finished(path: Path) -> _Shard | None:
 
 
 def _write_shard(
-    path: Path, images: Encoded, chosen: Integers, form: Jpeg, short_side: int, progress: Progress
+    path: Path, images: Encoded, positions: Integers, form: Jpeg, short_side: int, progress: Progress
 ) -> _Shard:
     histogram = np.zeros(768, dtype=np.int64)
     rows = []
     with temporary_path(path) as temporary:
         with tarfile.open(temporary, "w", format=tarfile.USTAR_FORMAT) as tar:
-            for index, stored in zip(images.indices[chosen], _encoded(images, chosen, form, short_side), strict=True):
+            encoded = _encoded(images, positions, form, short_side)
+            for index, stored in zip(images.indices[positions], encoded, strict=True):
                 # Under its number in the source; the content begins after the header of the member.
                 member = tarfile.TarInfo(f"{int(index):08d}.jpg")
                 member.size = len(stored.content)
@@ -240,11 +241,11 @@ def _write_shard(
     return shard
 
 
-def _encoded(images: Encoded, chosen: Integers, form: Jpeg, short_side: int) -> Iterator[Stored]:
+def _encoded(images: Encoded, positions: Integers, form: Jpeg, short_side: int) -> Iterator[Stored]:
     """The images in order, a chunk of them encoded at once by all threads."""
     with ThreadPoolExecutor(torch.get_num_threads()) as pool:
-        for start in range(0, len(chosen), CHUNK):
-            chunk: Iterable[int] = chosen[start : start + CHUNK]
+        for start in range(0, len(positions), CHUNK):
+            chunk: Iterable[int] = positions[start : start + CHUNK]
             yield from pool.map(lambda i: encode(images.pieces[i], short_side, form.quality), chunk)
 
 

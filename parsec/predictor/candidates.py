@@ -96,7 +96,7 @@ def pick(predicted: Predictions, count: int, rule: Acquisition, rng: np.random.G
 
 Score = Callable[[Sequence[Any]], Predictions]
 """Architectures → what the members predict, [E, p]."""
-Seen = Mapping[Any, float]
+Evaluated = Mapping[Any, float]
 """Trained architectures and the accuracy of each, in the order of training."""
 
 PARENTS = 10
@@ -116,7 +116,7 @@ TRIES = 10_000
 def propose(
     problem: Problem[Any],
     pool: Pool,
-    seen: Seen,
+    evaluated: Evaluated,
     score: Score,
     rule: Acquisition,
     rng: np.random.Generator,
@@ -134,38 +134,38 @@ def propose(
             raise BenchmarkError(f"{problem.name}: too large to be scored whole; choose a pool with a size")
         return problem.everything
     if pool.kind == "evolution":
-        return evolution(problem, pool.size, seen, score, rule, rng)
-    near = smart(problem, pool.size, seen, rng) if pool.kind == "smart" else []
+        return evolution(problem, pool.size, evaluated, score, rule, rng)
+    near = smart(problem, pool.size, evaluated, rng) if pool.kind == "smart" else []
     if pool.kind == "prior":
         assert isinstance(problem, FactoredProblem)
         assert prior is not None
-        near = likely(problem, pool.size, seen, prior, rng)
-    return filled(problem, near, pool.size, seen, rng)
+        near = likely(problem, pool.size, evaluated, prior, rng)
+    return filled(problem, near, pool.size, evaluated, rng)
 
 
 def likely(
-    problem: FactoredProblem[Any], size: int, seen: Seen, prior: FloatArray, rng: np.random.Generator
+    problem: FactoredProblem[Any], size: int, evaluated: Evaluated, prior: FloatArray, rng: np.random.Generator
 ) -> list[Any]:
     """Different draws from π, at most `size`; fewer where π is so sure that many draws bring too few."""
     uniform = rng.random((DRAWS * size, len(problem.choices)))
     above = prior.cumsum(axis=1)[None] <= uniform[:, :, None]
     # Rounding may leave the sum of a factor below one.
-    chosen = np.minimum(above.sum(axis=2), np.array(problem.choices) - 1)
-    return _new((problem.of_choices(each) for each in chosen), seen)[:size]
+    indices = np.minimum(above.sum(axis=2), np.array(problem.choices) - 1)
+    return _new((problem.of_choices(each) for each in indices), evaluated)[:size]
 
 
-def best(seen: Seen, count: int) -> list[Any]:
+def best(evaluated: Evaluated, count: int) -> list[Any]:
     """The best trained so far, best first; the earlier one of two equals first."""
-    return sorted(seen, key=lambda architecture: -seen[architecture])[:count]
+    return sorted(evaluated, key=lambda architecture: -evaluated[architecture])[:count]
 
 
-def smart(problem: Problem[Any], size: int, seen: Seen, rng: np.random.Generator) -> list[Any]:
+def smart(problem: Problem[Any], size: int, evaluated: Evaluated, rng: np.random.Generator) -> list[Any]:
     """Architectures one and two edits from the best so far, less the share that is left to uniform draws.
 
     Mauch et al.'s own rule is not known; locality is what mutation-based acquisition (BANANAS, NPENAS) relies on.
     """
-    edits, parents = size - round(EXPLORING * size), best(seen, PARENTS)
-    once = _new((other for parent in parents for other in problem.neighbours(parent)), seen)
+    edits, parents = size - round(EXPLORING * size), best(evaluated, PARENTS)
+    once = _new((other for parent in parents for other in problem.neighbours(parent)), evaluated)
     rng.shuffle(once)
     once = once[: edits - round(TWICE * edits)]
     chosen = dict.fromkeys(once)
@@ -173,30 +173,30 @@ def smart(problem: Problem[Any], size: int, seen: Seen, rng: np.random.Generator
         if len(chosen) == edits:
             break
         child = _edited(problem, _edited(problem, parents[int(rng.integers(len(parents)))], rng), rng)
-        if child not in seen:
+        if child not in evaluated:
             chosen[child] = None
     return list(chosen)
 
 
 def evolution(
-    problem: Problem[Any], size: int, seen: Seen, score: Score, rule: Acquisition, rng: np.random.Generator
+    problem: Problem[Any], size: int, evaluated: Evaluated, score: Score, rule: Acquisition, rng: np.random.Generator
 ) -> list[Any]:
     """Generations of edits: parents are the best trained, then those of all scored that the predictor likes best."""
     scored: list[Any] = []
-    parents = best(seen, PARENTS)
+    parents = best(evaluated, PARENTS)
     for generation in range(GENERATIONS):
         # The pool grows by equal shares; parents are the best of all architectures scored so far.
         aim = size * (generation + 1) // GENERATIONS
-        known = {**seen, **dict.fromkeys(scored)}
+        known = {**evaluated, **dict.fromkeys(scored)}
         around = _new((other for parent in parents for other in problem.neighbours(parent)), known)
         rng.shuffle(around)
-        scored = filled(problem, [*scored, *around][:aim], aim, seen, rng)
+        scored = filled(problem, [*scored, *around][:aim], aim, evaluated, rng)
         parents = [scored[index] for index in pick(score(scored), PARENTS, rule, rng)] if scored else parents
     return scored
 
 
 def filled(
-    problem: Problem[Any], proposed: Sequence[Any], size: int, seen: Seen, rng: np.random.Generator
+    problem: Problem[Any], proposed: Sequence[Any], size: int, evaluated: Evaluated, rng: np.random.Generator
 ) -> list[Any]:
     """The proposed architectures, and uniform draws up to `size` different ones that are not trained.
 
@@ -207,16 +207,16 @@ def filled(
     while len(chosen) < size:
         drawn = problem.draw(size - len(chosen), rng)
         before = len(chosen)
-        chosen |= {each: None for each in drawn if each not in seen}
+        chosen |= {each: None for each in drawn if each not in evaluated}
         idle = idle + 1 if len(chosen) == before else 0
         if idle > TRIES:
             raise BenchmarkError(f"{problem.name}: has too few architectures for a pool of {size}; give a smaller size")
     return list(chosen)
 
 
-def _new(items: Iterable[Any], seen: Mapping[Any, Any]) -> list[Any]:
+def _new(items: Iterable[Any], evaluated: Mapping[Any, Any]) -> list[Any]:
     """Different ones that are not trained, in the order of the draws, which a set would lose."""
-    return [each for each in dict.fromkeys(items) if each not in seen]
+    return [each for each in dict.fromkeys(items) if each not in evaluated]
 
 
 def _edited(problem: Problem[A], architecture: A, rng: np.random.Generator) -> A:

@@ -18,7 +18,7 @@ from pydantic import ValidationError
 from parsec.config.base import Running, fingerprint, seed_of
 from parsec.config.tabular import PREDICTOR_JOBS, AnyPredictorJob, DartsPredictorJob, Pool, PredictorJob
 from parsec.errors import UserError
-from parsec.predictor.candidates import Darts, Predictions, Score, Seen, filled, pick, propose, read_marginals
+from parsec.predictor.candidates import Darts, Evaluated, Predictions, Score, filled, pick, propose, read_marginals
 from parsec.predictor.gcn import Encoder, Fitted, fit
 from parsec.records.documents import read_document
 from parsec.records.parquet import required
@@ -117,8 +117,8 @@ class Blocks(RowTrainer):
                 "architecture": _named(architecture),
                 "accuracy": accuracy,
             }
-            for repeat, seen in zip(repeats, searches, strict=True)
-            for order, (architecture, accuracy) in enumerate(seen.items(), 1)
+            for repeat, evaluated in zip(repeats, searches, strict=True)
+            for order, (architecture, accuracy) in enumerate(evaluated.items(), 1)
         ]
 
     def progress(self) -> str:
@@ -133,35 +133,35 @@ class Blocks(RowTrainer):
         streams = [np.random.default_rng(seed_of(seed, "predictor", pool.name, repeat)) for repeat in repeats]
         for number in range(job.rounds):
             fitted = self._fitted(searches, [generator(seed, "weights", number, repeat) for repeat in repeats])
-            for i, (seen, rng) in enumerate(zip(searches, streams, strict=True)):
-                self._train(seen, self._chosen(pool, seen, partial(self._score, fitted, i), rng))
+            for i, (evaluated, rng) in enumerate(zip(searches, streams, strict=True)):
+                self._train(evaluated, self._chosen(pool, evaluated, partial(self._score, fitted, i), rng))
         return searches
 
     def _started(self, repeat: int) -> dict[Any, float]:
         rng = np.random.default_rng(seed_of(self._seed, "start", repeat))
-        seen: dict[Any, float] = {}
-        self._train(seen, filled(self._problem, [], self._job.start, {}, rng))
-        return seen
+        evaluated: dict[Any, float] = {}
+        self._train(evaluated, filled(self._problem, [], self._job.start, {}, rng))
+        return evaluated
 
-    def _train(self, seen: dict[Any, float], architectures: Iterable[Any]) -> None:
-        seen.update({each: self._problem.accuracy(each) for each in architectures})
+    def _train(self, evaluated: dict[Any, float], architectures: Iterable[Any]) -> None:
+        evaluated.update({each: self._problem.accuracy(each) for each in architectures})
 
-    def _fitted(self, searches: Sequence[Seen], generators: Sequence[torch.Generator]) -> Fitted:
-        graphs = self._encoder.together([list(seen) for seen in searches])
-        reached = torch.tensor([list(seen.values()) for seen in searches], dtype=torch.float32)
+    def _fitted(self, searches: Sequence[Evaluated], generators: Sequence[torch.Generator]) -> Fitted:
+        graphs = self._encoder.together([list(evaluated) for evaluated in searches])
+        reached = torch.tensor([list(evaluated.values()) for evaluated in searches], dtype=torch.float32)
         return fit(graphs, reached, self._job.predictor, generators)
 
     def _score(self, fitted: Fitted, repeat: int, architectures: Sequence[Any]) -> Predictions:
         predicted: NDArray[np.float32] = fitted.predict(repeat, self._encoder(architectures)).numpy()
         return predicted
 
-    def _chosen(self, pool: Pool, seen: Seen, score: Score, rng: np.random.Generator) -> list[Any]:
+    def _chosen(self, pool: Pool, evaluated: Evaluated, score: Score, rng: np.random.Generator) -> list[Any]:
         """The best of a pool that are not trained yet; uniform ones where the pool holds too few."""
         job = self._job
-        proposed = propose(self._problem, pool, seen, score, job.acquisition, rng, self._prior)
-        new = [i for i, each in enumerate(proposed) if each not in seen]
+        proposed = propose(self._problem, pool, evaluated, score, job.acquisition, rng, self._prior)
+        new = [i for i, each in enumerate(proposed) if each not in evaluated]
         taken = pick(score(proposed)[:, new], job.per_round, job.acquisition, rng)
-        return filled(self._problem, [proposed[new[i]] for i in taken], job.per_round, seen, rng)
+        return filled(self._problem, [proposed[new[i]] for i in taken], job.per_round, evaluated, rng)
 
 
 class Sources(NamedTuple):

@@ -78,14 +78,14 @@ class ArchitectureBatch:
         cls, genotypes: Sequence[Architecture], device: torch.device | str = "cpu", space: SearchSpace = DARTS
     ) -> Self:
         """The children of these architectures, in their order."""
-        chosen = [space.encode(each, "separate") for each in genotypes]
-        rows = torch.tensor(chosen, dtype=torch.int64, device=device)
+        indices = [space.encode(each, "separate") for each in genotypes]
+        rows = torch.tensor(indices, dtype=torch.int64, device=device)
         return cls(rows.view(len(genotypes), *space.shape), space)
 
     @classmethod
-    def from_choices(cls, chosen: Tensor, space: SearchSpace = DARTS) -> Self:
+    def from_choices(cls, indices: Tensor, space: SearchSpace = DARTS) -> Self:
         """The children of chosen indices of every factor (K × F), on their device and without waiting for it."""
-        return cls(chosen.reshape(len(chosen), *space.shape), space)
+        return cls(indices.reshape(len(indices), *space.shape), space)
 
     @property
     def genotypes(self) -> list[Any]:
@@ -99,10 +99,10 @@ class ArchitectureBatch:
 
     def __getitem__(self, part: slice) -> Self:
         """Some of the children."""
-        chosen = type(self)(self.table[part], self.space)
+        selected = type(self)(self.table[part], self.space)
         if self._genotypes is not None:
-            chosen._genotypes = self._genotypes[part]
-        return chosen
+            selected._genotypes = self._genotypes[part]
+        return selected
 
 
 def _mask(all_factors: tuple[Factor, ...]) -> Tensor:
@@ -171,9 +171,9 @@ class Prior:
         with torch.no_grad():
             return draw(self.log_probs().exp(), uniform)
 
-    def log_prob(self, chosen: Tensor) -> Tensor:
+    def log_prob(self, indices: Tensor) -> Tensor:
         """Log p(α|π) of architectures given as chosen indices (K × F): a differentiable vector of K."""
-        return self.log_probs()[self._all, chosen].sum(1)
+        return self.log_probs()[self._all, indices].sum(1)
 
     def marginals(self) -> Tensor:
         """Probability of every choice in a draw from p(α|π) (F × O); zero where the table is padded."""
@@ -208,6 +208,6 @@ class Prior:
                 found = self.space.decode(log_p.argmax(-1).tolist(), self.form)
             return found
 
-    def children(self, chosen: Tensor) -> ArchitectureBatch:
+    def children(self, indices: Tensor) -> ArchitectureBatch:
         """Architectures of chosen indices (K × F)."""
-        return ArchitectureBatch.from_choices(chosen, self.space)
+        return ArchitectureBatch.from_choices(indices, self.space)

@@ -35,8 +35,8 @@ def columns(prior: Prior) -> dict[str, list[Any]]:
     with torch.no_grad():
         probabilities = prior.marginals()[prior.mask].tolist()
         logits = prior.logits[prior.mask].tolist()
-    named = {key: list(values) for key, values in zip(KEYS, zip(*_names(prior), strict=True), strict=True)}
-    return named | {"logit": logits, "probability": probabilities}
+    common = {key: list(values) for key, values in zip(KEYS, zip(*_names(prior), strict=True), strict=True)}
+    return common | {"logit": logits, "probability": probabilities}
 
 
 def _schema(prior: Prior, metadata: Mapping[str, str], leading: tuple[str, ...] = ()) -> pa.Schema:

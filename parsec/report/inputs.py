@@ -187,9 +187,9 @@ def read_run(path: Path) -> pd.DataFrame:
     result = read_results([folder / "result.json"])[0]
     if result["kind"] != "search":
         raise UserError(f"{folder}: not the folder of a search, but of {result['kind']}; give a folder that holds π")
-    named = {key: result[key] for key in KEYS}
-    named |= {"base": base_method(result), "continues": result["parent"] is not None}
-    return _epochs(folder / "metrics.jsonl").assign(**named, panel=f"{TITLES[result['stage']]}, {result['dataset']}")
+    common = {key: result[key] for key in KEYS}
+    common |= {"base": base_method(result), "continues": result["parent"] is not None}
+    return _epochs(folder / "metrics.jsonl").assign(**common, panel=f"{TITLES[result['stage']]}, {result['dataset']}")
 
 
 def read_runs(paths: Iterable[Path]) -> pd.DataFrame:

@@ -141,8 +141,8 @@ def of_epochs(folder: Path, result: dict[str, Any], columns: ReportColumns) -> p
     spent = metrics.reindex(columns=["forward_images", "seconds"]).assign(seconds=metrics["seconds"].fillna(0).cumsum())
     epochs = pd.DataFrame(rows).reindex(columns=["epoch", *_named(0, columns), *expected]).join(spent, on="epoch")
     epochs = epochs.astype(dict.fromkeys(("index", *(f"rank_{data}" for data in DATA)), "Int64"))
-    named = {key: result[key] for key in KEYS} | {"base": base_method(result)}
-    return epochs.assign(**named)[[*named, *epochs.columns]]
+    common = {key: result[key] for key in KEYS} | {"base": base_method(result)}
+    return epochs.assign(**common)[[*common, *epochs.columns]]
 
 
 def _selected(metrics: pd.DataFrame, epoch: int, probabilities: FloatArray) -> Architecture | None:

@@ -79,12 +79,12 @@ def _truth(samples: list[pd.DataFrame], benchmark: Path | None) -> tuple["pd.Ser
 
 def _correlations(result: dict[str, Any], sample: pd.DataFrame, truth: "pd.Series[float]") -> Iterator[dict[str, Any]]:
     """One row per moment: τ of −loss with the truth, the parameters, and the edges without weights."""
-    named = {**{key: result[key] for key in KEYS}, "base": base_method(result)}
+    common = {**{key: result[key] for key in KEYS}, "base": base_method(result)}
     for moment, group in sample[sample["moment"] != ALONE].groupby("moment", sort=False):
         score, accuracies = -group["loss"], group["architecture"].map(truth)
         known = accuracies.notna()
         yield {
-            **named,
+            **common,
             "moment": moment,
             "forward_images": int(group["forward_images"].iloc[0]),
             "architectures": int(known.sum()),

@@ -33,8 +33,9 @@ class _EdgeSpace(NamedTuple):
     def factors(self, form: Form) -> tuple[Factor, ...]:
         return tuple(Factor(CELL, node, source, "operation", self.operations) for source, node in self.edges)
 
-    def decode(self, chosen: Sequence[int], form: Form) -> Operations:
-        return Operations(self.name, tuple(self.operations[index] for _, index in zip(self.edges, chosen, strict=True)))
+    def decode(self, indices: Sequence[int], form: Form) -> Operations:
+        operations = (self.operations[index] for _, index in zip(self.edges, indices, strict=True))
+        return Operations(self.name, tuple(operations))
 
     def encode(self, architecture: Operations, form: Form) -> list[int]:
         return [self.operations.index(operation) for operation in architecture.operations]

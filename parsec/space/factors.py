@@ -55,15 +55,15 @@ def _check_slots(form: Form) -> None:
         raise ValueError("choices of the form edges are no architecture; derive one from their probabilities")
 
 
-def decode(chosen: list[int], form: Form) -> Genotype:
+def decode(indices: list[int], form: Form) -> Genotype:
     """Turn one choice for every factor, in the order of `factors`, into a genotype.
 
     Raises:
         ValueError: form `edges`, in which most choices are no architecture of the space.
     """
     _check_slots(form)
-    names = [factor.choices[index] for factor, index in zip(factors(form), chosen, strict=True)]
-    edges = [Edge(primitive, source) for source, primitive in zip(chosen[0::2], names[1::2], strict=True)]
+    names = [factor.choices[index] for factor, index in zip(factors(form), indices, strict=True)]
+    edges = [Edge(primitive, source) for source, primitive in zip(indices[0::2], names[1::2], strict=True)]
     nodes: list[Node] = [tuple(edges[i : i + SLOTS]) for i in range(0, len(edges), SLOTS)]
     return Genotype(tuple(nodes[:NODES]), tuple(nodes[NODES:]))
 

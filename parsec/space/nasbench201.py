@@ -32,8 +32,8 @@ class Architecture(NamedTuple):
 
     def __str__(self) -> str:
         """The benchmark's string: `|operation~source|…|` of every node after the first, joined by `+`."""
-        named = zip(EDGES, self.operations, strict=True)
-        by_node = itertools.groupby(named, key=lambda pair: pair[0][1])
+        pairs = zip(EDGES, self.operations, strict=True)
+        by_node = itertools.groupby(pairs, key=lambda pair: pair[0][1])
         return "+".join("|" + "".join(f"{op}~{edge[0]}|" for edge, op in group) for _, group in by_node)
 
     def as_dict(self) -> dict[str, Any]:
@@ -131,16 +131,16 @@ def factors(form: Form) -> tuple[Factor, ...]:
     return tuple(Factor(CELL, node, source, "operation", OPERATIONS) for source, node in EDGES)
 
 
-def decode(chosen: Sequence[int], form: Form) -> Architecture:
+def decode(indices: Sequence[int], form: Form) -> Architecture:
     """Turn one choice for every factor, in the order of `factors`, into an architecture."""
-    named = zip(factors(form), chosen, strict=True)
-    return Architecture(tuple(factor.choices[index] for factor, index in named))
+    pairs = zip(factors(form), indices, strict=True)
+    return Architecture(tuple(factor.choices[index] for factor, index in pairs))
 
 
 def encode(cell: Architecture, form: Form) -> list[int]:
     """Inverse of `decode`."""
-    named = zip(factors(form), cell.operations, strict=True)
-    return [factor.choices.index(operation) for factor, operation in named]
+    pairs = zip(factors(form), cell.operations, strict=True)
+    return [factor.choices.index(operation) for factor, operation in pairs]
 
 
 def from_dict(document: object) -> Architecture:

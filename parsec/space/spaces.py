@@ -19,15 +19,15 @@ Probabilities = Sequence[Sequence[float]]
 
 def _strongest(row: Sequence[float]) -> tuple[float, str]:
     """Probability and name of the best primitive that is not `none`; the first one of equals."""
-    named = [(p, name) for p, name in zip(row, CANDIDATES, strict=True) if name != "none"]
-    return max(named, key=lambda pair: pair[0])
+    candidates = [(p, name) for p, name in zip(row, CANDIDATES, strict=True) if name != "none"]
+    return max(candidates, key=lambda pair: pair[0])
 
 
 def _node(rows: Probabilities) -> Node:
     """The two strongest edges of a node, the stronger first; of equals the one with the lower input."""
     best = [_strongest(row) for row in rows]
-    chosen = sorted(range(len(best)), key=lambda source: -best[source][0])[:SLOTS]
-    return tuple(Edge(best[source][1], source) for source in chosen)
+    inputs = sorted(range(len(best)), key=lambda source: -best[source][0])[:SLOTS]
+    return tuple(Edge(best[source][1], source) for source in inputs)
 
 
 def _node_of_pairs(rows: Probabilities) -> Node:

@@ -147,9 +147,9 @@ class NasBench201:
         """The 24 that differ in one edge."""
         return [int(index) for index in self._neighbours[architecture]]
 
-    def of_choices(self, chosen: Sequence[int]) -> int:
+    def of_choices(self, indices: Sequence[int]) -> int:
         """The architecture with these operations on its six edges."""
-        return index_of(Architecture(tuple(OPERATIONS[choice] for choice in chosen)))
+        return index_of(Architecture(tuple(OPERATIONS[choice] for choice in indices)))
 
     def accuracy(self, architecture: int) -> float:
         """Accuracy in percent, as the search sees it."""
@@ -169,8 +169,8 @@ class NasBench201:
 
     def graphs(self, architectures: Sequence[int]) -> Graphs:
         """Vertices are the operations of the six edges, the input and the output of the cell."""
-        chosen = np.asarray(architectures, dtype=np.int64)
-        return Graphs(np.broadcast_to(_ADJACENCY, (len(chosen), *_ADJACENCY.shape)), self._features[chosen])
+        indices = np.asarray(architectures, dtype=np.int64)
+        return Graphs(np.broadcast_to(_ADJACENCY, (len(indices), *_ADJACENCY.shape)), self._features[indices])
 
 
 def _adjacency() -> NDArray[np.float32]:

@@ -92,5 +92,5 @@ class FactoredProblem(Problem[A], Protocol[A]):
     choices: Sequence[int]
     """Number of choices of every factor."""
 
-    def of_choices(self, chosen: Sequence[int]) -> A:
+    def of_choices(self, indices: Sequence[int]) -> A:
         """The architecture with these choices, one per factor."""

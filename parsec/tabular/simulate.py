@@ -134,11 +134,11 @@ def reinforce(problem: FactoredProblem[A], settings: Reinforce, rng: np.random.G
     while True:
         policy = np.exp(logits.values - logits.values.max(axis=1, keepdims=True))
         policy /= policy.sum(axis=1, keepdims=True)
-        chosen = (policy.cumsum(axis=1) < rng.random((factors, 1))).sum(axis=1).clip(max=choices - 1)
-        accuracy = yield problem.of_choices([int(choice) for choice in chosen])
+        indices = (policy.cumsum(axis=1) < rng.random((factors, 1))).sum(axis=1).clip(max=choices - 1)
+        accuracy = yield problem.of_choices([int(choice) for choice in indices])
         total = settings.momentum * total + (1 - settings.momentum) * accuracy
         weight = settings.momentum * weight + (1 - settings.momentum)
-        logits.ascend((accuracy - total / weight) * (np.eye(choices)[chosen] - policy))
+        logits.ascend((accuracy - total / weight) * (np.eye(choices)[indices] - policy))
 
 
 FIELDS = pa.schema(

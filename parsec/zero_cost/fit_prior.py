@@ -37,13 +37,13 @@ def fit_pi(job: FitPiJob, scores: Path, output: Path) -> None:
     settings = origin["provenance"]["settings"]
     if settings["space"] != job.space:
         raise UserError(f"{scores}: scores of {settings['space']}, but the settings want {job.space}; give such scores")
-    seen = _looked_at(rows, job.scored, origin["seed"], scores)
-    kept = _best(seen, job.keep, scores)
+    scored = _looked_at(rows, job.scored, origin["seed"], scores)
+    kept = _best(scored, job.keep, scores)
 
     # π from how often the best architectures make each choice.
     space, read = SPACES[job.space], parse if job.space == "nasbench201" else from_text
-    chosen = np.array([space.encode(read(text), "separate") for text in kept["architecture"]])
-    prior = Prior("separate", fit(chosen, space.factors("separate"), job.pseudo_count), space)
+    indices = np.array([space.encode(read(text), "separate") for text in kept["architecture"]])
+    prior = Prior("separate", fit(indices, space.factors("separate"), job.pseudo_count), space)
 
     metadata = {"space": job.space, "stage": STAGE, "dataset": settings["dataset"], "method": settings["score"]["kind"]}
     metadata |= {"seed": str(origin["seed"]), "epoch": "0", "settings_fingerprint": fingerprint(job)}
@@ -51,13 +51,13 @@ def fit_pi(job: FitPiJob, scores: Path, output: Path) -> None:
     mark_folder(output, "fit-pi", run=run)
     write_prior(output / "pi.parquet", prior, metadata)
     document: dict[str, Any] = {"schema": SCHEMA, "kind": "fit", "stage": STAGE, "method": metadata["method"]}
-    document |= {"seed": origin["seed"], "parent": None, "scored": len(seen), "cost": _cost(seen, origin["cost"])}
-    document |= {"forward_images": len(seen) * settings["score"]["batch_size"]}
-    document |= {"failed": int((seen["status"] == "failed").sum()), "kept": kept["architecture"].tolist()}
+    document |= {"seed": origin["seed"], "parent": None, "scored": len(scored), "cost": _cost(scored, origin["cost"])}
+    document |= {"forward_images": len(scored) * settings["score"]["batch_size"]}
+    document |= {"failed": int((scored["status"] == "failed").sum()), "kept": kept["architecture"].tolist()}
     document |= {"entropy": prior.entropy()}
     document |= {"mode": prior.mode().as_dict() if prior.has_mode() else None}
     write_json(output / "fit.json", {**document, "provenance": provenance(job, run_start, None)})
-    logger.info("fit-pi: the best %d of %d, π of %.2f nats", len(kept), len(seen), document["entropy"])
+    logger.info("fit-pi: the best %d of %d, π of %.2f nats", len(kept), len(scored), document["entropy"])
 
 
 def _looked_at(rows: pd.DataFrame, count: int | None, seed: int, path: Path) -> pd.DataFrame:
@@ -76,7 +76,7 @@ def _best(rows: pd.DataFrame, count: int, path: Path) -> pd.DataFrame:
     return scored.sort_values(["score", "index"], ascending=[False, True]).iloc[:count]
 
 
-def _cost(seen: pd.DataFrame, scoring: dict[str, Any]) -> dict[str, Any]:
+def _cost(scored: pd.DataFrame, scoring: dict[str, Any]) -> dict[str, Any]:
     """Share of the scoring's cost for the architectures that were used; its energy cannot be split."""
-    seconds = float(seen["seconds"].sum())
+    seconds = float(scored["seconds"].sum())
     return {**scoring, "device_seconds": seconds, "wall_seconds": seconds, "energy_joules": None}

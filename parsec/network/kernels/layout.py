@@ -183,9 +183,9 @@ class Tables:
             sizes: elements of an input and of a node of one child, int64 [cells, 2], see `sizes_of`.
         """
         children, device = len(table), table.device
-        chosen = table[:, self._kinds].permute(1, 2, 0, 3, 4).flatten(2, 3)
-        source, primitive = chosen.unbind(-1)
-        cell = torch.arange(len(chosen), device=device).view(-1, 1, 1)
+        choices = table[:, self._kinds].permute(1, 2, 0, 3, 4).flatten(2, 3)
+        source, primitive = choices.unbind(-1)
+        cell = torch.arange(len(choices), device=device).view(-1, 1, 1)
         node = torch.arange(NODES, device=device).view(1, -1, 1)
         row = torch.arange(SLOTS * children, device=device)
         child = row // SLOTS

@@ -142,8 +142,8 @@ def _levels(scored: ScoreFile, truth: ReportColumns) -> Iterator[dict[str, objec
     for drawn in replay([scored]):
         for data in DATA:
             reached = summarise(truth.test[data][drawn.chosen].tolist())
-            named = {"method": "naswot", "candidates": drawn.candidates, "spent": 0.0, "test_of": data}
-            yield {**named, **reached._asdict()}
+            common = {"method": "naswot", "candidates": drawn.candidates, "spent": 0.0, "test_of": data}
+            yield {**common, **reached._asdict()}
 
 
 def _first(simulated: SimulationRuns) -> float:
@@ -229,7 +229,7 @@ def plot_scores(inputs: list[Path]) -> Drawing:
             if one.kind == "jacobian_eigenvalues":
                 axes.set_xscale("symlog", linthresh=SMALL)  # a few scores are thousands of times the others
             axes.set_xlabel(f"{KINDS[one.kind].capitalize()}, {one.mode} mode")
-            named = {"score_of": one.kind, "mode": one.mode, "seed": one.seed, "test_of": data}
-            numbers.append(dots[["index", "score"]].assign(accuracy=reached, **named))
+            common = {"score_of": one.kind, "mode": one.mode, "seed": one.seed, "test_of": data}
+            numbers.append(dots[["index", "score"]].assign(accuracy=reached, **common))
         line[0].set_ylabel("Test accuracy (%)")
     return Drawing(figure, pd.concat(numbers))

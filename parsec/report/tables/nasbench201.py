@@ -149,8 +149,8 @@ def _without_search(name: str, count: int, mean: dict[str, float], std: dict[str
 def _found_numbers(row: dict[str, Any]) -> dict[str, Any]:
     summaries = {f"{data}_{part}": getattr(row[data], part) for data in DATA for part in ("mean", "std")}
     costs = {"gpu_days": row["cost"].get(GPU_DAYS), "cpu_hours": row["cost"].get(CPU_HOURS)}
-    named = {key: row[key] for key in ("method", "runs", "rank", "searched_on", "source")}
-    return {**named, **summaries, **costs}
+    common = {key: row[key] for key in ("method", "runs", "rank", "searched_on", "source")}
+    return {**common, **summaries, **costs}
 
 
 PAIRED = ["stage", "dataset", "seed"]

@@ -297,8 +297,8 @@ def _ours(scored: ScoreFile, truth: ReportColumns, validation: dict[Data, FloatA
 
 def _published_row(label: str, tau: str) -> dict[str, Any]:
     images, above = next(PROTOCOLS[data] for data in DATA if LABELS[data] == label)
-    named = {"accuracy": f"{label} validation", "trained_on": images, "above": above}
-    return {**named, "n": None, "failed": None, "published": tau}
+    common = {"accuracy": f"{label} validation", "trained_on": images, "above": above}
+    return {**common, "n": None, "failed": None, "published": tau}
 
 
 NAME = "naswot-correlation-nasbench101"

@@ -311,8 +311,8 @@ def _reached(simulated: SimulationRuns, truth: ReportColumns) -> Iterator[dict[s
         for i, spent in enumerate(points):
             for data in DATA:
                 reached = summarise(truth.test[data][best[:, i]].tolist())
-                named = {"searched_on": simulated.dataset, "method": method, "spent": spent, "unit": cost}
-                yield {**named, "test_of": data, **reached._asdict()}
+                common = {"searched_on": simulated.dataset, "method": method, "spent": spent, "unit": cost}
+                yield {**common, "test_of": data, **reached._asdict()}
 
 
 def _sections(simulated: SimulationRuns, rows: list[dict[str, Any]]) -> Iterator[Section]:

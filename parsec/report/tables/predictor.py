@@ -79,16 +79,16 @@ def read_predictor_runs(inputs: Sequence[Path]) -> list[PredictorRun]:
 
 
 def _read_predictor_run(folder: Path, benchmark: Path) -> PredictorRun:
-    job, rows, seen = read_run(folder)
+    job, rows, accuracies_hash = read_run(folder)
     accuracies = read_reached(job, benchmark)
-    if content_hash(accuracies) != seen:
+    if content_hash(accuracies) != accuracies_hash:
         raise UserError(f"{benchmark}: not what {folder} searched; give that file")
     groups = dict(list(rows.sort_values(["repeat", "order"]).groupby("pool")))
-    named, reached = (
+    architectures, reached = (
         {pool.name: groups[pool.name][column].to_numpy().reshape(job.repeats, job.budget) for pool in job.pools}
         for column in ("architecture", "accuracy")
     )
-    return PredictorRun(job, benchmark, named, reached, accuracies)
+    return PredictorRun(job, benchmark, architectures, reached, accuracies)
 
 
 def bracketed(estimate: Interval, digits: int) -> str:

@@ -43,8 +43,8 @@ def read(path: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
     for case, group in rows.sort_values("repeat", kind="stable").groupby(CASE, sort=False):
         values = dict(iter(group.groupby("beta")))
         for beta, each in values.items():
-            named = dict(zip(CASE, case, strict=True))
-            summaries.append(named | {"beta": beta, "repeats": repeats} | _measured(each, values[0.0]))
+            common = dict(zip(CASE, case, strict=True))
+            summaries.append(common | {"beta": beta, "repeats": repeats} | _measured(each, values[0.0]))
     return pd.DataFrame(summaries), origin["provenance"]["settings"]
 
 

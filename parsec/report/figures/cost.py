@@ -87,7 +87,7 @@ def log_axis(axes: Axes, narrow: bool, ticks: int = 10) -> None:
     """A logarithmic axis of costs: powers of ten, and 2 and 5 between them where it is narrow."""
     axes.set_xscale("log")
     axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if narrow else (1.0,), numticks=ticks))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: significant(value, 1)))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: significant(value, 4)))
     axes.xaxis.set_minor_formatter(NullFormatter())
 
 

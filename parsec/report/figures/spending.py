@@ -63,7 +63,7 @@ def _plot_points(axes: Axes, rows: pd.DataFrame, spent: str, methods: dict[str, 
         look: dict[str, Any] = line.plot() | {"linestyle": "", "markersize": 5, "elinewidth": 0.8, "zorder": 4}
         axes.errorbar(x.median(), y.median(), [[low], [high]] if method in barred else None, **look)
         if method in barred:
-            axes.plot(x, y, ".", color=line.colour, markersize=3)
+            axes.plot([x.median()] * len(y), y, ".", color=line.colour, markersize=3)
         label = methods[method].name + (STAGES[stage] if several else "")
         labels.append(Label(x.median(), y.median(), label, line.colour, low, high))
     log_axis(axes, rows[spent].max() / rows[spent].min() < 50)
@@ -75,8 +75,10 @@ def _plot_points(axes: Axes, rows: pd.DataFrame, spent: str, methods: dict[str, 
 def _plot_retrained(rows: pd.DataFrame) -> Figure:
     methods = described(dict(zip(rows["method"], rows["base"], strict=True)))
     outcomes = rows["outcome"].unique()
-    # At one budget of images all methods have about the same cost on that axis, which then shows nothing.
-    axes_of = [s for s in SPENT if rows[s].max() > 2 * rows[s].min()] or ["elapsed"]
+    # Images compare only between searches of one stage, whose networks are equal; at one budget of them the axis shows
+    # nothing, because all methods have about the same cost.
+    several = rows["stage"].nunique() > 1
+    axes_of = ["elapsed"] if several else [s for s in SPENT if rows[s].max() > 2 * rows[s].min()] or ["elapsed"]
     height = 2.2 + 0.07 * len(methods)
     figure = new_figure(DOUBLE, 0.3 + height * len(outcomes) * len(axes_of))
     grid = figure.subplots(len(outcomes) * len(axes_of), 1, squeeze=False)[:, 0]
@@ -89,10 +91,10 @@ def _plot_retrained(rows: pd.DataFrame) -> Figure:
     counts = number_range(rows.groupby(["outcome", "stage", "method"])["seed"].nunique())
     which = "" if len(methods) <= FEW else " of PARSEC, random search and the lowest median"
     note = f"Median of n = {counts} searches per method, each the mean of its trainings; bars: range{which}; dots: "
-    note += "single searches."
+    note += "single searches, at the median cost."
     low, high = (f"{value / 1000:.0f}" for value in (rows["forward_images"].min(), rows["forward_images"].max()))
     budget = f" Budget: {low} to {high} thousand images per search." if "forward_images" not in axes_of else ""
-    legend_below(figure, [], note + budget)
+    legend_below(figure, [], note + ("" if several else budget))
     for axes, labels in zip(grid, names, strict=True):
         place_labels(axes, labels)
     return figure

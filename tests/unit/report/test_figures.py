@@ -12,7 +12,7 @@ from naswot_files import figure_inputs
 
 from parsec.errors import UserError
 from parsec.plugins import published_folder
-from parsec.report.figures.cost import plot_cost
+from parsec.report.figures.cost import log_axis, plot_cost
 from parsec.report.figures.curves import grouped, uniform_entropy
 from parsec.report.figures.probabilities import plot_pi
 from parsec.report.figures.style import PRIMITIVES, STYLE
@@ -150,6 +150,26 @@ def test_spending_shows_errors_of_retrained_architectures(study):
     assert axes.get_xscale() == "log"
     ends = data.dropna(subset="test_error_digits")
     assert (len(ends), set(ends["epoch"])) == (6, {3})
+
+
+@pytest.mark.parametrize("limits", [(37.0, 56.0), (0.0004, 3.0), (10.0, 4e5)])
+def test_ticks_of_costs_are_not_rounded(limits):
+    axes = matplotlib.figure.Figure().subplots()
+    log_axis(axes, narrow=True)
+    axes.set_xlim(limits)
+    ticks, labels = axes.get_xticks(), [label.get_text() for label in axes.get_xticklabels()]
+    assert [float(label) for label in labels] == pytest.approx(ticks, rel=1e-9)
+
+
+def test_stages_are_compared_by_time_only(study):
+    """An image through the large network of the fine-tuning costs more than one through that of the search."""
+    runs = []
+    for seed in (0, 1):
+        for stage, epochs in (("search", 30), ("finetune", 3)):
+            runs.append(study.search(seed=seed, stage=stage, epochs=epochs, seconds=10.0 * epochs).parent)
+            runs.append(study.retrain(2.0 + seed, seed=seed, origin=stage).parent)
+    figure, _ = figure_writer("spending").__wrapped__(runs)
+    assert [axes.get_xlabel() for axes in figure.axes] == ["Search cost: device time (s)"]
 
 
 def test_operation_shares_sum_to_one(study, tmp_path):

@@ -75,7 +75,7 @@ def scratch(like: Tensor, *shape: int) -> Tensor:
 
 
 @triton.jit
-def positions(tile, pixels, height, width, P: tl.constexpr):
+def pixels_of_tile(tile, pixels, height, width, P: tl.constexpr):
     """Pixels of a tile: number, whether it exists, image, row, column."""
     pixel = tile * P + tl.arange(0, P)
     rest = pixel % (height * width)

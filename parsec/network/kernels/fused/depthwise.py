@@ -40,7 +40,7 @@ CHUNK, COLUMNS = 16, 32
 
 
 @triton.jit
-def positions(tile, width, C: tl.constexpr, LANES: tl.constexpr, VECTOR: tl.constexpr):
+def columns_of_tile(tile, width, C: tl.constexpr, LANES: tl.constexpr, VECTOR: tl.constexpr):
     """Image, column and channels of every lane, neighbouring channels side by side, and whether it has a column."""
     lane, groups = tl.arange(0, LANES), C // VECTOR
     columns: tl.constexpr = LANES // (C // VECTOR)
@@ -150,34 +150,20 @@ def depthwise_kernel(
         edge, row, x, pixels, height, width, out_height, out_width, STAGE, C
     )
     dilation = tl.load(edge + DILATION).to(tl.int32)
-    image, column, channels, ok = positions(tile, out_width, C, LANES, VECTOR)
+    image, column, channels, ok = columns_of_tile(tile, out_width, C, LANES, VECTOR)
     ok = ok & (image < batch)
     weight = weights + aligned_weights(tl.load(edge + DEPTHWISE + STAGE * STAGE_COLUMNS), C) + channels
     out = h + row.to(tl.int64) * pixels * C
     # Strides and dilations are 1 or 2. Where it can be, pixels of a strip are so far apart that they share taps.
     apart = tl.where(stride == 1, dilation, 1)
-    if tl.load(edge + KERNEL) == 3:
-        if stride * apart == dilation:
-            forward(
-                base, weight, out, image, column, channels, ok, source_height, source_width, out_height, out_width,
-                stride, dilation, apart, 3, 1, C, WINDOW,
-            )  # fmt: skip
-        else:
-            forward(
-                base, weight, out, image, column, channels, ok, source_height, source_width, out_height, out_width,
-                stride, dilation, apart, 3, 2, C, WINDOW,
-            )  # fmt: skip
-    else:
-        if stride * apart == dilation:
-            forward(
-                base, weight, out, image, column, channels, ok, source_height, source_width, out_height, out_width,
-                stride, dilation, apart, 5, 1, C, WINDOW,
-            )  # fmt: skip
-        else:
-            forward(
-                base, weight, out, image, column, channels, ok, source_height, source_width, out_height, out_width,
-                stride, dilation, apart, 5, 2, C, WINDOW,
-            )  # fmt: skip
+    kernel, step = tl.load(edge + KERNEL), tl.where(stride * apart == dilation, 1, 2)
+    for SIDE in tl.static_range(3, 6, 2):
+        for STEP in tl.static_range(1, 3):
+            if (kernel == SIDE) & (step == STEP):
+                forward(
+                    base, weight, out, image, column, channels, ok, source_height, source_width, out_height, out_width,
+                    stride, dilation, apart, SIDE, STEP, C, WINDOW,
+                )  # fmt: skip
 
 
 def _columns(batch: int, width: int, channels: int) -> tuple[int, dict[str, int]]:
@@ -232,34 +218,20 @@ def input_gradient_kernel(
     pixels = batch * out_height * out_width
     base, h, w, stride = stage_input(edge, row, x, pixels, height, width, out_height, out_width, STAGE, C)
     dilation = tl.load(edge + DILATION).to(tl.int32)
-    image, column, channels, ok = positions(tile, w, C, LANES, VECTOR)
+    image, column, channels, ok = columns_of_tile(tile, w, C, LANES, VECTOR)
     ok = ok & (image < batch)
     weight = weights + aligned_weights(tl.load(edge + DEPTHWISE + STAGE * STAGE_COLUMNS), C) + channels
     above = dh + row.to(tl.int64) * pixels * C
     # Other edges add to the same source. The result of the first stage is read by the second one only.
     target = gradients + aligned(tl.load(edge + (SOURCE if STAGE == 0 else UPSTREAM)), C)
-    if tl.load(edge + KERNEL) == 3:
-        if stride == 1:
-            input_gradient(
-                base, weight, above, target, image, column, channels, ok, h, w, out_height, out_width, dilation,
-                3, False, STAGE == 0, C, WINDOW,
-            )  # fmt: skip
-        else:
-            input_gradient(
-                base, weight, above, target, image, column, channels, ok, h, w, out_height, out_width, dilation,
-                3, True, STAGE == 0, C, WINDOW,
-            )  # fmt: skip
-    else:
-        if stride == 1:
-            input_gradient(
-                base, weight, above, target, image, column, channels, ok, h, w, out_height, out_width, dilation,
-                5, False, STAGE == 0, C, WINDOW,
-            )  # fmt: skip
-        else:
-            input_gradient(
-                base, weight, above, target, image, column, channels, ok, h, w, out_height, out_width, dilation,
-                5, True, STAGE == 0, C, WINDOW,
-            )  # fmt: skip
+    kernel = tl.load(edge + KERNEL)
+    for SIDE in tl.static_range(3, 6, 2):
+        for STRIDED in tl.static_range(2):
+            if (kernel == SIDE) & (stride == 1 + STRIDED):
+                input_gradient(
+                    base, weight, above, target, image, column, channels, ok, h, w, out_height, out_width, dilation,
+                    SIDE, STRIDED == 1, STAGE == 0, C, WINDOW,
+                )  # fmt: skip
 
 
 @triton.jit
@@ -313,28 +285,14 @@ def weight_gradient_kernel(
     above = dh + row.to(tl.int64) * pixels * C
     slot = partials + (row.to(tl.int64) * tl.num_programs(0) + part) * 25 * C
     apart = tl.where(stride == 1, dilation, 1)
-    if kernel == 3:
-        if stride * apart == dilation:
-            weight_gradient(
-                base, above, slot, part * per, per, right, c, batch, h, w, out_height, out_width,
-                stride, dilation, apart, 3, 1, C, COLUMNS, WINDOW,
-            )  # fmt: skip
-        else:
-            weight_gradient(
-                base, above, slot, part * per, per, right, c, batch, h, w, out_height, out_width,
-                stride, dilation, apart, 3, 2, C, COLUMNS, WINDOW,
-            )  # fmt: skip
-    else:
-        if stride * apart == dilation:
-            weight_gradient(
-                base, above, slot, part * per, per, right, c, batch, h, w, out_height, out_width,
-                stride, dilation, apart, 5, 1, C, COLUMNS, WINDOW,
-            )  # fmt: skip
-        else:
-            weight_gradient(
-                base, above, slot, part * per, per, right, c, batch, h, w, out_height, out_width,
-                stride, dilation, apart, 5, 2, C, COLUMNS, WINDOW,
-            )  # fmt: skip
+    step = tl.where(stride * apart == dilation, 1, 2)
+    for SIDE in tl.static_range(3, 6, 2):
+        for STEP in tl.static_range(1, 3):
+            if (kernel == SIDE) & (step == STEP):
+                weight_gradient(
+                    base, above, slot, part * per, per, right, c, batch, h, w, out_height, out_width,
+                    stride, dilation, apart, SIDE, STEP, C, COLUMNS, WINDOW,
+                )  # fmt: skip
 
 
 def weight_parts(maps: Maps) -> int:

@@ -17,7 +17,7 @@ from parsec.network.kernels.fused.common import (
     groups,
     norm,
     parts,
-    positions,
+    pixels_of_tile,
     rectified,
     replaced,
     scratch,
@@ -63,7 +63,7 @@ def conv1x1_kernel(
     if source < 0:
         return
     weight = weights + tl.load(rows + row * CONV_COLUMNS + CONV_EVEN + half)
-    pixel, ok, image, y, across = positions(tile, pixels, out_height, out_width, P)
+    pixel, ok, image, y, across = pixels_of_tile(tile, pixels, out_height, out_width, P)
     # The halves of a factorised reduction (DARTS) read even and odd pixels; with one half, this is every pixel.
     y, across = y * HALVES + half, across * HALVES + half
     here = ok & (y < height) & (across < width)
@@ -95,7 +95,7 @@ def conv1x1(rows: Tensor, weights: Tensor, x: Tensor, z: Tensor, partials: Tenso
 @triton.jit
 def input_pixels(tile, half, pixels, height, width, out_height, out_width, HALVES: tl.constexpr, P: tl.constexpr):
     """Pixels of the input that a tile of results is made from, and whether they exist; see `conv1x1_kernel`."""
-    _, ok, image, y, across = positions(tile, pixels, out_height, out_width, P)
+    _, ok, image, y, across = pixels_of_tile(tile, pixels, out_height, out_width, P)
     y, across = y * HALVES + half, across * HALVES + half
     return (image * height + y) * width + across, ok & (y < height) & (across < width)
 

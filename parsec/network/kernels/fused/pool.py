@@ -20,7 +20,7 @@ from parsec.network.kernels.fused.common import (
     halved,
     inside,
     norm,
-    positions,
+    pixels_of_tile,
     source_sides,
     write,
 )
@@ -83,7 +83,7 @@ def pool_kernel(
         return
     stride = tl.load(edge + STRIDE).to(tl.int32)
     h, w = source_sides(stride, height, width, out_height, out_width)
-    pixel, ok, image, y, across = positions(tile, pixels, out_height, out_width, P)
+    pixel, ok, image, y, across = pixels_of_tile(tile, pixels, out_height, out_width, P)
     c = tl.program_id(2) * CHUNK + tl.arange(0, CHUNK)
     base, mask = states + aligned(tl.load(edge + SOURCE), C), ok[:, None] & (c < C)[None, :]
     if kind == MAX_POOL:
@@ -117,7 +117,7 @@ def window_gradients_kernel(
         return
     stride = tl.load(edge + STRIDE).to(tl.int32)
     h, w = source_sides(stride, height, width, out_height, out_width)
-    pixel, ok, image, y, across = positions(tile, pixels, out_height, out_width, P)
+    pixel, ok, image, y, across = pixels_of_tile(tile, pixels, out_height, out_width, P)
     c = tl.program_id(2) * CHUNK + tl.arange(0, CHUNK)
     mask, at = ok[:, None] & (c < C)[None, :], pixel[:, None] * C + c[None, :]
     shift, row = row.to(tl.int64) * pixels * C, row * 2 * C
@@ -149,7 +149,7 @@ def pool_back_kernel(
     h, w = source_sides(stride, height, width, out_height, out_width)
     if tile * P >= batch * h * w:
         return
-    pixel, ok, image, y, across = positions(tile, batch * h * w, h, w, P)
+    pixel, ok, image, y, across = pixels_of_tile(tile, batch * h * w, h, w, P)
     c = tl.program_id(2) * CHUNK + tl.arange(0, CHUNK)
     mask, at = ok[:, None] & (c < C)[None, :], pixel[:, None] * C + c[None, :]
     target = gradients + aligned(tl.load(edge + SOURCE), C)

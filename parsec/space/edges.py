@@ -87,4 +87,5 @@ def edge_space(
         derive=space.derive,
         from_dict=space.from_dict,
         forms=("separate", "edges") if relaxed else ("separate",),
+        is_drawn=True,
     )

@@ -119,7 +119,7 @@ class SearchSpace:
     no_retraining: str | None = "only networks of darts are retrained"
     """Why no architecture is retrained; None if some can be."""
     is_drawn: bool = False
-    """Whether the report draws its cells; of another space it leaves out the figures of single searches."""
+    """Whether the report has figures of single searches: of DARTS, and of one cell with an operation per edge."""
 
 
 DARTS = SearchSpace(

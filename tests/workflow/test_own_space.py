@@ -20,7 +20,8 @@ def test_own_space_goes_through_the_workflow(fresh):
 
     run(*PROFILE)
     made = {str(path.relative_to(fresh.results)) for path in fresh.results.rglob("*") if path.is_file()}
-    assert {"search/noise/parsec/seed0/pi.parquet", "figures/entropy.svg", "checklist.md", "report.html"} <= made
+    drawn = {f"figures/search/parsec/batch0/{name}-search-parsec-seed0.svg" for name in ("pi", "cells")}
+    assert drawn | {"search/noise/parsec/seed0/pi.parquet", "figures/entropy.svg", "report.html"} <= made
     assert counts(run("--dry-run")) == {}
 
     module = plugin / "toy_space.py"

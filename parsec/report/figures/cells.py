@@ -1,4 +1,4 @@
-"""Figure: the normal and the reduction cell of a genotype as directed graphs."""
+"""Figure: the cells of a genotype as directed graphs."""
 
 import textwrap
 from itertools import product
@@ -17,13 +17,12 @@ from parsec.errors import UserError
 from parsec.records.documents import read_results
 from parsec.report.figures.curves import NAMES
 from parsec.report.figures.probabilities import input_label
-from parsec.report.figures.style import DOUBLE, Drawing, primitive_label, primitive_line
+from parsec.report.figures.style import DOUBLE, Drawing, primitive_label, primitive_lines
 from parsec.report.inputs import base_method, run_title
-from parsec.report.methods import GREY, METHODS, base_of
-from parsec.space.darts import NODES, Cell, Genotype, input_name
-from parsec.space.nasbench201 import EDGES, Architecture
-from parsec.space.nasbench201 import NODES as BENCHMARK_NODES
+from parsec.report.methods import GREY, METHODS, Line, base_of
+from parsec.space.darts import NODES, PRIMITIVES, Cell, Genotype, input_name
 from parsec.space.published import read_architecture
+from parsec.space.spaces import SPACES, Architecture
 
 HEIGHT = 0.2
 BASE = 0.08
@@ -126,11 +125,11 @@ MARGIN = 0.12
 """Above and below a drawn cell, in units of the distance between neighbours."""
 
 
-def _plot_arcs(axes: Axes, arcs: list[Arc]) -> None:
+def _plot_arcs(axes: Axes, arcs: list[Arc], lines: dict[str, Line]) -> None:
     """Every edge in the line of its primitive, and the primitive's name on it."""
     codes = [Curve.MOVETO, Curve.CURVE4, Curve.CURVE4, Curve.CURVE4]
     for arc, centre in zip(arcs, label_places(arcs), strict=True):
-        line, name = primitive_line(arc.primitive), primitive_label(arc.primitive)
+        line, name = lines[arc.primitive], primitive_label(arc.primitive)
         look: dict[str, Any] = {"arrowstyle": "-|>", "mutation_scale": 7, "color": line.colour, "linestyle": line.dash}
         axes.add_patch(FancyArrowPatch(path=Curve(arc.control(), codes), linewidth=1.3, zorder=2, **look))
         box = {"boxstyle": "round,pad=0.18", "facecolor": "white", "edgecolor": line.colour, "linewidth": 0.7}
@@ -151,17 +150,19 @@ def reach(arcs: list[Arc]) -> tuple[float, float]:
     return max([*ends[-1], RADIUS]) + MARGIN, max([*ends[1], RADIUS]) + MARGIN
 
 
-WIDTH, SIDE = 4.6, 0.3
-"""Width of the figure, inches, and what is left beside the first and the last node, in the distance between nodes."""
-BELOW = {(0, 1), (1, 3)}
-"""Edges that run below the line of nodes; so no two cross."""
-NODE_NAMES = {0: "in", BENCHMARK_NODES - 1: "out"}
+UNIT, SIDE = 1.28, 0.3
+"""Distance between nodes, inches, and what is left beside the first and the last one, in this distance."""
+LabelledEdges = list[tuple[int, int, str]]
+"""Source, node and operation of every edge of a cell."""
 
 
-def benchmark_arcs(architecture: Architecture) -> list[Arc]:
+def edge_arcs(edges: LabelledEdges) -> list[Arc]:
     """All edges but those without an operation; longer ones leave a node further to the left."""
-    edges = zip(EDGES, architecture.operations, strict=True)
-    arcs = [Arc(*edge, -1 if edge in BELOW else 1, operation) for edge, operation in edges]
+    arcs: list[Arc] = []
+    # The longest first, each above the line of nodes unless fewer arcs cross below.
+    for source, node, operation in sorted(edges, key=lambda edge: (edge[0] - edge[1], edge[0])):
+        sides = [Arc(source, node, side, operation) for side in (1, -1)]
+        arcs.append(min(sides, key=lambda arc: _crossings([*arcs, arc])))
     drawn = [arc._replace(fan=_longer(arc, arcs)) for arc in arcs if arc.primitive != "none"]
     return [
         arc._replace(last=sum((a.target, a.side) == (arc.target, arc.side) and a.source < arc.source for a in drawn))
@@ -169,23 +170,26 @@ def benchmark_arcs(architecture: Architecture) -> list[Arc]:
     ]
 
 
-def plot_architecture(architecture: Architecture, title: str) -> Drawing:
-    """An architecture → its cell; edges that are `none` are not drawn, but listed in its numbers."""
-    arcs = benchmark_arcs(architecture)
+def plot_edges(architecture: Architecture, title: str) -> Drawing:
+    """An architecture of one operation per edge → its cell; edges that are `none` are only listed in its numbers."""
+    space = SPACES[architecture.as_dict()["space"]]
+    choices = zip(space.factors("separate"), space.encode(architecture, "separate"), strict=True)
+    # The slot of an edge is the number of its source.
+    edges = [(factor.slot, factor.node, factor.choices[index]) for factor, index in choices]
+    last, arcs = max(node for _, node, _ in edges), edge_arcs(edges)
     below, above = reach(arcs)
-    units = BENCHMARK_NODES - 1 + 2 * SIDE
-    height = WIDTH / units * (below + above)
-    figure = _titled(WIDTH, height, f"{title}\nEdges without an operation (none) are not drawn.")
+    width = min(DOUBLE, UNIT * (last + 2 * SIDE))
+    height = width / (last + 2 * SIDE) * (below + above)
+    note = "\nEdges without an operation (none) are not drawn." if "none" in space.primitives else ""
+    figure = _titled(width, height, f"{title}{note}")
     axes = figure.add_axes((0, 0, 1, height / figure.get_figheight()))
-    _plot_arcs(axes, arcs)
-    for node in range(BENCHMARK_NODES):
-        _plot_node(axes, node, NODE_NAMES.get(node, str(node)), node in NODE_NAMES)
-    axes.set(xlim=(-SIDE, BENCHMARK_NODES - 1 + SIDE), ylim=(-below, above))
+    _plot_arcs(axes, arcs, primitive_lines(space.primitives))
+    for node in range(last + 1):
+        _plot_node(axes, node, {0: "in", last: "out"}.get(node, str(node)), node in (0, last))
+    axes.set(xlim=(-SIDE, last + SIDE), ylim=(-below, above))
     axes.axis("off")
-    edges = [
-        (node, source, operation) for (source, node), operation in zip(EDGES, architecture.operations, strict=True)
-    ]
-    return Drawing(figure, pd.DataFrame(edges, columns=["node", "source", "operation"]))
+    numbers = [(node, source, operation) for source, node, operation in edges]
+    return Drawing(figure, pd.DataFrame(numbers, columns=["node", "source", "operation"]))
 
 
 def _titled(width: float, height: float, title: str) -> Figure:
@@ -229,7 +233,7 @@ def _plot_output(axes: Axes) -> None:
 
 
 def _plot_cell(axes: Axes, arcs: list[Arc], name: str) -> None:
-    _plot_arcs(axes, arcs)
+    _plot_arcs(axes, arcs, primitive_lines(PRIMITIVES))
     for position in range(2):
         _plot_node(axes, position, input_label(input_name(position)), is_end=True, size=7)
     for position in range(2, OUTPUT):
@@ -256,9 +260,8 @@ def plot_cells(inputs: list[Path]) -> Drawing:
     if len(inputs) != 1:
         raise UserError(f"the figure cells shows one genotype, got {len(inputs)}; give one genotype.json")
     architecture, title = read_architecture(str(inputs[0])), _title(inputs[0])
-    if isinstance(architecture, Architecture):
-        return plot_architecture(architecture, title)
-    assert isinstance(architecture, Genotype)
+    if not isinstance(architecture, Genotype):
+        return plot_edges(architecture, title)
     cells = architecture._asdict()
     # Cells are drawn below each other, each as high as its arcs need.
     routed = {name: route(cell) for name, cell in cells.items()}

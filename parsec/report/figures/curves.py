@@ -23,7 +23,7 @@ from parsec.report.figures.style import (
     new_figure,
     panel_title,
     primitive_label,
-    primitive_line,
+    primitive_lines,
 )
 from parsec.report.inputs import KEYS, ORDER, TITLES, read_runs
 from parsec.report.methods import BLACK, GREY, Method, described
@@ -234,8 +234,8 @@ def _plot_shares(axes: Axes, shares: pd.DataFrame) -> None:
     seeds = shares.pivot(index="epoch", columns=["primitive", "seed"], values="share").astype(float)
     # Spaces differ in their primitives; a form without `none` has no column of it.
     means = 100 * seeds.dropna(axis=1, how="all").dropna().T.groupby(level="primitive").mean().T
-    names = [name for name in dict.fromkeys([*PRIMITIVES, *means]) if name in means]
-    colours = [primitive_line(name).colour for name in names]
+    names = [name for name in dict.fromkeys([*PRIMITIVES, *shares["primitive"]]) if name in means]
+    colours = [line.colour for line in primitive_lines(names).values()]
     labels = [primitive_label(name) for name in names]
     axes.stackplot(means.index, means[names].T, colors=colours, labels=labels, edgecolor="white", linewidth=0.4)
     epoch_axis(axes)

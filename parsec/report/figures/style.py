@@ -1,11 +1,12 @@
 """One look for all figures: type, lines, sizes, names beside points, and files whose bytes depend on the data only."""
 
 import io
+import itertools
 import math
+import re
 import textwrap
 from collections.abc import Callable, Iterable, Sequence
 from functools import wraps
-from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -61,15 +62,17 @@ def series(index: int) -> Line:
     return SERIES[i]._replace(dash=ROUNDS[turn % len(ROUNDS)])
 
 
-def primitive_line(name: str) -> Line:
-    """Line of a primitive; grey for one that this palette does not know."""
-    return PRIMITIVES.get(name, Line(GREY, "-", "x"))
+def primitive_lines(names: Iterable[str]) -> dict[str, Line]:
+    """Line of every primitive of a space; those that this palette does not know take its series in their order."""
+    unknown = itertools.count()
+    return {name: PRIMITIVES.get(name) or series(next(unknown)) for name in names}
 
 
 def primitive_label(name: str) -> str:
     """Short printed name: `sep 3×3`."""
     kind, _, size = name.rpartition("_")
-    return SHORT.get(name) or f"{SHORT.get(kind, kind)} {size.replace('x', '×')}"
+    short = SHORT.get(name) or f"{SHORT.get(kind, kind)} {size}".strip()
+    return re.sub(r"(?<=\d)x(?=\d)", "×", short)
 
 
 SINGLE, DOUBLE = 3.3, 6.8
@@ -270,7 +273,7 @@ def place_labels(axes: Axes, labels: Sequence[Label], size: float = 7) -> None:
         text.remove()
         # Names above and below begin at the end of the error bar.
         up, down = (float(length) / point - MARK for length in (mark[3] - centre[1], centre[1] - mark[1]))
-        spots = list(product(DISTANCES, SIDES))
+        spots = list(itertools.product(DISTANCES, SIDES))
         offsets = [(dx * d, dy * (d + (up if dy > 0 else down) * (dx == 0))) for d, (dx, dy) in spots]
         boxes = [
             _text_box(centre, (dx * point, dy * point), (extent.width + 2 * point, extent.height)) for dx, dy in offsets

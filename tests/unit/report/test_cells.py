@@ -1,5 +1,6 @@
-"""SampledRuns cells: every edge is labelled, and no label covers another one or a node."""
+"""Drawn cells: every edge is labelled, and no label covers another one or a node."""
 
+import json
 import math
 import random
 
@@ -10,8 +11,10 @@ from matplotlib.patches import Circle
 from parsec.report.figures import cells, style
 from parsec.report.figures.cells import route
 from parsec.space.darts import NODES, PRIMITIVES, SLOTS, genotype
-from parsec.space.nasbench201 import architecture, architectures
+from parsec.space.edges import edge_space
+from parsec.space.nasbench201 import EDGES, architectures
 from parsec.space.published import DARTS_V1, DARTS_V2
+from parsec.space.spaces import SPACES
 
 DUPLICATE = genotype(
     [("sep_conv_3x3", i) for i in (1, 1, 0, 0, 0, 0, 0, 0)],
@@ -69,9 +72,23 @@ def test_arcs_have_fewest_crossings():
 
 def test_arrowheads_of_benchmark_cells_end_apart():
     """Edges of NAS-Bench-201 that arrive at one side of a node."""
-    ends = [arc.control()[-1] for arc in cells.benchmark_arcs(architecture(["skip_connect"] * 6))]
+    ends = [arc.control()[-1] for arc in cells.edge_arcs([(*edge, "skip_connect") for edge in EDGES])]
     assert len(ends) == 6
     assert min(math.dist(a, b) for i, a in enumerate(ends) for b in ends[:i]) > 0.05
+
+
+def test_cells_of_other_spaces_are_drawn(tmp_path, monkeypatch):
+    space = edge_space("toy", [(0, 1), (0, 2), (1, 2), (1, 3), (2, 3)], ["skip", "conv_3x3", "max"])
+    monkeypatch.setitem(SPACES._added, "toy", space)
+    path = tmp_path / "genotype.json"
+    path.write_text(json.dumps(space.decode([0, 1, 2, 1, 0], "separate").as_dict()))
+    figure, numbers = cells.plot_cells([path])
+    (axes,) = figure.axes
+    names = [text.get_text() for text in axes.texts if text.get_gid() == "primitive"]
+    assert sorted(names) == ["conv 3×3", "conv 3×3", "max", "skip", "skip"]
+    assert [text.get_text() for text in axes.texts if text.get_gid() != "primitive"] == ["in", "1", "2", "out"]
+    assert numbers["operation"].tolist() == ["skip", "conv_3x3", "max", "conv_3x3", "skip"]
+    assert len({line.colour for line in style.primitive_lines(space.primitives).values()}) == 3
 
 
 def test_title_names_the_search(study):

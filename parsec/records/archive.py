@@ -41,15 +41,16 @@ TABLE = re.compile(
     r"(?:(?:(?!<!-- ).)*(?P<end><!-- end of table -->))?",
     re.DOTALL,
 )
-PAGES = ("tables/*.csv", "tables/*.md", "checklist.md")
+PAGES = ("tables/*.csv", "tables/*.md")
+LEFT_OUT = ".classes.csv"
+"""End of the names of tables that are not kept: `results.jsonl` has the errors of every class."""
 
 
 def keep(results: Path, record: Path, figures: Sequence[str] = ()) -> None:
     """Keep the finished run in `results` as the folder `record`, then renew the pages next to it.
 
-    A record has the settings, one `results.jsonl` with all documents of the run, the tables, the checklist and the
-    `figures` that pages show, by their paths within `results/figures`. All is read and checked before anything is
-    written.
+    A record has the settings, one `results.jsonl` with all documents of the run, the tables, and the `figures` that
+    pages show, by their paths within `results/figures`. All is read and checked before anything is written.
 
     Raises:
         UserError: the run is not finished, a file of it is missing or damaged, or the record exists already.
@@ -62,7 +63,7 @@ def keep(results: Path, record: Path, figures: Sequence[str] = ()) -> None:
     missing = [name for name in figures if not (results / "figures" / name).is_file()]
     if missing:
         raise UserError(f"{results}: has no figures/{missing[0]}; give the paths of files in its folder figures")
-    pages = [path for pattern in PAGES for path in sorted(results.glob(pattern))]
+    pages = [p for pattern in PAGES for p in sorted(results.glob(pattern)) if not p.name.endswith(LEFT_OUT)]
     kept = [results / SETTINGS, *pages, *(results / "figures" / name for name in figures)]
     contents = {str(path.relative_to(results)): path.read_bytes() for path in kept}
     contents[RESULTS_FILE] = _lines(results).encode()

@@ -40,6 +40,7 @@ def results(tmp_path):
         "tables/digits.md": "| a |",
         "tables/digits.csv": "a\n1\n",
         "tables/digits.tex": "a",
+        "tables/digits.classes.csv": "a\n1\n",
         "checklist.md": "# C",
     }
     contents |= {f"figures/{name}": "<svg/>" for name in ("cost.svg", "cost.csv", "search/parsec/batch0/cells-0.svg")}
@@ -60,7 +61,7 @@ def record(tmp_path):
 def test_few_files_are_kept(results, record):
     keep(results, record, ["cost.svg", "search/parsec/batch0/cells-0.svg"])
     kept = {str(path.relative_to(record)) for path in record.rglob("*") if path.is_file()}
-    pages = {"tables/digits.md", "tables/digits.csv", "checklist.md"}
+    pages = {"tables/digits.md", "tables/digits.csv"}
     figures = {"figures/cost.svg", "figures/search/parsec/batch0/cells-0.svg"}
     assert kept == {MARKER, "settings.yaml", RESULTS_FILE} | pages | figures
 

@@ -24,11 +24,22 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Pages from elsewhere in the repository take the places that links expect."""
     files.append(File.generated(config, "settings.md", abs_src_path=str(ROOT / "config" / "README.md")))
     files.append(File.generated(config, "commands.md", content=commands()))
-    for path in sorted((ROOT / "results" / "records").rglob("*")):
+    records = ROOT / "results" / "records"
+    for path in sorted(records.rglob("*")):
+        name = f"records/{path.relative_to(records).as_posix()}"
         if path.is_file():
-            name = f"records/{path.relative_to(ROOT / 'results' / 'records').as_posix()}"
             files.append(File.generated(config, name, abs_src_path=str(path)))
+        elif path.name == "tables":
+            files.append(
+                File.generated(config, f"records/{path.parent.name}/index.md", content=record_page(path.parent))
+            )
     return files
+
+
+def record_page(record: Path) -> str:
+    """All tables of a record on one page, with links to its settings and results."""
+    head = f"# {record.name}\n\n[Settings](settings.yaml), [results, one per line](results.jsonl)\n"
+    return "\n".join([head, *(path.read_text(encoding="utf-8") for path in sorted(record.glob("tables/*.md")))])
 
 
 def on_page_markdown(markdown: str, page: Page, **given: object) -> str:
@@ -37,8 +48,8 @@ def on_page_markdown(markdown: str, page: Page, **given: object) -> str:
     markdown = SOURCES.sub(r"\1", markdown)
     for outside, inside in OUTSIDE.items():
         markdown = markdown.replace(f"]({outside}", f"]({up}{inside}")
-    # A record is a folder; its checklist is the page in it.
-    markdown = re.sub(r"\]\(((?:records/)?\d{4}-\d\d-\d\d-[^/)]+)/?\)", r"](\1/checklist.md)", markdown)
+    # A record is a folder, with one page in the site.
+    markdown = re.sub(r"\]\(((?:records/)?\d{4}-\d\d-\d\d-[^/)]+)/?\)", r"](\1/index.md)", markdown)
     # A pattern in a message is no reference.
     markdown = markdown.replace("][", "]\\[") if page.file.src_uri == "bad-inputs.md" else markdown
     if "$$" not in markdown:

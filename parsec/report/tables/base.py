@@ -108,7 +108,7 @@ def number_column(heading: str, value: Callable[[Any], float | None], rows: Iter
 
     def cell(row: Any) -> str:  # noqa: ANN401 - rows of any kind
         number = value(row)
-        return NOTHING if number is None or math.isnan(number) else f"{number:.{decimals}f}"
+        return NOTHING if number is None or math.isnan(number) else f"{number:.{decimals}f}".replace("-", "−")
 
     return Column(heading, cell)
 

@@ -32,7 +32,11 @@ NOT_GIVEN = (
     (DARTS_KEYS, "DARTS' values, because the paper works in its space and compares itself with it"),
     (("epochs",), "search and fine-tuning: as many as the stated cost (0.6 and 1 GPU-days) affords; retraining: DARTS"),
     (("prior.learning_rate",), "ten times DARTS' 3e-4, which is slow for a π that starts uniform"),
-    (("estimator.likelihood", "estimator.baseline"), "the estimator as it is written, with nothing added"),
+    (("estimator.likelihood",), "the estimator as it is written"),
+    (
+        ("estimator.baseline",),
+        "`paper.yaml`: none, as it is written; the default subtracts 1/K: the same expectation with less noise",
+    ),
     (("warmup", "epochs"), "no source mentions a warm-up"),
     (("train_images", "validation_images"), "ImageNet: the part of a pass that the stated 1 GPU-day leaves room for"),
     (
@@ -71,7 +75,7 @@ This page is made from the settings tree: `parsec settings reference > config/RE
 | `paper.yaml` | everything at the paper's scale, CUDA GPUs | CIFAR-10, ImageNet |
 
 `--configfile config/cifar10.yaml` runs a preset, and no `--configfile` runs `config.yaml`. A file holds what it
-changes; every other key has its default, which is the paper's value, or that of DARTS where the paper gives none.
+changes; every other key has its default: the paper's value, else DARTS', else a choice of ours.
 
 ## Your own run
 
@@ -89,8 +93,8 @@ retrain:
 ```
 
 `snakemake --cores 2 --configfile photos.yaml` runs it. Several files after `--configfile` are merged, the later over
-the earlier, as Snakemake does: `--configfile config/cifar10.yaml mine.yaml`; `NAME: null` takes a data set, a
-retraining or another named section away again. `finetune` and `transfer` inherit from `search` what they do not say.
+the earlier, as Snakemake does: `--configfile config/cifar10.yaml mine.yaml`; `NAME: null` removes a data set, a
+retraining or another named section. `finetune` and `transfer` inherit unset keys from `search`.
 `parsec settings show FILE...` prints all settings that this makes, each with the file it comes from; those of a run
 that has ended are in `results/settings.yaml`.
 
@@ -98,7 +102,7 @@ that has ended are in `results/settings.yaml`.
 
 - An unknown key, a wrong type or a value out of range stops the run before any job is planned, with the key's path,
   what was given and what is allowed. Text is never taken for a number, nor `true` for 1.
-- YAML takes `3e-4` for text: write `3.0e-4`. It takes `no`, `off` and `yes` for booleans, days for dates: quote them.
+- YAML takes `3e-4` for text: write `3.0e-4`. It reads `no`, `off` and `yes` as booleans and days as dates: quote them.
 - In every path `~`, `$NAME` and `${NAME}` stand for what they do in a shell. They are filled in where the path is used;
   a data set's record keeps the path as written. A variable that is not set stops the run before any job is planned;
   under `benchmarks` it leaves out what needs the file.

@@ -131,7 +131,7 @@ class Settings(Config):
     )
     retrain: dict[Name, RetrainStage] = Field({}, description="retraining, by the name of the data set")
     benchmarks: Benchmarks = Benchmarks()
-    scores: dict[Name, Scores] = Field({}, description="training-free scorings by the name used in paths and tables")
+    scores: dict[Name, Scores] = Field({}, description="zero-cost scores by the name used in paths and tables")
     scores_prior: ScoresPrior | None = Field(
         None, description="π fitted to the best of the scored architectures, for `init_from: scores`; null: left out"
     )

@@ -146,7 +146,7 @@ class PredictorJob(PredictorSearches):
 
 
 class DartsPredictorJob(PredictorSearches):
-    """Searches on the DARTS space, which has no table: a training-free score replaces accuracy."""
+    """Searches on the DARTS space, which has no table: a zero-cost score replaces accuracy."""
 
     problem: Literal["darts"] = Field(description="chooses this space")
     scores: Name = Field(

@@ -54,7 +54,7 @@ class DatasetInfo(Config):
 class DatasetRecord(DatasetInfo):
     """`dataset.json` of a prepared data set; mean and standard deviation are those of training and validation."""
 
-    schema_version: Annotated[Literal[1], Field(alias="schema")] = 1
+    schema_version: Annotated[Literal[2], Field(alias="schema")] = 2
     source: str
     channels: Literal[3] = 3
     splits: dict[SplitName, SplitRecord]
@@ -157,7 +157,7 @@ def _shard(path: Path) -> NDArray[np.uint8]:
 AnySplit = Split | PackedSplit
 
 HASHED_BYTES = 1_000_000_000
-"""Parts up to this size are hashed when they are opened; of larger ones only the sizes are checked."""
+"""Splits up to this size are hashed when they are opened; of larger ones only the sizes are checked."""
 
 
 def read_info(folder: Path, name: str | None = None) -> DatasetRecord:

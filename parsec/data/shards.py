@@ -49,7 +49,7 @@ class Progress:
         self._started = self._spoken = time.monotonic()
 
     def advance(self, count: int) -> None:
-        """So many images more are done."""
+        """Count `count` more images as done."""
         self._done += count
         now = time.monotonic()
         if now - self._spoken >= PROGRESS_SECONDS:
@@ -175,7 +175,7 @@ class _Shard(NamedTuple):
 
     file: dict[str, Any]
     rows: list[tuple[int, int, int, int]]
-    """Offset and length in bytes, width and height in pixels, an image."""
+    """Offset and length in bytes, width and height in pixels, per image."""
     histogram: list[int]
 
 

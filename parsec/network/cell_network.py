@@ -104,13 +104,13 @@ class FixedNetwork(nn.Module):
                 auxiliary = self.auxiliary(previous)
         return self.classifier(previous), auxiliary
 
-    def masks(self, x: Tensor, drop_path: float | Tensor, draws: ShardedRNG) -> Tensor:
+    def masks(self, x: Tensor, drop_path: float | Tensor, rng: ShardedRNG) -> Tensor:
         """Drop-path for one pass over images [B, …]: every edge is left out for an image with probability `drop_path`.
 
         Returns factors of all edges, [ΣD, B, 1, 1, 1] float32: 0, or 1 / (1 − drop_path) where it stays.
         """
         # One draw for the whole network: one kernel launch instead of one per edge.
-        uniform = draws.uniform(sum(self.drops), x.shape[0])[..., None, None, None]
+        uniform = rng.uniform(sum(self.drops), x.shape[0])[..., None, None, None]
         return (uniform >= drop_path) / (1.0 - drop_path)
 
 

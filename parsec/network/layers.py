@@ -73,10 +73,10 @@ SEPARABLE = {
 
 
 class BatchNorm(nn.Module):
-    """Batch norm with scale, shift and running statistics, in PyTorch's defaults.
+    """Batch norm with scale, shift and running statistics, with PyTorch's defaults.
 
     Unlike PyTorch's, it counts no batches: the count only matters for cumulative averages, and adding to it would be
-    one kernel launch a layer and step.
+    one kernel launch per layer and step.
     """
 
     running_mean: Tensor
@@ -90,7 +90,7 @@ class BatchNorm(nn.Module):
         self.register_buffer("running_var", torch.ones(channels))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Normalise [B, C, H, W] over all but C: by the batch in training, by the running statistics else."""
+        """Normalise [B, C, H, W] over all but C: by the batch in training, otherwise by the running statistics."""
         return F.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, self.training)
 
 
@@ -165,8 +165,8 @@ class SeparableConv(nn.Module):
 
 def separable_conv_cost(shape: Separable, channels: int, side: int) -> Cost:
     """Cost of `SeparableConv` whose output map has `side` × `side` pixels."""
-    depthwise = conv_cost(channels, channels, shape.kernel, side, groups=channels)
-    return total((depthwise, conv_cost(channels, channels, 1, side), batch_norm_cost(channels)))
+    depthwise_cost = conv_cost(channels, channels, shape.kernel, side, groups=channels)
+    return total((depthwise_cost, conv_cost(channels, channels, 1, side), batch_norm_cost(channels)))
 
 
 class MaxPool(nn.Module):

@@ -23,7 +23,7 @@ def live(weights: Tensor) -> list[Live]:
 
 
 def spread(weights: Tensor, like: Tensor) -> Tensor:
-    """The weights in the type of the network's own, where those lie; gradients go back through the copy."""
+    """The mixture weights with the dtype and on the device of `like`; gradients go back through the copy."""
     return weights.to(like.device, like.dtype, non_blocking=True)
 
 

@@ -144,7 +144,7 @@ def cell_name(stage: int, cell: int) -> str:
 
 
 def _stacked_shapes(network: Network) -> dict[str, tuple[int, ...]]:
-    """Weights that exist once an edge of a cell."""
+    """Weights that exist once per edge of a cell."""
     return {
         f"{cell_name(stage, cell)}.{operation}": (len(EDGES), channels, channels, kernel, kernel)
         for stage, channels in enumerate(widths(network.channels))

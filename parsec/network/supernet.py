@@ -89,7 +89,7 @@ SKIP = "skip_connect"
 
 
 def _stacked_shapes(index: int, shape: CellShape) -> dict[str, tuple[int, ...]]:
-    """Weights of a cell that exist once an edge."""
+    """Weights of a cell that exist once per edge."""
     c = shape.channels
     shapes: dict[str, tuple[int, ...]] = {}
     for name, kind in SEPARABLE.items():
@@ -122,7 +122,7 @@ def _stem_shapes(network: Network) -> dict[str, tuple[int, ...]]:
 
 
 class Supernet:
-    """All children of the space in one `SharedParameters` of shared weights."""
+    """All children of the space, with their shared weights in one `SharedParameters`."""
 
     def __init__(
         self,
@@ -242,7 +242,7 @@ class State:
 
 
 class ActiveEdge(NamedTuple):
-    """A primitive on one map of one state; those of several children that are equal are computed once."""
+    """A primitive on one map of one state; equal ones of several children are computed once."""
 
     primitive: str
     source: int

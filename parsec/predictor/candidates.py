@@ -214,9 +214,9 @@ def filled(
     return list(chosen)
 
 
-def _new(items: Iterable[Any], evaluated: Mapping[Any, Any]) -> list[Any]:
-    """Different ones that are not trained, in the order of the draws, which a set would lose."""
-    return [each for each in dict.fromkeys(items) if each not in evaluated]
+def _new(items: Iterable[Any], known: Mapping[Any, Any]) -> list[Any]:
+    """The different items that are not among the known, in their order, which a set would lose."""
+    return [each for each in dict.fromkeys(items) if each not in known]
 
 
 def _edited(problem: Problem[A], architecture: A, rng: np.random.Generator) -> A:
@@ -253,9 +253,9 @@ class Darts:
         """Those that differ in one primitive or one input."""
         return darts.neighbours(architecture)
 
-    def of_choices(self, chosen: Sequence[int]) -> Genotype:
+    def of_choices(self, indices: Sequence[int]) -> Genotype:
         """The architecture with these inputs and primitives."""
-        decoded: Genotype = DARTS.decode([int(choice) for choice in chosen], "separate")
+        decoded: Genotype = DARTS.decode([int(index) for index in indices], "separate")
         return decoded.canonical()
 
     def accuracy(self, architecture: Genotype) -> float:

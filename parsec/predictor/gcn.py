@@ -44,7 +44,7 @@ class Encoder:
         self._whole: Encoded | None = None
 
     def __call__(self, architectures: Sequence[Any]) -> Encoded:
-        """The n architectures."""
+        """Encode n architectures."""
         everything = self._problem.everything
         if not isinstance(everything, range):
             return encoded(self._problem.graphs(architectures))
@@ -107,7 +107,7 @@ def _with_means(hidden: Tensor, spread: Tensor) -> Tensor:
     """Vertices [R, E, n·V, H] → [R, E, n·V, 3H], with the means over predecessors and over successors."""
     repeats, members, _, width = hidden.shape
     count, vertices = spread.shape[1], spread.shape[-1]
-    # The matrices are those of all members, so that one product with all members' columns does.
+    # All members share the matrices, so one product with the columns of all members is enough.
     columns = hidden.unflatten(2, (count, vertices)).permute(0, 2, 3, 1, 4).reshape(repeats, count, vertices, -1)
     means = (spread @ columns).unflatten(2, (2, vertices)).unflatten(-1, (members, width))
     return torch.cat([hidden, *(part.permute(0, 3, 1, 2, 4).flatten(2, 3) for part in means.unbind(2))], dim=-1)

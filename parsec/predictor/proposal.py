@@ -48,7 +48,7 @@ def log_weights(log_likelihood: Tensor, log_prior: Tensor, log_proposal: Tensor)
 
 
 def share_in_the_limit(log_likelihood: Tensor, log_prior: Tensor, log_proposal: Tensor) -> Tensor:
-    """Effective sample size by K as K grows, exactly: (Σ q w)² / Σ q w² over all N, with w = p π/q; [...]."""
+    """Effective sample size / K as K grows, exactly: (Σ q w)² / Σ q w² over all N, with w = p π/q; [...]."""
     log_w = log_weights(log_likelihood, log_prior, log_proposal)
     first = (log_proposal + log_w).logsumexp(-1)
     second = (log_proposal + 2 * log_w).logsumexp(-1)
@@ -74,7 +74,7 @@ def mean_log_likelihood(accuracies: FloatArray, classes: int) -> FloatArray:
 
 
 class Weighing:
-    """Weighs the children of one job's proposals; the uniform numbers of a repeat are those of all proposals."""
+    """Weighs the children of one job's proposals; within a repeat all proposals share the uniform numbers."""
 
     def __init__(self, job: ProposalJob, seed: int, problem: NasBench201) -> None:
         self._job, self._seed, self._encoder = job, seed, Encoder(problem)
@@ -132,7 +132,7 @@ class Weighing:
         return torch.einsum("k,kij->ij", weights, self._operations[indices])
 
     def _weighed(self, log_w: Tensor, children: Tensor, exact: Tensor) -> tuple[list[Tensor], list[Tensor]]:
-        """Effective sample size by K, and squared error of the gradient, of every repeat; log weights [R, K]."""
+        """Effective sample size / K, and squared error of the gradient, of every repeat; log weights [R, K]."""
         weights = [importance_weights(each) for each in log_w]
         shares = [effective_sample_size(each) / len(each) for each in weights]
         pairs = zip(weights, children, strict=True)

@@ -70,7 +70,7 @@ def content_hash(reached: FloatArray) -> str:
 
 
 def check_size(job: AnyPredictorJob, problem: Searched) -> None:
-    """Whether the space has as many architectures as the last round needs.
+    """Refuse a space with fewer architectures than the last round needs.
 
     Raises:
         UserError: it has fewer.

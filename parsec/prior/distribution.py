@@ -31,8 +31,8 @@ def draw(probabilities: Tensor, uniform: Tensor) -> Tensor:
     reached = (probabilities.nan_to_num(nan=0.0) * UNITS).to(torch.int64).cumsum(-1)
     total = reached[..., -1]
     # The product of a uniform number just below 1 may be rounded up to the total.
-    place = torch.minimum((uniform * total).to(torch.int64), total - 1)
-    return (reached <= place.unsqueeze(-1)).sum(-1)
+    position = torch.minimum((uniform * total).to(torch.int64), total - 1)
+    return (reached <= position.unsqueeze(-1)).sum(-1)
 
 
 def fit(indices: NDArray[np.int64], factors: Sequence[Factor], pseudo_count: float) -> Tensor:
@@ -54,9 +54,9 @@ def fit(indices: NDArray[np.int64], factors: Sequence[Factor], pseudo_count: flo
     if pseudo_count < 0 or not len(indices) or not ((indices >= 0) & (indices < sizes)).all():
         raise ValueError("fitting π needs architectures of these factors and a pseudo-count that is not negative")
     logits = torch.zeros(len(sizes), int(sizes.max()), dtype=torch.float64)
-    for place, size in enumerate(sizes.tolist()):
-        counts = np.bincount(indices[:, place], minlength=size) + pseudo_count
-        logits[place, :size] = torch.from_numpy(counts / counts.sum()).log()
+    for i, size in enumerate(sizes.tolist()):
+        counts = np.bincount(indices[:, i], minlength=size) + pseudo_count
+        logits[i, :size] = torch.from_numpy(counts / counts.sum()).log()
     return logits
 
 
@@ -77,14 +77,14 @@ class ArchitectureBatch:
     def of(
         cls, genotypes: Sequence[Architecture], device: torch.device | str = "cpu", space: SearchSpace = DARTS
     ) -> Self:
-        """The children of these architectures, in their order."""
+        """The batch of these architectures, in their order."""
         indices = [space.encode(each, "separate") for each in genotypes]
         rows = torch.tensor(indices, dtype=torch.int64, device=device)
         return cls(rows.view(len(genotypes), *space.shape), space)
 
     @classmethod
     def from_choices(cls, indices: Tensor, space: SearchSpace = DARTS) -> Self:
-        """The children of chosen indices of every factor (K × F), on their device and without waiting for it."""
+        """The architectures of chosen indices (K × F), on their device and without waiting for it."""
         return cls(indices.reshape(len(indices), *space.shape), space)
 
     @property
@@ -98,7 +98,7 @@ class ArchitectureBatch:
         return len(self.table)
 
     def __getitem__(self, part: slice) -> Self:
-        """Some of the children."""
+        """Some of the architectures."""
         selected = type(self)(self.table[part], self.space)
         if self._genotypes is not None:
             selected._genotypes = self._genotypes[part]

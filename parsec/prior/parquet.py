@@ -35,8 +35,8 @@ def columns(prior: Prior) -> dict[str, list[Any]]:
     with torch.no_grad():
         probabilities = prior.marginals()[prior.mask].tolist()
         logits = prior.logits[prior.mask].tolist()
-    common = {key: list(values) for key, values in zip(KEYS, zip(*_names(prior), strict=True), strict=True)}
-    return common | {"logit": logits, "probability": probabilities}
+    identifiers = {key: list(values) for key, values in zip(KEYS, zip(*_names(prior), strict=True), strict=True)}
+    return identifiers | {"logit": logits, "probability": probabilities}
 
 
 def _schema(prior: Prior, metadata: Mapping[str, str], leading: tuple[str, ...] = ()) -> pa.Schema:
@@ -133,8 +133,8 @@ def open_prior(path: Path, epoch: int | None = None) -> tuple[Prior, dict[str, s
     history = read_history(path, form, space)
     wanted = [prior for known, prior in history if epoch in (None, known)]
     if not wanted:
-        known = ", ".join(str(known) for known, _ in history)
-        raise PriorError(f"{path}: no π after epoch {epoch}; there are {known}")
+        epochs = ", ".join(str(known) for known, _ in history)
+        raise PriorError(f"{path}: no π after epoch {epoch}; there are {epochs}")
     return wanted[-1], metadata
 
 

@@ -156,7 +156,7 @@ def with_tables(page: str, records: Path) -> str:
 
 
 def _selected(items: list[str], ranges: str | None) -> list[str]:
-    """Those that `ranges` names, as 1-4, 9: the first is 1; all of them without."""
+    """The items that `ranges` names, such as `1-4, 9`, counted from 1; all of them if it is None."""
     if ranges is None:
         return items
     ends = [[int(end) for end in part.split("-")] for part in ranges.split(",") if part.strip()]
@@ -195,14 +195,14 @@ def write_index(records: Path) -> None:
     )
     lines += _section("Benchmarks", "record | machine | threads | targets | commit", map(_benchmark_row, benchmarks))
     rows = [f"| {row['what']} | `{row['command']}` | {row['needs']} |" for row in pending]
-    lines += _section("Pending: these need a GPU, or hours", "what | command | needs", rows)
+    lines += _section("Pending (need a GPU or hours)", "what | command | needs", rows)
     write_outputs({records / "claims.md": claims_page(records, pending), records / "README.md": "\n".join(lines)})
 
 
 def _introduction(runs: Sequence[Path]) -> list[str]:
     lines = [
         "A record is a finished run in a few files: its settings, all result documents with their provenance, one per",
-        f"line of `{RESULTS_FILE}`, its tables, and the figures that pages show. What the records show of the papers'",
+        f"line of `{RESULTS_FILE}`, its tables, and the figures that pages show. What they show about the papers'",
         "claims: [claims](claims.md). `parsec record` makes records and both pages.",
         "",
     ]
@@ -212,13 +212,13 @@ def _introduction(runs: Sequence[Path]) -> list[str]:
     table = min((path.name for path in runs[0].glob("tables/*.csv")), default="NAME.csv")
     return [
         *lines,
-        "To run one again, with the settings of its record:",
+        "To repeat one, with the settings of its record:",
         "",
         "```sh",
         f"snakemake --cores 2 --configfile results/records/{example}/{SETTINGS}",
         "```",
         "",
-        "To read its numbers, a row per search or training, and a table:",
+        "To read its numbers, one row per search or training, and a table:",
         "",
         "```python",
         f'pandas.read_json("results/records/{example}/{RESULTS_FILE}", lines=True)',
@@ -265,7 +265,8 @@ def _benchmark_row(path: Path) -> str:
 
 def _target(target: Mapping[str, Any]) -> str:
     reached = "reached" if target["reached"] else "**not reached**"
-    return f"{target['contender']}: {target['quantity']} {target['found']:.3g} for {target['target']:.3g}, {reached}"
+    found = f"{target['found']:.3g} (target {target['target']:.3g})"
+    return f"{target['contender']}: {target['quantity']} {found}, {reached}"
 
 
 def _machine(machine: Mapping[str, Any]) -> str:
@@ -301,7 +302,7 @@ HEAD = """# Claims of the papers and our evidence
 
 Made by `parsec record`; every number comes from a file of the record named in its row.
 
-- ± is the sample standard deviation over the n of the row: over searches, each the mean of its trainings, or over
+- ± is the sample standard deviation over the n of the row, either searches, each the mean of its trainings, or
   repeats. Published ± are printed as published: NASWOT's are over the searches stated; no source that we could read
   states what PARSEC's are over.
 - Square brackets are 95 % intervals of the mean or of the difference: Student's t over searches, pairs or repeats; of
@@ -309,9 +310,10 @@ Made by `parsec record`; every number comes from a file of the record named in i
 
 How verdicts come about:
 
-- A difference *holds* if its interval is on the side of the claim, *does not hold* if it is on the other, and there is
-  *no significant difference* if zero is in it. Where several comparisons test one claim, it holds if all of them hold,
-  and *in part* if some do. Targets and candidate sets of predictors are tested separately, without adjustment.
+- A difference *holds* if its interval lies entirely on the claimed side of zero, *does not hold* if on the other, and
+  there is *no significant difference* if it includes zero. Where several comparisons test one claim, it holds if all
+  of them hold, and *in part* if some do. Targets and candidate sets of predictors are tested separately, without
+  adjustment.
 - A published number is reproduced (*holds*) if even the worse end of the interval is within a margin of it, and is not
   (*does not hold*) if even the better end is outside. In between, it is *close, but differs significantly* if the
   interval excludes the published number; else there is *no significant difference*. If the true value is just at the
@@ -322,10 +324,11 @@ How verdicts come about:
 - *On one weight draw*: every architecture was scored with one draw of weights, so that the interval does not cover the
   variation between draws; the paper draws new weights in every search.
 - Memory holds if no search step needs more than 1.05 times the memory of the most memory-hungry child trained by
-  itself. Executor `sequential` runs one child after another; `auto`, the default, may trade memory for speed, and has a
-  verdict of its own.
+  itself. Executor `sequential` runs one child after another; `auto`, the default, may trade memory for speed, and gets
+  its own verdict.
 - *At reduced scale*: networks, images, epochs or tables are far below the paper's, so that the verdict is on the method
-  at that scale and not on the paper's numbers. A test error of so short a training is *not shown* to reach the paper's.
+  at that scale and not on the paper's numbers. A test error after such short training is *not shown* to reach the
+  paper's.
 - Published values marked † are quoted from a secondary source.
 """
 COLUMNS = "| claim | published | ours | record | scale | verdict |\n| --- | --- | --- | --- | --- | --- |"

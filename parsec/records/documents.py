@@ -37,7 +37,11 @@ _LEARNING_STAGES = ("search", "finetune", "transfer", "settings")
 
 RENAMES = {
     2: Renames(
-        {"child_images": "forward_images", **{f"{section}.start": "init_from" for section in _LEARNING_STAGES}},
+        {
+            "child_images": "forward_images",
+            **{"contests": "comparisons", "floor": "bound", "distance": "over_bound"},
+            **{f"{section}.start": "init_from" for section in _LEARNING_STAGES},
+        },
         {"executor": _EXECUTORS, "method": _METHODS, "methods": _METHODS, "base": _METHODS},
     )
 }

@@ -20,7 +20,7 @@ REDUCED = " at reduced scale"
 PAPER_EPOCHS = 600
 """Epochs of retraining on CIFAR-10 in DARTS, which PARSEC is compared with; fewer do not test its numbers."""
 FULL = "full: the benchmark's own networks"
-REPLAYED = "full: replayed on the table"
+REPLAYED = "full: simulated on the table"
 ONE_DRAW = "one weight draw"
 CELLS_OF_NASBENCH101 = 423_624
 BY_SCORE = "DARTS space, a score instead of accuracy"
@@ -192,7 +192,7 @@ def memory(record: Path, claim: Claim) -> Evidence | None:
         return None
     targets = [target for comparison in sized for target in comparison["targets"] if target["quantity"] == "ratio"]
     worst, gpu = max(target["found"] for target in targets), document["provenance"]["machine"]["gpu"]
-    ours = f"executor `sequential`: at most {worst:.2f} of the hungriest child trained by itself"
+    ours = f"executor `sequential`: at most {worst:.2f} of the most memory-hungry child's own training"
     verdict = f"{HOLDS if all(target['reached'] for target in targets) else FAILS} with executor `sequential`"
     automatic = [row for c in sized for row in c.get("rows", ()) if row["contender"].startswith("auto ")]
     if automatic:

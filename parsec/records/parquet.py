@@ -94,6 +94,6 @@ PROPOSAL_FIELDS = pa.schema(
         error=pa.float64(),
     )
 )
-"""`share`: effective sample size by K; `limit`: the same as K grows, exactly; `error`: squared distance of the
+"""`share`: effective sample size / K; `limit`: the same as K grows, exactly; `error`: squared distance of the
 estimated gradient of log p(y|π) with respect to the logits from the exact one. `entropy` is that of π in nats."""
 PROPOSALS_FILE = RowsFile(PROPOSAL_FIELDS, "proposals", "propose")

@@ -224,7 +224,7 @@ def evaluate(
         masks = (is_class, is_class & hits[:, :1], is_class & hits.any(1, keepdim=True))
         counts = counts + torch.stack([mask.sum(0) for mask in masks])
     class_images, top1, top5 = counts.tolist()
-    class_errors = [_error(hits, count) if count else None for hits, count in zip(top1, class_images, strict=True)]
+    class_errors = [_error(right, count) if count else None for right, count in zip(top1, class_images, strict=True)]
     return ErrorRates(
         images=len(images),
         top1_error=_error(sum(top1), len(images)),

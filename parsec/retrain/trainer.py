@@ -153,7 +153,7 @@ class Retrainer:
         return batch
 
     def _drop_path_masks(self, images: Tensor, epoch: int) -> Tensor | None:
-        # Without drop-path in all epochs none; else also in the first epoch, so that one compiled graph serves all.
+        # With drop-path also in the first epoch, at probability 0, so that one compiled graph serves all epochs.
         if not self.settings.drop_path:
             return None
         value = drop_path(self.settings.drop_path, epoch, self.settings.epochs)

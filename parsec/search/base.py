@@ -44,7 +44,7 @@ Metrics = dict[str, Any]
 """One row of `metrics.jsonl`; values are numbers, text, or 0-d float64 tensors that are read later."""
 
 CAPACITY = 64
-"""Rows after which they should be read, which bounds memory and the delay until a diverged loss is noticed."""
+"""Unread rows that are read together, which bounds memory and the delay until a diverged loss is noticed."""
 MEANS = ("ess_prior", "ess_weights", "samples", "train_loss", "validation_loss")
 LOSSES = ("train_loss", "validation_loss")
 
@@ -219,7 +219,7 @@ class SearchTrainer(ABC):
     warmup_weights: Tensor | None = None
     """Copy of v as the warm-up left it, for `search.ranking`; None until then, and without a warm-up."""
     warmup_images: int = 0
-    """Images passed forward by then."""
+    """Images × architectures passed forward by then."""
     ranked_accuracies: list[float] | None = None
     """Accuracies of the sample of `search.ranking`, each trained alone; None unless the search trains it."""
 
@@ -321,7 +321,8 @@ class SearchTrainer(ABC):
         if limit is not None and self._last_step is None:
             self._device_seconds += self._epoch_seconds * self.task.ranks.count
             (over,) = self.task.ranks.all_reduce_max(int(self._device_seconds >= limit * DAY))
-            self._last_step = self.step if over else None
+            # At the very end there is nothing left to cut.
+            self._last_step = self.step if over and self.step < self.total_steps else None
 
     def flush(self) -> list[Metrics]:
         """The rows of metrics that were not returned yet; waits for the device."""

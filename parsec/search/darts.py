@@ -20,7 +20,7 @@ Loss = Callable[[], Tensor]
 
 
 def _gradients(weights: Parameters, logits: Tensor, loss: Loss) -> tuple[Tensor, Tensor, Tensor]:
-    """A loss, its gradient of the logits, and that of v, a copy."""
+    """A loss, its gradient with respect to the logits, and a copy of that with respect to v."""
     weights.gradient.zero_()
     logits.grad = None
     value = loss()
@@ -116,7 +116,7 @@ class DartsSecondOrder(Darts):
 
     def prior_step(self, train: Batch, validation: Batch, rate: float) -> Tensor:
         """Take the π-step through one v-step ahead; the loss on the validation batch after it."""
-        weights, flat = self.settings.weights, self.supernet.weights.flat
+        optimizer, flat = self.settings.weights, self.supernet.weights.flat
         # The v-step that is looked ahead includes SGD's momentum; before the first step there is none.
         velocity = self.weight_optimizer.state[flat].get("momentum_buffer")
         loss, gradient = unrolled_gradient(
@@ -125,8 +125,8 @@ class DartsSecondOrder(Darts):
             lambda: self.loss(self._mixture(), train),
             lambda: self.loss(self._mixture(), validation),
             rate,
-            weights.weight_decay,
-            torch.zeros_like(flat) if velocity is None else weights.momentum * velocity,
+            optimizer.weight_decay,
+            torch.zeros_like(flat) if velocity is None else optimizer.momentum * velocity,
         )
         self.step_prior(gradient)
         return loss

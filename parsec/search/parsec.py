@@ -164,7 +164,7 @@ class Parsec(SearchTrainer):
         return max(sampled, key=self.accuracy)
 
     def progress_suffix(self, latest: dict[str, Any]) -> str:
-        """Effective sample size of K."""
+        """Effective sample size out of K."""
         share = f"{latest['ess_weights']:.2f}/{latest['samples']}" if latest else "-"
         return f"effective samples {share}  "
 

@@ -1,6 +1,6 @@
-"""How shared weights rank a fixed sample of architectures: what `ranking.parquet` holds beside every search.
+"""How shared weights rank a fixed sample of architectures: the `ranking.parquet` of every search.
 
-The file has no truth in it: no search reads an accuracy of a benchmark. `parsec.report.ranking` compares it with one.
+The file holds no accuracies of a benchmark: no search reads them. `parsec.report.ranking` compares it with them.
 """
 
 import json
@@ -34,9 +34,9 @@ def ranked_architectures(settings: SearchStage, space: SearchSpace) -> list[Arch
 
 
 def rank(trainer: SearchTrainer) -> pd.DataFrame:
-    """Evaluate the sample with the weights that a finished search saved; v is that of its end afterwards.
+    """Evaluate the sample with the weights that a finished search saved; afterwards v is that of its end again.
 
-    Returns one row per moment and architecture: `moment`, images passed `forward_images` by then, `architecture`
+    Returns one row per moment and architecture: `moment`, `forward_images` (passed forward by then), `architecture`
     (JSON), `loss` (mean cross-entropy on validation images without augmentation, batch statistics), `accuracy` in
     [0, 1], `parameters` in the network of the stage, and `weightless`, edges whose operation has no weights. Methods
     without shared weights have no rows, unless `random.ranked` asks for trainings of the sample.

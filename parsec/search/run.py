@@ -71,7 +71,7 @@ def search(
         result = {"parent": parent, "images_available": available, **stage.record(info)}
         result |= {"space_code": space_code} if space_code else {}
         with stage.outputs():
-            _write(output, state, task, trainer, _metadata(job, task, parent), result)
+            _write(output, state, task, trainer, _metadata(job, trainer, parent), result)
 
 
 def _check_start(job: SearchJob, init_pi: Path | None) -> None:
@@ -132,15 +132,15 @@ def _parent(init_pi: Path | None) -> dict[str, Any] | None:
     return {**ids, "seed": int(metadata.get("seed", -1)), "pi_fingerprint": digest}
 
 
-def _metadata(job: SearchJob, task: SearchTask, parent: dict[str, Any] | None) -> dict[str, str]:
+def _metadata(job: SearchJob, trainer: SearchTrainer, parent: dict[str, Any] | None) -> dict[str, str]:
     """Origin of this π, with `job` as given; nothing that differs between two equal runs."""
     return {
         "space": job.space,
         "stage": job.stage,
         "dataset": job.settings.dataset,
         "method": job.name,
-        "seed": str(task.seed),
-        "epoch": str(task.job.settings.epochs),
+        "seed": str(trainer.task.seed),
+        "epoch": str(trainer.history[-1][0]),
         "settings_fingerprint": fingerprint(job),
         "parent_fingerprint": parent["pi_fingerprint"] if parent else "",
         "code_fingerprint": code_fingerprint("parsec.search.run"),

@@ -15,7 +15,7 @@ from parsec.search.gdas import concrete, gumbel
 from parsec.search.relaxed import Relaxed
 
 RESOURCE = {"none": 0.0, "mild": 0.1, "moderate": 0.3, "aggressive": 1.0}
-"""Factor of the expected share of multiply-adds in the loss, of ours: the code of SNAS gives the levels no values."""
+"""Factors of the expected share of multiply-adds in the loss; the values are ours: SNAS gives the levels none."""
 
 
 class Snas(Relaxed):

@@ -14,7 +14,7 @@ from parsec.space.nasbench201 import OPERATIONS
 from parsec.space.nasbench201 import Architecture as Benchmarked
 
 Probabilities = Sequence[Sequence[float]]
-"""One row an edge in the order of the form `edges`, one column a primitive."""
+"""One row per edge in the order of the form `edges`, one column per primitive."""
 
 
 def _strongest(row: Sequence[float]) -> tuple[float, str]:
@@ -95,7 +95,7 @@ class SearchSpace:
     candidates: tuple[str, ...]
     """Choices of an edge in the form `edges`, `none` among them."""
     shape: tuple[int, ...]
-    """Shape of the separate choices of one architecture, as `Children.table` holds them."""
+    """Shape of the separate choices of one architecture, as in `ArchitectureBatch.table`."""
     factors: Callable[[Form], tuple[Factor, ...]]
     """The categorical variables of π in a form, in their order."""
     decode: Callable[[list[int], Form], Any]

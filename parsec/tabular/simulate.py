@@ -162,7 +162,7 @@ SHORT_TRAINING = 12 / 108
 
 
 def simulate(job: SimulateJob, benchmark: Path, scores: Path | None, seed: int, output: Path) -> None:
-    """Replay the searches on the table `benchmark` and write `simulations.parquet` into `output`.
+    """Simulate the searches on the table `benchmark` and write `simulations.parquet` into `output`.
 
     No test accuracy is read. `scores` is the `scores.parquet` that assisted evolution begins with.
 

@@ -30,13 +30,13 @@ class CandidateSet(Protocol[A]):
     """The architectures that a scoring chooses from."""
 
     origin: Mapping[str, Any] = {}
-    """Metadata of the architectures in `scores.parquet`."""
+    """Where the architectures come from, for the metadata of `scores.parquet`."""
 
     def indices(self, count: int | None, seed: int) -> list[int]:
         """Indices of `count` different architectures; a larger count keeps those of a smaller one. None: all."""
 
     def __getitem__(self, index: int) -> A:
-        """The architecture of this number."""
+        """The architecture of this index."""
 
     def text(self, architecture: A) -> str:
         """The architecture in one line, as the rows of `scores.parquet` name it."""
@@ -47,13 +47,13 @@ class CandidateSet(Protocol[A]):
 
 
 def shuffled(size: int, count: int | None, seed: int) -> list[int]:
-    """So many numbers below `size` in the order of a shuffle that the seed determines; None: all, in order."""
+    """`count` numbers below `size` in the order of a shuffle that the seed determines; None: all, in order."""
     order: list[int] = torch.randperm(size, generator=generator(seed, "architectures")).tolist()
     return sorted(order) if count is None else order[:count]
 
 
 class SampledCandidates(CandidateSet[A]):
-    """Architectures that `draw` draws; number i is draw number i of the seed.
+    """Architectures that the function `draw` samples; that of index i is sample number i of the seed.
 
     Repeats are left out: `name` gives equal networks the same name.
     """

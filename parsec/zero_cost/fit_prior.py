@@ -1,4 +1,4 @@
-"""The stage `fit-pi`: from training-free scores to the `pi.parquet` that a search can start from."""
+"""The stage `fit-pi`: from zero-cost scores to the `pi.parquet` that a search can start from."""
 
 from pathlib import Path
 from typing import Any
@@ -61,7 +61,7 @@ def fit_pi(job: FitPiJob, scores: Path, output: Path) -> None:
 
 
 def _looked_at(rows: pd.DataFrame, count: int | None, seed: int, path: Path) -> pd.DataFrame:
-    """So many rows of a `scores.parquet`, drawn without replacement; a larger number keeps those of a smaller one."""
+    """`count` rows of a `scores.parquet`, drawn without replacement; a larger number keeps those of a smaller one."""
     if count is not None and count > len(rows):
         raise UserError(f"{path}: {len(rows)} architectures, fewer than scored ({count}); score more, or lower it")
     drawn = np.random.default_rng(seed_of(seed, "fit-pi")).permutation(len(rows))
@@ -70,10 +70,10 @@ def _looked_at(rows: pd.DataFrame, count: int | None, seed: int, path: Path) -> 
 
 def _best(rows: pd.DataFrame, count: int, path: Path) -> pd.DataFrame:
     """The rows of the highest scores; a failed architecture is never among them."""
-    scored = rows[rows["status"] == "scored"]
-    if count > len(scored):
-        raise UserError(f"{path}: {len(scored)} architectures have a score, fewer than keep ({count}); lower keep")
-    return scored.sort_values(["score", "index"], ascending=[False, True]).iloc[:count]
+    with_score = rows[rows["status"] == "scored"]
+    if count > len(with_score):
+        raise UserError(f"{path}: {len(with_score)} architectures have a score, fewer than keep ({count}); lower keep")
+    return with_score.sort_values(["score", "index"], ascending=[False, True]).iloc[:count]
 
 
 def _cost(scored: pd.DataFrame, scoring: dict[str, Any]) -> dict[str, Any]:

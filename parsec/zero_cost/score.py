@@ -161,7 +161,7 @@ def minibatch(job: AnyScoreJob, data: Path, info: DatasetInfo, seed: int, device
 
 
 def read_sample(path: Path) -> tuple[NDArray[np.float64], dict[str, Any]]:
-    """The scores of a uniform sample of the DARTS space, in the order of the draws, and `about` of the file.
+    """The scores of a uniform sample of the DARTS space, in the order of the draws, and the origin of the file.
 
     One that has no score counts as the worst of the others.
 

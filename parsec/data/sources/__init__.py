@@ -1,1 +1,1 @@
-"""Where images come from: one module a source, all with the form that `base` describes."""
+"""Where images come from: one module per source, each with the interface in `base`."""

@@ -251,7 +251,9 @@ def open_folder(folder: Path, side: int, count: int | None = None, seed: int = 0
         _check_several_classes(folder / split, names)
     _check_same_classes(set(every), set(tested), folder)
     classes = _drawn(every, count, seed, folder)
-    kept = [[(name, piece) for name, piece in named if name in classes] for named in (training, test)]
+    # A set, because ImageNet has 1.3 million images of 1,000 classes.
+    members = set(classes)
+    kept = [[(name, piece) for name, piece in named if name in members] for named in (training, test)]
     sets = [_collection(named, classes, squared(side)) for named in kept]
     return Source(classes, side, sets[0], sets[1], served_by="folder")
 

@@ -28,7 +28,7 @@ class Maps(NamedTuple):
 
     @property
     def rows(self) -> int:
-        """Picks of a node: 2S."""
+        """Active edges of a node, over all children: 2S."""
         return SLOTS * self.children
 
     @property

@@ -201,7 +201,7 @@ def frame_table(name: str, data: pd.DataFrame) -> Table:
         value = row[key]
         if value is None or (isinstance(value, float) and math.isnan(value)):
             return NOTHING
-        return f"{value:.2f}" if isinstance(value, float) else str(value)
+        return f"{value:.2f}".replace("-", "−") if isinstance(value, float) else str(value)
 
     columns = keyed_columns({key: key.replace("_", " ").capitalize() for key in shown}, cell)
     sides = ["l" if any(isinstance(value, str) for value in data[key]) else "r" for key in shown]

@@ -76,9 +76,9 @@ def _retrained(results: list[Result]) -> Iterator[dict[str, Any]]:
             key = (result["origin"], result["dataset"], result["method"], result["seed"])
             trainings.setdefault(key, []).append(result)
     for (stage, dataset, method, seed), runs in trainings.items():
-        common = {"stage": stage, "outcome": dataset, "method": method, "seed": seed}
+        row = {"stage": stage, "outcome": dataset, "method": method, "seed": seed}
         error = fmean(r["test"]["top1_error"] for r in runs)
-        yield {**common, "top1_error": error, "test_images": few_test_images(runs), **runs[0]["complexity"]}
+        yield {**row, "top1_error": error, "test_images": few_test_images(runs), **runs[0]["complexity"]}
 
 
 def _costs(searches: dict[SearchKey, Result], key: SearchKey) -> dict[str, Any]:

@@ -215,7 +215,7 @@ def make_warm_start_table(inputs: Sequence[Path]) -> TableResult:
     numbers = pd.DataFrame([row for name in CRITERIA for row in _warm_start_numbers(name, pairs)])
     sections = [_warm_start_section(name, group) for name, group in numbers.groupby("quality", sort=False)]
     notes = [_start(pairs), _cost(pairs, fitted), *WARM_START_NOTES]
-    title = "Search epochs saved by a start from training-free scores"
+    title = "Search epochs saved by a start from zero-cost scores"
     table = Table("primed", title, WARM_START_COLUMNS, sections, notes)
     return TableResult(table, numbers.assign(scoring_seconds=fitted["cost"]["device_seconds"], scored=fitted["scored"]))
 

@@ -188,7 +188,7 @@ def make_ablation_table(inputs: list[Path]) -> TableResult:
         rows += measured
         label = LABELS.get(settings["dataset"], settings["dataset"])
         sections.append(Section.of(f"This run, images of {label}, seed {origin['seed']}", measured, ABLATION_COLUMNS))
-    caption = "Ablations of training-free scores on NAS-Bench-201"
+    caption = "Ablations of zero-cost scores on NAS-Bench-201"
     table = Table("naswot-ablation", caption, ABLATION_COLUMNS, sections, ABLATION_NOTES)
     return TableResult(table, pd.DataFrame(rows))
 

@@ -163,7 +163,7 @@ class Cells:
     def __init__(self, shared: SharedParameters, operations: Operations) -> None:
         self.shared, self.operations = shared, operations
         self.weights = shared.flat.detach()
-        """Replaced at the start of each step by `Tables.weights` of the supernet's current values."""
+        """Replaced at the start of each step by `Tables.weights` of the shared weights' current values."""
 
     def _partials(self, rows: int, pixels: int, channels: int) -> Tensor:
         return self.weights.new_empty(rows, tiles(pixels, channels), 2, channels)
@@ -235,9 +235,9 @@ class Cells:
         targets: list[Tensor],
         last: bool,
     ) -> None:
-        """Add the gradients of a cell's inputs to `targets` and those of its weights to the shared weights'.
+        """Add the gradients of a cell's inputs to `targets` and those of its weights to `shared.gradient`.
 
-        `gradients` holds those of the cell's nodes from later cells, and zero for its inputs; `last`: there is none.
+        `gradients` holds those of the cell's nodes from later cells, and zero for its inputs; `last` if there are none.
         """
         for node in reversed(range(NODES)):
             self._node_backward(plan, node, rows, saved, gradients)

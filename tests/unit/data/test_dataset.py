@@ -33,7 +33,7 @@ def test_missing_folder_says_where_it_looked(tmp_path: Path) -> None:
         read_info(tmp_path / "nowhere")
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"schema": 2}', '{"schema": 1, "name": "digits"}'])
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"schema": 3}', '{"schema": 2, "name": "digits"}'])
 def test_damaged_record(copy: Path, text: str) -> None:
     (copy / "dataset.json").write_text(text)
     with pytest.raises(DatasetError, match=r"dataset.json is damaged or of another version; `prepare` makes it again"):

@@ -145,7 +145,7 @@ def test_benchmark_targets_are_listed(benchmark, record):
     assert kept.read_bytes() == benchmark.read_bytes()
     index = (record.parent / "README.md").read_text()
     assert "[2026-search](benchmarks/2026-search.json) | Abacus, 2 cores | 1 |" in index
-    assert "stacked: speedup 3.21 for 1.3, reached" in index
+    assert "stacked: speedup 3.21 (target 1.3), reached" in index
     assert "the paper's search" in index
     with pytest.raises(UserError, match="exists already"):
         keep_benchmark(benchmark, kept)

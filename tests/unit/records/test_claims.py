@@ -265,7 +265,7 @@ def test_memory_verdict_per_executor(records, gpu, suffix):
     document = {"kind": "bench", "comparisons": [{"targets": targets}], "provenance": made}
     path = records / "benchmarks" / "memory.json"
     path.write_text(json.dumps(document))
-    one = "executor `sequential`: at most 0.90 of the hungriest child trained by itself"
+    one = "executor `sequential`: at most 0.90 of the most memory-hungry child's own training"
     cells = row_of(records, "A search needs no more memory")
     assert (cells[2], cells[5]) == (one, f"holds with executor `sequential`{suffix}"), (
         "a record from before auto was measured"

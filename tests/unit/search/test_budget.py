@@ -101,6 +101,16 @@ def test_device_days_stop_after_current_epoch(make_task, method):
     assert (resumed.total_steps, resumed.epoch) == (trainer.step, trainer.epoch)
 
 
+def test_device_days_over_during_selection_do_not_repeat_it(make_task):
+    trainer = METHODS["random_ws"](make_task(method="random_ws", device_days=1.0, **SMALL))
+    steps = trainer.total_steps
+    while trainer.step < trainer.total_steps:
+        trainer.advance()
+        if trainer.step == trainer._training_steps:
+            trainer._device_seconds = 2 * 86_400.0
+    assert trainer.step == steps
+
+
 def test_unused_device_days_change_nothing(make_task):
     trainer = METHODS["parsec"](make_task(device_days=1.0))
     while trainer.step < trainer.total_steps:

@@ -108,7 +108,7 @@ def _searches(document: Document) -> Iterator[tuple[str, ...]]:
 def _searches_legend(document: Document) -> Iterator[str]:
     yield (
         f"  means over seeds; speedup: median of times, against {document['reference']}; accuracy: of the mode of π, "
-        "with shared weights on the validation half, ± standard deviation"
+        "with shared weights on the validation split, ± standard deviation"
     )
 
 

@@ -14,10 +14,10 @@ REGISTERED = Registry[Callable[[], Any]]("data set", {})
 
 
 class Split(Config):
-    """How the training images are divided into the half that trains v and the half that trains π."""
+    """How the training images are split into those that train v and those that train π."""
 
     validation_fraction: Annotated[Fraction, Field(gt=0.0, lt=1.0)] = Field(
-        0.5, description="share of the training images that becomes the validation half, which trains π"
+        0.5, description="share of the training images that becomes the validation split, which trains π"
     )
     split_seed: Seed = Field(0, description="seed of the stratified split")
 

@@ -152,7 +152,7 @@ class SearchStage(Config):
     )
     network: Network = Network()
     epochs: Positive = Field(
-        100, description="passes over the training half; not given by the paper: what its stated cost affords"
+        100, description="passes over the training split; not given by the paper: what its stated cost affords"
     )
     budget: Positive | None = Field(
         None,
@@ -168,8 +168,8 @@ class SearchStage(Config):
     batch_size: Annotated[Positive, Field(ge=2)] = Field(
         64, description="B, images of a training and a validation batch"
     )
-    train_images: Positive | None = Field(None, description="number of images used of the training half; null: all")
-    validation_images: Positive | None = Field(None, description="the same for the validation half")
+    train_images: Positive | None = Field(None, description="number of images used of the training split; null: all")
+    validation_images: Positive | None = Field(None, description="the same for the validation split")
     estimator: Estimator = Estimator()
     weights: SearchOptimizer = SearchOptimizer()
     prior: PriorOptimizer = PriorOptimizer()

@@ -181,9 +181,9 @@ class Prior:
 
     def entropy(self) -> float:
         """Exact entropy of p(α|π) in nats."""
-        return float(self.exact_entropy())
+        return float(self.entropy_tensor())
 
-    def exact_entropy(self) -> Tensor:
+    def entropy_tensor(self) -> Tensor:
         """The entropy where π lies (0-d, float64, without gradient)."""
         with torch.no_grad():
             log_p = self.log_probs()
@@ -201,12 +201,12 @@ class Prior:
         """Most probable architecture; in the form `edges` the one that the space derives from all probabilities."""
         with torch.no_grad():
             log_p = self.log_probs()
-            found: Architecture
-            if self.form == "edges":
-                found = self.space.derive(log_p.exp().tolist())
-            else:
-                found = self.space.decode(log_p.argmax(-1).tolist(), self.form)
-            return found
+        mode: Architecture
+        if self.form == "edges":
+            mode = self.space.derive(log_p.exp().tolist())
+        else:
+            mode = self.space.decode(log_p.argmax(-1).tolist(), self.form)
+        return mode
 
     def children(self, indices: Tensor) -> ArchitectureBatch:
         """Architectures of chosen indices (K × F)."""

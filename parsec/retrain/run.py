@@ -33,7 +33,7 @@ from parsec.space.published import content_of, read_genotype
 MAX_CHANNELS = 4096
 TOP = 5
 SELECTION = (
-    "weights after the last epoch, trained on the training and the validation half together; "
+    "weights after the last epoch, trained on the training and validation splits together; "
     "nothing was chosen on the test set, which was read once, after training"
 )
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from parsec.config.search import SearchJob
 from parsec.data.augment import Augment
 from parsec.data.loader import AnyImages, epoch_order
-from parsec.errors import DivergedError
+from parsec.errors import DivergedError, SettingsError
 from parsec.network.spaces import Child, SharedWeights
 from parsec.prior.distribution import Prior
 from parsec.runtime.distributed import SINGLE_PROCESS, Ranks
@@ -214,6 +214,8 @@ class SearchTrainer(ABC):
     passes: ClassVar[tuple[int, int]] = (1, 1)
     """Passes of minibatches per step, during the warm-up and after it."""
 
+    runs_on_ranks: ClassVar[bool] = False
+    """Whether several processes can split the architectures of a step."""
     shares_weights: ClassVar[bool] = True
     """Whether the weights v at the end are those of all architectures."""
     warmup_weights: Tensor | None = None
@@ -246,6 +248,8 @@ class SearchTrainer(ABC):
         return 0
 
     def __init__(self, task: SearchTask) -> None:
+        if task.ranks.count > 1 and not self.runs_on_ranks:
+            raise SettingsError(f"the method {task.job.method} runs in one process; start it without torchrun")
         self.task, self.settings = task, task.job.settings
         self.streams = Streams(task.seed, task.device)
         self.batches = Batches(task, self.streams)
@@ -314,6 +318,12 @@ class SearchTrainer(ABC):
             self._stop_if_out_of_time()
             rows.append(self._epoch_row())
         return rows
+
+    def step_weights(self, rate: float) -> None:
+        """Clip the gradient of v by its norm, as DARTS does, and take the SGD step at this learning rate."""
+        torch.nn.utils.clip_grad_norm_([self.supernet.weights.flat], self.settings.weights.gradient_clip)
+        self.weight_optimizer.param_groups[0]["lr"] = rate
+        self.weight_optimizer.step()
 
     def _stop_if_out_of_time(self) -> None:
         # The epoch just done is the last if the time of the stage is over by the clock of any rank.

@@ -33,8 +33,8 @@ class Gdas(Relaxed):
 
     selection = (
         "derived from π after the last epoch (DARTS: the two strongest pairs of an input and an operation of a node; "
-        "NAS-Bench-201: the argmax of every edge), chosen without looking at any accuracy; π saw the validation half, "
-        "v the training half, and no test image was read"
+        "NAS-Bench-201: the argmax of every edge), chosen without looking at any accuracy; π saw the validation split, "
+        "v the training split, and no test image was read"
     )
     samples_one_op = True
 

@@ -39,9 +39,10 @@ class Parsec(SearchTrainer):
 
     selection = (
         "mode of π after the last epoch, chosen without looking at any accuracy (with `estimator.best_of` = n the best "
-        "of n draws of π by accuracy on the validation half); π saw the validation half, v the training half, and "
+        "of n draws of π by accuracy on the validation split); π saw the validation split, v the training split, and "
         "no test image was read"
     )
+    runs_on_ranks = True
     prior_optimizer: torch.optim.Adam
 
     def __init__(self, task: SearchTask) -> None:
@@ -96,12 +97,10 @@ class Parsec(SearchTrainer):
         tempered = temperature(self.settings.estimator, len(labels))
         stats = weighted_backward(self.executor, architectures, images, labels, tempered)
         # Clip as DARTS does, then the SGD step at this epoch's learning rate.
-        torch.nn.utils.clip_grad_norm_([self.supernet.weights.flat], self.settings.weights.gradient_clip)
-        self.weight_optimizer.param_groups[0]["lr"] = rate
-        self.weight_optimizer.step()
+        self.step_weights(rate)
         return {
             "samples": len(architectures),
-            "entropy": self.prior.exact_entropy(),
+            "entropy": self.prior.entropy_tensor(),
             "ess_weights": stats.effective_sample_size,
             "train_loss": stats.loss,
         }

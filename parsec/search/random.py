@@ -6,7 +6,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from parsec.errors import SettingsError
 from parsec.network.spaces import Child, shared_weights
 from parsec.runtime.device import autocast
 from parsec.runtime.optim import learning_rate, sgd
@@ -22,8 +21,6 @@ class SamplingTrainer(SearchTrainer):
     """Trains weights v on architectures sampled from a fixed prior, and keeps the best one by validation accuracy."""
 
     def __init__(self, task: SearchTask) -> None:
-        if task.ranks.count > 1:
-            raise SettingsError(f"the method {task.job.method} runs in one process; start it without torchrun")
         super().__init__(task)
         self.prior = task.prior.to("cpu")
         self.best: Architecture | None = None
@@ -53,9 +50,7 @@ class SamplingTrainer(SearchTrainer):
         self.supernet.weights.gradient.zero_()
         loss = summed_cross_entropy(self.logits(child, images), labels) / len(labels)
         loss.backward()
-        torch.nn.utils.clip_grad_norm_([self.supernet.weights.flat], self.settings.weights.gradient_clip)
-        self.weight_optimizer.param_groups[0]["lr"] = rate
-        self.weight_optimizer.step()
+        self.step_weights(rate)
         return loss.detach()
 
     def evaluate_candidate(self, child: Architecture) -> Metrics:
@@ -99,8 +94,8 @@ class RandomSearch(SamplingTrainer):
     """
 
     selection = (
-        "the best on the validation half, with batch statistics, of `random.architectures` samples of the prior, each "
-        "trained alone in the search network for `random.epochs` epochs on the training half; no test image was read"
+        "the best on the validation split, with batch statistics, of `random.architectures` samples of the prior, each "
+        "trained alone in the search network for `random.epochs` epochs on the training split; no test image was read"
     )
     shares_weights = False
     child: Architecture | None = None
@@ -168,7 +163,7 @@ class RandomShared(SamplingTrainer):
     """
 
     selection = (
-        "the best on the validation half, with shared weights, of the `random.finalists` that were best on "
+        "the best on the validation split, with shared weights, of the `random.finalists` that were best on "
         "`random.minibatches` validation batches among `random.candidates` samples of the prior; v saw the training "
         "half, and no test image was read"
     )

@@ -10,7 +10,6 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from parsec.errors import SettingsError
 from parsec.network.spaces import Child, mixed_op_network, shared_weights
 from parsec.runtime.device import autocast
 from parsec.runtime.optim import adam, learning_rate, sgd
@@ -30,7 +29,7 @@ class Relaxed(SearchTrainer):
 
     selection = (
         "derived from π after the last epoch (DARTS: the two strongest edges of a node; NAS-Bench-201: the argmax of "
-        "every edge), chosen without looking at any accuracy; π saw the validation half, v the training half, and no "
+        "every edge), chosen without looking at any accuracy; π saw the validation split, v the training split, and no "
         "test image was read"
     )
     passes = (1, 2)
@@ -39,8 +38,6 @@ class Relaxed(SearchTrainer):
     """Whether a pass runs one operation per edge, rather than all."""
 
     def __init__(self, task: SearchTask) -> None:
-        if task.ranks.count > 1:
-            raise SettingsError(f"the method {task.job.method} runs in one process; start it without torchrun")
         super().__init__(task)
         settings, start = self.settings, generator(task.seed, "shared weights")
         self.supernet = shared_weights(task.prior.space, settings.network, task.classes, start, task.device)
@@ -86,12 +83,6 @@ class Relaxed(SearchTrainer):
         self.prior.logits.grad = gradient
         self.prior_optimizer.step()
 
-    def step_weights(self, rate: float) -> None:
-        """Descend the gradient of v, clipped."""
-        torch.nn.utils.clip_grad_norm_([self.supernet.weights.flat], self.settings.weights.gradient_clip)
-        self.weight_optimizer.param_groups[0]["lr"] = rate
-        self.weight_optimizer.step()
-
     @classmethod
     def cost_per_pass(cls, task: SearchTask) -> float:
         """Sampled architectures that one pass of the mixture costs as much as."""
@@ -118,7 +109,7 @@ class Relaxed(SearchTrainer):
     def _metrics(self, rate: float, losses: dict[str, Tensor], **further: float) -> Metrics:
         """The metrics of a step, including the entropy of π."""
         detached = {name: loss.detach() for name, loss in losses.items()}
-        return {"learning_rate": rate, **further, **detached, "entropy": self.prior.exact_entropy()}
+        return {"learning_rate": rate, **further, **detached, "entropy": self.prior.entropy_tensor()}
 
     def _annealed(self, temperatures: tuple[float, float], epoch: int) -> float:
         """Temperature of an epoch: falls by equal steps from the first of two in the first epoch to the last."""

@@ -122,7 +122,7 @@ INPUT, OUTPUT = len(EDGES), len(EDGES) + 1
 
 
 class NasBench201:
-    """The 15,625 architectures with their accuracy after 12 epochs on the validation half of one data set."""
+    """The 15,625 architectures with their accuracy after 12 epochs on the validation split of one data set."""
 
     name = "nasbench201"
     choices: Sequence[int] = (len(OPERATIONS),) * len(EDGES)

@@ -118,7 +118,7 @@ COMPARISON_NOTES = [
 ]
 TRAINED_NOTE = "Parameters and multiply-adds are means over the networks trained from scratch."
 RANDOM_NOTE = (
-    "Random search: architectures trained alone in the search network, the best on the validation half by its batch "
+    "Random search: architectures trained alone in the search network, the best on the validation split by its batch "
     "statistics."
 )
 LOOKED_UP_NOTE = (

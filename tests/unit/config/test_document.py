@@ -72,7 +72,7 @@ def test_every_key_has_a_described_row():
 def test_rows_give_range_default_meaning():
     text = reference_markdown()
     assert "| `search.epochs`" not in text
-    assert "| `<stage>.epochs` | a whole number ≥ 1 | `100` | passes over the training half; not given" in text
+    assert "| `<stage>.epochs` | a whole number ≥ 1 | `100` | passes over the training split; not given" in text
     assert "| `<stage>.weights.final_learning_rate` | a number ≥ 0 | `0.001` |" in text
     assert "| `retrain.<dataset>.augmentation.cutout` | a whole number ≥ 0 | `16` |" in text
 

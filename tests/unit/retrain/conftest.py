@@ -47,7 +47,7 @@ def make_job():
 
 @pytest.fixture
 def make_task(digits, make_job):
-    """A function changes → what a trainer of the tiny training is given; it learns from the training half."""
+    """A function changes → what a trainer of the tiny training is given; it learns from the training split."""
 
     def make(genotype=DARTS_V2, seed=0, **changes):
         job, info = make_job(**changes), read_info(digits)

@@ -15,7 +15,7 @@ SELDOM = Running(checkpoint_seconds=600.0, progress_seconds=600.0)
 
 @pytest.fixture(scope="session")
 def digits(tmp_path_factory):
-    """Folder of the prepared digits with nothing but the training half: no score may need another part."""
+    """Folder of the prepared digits with nothing but the training split: no score may need another split."""
     folder = tmp_path_factory.mktemp("digits")
     prepare(PrepareJob(name="digits", dataset=Digits(source="digits")), folder)
     shutil.rmtree(folder / "test")

@@ -103,11 +103,6 @@ class Estimator(Config):
     cost_target: Annotated[float, Field(gt=0.0)] = Field(
         600e6, description="multiply-adds above which an architecture is penalized, in the network of the stage"
     )
-    best_of: Positive | None = Field(
-        None,
-        description="number of architectures sampled from the final π; the one with the best validation accuracy is "
-        "selected; null: the mode of π, whatever its accuracy",
-    )
 
 
 class Warmup(Config):

@@ -47,7 +47,7 @@ RENAMES = {
 }
 """By the version that introduced them. Only versions up to `SCHEMA` are in force; raise it together with the rename."""
 
-GONE = {"prior": {"factors": "separate", "inputs": "independent"}, "adaptive": None}
+GONE = {"prior": {"factors": "separate", "inputs": "independent"}, "adaptive": None, "best_of": None}
 """Keys of settings that are gone, with the value that asked for what is always done now."""
 
 

@@ -6,7 +6,6 @@ sampled from p(α|π). With the importance weights ω_k = p(y|X,v,α_k) / Σ_j p
     π:  Σ_k ω_k ∇_π log p(α_k|π)              v:  Σ_k ω_k ∇_v log p(y|X,v,α_k)
 """
 
-from functools import cached_property
 from typing import Any
 
 import torch
@@ -26,7 +25,6 @@ from parsec.search.estimator import (
 )
 from parsec.search.executors.base import weighted_backward
 from parsec.search.executors.build import build_executor
-from parsec.space.spaces import Architecture
 
 
 class Parsec(SearchTrainer):
@@ -38,9 +36,8 @@ class Parsec(SearchTrainer):
     """
 
     selection = (
-        "mode of π after the last epoch, chosen without looking at any accuracy (with `estimator.best_of` = n the best "
-        "of n draws of π by accuracy on the validation split); π saw the validation split, v the training split, and "
-        "no test image was read"
+        "mode of π after the last epoch, chosen without looking at any accuracy; π saw the validation split, v the "
+        "training split, and no test image was read"
     )
     runs_on_ranks = True
     prior_optimizer: torch.optim.Adam
@@ -130,37 +127,6 @@ class Parsec(SearchTrainer):
         """Each of the sampled architectures runs the minibatches: one in the warm-up, then one for π and one for v."""
         warmup, samples = task.job.settings.warmup, task.job.settings.estimator.samples
         return warmup.samples or samples, 2 * samples
-
-    @classmethod
-    def selection_images(cls, task: SearchTask) -> int:
-        """Each of the compared samples of the final π sees the validation split once."""
-        return (task.job.settings.estimator.best_of or 0) * len(task.validation)
-
-    @property
-    def _has_compared(self) -> bool:
-        """Whether best-of-n selection has taken place."""
-        return self.settings.estimator.best_of is not None and self.step == self.total_steps
-
-    @property
-    def children(self) -> int:
-        """Architectures evaluated so far, including those compared at the end."""
-        return self.evaluated + (self.settings.estimator.best_of or 0) * self._has_compared
-
-    @property
-    def forward_images(self) -> int:
-        """Images × architectures passed forward so far, including those of the comparison."""
-        compared = self.children - self.evaluated
-        return self.evaluated * self.settings.batch_size + compared * len(self.task.validation)
-
-    def genotype(self) -> Architecture:
-        """The mode of π; with `best_of`, at the end the best of several samples, the first of equals."""
-        return self._best_sample if self._has_compared else super().genotype()
-
-    @cached_property
-    def _best_sample(self) -> Architecture:
-        count, stream = self.settings.estimator.best_of or 1, generator(self.task.seed, "draws of the final π")
-        sampled: list[Architecture] = self.prior.children(self.prior.sample(count, stream)).genotypes
-        return max(sampled, key=self.accuracy)
 
     def progress_suffix(self, latest: dict[str, Any]) -> str:
         """Effective sample size out of K."""

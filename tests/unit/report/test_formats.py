@@ -71,12 +71,12 @@ def test_numbers_that_are_missing_are_dashes():
 
 def test_markup_is_not_read_as_such():
     cells = ("DARTS_V2 *x* a|b", "< −2")
-    table = table_of(cells, notes=["`estimator.best_of` of _all_ & <b>"], headings=("a\\b", "n"))
+    table = table_of(cells, notes=["`estimator.some_key` of _all_ & <b>"], headings=("a\\b", "n"))
     text = markdown(table)
     assert "DARTS_V2 \\*x\\* a\\|b" in text
-    assert "- `estimator.best_of` of \\_all\\_ & \\<b>" in text
+    assert "- `estimator.some_key` of \\_all\\_ & \\<b>" in text
     page = html(table)
-    assert "<code>estimator.best_of</code> of _all_ &amp; &lt;b&gt;" in page
+    assert "<code>estimator.some_key</code> of _all_ &amp; &lt;b&gt;" in page
     assert r"\texttt{estimator.best\_of}" in latex(table)
 
 

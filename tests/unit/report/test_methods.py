@@ -9,7 +9,7 @@ from parsec.report.methods import BLUE, METHODS, base_of, described, display_nam
 def test_names_of_variants_begin_with_their_method():
     assert display_name("random_ws") == "Random search (shared weights)"
     assert display_name("mean", "parsec") == "PARSEC, mean"
-    assert display_name("best-of-50", "parsec") == "PARSEC, best of 50"
+    assert display_name("lower-rate-50", "parsec") == "PARSEC, lower rate 50"
     assert display_name("snas-mild") == "SNAS, mild"
     assert display_name("darts_second_order-short") == "DARTS (2nd order), short"
 

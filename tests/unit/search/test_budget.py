@@ -47,13 +47,6 @@ def test_budget_below_one_epoch_fails(make_task, method):
         within_budget(make_task(method=method, budget=10, **SMALL))
 
 
-def test_budget_covers_best_of_samples(make_task):
-    task = make_task(budget=3000, estimator=Estimator(samples=2, best_of=10))
-    spent, epochs = spend(within_budget(task))
-    assert 3000 - 4 * 48 < spent <= 3000
-    assert epochs < spend(within_budget(make_task(budget=3000)))[1]
-
-
 def test_budget_counts_warmup_samples(make_task):
     few = Warmup(epochs=2, samples=1)
     task = within_budget(make_task(budget=3000, warmup=few, estimator=Estimator(samples=4)))

@@ -13,7 +13,6 @@ from parsec.config.training import Network
 from parsec.errors import DivergedError
 from parsec.network.cell_network import network_cost
 from parsec.prior.distribution import Prior
-from parsec.runtime.rng import generator
 from parsec.search import base
 from parsec.search.estimator import cost_share, importance_weights
 from parsec.search.parsec import Parsec
@@ -272,23 +271,6 @@ def test_prior_optimizer_takes_betas_from_settings(make_task):
     settings = task.job.settings.model_copy(update={"prior": PriorOptimizer(betas=(0.3, 0.7))})
     task = dataclasses.replace(task, job=task.job.model_copy(update={"settings": settings}))
     assert Parsec(task).prior_optimizer.defaults["betas"] == (0.3, 0.7)
-
-
-def test_best_of_selects_at_end(make_task):
-    trainer = Parsec(make_task(seed=1, estimator=Estimator(samples=2, best_of=5)))
-    advance(trainer, trainer.total_steps - 1)
-    trained = trainer.forward_images
-    assert trainer.genotype() == trainer.prior.mode()
-    rows = events(advance(trainer), "epoch")
-    best = trainer.genotype()
-    drawn = trainer.prior.children(trainer.prior.sample(5, generator(1, "draws of the final π"))).genotypes
-    assert best in drawn
-    assert trainer.accuracy(best) == max(map(trainer.accuracy, drawn)) == rows[-1]["mode_accuracy"]
-    step = trained / (trainer.total_steps - 1)
-    assert trainer.forward_images == trained + step + 5 * len(trainer.task.validation)
-    resumed = Parsec(make_task(seed=1, estimator=Estimator(samples=2, best_of=5)))
-    resumed.load_state_dict(snapshot(trainer))
-    assert resumed.genotype() == best
 
 
 def after(make_task, executor, steps=2):

@@ -72,7 +72,7 @@ def test_record_names_files_hashes_and_settings(digits: Path) -> None:
         for name, entry in record["splits"][split]["files"].items():
             content = (digits / split / name).read_bytes()
             assert entry == {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
-    assert record["schema"] == 1
+    assert record["schema"] == 2
     assert record["channels"] == 3
     assert record["stand_in"] is None
     source = json.loads((digits / "source.json").read_text())

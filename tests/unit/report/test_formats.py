@@ -77,7 +77,7 @@ def test_markup_is_not_read_as_such():
     assert "- `estimator.some_key` of \\_all\\_ & \\<b>" in text
     page = html(table)
     assert "<code>estimator.some_key</code> of _all_ &amp; &lt;b&gt;" in page
-    assert r"\texttt{estimator.best\_of}" in latex(table)
+    assert r"\texttt{estimator.some\_key}" in latex(table)
 
 
 def test_sections_without_a_title_have_no_row():

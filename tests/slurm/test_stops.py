@@ -50,7 +50,7 @@ def outlives_snakemake(search: Search) -> Story:
     with search.frozen() as trainer:
         call.kill()
         call.wait()
-        assert search.place.run("--unlock").returncode == 0
+        assert search.workspace.run("--unlock").returncode == 0
         search.start(options=("--retries", "0"))
         assert "Error in rule search" in search.said()
         assert "another process runs on this state" in search.logs()

@@ -68,7 +68,7 @@ This page is made from the settings tree: `parsec settings reference > config/RE
 | `compare-paper.yaml` | the same at full scale, CUDA GPUs | CIFAR-10 |
 | `compare-nasbench201.yaml` | all methods on a table; `-600k`, `-2400k`: larger budgets | CIFAR-10 |
 | `ablation-nasbench201.yaml` | what makes `rank-first` work | CIFAR-10 |
-| `transfer.yaml` | whether a π of a small network helps on a large one | digits |
+| `transfer.yaml` | whether a π of a small network helps on a large one; `-short`, `-long`: other costs | digits |
 | `transfer-cifar10.yaml` | the same on real images | CIFAR-10 |
 | `nasbench201.yaml` | NASWOT, predictors, PARSEC on a table | CIFAR-10 |
 | `predictor-darts.yaml` | predictors where no table can be made | digits |

@@ -195,7 +195,7 @@ def load_prior(path: str | Path, epoch: int | None = None) -> Prior:
 
 
 def load_genotype(path_or_name: str | Path) -> Genotype:
-    """A published genotype by name, such as `DARTS_V2`, or the one that a file or the text itself describes.
+    """A published genotype by name, such as `DARTS_V2`, or one read from a file or from text.
 
     Files hold a `genotype.json` or the printed `Genotype(normal=[...], ...)`.
 

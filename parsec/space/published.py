@@ -76,7 +76,7 @@ PUBLISHED = {
 
 
 def read_genotype(source: str) -> Genotype:
-    """A published genotype by name, or the one that a file or the text itself describes.
+    """A published genotype by name, or one read from a file or from text.
 
     Raises:
         GenotypeError: none of these, or no genotype of the DARTS space.

@@ -14,9 +14,8 @@ BUDGET = 60
 NETWORKS, REPEATS = 4, 3
 ABLATED = {
     "images": lambda network, repeat: 10.0 * network + repeat,
-    "weights-identity": lambda network, repeat: (
-        -0.7 * network
-    ),  # the mean of three such numbers is not always the number
+    # The mean of three such numbers is not always the number.
+    "weights-identity": lambda network, repeat: -0.7 * network,
     "batch-32": lambda network, repeat: None if network == repeat == 0 else 10.0 * network,
 }
 """Scores by condition that rise with the network, fall with it, or fail once."""

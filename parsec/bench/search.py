@@ -173,7 +173,7 @@ STAGE = SearchStage(
     prior=PriorOptimizer(learning_rate=0.05),
     augmentation=Augmentation(padding=1, flip=False),
 )
-"""The search of the default preset for twice as long, with the paper's K = 16."""
+"""A search with the network and the augmentation of the default preset, and the paper's K = 16."""
 TINY_STAGE = STAGE.model_copy(update={"epochs": 1, "train_images": 128, "validation_images": 128})
 SEEDS = 3
 

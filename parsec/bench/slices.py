@@ -75,10 +75,11 @@ class Log:
 
     def __init__(self, out: Path, device: str) -> None:
         self._path, self.device = out / MEASUREMENTS, device
-        lines = self._path.read_text(encoding="utf-8").splitlines() if self._path.is_file() else []
-        # A line is cut off where a process was killed in the middle of it; the next one must not continue it.
-        self._cut = bool(lines) and _parsed(lines[-1]) is None
-        self.rows = [row for row in map(_parsed, lines) if row is not None and row["device"] == device]
+        # A line is cut off where a process was killed in the middle of it, even of a letter; the next one must not
+        # continue it.
+        text = self._path.read_text(encoding="utf-8", errors="replace") if self._path.is_file() else ""
+        self._cut = bool(text) and not text.endswith("\n")
+        self.rows = [row for row in map(_parsed, text.split("\n")) if row is not None and row["device"] == device]
 
     def add(self, row: Mapping[str, Any]) -> None:
         """Append a line and wait until it is on the disk."""

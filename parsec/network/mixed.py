@@ -5,7 +5,7 @@ from torch import Tensor
 
 from parsec.network.conv_cpu import join
 from parsec.network.layers import pool
-from parsec.network.nasbench201 import KERNELS, STAGES, BenchmarkSupernet, average, cell_name
+from parsec.network.nasbench201 import STAGES, BenchmarkSupernet, cell_name
 from parsec.network.skeleton import CellShape, edge_stride
 from parsec.network.supernet import SKIP, Supernet, needs_relu
 from parsec.space.darts import CANDIDATES, CELLS, NODES, edge_index
@@ -121,25 +121,15 @@ class MixedBenchmarkSupernet:
         return self.supernet.classify(x)
 
     def _cell(self, cell: str, weights: Tensor, runs: Live, x: Tensor) -> Tensor:
-        """Sum up node after node, each rectified once for all convolutions that read it."""
+        """Sum up node after node."""
         maps, rectified = [x], dict[int, Tensor]()
         for node in range(1, BENCHMARK_NODES):
-            terms = []
-            for edge, (source, target) in enumerate(EDGES):
-                for choice in runs[edge] if target == node else ():
-                    operation = OPERATIONS[choice]
-                    # Its output is zero: it neither adds to the node nor has a gradient.
-                    if operation == "none":
-                        continue
-                    if operation in KERNELS and source not in rectified:
-                        rectified[source] = maps[source].relu()
-                    result = self._operation(cell, operation, edge, maps[source], rectified.get(source))
-                    terms.append(result * weights[edge, choice])
+            # The output of `none` is zero: it neither adds to the node nor has a gradient.
+            terms = [
+                self.supernet.apply(cell, OPERATIONS[choice], edge, maps[source], rectified) * weights[edge, choice]
+                for edge, (source, target) in enumerate(EDGES)
+                for choice in (runs[edge] if target == node else ())
+                if OPERATIONS[choice] != "none"
+            ]
             maps.append(sum(terms[1:], start=terms[0]) if terms else torch.zeros_like(x))
         return maps[-1]
-
-    def _operation(self, cell: str, operation: str, edge: int, x: Tensor, rectified: Tensor | None) -> Tensor:
-        if operation in KERNELS:
-            assert rectified is not None
-            return self.supernet.convolve(cell, operation, edge, rectified)
-        return x if operation == "skip_connect" else average(x)

@@ -215,32 +215,29 @@ class BenchmarkSupernet:
         with torch.autocast(means.device.type, enabled=False):
             return F.linear(means, self.weights("classifier.weight"), self.weights("classifier.bias"))
 
-    def convolve(self, cell: str, operation: str, edge: int, rectified: Tensor) -> Tensor:
-        """A convolution with the weights of one edge of a cell, on a map after ReLU."""
-        kernel = KERNELS[operation]
-        return normalise(F.conv2d(rectified, self.weights(f"{cell}.{operation}", edge), padding=kernel // 2))
+    def apply(self, cell: str, operation: str, edge: int, x: Tensor, rectified: dict[int, Tensor]) -> Tensor:
+        """An operation other than `none` on the map `x` of the edge's source, with the weights of the edge.
+
+        `rectified` keeps the ReLU of a map by its node, so that all convolutions of the cell share it.
+        """
+        if operation == "skip_connect":
+            return x
+        if operation == "avg_pool_3x3":
+            return F.avg_pool2d(x, POOL, 1, padding=POOL // 2, count_include_pad=False)
+        source, _ = EDGES[edge]
+        if source not in rectified:
+            rectified[source] = F.relu(x)
+        weight = self.weights(f"{cell}.{operation}", edge)
+        return normalise(F.conv2d(rectified[source], weight, padding=KERNELS[operation] // 2))
 
     def _cell(self, cell: str, child: Architecture, x: Tensor) -> Tensor:
-        """Sum up those nodes that the last one reads; what all convolutions of a node read is rectified once."""
+        """Sum up those nodes that the last one reads."""
         maps, rectified = {0: x}, dict[int, Tensor]()
         for node in child.nodes_read():
-            terms = []
-            for edge, ((source, target), operation) in enumerate(zip(EDGES, child.operations, strict=True)):
-                if target != node or operation == "none":
-                    continue
-                if operation in KERNELS and source not in rectified:
-                    rectified[source] = F.relu(maps[source])
-                terms.append(self._edge(cell, operation, edge, maps[source], rectified.get(source)))
+            terms = [
+                self.apply(cell, operation, edge, maps[source], rectified)
+                for edge, ((source, target), operation) in enumerate(zip(EDGES, child.operations, strict=True))
+                if target == node and operation != "none"
+            ]
             maps[node] = sum(terms[1:], start=terms[0]) if terms else torch.zeros_like(x)
         return maps[NODES - 1]
-
-    def _edge(self, cell: str, operation: str, edge: int, x: Tensor, rectified: Tensor | None) -> Tensor:
-        if operation in KERNELS:
-            assert rectified is not None
-            return self.convolve(cell, operation, edge, rectified)
-        return x if operation == "skip_connect" else average(x)
-
-
-def average(x: Tensor) -> Tensor:
-    """Mean over 3 × 3 pixels without the border, not normalised: the pooling of an edge."""
-    return F.avg_pool2d(x, POOL, 1, padding=POOL // 2, count_include_pad=False)

@@ -171,7 +171,15 @@ class DartsNetworks(SpaceNetworks):
 
     def multiply_adds(self, network: Network, image_size: int) -> Tensor:
         """Of both cells: an edge from the inputs of a reduction cell has stride 2."""
-        return _of_darts(network, image_size)
+        counted = torch.zeros(len(CELLS), EDGES, len(CANDIDATES), dtype=torch.float64)
+        for shape, side in zip(cell_shapes(network), cell_sides(network, image_size), strict=False):
+            for node in range(NODES):
+                for source in range(node + 2):
+                    stride = edge_stride(shape, source)
+                    here = side if source < 2 else strided(side, edge_stride(shape, 0))
+                    costs = [build_cost(name, shape.channels, stride, here).multiply_adds for name in CANDIDATES[1:]]
+                    counted[CELLS.index(shape.kind), edge_index(node, source)] += torch.tensor([0, *costs])
+        return counted
 
 
 class BenchmarkNetworks(SpaceNetworks):
@@ -199,7 +207,12 @@ class BenchmarkNetworks(SpaceNetworks):
 
     def multiply_adds(self, network: Network, image_size: int) -> Tensor:
         """Equal for all edges."""
-        return _of_benchmark(network, image_size)
+        costs = torch.zeros(len(OPERATIONS), dtype=torch.float64)
+        for stage, width in enumerate(widths(network.channels)):
+            side = strided(image_size, 2**stage)
+            each = [operation_cost(name, width, side).multiply_adds for name in OPERATIONS]
+            costs += network.cells * torch.tensor(each)
+        return costs.expand(1, len(BENCHMARK_EDGES), -1).clone()
 
 
 NETWORKS = Registry[SpaceNetworks]("networks of space", {"darts": DartsNetworks(), "nasbench201": BenchmarkNetworks()})
@@ -239,24 +252,3 @@ def multiply_adds(space: SearchSpace, network: Network, image_size: int) -> Tens
     Returns float64 [cells, edges, primitives] for images of `image_size` × `image_size` pixels.
     """
     return NETWORKS[space.name].multiply_adds(network, image_size)
-
-
-def _of_darts(network: Network, image_size: int) -> Tensor:
-    counted = torch.zeros(len(CELLS), EDGES, len(CANDIDATES), dtype=torch.float64)
-    for shape, side in zip(cell_shapes(network), cell_sides(network, image_size), strict=False):
-        for node in range(NODES):
-            for source in range(node + 2):
-                stride = edge_stride(shape, source)
-                here = side if source < 2 else strided(side, edge_stride(shape, 0))
-                costs = [0, *(build_cost(name, shape.channels, stride, here).multiply_adds for name in CANDIDATES[1:])]
-                counted[CELLS.index(shape.kind), edge_index(node, source)] += torch.tensor(costs)
-    return counted
-
-
-def _of_benchmark(network: Network, image_size: int) -> Tensor:
-    costs = torch.zeros(len(OPERATIONS), dtype=torch.float64)
-    for stage, width in enumerate(widths(network.channels)):
-        side = strided(image_size, 2**stage)
-        each = [operation_cost(name, width, side).multiply_adds for name in OPERATIONS]
-        costs += network.cells * torch.tensor(each)
-    return costs.expand(1, len(BENCHMARK_EDGES), -1).clone()

@@ -148,10 +148,8 @@ class Supernet:
         for index, shape in enumerate(self.shapes):
             states, rectified = self._cell(index, shape, getattr(child, shape.kind), before, last)
             ends = index == len(self.shapes) - 1
-            before, last = (
-                last,
-                join(states if ends else [_relu(*pair) for pair in zip(states, rectified, strict=True)]),
-            )
+            nodes = states if ends else [_relu(*pair) for pair in zip(states, rectified, strict=True)]
+            before, last = last, join(nodes)
         return self.classify(last.mean((2, 3), dtype=self.weights.flat.dtype))
 
     def classify(self, features: Tensor) -> Tensor:

@@ -50,7 +50,7 @@ class Encoder:
             return encoded(self._problem.graphs(architectures))
         if self._whole is None:
             self._whole = encoded(self._problem.graphs(everything))
-        if len(architectures) == len(everything) and architectures is everything:
+        if architectures == everything:
             return self._whole
         return Encoded(*(part[torch.as_tensor(architectures)] for part in self._whole))
 

@@ -85,7 +85,9 @@ class Weighing:
     def rows(self, prior: PriorTable, trained: int, repeats: range) -> Iterator[dict[str, Any]]:
         """Rows of `proposal.parquet` for one π and one number of trained architectures."""
         predicted = self._predicted(prior, trained, repeats)
-        uniform = torch.stack([self._uniform(prior, trained, repeat) for repeat in repeats])
+        streams = [generator(self._seed, "children", prior.name, trained, repeat) for repeat in repeats]
+        most = max(self._job.samples)
+        uniform = torch.stack([torch.rand(most, dtype=torch.float64, generator=stream) for stream in streams])
         for images in self._job.images:
             likelihood = images * self._likelihood
             exact = self._mean((prior.log_prior + likelihood).softmax(-1))
@@ -122,10 +124,6 @@ class Weighing:
         fitted = fit(graphs, reached, self._job.predictor, weights)
         whole = self._encoder(self._everything)
         return torch.stack([fitted.predict(i, whole).double().mean(0) for i in range(len(repeats))])
-
-    def _uniform(self, prior: PriorTable, trained: int, repeat: int) -> Tensor:
-        stream = generator(self._seed, "children", prior.name, trained, repeat)
-        return torch.rand(max(self._job.samples), dtype=torch.float64, generator=stream)
 
     def _mean(self, weights: Tensor, indices: Tensor | Sequence[int] | slice = slice(None)) -> Tensor:
         """Weighted mean of the one-hot operations; less π's own it is the gradient with respect to the logits."""

@@ -203,11 +203,9 @@ def search_repeatedly(
 
 def _named(architecture: int | Genotype) -> int | str:
     """The number in the table, or the content of `genotype.json`."""
-    return (
-        json.dumps(architecture.as_dict(), separators=(",", ":"))
-        if isinstance(architecture, Genotype)
-        else architecture
-    )
+    if isinstance(architecture, Genotype):
+        return json.dumps(architecture.as_dict(), separators=(",", ":"))
+    return architecture
 
 
 def fields(job: AnyPredictorJob) -> pa.Schema:

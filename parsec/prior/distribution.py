@@ -82,11 +82,6 @@ class ArchitectureBatch:
         rows = torch.tensor(indices, dtype=torch.int64, device=device)
         return cls(rows.view(len(genotypes), *space.shape), space)
 
-    @classmethod
-    def from_choices(cls, indices: Tensor, space: SearchSpace = DARTS) -> Self:
-        """The architectures of chosen indices (K × F), on their device and without waiting for it."""
-        return cls(indices.reshape(len(indices), *space.shape), space)
-
     @property
     def genotypes(self) -> list[Any]:
         """The same architectures for the host, in the type of the space; waits for the device when asked first."""
@@ -105,12 +100,6 @@ class ArchitectureBatch:
         return selected
 
 
-def _mask(all_factors: tuple[Factor, ...]) -> Tensor:
-    """Which entries of the F × O table are choices and which only pad it."""
-    sizes = torch.tensor([len(factor.choices) for factor in all_factors])
-    return torch.arange(int(sizes.max())) < sizes[:, None]
-
-
 class Prior:
     """p(α|π) on a space, with `logits` (float64, F × O, padded with zeros) as its parameters, wherever they lie.
 
@@ -120,7 +109,9 @@ class Prior:
     def __init__(self, form: Form = "separate", logits: Tensor | None = None, space: SearchSpace = DARTS) -> None:
         self.form, self.space = form, space
         self.factors = space.factors(form)
-        mask = _mask(self.factors)
+        # Which entries of the F × O table are choices; the others only pad it.
+        sizes = torch.tensor([len(factor.choices) for factor in self.factors])
+        mask = torch.arange(int(sizes.max())) < sizes[:, None]
         values = torch.zeros(mask.shape, dtype=torch.float64) if logits is None else logits.detach().clone()
         self.logits = values.requires_grad_()
         self.mask = mask.to(values.device)
@@ -209,5 +200,5 @@ class Prior:
         return mode
 
     def children(self, indices: Tensor) -> ArchitectureBatch:
-        """Architectures of chosen indices (K × F)."""
-        return ArchitectureBatch.from_choices(indices, self.space)
+        """Architectures of chosen indices (K × F), on their device and without waiting for it."""
+        return ArchitectureBatch(indices.reshape(len(indices), *self.space.shape), self.space)

@@ -163,7 +163,9 @@ def read_history(path: Path, form: Form, space: str) -> list[tuple[int, Prior]]:
     by_epoch: dict[int, list[Row]] = {}
     for row in rows:
         if not isinstance(row["epoch"], int):
-            raise PriorError(f"{path}: an epoch of the trajectory is {row['epoch']!r}, no whole number")
+            raise PriorError(
+                f"{path}: an epoch of the trajectory is {row['epoch']!r}, no whole number; give the file as written"
+            )
         by_epoch.setdefault(row["epoch"], []).append(row)
     if not by_epoch:
         raise PriorError(f"{path}: the trajectory of π is empty; run the stage that writes it again")
@@ -176,7 +178,9 @@ def _by_name(path: Path, rows: list[Row], prior: Prior) -> Prior:
     wanted = _names(prior)
     if set(row_of) != set(wanted) or len(rows) != len(wanted):
         odd = next((key for key in [*wanted, *row_of] if (key in row_of) != (key in wanted)), "a repeated row")
-        raise PriorError(f"{path}: the choices of π are not those of this space (first difference: {odd})")
+        raise PriorError(
+            f"{path}: the choices of π are not those of this space (first difference: {odd}); give a π that fits"
+        )
     logits, probabilities = ([row_of[key][name] for key in wanted] for name in ("logit", "probability"))
     filled = torch.zeros_like(prior.mask, dtype=torch.float64)
     filled[prior.mask] = _finite(path, "logit", logits)
@@ -199,7 +203,8 @@ def _check_distribution(path: Path, prior: Prior, stored: Tensor, logits: Tensor
     factor = prior.factors[worst]
     if abs(float(sums[worst]) - 1) > TOLERANCE:
         where = f"{factor.cell} node {factor.node} slot {factor.slot} {factor.kind}"
-        raise PriorError(f"{path}: the probabilities of {where} sum to {float(sums[worst]):.6g}, not to 1")
+        sum_of = f"the probabilities of {where} sum to {float(sums[worst]):.6g}, not to 1"
+        raise PriorError(f"{path}: {sum_of}; give the file as written")
     with torch.no_grad():
         implied = Prior(prior.form, logits, prior.space).marginals()
     if float((implied - stored).abs().max()) > TOLERANCE:

@@ -17,7 +17,9 @@ from parsec.errors import DivergedError, SettingsError
 from parsec.network.spaces import Child, SharedWeights
 from parsec.prior.distribution import Prior
 from parsec.runtime.distributed import SINGLE_PROCESS, Ranks
+from parsec.runtime.optim import learning_rate
 from parsec.runtime.rng import Streams, generator
+from parsec.search.executors.base import Executor
 from parsec.space.spaces import Architecture, SearchSpace
 
 History = list[tuple[int, int, Tensor]]
@@ -204,9 +206,9 @@ DAY = 86_400.0
 class SearchTrainer(ABC):
     """A search method: a resumable trainer that ends with a distribution π and an architecture.
 
-    A subclass builds `supernet`, `prior` and the optimizers in its `__init__` and takes one step in `train_step`; see
-    `runtime.loop.Trainer` for how it is run, stopped and resumed. Metrics are read from the device together: at the end
-    of an epoch, when many have gathered, and when the loop asks for them.
+    A subclass builds `supernet`, `executor`, `prior` and the optimizers in its `__init__` and takes one step in
+    `train_step`; see `runtime.loop.Trainer` for how it is run, stopped and resumed. Metrics are read from the device
+    together: at the end of an epoch, when many have gathered, and when the loop asks for them.
     """
 
     selection: ClassVar[str]
@@ -226,6 +228,8 @@ class SearchTrainer(ABC):
     """Accuracies of the sample of `search.ranking`, each trained alone; None unless the search trains it."""
 
     supernet: SharedWeights
+    executor: Executor
+    """Runs architectures of `supernet`."""
     weight_optimizer: torch.optim.Optimizer
     prior: Prior
     prior_optimizer: torch.optim.Optimizer | None = None
@@ -254,7 +258,7 @@ class SearchTrainer(ABC):
         self.streams = Streams(task.seed, task.device)
         self.batches = Batches(task, self.streams)
         self.step = 0
-        self.evaluated = 0
+        self.children = 0
         """Architectures evaluated so far; one pass of a mixture of operations counts as one."""
         self.history: History = []
         self._rows = MetricRows()
@@ -266,9 +270,9 @@ class SearchTrainer(ABC):
     def train_step(self, epoch: int) -> Metrics:
         """Take step number `self.step`, in an epoch counted from 0; what it measured."""
 
-    @abstractmethod
     def logits(self, child: Child, images: Tensor) -> Tensor:
         """Logits (B × classes) of one architecture with the shared weights."""
+        return self.executor.logits(child, images)
 
     @property
     def epochs(self) -> int:
@@ -284,11 +288,6 @@ class SearchTrainer(ABC):
     def epoch(self) -> int:
         """Epochs that are complete."""
         return self.step // self.batches.per_epoch
-
-    @property
-    def children(self) -> int:
-        """Architectures evaluated so far."""
-        return self.evaluated
 
     @property
     def forward_images(self) -> int:
@@ -312,12 +311,18 @@ class SearchTrainer(ABC):
         self._epoch_seconds += time.perf_counter() - began
         if self.epoch > epoch:
             self.history.append(self._snapshot())
-            if self.shares_weights and self.epoch == self.settings.warmup.epochs:
+            # Once the time is over, an epoch that follows is that of a selection.
+            warm = self.epoch == self.settings.warmup.epochs and self._last_step is None
+            if warm and self.shares_weights:
                 self.warmup_weights = self.supernet.weights.flat.detach().clone()
                 self.warmup_images = self.forward_images
             self._stop_if_out_of_time()
             rows.append(self._epoch_row())
         return rows
+
+    def _rate(self, epoch: int) -> float:
+        """Learning rate of v in an epoch counted from 0."""
+        return learning_rate(self.settings.weights, epoch, self.settings.epochs)
 
     def step_weights(self, rate: float) -> None:
         """Clip the gradient of v by its norm, as DARTS does, and take the SGD step at this learning rate."""
@@ -424,7 +429,7 @@ class SearchTrainer(ABC):
         """Everything that the rest of the search depends on."""
         return {
             "step": self.step,
-            "evaluated": self.evaluated,
+            "evaluated": self.children,
             "weights": self.supernet.weights.flat.detach(),
             "weight_optimizer": self.weight_optimizer.state_dict(),
             "warmup_weights": self.warmup_weights,
@@ -442,7 +447,7 @@ class SearchTrainer(ABC):
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue exactly where `state_dict` was taken."""
         self.warmup_weights, self.warmup_images = state["warmup_weights"], state["warmup_images"]
-        self.step, self.evaluated, self._last_step = state["step"], state["evaluated"], state["last_step"]
+        self.step, self.children, self._last_step = state["step"], state["evaluated"], state["last_step"]
         self._epoch_seconds, self._device_seconds = state["epoch_seconds"], state["device_seconds"]
         with torch.no_grad():
             self.supernet.weights.flat.copy_(state["weights"])

@@ -11,10 +11,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from parsec.network.spaces import Child, child_cost, shared_weights
+from parsec.network.spaces import child_cost, shared_weights
 from parsec.prior.distribution import ArchitectureBatch, Prior
 from parsec.runtime.device import to_device
-from parsec.runtime.optim import adam, learning_rate, sgd
+from parsec.runtime.optim import adam, sgd
 from parsec.runtime.rng import generator
 from parsec.search.base import Metrics, SearchTask, SearchTrainer
 from parsec.search.estimator import (
@@ -59,7 +59,7 @@ class Parsec(SearchTrainer):
 
     def train_step(self, epoch: int) -> Metrics:
         """One iteration: a π-step once the warm-up is over, then a v-step."""
-        rate = learning_rate(self.settings.weights, epoch, self.settings.epochs)
+        rate = self._rate(epoch)
         metrics: Metrics = {"learning_rate": rate}
         if epoch >= self.settings.warmup.epochs:
             metrics |= self.prior_step(*self.batches.validation(self.step))
@@ -106,7 +106,7 @@ class Parsec(SearchTrainer):
         """K architectures from p(α|π): indices of their choices (K × factors, int64), and the architectures."""
         stratified = self.settings.estimator.draws == "stratified"
         indices = prior.sample(count, self.streams.cpu("architectures"), stratified)
-        self.evaluated += count
+        self.children += count
         return indices, prior.children(indices)
 
     def _multiply_adds(self, architectures: ArchitectureBatch) -> Tensor | None:
@@ -117,10 +117,6 @@ class Parsec(SearchTrainer):
         costs = [child_cost(child, network, self.task.classes, size) for child in architectures.genotypes]
         counted = torch.tensor([cost.multiply_adds for cost in costs], dtype=torch.float64)
         return to_device(counted, self.prior.logits.device)
-
-    def logits(self, child: Child, images: Tensor) -> Tensor:
-        """Logits (B × classes) of one architecture."""
-        return self.executor.logits(child, images)
 
     @classmethod
     def cost_per_step(cls, task: SearchTask) -> tuple[float, float]:

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from parsec.network.spaces import Child, shared_weights
+from parsec.network.spaces import shared_weights
 from parsec.runtime.device import autocast
 from parsec.runtime.optim import learning_rate, sgd
 from parsec.runtime.rng import generator
@@ -31,7 +31,7 @@ class SamplingTrainer(SearchTrainer):
         """Initialise v from the named random stream, with a new optimizer."""
         task, start = self.task, generator(self.task.seed, *stream)
         self.supernet = shared_weights(task.prior.space, self.settings.network, task.classes, start, task.device)
-        self._single = SequentialExecutor(self.supernet, partial(autocast, task.device, task.job.compute.precision))
+        self.executor = SequentialExecutor(self.supernet, partial(autocast, task.device, task.job.compute.precision))
         self.weight_optimizer = sgd([self.supernet.weights.flat], self.settings.weights)
 
     def sample(self, rng: torch.Generator) -> Architecture:
@@ -39,14 +39,10 @@ class SamplingTrainer(SearchTrainer):
         sampled: Architecture = self.prior.children(self.prior.sample(1, rng)).genotypes[0]
         return sampled
 
-    def logits(self, child: Child, images: Tensor) -> Tensor:
-        """Logits (B × classes) of one architecture."""
-        return self._single.logits(child, images)
-
     def weight_step(self, child: Architecture, batch: Batch, rate: float) -> Tensor:
         """One SGD step of v on one architecture; the mean loss per image, 0-d, float64."""
         images, labels = batch
-        self.evaluated += 1
+        self.children += 1
         self.supernet.weights.gradient.zero_()
         loss = summed_cross_entropy(self.logits(child, images), labels) / len(labels)
         loss.backward()
@@ -55,7 +51,7 @@ class SamplingTrainer(SearchTrainer):
 
     def evaluate_candidate(self, child: Architecture) -> Metrics:
         """Measure validation accuracy with the present weights; keep the best, the first of equals."""
-        self.evaluated += 1
+        self.children += 1
         accuracy = super().accuracy(child)
         if self.best is None or accuracy > self.best_accuracy:
             self.best, self.best_accuracy = child, accuracy
@@ -94,8 +90,9 @@ class RandomSearch(SamplingTrainer):
     """
 
     selection = (
-        "the best on the validation split, with batch statistics, of `random.architectures` samples of the prior, each "
-        "trained alone in the search network for `random.epochs` epochs on the training split; no test image was read"
+        "the best on the validation split, with batch statistics, of `random.architectures` samples of the prior (with "
+        "`random.ranked`, of the sample of `ranking`), each trained alone in the search network for `random.epochs` "
+        "epochs on the training split; no test image was read"
     )
     shares_weights = False
     child: Architecture | None = None
@@ -165,7 +162,7 @@ class RandomShared(SamplingTrainer):
     selection = (
         "the best on the validation split, with shared weights, of the `random.finalists` that were best on "
         "`random.minibatches` validation batches among `random.candidates` samples of the prior; v saw the training "
-        "half, and no test image was read"
+        "split, and no test image was read"
     )
 
     def __init__(self, task: SearchTask) -> None:
@@ -223,13 +220,12 @@ class RandomShared(SamplingTrainer):
             return self.evaluate_candidate(self.leaders[number - self.settings.random.candidates][1])
         if number >= 0:
             return self.judge_candidate(self.sample(self.streams.cpu("candidates")), number)
-        rate = learning_rate(self.settings.weights, epoch, self.settings.epochs)
-        child = self.sample(self.streams.cpu("architectures"))
+        rate, child = self._rate(epoch), self.sample(self.streams.cpu("architectures"))
         return {"learning_rate": rate, "train_loss": self.weight_step(child, self.batches.training(self.step), rate)}
 
     def judge_candidate(self, child: Architecture, number: int) -> Metrics:
         """Measure the accuracy of a candidate, counted from 0, on its minibatches; rank it among the finalists."""
-        self.evaluated += 1
+        self.children += 1
         accuracy = self.accuracy_on(child, self.batches.some_validation(number, self._minibatches(self.task)))
         ranked = sorted([*self.leaders, (accuracy, child)], key=lambda leader: -leader[0])
         self.leaders = ranked[: self.settings.random.finalists]

@@ -10,13 +10,12 @@ from typing import Any
 import pandas as pd
 import torch
 from scipy.stats import kendalltau
-from torch import Tensor
 
 from parsec.config.search import SearchStage
 from parsec.network.spaces import child_cost
 from parsec.prior.distribution import Prior
 from parsec.runtime.rng import generator
-from parsec.search.base import SearchTask, SearchTrainer, operations_of
+from parsec.search.base import Batch, SearchTask, SearchTrainer, operations_of
 from parsec.search.executors.base import summed_cross_entropy
 from parsec.space.factors import WEIGHTLESS
 from parsec.space.spaces import Architecture, SearchSpace
@@ -45,9 +44,10 @@ def rank(trainer: SearchTrainer) -> pd.DataFrame:
     flat, rows = trainer.supernet.weights.flat, list[dict[str, Any]]()
     sample = ranked_architectures(settings, trainer.prior.space)
     if trainer.ranked_accuracies is not None:
-        # Trained alone, one after another: the accuracy of each was measured when its training ended.
+        # Trained alone, one after another: the accuracy of each was measured when its training ended. A search whose
+        # time is over has trained only the first ones.
         measured = [(math.nan, accuracy) for accuracy in trainer.ranked_accuracies]
-        rows += _rows(ALONE, trainer.forward_images, sample, measured, task)
+        rows += _rows(ALONE, trainer.forward_images, sample[: len(measured)], measured, task)
     if trainer.shares_weights:
         batches = _batches(trainer)
         ends = flat.detach().clone()
@@ -62,7 +62,7 @@ def rank(trainer: SearchTrainer) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns)
 
 
-def _batches(trainer: SearchTrainer) -> list[tuple[Tensor, Tensor]]:
+def _batches(trainer: SearchTrainer) -> list[Batch]:
     """The first whole batches of the shuffled validation split that hold `ranking.images`; at least one."""
     size, wanted = trainer.settings.batch_size, trainer.settings.ranking.images
     validation = trainer.task.validation
@@ -72,9 +72,7 @@ def _batches(trainer: SearchTrainer) -> list[tuple[Tensor, Tensor]]:
 
 
 @torch.no_grad()
-def _evaluate(
-    trainer: SearchTrainer, architecture: Architecture, batches: list[tuple[Tensor, Tensor]]
-) -> tuple[float, float]:
+def _evaluate(trainer: SearchTrainer, architecture: Architecture, batches: list[Batch]) -> tuple[float, float]:
     """Mean loss and accuracy of an architecture with the present v."""
     losses, correct = [], []
     for images, labels in batches:
@@ -105,14 +103,16 @@ def _rows(
 
 def correlations(rows: pd.DataFrame) -> dict[str, dict[str, float | None]]:
     """By moment: Kendall's τ of −loss (alone: accuracy) with parameters and with edges without weights."""
-    found: dict[str, dict[str, float | None]] = {}
+    by_moment: dict[str, dict[str, float | None]] = {}
     for moment, group in rows.groupby("moment", sort=False):
         scores = group["accuracy"] if moment == ALONE else -group["loss"]
-        found[str(moment)] = {name: tau(scores, group[name]) for name in ("parameters", "weightless")}
-    return found
+        by_moment[str(moment)] = {name: tau(scores, group[name]) for name in ("parameters", "weightless")}
+    return by_moment
 
 
 def tau(scores: "pd.Series[float]", others: "pd.Series[float]") -> float | None:
     """Kendall's τ-b; None where one of the two is constant."""
+    if len(scores) < 2:
+        return None
     statistic = float(kendalltau(scores, others).statistic)
     return None if math.isnan(statistic) else statistic

@@ -10,9 +10,9 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from parsec.network.spaces import Child, mixed_op_network, shared_weights
+from parsec.network.spaces import mixed_op_network, shared_weights
 from parsec.runtime.device import autocast
-from parsec.runtime.optim import adam, learning_rate, sgd
+from parsec.runtime.optim import adam, sgd
 from parsec.runtime.rng import generator
 from parsec.search.base import Batch, Metrics, SearchTask, SearchTrainer
 from parsec.search.budget import relative_cost
@@ -33,6 +33,7 @@ class Relaxed(SearchTrainer):
         "test image was read"
     )
     passes = (1, 2)
+    executor: SequentialExecutor
     prior_optimizer: torch.optim.Adam
     samples_one_op: ClassVar[bool] = False
     """Whether a pass runs one operation per edge, rather than all."""
@@ -41,34 +42,27 @@ class Relaxed(SearchTrainer):
         super().__init__(task)
         settings, start = self.settings, generator(task.seed, "shared weights")
         self.supernet = shared_weights(task.prior.space, settings.network, task.classes, start, task.device)
-        self._autocast = partial(autocast, task.device, task.job.compute.precision)
-        self._single = SequentialExecutor(self.supernet, self._autocast)
+        self.executor = SequentialExecutor(self.supernet, partial(autocast, task.device, task.job.compute.precision))
         self._mixed = mixed_op_network(self.supernet)
         self.prior = task.prior.to("cpu")
         if settings.init_from == "uniform":
-            self._perturb(settings.relaxation.initial_deviation)
+            # Start near the uniform distribution, not exactly at it, as the code of DARTS does.
+            logits, stream = self.prior.logits, generator(task.seed, "architecture logits")
+            noise = torch.randn(logits.shape, dtype=logits.dtype, generator=stream)
+            with torch.no_grad():
+                logits.add_(settings.relaxation.initial_deviation * noise)
         self.weight_optimizer = sgd([self.supernet.weights.flat], settings.weights)
         self.prior_optimizer = adam([self.prior.logits], settings.relaxation)
-
-    def _perturb(self, deviation: float) -> None:
-        # Start near the uniform distribution, not exactly at it, as the code of DARTS does.
-        logits, stream = self.prior.logits, generator(self.task.seed, "architecture logits")
-        with torch.no_grad():
-            logits.add_(deviation * torch.randn(logits.shape, dtype=logits.dtype, generator=stream))
 
     def by_cell(self, values: Tensor) -> Tensor:
         """Values of all edges (C E × O) by cell: [C, E, O]."""
         return values.view(len(self.prior.space.cells), -1, values.shape[-1])
 
-    def logits(self, child: Child, images: Tensor) -> Tensor:
-        """Logits (B × classes) of one architecture."""
-        return self._single.logits(child, images)
-
     def loss(self, mixture: Tensor, batch: Batch) -> Tensor:
         """Mean cross-entropy of a mixture [C, E, O] on a batch: 0-d, float64."""
         images, labels = batch
-        self.evaluated += 1
-        with self._autocast():
+        self.children += 1
+        with self.executor.autocast():
             logits = self._mixed(mixture, images)
         return summed_cross_entropy(logits, labels) / len(labels)
 
@@ -98,10 +92,6 @@ class Relaxed(SearchTrainer):
     def forward_images(self) -> int:
         """Images × architectures of the same multiply-adds passed forward so far."""
         return round(self.children * self.settings.batch_size * self.relative_cost)
-
-    def _rate(self, epoch: int) -> float:
-        """Learning rate of v."""
-        return learning_rate(self.settings.weights, epoch, self.settings.epochs)
 
     def _past_warmup(self, epoch: int) -> bool:
         return epoch >= self.settings.warmup.epochs

@@ -24,7 +24,7 @@ class Snas(Relaxed):
     selection = (
         "derived from π after the last epoch (DARTS space: the two strongest edges of a node, where SNAS keeps all; "
         "NAS-Bench-201: the argmax of every edge), chosen without looking at any accuracy; π and v saw the training "
-        "half, and no test image was read"
+        "split, and no test image was read"
     )
     passes = (1, 1)
 

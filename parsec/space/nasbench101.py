@@ -190,12 +190,6 @@ def draw(rng: np.random.Generator) -> Architecture:
             return cell
 
 
-def mutate(cell: Architecture, rng: np.random.Generator) -> Architecture:
-    """One of the `neighbours`, all equally likely."""
-    others = neighbours(cell)
-    return others[int(rng.integers(len(others)))]
-
-
 def neighbours(cell: Architecture) -> list[Architecture]:
     """All architectures one edit away, each once: another operation, an edge more or less, or a vertex more.
 

@@ -44,7 +44,7 @@ REMEDY_101, REMEDY_201 = nasbench101.KIND.remedy, nasbench201.KIND.remedy
 
 
 class Source(NamedTuple):
-    """The files that were imported, as provenance tells about them."""
+    """The files that were imported, as provenance records them."""
 
     content_hash: str
     stand_in: str | None = None
@@ -66,7 +66,7 @@ def import_benchmark(job: ImportJob, source: Path, output: Path) -> None:
     check_file(output)
     read, table_of = READERS[job.benchmark]
     items: Iterable[object] = read(source)
-    table: pa.Table = table_of(_told(items, job.benchmark), source)  # type: ignore[operator]
+    table: pa.Table = table_of(_with_progress(items, job.benchmark), source)  # type: ignore[operator]
     origin = {"source": source.name, "provenance": provenance(job, run_start, Source(_content_hash(source)))}
     check_file(output, parquet_signature(table.column_names))
     with temporary_path(output) as temporary:
@@ -75,13 +75,13 @@ def import_benchmark(job: ImportJob, source: Path, output: Path) -> None:
     logger.info("%s: %s architectures", output, f"{table.num_rows:,}")
 
 
-def _told(items: Iterable[Item], label: str) -> Iterator[Item]:
+def _with_progress(items: Iterable[Item], label: str) -> Iterator[Item]:
     """The items, with a line every few seconds about how many there were."""
-    said = time.monotonic()
+    last = time.monotonic()
     for count, item in enumerate(items, start=1):
         yield item
-        if time.monotonic() - said >= PROGRESS_SECONDS:
-            said = time.monotonic()
+        if time.monotonic() - last >= PROGRESS_SECONDS:
+            last = time.monotonic()
             logger.info("import %s  %s records", label, f"{count:,}")
 
 
@@ -261,11 +261,13 @@ def read_runs(path: Path) -> Iterator[Run]:
         BenchmarkError: the file is missing, truncated or another one, or the package that reads it is not installed.
     """
     message = _metrics_class()
+    from google.protobuf.message import DecodeError
+
     for position, record in enumerate(_records(path)):
         try:
             name, epochs, adjacency, operations, metrics = json.loads(record)
             yield Run(name, epochs, adjacency, operations, message.FromString(base64.b64decode(metrics)))
-        except (ValueError, TypeError, _decode_error()) as error:
+        except (ValueError, TypeError, DecodeError) as error:
             raise BenchmarkError(f"{path}: record {position} is no training of NAS-Bench-101; {REMEDY_101}") from error
 
 
@@ -331,13 +333,6 @@ def _records(path: Path) -> Iterator[bytes]:
         raise BenchmarkError(f"{path}: no such file; {REMEDY_101}") from error
     except (OSError, RuntimeError, OverflowError) as error:
         raise BenchmarkError(f"{path}: truncated or damaged; {REMEDY_101}") from error
-
-
-def _decode_error() -> type[Exception]:
-    from google.protobuf.message import DecodeError
-
-    known: type[Exception] = DecodeError
-    return known
 
 
 @functools.cache

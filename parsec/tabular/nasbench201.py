@@ -4,7 +4,7 @@ The table is one Parquet file with one row per architecture; accuracies are perc
 What reads it raises a `BenchmarkError` for a file that is missing, damaged or another table.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
@@ -78,9 +78,7 @@ def read_validation(path: Path) -> dict[Data, FloatArray]:
     On CIFAR-10 they are of networks that were trained on half of the training images. A search may not see them: it
     pays for 12 epochs. Empty if the table has no such columns, which those imported from the authors' files have.
     """
-    names = {data: name for data, name in VALIDATION_200.items() if name in _names(path, VALIDATION_200)}
-    columns = _read(path, list(names.values())) if names else {}
-    return {data: columns[name] for data, name in names.items()}
+    return _optional(path, VALIDATION_200, _read)
 
 
 def read_seconds(path: Path) -> dict[Data, FloatArray] | None:
@@ -89,14 +87,16 @@ def read_seconds(path: Path) -> dict[Data, FloatArray] | None:
     [15625] by index, by data set; NaN where the benchmark lacks times. None if the table has no such columns, as one
     has that was not imported from the authors' files.
     """
-    names = {data: name for data, name in SECONDS_12.items() if name in _names(path, SECONDS_12)}
-    columns = _ordered(path, list(names.values())) if names else {}
-    return {data: columns[name] for data, name in names.items()} or None
+    return _optional(path, SECONDS_12, _ordered) or None
 
 
-def _names(path: Path, optional: dict[Data, str]) -> list[str]:
-    names: list[str] = read_columns(path, [], KIND, optional=list(optional.values())).column_names
-    return names
+def _optional(
+    path: Path, columns: dict[Data, str], read: Callable[[Path, list[str]], dict[str, FloatArray]]
+) -> dict[Data, FloatArray]:
+    """By data set, those of the columns that the table has."""
+    there = read_columns(path, [], KIND, optional=list(columns.values())).column_names
+    values = read(path, there) if there else {}
+    return {data: values[name] for data, name in columns.items() if name in values}
 
 
 def _read(path: Path, columns: list[str]) -> dict[str, FloatArray]:

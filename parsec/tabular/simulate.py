@@ -7,7 +7,6 @@ from typing import NamedTuple, TypeAlias
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
 from parsec.config.base import fingerprint, seed_of
 from parsec.config.tabular import AssistedEvolution, Evolution, Reinforce, Simulated, SimulateJob
@@ -19,7 +18,7 @@ from parsec.runtime.outputs import check_run_folder, mark_folder
 from parsec.tabular import nasbench101, nasbench201
 from parsec.tabular.nasbench101 import NasBench101
 from parsec.tabular.nasbench201 import NasBench201
-from parsec.tabular.problem import A, FactoredProblem, Problem
+from parsec.tabular.problem import A, FactoredProblem, FloatArray, Problem
 
 Search: TypeAlias = Generator[A, float, None]
 """Yields the architecture to train next and is sent the accuracy that it reached, in percent; it never ends."""
@@ -44,7 +43,7 @@ class Budget(NamedTuple):
     trainings: int
     seconds: float | None
     """Limit on the simulated time of all trainings; None: no limit."""
-    costs: NDArray[np.float64] | None
+    costs: FloatArray | None
     """Seconds of one training by number of the architecture; None: not known."""
 
 
@@ -101,7 +100,6 @@ def assisted_evolution(
     return evolution(problem, settings, rng, best)
 
 
-FloatArray = NDArray[np.float64]
 DECAY = (0.9, 0.999)
 EPSILON = 1e-8
 """Adam's defaults (Kingma and Ba, ICLR 2015)."""
@@ -173,8 +171,10 @@ def simulate(job: SimulateJob, benchmark: Path, scores: Path | None, seed: int, 
     run = f"simulate {job.space} {job.dataset}/seed{seed} (settings {fingerprint(job)})"
     check_run_folder(output, "simulate", run, ["simulations.parquet"])
     problem, costs = _problem(job, benchmark)
-    if job.seconds is not None and costs is None:
-        raise SettingsError(f"seconds: {benchmark} has no times; leave the key out, or import a table with them")
+    if job.seconds is not None and (costs is None or np.isnan(costs).any()):
+        # The limit would never be reached once a time is missing from the sum.
+        lacks = "has no times" if costs is None else "has no times of some architectures"
+        raise SettingsError(f"seconds: {benchmark} {lacks}; leave the key out, or import a table with them")
     budget = Budget(job.budget, job.seconds, costs)
     rows = []
     for name, start in _starts(job, problem, scores).items():
@@ -185,7 +185,7 @@ def simulate(job: SimulateJob, benchmark: Path, scores: Path | None, seed: int, 
     SIMULATIONS_FILE.write(output / "simulations.parquet", rows, origin)
 
 
-def _problem(job: SimulateJob, path: Path) -> tuple[Problem[int], NDArray[np.float64] | None]:
+def _problem(job: SimulateJob, path: Path) -> tuple[Problem[int], FloatArray | None]:
     """The problem, and seconds of one training by number of the architecture if the table has them."""
     if job.space == "nasbench201":
         times = nasbench201.read_seconds(path) or {}

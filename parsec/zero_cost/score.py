@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
@@ -153,7 +152,8 @@ def minibatch(job: AnyScoreJob, data: Path, info: DatasetInfo, seed: int, device
         return noise.contiguous(memory_format=layout)
     split = open_split(data, "train")
     if len(split) < settings.batch_size:
-        raise DatasetError(f"{data / 'train'}: {len(split)} images are fewer than batch_size ({settings.batch_size})")
+        count, wanted = len(split), settings.batch_size
+        raise DatasetError(f"{data / 'train'}: {count} images are fewer than batch_size ({wanted}); lower it")
     drawn = torch.randperm(len(split), generator=generator(seed, "images"))[: settings.batch_size]
     # Nothing else is read, so the split is not made resident.
     images = Images(split, device, resident_bytes=0) if isinstance(split, Split) else open_images(split, device, seed)
@@ -195,6 +195,6 @@ def scorer(path: Path, data: Path) -> Callable[[Genotype], float]:
 
     def worth(genotype: Genotype) -> float:
         score, _ = scoring.score(genotype, candidates.text(genotype))
-        return worst if score is None or pd.isna(score) else score
+        return worst if score is None else score
 
     return worth

@@ -7,20 +7,17 @@ import torch
 
 from parsec.bench.carry import stopping_when
 from parsec.config.base import Compute, Running
-from parsec.config.datasets import Digits, PrepareJob
 from parsec.config.search import SearchJob, SearchStage
 from parsec.config.training import Augmentation, Network
-from parsec.data.prepare import prepare
 from parsec.network.supernet import Supernet
 from parsec.prior.distribution import Prior
-from parsec.runtime.device import set_deterministic
 from parsec.search.executors.build import build_executor
 from parsec.search.executors.cuda_graph import CUDAGraphRunner
 from parsec.search.executors.fused import FusedExecutor
 from parsec.search.executors.self_test import self_test
 from parsec.search.run import search
 
-pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
+pytestmark = pytest.mark.usefixtures("deterministic")
 pytest.importorskip("triton")
 CUDA = torch.device("cuda")
 NETWORK = Network(cells=3, channels=16)
@@ -29,9 +26,7 @@ EVERY_STEP = Running(checkpoint_seconds=0)
 
 @pytest.fixture
 def supernet():
-    set_deterministic(True)
-    yield Supernet(NETWORK, 10, torch.Generator().manual_seed(0), device=CUDA)
-    set_deterministic(False)
+    return Supernet(NETWORK, 10, torch.Generator().manual_seed(0), device=CUDA)
 
 
 def test_fused_agrees_and_is_taken(supernet):
@@ -57,19 +52,16 @@ def test_evaluation_is_replayed_without_waiting(supernet):
     assert all(map(torch.equal, logits, expected))
 
 
-def test_stopped_search_ends_with_equal_bytes(tmp_path):
-    prepare(PrepareJob(name="digits", dataset=Digits(source="digits")), tmp_path / "data")
+def test_stopped_search_ends_with_equal_bytes(digits, tmp_path):
     stage = SearchStage(dataset="digits", network=NETWORK, epochs=6, augmentation=Augmentation(padding=1))
-    job = SearchJob(
-        stage="search", space="darts", method="parsec", settings=stage,
-        compute=Compute(device="cuda"),
-    )  # fmt: skip
+    compute = Compute(device="cuda")
+    job = SearchJob(stage="search", space="darts", method="parsec", settings=stage, compute=compute)
 
     def run(name):
-        search(job, tmp_path / "data", 0, tmp_path / name, tmp_path / f"{name}-state", None, EVERY_STEP)
+        search(job, digits, 0, tmp_path / name, tmp_path / f"{name}-state", None, EVERY_STEP)
 
     run("whole")
-    assert stopping_when(lambda: any((tmp_path / "halves-state").glob("step-*.pt")), lambda: run("halves"))
-    run("halves")
+    assert stopping_when(lambda: any((tmp_path / "stopped-state").glob("step-*.pt")), lambda: run("stopped"))
+    run("stopped")
     for name in ("pi.parquet", "trajectory.parquet", "genotype.json"):
-        assert (tmp_path / "whole" / name).read_bytes() == (tmp_path / "halves" / name).read_bytes()
+        assert (tmp_path / "whole" / name).read_bytes() == (tmp_path / "stopped" / name).read_bytes()

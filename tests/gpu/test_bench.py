@@ -9,8 +9,6 @@ import torch
 from parsec.bench.harness import in_turn, stopwatch_for
 from parsec.cli import main
 
-pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
-
 
 def test_cuda_events_time_asynchronous_work():
     device = torch.device("cuda", 0)

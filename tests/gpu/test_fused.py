@@ -10,45 +10,35 @@ from parsec.config.training import Network
 from parsec.network.kernels import reference
 from parsec.network.supernet import Supernet
 from parsec.prior.distribution import ArchitectureBatch
-from parsec.runtime.device import set_deterministic
 from parsec.search.executors.base import weighted_backward
 from parsec.search.executors.cuda_graph import CUDAGraphRunner
 from parsec.search.executors.fused import FusedExecutor
 from parsec.search.executors.sequential import SequentialExecutor
 from parsec.space.darts import NODES, PRIMITIVES
 
-pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
+pytestmark = pytest.mark.usefixtures("deterministic", "full_float32")
 pytest.importorskip("triton")
 CUDA, CHILDREN, CLASSES = torch.device("cuda"), 6, 10
 SMALL = Network(cells=3, channels=16)
 bfloat16 = partial(torch.autocast, "cuda", dtype=torch.bfloat16)
 
 
-@pytest.fixture(autouse=True)
-def deterministic(monkeypatch):
-    """Equal bits from equal steps, and convolutions of executor `sequential` in full float32, as the kernels' are."""
-    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
-    set_deterministic(True)
-    yield
-    set_deterministic(False)
-
-
 def supernet(network=SMALL):
     return Supernet(network, CLASSES, torch.Generator().manual_seed(0), device=CUDA)
 
 
-def drawn(seed, count=CHILDREN):
+def random_children(seed, count=CHILDREN):
     """Random architectures that never were on the host."""
-    draws = torch.Generator(CUDA).manual_seed(seed)
-    inputs = [torch.randint(node + 2, (count, 2, 1, 2), generator=draws, device=CUDA) for node in range(NODES)]
-    primitives = torch.randint(len(PRIMITIVES), (count, 2, NODES, 2), generator=draws, device=CUDA)
+    rng = torch.Generator(CUDA).manual_seed(seed)
+    inputs = [torch.randint(node + 2, (count, 2, 1, 2), generator=rng, device=CUDA) for node in range(NODES)]
+    primitives = torch.randint(len(PRIMITIVES), (count, 2, NODES, 2), generator=rng, device=CUDA)
     return ArchitectureBatch(torch.stack([torch.cat(inputs, 2), primitives], -1))
 
 
 def batch(seed=0, side=32, count=16):
-    draws = torch.Generator(CUDA).manual_seed(seed)
-    images = torch.randn(count, 3, side, side, generator=draws, device=CUDA)
-    labels = torch.randint(CLASSES, (count,), generator=draws, device=CUDA)
+    rng = torch.Generator(CUDA).manual_seed(seed)
+    images = torch.randn(count, 3, side, side, generator=rng, device=CUDA)
+    labels = torch.randint(CLASSES, (count,), generator=rng, device=CUDA)
     return images.contiguous(memory_format=torch.channels_last), labels
 
 
@@ -71,24 +61,24 @@ def assert_close(result, expected, rtol, atol):
     ("network", "side"),
     [(SMALL, 32), (Network(cells=4, channels=36), 15), (Network(cells=3, channels=12, stem="imagenet"), 97)],
 )
-def test_kernels_and_replay_equal_one(network, side, in_flight):
-    net, (images, labels), children = supernet(network), batch(side=side), drawn(0)
+def test_kernels_and_replay_equal_sequential(network, side, in_flight):
+    net, (images, labels), children = supernet(network), batch(side=side), random_children(0)
     expected = step(SequentialExecutor(net, contextlib.nullcontext), children, images, labels)
-    table = FusedExecutor(net, contextlib.nullcontext, in_flight)
-    result = step(table, children, images, labels)
+    fused = FusedExecutor(net, contextlib.nullcontext, in_flight)
+    result = step(fused, children, images, labels)
     assert_close(result, expected, 1e-4, 2e-3)
-    again = step(CUDAGraphRunner(table), children, images, labels)
+    again = step(CUDAGraphRunner(fused), children, images, labels)
     assert all(torch.equal(left, right) for left, right in zip(result, again, strict=True)), "a replay changes nothing"
 
 
 def test_kernels_match_reference_on_same_device():
-    net, (images, labels), children = supernet(), batch(), drawn(1)
+    net, (images, labels), children = supernet(), batch(), random_children(1)
     plain = step(FusedExecutor(net, contextlib.nullcontext, launches=reference), children, images, labels)
     assert_close(step(FusedExecutor(net, contextlib.nullcontext), children, images, labels), plain, 1e-4, 2e-3)
 
 
 def test_bfloat16_matches_sequential_executor_within_rounding():
-    net, (images, labels), children = supernet(), batch(), drawn(2)
+    net, (images, labels), children = supernet(), batch(), random_children(2)
     expected = step(SequentialExecutor(net, bfloat16), children, images, labels, temperature=1e3)
     result = step(FusedExecutor(net, bfloat16), children, images, labels, temperature=1e3)
     torch.testing.assert_close(result[:2], expected[:2], rtol=0.03, atol=0)
@@ -97,10 +87,10 @@ def test_bfloat16_matches_sequential_executor_within_rounding():
 
 def test_graph_replays_new_children_without_sync():
     net = supernet()
-    table = FusedExecutor(net, bfloat16, skip_negligible=True)
-    batches, children = [batch(seed) for seed in range(3)], [drawn(s) for s in range(3)]
-    replay = CUDAGraphRunner(table)
-    expected = [step(table, some, *data) for some, data in zip(children, batches, strict=True)]
+    fused = FusedExecutor(net, bfloat16, skip_negligible=True)
+    batches, children = [batch(seed) for seed in range(3)], [random_children(s) for s in range(3)]
+    replay = CUDAGraphRunner(fused)
+    expected = [step(fused, some, *data) for some, data in zip(children, batches, strict=True)]
     step(replay, children[0], *batches[0])
     replayed = []
     torch.cuda.synchronize()
@@ -117,15 +107,15 @@ def test_graph_replays_new_children_without_sync():
 
 def test_new_child_count_triggers_graph_recapture():
     net, (images, labels) = supernet(), batch()
-    table = FusedExecutor(net, contextlib.nullcontext)
-    replay = CUDAGraphRunner(table)
+    fused = FusedExecutor(net, contextlib.nullcontext)
+    replay = CUDAGraphRunner(fused)
     for count in (4, 2, 4):
-        children = drawn(3, count)
-        expected = step(table, children, images, labels)
+        children = random_children(3, count)
+        expected = step(fused, children, images, labels)
         assert all(map(torch.equal, step(replay, children, images, labels), expected))
 
 
 def test_steps_are_bitwise_reproducible():
-    net, (images, labels), children = supernet(), batch(), drawn(4)
+    net, (images, labels), children = supernet(), batch(), random_children(4)
     first, second = (step(CUDAGraphRunner(FusedExecutor(net, bfloat16)), children, images, labels) for _ in range(2))
     assert all(map(torch.equal, first, second))

@@ -6,33 +6,16 @@ import pytest
 import torch
 
 from parsec.config.base import Compute, Running
-from parsec.config.datasets import Digits, PrepareJob
 from parsec.config.search import RandomSearch, SearchJob, SearchStage
 from parsec.config.training import Augmentation, Network
-from parsec.data.prepare import prepare
-from parsec.runtime.device import set_deterministic
 from parsec.search.methods import METHODS
 from parsec.search.run import search
 
-pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
-
-
-@pytest.fixture(autouse=True)
-def deterministic():
-    yield
-    set_deterministic(False)
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    """Folder of the prepared digits."""
-    folder = tmp_path_factory.mktemp("digits")
-    prepare(PrepareJob(name="digits", dataset=Digits(source="digits")), folder)
-    return folder
+pytestmark = pytest.mark.usefixtures("deterministic")
 
 
 @pytest.fixture
-def start(data, tmp_path):
+def start(digits, tmp_path):
     """A function name, method → folder of a search of one epoch."""
 
     def run(name, method):
@@ -45,7 +28,7 @@ def start(data, tmp_path):
             augmentation=Augmentation(padding=1, flip=False),
         )
         job = SearchJob(stage="search", space="darts", method=method, settings=stage, compute=Compute(device="cuda"))
-        search(job, data, 0, tmp_path / name, tmp_path / f"{name}-state", None, Running())
+        search(job, digits, 0, tmp_path / name, tmp_path / f"{name}-state", None, Running())
         return tmp_path / name
 
     return run

@@ -9,55 +9,51 @@ import torch
 from job_file import job_file
 
 from parsec.config.base import Compute, as_json
-from parsec.config.datasets import Digits, PrepareJob
 from parsec.config.retrain import RetrainAugmentation, RetrainJob, RetrainStage
 from parsec.config.search import Estimator, SearchJob, SearchStage
 from parsec.config.training import Augmentation, Stack
-from parsec.data.prepare import prepare
 
 pytestmark = pytest.mark.skipif(torch.cuda.device_count() < 2, reason="needs two GPUs")
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    """A folder with the prepared digits under `data`."""
-    made = tmp_path_factory.mktemp("ranks")
-    prepare(PrepareJob(name="digits", dataset=Digits(source="digits")), made / "data")
-    return made
-
-
-@pytest.fixture(scope="module")
-def search(folder):
-    """A function name, ranks → folder of a finished search of six steps in float32."""
-    stage = SearchStage(
+SIZES = {"network": Stack(cells=3, channels=4), "epochs": 2, "batch_size": 32}
+SEARCH = SearchJob(
+    stage="search",
+    space="darts",
+    method="parsec",
+    settings=SearchStage(
         dataset="digits",
-        network=Stack(cells=3, channels=4),
-        epochs=2,
-        batch_size=32,
         train_images=96,
         validation_images=96,
         estimator=Estimator(samples=5),
         augmentation=Augmentation(padding=1),
-    )
-    compute = Compute(device="cuda", precision="float32")
-    job = SearchJob(stage="search", space="darts", method="parsec", settings=stage, compute=compute)
+        **SIZES,
+    ),
+    compute=Compute(device="cuda", precision="float32"),
+)
+"""Six steps."""
+RETRAIN = RetrainJob(
+    dataset="digits",
+    space="darts",
+    settings=RetrainStage(
+        origins=(), runs=(0,), train_images=256, augmentation=RetrainAugmentation(padding=1, cutout=2), **SIZES
+    ),
+    compute=Compute(device="cuda"),
+)
+JOBS = {
+    "search": (SEARCH, ()),
+    "retrain": (RETRAIN, ("--genotype", "DARTS_V2", "--origin", "published", "--method", "DARTS_V2", "--run", "0")),
+}
 
-    def run(name, ranks):
-        command = [sys.executable, "-m", "parsec", "search", "--settings", job_file(folder, as_json(job))]
-        command += [
-            "--data",
-            folder / "data",
-            "--seed",
-            "0",
-            "--output",
-            folder / name,
-            "--state",
-            folder / "state",
-            "--ranks",
-            str(ranks),
-        ]
-        subprocess.run(command, check=True, timeout=300)
-        return folder / name
+
+@pytest.fixture
+def start(digits, tmp_path):
+    """A function verb, name, ranks → folder of a finished run of that job."""
+
+    def run(verb, name, ranks=2):
+        job, names = JOBS[verb]
+        command = [sys.executable, "-m", "parsec", verb, "--settings", job_file(tmp_path, as_json(job)), *names]
+        command += ["--data", digits, "--seed", "0", "--output", tmp_path / name, "--state", tmp_path / "state"]
+        subprocess.run([*command, "--ranks", str(ranks)], check=True, timeout=300)
+        return tmp_path / name
 
     return run
 
@@ -68,46 +64,19 @@ def first_step(folder):
     return [value for value in row.values() if isinstance(value, float)]
 
 
-def test_two_gpu_step_matches_single_gpu(search):
-    alone, shared = first_step(search("alone", 1)), first_step(search("shared", 2))
+def test_two_gpu_step_matches_single_gpu(start):
+    alone, shared = first_step(start("search", "alone", 1)), first_step(start("search", "shared"))
     assert shared == pytest.approx(alone, rel=1e-3)
 
 
-def test_two_gpu_search_is_bitwise_reproducible(search):
-    first, again = search("first", 2), search("again", 2)
+def test_two_gpu_search_is_bitwise_reproducible(start):
+    first, again = start("search", "first"), start("search", "again")
     for name in ("pi.parquet", "trajectory.parquet", "genotype.json"):
         assert (first / name).read_bytes() == (again / name).read_bytes()
 
 
-def retrained(folder, name):
-    """What a training of two epochs on both GPUs leaves."""
-    stage = RetrainStage(
-        origins=(), runs=(0,), network=Stack(cells=3, channels=4), epochs=2, batch_size=32, train_images=256,
-        augmentation=RetrainAugmentation(padding=1, cutout=2),
-    )  # fmt: skip
-    job = RetrainJob(dataset="digits", space="darts", settings=stage, compute=Compute(device="cuda"))
-    command = [sys.executable, "-m", "parsec", "retrain", "--settings", job_file(folder, as_json(job))]
-    command += [
-        "--data",
-        folder / "data",
-        "--genotype",
-        "DARTS_V2",
-        "--origin",
-        "published",
-        "--method",
-        "DARTS_V2",
-        "--seed",
-        "0",
-        "--run",
-        "0",
-    ]
-    command += ["--output", folder / name, "--state", folder / "state", "--ranks", "2"]
-    subprocess.run(command, check=True, timeout=300)
-    return folder / name
-
-
-def test_two_gpu_retraining_is_bitwise_reproducible(folder):
-    first, again = retrained(folder, "trained"), retrained(folder, "trained-again")
+def test_two_gpu_retraining_is_bitwise_reproducible(start):
+    first, again = start("retrain", "first"), start("retrain", "again")
     assert (first / "weights.safetensors").read_bytes() == (again / "weights.safetensors").read_bytes()
     result = json.loads((first / "result.json").read_text())
     assert (result["cost"]["ranks"], result["batch_norm_images"]) == (2, 16)

@@ -4,18 +4,13 @@ import pytest
 import torch
 
 from parsec.config.base import Compute
-from parsec.config.datasets import Digits, PrepareJob
 from parsec.config.retrain import RetrainAugmentation, RetrainStage
 from parsec.config.training import Stack
 from parsec.data.augment import Augment
 from parsec.data.dataset import open_split, read_info
 from parsec.data.loader import Images
-from parsec.data.prepare import prepare
 from parsec.retrain.trainer import Retrainer, RetrainTask
-from parsec.runtime.device import set_deterministic
 from parsec.space.published import DARTS_V2
-
-pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 
 STAGE = RetrainStage(
     origins=(),
@@ -25,13 +20,6 @@ STAGE = RetrainStage(
     batch_size=32,
     augmentation=RetrainAugmentation(padding=1, cutout=2),
 )
-
-
-@pytest.fixture(scope="module")
-def digits(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("digits")
-    prepare(PrepareJob(name="digits", dataset=Digits(source="digits")), folder)
-    return folder
 
 
 @pytest.fixture(autouse=True)
@@ -45,10 +33,8 @@ FEW = 5 * STAGE.batch_size
 
 
 @pytest.fixture
-def make_trainer(digits, monkeypatch):
+def make_trainer(digits, deterministic, full_float32):
     """A function (precision, device, compiled, images) → a trainer of a small network with the whole DARTS recipe."""
-    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
-    set_deterministic(True)
     info = read_info(digits)
 
     def make(precision="auto", device="cuda", compiled="auto", images=None):
@@ -64,8 +50,7 @@ def make_trainer(digits, monkeypatch):
         )
         return Retrainer(task)
 
-    yield make
-    set_deterministic(False)
+    return make
 
 
 def run(trainer, steps):

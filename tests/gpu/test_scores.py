@@ -4,21 +4,11 @@ import pytest
 import torch
 
 from parsec.network.nasbench201 import BenchmarkNetwork
-from parsec.runtime.device import set_deterministic
 from parsec.space.nasbench201 import architectures
 from parsec.zero_cost.naswot import jacobian_correlation, log_determinant, relu_kernel
 
-pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
+pytestmark = pytest.mark.usefixtures("deterministic", "full_float32")
 MATRICES = [relu_kernel, jacobian_correlation]
-
-
-@pytest.fixture(autouse=True)
-def deterministic(monkeypatch):
-    """Equal bits from equal inputs, and convolutions in full float32, as those of the CPU are."""
-    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
-    set_deterministic(True)
-    yield
-    set_deterministic(False)
 
 
 @pytest.fixture

@@ -8,28 +8,19 @@ import torch
 import torch.nn.functional as F
 
 from parsec.config.base import Compute, Running
-from parsec.config.datasets import Digits, PrepareJob
 from parsec.config.search import Estimator, SearchJob, SearchStage
 from parsec.config.training import Augmentation, Network
-from parsec.data.prepare import prepare
 from parsec.network.cell_network import FixedNetwork
 from parsec.network.supernet import Supernet
 from parsec.prior.distribution import ArchitectureBatch, Prior
-from parsec.runtime.device import autocast, memory_format, peak_bytes, set_deterministic
+from parsec.runtime.device import autocast, memory_format, peak_bytes
 from parsec.search.executors.base import weighted_backward
 from parsec.search.executors.sequential import SequentialExecutor
 from parsec.search.run import search
 from parsec.space.darts import NODES, genotype
 
-pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
+pytestmark = pytest.mark.usefixtures("deterministic")
 CLASSES = 10
-
-
-@pytest.fixture(autouse=True)
-def deterministic():
-    set_deterministic(True)
-    yield
-    set_deterministic(False)
 
 
 def executor(device, network, dtype=torch.float32, precision="float32"):
@@ -39,9 +30,9 @@ def executor(device, network, dtype=torch.float32, precision="float32"):
 
 
 def batch(device, count, side, dtype=torch.float32):
-    draws = torch.Generator().manual_seed(1)
-    images = torch.randn(count, 3, side, side, generator=draws, dtype=torch.float64)
-    labels = torch.randint(CLASSES, (count,), generator=draws)
+    rng = torch.Generator().manual_seed(1)
+    images = torch.randn(count, 3, side, side, generator=rng, dtype=torch.float64)
+    labels = torch.randint(CLASSES, (count,), generator=rng)
     return images.to(device, dtype).contiguous(memory_format=memory_format("auto")), labels.to(device)
 
 
@@ -57,8 +48,7 @@ def of_convolutions():
     return genotype(cell, cell)
 
 
-def test_equal_searches_write_equal_bytes(tmp_path):
-    prepare(PrepareJob(name="digits", dataset=Digits(source="digits")), tmp_path / "data")
+def test_equal_searches_write_equal_bytes(digits, tmp_path):
     stage = SearchStage(
         dataset="digits",
         network=Network(cells=4, channels=8),
@@ -72,7 +62,7 @@ def test_equal_searches_write_equal_bytes(tmp_path):
     compute = Compute(device="cuda")
     job = SearchJob(stage="search", space="darts", method="parsec", settings=stage, compute=compute)
     for name in "ab":
-        search(job, tmp_path / "data", 0, tmp_path / name, tmp_path / "state", None, Running())
+        search(job, digits, 0, tmp_path / name, tmp_path / "state", None, Running())
     for name in ("pi.parquet", "trajectory.parquet", "genotype.json"):
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
 

@@ -6,19 +6,16 @@ import pytest
 import torch
 
 from parsec.config.base import Compute
-from parsec.config.datasets import Digits, PrepareJob
 from parsec.config.search import Estimator, SearchJob, SearchStage
 from parsec.config.training import Augmentation, Network
 from parsec.data.augment import Augment
 from parsec.data.dataset import open_split, read_info
 from parsec.data.loader import Images
-from parsec.data.prepare import prepare
 from parsec.prior.distribution import Prior
-from parsec.runtime.device import acquire_gpu, memory_format, resolve, set_deterministic
+from parsec.runtime.device import acquire_gpu, memory_format, resolve
 from parsec.search.base import SearchTask
 from parsec.search.parsec import Parsec
 
-pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
 STAGE = SearchStage(
     dataset="digits",
     network=Network(cells=3, channels=4),
@@ -31,19 +28,10 @@ STAGE = SearchStage(
 )
 
 
-@pytest.fixture(scope="module")
-def digits(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("digits")
-    prepare(PrepareJob(name="digits", dataset=Digits(source="digits")), folder)
-    return folder
-
-
 @pytest.fixture
-def device():
-    set_deterministic(True)
+def device(deterministic):
     with acquire_gpu(resolve("cuda")) as leased:
         yield leased
-    set_deterministic(False)
 
 
 def trainer(digits, device, executor):

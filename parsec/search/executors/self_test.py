@@ -125,11 +125,11 @@ def self_test(device: torch.device) -> str | None:
     """One tiny step with both executors, in float32 and in bfloat16: how they differ too much, or None."""
     try:
         for precision in (torch.float32, torch.bfloat16):
-            found, limits = _compare(device, precision), FLOAT32 if precision == torch.float32 else BFLOAT16
-            if not found.within(limits):
+            apart, limits = _compare(device, precision), FLOAT32 if precision == torch.float32 else BFLOAT16
+            if not apart.within(limits):
                 return (
-                    f"it differs from executor sequential in {precision}: likelihoods by {found.likelihood:.2g}, "
-                    f"gradient by {found.gradient:.2g}"
+                    f"it differs from executor sequential in {precision}: likelihoods by {apart.likelihood:.2g}, "
+                    f"gradient by {apart.gradient:.2g}"
                 )
     except UserError as error:
         return str(error)

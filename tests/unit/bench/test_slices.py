@@ -138,12 +138,16 @@ def test_timing_waits_for_slice_0(run):
 def test_lines_of_killed_process_and_other_devices_do_not_count(tmp_path):
     Log(tmp_path, "a card").add({"name": "first", "result": {"value": 1}})
     Log(tmp_path, "another card").add({"name": "second", "result": {"value": 1}})
-    with (tmp_path / MEASUREMENTS).open("a") as file:
-        file.write('{"device": "a card", "name": "third", "res')
+    with (tmp_path / MEASUREMENTS).open("ab") as file:
+        file.write('{"device": "a card", "name": "third", "result": "×'.encode()[:-1])
     log = Log(tmp_path, "a card")
     assert list(log.results) == ["first"]
     log.add({"name": "third", "result": {"value": 2}})
     assert list(Log(tmp_path, "a card").results) == ["first", "third"]
+    # Only the end of the line is missing.
+    (tmp_path / MEASUREMENTS).write_bytes((tmp_path / MEASUREMENTS).read_bytes().removesuffix(b"\n"))
+    Log(tmp_path, "a card").add({"name": "fourth", "result": {"value": 3}})
+    assert list(Log(tmp_path, "a card").results) == ["first", "third", "fourth"]
 
 
 class Kernels:

@@ -108,8 +108,8 @@ def children(sources, primitives):
 def backward_compared(network, sides, children, dtype=torch.float32, temperature=1.0):
     """A step whose every launch is compared with its plain twin."""
     supernet = Supernet(network, 5, torch.Generator().manual_seed(0))
-    draws = torch.Generator().manual_seed(1)
-    images, labels = torch.randn(2, 3, *sides, generator=draws), torch.tensor([0, 3])
+    rng = torch.Generator().manual_seed(1)
+    images, labels = torch.randn(2, 3, *sides, generator=rng), torch.tensor([0, 3])
     launches = Both()
     autocast = partial(torch.autocast, "cpu", dtype=dtype, enabled=dtype != torch.float32)
     table = FusedExecutor(supernet, autocast, skip_negligible=True, launches=launches)

@@ -10,9 +10,9 @@ LAYOUTS = [torch.contiguous_format, torch.channels_last]
 
 
 def maps(channels=6, sides=(5, 4), layout=torch.channels_last, seed=0):
-    draws = torch.Generator().manual_seed(seed)
+    rng = torch.Generator().manual_seed(seed)
     return (
-        torch.randn(2, channels, *sides, generator=draws, dtype=torch.float64).to(memory_format=layout).requires_grad_()
+        torch.randn(2, channels, *sides, generator=rng, dtype=torch.float64).to(memory_format=layout).requires_grad_()
     )
 
 

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from multiply_adds import multiply_adds_of
 from torch import nn
 
 from parsec.config.training import Network
@@ -14,19 +15,9 @@ IMAGENET = Network(stem="imagenet", cells=14, channels=48)
 
 
 def counted(network: nn.Module, image_size: int) -> Cost:
-    """Parameters of a module, and multiply-adds of its convolutions and linear layers seen by hooks."""
-    seen = []
-
-    def see(layer, inputs, output):
-        taps = layer.in_features if isinstance(layer, nn.Linear) else layer.weight[0].numel()
-        seen.append(output.numel() * taps)
-
-    for layer in network.modules():
-        if isinstance(layer, (nn.Conv2d, nn.Linear)):
-            layer.register_forward_hook(see)
-    with torch.no_grad():
-        network.eval()(torch.zeros(1, 3, image_size, image_size))
-    return Cost(sum(p.numel() for p in network.parameters()), sum(seen))
+    """Parameters and multiply-adds of a network that is built."""
+    images = torch.zeros(1, 3, image_size, image_size)
+    return Cost(sum(p.numel() for p in network.parameters()), multiply_adds_of(network.eval(), images))
 
 
 @pytest.mark.parametrize(

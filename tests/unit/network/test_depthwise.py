@@ -14,13 +14,13 @@ KINDS = [(3, 1), (5, 1), (3, 2), (5, 2)]
 
 def both(sides, kernel, dilation, stride, layout=torch.channels_last, channels=6, dtype=torch.float64):
     """Result and both gradients of `depthwise` and of PyTorch."""
-    draws = torch.Generator().manual_seed(0)
-    x = torch.randn(3, channels, *sides, generator=draws, dtype=torch.float64).to(dtype, memory_format=layout)
-    weight = torch.randn(channels, 1, kernel, kernel, generator=draws, dtype=torch.float64).to(dtype)
+    rng = torch.Generator().manual_seed(0)
+    x = torch.randn(3, channels, *sides, generator=rng, dtype=torch.float64).to(dtype, memory_format=layout)
+    weight = torch.randn(channels, 1, kernel, kernel, generator=rng, dtype=torch.float64).to(dtype)
     x.requires_grad_()
     weight.requires_grad_()
     padding, answers = dilation * (kernel // 2), []
-    gradient = torch.randn(F.conv2d(x, weight, None, stride, padding, dilation, channels).shape, generator=draws)
+    gradient = torch.randn(F.conv2d(x, weight, None, stride, padding, dilation, channels).shape, generator=rng)
     for result in (
         depthwise(x, weight, stride, padding, dilation),
         F.conv2d(x, weight, None, stride, padding, dilation, channels),
@@ -30,23 +30,25 @@ def both(sides, kernel, dilation, stride, layout=torch.channels_last, channels=6
 
 
 @pytest.fixture(params=[1, 2**40], ids=["large", "small"])
-def threshold(request, monkeypatch):
+def either_way(request, monkeypatch):
     """Both sides of the size from which on the longer way is taken."""
     monkeypatch.setattr(module, "LARGE", request.param)
 
 
+@pytest.mark.usefixtures("either_way")
 @pytest.mark.parametrize(("kernel", "dilation"), KINDS)
 @pytest.mark.parametrize("stride", [1, 2])
 @pytest.mark.parametrize("sides", [(16, 16), (8, 8), (7, 12), (5, 5), (4, 4), (3, 2), (2, 2), (1, 1)])
-def test_results_and_gradients_are_pytorchs(threshold, sides, kernel, dilation, stride):
+def test_results_and_gradients_are_pytorchs(sides, kernel, dilation, stride):
     ours, expected = both(sides, kernel, dilation, stride)
     for one, other in zip(ours, expected, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-12, atol=1e-12)
 
 
+@pytest.mark.usefixtures("either_way")
 @pytest.mark.parametrize(("kernel", "dilation"), KINDS)
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
-def test_float32_in_both_layouts(threshold, kernel, dilation, layout):
+def test_float32_in_both_layouts(kernel, dilation, layout):
     for sides, channels, stride in itertools.product([(9, 8), (4, 4)], [2, 4, 16, 36], [1, 2]):
         ours, expected = both(sides, kernel, dilation, stride, layout, channels, torch.float32)
         for one, other in zip(ours, expected, strict=True):
@@ -62,8 +64,9 @@ def test_what_needs_no_gradient_gets_none(monkeypatch):
     assert x.grad is None
 
 
+@pytest.mark.usefixtures("either_way")
 @pytest.mark.parametrize(("kernel", "dilation"), KINDS)
-def test_bfloat16_by_autocast(threshold, kernel, dilation):
+def test_bfloat16_by_autocast(kernel, dilation):
     x = torch.randn(4, 16, 8, 8).to(memory_format=torch.channels_last).requires_grad_()
     weight = torch.randn(16, 1, kernel, kernel, requires_grad=True)
     padding, answers = dilation * (kernel // 2), []

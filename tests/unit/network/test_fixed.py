@@ -13,7 +13,7 @@ from parsec.space.published import DARTS_V2
 SMALL = Network(cells=3, channels=4)
 
 
-def draws(seed=0):
+def rng(seed=0):
     return ShardedRNG(torch.Generator().manual_seed(seed))
 
 
@@ -28,7 +28,7 @@ def built(genotype=DARTS_V2, network=SMALL, classes=10, side=8, auxiliary=False)
 def test_random_genotypes_train_at_any_side(random_genotype, seed, stem, side):
     network = built(random_genotype(seed), Network(stem=stem, cells=5, channels=4), 7, side, auxiliary=True)
     images = torch.randn(2, 3, side, side)
-    logits, auxiliary = network(images, network.masks(images, 0.3, draws()))
+    logits, auxiliary = network(images, network.masks(images, 0.3, rng()))
     assert logits.shape == auxiliary.shape == (2, 7)
     (logits.sum() + auxiliary.sum()).backward()
     assert all(p.grad is None or p.grad.isfinite().all() for p in network.parameters())
@@ -56,7 +56,7 @@ def test_cell_output_follows_its_genotype():
     torch.testing.assert_close(cell(x, y, None), torch.cat([node0, node1, node2, node3], 1))
 
 
-def test_auxiliary_head_runs_in_training_alone():
+def test_auxiliary_head_runs_only_in_training():
     network, images = built(auxiliary=True), torch.randn(2, 3, 8, 8)
     assert network(images)[1] is not None
     assert network.eval()(images)[1] is None
@@ -72,7 +72,7 @@ def test_auxiliary_head_refuses_too_small_images():
 
 def test_drop_path_is_off_at_zero():
     network, images = built(), torch.randn(4, 3, 8, 8)
-    half, none = (network.masks(images, probability, draws()) for probability in (0.5, 0.0))
+    half, none = (network.masks(images, probability, rng()) for probability in (0.5, 0.0))
     assert not torch.equal(network(images, half)[0], network(images)[0])
     assert torch.equal(network(images, none)[0], network(images)[0])
 
@@ -81,7 +81,7 @@ def test_seeded_drop_path_accepts_tensor_probability():
     network, images = built(), torch.randn(4, 3, 8, 8)
 
     def run(probability, seed):
-        return network(images, network.masks(images, probability, draws(seed)))[0]
+        return network(images, network.masks(images, probability, rng(seed)))[0]
 
     assert torch.equal(run(0.5, 1), run(torch.tensor(0.5), 1))
     assert not torch.equal(run(0.5, 1), run(0.5, 2))
@@ -89,7 +89,7 @@ def test_seeded_drop_path_accepts_tensor_probability():
 
 def test_drop_path_masks_edges_preserving_mean():
     cells = built(network=Network(cells=3, channels=2))
-    masks = cells.masks(torch.empty(2000, 1), 0.2, draws())
+    masks = cells.masks(torch.empty(2000, 1), 0.2, rng())
     assert masks.shape == (sum(cells.drops), 2000, 1, 1, 1)
     assert set(masks.unique().tolist()) == {0.0, 1.25}
     assert abs(float(masks.mean()) - 1) < 0.01

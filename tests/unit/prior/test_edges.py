@@ -16,8 +16,8 @@ EDGE = "edges"
 
 def prior(space, seed=0):
     uniform = Prior(EDGE, space=SPACES[space])
-    draws = torch.Generator().manual_seed(seed)
-    return Prior(EDGE, torch.randn(uniform.logits.shape, generator=draws, dtype=torch.float64), SPACES[space])
+    rng = torch.Generator().manual_seed(seed)
+    return Prior(EDGE, torch.randn(uniform.logits.shape, generator=rng, dtype=torch.float64), SPACES[space])
 
 
 @pytest.mark.parametrize(("space", "edges", "primitives"), [("darts", 28, 8), ("nasbench201", 6, 5)])

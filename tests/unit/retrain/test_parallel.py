@@ -90,23 +90,12 @@ def begin(digits, make_job, tmp_path):
     """A function name, seconds between checkpoints → a training on two ranks, as a user starts it, and its folder."""
 
     def start(name, checkpoint_seconds="600", ranks="2"):
-        command = [sys.executable, "-m", "parsec", "retrain", "--settings"]
-        command += [
-            job_file(tmp_path, as_json(make_job(epochs=12))),
-            "--data",
-            digits,
-            "--seed",
-            "0",
-            "--run",
-            "0",
-            "--origin",
-            "published",
-            "--method",
-            "DARTS_V2",
-        ]
+        settings = job_file(tmp_path, as_json(make_job(epochs=12)))
+        command = [sys.executable, "-m", "parsec", "retrain", "--settings", settings, "--data", digits]
+        command += ["--seed", "0", "--run", "0", "--origin", "published", "--method", "DARTS_V2"]
         command += ["--genotype", "DARTS_V2", "--output", tmp_path / name, "--state", tmp_path / f"{name}-state"]
-        environment = {**os.environ, "PARSEC_CHECKPOINT_SECONDS": checkpoint_seconds}
         command += ["--ranks", ranks, "--threads", "2"]
+        environment = {**os.environ, "PARSEC_CHECKPOINT_SECONDS": checkpoint_seconds}
         return subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment), tmp_path / name
 
     return start

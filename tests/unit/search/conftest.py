@@ -44,7 +44,7 @@ ALWAYS = Running(checkpoint_seconds=0.0, progress_seconds=60.0)
 
 @pytest.fixture(scope="session")
 def digits(tmp_path_factory):
-    """Folder of the prepared digits, without their test part: a search must not need it."""
+    """Folder of the prepared digits, without their test split: a search must not need it."""
     folder = tmp_path_factory.mktemp("digits")
     prepare(PrepareJob(name="digits", dataset=Digits(source="digits")), folder)
     shutil.rmtree(folder / "test")
@@ -64,7 +64,7 @@ def make_job():
         relaxation=(),
         **changes,
     ):
-        changes["prior"] = PriorOptimizer(learning_rate=prior_rate)
+        changes.setdefault("prior", PriorOptimizer(learning_rate=prior_rate))
         changes["relaxation"] = Relaxation(**{"learning_rate": prior_rate, **dict(relaxation)})
         return SearchJob(
             stage=stage,

@@ -2,23 +2,16 @@
 
 import json
 
-import pytest
-
 from parsec.bench.memory import measure_depths
 from parsec.config.search import DepthsJob
 
 
-@pytest.fixture
-def measured(digits, make_job, tmp_path):
-    methods = tuple(
-        make_job(method=name, train_images=16, validation_images=16) for name in ("parsec", "darts", "gdas")
-    )
+def test_mixture_needs_more_memory(digits, make_job, tmp_path):
+    images = {"train_images": 16, "validation_images": 16}
+    methods = tuple(make_job(method=name, **images) for name in ("parsec", "darts", "gdas"))
     measure_depths(DepthsJob(methods=methods, depths=(3, 6)), digits, tmp_path / "depths.json")
-    return json.loads((tmp_path / "depths.json").read_text())["rows"]
-
-
-def test_mixture_needs_more_memory(measured):
-    peaks = {(row["method"], row["executor"], row["cells"]): row["peak_bytes"] for row in measured}
+    rows = json.loads((tmp_path / "depths.json").read_text())["rows"]
+    peaks = {(row["method"], row["executor"], row["cells"]): row["peak_bytes"] for row in rows}
     kinds = (("parsec", "sequential"), ("parsec", "auto"), ("darts", "auto"), ("gdas", "auto"))
     assert list(peaks) == [(*kind, cells) for kind in kinds for cells in (3, 6)]
     for cells in (3, 6):

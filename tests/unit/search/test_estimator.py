@@ -32,18 +32,18 @@ log_weights = st.lists(st.floats(-1e4, 1e4), min_size=1, max_size=24)
 def toy():
     """A prior that leaves two factors open, its 15 architectures, and a log-likelihood of each."""
     prior = Prior()
-    draws = torch.Generator().manual_seed(0)
+    rng = torch.Generator().manual_seed(0)
     open_factors = [4, 5]
     with torch.no_grad():
         prior.logits[:, 0] = PINNED
         for factor in open_factors:
             size = len(prior.factors[factor].choices)
-            prior.logits[factor, :size] = torch.randn(size, generator=draws, dtype=torch.float64)
+            prior.logits[factor, :size] = torch.randn(size, generator=rng, dtype=torch.float64)
     sizes = [len(prior.factors[factor].choices) for factor in open_factors]
     pairs = list(itertools.product(*map(range, sizes)))
     chosen = torch.zeros(len(pairs), len(prior.factors), dtype=torch.int64)
     chosen[:, open_factors] = torch.tensor(pairs)
-    return prior, chosen, 2 * torch.randn(len(pairs), generator=draws, dtype=torch.float64)
+    return prior, chosen, 2 * torch.randn(len(pairs), generator=rng, dtype=torch.float64)
 
 
 def scores(prior, chosen):
@@ -181,9 +181,9 @@ def test_finds_planted_best_architecture(baseline):
     prior, settings = Prior(), Estimator(baseline=baseline)
     planted = torch.tensor([encode(DARTS_V2, "separate")])
     optimizer = torch.optim.Adam([prior.logits], lr=0.1, betas=(0.5, 0.999))
-    draws = torch.Generator().manual_seed(0)
+    rng = torch.Generator().manual_seed(0)
     for _ in range(500):
-        chosen = prior.sample(settings.samples, draws)
+        chosen = prior.sample(settings.samples, rng)
         log_likelihood = (chosen == planted).sum(1).double()
         coefficients = prior_coefficients(settings, importance_weights(log_likelihood))
         optimizer.zero_grad()

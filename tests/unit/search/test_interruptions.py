@@ -42,7 +42,7 @@ def interrupted(start, tmp_path, monkeypatch):
     return run
 
 
-def test_checkpoint_of_other_run_fails(start, interrupted, digits, tmp_path):
+def test_checkpoint_of_other_run_fails(start, interrupted):
     interrupted("a")
     for changes, named in (
         ({"batch_size": 8}, r"settings\.batch_size \(16, now 8\)"),
@@ -55,7 +55,7 @@ def test_checkpoint_of_other_run_fails(start, interrupted, digits, tmp_path):
     assert start("a").exists()
 
 
-def test_corrupt_checkpoints(start, interrupted, tmp_path):
+def test_corrupt_checkpoints(start, interrupted):
     expected = (start("undisturbed") / "pi.parquet").read_bytes()
     state = interrupted("a")
     files = checkpoint_files(state)

@@ -1,11 +1,12 @@
 """What all methods have in common: seeds, epochs, rows, cost, and continuing from any step; in both spaces."""
 
-import copy
 import json
 import math
+from dataclasses import replace
 
 import pytest
 import torch
+from searches import advance, equal, snapshot
 
 from parsec.config.base import RELAXED
 from parsec.config.search import RandomSearch
@@ -23,30 +24,6 @@ SMALL = {"random": RandomSearch(candidates=2, architectures=2, epochs=1)}
 def make(make_task):
     """A function method, changes → a small search with it."""
     return lambda method, **changes: METHODS[method](make_task(method=method, **SMALL, **changes))
-
-
-def advance(trainer, steps=None):
-    """Rows of `steps` steps, or of all that are left, without their seconds."""
-    last = trainer.total_steps if steps is None else trainer.step + steps
-    rows = []
-    while trainer.step < last:
-        rows += trainer.advance()
-    rows += trainer.flush()
-    return [{key: value for key, value in row.items() if key != "seconds"} for row in rows]
-
-
-def snapshot(trainer):
-    return copy.deepcopy({**trainer.state_dict(), "epoch_seconds": 0.0})
-
-
-def equal(one, other):
-    if isinstance(one, torch.Tensor):
-        return torch.equal(one, other)
-    if isinstance(one, dict):
-        return one.keys() == other.keys() and all(equal(one[key], other[key]) for key in one)
-    if isinstance(one, (list, tuple)):
-        return len(one) == len(other) and all(map(equal, one, other))
-    return bool(one == other)
 
 
 @pytest.mark.parametrize("method", OTHERS)
@@ -97,8 +74,7 @@ def test_diverged_search_is_not_saved(make, method):
 
 
 @pytest.mark.parametrize("method", OTHERS)
-def test_several_ranks_fail(make, make_task, method):
-    task = make_task(method=method)
-    object.__setattr__(task, "ranks", Ranks(0, 2, 0, 2))
+def test_several_ranks_fail(make_task, method):
+    task = replace(make_task(method=method), ranks=Ranks(0, 2, 0, 2))
     with pytest.raises(SettingsError, match="runs in one process"):
         METHODS[method](task)

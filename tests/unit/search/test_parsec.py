@@ -1,11 +1,11 @@
 """The sampling trainer: its steps, its metrics, and continuing from any of them."""
 
-import copy
-import dataclasses
 import math
+import re
 
 import pytest
 import torch
+from searches import advance, equal, snapshot
 
 from parsec.config.base import Compute
 from parsec.config.search import Estimator, PriorOptimizer, SearchOptimizer, Warmup
@@ -19,32 +19,6 @@ from parsec.search.parsec import Parsec
 from parsec.space.darts import PRIMITIVES
 from parsec.space.factors import WEIGHTLESS, encode
 from parsec.space.published import DARTS_V2
-
-
-def advance(trainer, steps=None):
-    """Metric rows of `steps` steps, or of all that are left; seconds are left out, because they differ."""
-    last = trainer.total_steps if steps is None else trainer.step + steps
-    rows = []
-    while trainer.step < last:
-        rows += trainer.advance()
-    rows += trainer.flush()
-    return [{key: value for key, value in row.items() if key != "seconds"} for row in rows]
-
-
-def snapshot(trainer):
-    """A copy of the state, but for the seconds."""
-    return copy.deepcopy({**trainer.state_dict(), "epoch_seconds": 0.0})
-
-
-def equal(one, other):
-    """Whether two states are the same to the last bit."""
-    if isinstance(one, torch.Tensor):
-        return torch.equal(one, other)
-    if isinstance(one, dict):
-        return one.keys() == other.keys() and all(equal(one[key], other[key]) for key in one)
-    if isinstance(one, (list, tuple)):
-        return len(one) == len(other) and all(map(equal, one, other))
-    return bool(one == other)
 
 
 def events(rows, event):
@@ -144,10 +118,9 @@ def test_prior_step_ascends_weighted_log_prob(make_task, monkeypatch, cost_weigh
 def test_steps_read_their_own_split(make_task, monkeypatch):
     trainer = Parsec(make_task())
     read = []
-    for half in ("train", "validation"):
-        part = getattr(trainer.task, half)
-        original = part.gather
-        monkeypatch.setattr(part, "gather", lambda i, half=half, original=original: read.append(half) or original(i))
+    for name in ("train", "validation"):
+        split = getattr(trainer.task, name)
+        monkeypatch.setattr(split, "gather", lambda i, name=name, gather=split.gather: read.append(name) or gather(i))
     for name in ("prior_step", "weight_step"):
         monkeypatch.setattr(trainer, name, lambda *_, name=name: read.append(name) or {})
     trainer.train_step(0)
@@ -176,7 +149,7 @@ def test_warmup_has_distribution_and_samples(make_task):
     operations = [name for batch in drawn for child in batch.genotypes for name in child.operations]
     assert len(operations) == 3 * 6
     assert not WEIGHTLESS.intersection(operations)
-    assert trainer.evaluated == 3 + 3 * 2 * 3
+    assert trainer.children == 3 + 3 * 2 * 3
 
 
 def test_stratified_estimator_stratifies(make_task):
@@ -188,11 +161,11 @@ def test_stratified_estimator_stratifies(make_task):
 def test_accuracy_shuffles_classes(make_task, monkeypatch):
     """A batch of one class has other statistics than the batches that v was trained with."""
     trainer, classes = Parsec(make_task()), []
-    part = trainer.task.validation
-    order = part._labels.argsort()
-    part._labels, part._resident = part._labels[order], part._resident[order]
-    original = part.gather
-    monkeypatch.setattr(part, "gather", lambda i: classes.append(len(part._labels[i].unique())) or original(i))
+    split = trainer.task.validation
+    order = split._labels.argsort()
+    split._labels, split._resident = split._labels[order], split._resident[order]
+    original = split.gather
+    monkeypatch.setattr(split, "gather", lambda i: classes.append(len(split._labels[i].unique())) or original(i))
     trainer.accuracy(trainer.genotype())
     assert min(classes) >= 5
 
@@ -258,32 +231,29 @@ def test_rows_are_read_at_capacity(make_task, monkeypatch):
 
 def test_progress_line(make_task):
     trainer = Parsec(make_task())
-    trainer.progress()
+    assert "effective samples -" in trainer.progress()
     advance(trainer, 4)
-    line = trainer.progress()
-    assert "epoch 2/2" in line
-    assert "entropy of π" in line
-    assert "/2" in line
+    number = r"\d+\.\d+"
+    pattern = rf"epoch 2/2  entropy of π {number} nats  effective samples {number}/2  loss {number}"
+    assert re.fullmatch(pattern, trainer.progress())
 
 
 def test_prior_optimizer_takes_betas_from_settings(make_task):
-    task = make_task()
-    settings = task.job.settings.model_copy(update={"prior": PriorOptimizer(betas=(0.3, 0.7))})
-    task = dataclasses.replace(task, job=task.job.model_copy(update={"settings": settings}))
-    assert Parsec(task).prior_optimizer.defaults["betas"] == (0.3, 0.7)
+    trainer = Parsec(make_task(prior=PriorOptimizer(betas=(0.3, 0.7))))
+    assert trainer.prior_optimizer.defaults["betas"] == (0.3, 0.7)
 
 
-def after(make_task, executor, steps=2):
-    """π's logits and the shared weights after some steps."""
+def after_two_steps(make_task, executor):
+    """π's logits and the shared weights."""
     compute = Compute(device="cpu", precision="float32", executor=executor, samples_in_flight=2)
     trainer = Parsec(make_task(compute=compute))
-    for _ in range(steps):
-        trainer.advance()
-    trainer.flush()
+    advance(trainer, 2)
     return trainer.prior.logits.detach(), trainer.supernet.weights.flat.detach()
 
 
 @pytest.mark.parametrize("executor", ["grouped", "fused"])
 def test_executors_give_equal_searches(make_task, executor):
-    for actual, expected in zip(after(make_task, executor), after(make_task, "sequential"), strict=True):
+    for actual, expected in zip(
+        after_two_steps(make_task, executor), after_two_steps(make_task, "sequential"), strict=True
+    ):
         torch.testing.assert_close(actual, expected, rtol=0, atol=1e-3)

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from searches import advance
 
 from parsec.config.search import RandomSearch as Settings
 from parsec.search.base import SearchTrainer
@@ -17,13 +18,6 @@ def make(make_task):
         return kind(make_task(method=method, space="nasbench201", random=Settings(**settings)))
 
     return build
-
-
-def finish(trainer):
-    rows = []
-    while trainer.step < trainer.total_steps:
-        rows += trainer.advance()
-    return rows
 
 
 def spied(trainer, monkeypatch):
@@ -44,7 +38,7 @@ def spied(trainer, monkeypatch):
 def test_random_ws_keeps_best_finalist(make, monkeypatch):
     trainer = make(RandomShared, candidates=5, minibatches=2, finalists=3)
     trained, judged = spied(trainer, monkeypatch)
-    rows = finish(trainer)
+    rows = advance(trainer)
     assert len(trained) == 6
     assert len(set(trained)) > 4
     assert len(judged) == 3
@@ -89,7 +83,7 @@ def test_candidates_see_successive_minibatches(make):
 
 def test_small_split_bounds_minibatches(make):
     trainer = make(RandomShared, candidates=4, minibatches=10, finalists=1)
-    finish(trainer)
+    advance(trainer)
     assert trainer.forward_images == 6 * 16 + 4 * 48 + 48
     assert trainer.selection_images(trainer.task) == 4 * 48 + 48
 
@@ -99,11 +93,10 @@ def test_selection_resumes_exactly(make, cut):
     """Cut among the candidates and among the finalists."""
     settings = {"candidates": 5, "minibatches": 1, "finalists": 3}
     whole, first, second = (make(RandomShared, **settings) for _ in range(3))
-    finish(whole)
-    while first.step < cut:
-        first.advance()
+    advance(whole)
+    advance(first, cut)
     second.load_state_dict(first.state_dict())
-    finish(second)
+    advance(second)
     assert second.leaders == whole.leaders
     assert (second.genotype(), second.best_accuracy) == (whole.genotype(), whole.best_accuracy)
     assert second.forward_images == whole.forward_images
@@ -114,7 +107,7 @@ def test_random_trains_each_from_scratch(make, monkeypatch):
     trained, judged = spied(trainer, monkeypatch)
     reset = trainer.reset_weights
     monkeypatch.setattr(trainer, "reset_weights", lambda *name: starts.append(reset(*name) or first(trainer)))
-    rows = finish(trainer)
+    rows = advance(trainer)
     assert [trained.count(child) for child in dict.fromkeys(trained)] == [6, 6, 6]
     assert [child for _, child in judged] == list(dict.fromkeys(trained))
     assert len(set(starts)) == 3

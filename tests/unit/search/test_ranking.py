@@ -5,6 +5,7 @@ import json
 import pandas as pd
 import pytest
 import torch
+from searches import advance
 from torch.nn.functional import cross_entropy
 
 from parsec.config.search import Estimator, RandomSearch, Warmup
@@ -17,19 +18,15 @@ from parsec.space.spaces import SPACES
 SHARED = [name for name in METHODS if name != "random"]
 
 
-def finish(trainer):
-    while trainer.step < trainer.total_steps:
-        trainer.advance()
-    return trainer
-
-
 @pytest.fixture
 def finished(make_task):
     """A function method, changes → a search that has ended."""
 
     def run(method, **changes):
         small = {"random": RandomSearch(candidates=2, minibatches=1, finalists=1, architectures=1, epochs=1)} | changes
-        return finish(METHODS[method](make_task(method=method, space="nasbench201", **small)))
+        trainer = METHODS[method](make_task(method=method, space="nasbench201", **small))
+        advance(trainer)
+        return trainer
 
     return run
 
@@ -73,11 +70,12 @@ def test_warmup_is_ranked_by_its_weights(finished):
 def test_warmup_weights_survive_resuming(make_task):
     settings = {"space": "nasbench201", "warmup": Warmup(epochs=1), "epochs": 2}
     whole, first = METHODS["parsec"](make_task(**settings)), METHODS["parsec"](make_task(**settings))
-    for _ in range(4):
-        first.advance()
+    advance(first, 4)
     second = METHODS["parsec"](make_task(**settings))
     second.load_state_dict(first.state_dict())
-    pd.testing.assert_frame_equal(rank(finish(second)), rank(finish(whole)))
+    advance(second)
+    advance(whole)
+    pd.testing.assert_frame_equal(rank(second), rank(whole))
 
 
 def test_random_search_trains_the_sample(finished):
@@ -89,6 +87,17 @@ def test_random_search_trains_the_sample(finished):
     assert rows["architecture"].tolist() == [json.dumps(each.as_dict(), sort_keys=True) for each in sample]
     assert max(rows["accuracy"]) == trainer.best_accuracy
     assert rank(finished("random")).empty
+
+
+def test_search_that_is_cut_ranks_what_it_trained(finished):
+    alone = finished("random", random=RandomSearch(ranked=True, epochs=1), device_days=1e-9)
+    rows = rank(alone)
+    assert rows["accuracy"].tolist() == alone.ranked_accuracies == [alone.best_accuracy]
+    assert correlations(rows) == {"alone": {"parameters": None, "weightless": None}}
+    # One epoch of training and the selection are as many as the warm-up was to have, which never ended.
+    shared = finished("random_ws", epochs=50, warmup=Warmup(epochs=2), device_days=1e-9)
+    assert shared.epoch == 2
+    assert rank(shared)["moment"].tolist() == ["end"] * 3
 
 
 def test_correlations_are_kendalls():

@@ -1,8 +1,9 @@
-"""DARTS and GDAS: their gradients, samples and temperatures."""
+"""DARTS, GDAS and SNAS: their gradients, samples, temperatures, and the constraint of SNAS."""
 
 import pytest
 import torch
 import torch.nn.functional as F
+from searches import advance
 
 from parsec.config.base import RELAXED
 from parsec.config.search import Relaxation, SearchOptimizer, Warmup
@@ -24,13 +25,6 @@ def spied(trainer, monkeypatch):
         trainer, "_mixed", lambda mixture, images: seen.append(mixture.detach()) or original(mixture, images)
     )
     return seen
-
-
-def finish(trainer):
-    rows = []
-    while trainer.step < trainer.total_steps:
-        rows += trainer.advance()
-    return rows
 
 
 def test_darts_prior_step_descends_validation_loss(make_task, monkeypatch):
@@ -75,12 +69,12 @@ class Smallest:
     """A relaxed network of either space with two losses, in float64."""
 
     def __init__(self, kind, shape):
-        draws = torch.Generator().manual_seed(0)
-        network = kind(Network(cells=3, channels=2), 5, draws, dtype=torch.float64)
+        rng = torch.Generator().manual_seed(0)
+        network = kind(Network(cells=3, channels=2), 5, rng, dtype=torch.float64)
         self.mixed, self.weights = mixed_op_network(network), network.weights
-        self.logits = torch.randn(shape, generator=draws, dtype=torch.float64).requires_grad_()
-        self.images = torch.randn(2, 8, 3, 8, 8, generator=draws, dtype=torch.float64)
-        self.vector = torch.randn(self.weights.flat.shape, generator=draws, dtype=torch.float64)
+        self.logits = torch.randn(shape, generator=rng, dtype=torch.float64).requires_grad_()
+        self.images = torch.randn(2, 8, 3, 8, 8, generator=rng, dtype=torch.float64)
+        self.vector = torch.randn(self.weights.flat.shape, generator=rng, dtype=torch.float64)
         self.labels = torch.arange(16).view(2, 8) % 5
 
     def train(self):
@@ -182,7 +176,7 @@ def test_straight_through_gradient():
 
 def test_gdas_temperature_falls_linearly(make_task):
     trainer = Gdas(make_task(method="gdas", epochs=5))
-    falls = [row["temperature"] for row in finish(trainer) if row["event"] == "step"]
+    falls = [row["temperature"] for row in advance(trainer) if row["event"] == "step"]
     assert falls[::3] == falls[2::3] == pytest.approx([10.0, 7.525, 5.05, 2.575, 0.1])
     assert Relaxation().gdas_temperature == (10.0, 0.1)
 
@@ -218,7 +212,7 @@ def test_snas_learns_from_training_batch(make_task, monkeypatch):
 def test_snas_samples_sharpen(make_task, monkeypatch):
     trainer = Snas(make_task(method="snas", space="nasbench201", epochs=3, prior_rate=1e-6))
     seen = spied(trainer, monkeypatch)
-    falls = [row["temperature"] for row in finish(trainer) if row["event"] == "step"]
+    falls = [row["temperature"] for row in advance(trainer) if row["event"] == "step"]
     assert falls[::3] == falls[2::3] == pytest.approx([1.0, 0.515, 0.03])
     largest = [float(mixture.amax(-1).mean()) for mixture in seen]
     assert max(largest[:3]) < 0.8 < min(largest[-3:])
@@ -243,8 +237,7 @@ def test_snas_constraint_prefers_cheap_operations(make_task):
     shares = []
     for resource in ("none", "aggressive"):
         trainer = Snas(make_task(method="snas", space="nasbench201", epochs=4, relaxation={"resource": resource}))
-        while trainer.step < trainer.total_steps:
-            trainer.advance()
+        advance(trainer)
         shares.append(float(trainer.expected_share().detach()))
     assert shares[1] < shares[0]
 

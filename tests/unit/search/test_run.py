@@ -1,4 +1,4 @@
-"""The stage: its files, kills and signals, the π it starts from, and input that cannot be used."""
+"""The stage: its files, the π it starts from, and input that cannot be used."""
 
 import json
 import shutil
@@ -26,7 +26,7 @@ def result_of(folder):
 
 
 def test_files_of_a_search(start, digits, make_job, tmp_path):
-    """The test part of this data set was deleted: a search never opens it."""
+    """The test split of this data set was deleted: a search never opens it."""
     assert not (digits / "test").exists()
     folder, job = start("a"), make_job()
     assert {path.name for path in folder.iterdir()} == {MARKER, *SEARCH_FILES}
@@ -47,18 +47,15 @@ def test_result_of_a_search(start, digits, make_job):
     result, job = result_of(start("a", seed=3)), make_job()
     assert set(result) == {
         "schema", "kind", "stage", "space", "method", "dataset", "seed", "genotype", "entropy", "mode_accuracy",
-        "selection", "parent", "complexity", "skip_share", "ranking", "cost", "children", "forward_images",
-        "images",
+        "selection", "parent", "complexity", "skip_share", "ranking", "cost", "children", "forward_images", "images",
         "images_available", "provenance",
     }  # fmt: skip
     named = {"schema": SCHEMA, "kind": "search", "stage": "search", "space": "darts", "method": "parsec"}
     assert (named | {"dataset": "digits", "seed": 3, "parent": None}).items() <= result.items()
     mode = from_dict(result["genotype"])
     assert result["complexity"] == network_cost(mode, job.settings.network, 10, 8)._asdict()
-    assert (
-        result["skip_share"]
-        == sum(edge.primitive == "skip_connect" for cell in mode for node in cell for edge in node) / 16
-    )
+    skips = sum(edge.primitive == "skip_connect" for cell in mode for node in cell for edge in node)
+    assert result["skip_share"] == skips / 16
     assert (result["children"], result["forward_images"]) == (6 * 2 * 2, 6 * 2 * 2 * 16)
     assert result["cost"]["device"] == "cpu"
     assert result["cost"]["restarts"] == 0
@@ -67,7 +64,7 @@ def test_result_of_a_search(start, digits, make_job):
     assert provenance["dataset_hash"] == read_info(digits).content_hash
 
 
-def test_finetune_starts_from_its_parent(start, make_job):
+def test_finetune_starts_from_its_parent(start):
     first = start("a", seed=1)
     given = first / "pi.parquet"
     network = Network(cells=4, channels=2)
@@ -80,7 +77,7 @@ def test_finetune_starts_from_its_parent(start, make_job):
     assert frame[frame.epoch == 0].logit.tolist() == before.logits[before.mask].tolist()
 
 
-def test_prior_of_other_form_fails(start, tmp_path, make_job):
+def test_prior_of_other_form_fails(start, tmp_path):
     given = start("a") / "pi.parquet"
     with pytest.raises(PriorError, match="factors 'separate', but 'edges' is needed"):
         start("b", stage="finetune", init_from="search", init_pi=given, method="darts")
@@ -105,7 +102,7 @@ def test_fewer_images_than_a_batch(start):
 
 def test_used_images_are_recorded(start, digits):
     there = read_info(digits).counts
-    result = json.loads((start("a", train_images=99999, validation_images=64) / "result.json").read_text())
+    result = result_of(start("a", train_images=99999, validation_images=64))
     assert result["images"] == {"train": there["train"], "validation": 64}
     assert result["images_available"] == {"train": there["train"], "validation": there["validation"]}
 

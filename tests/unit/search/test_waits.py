@@ -1,6 +1,5 @@
 """A step asks the device for no value: the same operations on a GPU would never be waited for."""
 
-import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -50,23 +49,8 @@ class AsOnDevice:
         self._inner.add_gradients(self._known(children), images, labels, temperature, weights)
 
 
-@pytest.fixture
-def trainer(make_task, monkeypatch):
-    """A function changes → a trainer with such an executor, in the middle of an epoch of many steps."""
-    monkeypatch.setattr(parsec, "build_executor", lambda *given: AsOnDevice(build_executor(*given)))
-
-    def make(**changes):
-        compute = Compute(device="cpu", precision="float32", skip_negligible=False)
-        made = Parsec(make_task(train_images=480, compute=compute, **changes))
-        made.advance()
-        return made
-
-    return make
-
-
-@pytest.fixture
-def reads(monkeypatch):
-    """What was read as a whole tensor, by the name of the method."""
+def spied(monkeypatch):
+    """The list into which goes what is read as a whole tensor, by the name of the method."""
     calls = []
     for name in READERS:
         method = getattr(torch.Tensor, name)
@@ -79,10 +63,14 @@ def reads(monkeypatch):
     return calls
 
 
-def test_only_flush_reads(trainer, reads):
-    search = trainer()
+def test_only_flush_reads(make_task, monkeypatch):
+    """In the middle of an epoch of many steps, with an executor driven by the device."""
+    monkeypatch.setattr(parsec, "build_executor", lambda *given: AsOnDevice(build_executor(*given)))
+    compute = Compute(device="cpu", precision="float32", skip_negligible=False)
+    search = Parsec(make_task(train_images=480, compute=compute))
+    search.advance()
     search.flush()
-    reads.clear()
+    reads = spied(monkeypatch)
     with Scalars() as scalars:
         assert [search.advance() for _ in range(4)] == [[]] * 4
     assert (scalars.seen, reads) == ([], [])

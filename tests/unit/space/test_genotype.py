@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 
 from parsec.errors import GenotypeError
 from parsec.space.darts import NODES, PRIMITIVES, SLOTS, from_dict, genotype
-from parsec.space.factors import decode, encode
 from parsec.space.published import DARTS_V1, DARTS_V2, LARGEST, read_architecture, read_genotype
 from parsec.space.spaces import from_text
 
@@ -41,11 +40,6 @@ def test_writing_and_reading_gives_the_same(arch):
     again = from_text(json.dumps(arch.as_dict()))
     assert again == arch
     assert hash(again) == hash(arch)
-
-
-@given(genotypes)
-def test_encoding_and_decoding_are_inverse(arch):
-    assert decode(encode(arch, "separate"), "separate") == arch
 
 
 def test_extra_document_keys_are_ignored():

@@ -10,14 +10,14 @@ from parsec.space.nasbench201 import EDGES, OPERATIONS, architectures, parse
 from parsec.space.published import DARTS_V2
 from parsec.space.spaces import NASBENCH201, SPACES, from_text
 
-FOUND = parse("|nor_conv_3x3~0|+|none~0|skip_connect~1|+|avg_pool_3x3~0|none~1|nor_conv_1x1~2|")
+MIXED = parse("|nor_conv_3x3~0|+|none~0|skip_connect~1|+|avg_pool_3x3~0|none~1|nor_conv_1x1~2|")
 
 
 @pytest.mark.parametrize("space", SPACES.values(), ids=SPACES)
 def test_architectures_survive_their_choices(space):
-    draw = random.Random(0)
+    rng = random.Random(0)
     for _ in range(20):
-        chosen = [draw.randrange(len(factor.choices)) for factor in space.factors("separate")]
+        chosen = [rng.randrange(len(factor.choices)) for factor in space.factors("separate")]
         assert space.encode(space.decode(chosen, "separate"), "separate") == chosen
 
 
@@ -28,14 +28,14 @@ def test_factors_name_space_cells_and_primitives(space):
     assert {factor.choices for factor in operations} == {space.primitives}
 
 
-def test_nasbench201_has_a_factor_an_edge():
+def test_nasbench201_has_a_factor_per_edge():
     factors = NASBENCH201.factors("separate")
     assert [(factor.slot, factor.node) for factor in factors] == list(EDGES)
     assert {(factor.cell, factor.kind, factor.choices) for factor in factors} == {("cell", "operation", OPERATIONS)}
-    assert NASBENCH201.decode([3, 0, 1, 4, 0, 2], "separate") == FOUND
+    assert NASBENCH201.decode([3, 0, 1, 4, 0, 2], "separate") == MIXED
 
 
-@pytest.mark.parametrize("arch", [DARTS_V2, FOUND, architectures()[7]])
+@pytest.mark.parametrize("arch", [DARTS_V2, MIXED, architectures()[7]])
 def test_genotypes_of_all_spaces_roundtrip_json(arch):
     assert from_text(json.dumps({**arch.as_dict(), "origin": {"seed": 1}})) == arch
 

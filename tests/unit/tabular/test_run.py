@@ -18,7 +18,7 @@ SMALL = {"space": "nasbench201", "repeats": 3, "budget": 15}
 
 @pytest.fixture(scope="module")
 def searched(tmp_path_factory):
-    """A table with what a search may see alone; its accuracies are random."""
+    """A table with only what a search may see; its accuracies are random."""
     path, random = tmp_path_factory.mktemp("benchmark") / "table.parquet", np.random.default_rng(0)
     columns = {f"{data}_val_12": random.uniform(10, 95, SIZE) for data in DATA}
     frame = pd.DataFrame({"arch_index": range(SIZE), "arch_str": [str(arch) for arch in architectures()], **columns})
@@ -119,6 +119,16 @@ def test_time_budget_ends_the_search(timed, tmp_path):
     rows, _ = SIMULATIONS_FILE.read(tmp_path / "a" / "simulations.parquet")
     assert rows.trained.max() <= 4
     assert (rows.seconds == 100.0 * rows.trained).all()
+
+
+def test_time_budget_needs_every_time(timed, capsys, tmp_path):
+    frame = pd.read_parquet(timed)
+    frame.loc[7, "cifar10_seconds_12"] = np.nan
+    frame.to_parquet(timed, index=False)
+    given = ["--benchmark", str(timed), "--seed", "0", "--output", str(tmp_path / "a")]
+    settings = SMALL | {"methods": ["random"], "seconds": 450.0}
+    assert main(["simulate", "--settings", str(job_file(tmp_path, json.dumps(settings))), *given]) == 2
+    assert "has no times of some architectures; leave the key out" in capsys.readouterr().err
 
 
 def test_too_few_seconds_are_refused(timed, capsys, tmp_path):

@@ -57,7 +57,7 @@ def test_rows_by_condition_repeat_and_network(run, tmp_path):
 
 
 def test_fixed_factors_match_plain_scoring(run, start):
-    """With the weights of another seed but the images of seed 0, no row equals a scoring; the identity's all do."""
+    """Under the identity, weights that are drawn again are the same: its rows are those of a plain scoring."""
     plain = SCORES_FILE.read(start("s", architectures=2, initialisation="identity"))[0].set_index("index").score
     rows = run("a")
     identity = rows[rows.condition == "identity"]

@@ -32,18 +32,9 @@ def keep(digits, benchmark, tmp_path):
 
     def run(**changes):
         settings = {"space": "nasbench201", "dataset": "digits", "batch_size": 8, "compute": {"device": "cpu"}}
-        given = ["--data", str(digits), "--benchmark", str(benchmark), "--seed", "0"]
         text = json.dumps(settings | {"networks": 2, "edges": [0, 50, 100]} | changes)
-        return main(
-            [
-                "kernels",
-                "--settings",
-                str(job_file(tmp_path, text)),
-                *given,
-                "--output",
-                str(tmp_path / "kernels.parquet"),
-            ]
-        )
+        given = ["--settings", job_file(tmp_path, text), "--data", digits, "--benchmark", benchmark, "--seed", "0"]
+        return main([str(word) for word in ("kernels", *given, "--output", tmp_path / "kernels.parquet")])
 
     return run
 

@@ -117,16 +117,8 @@ def test_killed_run_resumes_where_it_stopped(start, digits, make_job, tmp_path):
     def begin(attempt):
         name = f"killed{attempt}"
         places = ["--data", digits, "--output", tmp_path / name, "--state", tmp_path / "state" / name]
-        command = [
-            "-m",
-            "parsec",
-            "score",
-            "--settings",
-            job_file(tmp_path, as_json(make_job(6))),
-            "--seed",
-            "0",
-            *places,
-        ]
+        settings = job_file(tmp_path, as_json(make_job(6)))
+        command = ["-m", "parsec", "score", "--settings", settings, "--seed", "0", *places]
         environment = os.environ | {"PARSEC_CHECKPOINT_SECONDS": "0"}
         process = subprocess.Popen([sys.executable, *map(str, command)], env=environment, stderr=subprocess.PIPE)
         return process, tmp_path / "state" / name
@@ -152,9 +144,6 @@ def test_killed_run_resumes_where_it_stopped(start, digits, make_job, tmp_path):
 
 
 def test_state_of_another_scoring_is_refused(start, monkeypatch):
-    def stopped(self, arch, index):
-        raise KeyboardInterrupt
-
     original = Scoring.advance
 
     def limited(self):

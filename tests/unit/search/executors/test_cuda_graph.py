@@ -74,31 +74,31 @@ def executors():
 
 
 def batch(seed, count):
-    draws, prior = torch.Generator().manual_seed(seed), Prior()
-    images = torch.randn(4, 3, 8, 8, generator=draws, dtype=torch.float64)
-    labels = torch.randint(CLASSES, (4,), generator=draws)
-    return prior.children(prior.sample(count, draws)), images, labels
+    rng, prior = torch.Generator().manual_seed(seed), Prior()
+    images = torch.randn(4, 3, 8, 8, generator=rng, dtype=torch.float64)
+    labels = torch.randint(CLASSES, (4,), generator=rng)
+    return prior.children(prior.sample(count, rng)), images, labels
 
 
 def test_replays_equal_sequential_steps(executors):
-    one, runner = executors
-    gradient = one.supernet.weights.gradient
+    sequential, runner = executors
+    gradient = sequential.supernet.weights.gradient
     for seed, count in ((0, 5), (1, 5), (2, 3), (3, 5)):
         children, images, labels = batch(seed, count)
-        expected = weighted_backward(one, children, images, labels, 2.0), gradient.clone()
+        expected = weighted_backward(sequential, children, images, labels, 2.0), gradient.clone()
         gradient.fill_(9.0)
         torch.testing.assert_close((weighted_backward(runner, children, images, labels, 2.0), gradient), expected)
         likelihoods = runner.log_likelihoods(children, images, labels)
-        torch.testing.assert_close(likelihoods, one.log_likelihoods(children, images, labels))
+        torch.testing.assert_close(likelihoods, sequential.log_likelihoods(children, images, labels))
     assert len(runner._captured) == 4, "one for each step and number of architectures"
 
 
 def test_evaluation_is_replayed(executors):
-    one, runner = executors
+    sequential, runner = executors
     for seed in range(3):
         children, images, _ = batch(seed, 1)
         [child] = children.genotypes
-        torch.testing.assert_close(runner.logits(child, images), one.logits(child, images).detach())
+        torch.testing.assert_close(runner.logits(child, images), sequential.logits(child, images).detach())
     assert len(runner._captured) == 1
 
 

@@ -26,9 +26,9 @@ def executor():
 
 
 def batch():
-    draws = torch.Generator().manual_seed(1)
-    images = torch.randn(BATCH, 3, SIDE, SIDE, generator=draws, dtype=torch.float64)
-    return images, torch.randint(CLASSES, (BATCH,), generator=draws)
+    rng = torch.Generator().manual_seed(1)
+    images = torch.randn(BATCH, 3, SIDE, SIDE, generator=rng, dtype=torch.float64)
+    return images, torch.randint(CLASSES, (BATCH,), generator=rng)
 
 
 @pytest.fixture

@@ -36,25 +36,25 @@ def executors(network, in_flight=None, dtype=torch.float64, autocast=contextlib.
 
 
 def batch(height, width, count=3, dtype=torch.float64):
-    draws = torch.Generator().manual_seed(1)
-    images = torch.randn(count, 3, height, width, generator=draws, dtype=torch.float64).to(dtype)
-    return images, torch.randint(CLASSES, (count,), generator=draws)
+    rng = torch.Generator().manual_seed(1)
+    images = torch.randn(count, 3, height, width, generator=rng, dtype=torch.float64).to(dtype)
+    return images, torch.randint(CLASSES, (count,), generator=rng)
 
 
-def assert_equal(one, table, children, images, labels, temperature):
+def assert_equal(sequential, fused, children, images, labels, temperature):
     """The same log-likelihoods, logits, loss, effective sample size, and gradient of every weight."""
-    expected = one.log_likelihoods(children, images, labels)
-    torch.testing.assert_close(table.log_likelihoods(children, images, labels), expected, rtol=1e-10, atol=0)
-    logits = one.logits(children.genotypes[-1], images).detach()
-    torch.testing.assert_close(table.logits(children.genotypes[-1], images), logits, rtol=1e-10, atol=1e-12)
-    seen = weighted_backward(one, children, images, labels, temperature)
-    gradient = one.supernet.weights.gradient.clone()
-    one.supernet.weights.gradient.fill_(99.0)
-    result = weighted_backward(table, children, images, labels, temperature)
+    expected = sequential.log_likelihoods(children, images, labels)
+    torch.testing.assert_close(fused.log_likelihoods(children, images, labels), expected, rtol=1e-10, atol=0)
+    logits = sequential.logits(children.genotypes[-1], images).detach()
+    torch.testing.assert_close(fused.logits(children.genotypes[-1], images), logits, rtol=1e-10, atol=1e-12)
+    seen = weighted_backward(sequential, children, images, labels, temperature)
+    gradient = sequential.supernet.weights.gradient.clone()
+    sequential.supernet.weights.gradient.fill_(99.0)
+    result = weighted_backward(fused, children, images, labels, temperature)
     torch.testing.assert_close(result, seen, rtol=1e-10, atol=0)
     scale = float(gradient.abs().max())
-    torch.testing.assert_close(table.supernet.weights.gradient, gradient, rtol=1e-9, atol=1e-12 * scale)
-    assert torch.equal(table.supernet.weights.gradient == 0, gradient == 0), "weights that no child uses stay untouched"
+    torch.testing.assert_close(fused.supernet.weights.gradient, gradient, rtol=1e-9, atol=1e-12 * scale)
+    assert torch.equal(fused.supernet.weights.gradient == 0, gradient == 0), "weights that no child uses stay untouched"
 
 
 @pytest.mark.parametrize("in_flight", [1, 3, None])
@@ -62,9 +62,9 @@ def assert_equal(one, table, children, images, labels, temperature):
     ("stem", "sides", "cells"), [("cifar", (8, 8), 3), ("cifar", (7, 5), 4), ("imagenet", (33, 36), 3)]
 )
 def test_fused_equals_sequential(random_genotype, in_flight, stem, sides, cells):
-    one, table = executors(Network(cells=cells, channels=4, stem=stem), in_flight)
+    sequential, fused = executors(Network(cells=cells, channels=4, stem=stem), in_flight)
     children = ArchitectureBatch.of([random_genotype(seed) for seed in range(5)])
-    assert_equal(one, table, children, *batch(*sides), temperature=3.0)
+    assert_equal(sequential, fused, children, *batch(*sides), temperature=3.0)
 
 
 @pytest.mark.parametrize("primitive", PRIMITIVES)
@@ -73,30 +73,30 @@ def test_operations_sharing_an_edge(primitive, uniform_genotype):
     cell = [(primitive, source) for node in range(NODES) for source in (node + 1, node + 1)]
     mixed = [(primitive, 0), (primitive, 0)] * NODES
     children = ArchitectureBatch.of([uniform_genotype(primitive), genotype(cell, mixed), genotype(mixed, cell)])
-    one, table = executors(Network(cells=3, channels=4))
-    assert_equal(one, table, children, *batch(6, 6), temperature=1.0)
+    sequential, fused = executors(Network(cells=3, channels=4))
+    assert_equal(sequential, fused, children, *batch(6, 6), temperature=1.0)
 
 
 def test_runner_without_cuda_runs_directly(random_genotype):
-    one, table = executors(Network(cells=3, channels=4), 2)
+    sequential, fused = executors(Network(cells=3, channels=4), 2)
     children = ArchitectureBatch.of([random_genotype(seed) for seed in range(3)])
-    assert_equal(one, CUDAGraphRunner(table), children, *batch(8, 8), temperature=2.0)
+    assert_equal(sequential, CUDAGraphRunner(fused), children, *batch(8, 8), temperature=2.0)
 
 
 def test_activations_follow_stem_dtype(random_genotype):
     """The same children in bfloat16, to its rounding, with float64 likelihoods and a float32 gradient."""
     bfloat16 = partial(torch.autocast, "cpu", dtype=torch.bfloat16)
-    one, table = executors(Network(cells=3, channels=4), dtype=torch.float32, autocast=bfloat16)
+    sequential, fused = executors(Network(cells=3, channels=4), dtype=torch.float32, autocast=bfloat16)
     children, (images, labels) = ArchitectureBatch.of([random_genotype(0)]), batch(8, 8, 16, torch.float32)
-    log_likelihoods = table.log_likelihoods(children, images, labels)
+    log_likelihoods = fused.log_likelihoods(children, images, labels)
     assert log_likelihoods.dtype == torch.float64
-    torch.testing.assert_close(log_likelihoods, one.log_likelihoods(children, images, labels), rtol=0.03, atol=0)
-    weighted_backward(one, children, images, labels)
-    expected = one.supernet.weights.gradient.clone()
-    weighted_backward(table, children, images, labels)
-    assert torch.cosine_similarity(table.supernet.weights.gradient, expected, dim=0) > 0.95
-    table.autocast = contextlib.nullcontext
-    assert not torch.equal(table.log_likelihoods(children, images, labels), log_likelihoods), (
+    torch.testing.assert_close(log_likelihoods, sequential.log_likelihoods(children, images, labels), rtol=0.03, atol=0)
+    weighted_backward(sequential, children, images, labels)
+    expected = sequential.supernet.weights.gradient.clone()
+    weighted_backward(fused, children, images, labels)
+    assert torch.cosine_similarity(fused.supernet.weights.gradient, expected, dim=0) > 0.95
+    fused.autocast = contextlib.nullcontext
+    assert not torch.equal(fused.log_likelihoods(children, images, labels), log_likelihoods), (
         "activations were bfloat16"
     )
 
@@ -189,15 +189,16 @@ def test_gpu_without_triton_fails(monkeypatch):
 
 def test_negligible_architectures_skip_backward(random_genotype, monkeypatch):
     """At a low temperature one child weighs all; the others then go no way back, and the gradient is the same."""
-    one, table = executors(Network(cells=3, channels=4))
+    sequential, fused = executors(Network(cells=3, channels=4))
     children, (images, labels) = ArchitectureBatch.of([random_genotype(seed) for seed in range(4)]), batch(8, 8)
-    table.skip_negligible = True
-    assert_equal(one, table, children, images, labels, temperature=10.0)
-    expected, gradient = weighted_backward(one, children, images, labels, 1e-3), one.supernet.weights.gradient.clone()
+    fused.skip_negligible = True
+    assert_equal(sequential, fused, children, images, labels, temperature=10.0)
+    expected = weighted_backward(sequential, children, images, labels, 1e-3)
+    gradient = sequential.supernet.weights.gradient.clone()
     live, pool_back = [], reference.pool_back
     monkeypatch.setattr(reference, "pool_back", lambda edges, *rest: (live.append(edges), pool_back(edges, *rest)))
-    result = weighted_backward(table, children, images, labels, 1e-3)
+    result = weighted_backward(fused, children, images, labels, 1e-3)
     assert {int((edges[:, 0] >= 0).sum()) for edges in live} == {2}, "two edges a node, those of one child"
     torch.testing.assert_close(result, expected, rtol=1e-10, atol=0)
     scale = float(gradient.abs().max())
-    torch.testing.assert_close(table.supernet.weights.gradient, gradient, rtol=1e-9, atol=1e-12 * scale)
+    torch.testing.assert_close(fused.supernet.weights.gradient, gradient, rtol=1e-9, atol=1e-12 * scale)

@@ -20,9 +20,9 @@ def supernet(stem="cifar", cells=4, dtype=torch.float64):
 
 
 def batch(side, layout=torch.channels_last, dtype=torch.float64):
-    draws = torch.Generator().manual_seed(1)
-    images = torch.randn(COUNT, 3, side, side, generator=draws, dtype=torch.float64).to(dtype, memory_format=layout)
-    return images, torch.randint(CLASSES, (COUNT,), generator=draws)
+    rng = torch.Generator().manual_seed(1)
+    images = torch.randn(COUNT, 3, side, side, generator=rng, dtype=torch.float64).to(dtype, memory_format=layout)
+    return images, torch.randint(CLASSES, (COUNT,), generator=rng)
 
 
 def outcome(executor, children, images, labels, temperature=8.0):
@@ -41,11 +41,8 @@ def assert_same(result, expected):
 @pytest.mark.parametrize("in_flight", [1, 2, 3, 5, 8])
 @pytest.mark.parametrize(("stem", "side"), [("cifar", 8), ("cifar", 7), ("imagenet", 33)])
 def test_grouped_equals_sequential(random_genotype, in_flight, stem, side):
-    children, net, minibatch = (
-        ArchitectureBatch.of([random_genotype(seed) for seed in range(5)]),
-        supernet(stem),
-        batch(side),
-    )
+    children = ArchitectureBatch.of([random_genotype(seed) for seed in range(5)])
+    net, minibatch = supernet(stem), batch(side)
     result = outcome(GroupedExecutor(net, contextlib.nullcontext, in_flight), children, *minibatch)
     assert_same(result, outcome(SequentialExecutor(net, contextlib.nullcontext), children, *minibatch))
 
@@ -93,11 +90,11 @@ def test_bfloat16_activations_float32_logits(random_genotype):
     net, (images, labels) = supernet(dtype=torch.float32), batch(8, dtype=torch.float32)
     children = ArchitectureBatch.of([random_genotype(seed) for seed in range(3)])
     autocast = lambda: torch.autocast("cpu", dtype=torch.bfloat16)  # noqa: E731
-    stacked = GroupedExecutor(net, autocast, 3)
-    logits = stacked.logits(children.genotypes[0], images)
+    grouped = GroupedExecutor(net, autocast, 3)
+    logits = grouped.logits(children.genotypes[0], images)
     assert logits.dtype == torch.float32
     assert not torch.equal(logits, net(children.genotypes[0], images))
-    weighted_backward(stacked, children, images, labels, temperature=1e3)
+    weighted_backward(grouped, children, images, labels, temperature=1e3)
     rounded = net.weights.gradient.clone()
     assert rounded.dtype == torch.float32
     weighted_backward(GroupedExecutor(net, contextlib.nullcontext, 3), children, images, labels, temperature=1e3)

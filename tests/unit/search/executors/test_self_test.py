@@ -67,7 +67,7 @@ def test_agreement_is_remembered_and_failure_is_not(monkeypatch, card):
     assert remembered.name.startswith("fused-")
 
 
-class Bank:
+class OnCUDA:
     """Shared weights that say they are on CUDA."""
 
     def __init__(self, shared):
@@ -91,7 +91,7 @@ class OtherRankRefuses(Ranks):
 )
 def test_auto_takes_fused_if_it_agrees(monkeypatch, caplog, problem, ranks, said):
     supernet = Supernet(NETWORK, 10, torch.Generator().manual_seed(0))
-    supernet.weights = Bank(supernet.weights)
+    supernet.weights = OnCUDA(supernet.weights)
     monkeypatch.setattr(build, "autocast", lambda device, precision: contextlib.nullcontext())
     monkeypatch.setattr(build, "fused_problem", lambda device: problem)
     monkeypatch.setattr(build, "FusedExecutor", lambda net, context, in_flight, skip: in_flight)
@@ -111,7 +111,7 @@ def test_auto_takes_fused_if_it_agrees(monkeypatch, caplog, problem, ranks, said
 
 def test_auto_without_memory_is_not_fused(monkeypatch, caplog):
     supernet = Supernet(NETWORK, 10, torch.Generator().manual_seed(0))
-    supernet.weights = Bank(supernet.weights)
+    supernet.weights = OnCUDA(supernet.weights)
     monkeypatch.setattr(build, "autocast", lambda device, precision: contextlib.nullcontext())
     assert isinstance(build_executor(supernet, Compute(memory_gib=1e-6), 64, 32), SequentialExecutor)
     assert "memory does not hold" in caplog.text

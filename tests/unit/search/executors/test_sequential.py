@@ -26,9 +26,9 @@ def executor(dtype=torch.float64, channels=4, autocast=contextlib.nullcontext):
 
 
 def batch(dtype=torch.float64, count=BATCH, side=SIDE, layout=torch.channels_last):
-    draws = torch.Generator().manual_seed(1)
-    images = torch.randn(count, 3, side, side, generator=draws, dtype=torch.float64).to(dtype, memory_format=layout)
-    return images, torch.randint(CLASSES, (count,), generator=draws)
+    rng = torch.Generator().manual_seed(1)
+    images = torch.randn(count, 3, side, side, generator=rng, dtype=torch.float64).to(dtype, memory_format=layout)
+    return images, torch.randint(CLASSES, (count,), generator=rng)
 
 
 @pytest.fixture

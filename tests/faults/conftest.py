@@ -16,14 +16,7 @@ from parsec import cli
 from parsec.config.base import Compute, as_json
 from parsec.config.datasets import Digits, PrepareJob
 from parsec.config.retrain import RetrainAugmentation, RetrainJob, RetrainStage
-from parsec.config.search import (
-    Estimator,
-    PriorOptimizer,
-    Ranking,
-    SearchJob,
-    SearchOptimizer,
-    SearchStage,
-)
+from parsec.config.search import Estimator, PriorOptimizer, Ranking, SearchJob, SearchOptimizer, SearchStage
 from parsec.config.training import Augmentation, Optimizer, Stack
 from parsec.data.prepare import prepare
 from parsec.records.code_hash import code_fingerprint
@@ -71,8 +64,7 @@ JOBS = {
     "search": (SEARCH, ()),
     "retrain": (RETRAIN, ("--genotype", "DARTS_V2", "--origin", "published", "--method", "DARTS_V2", "--run", 0)),
 }
-STEPS = 12
-"""Of either training."""
+"""Settings of both trainings, of 12 steps each, and what their commands ask for besides."""
 
 
 @dataclass(frozen=True)
@@ -169,7 +161,7 @@ def at_step():
 
 @pytest.fixture
 def make_run(digits, tmp_path):
-    """A function verb, name → a training with its output and state below a temporary folder, or where else is said."""
+    """A function verb, name → a training with its output and state below a temporary folder, or below those given."""
 
     def make(verb, name="run", output=tmp_path, state=tmp_path / "state", data=digits, **changes):
         return Run(verb, data, output / name, state / name, tmp_path / f"{name}.stderr", changes)

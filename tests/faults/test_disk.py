@@ -42,19 +42,17 @@ def fails_in_one_line(run, message, **given):
     return said
 
 
-def full_during(place, run, disk, at_step):
-    """Let the disk of a run become full at a moment when this place is next to be written to."""
+def survives_full_disk(verb, place, make_run, disk, at_step, expected):
+    """Let the disk become full when this is next to be written; returns the step after which the run goes on."""
+    where = "output" if place == "its outputs" else "state"
+    run = make_run(verb, f"{verb}-{PLACES.index(place)}", **{where: disk / "run"})
     if place == "its outputs":
         fill(disk)
-        return fails_in_one_line(run, FULL)
-    seconds, step = (0.0, 5) if place == "a save" else (600.0, 0)
-    return fails_in_one_line(run, FULL, before=at_step(run.verb, step, lambda: fill(disk)), checkpoint_seconds=seconds)
-
-
-def survives_full_disk(verb, place, make_run, disk, tmp_path, at_step, expected):
-    where = {"output": disk / "run"} if place == "its outputs" else {"state": disk / "run"}
-    run = make_run(verb, f"{verb}-{PLACES.index(place)}", **where)
-    full_during(place, run, disk, at_step)
+        fails_in_one_line(run, FULL)
+    else:
+        seconds, step = (0.0, 5) if place == "a save" else (600.0, 0)
+        full = at_step(verb, step, lambda: fill(disk))
+        fails_in_one_line(run, FULL, before=full, checkpoint_seconds=seconds)
     (disk / "filler").unlink()
     code, said = run.finish()
     assert code == 0, said
@@ -64,8 +62,8 @@ def survives_full_disk(verb, place, make_run, disk, tmp_path, at_step, expected)
 
 
 @pytest.mark.fault("search", "the disk is full while state, metrics or outputs are written")
-def test_search_on_a_full_disk(make_run, undisturbed, small_disk, tmp_path, at_step, outcome):
-    given = (make_run, small_disk, tmp_path, at_step, undisturbed("search"))
+def test_search_on_a_full_disk(make_run, undisturbed, small_disk, at_step, outcome):
+    given = (make_run, small_disk, at_step, undisturbed("search"))
     steps = [survives_full_disk("search", place, *given) for place in PLACES]
     assert steps == ["5", "", "12"]
     outcome(
@@ -75,8 +73,8 @@ def test_search_on_a_full_disk(make_run, undisturbed, small_disk, tmp_path, at_s
 
 
 @pytest.mark.fault("retraining", "the disk is full while state, metrics or outputs are written")
-def test_retraining_on_a_full_disk(make_run, undisturbed, small_disk, tmp_path, at_step, outcome):
-    given = (make_run, small_disk, tmp_path, at_step, undisturbed("retrain"))
+def test_retraining_on_a_full_disk(make_run, undisturbed, small_disk, at_step, outcome):
+    given = (make_run, small_disk, at_step, undisturbed("retrain"))
     steps = [survives_full_disk("retrain", place, *given) for place in PLACES]
     assert steps == ["5", "", "12"]
     outcome("as in a search (3 of 3)")

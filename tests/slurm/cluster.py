@@ -7,7 +7,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from string import Template
 
@@ -122,7 +122,8 @@ class Cluster:
             self._daemons[node].kill()
             self._daemons[node].wait()
         for process in self.processes(node):
-            kill(process)
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
 
     def processes(self, node: str) -> list[psutil.Process]:
         """Everything that runs on a node beside the daemon; first the watchers, who would tell of the others' end."""
@@ -151,13 +152,6 @@ def _watcher(process: psutil.Process) -> psutil.Process | None:
         return parent if parent and parent.name().startswith("slurmstepd") else None
     except psutil.Error:
         return None
-
-
-def kill(process: psutil.Process) -> None:
-    try:
-        process.kill()
-    except psutil.NoSuchProcess:
-        return
 
 
 def free_ports(count: int) -> list[int]:

@@ -3,7 +3,6 @@
 import shutil
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
 from slurm.cluster import Cluster, missing
@@ -50,8 +49,8 @@ def stories(
     """All stories of the tests that were asked for, begun."""
 
     def tell(item: pytest.Item) -> Story:
-        base = shutil.copytree(undisturbed.base, tmp_path_factory.mktemp("story") / "workspace")
-        search = Search(Workspace(Path(base), limits=()), cluster)
+        base = tmp_path_factory.mktemp("story") / "workspace"
+        search = Search(Workspace(shutil.copytree(undisturbed.base, base), limits=()), cluster)
         try:
             return item.get_closest_marker("story").kwargs["of"](search)
         finally:

@@ -43,16 +43,20 @@ def test_unmodified_profile_gives_no_warning(asked):
     assert "lacks" not in said
 
 
-@pytest.mark.parametrize("own", ["--default-resources", "--set-resources"])
-def test_options_without_the_signal_are_named(asked, own):
-    name = {"--default-resources": "gpus_per_training=0", "--set-resources": "search:nodes=1"}[own]
-    prefix = {"--default-resources": "", "--set-resources": "search:"}[own]
-    gpu, extra, said = asked(*SLURM, own, name, f'{prefix}slurm_extra="--exclusive"')
-    assert (gpu, extra) == ({"--default-resources": "0", "--set-resources": "1"}[own], "--exclusive")
+@pytest.mark.parametrize(
+    ("option", "own", "gpus", "of_all"),
+    [
+        ("--default-resources", ["gpus_per_training=0", 'slurm_extra="--exclusive"'], "0", True),
+        ("--set-resources", ['search:slurm_extra="--exclusive"'], "1", False),
+    ],
+)
+def test_options_without_the_signal_are_named(asked, option, own, gpus, of_all):
+    gpu, extra, said = asked(*SLURM, option, *own)
+    assert (gpu, extra) == (gpus, "--exclusive")
     (line,) = [line for line in said.splitlines() if "lacks" in line]
     assert line.startswith("slurm_extra of search")
     assert SIGNAL in line
-    assert ("retrain" in line) == (own == "--default-resources")
+    assert ("retrain" in line) == of_all
 
 
 def test_one_machine_asks_for_no_signal(asked):

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from workspace import ROOT, SOURCES, counts
+from workspace import ROOT, SOURCES, counts, environment
 
 TINY = ROOT / "tests" / "workflow" / "tiny.yaml"
 MODULE = """
@@ -26,9 +26,9 @@ PARTS = {"prepare_dataset": 2, "search": 1, "finetune": 1, "transfer": 1, "retra
 
 
 def call(*words, cwd, **variables):
-    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"} | variables
     command = [sys.executable, "-m", *map(str, words)]
-    done = subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=600, check=False)
+    shell = {**environment(), **variables}
+    done = subprocess.run(command, cwd=cwd, env=shell, capture_output=True, text=True, timeout=600, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout + done.stderr
 

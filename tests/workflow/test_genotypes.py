@@ -3,17 +3,16 @@
 import json
 import re
 import shlex
-from pathlib import Path
 
 import pytest
 import yaml
+from workspace import ROOT
 
 from parsec.cli import main
 from parsec.config import plan
 from parsec.config.load import load
 from parsec.space.published import DARTS_V1, DARTS_V2, read_genotype
 
-ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "workflow" / "docs" / "genotypes.md"
 RUN = "retrain/digits/published/mine/seed0/run0"
 

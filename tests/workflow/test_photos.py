@@ -15,7 +15,7 @@ import yaml
 from PIL import Image
 from workspace import ROOT, Workspace, environment
 
-PART = {"train": 12, "val": 4}
+SPLITS = {"train": 12, "val": 4}
 """Images of a class."""
 
 
@@ -35,15 +35,15 @@ def write_folders(folder: Path, rows: pd.DataFrame) -> None:
 
 @pytest.fixture
 def imagenette(shared_data: Callable[[str], Path], tmp_path: Path) -> Path:
-    for part, count in PART.items():
-        rows = photographs(shared_data(f"imagenette224-{part}.parquet"), count, 5)
-        write_folders(tmp_path / "imagenette" / part, rows)
+    for split, count in SPLITS.items():
+        rows = photographs(shared_data(f"imagenette224-{split}.parquet"), count, 5)
+        write_folders(tmp_path / "imagenette" / split, rows)
     return tmp_path / "imagenette"
 
 
 @pytest.fixture
 def tiny_imagenet(shared_data: Callable[[str], Path], tmp_path: Path) -> Path:
-    """As it is unpacked: `val` is flat, and its labels lie in a file."""
+    """As it is unpacked: `val` is flat, and its labels are in a file."""
     folder = tmp_path / "tiny-imagenet"
     write_folders(folder / "train", photographs(shared_data("tiny-imagenet-32-train.parquet"), 4, 200))
     rows = photographs(shared_data("tiny-imagenet-32-val.parquet"), 1, 200)

@@ -1,4 +1,4 @@
-"""Several processes a run: asked for as a resource, which re-runs nothing that is finished."""
+"""Several processes per run: asked for as a resource, which re-runs nothing that is finished."""
 
 import json
 

@@ -18,7 +18,7 @@ def add_words(text):
     return text.replace('"""', '"""In other words: ', 1) + "\n# A comment.\n"
 
 
-def test_new_seed_runs_alone(copy):
+def test_new_seed_runs_only_its_searches(copy):
     copy.change("seeds", [0, 1])
     planned = copy.planned()
     assert [planned[stage] for stage in STAGES] == [1, 1, 1]
@@ -35,7 +35,7 @@ def test_retraining_settings_rerun_only_their_retraining(copy):
     assert planned.keys() == PAGES
 
 
-def test_new_run_of_retraining_runs_alone(copy):
+def test_new_run_of_retraining_repeats_no_other(copy):
     copy.change("retrain.digits-folder.runs", [0, 1])
     planned = copy.planned()
     assert planned.pop("retrain") == 1
@@ -79,9 +79,14 @@ def test_deleted_job_files_re_run_nothing(copy):
     assert copy.planned() == {}
 
 
-def test_edited_figure_is_redrawn_alone(copy):
+def test_only_an_edited_figure_is_drawn_again(copy):
     copy.rewrite("parsec/report/figures/cost.py", lambda text: text.replace("0.3 + sum(map(", "0.4 + sum(map("))
     assert copy.planned() == {"figure_cost": 1, **dict.fromkeys(END, 1)}
+
+
+def test_edited_format_of_tables_makes_all_of_them_again(copy):
+    copy.rewrite("parsec/report/tables/markup.py", lambda text: text.replace("<table>", "<table class='ours'>"))
+    assert copy.planned() == {"table": 2, "checklist": 1, "summary": 1, **dict.fromkeys(END, 1)}
 
 
 def test_code_change_reruns_can_be_disabled(copy):

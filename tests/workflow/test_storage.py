@@ -14,12 +14,12 @@ RUN = "search/digits/parsec/seed0"
 SHARED = ("persistence", "software-deployment", "sources", "source-cache")
 
 
-def test_remote_storage_alone_holds_identical_search(fresh, finished, tmp_path):
+def test_only_remote_storage_holds_the_search(fresh, finished, tmp_path):
     stored = ("--default-storage-provider", "fs", "--default-storage-prefix", str(tmp_path / "store"))
     options = ("--until", "search", *stored, "--shared-fs-usage", *SHARED)
     done = fresh.run(*options)
     assert done.returncode == 0, done.stdout + done.stderr
     remote = tmp_path / "store" / "results" / RUN
-    assert (remote / "pi.parquet").read_bytes() == (finished[0].results / RUN / "pi.parquet").read_bytes()
+    assert (remote / "pi.parquet").read_bytes() == (finished.results / RUN / "pi.parquet").read_bytes()
     assert not (fresh.results / "search").exists()
     assert fresh.planned(*options) == {}

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from workspace import ROOT, Workspace, new_workspace
+from workspace import ROOT, Workspace
 
 TABLES = {
     "nasbench201-found",
@@ -35,10 +35,10 @@ FIGURES = {
 
 
 @pytest.fixture
-def workspace(tmp_path: Path) -> Workspace:
-    made = new_workspace(tmp_path / "workspace")
-    shutil.copy(ROOT / "tests/workflow/studies.yaml", made.base / "settings.yaml")
-    return made
+def workspace(fresh: Workspace) -> Workspace:
+    """A fresh workspace with the settings of the studies."""
+    shutil.copy(ROOT / "tests/workflow/studies.yaml", fresh.base / "settings.yaml")
+    return fresh
 
 
 def test_every_table_and_figure_is_made(workspace: Workspace, shared_data: Callable[[str], Path]) -> None:
@@ -70,18 +70,17 @@ def test_missing_table_skips_studies_with_notice(workspace: Workspace) -> None:
     assert planned["predictor"] == 1, "NAS-Bench-101 is there"
 
 
-def test_predictor_searches_darts_without_table(tmp_path: Path) -> None:
-    workspace = new_workspace(tmp_path / "workspace")
-    shutil.copy(ROOT / "tests/workflow/predictor-darts.yaml", workspace.base / "settings.yaml")
-    done = workspace.run("--cores", "2")
+def test_predictor_searches_darts_without_table(fresh: Workspace) -> None:
+    shutil.copy(ROOT / "tests/workflow/predictor-darts.yaml", fresh.base / "settings.yaml")
+    done = fresh.run("--cores", "2")
     assert done.returncode == 0, done.stdout + done.stderr
-    made = {path.stem for path in (workspace.results / "tables").glob("*.md")}
+    made = {path.stem for path in (fresh.results / "tables").glob("*.md")}
     assert made == {"predictor", "predictor-claims"}
-    assert (workspace.results / "figures" / "predictor.svg").exists()
-    trained = pd.read_parquet(workspace.results / "predictor" / "darts" / "seed0" / "trained.parquet")
+    assert (fresh.results / "figures" / "predictor.svg").exists()
+    trained = pd.read_parquet(fresh.results / "predictor" / "darts" / "seed0" / "trained.parquet")
     assert set(trained["pool"]) == {"uniform-6", "smart-6", "evolution-6", "prior-6"}
-    assert workspace.planned() == {}
-    workspace.change("predictors.darts.pools", [{"kind": "all"}])
-    refused = workspace.run("--dry-run")
+    assert fresh.planned() == {}
+    fresh.change("predictors.darts.pools", [{"kind": "all"}])
+    refused = fresh.run("--dry-run")
     assert refused.returncode != 0
     assert "too large" in refused.stdout + refused.stderr

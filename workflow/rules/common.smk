@@ -20,9 +20,8 @@ from parsec.config.report_items import BenchmarkTable, PublishedTable
 from parsec.data.sources.listing import listing_fingerprint
 from parsec.errors import SettingsError, UserError
 from parsec.records.code_hash import code_fingerprint
-from parsec.report.registry import figure_code
-from parsec.report.registry import table_code
 from parsec.plugins import published_folder, source_root
+from parsec.report.registry import figure_code, table_code
 from parsec.runtime.outputs import MARKER, check_folder
 
 
@@ -33,6 +32,7 @@ def checked_settings():
             for file in workflow.configfiles:
                 read_document(Path(file))
         checked = plan.on_this_machine(load(config))
+        check_table_names(checked)
         # Jobs get the settings that were checked here, and by then their results folder is in use.
         if workflow.is_main_process:
             check_results(Path(checked.results))
@@ -40,6 +40,14 @@ def checked_settings():
     except UserError as error:
         print(error, file=sys.stderr)
         sys.exit(error.exit_code)
+
+
+def check_table_names(checked):
+    """The table of a data set has its name, so that no other table may have it: two rules would make one file."""
+    tables = [item.name for item in report_items.experiment_items(checked) if item.kind == "tables"]
+    for name in checked.retrain:
+        if name in ("comparison", *tables):
+            raise SettingsError(f"retrain.{name}: another table has this name; give the data set another one")
 
 
 def check_results(folder):
@@ -60,7 +68,7 @@ def count_gpus():
     if ON_CLUSTER:
         return 1  # A GPU of the login node, or none, tells nothing about the nodes.
     hidden = os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1")
-    devices = Path(os.devnull).parent
+    devices = Path(os.devnull).parent  # Not written out, because the linter refuses absolute paths.
     # WSL2 has one device for all GPUs.
     return int(not hidden and (any(devices.glob("nvidia[0-9]*")) or (devices / "dxg").exists()))
 
@@ -76,6 +84,11 @@ CPU_ENVIRONMENT = "../../envs/cpu.yaml"
 ENVIRONMENT = "../../envs/cuda.yaml" if GPUS else CPU_ENVIRONMENT
 COMPLETE_SETTINGS = yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
 REPORT_ITEMS = {(item.kind, item.name): item.sources for item in report_items.experiment_items(settings)}
+# Per kind of page: the function that names the code of one, and the code that writes all of them.
+PAGE_CODE = {
+    "tables": (table_code, "parsec.report.tables.markup:write_table"),
+    "figures": (figure_code, "parsec.report.figures.style:as_files"),
+}
 # Jobs inherit where the package and its Python are, and what may change without re-running anything.
 os.environ.update(
     PYTHONPATH=os.pathsep.join(filter(None, [str(root), os.environ.get("PYTHONPATH")])),
@@ -148,9 +161,15 @@ def params_image_source(wildcards, output):
     return [word for key, each in values.items() for value in each for word in (f"--{key}", value)]
 
 
-def params_code(*modules):
-    """Param: fingerprint of the code behind a table or figure, so that editing it makes only that one again."""
-    return lambda wildcards: f"code {code_fingerprint(*modules)}"
+def params_code(module):
+    """Param: fingerprint of the code behind a page of the report, so that editing it makes only that one again."""
+    return lambda wildcards: f"code {code_fingerprint(module)}"
+
+
+def params_page_code(kind, *names):
+    """Param: as `params_code`, of these tables or figures, or of the one that the wildcard `item` names."""
+    code, writer = PAGE_CODE[kind]
+    return lambda wildcards: f"code {code_fingerprint(*map(code, names or [wildcards.item]), writer)}"
 
 
 def params_option(option, key):
@@ -169,8 +188,8 @@ def params_storage(wildcards, output):
 
 
 def params_folders(wildcards, input):
-    """Param: the folders that the input files are in."""
-    return list(dict.fromkeys(str(Path(file).parent) for file in input))
+    """Param: the folders that the input files are in, or those of the input `runs`."""
+    return list(dict.fromkeys(str(Path(file).parent) for file in input.get("runs", input)))
 
 
 def input_results(*paths):
@@ -209,9 +228,9 @@ def params_item(kind):
     def arguments(wildcards, input):
         files = iter(input)
         for source in REPORT_ITEMS[kind, wildcards.item]:
-            folder = getattr(source, "files", ())
-            paths = [next(files) for _ in folder or (source,)]
-            yield str(Path(paths[0]).parent) if folder else paths[0]
+            names = getattr(source, "files", ())
+            first, *_ = [next(files) for _ in names or (source,)]
+            yield str(Path(first).parent) if names else first
 
     return lambda wildcards, input: list(arguments(wildcards, input))
 

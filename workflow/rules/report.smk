@@ -11,7 +11,7 @@ rule table:
     conda:
         CPU_ENVIRONMENT
     params:
-        code=params_code(table_code("accuracy")),
+        code=params_page_code("tables", "accuracy"),
         published=lambda w: [f"--compare-with={name}" for name in [settings.retrain[w.dataset].compare_with] if name],
         prefix=subpath(output.csv, strip_suffix=".csv"),
     message:
@@ -35,7 +35,7 @@ rule comparison:
     conda:
         CPU_ENVIRONMENT
     params:
-        code=params_code(table_code("comparison")),
+        code=params_page_code("tables", "comparison"),
         prefix=subpath(output.csv, strip_suffix=".csv"),
         reference=settings.reference,
     message:
@@ -78,7 +78,7 @@ for figure, (category, shows, files) in FIGURES.items():
         conda:
             CPU_ENVIRONMENT
         params:
-            code=params_code(figure_code(figure)),
+            code=params_page_code("figures", figure),
             figure=figure,
             prefix=subpath(output.svg, strip_suffix=".svg"),
         message:
@@ -108,7 +108,7 @@ rule run_figures:
     conda:
         CPU_ENVIRONMENT
     params:
-        code=params_code(figure_code("pi"), figure_code("cells")),
+        code=params_page_code("figures", "pi", "cells"),
         runs=params_folders,
     message:
         "Figures of the searches of {wildcards.stage} with {wildcards.method}, batch {wildcards.batch}"
@@ -196,7 +196,7 @@ rule complete_settings:
     params:
         # Of an output, so that what changes no result, such as the title, re-runs nothing.
         text=lambda wildcards, output: COMPLETE_SETTINGS,
-        code=params_code(figure_code("pi"), figure_code("cells")),
+        code=params_page_code("figures", "pi", "cells"),
     message:
         "Complete settings of this run"
     shell:

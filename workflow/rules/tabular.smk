@@ -203,7 +203,7 @@ rule lookup:
     params:
         code=params_code("parsec.report.lookup"),
         prefix=subpath(output.json, strip_suffix=".json"),
-        runs=lambda wildcards, input: params_folders(wildcards, input.runs),
+        runs=params_folders,
     message:
         "Looking up the true accuracies of the searched architectures"
     shell:
@@ -229,7 +229,7 @@ rule ranking:
     params:
         code=params_code("parsec.report.ranking"),
         benchmark=params_option("--benchmark", "benchmark"),
-        runs=lambda wildcards, input: params_folders(wildcards, input.runs),
+        runs=params_folders,
     message:
         "Comparing how shared weights rank architectures with the truth"
     shell:
@@ -249,7 +249,7 @@ rule experiment_table:
     conda:
         CPU_ENVIRONMENT
     params:
-        code=lambda wildcards: params_code(table_code(wildcards.item))(wildcards),
+        code=params_page_code("tables"),
         prefix=subpath(output.csv, strip_suffix=".csv"),
         sources=params_item("tables"),
     message:
@@ -271,7 +271,7 @@ rule experiment_figure:
     conda:
         CPU_ENVIRONMENT
     params:
-        code=lambda wildcards: params_code(figure_code(wildcards.item))(wildcards),
+        code=params_page_code("figures"),
         prefix=subpath(output.csv, strip_suffix=".csv"),
         sources=params_item("figures"),
     message:

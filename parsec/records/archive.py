@@ -15,13 +15,12 @@ from parsec.config.load import load
 from parsec.errors import UserError
 from parsec.records import evidence
 from parsec.records.documents import RESULTS_FILE, current_settings, read_document, read_documents, read_results
-from parsec.records.evidence import Claim, Evidence, Reader, read_claims
-from parsec.runtime.files import partial_path, reported, write_atomic
+from parsec.records.evidence import SETTINGS, Claim, Evidence, Reader, read_claims, read_settings
+from parsec.runtime.files import is_partial, partial_path, reported, write_atomic
 from parsec.runtime.outputs import check_file, check_folder, mark_folder, read_marker, signature_of, write_outputs
 
 BENCHMARKS = "benchmarks"
 OPEN = "open.csv"
-SETTINGS = "settings.yaml"
 FOLDER = "a record"
 """Kind of the folder of a record, in its marker."""
 TITLE = "# Completed and pending runs"
@@ -123,7 +122,7 @@ def renew(records: Path) -> None:
         raise UserError(f"{records}: no folder of records; give results/records, or a run and the record to make")
     check_index(records)
     for record in _runs(records):
-        settings = yaml.safe_load((record / SETTINGS).read_text(encoding="utf-8"))
+        settings = read_settings(record)
         if read_marker(record) is not None and (current := current_settings(settings)) != settings:
             write_atomic(record / SETTINGS, yaml.safe_dump(current, sort_keys=False, allow_unicode=True))
     write_index(records)
@@ -135,7 +134,7 @@ def with_tables(page: str, records: Path) -> str:
     `<!-- table RECORD/NAME, rows 1-4, 9-12, columns 1-3 -->` leaves out the others; row 1 follows the heading.
 
     Raises:
-        UserError: a record has no such table, or the end of a table is missing.
+        UserError: a record has no such table, row or column, or the end of a table is missing.
     """
 
     def filled(match: re.Match[str]) -> str:
@@ -145,22 +144,27 @@ def with_tables(page: str, records: Path) -> str:
         if not table.is_file():
             raise UserError(f"{table}: missing; name a table of a record")
         lines = [line for line in table.read_text(encoding="utf-8").splitlines() if line.startswith("|")]
-        lines = lines[:2] + _selected(lines[2:], match["rows"])
+        lines = lines[:2] + _selected(lines[2:], match["rows"], f"{table}: rows")
         if match["columns"]:
             # A | within a cell is written as \|.
             cells = [re.split(r"(?<!\\)\|", line)[1:-1] for line in lines]
-            lines = ["|".join(["", *_selected(row, match["columns"]), ""]) for row in cells]
+            lines = ["|".join(["", *_selected(row, match["columns"], f"{table}: columns"), ""]) for row in cells]
         return "\n".join([match["start"], "", *lines, "", match["end"]])
 
     return TABLE.sub(filled, page)
 
 
-def _selected(items: list[str], ranges: str | None) -> list[str]:
+def _selected(items: list[str], ranges: str | None, what: str) -> list[str]:
     """The items that `ranges` names, such as `1-4, 9`, counted from 1; all of them if it is None."""
     if ranges is None:
         return items
-    ends = [[int(end) for end in part.split("-")] for part in ranges.split(",") if part.strip()]
-    return [item for each in ends for item in items[each[0] - 1 : each[-1]]]
+    selected: list[str] = []
+    for part in ranges.split(","):
+        ends = [int(end) for end in re.findall(r"\d+", part)]
+        if len(ends) not in (1, 2) or not 1 <= ends[0] <= ends[-1] <= len(items):
+            raise UserError(f"{what} {ranges}: the table has 1 to {len(items)}; name some of them, such as 1-2, 4")
+        selected += items[ends[0] - 1 : ends[-1]]
+    return selected
 
 
 def fill_page(page: Path, records: Path) -> None:
@@ -234,25 +238,32 @@ def _section(title: str, columns: str, rows: Iterable[str]) -> list[str]:
 
 
 def _runs(records: Path) -> list[Path]:
-    return [folder for folder in sorted(records.iterdir()) if (folder / SETTINGS).is_file()]
+    """The records of finished runs; not what a killed `keep` has left under a temporary name."""
+    return [each for each in sorted(records.iterdir()) if (each / SETTINGS).is_file() and not is_partial(each)]
 
 
 def _pending_runs(path: Path) -> list[dict[str, str]]:
-    """Rows of `open.csv`; none where a folder of records of one's own has no such list."""
+    """Rows of `open.csv`; none where a folder of records of one's own has no such list.
+
+    Raises:
+        UserError: a row lacks a column.
+    """
     if not path.is_file():
         return []
     with path.open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
+        rows = list(csv.DictReader(file))
+    if any(row.get(column) is None for row in rows for column in ("what", "command", "needs")):
+        raise UserError(f"{path}: not the list of pending runs; give every row the columns what, command and needs")
+    return rows
 
 
 def _run_row(record: Path) -> str:
-    settings = yaml.safe_load((record / SETTINGS).read_text(encoding="utf-8"))
     results = read_documents([record / RESULTS_FILE], "search", "retrain")
     hours = sum(result["cost"]["wall_seconds"] for result in results) / 3600
     machines = ", ".join(dict.fromkeys(_machine(result["provenance"]["machine"]) for result in results))
     commits = ", ".join(dict.fromkeys(_commit(result["provenance"]["git"]) for result in results))
     name = record.name
-    return f"| [{name}]({name}) | {settings['name']} | {machines} | {len(results)} | {hours:.2f} | {commits} |"
+    return f"| [{name}]({name}) | {evidence.title(record)} | {machines} | {len(results)} | {hours:.2f} | {commits} |"
 
 
 def _benchmark_row(path: Path) -> str:

@@ -222,8 +222,11 @@ class _LookedUp(_Open):
     stage: Name
     dataset: Name
     method: Name
+    base: Name
     seed: Seed
     cost: _Cost
+    forward_images: int
+    architecture: str
     rank_cifar10: int
     test_cifar10: float
     test_cifar100: float
@@ -376,7 +379,9 @@ def read_document(path: Path, kind: str) -> dict[str, Any]:
 def read_lines(path: Path) -> list[dict[str, Any]]:
     """All documents of a `results.jsonl`, as written."""
     try:
-        documents = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        # Not `splitlines`, which also splits at U+2028 and U+0085; JSON writes both as they are.
+        with path.open(encoding="utf-8") as file:
+            documents = [json.loads(line) for line in file]
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror}); it must be a record's {RESULTS_FILE}") from error
     except (ValueError, RecursionError) as error:

@@ -14,6 +14,7 @@ from parsec.plugins import published_folder
 from parsec.records.documents import RESULTS_FILE, read_document
 from parsec.stats import Estimate, difference_interval, difference_text, interval_of_mean
 
+SETTINGS = "settings.yaml"
 HOLDS, FAILS, OPEN = "holds", "does not hold", "no significant difference"
 IN_PART, CLOSE, SINGLE = "holds in part", "close, but differs significantly", "one run, no interval"
 REDUCED = " at reduced scale"
@@ -102,10 +103,26 @@ def first_row(record: Path, name: str, condition: str) -> "pd.Series[Any] | None
     return None if rows.empty else rows.iloc[0]
 
 
+def read_settings(record: Path) -> dict[str, Any]:
+    """Settings of the run as they were written, under the names of its version.
+
+    Raises:
+        UserError: the file is missing or damaged.
+    """
+    path = record / SETTINGS
+    try:
+        settings = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        reason = " ".join(str(error).split())
+        raise UserError(f"{path}: cannot be read ({reason}); restore the record from git") from error
+    if not isinstance(settings, dict) or "name" not in settings:
+        raise UserError(f"{path}: not the settings of a run; restore the record from git")
+    return settings
+
+
 def title(record: Path) -> str:
     """Title of the run, from its settings."""
-    settings: dict[str, Any] = yaml.safe_load((record / "settings.yaml").read_text(encoding="utf-8"))
-    return str(settings["name"])
+    return str(read_settings(record)["name"])
 
 
 def with_std(mean: float, std: float, unit: str = " %") -> str:
@@ -240,10 +257,11 @@ def collapse(record: Path, claim: Claim) -> Evidence | None:
     if "test_cifar10_mean" not in table:
         return None
     mean = read_document(record / RESULTS_FILE, "lookup")["mean"]["cifar10"]
-    # PARSEC as it is written, and the variant that the comparison has in its first row.
+    # PARSEC as it is written, if it ran, and the variant that the comparison has in its first row.
+    rows = table.drop_duplicates("method").set_index("method")
     shown, verdicts = [], []
-    for name in dict.fromkeys(("parsec", table["method"].iloc[0])):
-        row = table.set_index("method").loc[name]
+    for name in dict.fromkeys(name for name in ("parsec", rows.index[0]) if name in rows.index):
+        row = rows.loc[name]
         skips = "" if pd.isna(row["skip_share"]) else f", {100 * row['skip_share']:.0f} % skip connections"
         accuracy = with_std(row["test_cifar10_mean"], row["test_cifar10_std"])
         accuracy += ends(row["test_cifar10_low"], row["test_cifar10_high"])
@@ -329,11 +347,13 @@ def assisted(record: Path, claim: Claim) -> Evidence | None:
 
 
 def predictor(record: Path, claim: Claim) -> Evidence | None:
-    """How often the claim holds over problems, qualities and pools."""
+    """How often the claim holds over problems, data sets, qualities and pools."""
     table = read_table(record, "predictor-claims")
     if table.empty:
         return None
-    rows = table[table["claim"].str.contains(WORDS[claim.claim])].drop_duplicates(["problem", "quality", "claim"])
+    # A claim that rests on two differences has a row for each.
+    rows = table[table["claim"].str.contains(WORDS[claim.claim])]
+    rows = rows.drop_duplicates(["problem", "data", "quality", "claim"])
     if rows.empty:
         return None
     held = rows["verdict"].eq(HOLDS)

@@ -235,13 +235,12 @@ def write_checklist(results: list[Path], output: Path, left_out: Sequence[str] =
     `left_out` says what the run was asked for and could not make.
 
     Raises:
-        UserError: no result, or a damaged one.
+        UserError: no result of a search or a retraining, or a damaged one.
     """
     documents = read_results(results)
-    if not documents:
+    records = Records(*([d for d in documents if d["kind"] == kind] for kind in ("search", "retrain")))
+    if not records.all:
         raise UserError("the checklist needs result files; give the result.json of searches and retrainings")
-    by_kind = {kind: [d for d in documents if d["kind"] == kind] for kind in ("search", "retrain")}
-    records = Records(by_kind["search"], by_kind["retrain"])
     introduction = INTRODUCTION.format(searches=len(records.searches), retrains=len(records.retrains))
 
     lines, body = [f"# {TITLE}", "", introduction, ""], [f"<p>{html_text(introduction)}</p>"]

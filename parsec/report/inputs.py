@@ -19,7 +19,7 @@ from parsec.report.methods import display_name
 
 PROTOCOLS = "protocols.csv"
 FAMILIES = ("gradient-based", "evolution", "RL", "SMBO", "hypernetwork", "training-free", "random", "manual")
-"""Search methods in the order in which tables list them; others follow after `training-free`."""
+"""Kinds of search in the order in which tables list them; all others are listed with `training-free`."""
 
 
 def read_rows(path: Path) -> pd.DataFrame:
@@ -155,8 +155,8 @@ ORDER = ["stage", "dataset", "seed", "method"]
 
 
 def run_folder(path: Path) -> Path:
-    """The folder of a run, given as itself or as a file inside it."""
-    return path if path.is_dir() else path.parent
+    """The folder of a run, given as itself or as a file inside it; a missing path with no suffix is a folder."""
+    return path.parent if path.suffix and not path.is_dir() else path
 
 
 def _epochs(path: Path) -> pd.DataFrame:
@@ -196,19 +196,21 @@ def read_runs(paths: Iterable[Path]) -> pd.DataFrame:
     """Epoch rows of all runs, sorted by `ORDER` and epoch; each run once.
 
     Raises:
-        UserError: no run was given, or one cannot be read.
+        UserError: no run was given, one cannot be read, or two are of one search.
     """
     runs = [read_run(folder) for folder in dict.fromkeys(run_folder(path) for path in paths)]
     if not runs:
         raise UserError("the figure needs at least one run folder; give those of the searches")
     rows = pd.concat(runs)
+    if rows.duplicated([*KEYS, "epoch"]).any():
+        raise UserError("two folders of one search were given; give those of one run only")
     stages = pd.Categorical(rows["stage"], SEARCH_STAGES)
     return rows.assign(stage=stages).sort_values([*ORDER, "epoch"], ignore_index=True)
 
 
 def run_title(path: Path) -> str:
     """`PARSEC, proxy search on digits, seed 0` of the search that wrote a file; else the name of the file."""
-    document = path if path.name == "result.json" else run_folder(path) / "result.json"
+    document = run_folder(path) / "result.json"
     if not document.is_file():
         return path.name
     result = read_results([document])[0]

@@ -96,7 +96,7 @@ def _result(folder: Path) -> dict[str, Any]:
 def _named(index: int, columns: ReportColumns) -> dict[str, Any]:
     """Index, text, test accuracies in percent and ranks (1 is the best of 15,625) of an architecture."""
     accuracies = {data: float(columns.test[data][index]) for data in DATA}
-    # Rank 1 is the best; architectures of equal accuracy share the better rank.
+    # Architectures of equal accuracy share the better rank.
     ranks = {data: 1 + int((columns.test[data] > accuracy).sum()) for data, accuracy in accuracies.items()}
     return {
         "index": index,

@@ -99,9 +99,11 @@ def blind(rows: pd.DataFrame) -> dict[str, str]:
 
     Above zero is a lower end of the 95 % interval over searches above zero; of a single search, τ itself.
     """
-    taus = {}
-    ends = rows[rows["moment"] == END].dropna(subset="truth") if len(rows) else rows
-    for (method, base), group in ends.groupby(["method", "base"], sort=False) if len(ends) else ():
+    taus: dict[str, str] = {}
+    if rows.empty:
+        return taus
+    ends = rows[rows["moment"] == END].dropna(subset="truth")
+    for (method, base), group in ends.groupby(["method", "base"], sort=False):
         summary = summarise(group["truth"].to_list())
         if (summary.mean if summary.low is None else summary.low) <= 0:
             interval = "" if summary.low is None else f" [{summary.low:.2f}, {summary.high:.2f}]"

@@ -44,6 +44,7 @@ FIGURES = {
     "predictor": "predictor.plot_predictor",
     "spending": "spending.plot_spending",
     "proposal": "predictor.plot_proposal",
+    "ladder": "ladder.plot_ladder",
     "ranking": "ranking.plot_ranking",
 }
 """Name of each figure → module and function in `figures`; the function maps input files to a `Drawing`."""
@@ -74,7 +75,7 @@ def table_writer(name: str, **options: str | None) -> Callable[[list[Path], Path
 
 
 def figure_writer(name: str) -> Callable[[list[Path], Path], None]:
-    """The function that draws figure `name` from input files and writes `<output>.svg`, `.pdf` and `.csv`."""
+    """The function that draws figure `name` from input files and writes it as `as_files` does."""
     from parsec.report.figures.style import as_files  # planning reads the names only, without matplotlib
 
     module, function = figure_code(name).split(":")

@@ -123,8 +123,8 @@ def random_expected(target: Target, size: int, budget: int, sampled: bool = Fals
     """E[T] and E[min(T, B)] in a space of this size, or of which that many were drawn if `sampled`."""
     if not sampled:
         exact = (size + 1) / (target.good + 1), needed_within(size, target.good, budget)
-        needed, within = (Expected(value, np.full(RESAMPLES, value)) for value in exact)
-        return needed, within
+        until, within = (Expected(value, np.full(RESAMPLES, value)) for value in exact)
+        return until, within
     # The share p is uncertain: its mean gives the value, draws from its Beta distribution give the interval.
     mean, draws = np.array([target.good / (size + 1)]), shares(size, target.good, RESAMPLES)
     within_mean, within_draws = (needed_within_of_share(share, budget) for share in (mean, draws))
@@ -143,12 +143,12 @@ def gain(times: FloatArray, target: Target, size: int, budget: int, sampled: boo
     """
     # Repeats that missed the target count as the budget, which bounds their number from below.
     capped, reached = np.minimum(times, budget), np.isfinite(times)
-    needed, within = random_expected(target, size, budget, sampled)
+    until, within = random_expected(target, size, budget, sampled)
     middle = float(np.median(times))
     return Gain(
         interval(reached.astype(float)),
         middle if np.isfinite(middle) else None,
-        _against(capped, needed, operator.truediv),
+        _against(capped, until, operator.truediv),
         not reached.all(),
         _against(capped, within, operator.truediv),
     )

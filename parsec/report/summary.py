@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from parsec.config.base import SEARCH_STAGES, form_of
+from parsec.errors import UserError
 from parsec.plugins import source_root
 from parsec.records.documents import RESULTS, read_documents
 from parsec.report.inputs import TITLES, Result, base_method, cumulative
@@ -46,14 +47,15 @@ def write_summary(inputs: Sequence[Path], output: Path) -> None:
     Next to it are written lines of text for the terminal (`.txt`), and the first page of Snakemake's report (`.rst`).
 
     Raises:
-        UserError: a file is missing or damaged, or the search behind a training is not among them.
+        UserError: no result, a file is missing or damaged, or the search behind a training is not among them.
     """
     documents = {path: read_documents([path], *RESULTS, "lookup") for path in inputs}
     looked_up = [path for path, held in documents.items() if any(d["kind"] == "lookup" for d in held)]
     results = [d for held in documents.values() for d in held if d["kind"] != "lookup"]
-    tables = [*_errors(results)]
-    tables += [make_found_table(looked_up).table] if looked_up else []
-    tables += [*_entropies(results), _provenance(results)]
+    if not results:
+        raise UserError("the summary needs result files; give the result.json of searches and retrainings")
+    found = [make_found_table(looked_up).table] if looked_up else []
+    tables = [*_errors(results), *found, *_entropies(results), _provenance(results)]
     tables = [table.without_empty_columns() for table in tables]
     body = [f"<p>{html_text(INTRODUCTION)}</p>"]
     for table in tables:

@@ -242,7 +242,6 @@ def plot_depths(inputs: list[Path]) -> Drawing:
 GIBIBYTE = 2**30
 STEP = "search step"
 
-
 LEVELS: dict[str, dict[str, Any]] = {
     "one child trained alone": {"label": "training step of one architecture", "color": BLACK, "linestyle": (0, (4, 2))},
     "DARTS supernet": {"label": "step of the DARTS supernet", "color": GREY, "linestyle": (0, (1, 1))},

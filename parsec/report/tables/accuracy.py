@@ -138,7 +138,8 @@ def our_rows(results: Iterable[Result], dataset: str) -> list[Row]:
     """Rows of one data set, in the order of the stages; published genotypes last.
 
     Raises:
-        UserError: the search that selected a genotype, or one of its ancestors, is not among the results.
+        UserError: the search that selected a genotype, or one of its ancestors, is not among the results, or one
+            training is there twice.
     """
     results = list(results)
     searches = by_key(results)
@@ -148,6 +149,8 @@ def our_rows(results: Iterable[Result], dataset: str) -> list[Row]:
     # Trainings of equal origin, method, network and epochs make a row.
     table = pd.json_normalize(trainings, max_level=1).sort_values(["seed", "run"])
     table["origin"] = pd.Categorical(table["origin"], ORIGINS)
+    if table.duplicated([*GROUP, "seed", "run"]).any():
+        raise UserError(f"two results of one training on {dataset} were given; give those of one run only")
     groups = table.groupby(GROUP, observed=True)
     return [_row(group, tuple(trainings[i] for i in rows.index), searches) for group, rows in groups]
 
@@ -163,7 +166,8 @@ SECONDARY = "† quoted from a secondary source, not read in the paper that it c
 def same_data(dataset: str, stand_ins: set[str], published: str) -> bool:
     """Whether our data set is the one behind the published rows: by name, and no stand-in for it."""
     ours, theirs = (re.sub(r"[^a-z0-9]", "", name.lower()) for name in (dataset, published))
-    return not stand_ins and ours != "" and theirs.startswith(ours)
+    # `imagenet` is "ImageNet (ILSVRC 2012)", but `cifar10` is not "CIFAR-100".
+    return not stand_ins and ours != "" and re.match(rf"{ours}(?!\d)", theirs) is not None
 
 
 def stand_ins(results: Iterable[Result]) -> set[str]:
@@ -192,8 +196,8 @@ def scale(rows: list[Row], dataset: str, protocol: dict[str, str] | None) -> lis
     trainings = [result for row in rows for result in row.trainings]
     ours = listing(_network(row) for row in rows)
     limits = _train_images(trainings)
-    part = f", {listing(sorted(limits))} training images" if limits else ""
-    notes = [f"Ours: {ours}{part}, data set {dataset}."]
+    images = f", {listing(sorted(limits))} training images" if limits else ""
+    notes = [f"Ours: {ours}{images}, data set {dataset}."]
     notes += [f"{dataset}: {sentence.rstrip('.')}." for sentence in sorted(stand_ins(trainings))]
     if protocol is None:
         return notes

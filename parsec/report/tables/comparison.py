@@ -33,7 +33,6 @@ from parsec.tabular.nasbench201 import DATA
 
 COSTS = ["tau", "forward_images", "seconds", "peak_bytes", "joules", "parameters", "multiply_adds", "skip_share"]
 
-
 OUTCOMES = {"top1_error": "Test error (%)", **{f"test_{data}": heading for data, heading in ACCURACIES.items()}}
 """Columns of what is measured of a selected architecture, and their printed headings."""
 
@@ -45,7 +44,7 @@ def read_compared(inputs: Iterable[Path]) -> pd.DataFrame:
     trained several times the mean), and `COSTS`, those of the whole lineage of the search.
 
     Raises:
-        UserError: a file is missing or damaged, or nothing measures the selected architectures.
+        UserError: a file is missing or damaged, nothing measures the selected architectures, or a run is there twice.
     """
     documents = read_documents(inputs, *RESULTS, "lookup", "ranking")
     results = [document for document in documents if document["kind"] not in ("lookup", "ranking")]
@@ -57,6 +56,9 @@ def read_compared(inputs: Iterable[Path]) -> pd.DataFrame:
         rows.append({**{key: run[key] for key in ("stage", "method", "seed")}, "outcome": "nasbench201", **tested})
     if not rows:
         raise UserError("the comparison needs retrainings or a lookup of what the searches found; give their files")
+    keys = [(row["stage"], row["method"], row["seed"]) for row in rows]
+    if len({(row["outcome"], *key) for row, key in zip(rows, keys, strict=True)}) < len(rows):
+        raise UserError("the comparison was given one run twice; give every run once")
     taus = {
         (row["stage"], row["method"], row["seed"]): row["truth"]
         for document in documents
@@ -64,7 +66,6 @@ def read_compared(inputs: Iterable[Path]) -> pd.DataFrame:
         for row in document["rows"]
         if row["moment"] == "end"
     }
-    keys = [(row["stage"], row["method"], row["seed"]) for row in rows]
     tables = [_costs(searches, key) | {"tau": taus.get(key)} | row for key, row in zip(keys, rows, strict=True)]
     return pd.DataFrame(tables).astype({"tau": float})
 

@@ -34,7 +34,6 @@ LABELS: dict[Data, str] = {"cifar10": "CIFAR-10", "cifar100": "CIFAR-100", "in16
 ACCURACIES = {data: f"{label} (%)" for data, label in LABELS.items()}
 """Headings of accuracies by data set."""
 
-
 FOUND_COLUMNS = (
     Column("Method", lambda row: row.get("printed", row["method"]), "l"),
     text_column("n", "runs"),
@@ -45,7 +44,6 @@ FOUND_COLUMNS = (
     text_column("Source", "cited", "l"),
 )
 """Of our rows, of published ones, and of bounds, which have no more than accuracies."""
-
 
 FOUND_NOTES = [
     "Test accuracy after 200 epochs on all training images, mean over the benchmark's seeds; ± is the sample "

@@ -40,7 +40,6 @@ from parsec.tabular.simulate import SIMULATIONS_FILE
 REPEATS = 500
 """As in the paper's tables."""
 
-
 METHODS = {name: REGISTRY[name].name for name in ("random", "reinforce", "evolution", "assisted_evolution")}
 """Searches as they are printed, in the order of tables and legends."""
 
@@ -207,6 +206,8 @@ def make_search_table(inputs: list[Path]) -> TableResult:
 
 def _lines(draws: Sequence[ScoreFile], truth: Truth) -> Iterator[Line]:
     drawn = list(replay(draws))
+    if not drawn:
+        raise UserError(f"{draws[0].title}: fewer than {COUNTS[0]} architectures; score more architectures")
     for one in drawn:
         reached = {data: truth[data][one.chosen] for data in DATA}
         yield Line("NASWOT", one.candidates, reached, one.seconds, one.weights)

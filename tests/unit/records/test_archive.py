@@ -13,6 +13,7 @@ from parsec.errors import UserError
 from parsec.records import documents
 from parsec.records.archive import OPEN, keep, keep_benchmark, renew
 from parsec.records.documents import RESULTS_FILE, Renames, read_lines
+from parsec.runtime.files import partial_path
 from parsec.runtime.outputs import MARKER
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -86,6 +87,33 @@ def test_index_lists_completed_and_pending(results, record):
     assert row in index
     assert "| the paper's search | `snakemake -n` | a GPU |" in index
     assert "--configfile results/records/2026-digits/settings.yaml" in index
+
+
+def test_partial_record_is_not_listed(results, record):
+    """What a killed `keep` leaves: all but the results, which are written last."""
+    partial = partial_path(record)
+    partial.mkdir()
+    (partial / "settings.yaml").write_text((results / "settings.yaml").read_text())
+    keep(results, record)
+    renew(record.parent)
+    assert partial.name not in (record.parent / "README.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "complaint"),
+    [
+        ("2026-digits/settings.yaml", "name: [", "cannot be read .* restore the record from git"),
+        ("2026-digits/settings.yaml", "", "not the settings of a run; restore the record from git"),
+        (OPEN, "what,command\na,b\n", "give every row the columns what, command and needs"),
+        (OPEN, "what,command,needs\na,b\n", "give every row the columns what, command and needs"),
+    ],
+)
+def test_damaged_files_of_records_are_one_line(results, record, name, text, complaint):
+    keep(results, record)
+    (record.parent / name).write_text(text)
+    with pytest.raises(UserError, match=complaint) as refused:
+        renew(record.parent)
+    assert "\n" not in str(refused.value)
 
 
 def test_existing_record_is_refused(results, record):

@@ -230,7 +230,7 @@ def test_assisted_evolution_at_every_budget(records, write):
 
 def test_predictor_claim_holds_in_part(records, write):
     claim = "scoring the whole space trains fewer than random search"
-    rows = [{"problem": "a", "quality": quality, "claim": claim} for quality in ("top 1 %", "best")]
+    rows = [{"problem": "a", "data": "x", "quality": quality, "claim": claim} for quality in ("top 1 %", "best")]
     for verdicts, expected in (
         (("holds", "holds"), "holds"),
         (("holds", "no significant difference"), "holds in part"),
@@ -242,13 +242,29 @@ def test_predictor_claim_holds_in_part(records, write):
         assert row_of(records, "A predictor that scores")[5] == expected
 
 
+def test_data_sets_of_one_problem_all_count(records, write):
+    claim = "scoring the whole space trains fewer than random search"
+    row = {"problem": "nasbench201", "quality": "best", "claim": claim}
+    verdicts = {"cifar10": "holds", "cifar100": "does not hold: the opposite does"}
+    # The two differences of one claim are one verdict.
+    rows = [
+        row | {"data": data, "verdict": verdict, "difference": difference}
+        for data, verdict in verdicts.items()
+        for difference in ("random − all", "all − uniform-9")
+    ]
+    write("predictor-claims", rows)
+    cells = row_of(records, "A predictor that scores")
+    assert "on nasbench201 1 of 2" in cells[2]
+    assert cells[5] == "holds in part"
+
+
 def test_only_subsets_compared_on_darts(records, write):
     claims = {
         "scoring the uniform subset uniform-9 trains fewer than random search": "holds",
         "the subset smart-9 trains fewer than uniform-9": "does not hold: the opposite does",
         "the subset prior-9 trains fewer than uniform-9": "holds",
     }
-    named = {"problem": "darts", "quality": "top 1 %"}
+    named = {"problem": "darts", "data": "digits", "quality": "top 1 %"}
     write("predictor-claims", [named | {"claim": claim, "verdict": verdict} for claim, verdict in claims.items()])
     cells = row_of(records, "A well chosen subset")
     assert "on darts 1 of 2" in cells[2]
@@ -278,14 +294,13 @@ def test_memory_verdict_per_executor(records, gpu, suffix):
         assert cells[5] == f"holds with executor `sequential`, {verdict} with `auto`{suffix}"
 
 
+def collapsed(method, stage="search"):
+    ends = {f"test_cifar10_{key}": value for key, value in (("mean", 90), ("std", 1), ("low", 88), ("high", 92))}
+    return {"method": method, "stage": stage, "runs": 3, "skip_share": 0.1} | ends
+
+
 def test_collapse_compares_with_space_mean(records, write):
-    write(
-        "comparison",
-        [
-            {"method": "parsec", "runs": 3, "skip_share": 0.1}
-            | {f"test_cifar10_{key}": value for key, value in (("mean", 90), ("std", 1), ("low", 88), ("high", 92))}
-        ],
-    )
+    write("comparison", [collapsed("parsec", "transfer"), collapsed("parsec")])
     mean = {"cifar10": 87.06, "cifar100": 61.0, "in16": 33.0}
     lookup = {"kind": "lookup", "schema": 1, "best": mean, "mean": mean, "runs": []}
     (records / "2026-run" / RESULTS_FILE).write_text(json.dumps(lookup) + "\n")
@@ -293,6 +308,9 @@ def test_collapse_compares_with_space_mean(records, write):
     ours = "PARSEC: 90.00 ± 1.00 % [88.00, 92.00], 10 % skip connections"
     assert cells[2] == f"{ours}, n = 3 searches; a random architecture: 87.06 %"
     assert cells[5] == "holds at reduced scale"
+    # A run of a variant only.
+    write("comparison", [collapsed("rank-first")])
+    assert row_of(records, "On NAS-Bench-201")[5] == "holds with `rank-first` at reduced scale"
 
 
 def test_damaged_table_is_one_line(records, write):

@@ -116,6 +116,13 @@ def test_record_lines_are_read_by_kind(tmp_path):
         read_document(path, "depths")
 
 
+def test_names_may_hold_any_line_separator(tmp_path):
+    """Names of classes are those of folders; U+2028 and U+0085 end a line for `str.splitlines`, not in JSON."""
+    document = retrain_result() | {"selection": "a\u2028b\u0085c"}
+    (tmp_path / RESULTS_FILE).write_text(json.dumps(document, ensure_ascii=False) + "\n", encoding="utf-8")
+    assert read_results([tmp_path / RESULTS_FILE]) == [document]
+
+
 def test_damaged_record_is_one_line(tmp_path):
     for text in ('{"kind": "search"}\n{"ki', "[]\n"):
         (tmp_path / RESULTS_FILE).write_text(text)

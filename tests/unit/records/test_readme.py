@@ -39,6 +39,9 @@ def test_tables_are_filled_in_place(tmp_path):
     wide.write_text("| a | b | c |\n| - | - | - |\n| 1 | x \\| y | 3 |\n| 4 | 5 | 6 |\n")
     page = "<!-- table run/wide, rows 1, columns 2-3 -->\n<!-- end of table -->"
     assert "\n| b | c |\n| - | - |\n| x \\| y | 3 |\n" in with_tables(page, tmp_path)
+    for rows in ("2-5", "0", "3-2", "1, "):
+        with pytest.raises(UserError, match=rf"some\.md: rows {rows}: the table has 1 to 4"):
+            with_tables(f"<!-- table run/some, rows {rows} -->\n<!-- end of table -->", tmp_path)
     with pytest.raises(UserError, match="without <!-- end of table -->"):
         with_tables("<!-- table run/some -->\n<!-- table run/some -->\n<!-- end of table -->", tmp_path)
     with pytest.raises(UserError, match=r"other\.md: missing; name a table of a record"):

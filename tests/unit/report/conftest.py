@@ -1,5 +1,6 @@
 """Synthetic runs for the reports: every number here is invented, and only shaped like a real one."""
 
+import itertools
 import json
 import math
 from pathlib import Path
@@ -197,7 +198,9 @@ class Study:
             key = {"stage": "search", "dataset": "cifar10", "method": method, "seed": seed}
             reached = {f"test_{name}": 90.0 + seed - 20.0 * place for place, name in enumerate(names)}
             ranks = {f"rank_{name}": 100 * (seed + 1) for name in names}
-            runs.append({**key, **reached, **ranks, "cost": cost(3600.0 * (seed + 1))})
+            spent = {"cost": cost(3600.0 * (seed + 1)), "forward_images": 1000 * epochs}
+            cell = "|skip_connect~0|+|none~0|nor_conv_3x3~1|+|nor_conv_3x3~0|nor_conv_3x3~1|nor_conv_3x3~2|"
+            runs.append({**key, "base": method, **reached, **ranks, **spent, "architecture": cell})
             for epoch in range(epochs + 1):
                 drawn = {f"expected_{name}": reached[f"test_{name}"] - epochs + epoch for name in names}
                 spent = {"forward_images": 1000 * epoch, "seconds": 2.0 * epoch}
@@ -218,6 +221,21 @@ class Study:
             for moment, images in (("warmup", 40_000), ("end", 150_000), ("end", 600_000))
         ]  # fmt: skip
         return self.write("ranking/ranking.json", {"kind": "ranking", "schema": 1, "truth": "a table", "rows": rows})
+
+    def budget(self, images):
+        """What `lookup` and `ranking` write for searches of two methods at one budget."""
+        rows, data = [], ("cifar10", "cifar100", "in16")
+        found = json.loads(self.lookup().read_text())
+        found["runs"] += [{**run, "method": "random", "base": "random"} for run in found["runs"]]
+        found["runs"] = [{**run, "forward_images": images} for run in found["runs"]]
+        zero, mean = dict.fromkeys(data, 0.0), dict.fromkeys(data, 70.0)
+        found["trivial"] = [{"name": "convolutions", "architectures": 64, "mean": mean, "std": zero}]
+        for seed, (moment, tau) in itertools.product((0, 1), (("warmup", 0.6), ("end", 0.3))):
+            key = {"stage": "search", "method": "parsec", "base": "parsec", "seed": seed, "moment": moment}
+            taus = {"truth": tau + 0.1 * seed, "parameters": 0.2, "weightless": -0.1}
+            rows.append({**key, "forward_images": images, **taus})
+        ranked = {"kind": "ranking", "schema": 1, "truth": "a table", "rows": rows}
+        return [self.write(f"{images}/lookup.json", found), self.write(f"{images}/ranking.json", ranked)]
 
     def retrain(self, error, origin="search", seed=0, run=0, *, dataset="digits", stem="cifar", **more):
         method = more.get("method", "parsec")

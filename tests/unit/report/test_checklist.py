@@ -1,6 +1,7 @@
 """The checklist answers from the records, and with no where they show nothing."""
 
 import pytest
+from synthetic import fit_result
 
 from parsec.errors import UserError
 from parsec.report.checklist import SECTIONS, write_checklist
@@ -66,6 +67,7 @@ def test_a_tabular_benchmark_answers_for_training(study, tmp_path):
     assert checklist["Comparison with random search"] == ("no", "methods: parsec")
 
 
-def test_no_results_is_an_error(tmp_path):
-    with pytest.raises(UserError, match="needs result files"):
-        write_checklist([], tmp_path / "c.md")
+def test_no_results_is_an_error(study, tmp_path):
+    for given in ([], [study.write("fit/seed0/fit.json", fit_result())]):
+        with pytest.raises(UserError, match="needs result files"):
+            write_checklist(given, tmp_path / "c.md")

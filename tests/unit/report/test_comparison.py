@@ -84,6 +84,12 @@ def test_accuracies_that_were_looked_up(study):
     assert (row["test_cifar10_mean"], row["test_in16_mean"]) == (90.5, 50.5)
 
 
+def test_a_run_looked_up_twice_is_refused(study):
+    lookup, searches = study.lookup(), [study.search(dataset="cifar10", seed=seed) for seed in (0, 1)]
+    with pytest.raises(UserError, match="given one run twice"):
+        make_comparison_table([lookup, lookup, *searches])
+
+
 def test_nothing_that_tells_what_was_found(study):
     with pytest.raises(UserError, match="retrainings or a lookup"):
         make_comparison_table([study.search()])

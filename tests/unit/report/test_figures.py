@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 import subprocess
 import sys
 import warnings
@@ -52,6 +53,7 @@ def inputs(study, results, tmp_path):
         "found-spending": [study.lookup().with_suffix(".parquet")],
         "found": [study.lookup().with_suffix(".parquet")],
         "ranking": [study.ranking()],
+        "ladder": [*study.budget(150_000), *study.budget(600_000)],
         **figure_inputs(tmp_path),
     }
 
@@ -121,6 +123,18 @@ def test_run_files_name_their_folder(study, tmp_path):
     figure_writer("accuracy")([folder / "metrics.jsonl", folder / "result.json"], tmp_path / "files")
     figure_writer("accuracy")([folder], tmp_path / "folder")
     assert numbers(tmp_path / "files") == numbers(tmp_path / "folder")
+
+
+def test_missing_folder_is_named_as_given(tmp_path):
+    with pytest.raises(UserError, match=r"seed9/result\.json: cannot be read"):
+        read_runs([tmp_path / "seed9"])
+
+
+def test_one_search_in_two_folders_is_refused(study, tmp_path):
+    run = study.search(epochs=1).parent
+    shutil.copytree(run, tmp_path / "copy")
+    with pytest.raises(UserError, match="two folders of one search were given"):
+        read_runs([run, tmp_path / "copy"])
 
 
 def test_spending_without_retraining_has_panel_per_method(study):
@@ -283,6 +297,23 @@ def test_run_without_trajectory_is_named(study, tmp_path):
     (run / "trajectory.parquet").unlink()
     with pytest.raises(UserError, match=str(run)):
         plot_runs([run], tmp_path)
+
+
+def test_ladder_has_ends_of_every_budget(study, tmp_path):
+    figure_writer("ladder")([*study.budget(150_000), *study.budget(600_000)], tmp_path / "ladder")
+    rows = numbers(tmp_path / "ladder")
+    assert [row["budget"] for row in rows] == ["0"] * 4 + ["1"] * 4
+    taus = {(row["method"], row["seed"]): row["tau"] for row in rows}
+    assert taus["parsec", "0"] == "0.3"
+    assert taus["parsec", "1"] == "0.4"
+    assert taus["random", "0"] == ""  # no shared weights
+    assert all(float(row["skips"]) == pytest.approx(100 / 6) for row in rows)
+
+
+def test_ladder_wants_both_documents_of_a_budget(study, tmp_path):
+    lookup, _ = study.budget(150_000)
+    with pytest.raises(UserError, match="give a run of every budget"):
+        figure_writer("ladder")([lookup], tmp_path / "ladder")
 
 
 @pytest.mark.parametrize("name", ["entropy", "accuracy", "operations", "spending"])

@@ -34,6 +34,11 @@ def test_sample_size_limited_by_scores(benchmark, scores, tmp_path):
     assert set(rows_of(benchmark, scores(), tmp_path).index.get_level_values("candidates").dropna()) == {10, 100}
 
 
+def test_too_few_scores_are_refused(benchmark, scores, tmp_path):
+    with pytest.raises(UserError, match="fewer than 10 architectures; score more"):
+        table_writer("naswot-search")([benchmark, scores(count=9)], tmp_path / "t")
+
+
 def test_failed_architecture_never_beats_scored(scores):
     scored = read_score_file(scores(count=12))
     replayed = next(naswot_search.replay([scored]))

@@ -50,6 +50,11 @@ def test_looked_up_accuracies_stand_for_errors(study, tmp_path):
     assert "90.50 ± 0.71" in summary([study.folder / "results.jsonl"], tmp_path / "r.html")
 
 
+def test_no_results_is_an_error(study, tmp_path):
+    with pytest.raises(UserError, match="the summary needs result files"):
+        write_summary([study.lookup()], tmp_path / "s.html")
+
+
 def test_missing_search_is_an_error(study, tmp_path):
     with pytest.raises(UserError, match="is missing"):
         write_summary([study.retrain(3.0)], tmp_path / "s.html")

@@ -12,7 +12,7 @@ from parsec.plugins import published_folder
 from parsec.records.documents import read_results
 from parsec.report.inputs import published_rows
 from parsec.report.registry import table_writer
-from parsec.report.tables.accuracy import our_rows
+from parsec.report.tables.accuracy import our_rows, same_data
 from parsec.report.tables.base import csv_text
 from parsec.report.tables.latex import latex_text
 
@@ -116,6 +116,26 @@ def test_missing_parent_is_an_error(study, tmp_path):
     results = [study.search("finetune", start="search"), study.retrain(3.0, "finetune")]
     with pytest.raises(UserError, match=r"search with parsec, seed 0 is missing"):
         table_writer("accuracy", dataset="digits")(results, tmp_path / "t")
+
+
+def test_a_training_given_twice_is_refused(study, tmp_path):
+    results = [study.search(), study.retrain(3.0, run=0), study.retrain(4.0, run=1)]
+    with pytest.raises(UserError, match="two results of one training on digits were given"):
+        table([*results, results[1]], tmp_path / "t")
+
+
+@pytest.mark.parametrize(
+    ("dataset", "published", "same"),
+    [
+        ("cifar10", "CIFAR-10", True),
+        ("cifar10", "CIFAR-100", False),
+        ("imagenet", "ImageNet (ILSVRC 2012)", True),
+        ("digits", "CIFAR-10", False),
+    ],
+)
+def test_data_sets_are_known_by_name(dataset, published, same):
+    assert same_data(dataset, set(), published) is same
+    assert not same_data(dataset, {"digits stand in for it"}, published)
 
 
 def test_parameters_are_averaged_over_genotypes(study, tmp_path):

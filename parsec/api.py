@@ -6,6 +6,7 @@ Files, folders and settings are those of the command line and of the workflow, a
 
 import json
 import math
+import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -14,8 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from parsec.config.base import PUBLISHED, Retrain, Search, fingerprint
-from parsec.config.datasets import REGISTERED, with_image_source
-from parsec.config.job_parts import image_source, prepare_job, retrain_job, search_job
+from parsec.config.datasets import REGISTERED
+from parsec.config.job_parts import image_source, prepare_job, retrain_job, search_job, with_image_source
 from parsec.config.load import load, load_job
 from parsec.config.search import check_space
 from parsec.config.settings import Settings
@@ -318,7 +319,7 @@ def retrain(
     Interrupted and finished calls go on as those of `search`.
 
     Args:
-        genotype: a search, a genotype, the name of a published one, or a file with one.
+        genotype: a search, a genotype, the name of a published one, a file with one, or its text.
         dataset: as in `search`.
         output: as in `search`; the training gets `retrain/<data set>/<stage>/<method>/seed<seed>/run<seed>` in it.
         seed: of this training, under `runs` in the settings.
@@ -403,7 +404,9 @@ def _origin(genotype: Genotype | SearchRun | str | Path, name: str | None) -> tu
     if isinstance(genotype, Genotype):
         return json.dumps(genotype.as_dict()), PUBLISHED, name or "genotype", 0
     text = str(genotype)
-    default = text if text in KNOWN else Path(text).stem if Path(text).is_file() else "genotype"
+    # `Path.is_file` raises an error for the text of a genotype, which is too long for a name.
+    is_file = os.path.isfile(text)  # noqa: PTH113
+    default = text if text in KNOWN else Path(text).stem if is_file else "genotype"
     return text, PUBLISHED, name or _as_name(default), 0
 
 

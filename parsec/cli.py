@@ -20,7 +20,8 @@ from typer.core import TyperGroup
 import parsec
 from parsec.config import docs, load
 from parsec.config.base import Name, Positive, Retrain, Running, Seed
-from parsec.config.datasets import PrepareJob, with_image_source
+from parsec.config.datasets import PrepareJob
+from parsec.config.job_parts import with_image_source
 from parsec.config.load import load_job
 from parsec.config.retrain import RetrainJob
 from parsec.config.search import DepthsJob, MeasureJob, SearchJob
@@ -302,6 +303,8 @@ def record(
 
     if page and record:
         raise UserError("--page: only with the folder of records alone: parsec record results/records --page FILE")
+    if figure and (record is None or results.suffix == ".json"):
+        raise UserError("--figure: only with the folder of a run that is kept; leave it out")
     if record is None:
         renew(results)
         if page:
@@ -428,8 +431,8 @@ def retrain(
     settings: Settings,
     data: Data,
     genotype: GenotypeName,
-    origin: Annotated[str, _name(help="Stage that found it, or `published`.")],
-    method: Annotated[str, _name(help="Method that found it, or its name.")],
+    origin: Annotated[str, _name(help="Stage that selected it, or `published`.")],
+    method: Annotated[str, _name(help="Method that selected it, or its name.")],
     seed: SeedOption,
     run: Annotated[int, _seed(help="Seed of this training.")],
     output: Output,
@@ -615,14 +618,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # A full disk or a closed pipe behind the standard output shows when what was printed is written.
         sys.stdout.flush()
     except (Exception, KeyboardInterrupt) as error:
-        told = as_user_error(error)
-        if isinstance(told, OutputError):
-            release_output()
-        if told is None:
+        user_error = as_user_error(error)
+        if user_error is None:
             logger.exception("unexpected; please report it with this log")
             return 1
-        logger.error("%s", told)
-        return told.exit_code
+        if isinstance(user_error, OutputError):
+            release_output()
+        logger.error("%s", user_error)
+        return user_error.exit_code
     return code
 
 

@@ -1,7 +1,6 @@
 """Settings of the data sets: where images come from and how they are split."""
 
-import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field
@@ -112,14 +111,3 @@ class PrepareJob(Config):
 
     name: Name
     dataset: Dataset
-
-
-def with_image_source(job: PrepareJob, source: Mapping[str, Any]) -> PrepareJob:
-    """The job with the `LOCATION_KEYS` of its data set replaced by those that are not None.
-
-    Raises:
-        pydantic.ValidationError: a key or value that the data set does not take.
-    """
-    changes = {key: value for key, value in source.items() if value is not None}
-    data = {**job.dataset.model_dump(mode="json"), **changes}
-    return PrepareJob.model_validate_json(json.dumps({"name": job.name, "dataset": data}))

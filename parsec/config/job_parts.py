@@ -4,6 +4,7 @@
 then. It holds what the command takes with `--settings`, and as comments the versions of what else decides the results.
 """
 
+import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,6 +14,7 @@ import yaml
 
 from parsec.config.base import Config, SearchStageName
 from parsec.config.datasets import LOCATION_KEYS, REGISTERED, PrepareJob, Registered
+from parsec.config.load import load_job
 from parsec.config.retrain import RetrainJob
 from parsec.config.search import DepthsJob, MeasureJob, RandomSearch, SearchJob, Warmup
 from parsec.config.settings import Settings
@@ -39,6 +41,17 @@ def image_source(settings: Settings, dataset: str) -> dict[str, Any]:
     """Location of images, by option of `prepare`; not in its job's file, so that moving them re-runs nothing."""
     data = settings.datasets[dataset]
     return data.model_dump(mode="json", include=set(LOCATION_KEYS.get(data.source, ())), exclude_none=True)
+
+
+def with_image_source(job: PrepareJob, source: Mapping[str, Any]) -> PrepareJob:
+    """The job with the location of its images: keys of its data set that are not None replace those of the job.
+
+    Raises:
+        SettingsError: a key or value that the data set does not take.
+    """
+    changes = {key: value for key, value in source.items() if value is not None}
+    document = {"name": job.name, "dataset": {**job.dataset.model_dump(mode="json"), **changes}}
+    return load_job(json.dumps(document), PrepareJob)
 
 
 def search_job(settings: Settings, stage: SearchStageName, name: str) -> SearchJob:
@@ -164,6 +177,7 @@ def job_text(job: Config, versions: Mapping[str, str]) -> str:
 
 def _plugin_versions(job: Config) -> dict[str, str]:
     """Hashes of the sources of a space or data set that a plugin registers."""
+    job = job.methods[0] if isinstance(job, DepthsJob) else job
     data, space = getattr(job, "dataset", None), getattr(job, "space", "")
     codes = {
         "space": SPACES.code(space) if space in SPACES else None,

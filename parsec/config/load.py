@@ -194,12 +194,22 @@ class _Loader(yaml.SafeLoader):
     """YAML whose mappings hold every key once; by itself YAML would let the last one count, in silence."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode) and key.value != "<<"]
-        for number, key in enumerate(keys):
-            if key in keys[:number]:
-                mark = node.value[number][0].start_mark
-                raise yaml.constructor.ConstructorError(None, None, f"the key {key!r} stands twice", mark)
+        seen = set[str]()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.value != "<<":
+                if key.value in seen:
+                    problem = f"the key {key.value!r} stands twice"
+                    raise yaml.constructor.ConstructorError(None, None, problem, key.start_mark)
+                seen.add(key.value)
         return super().construct_mapping(node, deep)
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:  # noqa: ANN401 - any value
+        try:
+            return super().construct_object(node, deep)
+        except (ValueError, KeyError, AttributeError) as error:
+            # What PyYAML raises for a date like 2026-13-01, a number of thousands of digits, or a wrong tag.
+            problem = f"{shown(node.value)} is no {node.tag.rpartition(':')[2]}; put it in quotes if it is text"
+            raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark) from error
 
 
 def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -214,7 +224,7 @@ def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def _parse(text: str, where: str) -> object:
     """JSON first: YAML 1.1 would read JSON's `1e-05` as text."""
     try:
-        with suppress(json.JSONDecodeError):
+        with suppress(ValueError):
             return json.loads(text, object_pairs_hook=_each_once)
         return _Loader(text).get_single_data()
     except SettingsError as error:

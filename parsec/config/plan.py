@@ -172,7 +172,7 @@ def left_out(settings: Settings) -> Iterator[str]:
         except SettingsError as error:
             yield f"what needs {benchmark} is left out: {error}"
             continue
-        if path is not None and benchmark_table(settings, benchmark) is None:
+        if path is not None and not Path(path).is_file():
             yield (
                 f"what needs {benchmark} is left out: there is no {path}; `parsec import-benchmark` makes it "
                 f"from the authors' file, and benchmarks.{benchmark} says where it is"

@@ -1,5 +1,6 @@
 """The JSON schema of a settings tree and how to walk it; error messages and the reference read it."""
 
+import math
 from collections.abc import Sequence
 from functools import cache
 from typing import Any, NamedTuple
@@ -144,9 +145,9 @@ def _allowed_scalar(node: Node) -> str:
 def _range(node: Node) -> str:
     lower = f" ≥ {node['minimum']:g}" if "minimum" in node else ""
     upper = f" ≤ {node['maximum']:g}" if "maximum" in node else ""
-    if node.get("exclusiveMinimum", float("-inf")) >= node.get("minimum", float("-inf")) and "exclusiveMinimum" in node:
+    if "exclusiveMinimum" in node and node["exclusiveMinimum"] >= node.get("minimum", -math.inf):
         lower = f" > {node['exclusiveMinimum']:g}"
-    if node.get("exclusiveMaximum", float("inf")) <= node.get("maximum", float("inf")) and "exclusiveMaximum" in node:
+    if "exclusiveMaximum" in node and node["exclusiveMaximum"] <= node.get("maximum", math.inf):
         upper = f" < {node['exclusiveMaximum']:.12g}"
     even = f", a multiple of {node['multipleOf']:g}" if "multipleOf" in node else ""
     return lower + (" and" if lower and upper else "") + upper + even

@@ -157,7 +157,8 @@ class SearchStage(Config):
     device_days: Annotated[float, Field(gt=0.0)] | None = Field(
         None,
         description="GPU-days (without a GPU, days of its processes) of training after which the stage ends with the "
-        "epoch that it is in; the schedules are cut, and equal runs may end differently; null: no limit",
+        "epoch that it is in (`random`: not before one architecture was evaluated); the schedules are cut, and equal "
+        "runs may end differently; null: no limit",
     )
     warmup: Warmup = Warmup()
     batch_size: Annotated[Positive, Field(ge=2)] = Field(

@@ -50,6 +50,12 @@ class SimulateJob(Config):
     assisted_evolution: AssistedEvolution = AssistedEvolution()
     reinforce: Reinforce = Reinforce()
 
+    @model_validator(mode="after")
+    def _known(self) -> Self:
+        if self.space == "nasbench101" and self.dataset != "cifar10":
+            raise ValueError(f"dataset: got {self.dataset!r}; nasbench101 has only cifar10")
+        return self
+
 
 class Simulation(Config):
     """Simulated searches, and the scores that assist them."""

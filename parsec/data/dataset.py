@@ -1,9 +1,9 @@
 """A prepared data set: its schema, its splits as arrays or packed JPEG files, and how they are opened."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -142,16 +142,16 @@ class PackedSplit:
     def jpeg(self, position: int) -> NDArray[np.uint8]:
         """The encoded image, a stretch of the memory map."""
         shard, offset, length = self.index[position, :3]
-        return _shard(self.paths[shard])[offset : offset + length]
+        return self._open(self.paths[shard])[offset : offset + length]
 
     def sizes(self, positions: Integers) -> Integers:
         """Width and height in pixels, [n, 2]."""
         return self.index[positions, 3:]
 
-
-@lru_cache(maxsize=OPEN_SHARDS)
-def _shard(path: Path) -> NDArray[np.uint8]:
-    return np.memmap(path, dtype=np.uint8, mode="r")
+    @cached_property
+    def _open(self) -> Callable[[Path], NDArray[np.uint8]]:
+        # Not shared with other splits: after another `prepare` in this process the path is that of another file.
+        return lru_cache(maxsize=OPEN_SHARDS)(lambda path: np.memmap(path, dtype=np.uint8, mode="r"))
 
 
 AnySplit = Split | PackedSplit

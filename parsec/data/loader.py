@@ -1,5 +1,6 @@
 """Minibatches of a split in a reproducible order, decoded and augmented ahead of their use."""
 
+import math
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
@@ -132,6 +133,7 @@ class PackedImages:
 
 
 RESIDENT_BYTES = 4 * 2**30
+"""Largest size of a split that is held on the device; a larger one is read from its memory maps."""
 COPIED_AT_ONCE = 8192
 """Images read between disk and device when a split becomes resident; bounds the memory of the copy."""
 
@@ -148,8 +150,8 @@ class Images:
         self._split = split
         self._device = torch.device(device)
         self._labels = torch.from_numpy(split.labels).to(self._device)
-        size = len(split) * int(np.prod(split.images[0].shape[1:])) if len(split) else 0
-        self._resident = self._load() if size <= resident_bytes else None
+        shape = (len(split), *split.images[0].shape[1:])
+        self._resident = self._load(shape) if math.prod(shape) <= resident_bytes else None
 
     def __len__(self) -> int:
         return len(self._split)
@@ -183,8 +185,7 @@ class Images:
             pixels = to_device(torch.from_numpy(self._split.read(indices.numpy())), self._device)
         return pixels.permute(0, 3, 1, 2), self._labels.index_select(0, positions)
 
-    def _load(self) -> Tensor:
-        shape = (len(self._split), *self._split.images[0].shape[1:])
+    def _load(self, shape: tuple[int, ...]) -> Tensor:
         store = torch.empty(shape, dtype=torch.uint8, device=self._device)
         for start in range(0, len(self._split), COPIED_AT_ONCE):
             positions = np.arange(start, min(start + COPIED_AT_ONCE, len(self._split)))

@@ -42,18 +42,22 @@ def mean_std(counts: Integers) -> tuple[Triple, Triple]:
 
 
 class Progress:
-    """Lines that say how far a split is, every few seconds."""
+    """Log how many images are done and how long the rest takes, every few seconds."""
 
     def __init__(self, label: str, total: int) -> None:
         self._label, self._total, self._done = label, total, 0
-        self._started = self._spoken = time.monotonic()
+        self._started = self._logged = time.monotonic()
+
+    def skip(self, count: int) -> None:
+        """Leave out `count` images that an earlier call wrote, so that they took none of this call's time."""
+        self._total -= count
 
     def advance(self, count: int) -> None:
         """Count `count` more images as done."""
         self._done += count
         now = time.monotonic()
-        if now - self._spoken >= PROGRESS_SECONDS:
-            self._spoken = now
+        if now - self._logged >= PROGRESS_SECONDS:
+            self._logged = now
             left = (now - self._started) / self._done * (self._total - self._done)
             logger.info("%s: %d of %d images, %.0f s left", self._label, self._done, self._total, left)
 
@@ -196,7 +200,10 @@ def write_packed_split(
     for number, start in enumerate(range(0, len(positions), IMAGES_PER_SHARD)):
         members = positions[start : start + IMAGES_PER_SHARD]
         path = folder / f"images-{number:03d}.tar"
-        shard = _finished(path) or _write_shard(path, images, members, form, short_side, progress)
+        if shard := _finished(path):
+            progress.skip(len(members))
+        else:
+            shard = _write_shard(path, images, members, form, short_side, progress)
         files[path.name] = FileRecord(**shard.file)
         rows += [(number, *row) for row in shard.rows]
         if counts is not None:

@@ -177,7 +177,8 @@ def export(run: Path, data: Path, output: Path) -> None:
     with temporary_path(output / "network.onnx") as temporary:
         _write(trained, images, temporary)
         difference = _difference(temporary, images, logits)
-        if difference > TOLERANCE:
+        # Not `>`, which NaN would pass.
+        if not difference <= TOLERANCE:
             raise UserError(
                 f"{run}: the exported network's logits differ by {difference:.2g} of the largest; report it"
             )
@@ -193,9 +194,8 @@ def _examples(trained: Trained, data: Path) -> Tensor:
 
     They are of the validation split; the test split is read only by retraining.
     """
-    part = open_split(data, "validation", CHECKED)
-    images = open_images(part, "cpu", 0)
-    return images.pixels(torch.arange(len(part)), trained.view).float()
+    images = open_images(open_split(data, "validation", CHECKED), "cpu", 0)
+    return images.pixels(torch.arange(len(images)), trained.view).float()
 
 
 def _check_packages() -> None:

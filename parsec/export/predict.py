@@ -1,7 +1,6 @@
 """Classes of the images in a folder, by a trained network."""
 
 import os
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import pandas as pd
 import torch
 
 from parsec.data.augment import centre
+from parsec.data.shards import Progress
 from parsec.data.sources.encoded import Piece, read_rgb, squared
 from parsec.data.vision import torchvision
 from parsec.errors import DatasetError, UserError
@@ -21,7 +21,6 @@ from parsec.runtime.outputs import check_file, signature_of, write_outputs
 BATCH = 64
 Row = tuple[str, str | None, float | None, str | None]
 COLUMNS = ("image", "class", "probability", "error")
-PROGRESS_SECONDS = 5.0
 
 
 def predict(run: Path, data: Path, images: Path, output: Path) -> None:
@@ -36,12 +35,11 @@ def predict(run: Path, data: Path, images: Path, output: Path) -> None:
     trained = load_trained(run, data)
     paths = _images(images)
     rows: list[Row] = []
-    spoken = time.monotonic()
+    progress = Progress("predict", len(paths))
     for start in range(0, len(paths), BATCH):
-        rows += _rows(trained, images, paths[start : start + BATCH])
-        if time.monotonic() - spoken > PROGRESS_SECONDS:
-            spoken = time.monotonic()
-            logger.info("predict: %d of %d images", len(rows), len(paths))
+        batch = paths[start : start + BATCH]
+        rows += _rows(trained, images, batch)
+        progress.advance(len(batch))
     cells = [[csv_text(cell) if isinstance(cell, str) else cell for cell in row] for row in rows]
     write_outputs({output: pd.DataFrame(cells, columns=list(COLUMNS)).to_csv(index=False)})
     failed = sum(row[3] is not None for row in rows)

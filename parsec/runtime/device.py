@@ -1,6 +1,7 @@
 """Devices: selection, exclusive use of a GPU, precision, determinism and peak memory."""
 
 import contextlib
+import itertools
 import os
 import random
 import resource
@@ -40,12 +41,8 @@ def _cpu_peak(work: Callable[[], object]) -> int:
         work()
     # Allocations count positive, frees negative; their running sum in the order of time has the peak.
     events = profiler.profiler.kineto_results.events()
-    changes = sorted((e.start_ns(), e.nbytes()) for e in events if e.name() == "[memory]")
-    held = peak = 0
-    for _, change in changes:
-        held += change
-        peak = max(peak, held)
-    return peak
+    changes: list[tuple[int, int]] = sorted((e.start_ns(), e.nbytes()) for e in events if e.name() == "[memory]")
+    return max(itertools.accumulate((change for _, change in changes), initial=0))
 
 
 Lock = tuple[int, FileLock]

@@ -69,11 +69,10 @@ class Ranks:
         torch.save(state, payload)
         # The others learn the size first, to have room for the bytes.
         (size,) = self.all_reduce_max(payload.tell() if self.is_main_process else 0)
-        content = (
-            torch.frombuffer(payload.getbuffer(), dtype=torch.uint8)
-            if self.is_main_process
-            else torch.empty(size).byte()
-        )
+        if self.is_main_process:
+            content = torch.frombuffer(payload.getbuffer(), dtype=torch.uint8)
+        else:
+            content = torch.empty(size, dtype=torch.uint8)
         with _lost_ranks_reported():
             dist.broadcast(content, 0)
         if self.is_main_process:
@@ -126,7 +125,7 @@ def _lost_ranks_reported() -> Iterator[None]:
         raise
     except RuntimeError as error:
         # Only the first sentence, without the source location.
-        reason = re.sub(r"^\[\S+\] ", "", str(error).strip()).splitlines()[0].split(". ")[0]
+        reason = re.sub(r"^\[\S+\] ", "", str(error).strip()).partition("\n")[0].partition(". ")[0]
         raise RankLostError(
             f"another rank of this run ended or does not answer, so this one ends too ({reason}); what ended it is in "
             "the messages of that rank, and the same command continues from the last checkpoint"

@@ -74,10 +74,10 @@ def _line(error: BaseException) -> str:
 
 def _as_out_of_memory(error: BaseException) -> OutOfMemoryError:
     request = re.search(r"[Tt]ried to allocate ([\d.]+ \w+)", _line(error))
+    reason = f"{request[1]} were asked for at once" if request else _line(error) or "no more is given"
     return OutOfMemoryError(
-        f"out of memory ({request[1] + ' were asked for at once' if request else _line(error) or 'no more is given'}); "
-        "lower compute.memory_gib or estimator.samples of a search, or batch_size, or give the job more memory "
-        "(resource mem_mb); the same command goes on from its last checkpoint"
+        f"out of memory ({reason}); lower compute.memory_gib or estimator.samples of a search, or batch_size, or give "
+        "the job more memory (resource mem_mb); the same command goes on from its last checkpoint"
     )
 
 

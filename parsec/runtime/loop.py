@@ -289,6 +289,8 @@ class _Session:
         """Log progress and the estimated time to the end."""
         trainer, self._last_progress_time = self._trainer, time.monotonic()
         self.append(trainer.flush())
+        # Counters of energy wrap around after minutes at full power, so that they are not read at checkpoints only.
+        self._meter.total_joules()
         if self._ranks.is_main_process:
             done = trainer.step - self._first_step
             left = (trainer.total_steps - trainer.step) * (self._last_progress_time - self._start_time) / max(done, 1)

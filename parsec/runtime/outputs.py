@@ -129,8 +129,9 @@ def clear_output_cache(results: Path, stored: bool = False) -> None:
             if not stored and not all((output / name).exists() for name in names):
                 continue
             remove_state(state)
-            for parent in state.parents:
-                parent.rmdir()
+            # Empty folders above it, up to `<results>/state`.
+            for parent in state.relative_to(results).parents[:-1]:
+                (results / parent).rmdir()
 
 
 def check_apart(outputs: Mapping[str, Path], inputs: Mapping[str, Path | None]) -> None:

@@ -337,7 +337,8 @@ class SearchTrainer(ABC):
             self._device_seconds += self._epoch_seconds * self.task.ranks.count
             (over,) = self.task.ranks.all_reduce_max(int(self._device_seconds >= limit * DAY))
             # At the very end there is nothing left to cut.
-            self._last_step = self.step if over and self.step < self.total_steps else None
+            cut = over and self.can_stop and self.step < self.total_steps
+            self._last_step = self.step if cut else None
 
     def flush(self) -> list[Metrics]:
         """The rows of metrics that were not returned yet; waits for the device."""
@@ -357,6 +358,11 @@ class SearchTrainer(ABC):
     def has_selection(self) -> bool:
         """Whether the selection is informed; at first, π has no unique mode."""
         return self.prior.has_mode()
+
+    @property
+    def can_stop(self) -> bool:
+        """Whether the search may end with the present epoch because its time is over."""
+        return True
 
     def accuracy(self, child: Architecture) -> float:
         """Accuracy in [0, 1] of an architecture with shared weights on the validation split, with batch statistics."""

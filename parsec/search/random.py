@@ -110,6 +110,11 @@ class RandomSearch(SamplingTrainer):
         return count * self.settings.random.epochs
 
     @property
+    def can_stop(self) -> bool:
+        """Whether any architecture was evaluated: before that there is nothing to select."""
+        return self.has_selection
+
+    @property
     def forward_images(self) -> int:
         """Images × architectures passed forward so far, including those of the evaluation of candidates."""
         evaluated = self.epoch // self.settings.random.epochs

@@ -14,6 +14,8 @@ from workspace import ROOT
 
 import parsec
 import parsec.search.run
+from parsec.config.job_parts import job_of, job_text
+from parsec.config.load import load
 from parsec.errors import DatasetError, GenotypeError, PriorError, SettingsError, UserError
 from parsec.network.spaces import NETWORKS
 from parsec.plugins import Registry, load_plugins, source_hash
@@ -207,6 +209,15 @@ def test_retraining_names_the_search_and_its_weights_fit(finished):
     network.load_state_dict(load_file(trained.folder / "weights.safetensors"))
 
 
+def test_genotypes_are_retrained_under_a_name(tmp_path):
+    genotype = parsec.load_genotype("DARTS_V2")
+    text, path = json.dumps(genotype.as_dict()), tmp_path / "mine.json"
+    path.write_text(text)
+    for given, name in (("DARTS_V2", "DARTS_V2"), (path, "mine"), (text, "genotype"), (genotype, "genotype")):
+        assert parsec.api._origin(given, None)[1:] == ("published", name, 0)
+        assert parsec.api._origin(given, "best")[2] == "best"
+
+
 def test_data_sets_are_named_after_their_folders(finished, tmp_path):
     photos = tmp_path / "my photos (2019)"
     photos.mkdir()
@@ -342,6 +353,13 @@ def test_changed_source_of_a_space_is_noticed(registered, tmp_path):
     SPACES.register("toy", TOY, "0" * 16)
     with pytest.raises(UserError, match="changed since: space_code"):
         parsec.search("noise", space="toy", output=tmp_path / "results", search=stage)
+
+
+def test_changed_source_of_a_space_is_measured_again(registered):
+    settings = {"space": "toy", "datasets": {"noise": {"source": "registered", "registered": "noise"}}}
+    settings |= {"search": {"dataset": "noise"}, "measure": {"depths": [3]}}
+    for path in ("search/parsec", "measure_depths"):
+        assert job_text(job_of(load(settings), path), {}).startswith(f"# space: {source_hash(noise)}\n")
 
 
 def test_space_without_mixed_operations_refuses_relaxed_methods(registered, tmp_path):

@@ -134,6 +134,19 @@ def test_unusable_settings_are_refused(refused, search, settings, expected):
     assert expected in refused(*search(settings))
 
 
+@pytest.mark.parametrize(
+    ("source", "options", "expected"),
+    [
+        ("digits", ["--folder", "photos"], "dataset.folder: unknown key"),
+        ("cifar10", ["--order", "nowhere"], 'dataset.order[0]: got "nowhere"'),
+        ("cifar10", ["--order", "npm", "--order", "npm"], "dataset.order: 'npm' is listed twice"),
+    ],
+)
+def test_location_that_a_data_set_does_not_take(refused, tmp_path, source, options, expected):
+    path = job_file(tmp_path, json.dumps({"name": "mine", "dataset": {"source": source}}))
+    assert expected in refused("prepare", "--settings", path, "--output", tmp_path / "data", *options)
+
+
 def test_settings_are_no_text(refused, tmp_path):
     line = refused("search", "--settings", as_json(job()), "--seed", "0")
     assert "--settings: got settings as text; give the path of a YAML or JSON file" in line
@@ -225,6 +238,8 @@ def test_help_of_commands_shows_options(capsys, command):
         (["bench", "time"], "what: 'time' is not one of 'search', 'savings', 'memory', 'retrain', 'loader'"),
         (["bench", "memory", "more"], "Got unexpected extra argument(s) (more); see `parsec bench --help`"),
         (["bench", "memory", "--tiny", "--paper"], "--tiny: not allowed with --paper"),
+        (["record", "results/records", "--figure", "a.svg"], "--figure: only with the folder of a run"),
+        (["record", "bench.json", "kept.json", "--figure", "a.svg"], "--figure: only with the folder of a run"),
         (["table", "accuracy", "--output", "o", "result.json"], "--dataset: missing"),
         (
             ["table", "comparison", "--dataset", "digits", "--output", "o", "result.json"],

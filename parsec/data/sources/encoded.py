@@ -38,7 +38,7 @@ SIXTEEN_BITS_AS_32 = ("PNG", "PPM")
 
 
 class Piece(NamedTuple):
-    """Where an encoded image lies: a whole file, or `length` bytes of an archive."""
+    """Location of an encoded image: a whole file, or `length` bytes of an archive."""
 
     path: str
     offset: int = 0

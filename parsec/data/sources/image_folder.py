@@ -16,6 +16,7 @@ from scipy.io.matlab import MatReadError
 from parsec.config.base import expanded, seed_of
 from parsec.config.datasets import DigitsFolder, ImageFolder
 from parsec.data.sources.base import CLASSES, SIDE, Source, open_digits
+from parsec.data.sources.cifar import member
 from parsec.data.sources.encoded import DAMAGED, Encoded, Piece, Square, squared
 from parsec.data.sources.listing import (
     ANNOTATIONS,
@@ -41,16 +42,16 @@ def _files_of(archive: Path, start: int = 0) -> Iterator[tuple[str, Piece]]:
         with archive.open("rb") as file:
             file.seek(start)
             with tarfile.open(fileobj=file, mode="r:") as tar:
-                for member in tar:
-                    if member.isfile():
-                        check_name(str(archive), member.name)
-                        yield member.name, Piece(str(archive), member.offset_data, member.size)
+                for entry in tar:
+                    if entry.isfile():
+                        check_name(str(archive), entry.name)
+                        yield entry.name, Piece(str(archive), entry.offset_data, entry.size)
     except (*DAMAGED, tarfile.TarError) as error:
         raise DatasetError(f"{archive} is no intact tar archive ({error}); get it again") from error
 
 
 def _images_of_class_archives(archive: Path) -> Iterator[tuple[str, Piece]]:
-    """Class and place of every image of an archive with one archive per class, as ILSVRC2012's training images."""
+    """Class and location of every image of an archive with one archive per class, as ILSVRC2012's training images."""
     for name, inner in _files_of(archive):
         for _, image in _files_of(archive, inner.offset):
             yield PurePosixPath(name).stem, image
@@ -99,14 +100,7 @@ def _solution(path: Path) -> Labels:
 def _devkit_archive(path: Path) -> Labels:
     # Read to its end, because only there does gzip check what it read; SciPy crashes on some damaged matrices.
     with tarfile.open(fileobj=io.BytesIO(gzip.decompress(path.read_bytes()))) as tar:
-
-        def content(name: str) -> bytes:
-            file = tar.extractfile(name)
-            if file is None:
-                raise ValueError(f"{name} is no file")
-            return file.read()
-
-        return _devkit(content)
+        return _devkit(lambda name: member(tar, name))
 
 
 def _devkit(content: Callable[[str], bytes]) -> Labels:
@@ -131,7 +125,7 @@ _READERS: dict[str, Callable[[Path], Labels]] = {
 
 
 Named = tuple[str, Piece]
-"""Class and place of an image."""
+"""Class and location of an image."""
 
 
 def _in_class_folders(listing: Listing, folders: list[Folder]) -> Iterator[Named]:
@@ -201,9 +195,11 @@ def _say_left_out(listing: Listing, what: str, paths: list[str]) -> None:
 
 
 def _collection(named: list[Named], classes: tuple[str, ...], square: Square) -> Encoded:
+    """The images of these classes, in order."""
     label_of = {name: label for label, name in enumerate(classes)}
-    labels = np.array([label_of[name] for name, _ in named], dtype=np.int64)
-    return Encoded([piece for _, piece in named], labels, np.arange(len(named)), square)
+    kept = [(label_of[name], piece) for name, piece in named if name in label_of]
+    labels = np.array([label for label, _ in kept], dtype=np.int64)
+    return Encoded([piece for _, piece in kept], labels, np.arange(len(kept)), square)
 
 
 def _check_same_classes(training: set[str], test: set[str], folder: Path) -> None:
@@ -251,10 +247,7 @@ def open_folder(folder: Path, side: int, count: int | None = None, seed: int = 0
         _check_several_classes(folder / split, names)
     _check_same_classes(set(every), set(tested), folder)
     classes = _drawn(every, count, seed, folder)
-    # A set, because ImageNet has 1.3 million images of 1,000 classes.
-    members = set(classes)
-    kept = [[(name, piece) for name, piece in named if name in members] for named in (training, test)]
-    sets = [_collection(named, classes, squared(side)) for named in kept]
+    sets = [_collection(named, classes, squared(side)) for named in (training, test)]
     return Source(classes, side, sets[0], sets[1], served_by="folder")
 
 

@@ -1,6 +1,7 @@
 """Settings are read strictly; every mistake is one line with the key's path, what was given and what is allowed."""
 
 import copy
+import json
 from itertools import pairwise
 from pathlib import Path
 
@@ -9,8 +10,7 @@ import yaml
 
 from parsec.config import plan
 from parsec.config.base import as_json, fingerprint
-from parsec.config.datasets import with_image_source
-from parsec.config.job_parts import image_source, prepare_job, retrain_job, search_job
+from parsec.config.job_parts import image_source, prepare_job, retrain_job, search_job, with_image_source
 from parsec.config.load import load, load_job
 from parsec.config.retrain import RetrainJob
 from parsec.config.search import SearchJob
@@ -129,6 +129,10 @@ def test_wrong_value_names_what_is_allowed(changes, expected):
             {"search__weights": {"final_learning_rate": 0.1}},
             "search.weights.final_learning_rate: got 0.1; allowed: at most learning_rate (0.025)",
         ),
+        (
+            {"simulations__cells": {"search": {"space": "nasbench101", "dataset": "in16", "methods": ["random"]}}},
+            "simulations.cells.search.dataset: got 'in16'; nasbench101 has only cifar10",
+        ),
     ],
 )
 def test_contradicting_values_are_refused(changes, expected):
@@ -184,6 +188,14 @@ def test_quoted_numbers_are_refused():
         ("", "the settings are nothing (null); they must be a mapping of keys to values"),
         ("just words", 'the settings are "just words"; they must be a mapping of keys to values'),
         ("a: [1", "run.yaml: neither YAML nor JSON: line 1, column 6: "),
+        (
+            "name: 2026-13-01",
+            'run.yaml: line 1, column 7: "2026-13-01" is no timestamp; put it in quotes if it is text',
+        ),
+        (f"seeds: [{'1' * 5000}]", "is no int; put it in quotes"),
+        (json.dumps({"seeds": [0]}).replace("0", "1" * 5000), "is no int; put it in quotes"),
+        ("name: !!bool maybe", 'line 1, column 7: "maybe" is no bool'),
+        ("a: &a {x: 1}\nb:\n  <<: *a\n  d: 1\n  d: 2", "run.yaml: line 5, column 3: the key 'd' stands twice"),
     ],
 )
 def test_file_without_settings_is_one_line(tmp_path, text, expected):

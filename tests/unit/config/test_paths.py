@@ -7,8 +7,7 @@ import pytest
 
 from parsec.config import plan
 from parsec.config.base import PUBLISHED, as_json, expanded, fingerprint
-from parsec.config.datasets import with_image_source
-from parsec.config.job_parts import image_source, prepare_job, retrain_job
+from parsec.config.job_parts import image_source, prepare_job, retrain_job, with_image_source
 from parsec.config.load import load
 from parsec.errors import DatasetError, GenotypeError, SettingsError
 from parsec.space.published import DARTS_V1

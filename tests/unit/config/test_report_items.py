@@ -1,4 +1,4 @@
-"""Settings of scorings."""
+"""Settings of scorings, and the tables and figures of experiments."""
 
 import json
 from pathlib import Path

@@ -13,6 +13,7 @@ from parsec.config.job_parts import measure_job, prepare_job, retrain_job, searc
 from parsec.config.load import load, load_job
 from parsec.config.retrain import RetrainAugmentation, RetrainStage
 from parsec.config.search import Estimator, Measure, PriorOptimizer, SearchOptimizer, SearchStage
+from parsec.config.settings import Settings
 from parsec.config.training import Augmentation, Network, Optimizer
 from parsec.errors import SettingsError
 
@@ -45,7 +46,7 @@ trees = st.fixed_dictionaries(
 
 
 def tree(parts):
-    """A settings mapping from drawn parts."""
+    """A settings mapping from sampled values."""
     dataset = next(iter(parts["datasets"]))
     network = {"cells": parts["cells"], "channels": 16}
     stage = {"dataset": dataset, "network": network, "epochs": 3, "prior": {"learning_rate": parts["rate"]}}
@@ -67,10 +68,9 @@ def test_section_survives_a_round_trip(made):
 
 @pytest.mark.parametrize("branch", DEFAULTS)
 def test_empty_section_equals_none(branch):
-    for owner in (SearchStage, RetrainStage):
-        for field in owner.model_fields.values():
-            if field.annotation is branch and not field.is_required():
-                assert field.default == branch()
+    owners = (Settings, SearchStage, RetrainStage)
+    fields = [field for owner in owners for field in owner.model_fields.values() if field.annotation is branch]
+    assert [field.default for field in fields] == [branch()] * max(len(fields), 1)
 
 
 @given(trees)

@@ -43,9 +43,9 @@ def make_info() -> Callable[..., DatasetInfo]:
 def image_folder(tmp_path: Path) -> Path:
     """An image folder of two classes with 12 training and 3 test images each, 48 × 40 pixels."""
     rng = np.random.default_rng(0)
-    for part, count in (("train", 12), ("val", 3)):
+    for split, count in (("train", 12), ("val", 3)):
         for name in ("cat", "dog"):
-            folder = tmp_path / "source" / part / name
+            folder = tmp_path / "source" / split / name
             folder.mkdir(parents=True)
             for i in range(count):
                 Image.fromarray(rng.integers(0, 256, (40, 48, 3), dtype=np.uint8)).save(folder / f"{i:02d}.png")

@@ -13,8 +13,8 @@ import pytest
 from PIL import Image
 
 from parsec.config.base import Compute, Retrain, Running, fingerprint
-from parsec.config.datasets import Cifar10, Cifar100, with_image_source
-from parsec.config.job_parts import image_source, prepare_job
+from parsec.config.datasets import Cifar10, Cifar100
+from parsec.config.job_parts import image_source, prepare_job, with_image_source
 from parsec.config.load import load
 from parsec.config.retrain import RetrainJob, RetrainStage
 from parsec.config.search import Estimator, SearchJob, SearchStage
@@ -233,15 +233,15 @@ def local100(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A small CIFAR-100 in torchvision's format: labels of both kinds, and names beside them."""
     root, dataset = tmp_path / "local100", torchvision.datasets.CIFAR100
 
-    def part(name: str, images: np.ndarray, labels: list[int]) -> list[tuple[str, str]]:
+    def split(name: str, images: np.ndarray, labels: list[int]) -> list[tuple[str, str]]:
         rows = images.transpose(0, 3, 1, 2).reshape(len(images), -1)
         both = {"fine_labels": labels, "coarse_labels": [label // 5 for label in labels]}
         return [pickled(root / "cifar-100-python" / name, {"data": rows, **both})]
 
     names = {"fine_label_names": FINE, "coarse_label_names": FINE[:20]}
     name, md5 = pickled(root / "cifar-100-python" / "meta", names)
-    monkeypatch.setattr(dataset, "train_list", part("train", MANY, MANY_LABELS))
-    monkeypatch.setattr(dataset, "test_list", part("test", MANY[:100], MANY_LABELS[:100]))
+    monkeypatch.setattr(dataset, "train_list", split("train", MANY, MANY_LABELS))
+    monkeypatch.setattr(dataset, "test_list", split("test", MANY[:100], MANY_LABELS[:100]))
     monkeypatch.setattr(dataset, "meta", {"filename": name, "key": "fine_label_names", "md5": md5})
     return root
 

@@ -1,4 +1,4 @@
-"""Opening a prepared data set: damage is named, limits are balanced, parts join."""
+"""Opening a prepared data set: damage is named, limits are balanced, splits join."""
 
 import json
 import shutil
@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from parsec.config.datasets import Digits, PrepareJob
-from parsec.data import dataset as part_module
+from parsec.data import dataset as dataset_module
 from parsec.data import shards
 from parsec.data.dataset import open_split, read_info, together
 from parsec.data.prepare import prepare
@@ -65,15 +65,15 @@ def test_missing_file(copy: Path, name: str) -> None:
         open_split(copy, "validation")
 
 
-def test_other_parts_are_not_touched(copy: Path) -> None:
+def test_other_splits_are_not_touched(copy: Path) -> None:
     shutil.rmtree(copy / "test")
     assert len(open_split(copy, "train")) == 718
 
 
 def test_images_are_memory_mapped(digits: Path) -> None:
-    part = open_split(digits, "train")
-    assert isinstance(part.images[0], np.memmap)
-    assert part.images[0].dtype == np.uint8
+    split = open_split(digits, "train")
+    assert isinstance(split.images[0], np.memmap)
+    assert split.images[0].dtype == np.uint8
 
 
 def test_limit_takes_first_images_per_class(digits: Path) -> None:
@@ -97,7 +97,7 @@ def test_limit_fills_from_larger_classes(digits: Path) -> None:
 
 
 def test_reading_spans_more_shards_than_open(digits: Path, sharded: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(part_module, "OPEN_SHARDS", 2)
+    monkeypatch.setattr(dataset_module, "OPEN_SHARDS", 2)
     positions = np.random.default_rng(0).permutation(718)[:300]
     many, one = open_split(sharded, "train"), open_split(digits, "train")
     assert len(many.images) == 8
@@ -117,7 +117,7 @@ def test_shards_are_read_in_numeric_order(digits: Path, sharded: Path) -> None:
     assert np.array_equal(open_split(sharded, "train").read(everything), open_split(digits, "train").read(everything))
 
 
-def test_joined_parts_follow_one_another(digits: Path, sharded: Path) -> None:
+def test_joined_splits_follow_one_another(digits: Path, sharded: Path) -> None:
     train, validation = open_split(sharded, "train", limit=50), open_split(digits, "validation")
     both = together(train, validation)
     assert len(both) == 769

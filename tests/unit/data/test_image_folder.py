@@ -38,11 +38,11 @@ def test_whole_chain(image_folder: Path, tmp_path: Path) -> None:
 def test_short_side_resized_then_centre_cropped(tmp_path: Path) -> None:
     stripes = np.zeros((32, 96, 3), dtype=np.uint8)
     stripes[:, 32:64] = (10, 20, 30)
-    for part in ("train/only", "train/other", "val/only", "val/other"):
-        (tmp_path / part).mkdir(parents=True)
-        Image.fromarray(stripes).save(tmp_path / part / "wide.png")
+    for split in ("train/only", "train/other", "val/only", "val/other"):
+        (tmp_path / split).mkdir(parents=True)
+        Image.fromarray(stripes).save(tmp_path / split / "wide.png")
         Image.fromarray(stripes.transpose(1, 0, 2)).resize((64, 192), Image.Resampling.NEAREST).save(
-            tmp_path / part / "high.png"
+            tmp_path / split / "high.png"
         )
     images = open_folder(tmp_path, 32).training.read(np.arange(2))
     assert images.shape == (2, 32, 32, 3)
@@ -52,9 +52,9 @@ def test_short_side_resized_then_centre_cropped(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("mode", ["L", "RGBA", "CMYK", "P"])
 def test_every_colour_mode_becomes_rgb(tmp_path: Path, mode: str) -> None:
-    for part in ("train/only", "train/other", "val/only", "val/other"):
-        (tmp_path / part).mkdir(parents=True)
-        Image.new("RGB", (32, 32), (204, 204, 204)).convert(mode).save(tmp_path / part / "one.tiff")
+    for split in ("train/only", "train/other", "val/only", "val/other"):
+        (tmp_path / split).mkdir(parents=True)
+        Image.new("RGB", (32, 32), (204, 204, 204)).convert(mode).save(tmp_path / split / "one.tiff")
     pixels = open_folder(tmp_path, 32).training.read(np.arange(1))
     assert pixels.dtype == np.uint8
     assert np.abs(pixels.astype(int) - 204).max() <= 1
@@ -74,17 +74,17 @@ def test_fake_image_is_named_in_error(image_folder: Path) -> None:
         open_folder(image_folder, 32).test.read(np.arange(1))
 
 
-@pytest.mark.parametrize("part", ["train", "val"])
-def test_missing_part_is_named(image_folder: Path, part: str) -> None:
-    (image_folder / part).rename(image_folder / "away")
-    with pytest.raises(DatasetError, match=f"no folder .*/{part}; an image folder holds"):
+@pytest.mark.parametrize("split", ["train", "val"])
+def test_missing_split_is_named(image_folder: Path, split: str) -> None:
+    (image_folder / split).rename(image_folder / "away")
+    with pytest.raises(DatasetError, match=f"no folder .*/{split}; an image folder holds"):
         open_folder(image_folder, 32)
 
 
-@pytest.mark.parametrize(("part", "other"), [("train", "val"), ("val", "train")])
-def test_classes_that_differ_are_named(image_folder: Path, part: str, other: str) -> None:
-    (image_folder / part / "newt").mkdir()
-    Image.new("RGB", (32, 32)).save(image_folder / part / "newt" / "0.png")
+@pytest.mark.parametrize(("split", "other"), [("train", "val"), ("val", "train")])
+def test_classes_that_differ_are_named(image_folder: Path, split: str, other: str) -> None:
+    (image_folder / split / "newt").mkdir()
+    Image.new("RGB", (32, 32)).save(image_folder / split / "newt" / "0.png")
     with pytest.raises(DatasetError, match=f"{other} lacks the class folder newt"):
         open_folder(image_folder, 32)
 
@@ -128,10 +128,10 @@ def said(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> p
     return caplog
 
 
-def names(folder: Path, part: str) -> list[str]:
-    """Class and file of the images of a part, in order."""
+def names(folder: Path, split: str) -> list[str]:
+    """Class and file of the images of a split, in order."""
     source = open_folder(folder, 32)
-    images = source.training if part == "train" else source.test
+    images = source.training if split == "train" else source.test
     return [
         f"{source.classes[label]}/{Path(p.path).name}" for p, label in zip(images.pieces, images.labels, strict=True)
     ]
@@ -139,9 +139,9 @@ def names(folder: Path, part: str) -> list[str]:
 
 def test_order_is_that_of_torchvision(image_folder: Path) -> None:
     for place in ("cat/b/z.png", "cat/b-c/y.JPG", "cat/B/x.png", "cat/b/a/w.webp", "cat-2/v.png"):
-        for part in ("train", "val"):
-            (image_folder / part / place).parent.mkdir(parents=True, exist_ok=True)
-            (image_folder / part / place).touch()
+        for split in ("train", "val"):
+            (image_folder / split / place).parent.mkdir(parents=True, exist_ok=True)
+            (image_folder / split / place).touch()
     theirs = torchvision.datasets.ImageFolder(str(image_folder / "train"))
     ours = open_folder(image_folder, 32)
     assert list(ours.classes) == theirs.classes
@@ -159,43 +159,43 @@ def test_order_is_that_of_torchvision(image_folder: Path) -> None:
         (".cat\udce9", r".cat\xe9"),
     ],
 )
-@pytest.mark.parametrize("part", ["train", "val"])
+@pytest.mark.parametrize("split", ["train", "val"])
 def test_hidden_files_and_folders_are_skipped(
-    image_folder: Path, said: pytest.LogCaptureFixture, part: str, place: str, hidden: str
+    image_folder: Path, said: pytest.LogCaptureFixture, split: str, place: str, hidden: str
 ) -> None:
-    before = names(image_folder, part)
-    (image_folder / part / place).parent.mkdir(exist_ok=True)
-    (image_folder / part / place).touch()
-    assert names(image_folder, part) == before
-    assert said.messages == [f"{image_folder / part}: hidden files and folders left out: 1, the first {hidden}"]
+    before = names(image_folder, split)
+    (image_folder / split / place).parent.mkdir(exist_ok=True)
+    (image_folder / split / place).touch()
+    assert names(image_folder, split) == before
+    assert said.messages == [f"{image_folder / split}: hidden files and folders left out: 1, the first {hidden}"]
 
 
 def test_one_class_is_refused(image_folder: Path) -> None:
-    for part in ("train", "val"):
-        shutil.rmtree(image_folder / part / "cat")
+    for split in ("train", "val"):
+        shutil.rmtree(image_folder / split / "cat")
     with pytest.raises(DatasetError, match="train: one class only, dog; a data set needs two or more"):
         open_folder(image_folder, 32)
 
 
-@pytest.mark.parametrize("parts", [("train", "val"), ("train",), ("val",)])
-def test_nested_class_folders_are_reported(image_folder: Path, parts: tuple[str, ...]) -> None:
-    for part in parts:
-        (image_folder / part).rename(image_folder / "away")
-        (image_folder / part).mkdir()
-        (image_folder / "away").rename(image_folder / part / "images")
+@pytest.mark.parametrize("splits", [("train", "val"), ("train",), ("val",)])
+def test_nested_class_folders_are_reported(image_folder: Path, splits: tuple[str, ...]) -> None:
+    for split in splits:
+        (image_folder / split).rename(image_folder / "away")
+        (image_folder / split).mkdir()
+        (image_folder / "away").rename(image_folder / split / "images")
     with pytest.raises(
-        DatasetError, match=f"{parts[0]}: one class only, images; class folders lie one level deeper: move cat"
+        DatasetError, match=f"{splits[0]}: one class only, images; class folders lie one level deeper: move cat"
     ):
         open_folder(image_folder, 32)
 
 
-@pytest.mark.parametrize("part", ["train", "val"])
-def test_stray_image_beside_classes_is_skipped(image_folder: Path, said: pytest.LogCaptureFixture, part: str) -> None:
-    before = names(image_folder, part)
-    (image_folder / part / "preview.png").touch()
-    assert names(image_folder, part) == before
+@pytest.mark.parametrize("split", ["train", "val"])
+def test_stray_image_beside_classes_is_skipped(image_folder: Path, said: pytest.LogCaptureFixture, split: str) -> None:
+    before = names(image_folder, split)
+    (image_folder / split / "preview.png").touch()
+    assert names(image_folder, split) == before
     assert said.messages == [
-        f"{image_folder / part}: images beside the class folders left out: 1, the first preview.png"
+        f"{image_folder / split}: images beside the class folders left out: 1, the first preview.png"
     ]
 
 
@@ -248,13 +248,13 @@ def test_image_shared_by_classes_is_refused(image_folder: Path, whole: bool) -> 
 
 
 def test_linked_files_and_folders_are_read(image_folder: Path, tmp_path: Path) -> None:
-    before = [names(image_folder, part) for part in ("train", "val")]
-    for part in ("train", "val"):
-        (tmp_path / "linked" / part / "cat").mkdir(parents=True)
-        (tmp_path / "linked" / part / "dog").symlink_to(image_folder / part / "dog")
-        for path in (image_folder / part / "cat").iterdir():
-            (tmp_path / "linked" / part / "cat" / path.name).symlink_to(path)
-    assert [names(tmp_path / "linked", part) for part in ("train", "val")] == before
+    before = [names(image_folder, split) for split in ("train", "val")]
+    for split in ("train", "val"):
+        (tmp_path / "linked" / split / "cat").mkdir(parents=True)
+        (tmp_path / "linked" / split / "dog").symlink_to(image_folder / split / "dog")
+        for path in (image_folder / split / "cat").iterdir():
+            (tmp_path / "linked" / split / "cat" / path.name).symlink_to(path)
+    assert [names(tmp_path / "linked", split) for split in ("train", "val")] == before
 
 
 def test_non_regular_files_are_refused(image_folder: Path) -> None:
@@ -279,9 +279,9 @@ def test_non_utf8_names_are_refused_early(image_folder: Path, tmp_path: Path, pl
 
 def test_class_with_one_image_is_named(image_folder: Path, tmp_path: Path) -> None:
     for name, said in (("newt", "train/newt has"), ("toad", "2 classes have 1 image, the first train/newt")):
-        for part in ("train", "val"):
-            (image_folder / part / name).mkdir()
-            Image.new("RGB", (32, 32)).save(image_folder / part / name / "0.png")
+        for split in ("train", "val"):
+            (image_folder / split / name).mkdir()
+            Image.new("RGB", (32, 32)).save(image_folder / split / name / "0.png")
         with pytest.raises(DatasetError, match=f"^{said}.*; the split needs 2"):
             prepare(job(image_folder), tmp_path / "out")
 
@@ -327,11 +327,11 @@ def test_large_folder_fingerprint_ignores_file_sizes(image_folder: Path, monkeyp
 def imagenette(shared_data: Callable[[str], Path], tmp_path: Path) -> Path:
     """Real JPEGs as an image folder: three images of each of ten classes for training, one for testing."""
     parquet = pytest.importorskip("pyarrow.parquet")
-    for part, source, count in (("train", "train", 3), ("val", "val", 1)):
+    for split, source, count in (("train", "train", 3), ("val", "val", 1)):
         path = shared_data(f"imagenette224-{source}.parquet")
         rows = parquet.read_table(path, columns=["image_jpeg", "wnid"]).to_pandas().groupby("wnid").head(count)
         for i, row in enumerate(rows.itertuples()):
-            file = tmp_path / "jpegs" / part / row.wnid / f"{i}.JPEG"
+            file = tmp_path / "jpegs" / split / row.wnid / f"{i}.JPEG"
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_bytes(row.image_jpeg)
     return tmp_path / "jpegs"
@@ -350,9 +350,9 @@ def test_real_jpegs(imagenette: Path, tmp_path: Path) -> None:
 def test_a_part_of_the_classes(tmp_path: Path) -> None:
     names = [f"class{number}" for number in range(6)]
     for label, name in enumerate(names):
-        for part in ("train", "val"):
-            (tmp_path / part / name).mkdir(parents=True)
-            Image.new("RGB", (32, 32), (40 * label, 0, 0)).save(tmp_path / part / name / "one.png")
+        for split in ("train", "val"):
+            (tmp_path / split / name).mkdir(parents=True)
+            Image.new("RGB", (32, 32), (40 * label, 0, 0)).save(tmp_path / split / name / "one.png")
     few, more = (open_folder(tmp_path, 32, count, seed=3) for count in (3, 4))
     assert len(few.classes) == 3
     assert set(few.classes) < set(more.classes) < set(names)

@@ -21,23 +21,23 @@ def test_only_packed_images_need_a_jpeg_decoder() -> None:
 
 @pytest.mark.parametrize(("limit", "resident"), [(4 * 2**30, True), (718 * 192, True), (718 * 192 - 1, False)])
 def test_gather(digits: Path, limit: int, resident: bool) -> None:
-    part = open_split(digits, "train")
-    images = Images(part, "cpu", resident_bytes=limit)
+    split = open_split(digits, "train")
+    images = Images(split, "cpu", resident_bytes=limit)
     assert (images._resident is not None) is resident
     assert len(images) == 718
     chosen = torch.tensor([700, 3, 3, 0])
     pixels, labels = images.gather(chosen)
     assert pixels.dtype == torch.uint8
     assert labels.dtype == torch.int64
-    assert np.array_equal(pixels.permute(0, 2, 3, 1).numpy(), part.read(chosen.numpy()))
-    assert np.array_equal(labels.numpy(), part.labels[chosen.numpy()])
+    assert np.array_equal(pixels.permute(0, 2, 3, 1).numpy(), split.read(chosen.numpy()))
+    assert np.array_equal(labels.numpy(), split.labels[chosen.numpy()])
 
 
 @pytest.mark.parametrize("limit", [0, 2**30])
-def test_limited_part(digits: Path, limit: int) -> None:
-    part = open_split(digits, "validation", limit=20)
-    pixels, labels = Images(part, torch.device("cpu"), limit).gather(torch.arange(20))
-    assert np.array_equal(pixels.permute(0, 2, 3, 1).numpy(), part.read(np.arange(20)))
+def test_limited_split(digits: Path, limit: int) -> None:
+    split = open_split(digits, "validation", limit=20)
+    pixels, labels = Images(split, torch.device("cpu"), limit).gather(torch.arange(20))
+    assert np.array_equal(pixels.permute(0, 2, 3, 1).numpy(), split.read(np.arange(20)))
     assert torch.bincount(labels).tolist() == [2] * 10
 
 

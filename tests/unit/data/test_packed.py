@@ -40,15 +40,15 @@ def packed(image_folder: Path, tmp_path: Path) -> Path:
     return tmp_path / "out"
 
 
-def draws(seed: int = 0, part: int = 0, parts: int = 1) -> ShardedRNG:
-    return ShardedRNG(torch.Generator().manual_seed(seed), part, parts)
+def draws(seed: int = 0, shard: int = 0, shards: int = 1) -> ShardedRNG:
+    return ShardedRNG(torch.Generator().manual_seed(seed), shard, shards)
 
 
 def augment(folder: Path, **settings) -> Augment:
     return Augment(Augmentation(**settings), read_info(folder), torch.channels_last)
 
 
-def test_packed_parts_hold_resized_jpegs(packed: Path) -> None:
+def test_packed_splits_hold_resized_jpegs(packed: Path) -> None:
     info = read_info(packed)
     assert info.counts == {"train": 12, "validation": 12, "test": 6}
     both = together(open_split(packed, "train"), open_split(packed, "validation"))
@@ -66,8 +66,8 @@ def test_shards_are_plain_tar_archives(packed: Path) -> None:
 
 
 def test_statistics_match_stored_pixels(packed: Path) -> None:
-    parts = [open_split(packed, part) for part in ("train", "validation")]
-    stored = [np.asarray(Image.open(io.BytesIO(p.jpeg(i).tobytes()))) for p in parts for i in range(len(p))]
+    splits = [open_split(packed, split) for split in ("train", "validation")]
+    stored = [np.asarray(Image.open(io.BytesIO(p.jpeg(i).tobytes()))) for p in splits for i in range(len(p))]
     # The mean is taken before encoding, which moves it by less than a grey level.
     assert np.allclose(np.concatenate(stored).reshape(-1, 3).mean(0) / 255, read_info(packed).mean, atol=1 / 255)
 
@@ -99,10 +99,10 @@ def test_undecodable_jpegs_are_reencoded(image_folder: Path, tmp_path: Path) -> 
     kept = {path.read_bytes() for path in damaged[1::2]}
     stored = set()
     for name in ("train", "validation", "test"):
-        part = open_split(tmp_path / "out", name)
-        for position in range(len(part)):
-            decode(part.jpeg(position), part.sizes(np.array([position]))[0], np.array([0, 0, 16, 16]), 16)
-            stored.add(part.jpeg(position).tobytes())
+        split = open_split(tmp_path / "out", name)
+        for position in range(len(split)):
+            decode(split.jpeg(position), split.sizes(np.array([position]))[0], np.array([0, 0, 16, 16]), 16)
+            stored.add(split.jpeg(position).tobytes())
     assert kept < stored
 
 
@@ -148,6 +148,28 @@ def test_interrupted_preparation_reuses_encoded_shards(image_folder, tmp_path, m
     assert read_info(tmp_path / "out").content_hash == read_info(tmp_path / "whole").content_hash
 
 
+def test_resumed_preparation_counts_remaining_images(image_folder, tmp_path, monkeypatch, caplog) -> None:
+    monkeypatch.setattr(writing, "IMAGES_PER_SHARD", 5)
+    with monkeypatch.context() as first:
+        images = iter(range(7))
+        first.setattr(writing, "encode", lambda *given: (next(images), encode(*given))[1])
+        with pytest.raises(RuntimeError, match="StopIteration"):
+            prepare(job(image_folder), tmp_path / "out")
+    monkeypatch.setattr(writing, "PROGRESS_SECONDS", 0.0)
+    with caplog.at_level("INFO", logger="parsec"):
+        prepare(job(image_folder), tmp_path / "out")
+    assert "train: 7 of 7 images, 0 s left" in caplog.text
+
+
+def test_repeated_preparation_is_read_anew(image_folder, tmp_path) -> None:
+    for quality in (90, 20):
+        prepare(job(image_folder, quality=quality), tmp_path / "out")
+        split = open_split(tmp_path / "out", "train")
+        with tarfile.open(tmp_path / "out" / "train" / "images-000.tar") as tar:
+            stored = [tar.extractfile(member).read() for member in tar]
+        assert [split.jpeg(position).tobytes() for position in range(len(split))] == stored
+
+
 def test_shards_from_other_settings_are_refused(image_folder, tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(writing, "write_array", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
@@ -183,7 +205,7 @@ def test_boxes_are_spread_as_torchvisions_are(size: tuple[int, int]) -> None:
 def test_sharded_batch_crops_match_whole_batch() -> None:
     sizes = np.tile([[500, 375]], (8, 1))
     whole = random_boxes(sizes, 0.08, draws())
-    halves = [random_boxes(sizes[:4], 0.08, draws(part=part, parts=2)) for part in (0, 1)]
+    halves = [random_boxes(sizes[:4], 0.08, draws(shard=shard, shards=2)) for shard in (0, 1)]
     assert np.array_equal(np.concatenate(halves), whole)
 
 
@@ -238,23 +260,23 @@ def test_no_image_is_decoded_twice(packed: Path, monkeypatch: pytest.MonkeyPatch
 
 
 def test_evaluation_sees_the_normalised_centre(packed: Path) -> None:
-    change, part = augment(packed, crop="resized", size=28), open_split(packed, "test")
-    images, labels = open_images(part, "cpu", 0).evaluate(torch.arange(2), change)
+    change, split = augment(packed, crop="resized", size=28), open_split(packed, "test")
+    images, labels = open_images(split, "cpu", 0).evaluate(torch.arange(2), change)
     info = read_info(packed)
-    square = decode(part.jpeg(1), np.array([38, 32]), np.array([3, 0, 32, 32]), 32)
+    square = decode(split.jpeg(1), np.array([38, 32]), np.array([3, 0, 32, 32]), 32)
     pixels = square[2:30, 2:30].double() / 255
     expected = (pixels - torch.tensor(info.mean)) / torch.tensor(info.std)
     assert torch.allclose(images[1].permute(1, 2, 0).double(), expected, atol=1e-5)
-    assert labels.tolist() == part.labels[:2].tolist()
+    assert labels.tolist() == split.labels[:2].tolist()
 
 
 @pytest.mark.parametrize("size", [32, 20])
 def test_other_crops_use_stored_centre_square(packed: Path, size: int) -> None:
-    part = open_split(packed, "train")
-    squares = torch.stack([decode(part.jpeg(i), np.array([38, 32]), np.array([3, 0, 32, 32]), 32) for i in range(3)])
+    split = open_split(packed, "train")
+    squares = torch.stack([decode(split.jpeg(i), np.array([38, 32]), np.array([3, 0, 32, 32]), 32) for i in range(3)])
     for crop in ("pad", "none"):
         change = augment(packed, crop=crop, size=size)
-        images, _ = open_images(part, "cpu", 0).train(torch.arange(3), change, draws(), 0)
+        images, _ = open_images(split, "cpu", 0).train(torch.arange(3), change, draws(), 0)
         assert torch.equal(images, change.train(squares.permute(0, 3, 1, 2), draws()))
 
 
@@ -263,10 +285,10 @@ def test_record_says_how_images_are_stored(packed: Path) -> None:
 
 
 def test_seed_and_step_determine_boxes(packed: Path) -> None:
-    change, part = augment(packed, crop="resized", size=24, flip=False), open_split(packed, "train")
-    later = open_images(part, "cpu", seed=3)
+    change, split = augment(packed, crop="resized", size=24, flip=False), open_split(packed, "train")
+    later = open_images(split, "cpu", seed=3)
     later.train(torch.arange(4), change, draws(), 0)
-    resumed = open_images(part, "cpu", seed=3)
+    resumed = open_images(split, "cpu", seed=3)
     again = [images.train(torch.arange(4), change, draws(), 7)[0] for images in (later, resumed)]
     assert torch.equal(*again)
     assert generator(3, "boxes", 7).initial_seed() != generator(3, "boxes", 8).initial_seed()

@@ -35,7 +35,7 @@ def tree(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def test_parts_are_disjoint_and_complete(digits: Path) -> None:
+def test_splits_are_disjoint_and_complete(digits: Path) -> None:
     together = sorted(i for split in indices(digits).values() for i in split)
     assert together == list(range(1797))
     assert {split: len(members) for split, members in indices(digits).items()} == read_info(digits).counts
@@ -59,8 +59,8 @@ def test_stored_images_and_labels_match_source(digits: Path) -> None:
 
 
 def test_normalisation_statistics_exclude_test_images(digits: Path) -> None:
-    parts = [open_split(digits, split) for split in ("train", "validation")]
-    pixels = np.concatenate([split.read(np.arange(len(split))) for split in parts]) / 255
+    splits = [open_split(digits, name) for name in ("train", "validation")]
+    pixels = np.concatenate([split.read(np.arange(len(split))) for split in splits]) / 255
     info = read_info(digits)
     np.testing.assert_allclose(info.mean, pixels.mean(axis=(0, 1, 2)), rtol=1e-12)
     np.testing.assert_allclose(info.std, pixels.std(axis=(0, 1, 2)), rtol=1e-12)

@@ -58,8 +58,8 @@ def photograph(size: tuple[int, int], phase: float) -> Image.Image:
 def photographs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """One image folder, and the data sets prepared of it in both storage forms."""
     top = tmp_path_factory.mktemp("view")
-    for part, name in product(("train", "val"), ("a", "b")):
-        folder = top / "folder" / part / name
+    for split, name in product(("train", "val"), ("a", "b")):
+        folder = top / "folder" / split / name
         folder.mkdir(parents=True)
         for i, size in enumerate(SIZES):
             photograph(size, i + (name == "b") / 2).save(folder / f"{i}.jpg", quality=95)

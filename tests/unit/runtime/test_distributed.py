@@ -13,7 +13,7 @@ from parsec.errors import DeviceError, DivergedError, Interrupted, RankLostError
 from parsec.runtime import loop
 from parsec.runtime.checkpoint import checkpoint_files
 from parsec.runtime.device import acquire_free
-from parsec.runtime.distributed import SINGLE_PROCESS, Ranks, init_distributed
+from parsec.runtime.distributed import SINGLE_PROCESS, Ranks, _lost_ranks_reported, init_distributed
 
 CPU = torch.device("cpu")
 FORK = multiprocessing.get_context("fork")
@@ -68,6 +68,14 @@ def test_dead_rank_is_noticed_at_once(on_ranks):
     assert nothing is None
     assert seconds < 50, "the group itself waits for 60"
     assert not several_lines
+
+
+@pytest.mark.parametrize("said", ["", "[gloo/pair.cc:534] Connection closed by peer. Some detail\nmore"])
+def test_any_error_of_a_collective_is_one_line(said):
+    ended = r"so this one ends too \((Connection closed by peer)?\); "
+    with pytest.raises(RankLostError, match=ended) as caught, _lost_ranks_reported():
+        raise RuntimeError(said)
+    assert "\n" not in str(caught.value)
 
 
 def test_lost_launcher_is_noticed():

@@ -141,3 +141,8 @@ def test_clearing_spares_unfinished_runs(paths, tmp_path):
     clear_output_cache(results, stored=True)
     assert not (results / "state").exists()
     assert contents(paths)
+    # Stored outputs may leave nothing else here; the folder of the results is the user's.
+    run(paths)
+    shutil.rmtree(paths.output)
+    clear_output_cache(results, stored=True)
+    assert not list(results.iterdir())

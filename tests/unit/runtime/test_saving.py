@@ -1,5 +1,6 @@
 """What saving costs: counted, and held to a small share of the time where it is slow."""
 
+import functools
 import itertools
 
 import pytest
@@ -10,6 +11,7 @@ from parsec.runtime import loop
 from parsec.runtime.checkpoint import Checkpoints
 from parsec.runtime.distributed import SINGLE_PROCESS
 from parsec.runtime.loop import RunCost
+from parsec.runtime.system import EnergyMeter
 
 
 class Still:
@@ -98,3 +100,21 @@ def test_saving_seconds_add_up(tmp_path, monkeypatch):
     again = run()
     assert first.saving_seconds >= again.saving_seconds > 0.5 * first.saving_seconds
     assert RunCost(*list(again)[:5]).saving_seconds == 0.0
+
+
+def test_energy_counters_may_wrap_between_saves(tmp_path, monkeypatch):
+    package = tmp_path / "intel-rapl:0"
+    package.mkdir()
+    (package / "max_energy_range_uj").write_text("10000000\n")
+    (package / "energy_uj").write_text("0\n")
+
+    def advance(self):
+        self.step += 1
+        (package / "energy_uj").write_text(f"{7_000_000 * self.step % 10_000_000}\n")
+        return []
+
+    monkeypatch.setattr(Still, "advance", advance)
+    monkeypatch.setattr(loop, "EnergyMeter", functools.partial(EnergyMeter, powercap=tmp_path))
+    running = Running(checkpoint_seconds=600.0, progress_seconds=0.0)
+    spent = loop.fit(Still(), tmp_path / "state", "aa", running, "still", torch.device("cpu"))
+    assert spent.energy_joules == pytest.approx(7.0 * 40)

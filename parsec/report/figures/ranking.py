@@ -1,8 +1,7 @@
-"""Figure: how well shared weights rank architectures over the budget that has trained them."""
+"""Figure: how well shared weights rank architectures, over the images that have trained them."""
 
 from pathlib import Path
 
-from parsec.report.figures.cost import log_axis
 from parsec.report.figures.style import DOUBLE, Drawing, legend_below, new_figure
 from parsec.report.methods import GREY, described
 from parsec.report.tables.ranking import TAUS, read_rankings
@@ -13,7 +12,7 @@ TITLES = {"truth": "with the truth", "weightless": "with edges without weights"}
 def plot_ranking(inputs: list[Path]) -> Drawing:
     """Documents of `parsec ranking` → τ of the shared weights over images passed forward.
 
-    A dot per search and moment (end of the warm-up, end of the search), and a line through the means of the ends.
+    A dot per search at its end, a cross after its warm-up, and a marker at the mean of the ends.
     """
     rows, _ = read_rankings(inputs)
     methods = described(dict(zip(rows["method"], rows["base"], strict=True)))
@@ -26,19 +25,12 @@ def plot_ranking(inputs: list[Path]) -> Drawing:
             warm = members[members["moment"] == "warmup"]
             axes.plot(ends["forward_images"] / 1e3, ends[name], ".", color=look.line.colour, markersize=3, alpha=0.6)
             axes.plot(warm["forward_images"] / 1e3, warm[name], "+", color=look.line.colour, markersize=4, alpha=0.6)
-            # Searches of one budget differ by less than a batch of images: one mean per budget.
-            rounded = ends["forward_images"].map(lambda images: float(f"{images:.1g}"))
-            means = ends.groupby(rounded).agg({"forward_images": "mean", name: "mean"})
-            axes.plot(means["forward_images"] / 1e3, means[name], **(look.line.plot() | {"label": look.name}))
+            mean = ends[["forward_images", name]].mean()
+            axes.plot(mean["forward_images"] / 1e3, mean[name], **(look.line.plot() | {"label": look.name}))
         axes.axhline(0.0, color=GREY, linewidth=0.8)
         axes.set_title(title)
         axes.set_xlabel("Images passed forward (thousands)")
-    # One budget is read on a linear axis, a ladder of budgets on a logarithmic one.
-    spread = rows["forward_images"].max() / rows["forward_images"].min()
-    if spread > 10:
-        log_axis(panels[0], spread < 50)
-    else:
-        panels[0].set_xlim(left=0.0)
+    panels[0].set_xlim(left=0.0)
     panels[0].set_ylabel(TAUS["truth"].split()[0] + " of −loss")
-    legend_below(figure, [panels[0]], "dots: searches; crosses: after the warm-up")
+    legend_below(figure, [panels[0]], "dots: searches, markers: their means; crosses: after the warm-up")
     return Drawing(figure, rows)

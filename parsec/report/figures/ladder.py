@@ -36,13 +36,15 @@ def _searches(inputs: list[Path]) -> tuple[pd.DataFrame, dict[str, float]]:
             "ladder: give a run of every budget, each as lookup/nasbench201.json and ranking/ranking.json, or as the "
             "results.jsonl of its record"
         )
-    keys, budgets = ["method", "seed"], []
+    keys, budgets = ["stage", "method", "seed"], []
     for budget, (lookup, ranking) in enumerate(zip(lookups, rankings, strict=True)):
         found = pd.DataFrame(lookup["runs"])
         found["skips"] = found["architecture"].str.count("skip_connect") * 100 / len(EDGES)
         rows = pd.DataFrame(ranking["rows"])
         tau = rows[rows["moment"] == "end"].rename(columns={"truth": "tau"})[[*keys, "tau"]]
-        budgets.append(found.merge(tau, how="left", on=keys).assign(budget=budget))
+        # The budget is that of the search; fine-tuning has its own.
+        found = found[found["stage"] == "search"].merge(tau, how="left", on=keys)
+        budgets.append(found.assign(budget=budget))
     columns = [*keys, "base", "budget", "forward_images", *PANELS]
     # Early records have no rows without a search; the first of them is that of convolutions only.
     trivial = lookups[0].get("trivial", [])
@@ -59,7 +61,7 @@ def plot_ladder(inputs: list[Path]) -> Drawing:
     methods = described(dict(zip(rows["method"], rows["base"], strict=True)))
     figure = new_figure(DOUBLE, 3.6)
     *panels, corner = figure.subplots(2, 3).flat
-    # Methods of one budget differ by less than an epoch: they are drawn around the largest, in two digits.
+    # Methods of one budget differ by an epoch at most: they are drawn around the largest, in two digits.
     budgets = rows.groupby("budget")["forward_images"].max().map(lambda images: float(f"{images / 1e3:.2g}"))
     for axes, (column, title) in zip(panels, PANELS.items(), strict=True):
         for i, (method, look) in enumerate(methods.items()):
@@ -80,10 +82,9 @@ def plot_ladder(inputs: list[Path]) -> Drawing:
     corner.axis("off")
     corner.legend(*panels[0].get_legend_handles_labels(), loc="center")
     count = number_range(rows.groupby(["method", "budget"]).size())
-    note = (
-        f"Over images through sampled architectures: means of n = {count} searches per method with 95 % t-intervals. "
-    )
-    legend_below(figure, [], note + "Dotted: mean of all architectures of convolutions only.")
+    note = f"Over images through sampled architectures: means of n = {count} searches per method with 95 % t-intervals."
+    dotted = " Dotted: mean of all architectures of convolutions only." if convolutions else ""
+    legend_below(figure, [], note + dotted)
     return Drawing(figure, rows)
 
 
@@ -92,7 +93,7 @@ def _plot_means(axes: Axes, members: pd.DataFrame, column: str, costs: pd.Series
     summaries = {budget: summarise(values.tolist()) for budget, values in members.groupby("budget")[column]}
     means = [summary.mean for summary in summaries.values()]
     # One search has no interval.
-    ends = [
-        (mean - (s.low or mean), (s.high or mean) - mean) for s, mean in zip(summaries.values(), means, strict=True)
+    bars = [
+        (0.0, 0.0) if s.low is None or s.high is None else (s.mean - s.low, s.high - s.mean) for s in summaries.values()
     ]
-    axes.errorbar(costs[list(summaries)], means, np.transpose(ends), elinewidth=0.8, **look)
+    axes.errorbar(costs[list(summaries)], means, np.transpose(bars), elinewidth=0.8, **look)

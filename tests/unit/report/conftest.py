@@ -228,6 +228,7 @@ class Study:
         found = json.loads(self.lookup().read_text())
         found["runs"] += [{**run, "method": "random", "base": "random"} for run in found["runs"]]
         found["runs"] = [{**run, "forward_images": images} for run in found["runs"]]
+        found["runs"].append({**found["runs"][0], "stage": "finetune", "forward_images": 10 * images})
         zero, mean = dict.fromkeys(data, 0.0), dict.fromkeys(data, 70.0)
         found["trivial"] = [{"name": "convolutions", "architectures": 64, "mean": mean, "std": zero}]
         for seed, (moment, tau) in itertools.product((0, 1), (("warmup", 0.6), ("end", 0.3))):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from parsec.config.datasets import Digits, PrepareJob
 from parsec.records.provenance import machine, versions
 from parsec.runtime.files import write_atomic
 
@@ -67,6 +68,16 @@ def pytest_collection_modifyitems(items):
             item.add_marker(folder)
         if "shared_data" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.shared)
+
+
+@pytest.fixture(scope="session")
+def digits(tmp_path_factory):
+    """Folder of the prepared digits; read only."""
+    from parsec.data.prepare import prepare  # tests without images need no PyTorch
+
+    folder = tmp_path_factory.mktemp("digits")
+    prepare(PrepareJob(name="digits", dataset=Digits(source="digits")), folder)
+    return folder
 
 
 @pytest.fixture(scope="session")

@@ -1,10 +1,8 @@
-"""What tests on a GPU share: a prepared data set, and arithmetic that gives equal bits, or that of other devices."""
+"""What tests on a GPU share: arithmetic that gives equal bits, or that of other devices."""
 
 import pytest
 import torch
 
-from parsec.config.datasets import Digits, PrepareJob
-from parsec.data.prepare import prepare
 from parsec.runtime.device import set_deterministic
 
 
@@ -13,14 +11,6 @@ def cuda():
     """Skip everything here on a machine without a GPU, before any other fixture."""
     if not torch.cuda.is_available():
         pytest.skip("needs CUDA")
-
-
-@pytest.fixture(scope="session")
-def digits(tmp_path_factory):
-    """Folder of the prepared digits."""
-    folder = tmp_path_factory.mktemp("digits")
-    prepare(PrepareJob(name="digits", dataset=Digits(source="digits")), folder)
-    return folder
 
 
 @pytest.fixture

@@ -7,17 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from parsec.config.datasets import Digits, PrepareJob
 from parsec.data.dataset import DatasetInfo
-from parsec.data.prepare import prepare
-
-
-@pytest.fixture(scope="session")
-def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The prepared digits; read only."""
-    folder = tmp_path_factory.mktemp("digits")
-    prepare(PrepareJob(name="digits", dataset=Digits(source="digits")), folder)
-    return folder
 
 
 @pytest.fixture

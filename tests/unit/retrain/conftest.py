@@ -1,16 +1,14 @@
-"""A prepared data set and a training small enough for tests."""
+"""A training small enough for tests."""
 
 import pytest
 import torch
 
 from parsec.config.base import Compute
-from parsec.config.datasets import Digits, PrepareJob
 from parsec.config.retrain import RetrainAugmentation, RetrainJob, RetrainStage
 from parsec.config.training import Optimizer, Stack
 from parsec.data.augment import Augment
 from parsec.data.dataset import open_split, read_info
 from parsec.data.loader import Images
-from parsec.data.prepare import prepare
 from parsec.retrain.trainer import RetrainTask
 from parsec.space.published import DARTS_V2
 
@@ -24,14 +22,6 @@ STAGE = RetrainStage(
     optimizer=Optimizer(learning_rate=0.1),
     augmentation=RetrainAugmentation(padding=1, flip=False, cutout=2),
 )
-
-
-@pytest.fixture(scope="session")
-def digits(tmp_path_factory):
-    """Folder of the prepared digits."""
-    folder = tmp_path_factory.mktemp("digits")
-    prepare(PrepareJob(name="digits", dataset=Digits(source="digits")), folder)
-    return folder
 
 
 @pytest.fixture
